@@ -1,0 +1,129 @@
+"""The one protocol of the package: an `Enhancer` and its hooks, each with a neutral default."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from torch import Tensor, nn
+
+from .errors import ConfigurationError, unknown_name
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+    from .anatomy import Anatomy, Table
+    from .explanation import Reason
+    from .state import HostState
+
+
+class EnhancerConfig(BaseModel):
+    """Options that every enhancer has.  Strict: an unknown option is an error; frozen once made."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
+
+
+ConfigT = TypeVar("ConfigT", bound=EnhancerConfig)
+
+
+class Enhancer(nn.Module, Generic[ConfigT]):
+    """A plug-in that changes what a backbone's embeddings are, what its loss is, or what an interaction counts.
+
+    Made with its options (`RVRec(weight=0.1)`), it holds no parameters yet: `enhance` keeps it as a recipe,
+    and every enhanced model builds its own copy and calls `bind`.  It becomes a registered sub-module of the
+    model, so devices, state dict, optimizer and DDP follow by themselves.
+
+    Sub-classes set `name` and `Config` and override the hooks they need.  Hook order in a training step:
+    `refine` (whenever the backbone reads a table), then `loss` and `weigh` once a batch.
+    """
+
+    name: ClassVar[str] = ""
+    Config: ClassVar[type[EnhancerConfig]] = EnhancerConfig
+    #: False where the enhanced model cannot be written back into plain tables (see `bake`).
+    bakeable: ClassVar[bool] = True
+
+    config: ConfigT
+    #: What the host shares with its enhancers during a step; set by the host just before `bind`.
+    state: HostState
+
+    def __init__(self, config: ConfigT | None = None, **options: Any) -> None:
+        super().__init__()
+        if config is not None and options:
+            raise ConfigurationError(f"{self.name}: give either a config or options, not both")
+        self.config = config if config is not None else self.configure(options)
+
+    @classmethod
+    def configure(cls, options: dict[str, Any]) -> Any:
+        """The validated configuration for a plain dictionary.
+
+        Raises `UnknownNameError` for an option that does not exist and `ConfigurationError` for a bad value.
+        """
+        known = set(cls.Config.model_fields)
+        for option in options:
+            if option not in known:
+                raise unknown_name(f"option of enhancer {cls.name!r}", option, known)
+        try:
+            return cls.Config(**options)
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(str(part) for part in first["loc"]) or "options"
+            raise ConfigurationError(
+                f"enhancer {cls.name!r}: option {field!r} = {first.get('input')!r}: {first['msg']}"
+            ) from error
+
+    def fresh(self) -> Enhancer[ConfigT]:
+        """An unbound copy with the same options, for one more model."""
+        return type(self)(self.config)
+
+    # ------------------------------------------------------------------ hooks
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Create parameters for one backbone.  `dataset` is the training split only.
+
+        Runs under a forked random stream that the host seeds, so a backbone draws the same numbers with or
+        without enhancers.  Raise `UnsupportedError` here when the backbone lacks something.
+        """
+
+    def refines(self, table: Table) -> bool:
+        """Whether `refine` changes rows of this table.  Asked once, after `bind`."""
+        return False
+
+    def refine(self, rows: Tensor, ids: Tensor | None, table: Table) -> Tensor:
+        """Refined rows `[n, d]` of `rows` `[n, d]`, row by row, so that a lookup costs the rows looked up.
+
+        ids: `[n]` user or item ids (0 is padding) of the rows, or None when `rows` is the whole table in id
+        order.  Padding rows are put back by the host.  Must be the identity until training changes it.
+        """
+        return rows
+
+    def refines_output(self) -> bool:
+        """Whether `refine_output` is used: graph backbones' propagated embeddings instead of their tables."""
+        return False
+
+    def refine_output(self, rows: Tensor, side: str) -> Tensor:
+        """Refined propagated embeddings `[n_users or n_items, d]`; `side` is "user" or "item"."""
+        return rows
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """Extra loss terms, each `[B]` unreduced: the host multiplies by `weight`, averages and adds."""
+        return {}
+
+    def weigh(self, batch: Interaction) -> Tensor | None:
+        """What each interaction of the batch counts in the backbone's own loss: `[B]`, mean 1; None for 1."""
+        return None
+
+    def on_epoch(self, epoch: int) -> None:
+        """Called once before training epoch `epoch` (from 0): refresh values, advance schedules."""
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """Reasons for recommending `item` to `user` (internal ids), or None where the method gives none."""
+        return None
+
+    def extra_repr(self) -> str:
+        changed = self.config.model_dump(exclude_defaults=True)
+        return ", ".join(f"{key}={value!r}" for key, value in changed.items())

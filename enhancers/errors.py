@@ -1,0 +1,58 @@
+"""Errors that a user can act on: what happened, with which value, and what to do about it."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BurnishError(Exception):
+    """Base of every error that burnish raises on purpose; the command line prints it without a traceback."""
+
+
+class UnknownNameError(BurnishError, KeyError):
+    """A model, enhancer, option or data set name that does not exist.  The message names the nearest match."""
+
+    def __str__(self) -> str:  # KeyError would print the repr of the message
+        return str(self.args[0]) if self.args else ""
+
+
+class ConfigurationError(BurnishError, ValueError):
+    """An option with a value that cannot be used; the message names the field, the value and the cure."""
+
+
+class UnsupportedError(BurnishError, TypeError):
+    """An enhancer asked for something that this backbone does not have; the message lists what does work."""
+
+
+class NonFiniteError(BurnishError, ArithmeticError):
+    """NaN or infinity in a table or a loss; the message names the enhancer, the table and the step."""
+
+
+class DataError(BurnishError, ValueError):
+    """A data set that is missing, empty or too small for what was asked of it."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name most like `name`, ignoring case, or None when nothing is close."""
+    by_lower = {k.lower(): k for k in known}
+    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    return by_lower[found[0]] if found else None
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") -> UnknownNameError:
+    """An `UnknownNameError` that says what kind of thing is unknown, guesses what was meant and lists the rest.
+
+    kind: what the name stands for, for example "enhancer".  known: every valid name.
+    cure: one more sentence on how to see or add valid names.
+    """
+    names = sorted(known)
+    guess = nearest(name, names)
+    parts = [f"{kind} {name!r} is not known."]
+    if guess:
+        parts.append(f"Did you mean {guess!r}?")
+    if len(names) <= 24:
+        parts.append(f"Known: {', '.join(names) or 'none'}.")
+    if cure:
+        parts.append(cure)
+    return UnknownNameError(" ".join(parts))
