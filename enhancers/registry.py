@@ -1,0 +1,104 @@
+"""Names of enhancers: those that burnish ships, and those that other packages announce."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from .enhancer import Enhancer
+from .errors import ConfigurationError, unknown_name
+
+#: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
+ENTRY_POINT_GROUP = "burnish.enhancers"
+
+_registered: dict[str, type[Enhancer[Any]]] = {}
+
+Spec = str | Mapping[str, Any] | Iterable["str | Enhancer[Any]"] | None
+
+
+@dataclass(frozen=True)
+class EnhancerInfo:
+    """One known enhancer: its name, the package that brings it, and how to load its class."""
+
+    name: str
+    source: str
+    load: Callable[[], type[Enhancer[Any]]]
+
+    @property
+    def summary(self) -> str:
+        """The first line of the class's docstring."""
+        return (self.load().__doc__ or "").strip().splitlines()[0]
+
+
+def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
+    """Class decorator: make an enhancer known by its `name` in this process (notebooks, tests, scripts).
+
+    Packages announce theirs by an entry point instead.  Raises `ConfigurationError` for a missing, ill-formed
+    or taken name.
+    """
+    name = cls.name
+    if not name or not name.isidentifier() or name != name.lower():
+        raise ConfigurationError(
+            f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec'"
+        )
+    taken = _registered.get(name)
+    if taken is not None and taken.__qualname__ != cls.__qualname__:
+        raise ConfigurationError(f"the enhancer name {name!r} is already taken by {taken!r}; choose another one")
+    _registered[name] = cls
+    return cls
+
+
+def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
+    source = point.dist.name if point.dist is not None else point.value.split(".")[0]
+    return EnhancerInfo(point.name, source, point.load)
+
+
+def list_enhancers() -> dict[str, EnhancerInfo]:
+    """Every known enhancer by name.  A name registered in this process comes before an installed one."""
+    found = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
+    for name, cls in _registered.items():
+        found[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
+    return dict(sorted(found.items()))
+
+
+def find_enhancer(name: str) -> type[Enhancer[Any]]:
+    """The enhancer class of that name.  Raises `UnknownNameError` with the nearest name."""
+    known = list_enhancers()
+    if name not in known:
+        raise unknown_name("enhancer", name, known, cure="`burnish enhancers` describes all of them.")
+    return known[name].load()
+
+
+def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
+    """Enhancers from what people write.
+
+    spec: a YAML block `{"rvrec": {"weight": 0.1}}` (an empty value means defaults, false means leave it out),
+        a string `"rvrec,guided"`, a list of names or of enhancers, or None.
+    Raises `UnknownNameError` or `ConfigurationError` with the name of the enhancer and of the option.
+    """
+    if spec is None:
+        return []
+    if isinstance(spec, str):
+        spec = [name.strip() for name in spec.split(",") if name.strip()]
+    if not isinstance(spec, Mapping):
+        made = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
+    else:
+        made = [_make(name, options) for name, options in spec.items() if options is not False]
+    names = [enhancer.name for enhancer in made]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"enhancer {name!r} is given twice; give it once, with all of its options")
+    return made
+
+
+def _make(name: str, options: Any) -> Enhancer[Any]:
+    cls = find_enhancer(name)
+    if options is None or options is True:
+        options = {}
+    if not isinstance(options, Mapping):
+        raise ConfigurationError(
+            f"enhancers: {name}: {options!r} is not a set of options; write `{name}: {{option: value}}` or `{name}:`"
+        )
+    return cls(**dict(options))

@@ -1,0 +1,65 @@
+"""Names of backbones: RecBole's own models, and those that other packages announce."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import lru_cache
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from .errors import BurnishError, UnsupportedError, unknown_name
+
+#: Other packages add backbones to this entry-point group: name = "package.module:ModelClass".
+ENTRY_POINT_GROUP = "burnish.backbones"
+
+_CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
+
+
+@lru_cache(maxsize=1)
+def _recbole_models() -> dict[str, str]:
+    spec = importlib.util.find_spec("recbole")
+    if spec is None or spec.origin is None:
+        raise BurnishError(
+            "RecBole is not installed. Run: pip install recbole==1.2.1 "
+            "(on Python 3.12 and later: pip install --no-deps recbole==1.2.1; see docs/install.md)."
+        )
+    found: dict[str, str] = {}
+    for folder in sorted((Path(spec.origin).parent / "model").glob("*_recommender")):
+        category = folder.name.removesuffix("_recommender").removesuffix("_aware")
+        for file in sorted(folder.glob("*.py")):
+            # RecBole finds a model by the lower-cased name of its module, so this is its own rule.
+            for name in _CLASS.findall(file.read_text(encoding="utf-8")):
+                if name.lower() == file.stem:
+                    found[name] = category
+    return found
+
+
+def list_backbones() -> dict[str, str]:
+    """Every backbone by name, with its category: general, sequential, context, knowledge, exlib, or plug-in."""
+    found = dict(_recbole_models())
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        found.setdefault(point.name, "plug-in")
+    return found
+
+
+def find_backbone(name: str) -> type:
+    """The model class of that name, without enhancers.
+
+    Raises `UnknownNameError` (with the nearest name) or `UnsupportedError` when the model needs a package
+    that is not installed.
+    """
+    known = list_backbones()
+    if name not in known:
+        raise unknown_name("backbone", name, known, cure="`burnish models` lists all of them.")
+    if known[name] == "plug-in":
+        return next(p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name).load()
+    from recbole.utils import get_model
+
+    try:
+        return get_model(name)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"backbone {name!r} needs a package that is not installed: {error}. "
+            f"Install it with pip and try again."
+        ) from error
