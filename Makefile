@@ -1,0 +1,58 @@
+# What can be done here.  Each target makes the virtual environment first when there is none.
+#   make demo          compare BPR and LightGCN with and without RVRec on ml-100k (minutes)
+#   make test          the quick tests
+#   make conformance   every backbone against every enhancer
+#   make lint          ruff, ruff format and mypy
+#   make wheel         build dist/*.tar.gz and, from that, dist/*.whl
+#   make clean         remove what the targets above wrote (the environment stays)
+# Variables: PYTHON (which interpreter makes the environment), VENV (where it is), RUNS (where the demo
+# writes), PIP_FLAGS (for example --index-url=...), PYTEST_FLAGS (for example -x).
+
+PYTHON       ?= python3
+VENV         ?= .venv
+RUNS         ?= demo-runs
+PIP_FLAGS    ?=
+PYTEST_FLAGS ?=
+
+BIN     := $(VENV)/bin
+PIP     := $(BIN)/python -m pip install -c constraints.txt $(PIP_FLAGS)
+STAMP   := $(VENV)/.burnish-installed
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test conformance lint wheel clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
+
+# torch goes first, at the version in constraints.txt, so that nothing else chooses it.
+# From Python 3.12 on, setup.cfg leaves recbole out because of its pin on ray: see docs/install.md.
+$(STAMP): setup.cfg pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(PIP) torch
+	$(PIP) -e '.[dev]'
+	$(BIN)/python -c 'import recbole' 2>/dev/null || $(PIP) --no-deps recbole
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/burnish bench demo --runs $(RUNS)
+	$(BIN)/burnish report $(RUNS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+conformance: $(STAMP)
+	$(BIN)/python -m pytest -m conformance $(PYTEST_FLAGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	.ci/typecheck $(BIN)/python
+
+wheel: $(STAMP)
+	rm -rf dist
+	$(BIN)/python -m build
+
+clean:
+	rm -rf build dist *.egg-info $(RUNS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,145 @@
+"""The package that users install is the one in this checkout: every folder, every data file, every entry point."""
+
+from __future__ import annotations
+
+import configparser
+import importlib
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: Libraries that cost seconds, or break, and that nobody needs before a run starts.
+HEAVY = ("recbole", "sklearn", "transformers", "shap", "plotly", "pandas", "ray", "matplotlib")
+
+
+@pytest.fixture(scope="module")
+def setup_cfg() -> configparser.ConfigParser:
+    parser = configparser.ConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read(ROOT / "setup.cfg", encoding="utf-8")
+    return parser
+
+
+def lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def pairs(text: str) -> dict[str, str]:
+    return {key.strip(): value.strip() for key, value in (line.split("=", 1) for line in lines(text))}
+
+
+@pytest.fixture(scope="module")
+def roots(setup_cfg: configparser.ConfigParser) -> dict[str, Path]:
+    """Dotted package name -> folder, for the four top-level folders of package_dir."""
+    mapping = pairs(setup_cfg["options"]["package_dir"])
+    return {name: ROOT / folder for name, folder in mapping.items()}
+
+
+def dotted(folder: Path, roots: dict[str, Path]) -> str:
+    """The package name of a folder below one of the roots."""
+    for name, root in roots.items():
+        if folder == root or root in folder.parents:
+            return ".".join([name, *folder.relative_to(root).parts])
+    raise AssertionError(f"{folder} lies below none of {sorted(roots)}")
+
+
+def packages_on_disk(roots: dict[str, Path]) -> set[str]:
+    return {dotted(init.parent, roots) for root in roots.values() for init in root.rglob("__init__.py")}
+
+
+def test_every_package_on_disk_is_listed(
+    setup_cfg: configparser.ConfigParser, roots: dict[str, Path]
+) -> None:
+    listed = lines(setup_cfg["options"]["packages"])
+    assert len(listed) == len(set(listed)), "a package is listed twice in setup.cfg"
+    assert set(listed) == packages_on_disk(roots)
+
+
+def test_every_folder_with_python_files_is_a_package(roots: dict[str, Path]) -> None:
+    bare = {
+        str(path.parent.relative_to(ROOT))
+        for root in roots.values()
+        for path in root.rglob("*.py")
+        if not (path.parent / "__init__.py").is_file()
+    }
+    assert not bare, f"folders without __init__.py, which the wheel would leave out: {sorted(bare)}"
+
+
+def test_every_data_file_is_package_data(setup_cfg: configparser.ConfigParser, roots: dict[str, Path]) -> None:
+    """A YAML plan or a template that package_data does not match is in the checkout but not in the wheel."""
+    patterns = {
+        package: [p.strip() for p in value.replace(",", "\n").splitlines() if p.strip()]
+        for package, value in setup_cfg["options.package_data"].items()
+    }
+    packages = packages_on_disk(roots)
+    left_out = []
+    for root in roots.values():
+        for path in root.rglob("*"):
+            if path.is_dir() or path.suffix in (".py", ".pyc", ".md"):
+                continue
+            folder = path.parent
+            while dotted(folder, roots) not in packages:
+                folder = folder.parent
+            inside = path.relative_to(folder).as_posix()
+            if not any(fnmatch(inside, pattern) for pattern in patterns.get(dotted(folder, roots), [])):
+                left_out.append(str(path.relative_to(ROOT)))
+    assert not left_out, f"in no package_data pattern of setup.cfg: {left_out}"
+
+
+def entry_points(setup_cfg: configparser.ConfigParser) -> list[tuple[str, str, str]]:
+    section = setup_cfg["options.entry_points"]
+    return [(group, name, value) for group in section for name, value in pairs(section[group]).items()]
+
+
+def test_entry_points_resolve(setup_cfg: configparser.ConfigParser) -> None:
+    found = entry_points(setup_cfg)
+    assert ("console_scripts", "burnish", "burnish.cli.main:main") in found
+    for group, name, value in found:
+        target = importlib.metadata.EntryPoint(name, value, group).load()
+        assert callable(target), f"{group}: {name} = {value}"
+
+
+def test_enhancer_entry_points_carry_their_own_name(setup_cfg: configparser.ConfigParser) -> None:
+    enhancers = [(n, v) for group, n, v in entry_points(setup_cfg) if group == "burnish.enhancers"]
+    assert enhancers
+    for name, value in enhancers:
+        cls = importlib.metadata.EntryPoint(name, value, "burnish.enhancers").load()
+        assert cls.name == name
+
+
+def test_version_is_one(setup_cfg: configparser.ConfigParser) -> None:
+    module, attribute = setup_cfg["metadata"]["version"].removeprefix("attr:").strip().rsplit(".", 1)
+    version = getattr(importlib.import_module(module), attribute)
+    assert version == importlib.import_module("burnish").__version__
+    assert f"[{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules loaded by `code` in a fresh interpreter."""
+    script = f"import sys\n{code}\nimport json; print(json.dumps([m.split('.')[0] for m in sys.modules]))"
+    environment = {**os.environ, "PYTHONPATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_burnish_is_light() -> None:
+    loaded = loaded_by("import burnish")
+    assert "burnish" in loaded
+    assert not loaded & set(HEAVY)
+
+
+def test_command_line_help_is_light() -> None:
+    """`burnish --help` must answer at once: it loads neither torch nor RecBole."""
+    loaded = loaded_by("from burnish.cli.main import app")
+    assert "typer" in loaded
+    assert not loaded & {*HEAVY, "torch", "scipy"}
