@@ -1,0 +1,19 @@
+"""RecBole 1.2.1, correct on today's numpy, pandas, scipy and torch, and without ray or dgl.
+
+`activate()` registers one function a symptom; each runs when the RecBole module that it changes is imported.
+Nothing is imported and nothing is changed before that, so `import burnish` stays light.
+docs/compatibility.md lists the symptoms.
+"""
+
+from __future__ import annotations
+
+from . import dgl_, numpy_, pandas_, ray_, scipy_, torch_  # noqa: F401  (declare their mends)
+from .hook import after_import
+from .mend import Mend, State, all_mends, install_all
+
+__all__ = ["Mend", "State", "activate", "after_import", "all_mends"]
+
+
+def activate() -> None:
+    """Mend RecBole in this process, imported already or not.  Calling it again does nothing."""
+    install_all()

@@ -1,0 +1,134 @@
+"""pandas 3 changed what RecBole's data sets rely on: copies instead of views, strings, and `Series.agg`.
+
+Where a library function is changed, only RecBole's own modules see the change; pandas itself stays as it is.
+"""
+
+from __future__ import annotations
+
+import builtins
+from types import ModuleType
+from typing import Any
+
+from .mend import at_least, mend
+from .view import ModuleView
+
+_DATASET = "recbole.data.dataset.dataset"
+_SINCE_3 = at_least("pandas", 3)
+
+
+class _Reader(ModuleView):
+    """pandas as `dataset.py` sees it: `read_csv` passes its result through `steps`."""
+
+    def __init__(self, pandas: ModuleType) -> None:
+        super().__init__(pandas)
+        self.__dict__["steps"] = []
+
+    def read_csv(self, *args: Any, **options: Any) -> Any:
+        frame = self.viewed.read_csv(*args, **options)
+        for step in self.steps:
+            step(frame)
+        return frame
+
+
+def _add_step(dataset: ModuleType, step: Any) -> None:
+    if not isinstance(dataset.pd, _Reader):
+        dataset.pd = _Reader(dataset.pd)
+    if step not in dataset.pd.steps:
+        dataset.pd.steps.append(step)
+
+
+@mend(
+    "pandas-strings",
+    library="pandas",
+    versions="pandas >= 3",
+    symptom="text columns are read as the str type, where RecBole's code was written for objects",
+    modules=(_DATASET,),
+    applies=_SINCE_3,
+)
+def read_strings_as_objects(dataset: ModuleType) -> None:
+    """Read text columns as objects with NaN for a blank cell, as pandas 2 does."""
+    _add_step(dataset, _strings_to_objects)
+
+
+def _strings_to_objects(frame: Any) -> None:
+    for column in frame.columns[
+        [not hasattr(dtype, "kind") or dtype.kind not in "iufb" for dtype in frame.dtypes]
+    ]:
+        frame[column] = frame[column].astype(object)
+
+
+@mend(
+    "pandas-blank-sequences",
+    library="pandas",
+    versions="pandas >= 3",
+    symptom="a blank token_seq or float_seq cell stops the loading (dataset.py:501: fillna on a copy)",
+    modules=(_DATASET,),
+    applies=_SINCE_3,
+)
+def read_blank_sequences(dataset: ModuleType) -> None:
+    """Read a blank cell of a sequence column as the empty text, so that it becomes an empty sequence."""
+    _add_step(dataset, _blank_sequences_to_text)
+
+
+def _blank_sequences_to_text(frame: Any) -> None:
+    for column in frame.columns:  # still "field:type", as in the file
+        if column.endswith("_seq"):
+            frame[column] = frame[column].fillna("")
+
+
+@mend(
+    "pandas-blank-cells",
+    library="pandas",
+    versions="pandas >= 3",
+    symptom="silent: blank float cells stay NaN and blank token cells become the index -2**63 (dataset.py:648, 650)",
+    modules=(_DATASET,),
+    applies=_SINCE_3,
+)
+def fill_blank_cells(dataset: ModuleType) -> None:
+    """Replace `Dataset._fill_nan`: the same rules, written to the frame instead of to a copy of its column."""
+    dataset.Dataset._fill_nan = _fill_nan
+
+
+def _fill_nan(self: Any) -> None:
+    """Token cells become 0 (padding), float cells the mean of their column, sequence cells empty arrays."""
+    import numpy as np
+    from recbole.utils import FeatureType
+
+    for name in self.feat_name_list:
+        frame = getattr(self, name)
+        for column in frame:
+            kind = self.field2type[column]
+            values = frame[column]
+            if kind == FeatureType.TOKEN:
+                frame[column] = values.fillna(0)
+            elif kind == FeatureType.FLOAT:
+                frame[column] = values.fillna(values.mean())
+            else:
+                empty = np.array([], dtype=np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64)
+                frame[column] = [empty if isinstance(cell, float) else cell for cell in values]
+
+
+@mend(
+    "pandas-agg-len",
+    library="pandas",
+    versions="pandas >= 3",
+    symptom="every token_seq or float_seq column fails: Series.agg(len) is the length of the series",
+    modules=(
+        _DATASET,
+        "recbole.data.dataset.kg_dataset",
+        "recbole.data.dataset.sequential_dataset",
+    ),
+    applies=_SINCE_3,
+)
+def aggregate_lengths(module: ModuleType) -> None:
+    """Let `len` in these three modules answer for the cells of a Series, which is what `agg(len)` asks for.
+
+    Nowhere do they take the length of a Series in another sense.
+    """
+    module.len = _length  # type: ignore[attr-defined]
+
+
+def _length(sized: Any) -> Any:
+    import pandas
+
+    return sized.map(builtins.len) if isinstance(sized, pandas.Series) else builtins.len(sized)
