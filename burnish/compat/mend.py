@@ -6,7 +6,7 @@ import enum
 import importlib.metadata
 import re
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from types import ModuleType
 
@@ -56,7 +56,7 @@ def install_all() -> None:
 
 
 def release(library: str) -> tuple[int, ...]:
-    """The release number of an installed library, `(3, 1)` for 3.1.1, without importing it; `()` if absent."""
+    """The release of an installed library, `(3, 1)` for 3.1.1, without importing it; `()` if absent."""
     try:
         text = importlib.metadata.version(library)
     except importlib.metadata.PackageNotFoundError:
@@ -69,8 +69,8 @@ def at_least(library: str, *version: int) -> Callable[[], bool]:
     return lambda: release(library) >= version
 
 
-CureT = Callable[[ModuleType], None]
-GuardT = Callable[[], Iterator[None]]
+Cure = Callable[[ModuleType], None]
+Guard = Callable[[], Iterator[None]]
 
 
 def mend(
@@ -81,14 +81,14 @@ def mend(
     symptom: str,
     modules: tuple[str, ...],
     applies: Callable[[], bool],
-) -> Callable[[CureT], CureT]:
+) -> Callable[[Cure], Cure]:
     """Declare a function that mends one symptom in a loaded RecBole module.
 
     name: short and unique.  versions: for people, such as "pandas >= 3".  modules: the RecBole modules to
     change.  applies: whether the installed library shows the symptom; asked when a module is imported.
     """
 
-    def declare(cure: CureT) -> CureT:
+    def declare(cure: Cure) -> Cure:
         this = _declare(Mend(name, library, versions, symptom, modules, applies))
 
         def run(module: ModuleType) -> None:
@@ -96,7 +96,11 @@ def mend(
                 cure(module)
                 this.applied_to.add(module.__name__)
 
-        _installers.append(lambda: [hook.after_import(module, run) for module in modules] and None)
+        def install() -> None:
+            for module in modules:
+                hook.after_import(module, run)
+
+        _installers.append(install)
         return cure
 
     return declare
@@ -110,24 +114,29 @@ def import_mend(
     symptom: str,
     modules: tuple[str, ...],
     applies: Callable[[], bool],
-) -> Callable[[GuardT], Callable[[], AbstractContextManager[None]]]:
-    """Declare a context manager around the import of RecBole's `modules`; the arguments are those of `mend`."""
+) -> Callable[[Guard], Guard]:
+    """Declare a generator to run around the import of RecBole's `modules`: it mends, yields once, tidies up.
 
-    def declare(cure: GuardT) -> Callable[[], AbstractContextManager[None]]:
+    The arguments are those of `mend`.
+    """
+
+    def declare(cure: Guard) -> Guard:
         this = _declare(Mend(name, library, versions, symptom, modules, applies))
-        manager = contextmanager(cure)
 
         @contextmanager
         def guard() -> Iterator[None]:
-            if not applies():
+            needed = applies()
+            with contextmanager(cure)() if needed else nullcontext():
                 yield
-                return
-            with manager():
-                yield
-            this.applied_to.update(modules)
+            if needed:
+                this.applied_to.update(modules)
 
-        _installers.append(lambda: [hook.during_import(module, guard) for module in modules] and None)
-        return manager
+        def install() -> None:
+            for module in modules:
+                hook.during_import(module, guard)
+
+        _installers.append(install)
+        return cure
 
     return declare
 

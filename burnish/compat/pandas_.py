@@ -31,10 +31,11 @@ class _Reader(ModuleView):
 
 
 def _add_step(dataset: ModuleType, step: Any) -> None:
-    if not isinstance(dataset.pd, _Reader):
-        dataset.pd = _Reader(dataset.pd)
-    if step not in dataset.pd.steps:
-        dataset.pd.steps.append(step)
+    seen: ModuleType = vars(dataset)["pd"]
+    reader = seen if isinstance(seen, _Reader) else _Reader(seen)
+    if step not in reader.steps:
+        reader.steps.append(step)
+    vars(dataset)["pd"] = reader
 
 
 @mend(
@@ -51,10 +52,9 @@ def read_strings_as_objects(dataset: ModuleType) -> None:
 
 
 def _strings_to_objects(frame: Any) -> None:
-    for column in frame.columns[
-        [not hasattr(dtype, "kind") or dtype.kind not in "iufb" for dtype in frame.dtypes]
-    ]:
-        frame[column] = frame[column].astype(object)
+    for column in frame.columns:  # still "field:type", as in the file; RecBole reads all but floats as str
+        if not column.endswith(":float"):
+            frame[column] = frame[column].astype(object)
 
 
 @mend(
@@ -71,7 +71,7 @@ def read_blank_sequences(dataset: ModuleType) -> None:
 
 
 def _blank_sequences_to_text(frame: Any) -> None:
-    for column in frame.columns:  # still "field:type", as in the file
+    for column in frame.columns:
         if column.endswith("_seq"):
             frame[column] = frame[column].fillna("")
 
@@ -80,12 +80,12 @@ def _blank_sequences_to_text(frame: Any) -> None:
     "pandas-blank-cells",
     library="pandas",
     versions="pandas >= 3",
-    symptom="silent: blank float cells stay NaN and blank token cells become the index -2**63 (dataset.py:648, 650)",
+    symptom="silent: blank float cells stay NaN, blank token cells become -2**63 (dataset.py:648, 650)",
     modules=(_DATASET,),
     applies=_SINCE_3,
 )
 def fill_blank_cells(dataset: ModuleType) -> None:
-    """Replace `Dataset._fill_nan`: the same rules, written to the frame instead of to a copy of its column."""
+    """Replace `Dataset._fill_nan`: the same rules, written to the frame instead of to a copy of a column."""
     dataset.Dataset._fill_nan = _fill_nan
 
 

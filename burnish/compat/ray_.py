@@ -13,7 +13,7 @@ _why_broken: dict[str, str | None] = {}
 
 
 def ray_problem() -> str | None:
-    """Why `from ray import tune` does not work here, in one line; None when it does.  Tried once a process."""
+    """Why `from ray import tune` fails here, in one line; None when it works.  Tried once a process."""
     if "ray" not in _why_broken:
         _why_broken["ray"] = hook.import_works("ray.tune")
     return _why_broken["ray"]
@@ -23,12 +23,12 @@ def ray_problem() -> str | None:
     "ray-absent",
     library="ray",
     versions="ray absent, or present and broken",
-    symptom="recbole.quick_start does not import: ray <= 2.6.3 has no wheel for Python 3.12 and needs pkg_resources",
+    symptom="recbole.quick_start does not import: ray <= 2.6.3 has no wheel for Python 3.12",
     modules=("recbole.quick_start.quick_start",),
     applies=lambda: ray_problem() is not None,
 )
 def stand_in_for_ray() -> Iterator[None]:
-    """Show `ray.tune.report` (quick_start.py:229) while quick_start is imported; a ray that works is left alone.
+    """Show a `ray.tune.report` (quick_start.py:229) while quick_start is imported; leave a working ray alone.
 
     Afterwards `import ray` says the truth again, to RecBole's users and to other libraries that look for ray.
     """

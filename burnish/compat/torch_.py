@@ -50,8 +50,8 @@ class _Torch(ModuleView):
 )
 def load_whole_pickles(module: ModuleType) -> None:
     """Show the module a torch whose `load` reads whole pickles; everybody else's `torch.load` stays safe."""
-    if not isinstance(module.torch, _Torch):
-        module.torch = _Torch(module.torch)
+    seen: ModuleType = vars(module)["torch"]
+    vars(module)["torch"] = seen if isinstance(seen, _Torch) else _Torch(seen)
 
 
 @mend(
@@ -106,7 +106,7 @@ def _one_whole_pickle() -> Iterator[None]:
     applies=lambda: True,
 )
 def warn_before_unpickling(module: ModuleType) -> None:
-    """Warn where the user names the file: `load_data_and_model`, `resume_checkpoint`, `evaluate(model_file=...)`.
+    """Warn where the user names a file: `load_data_and_model`, `resume_checkpoint`, `evaluate(model_file=)`.
 
     The best model of the same run, which `evaluate` loads by itself, is nobody else's: no warning.
     """
