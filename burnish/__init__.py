@@ -1,0 +1,50 @@
+"""burnish: plug-and-play embedding enhancement for RecBole recommenders.
+
+    from burnish import enhance, run, RVRec
+
+    Model = enhance("LightGCN", RVRec(weight=0.1))
+    result = run(Model, dataset="ml-100k")
+
+Importing burnish makes RecBole 1.2.1 work on today's numpy, pandas, scipy and torch (`burnish.compat`) and lets
+its configs carry an `enhancers:` block (`burnish.plugin`).  Both take effect when RecBole is imported, before or
+after burnish; everything below is loaded when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from . import plugin
+from ._version import __version__
+from .compat import activate
+
+if TYPE_CHECKING:
+    from burnish.enhancers.attach import enhance
+    from burnish.enhancers.enhancer import Enhancer
+    from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
+
+    from .running import run
+
+activate()
+plugin.install()
+
+_HOME = {
+    "enhance": "burnish.enhancers.attach",
+    "Enhancer": "burnish.enhancers.enhancer",
+    "RVRec": "burnish.enhancers.wasserstein.rvrec",
+    "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
+    "run": "burnish.running",
+}
+
+__all__ = ["Enhancer", "Euclid2d", "RVRec", "__version__", "enhance", "run"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'burnish' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(_HOME))

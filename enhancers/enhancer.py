@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
-    from .anatomy import Anatomy, Table
+    from .anatomy import Anatomy, Side, Table
     from .explanation import Reason
     from .state import HostState
 
@@ -92,11 +92,11 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """Whether `refine` changes rows of this table.  Asked once, after `bind`."""
         return False
 
-    def refine(self, rows: Tensor, ids: Tensor | None, table: Table) -> Tensor:
+    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """Refined rows `[n, d]` of `rows` `[n, d]`, row by row, so that a lookup costs the rows looked up.
 
-        ids: `[n]` user or item ids (0 is padding) of the rows, or None when `rows` is the whole table in id
-        order.  Padding rows are put back by the host.  Must be the identity until training changes it.
+        ids: `[n]` user or item ids of the rows.  table: which table they are from, with its `side`, `width` and
+        `name`.  The padding row is put back by the host.  Must be the identity until training changes it.
         """
         return rows
 
@@ -104,7 +104,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """Whether `refine_output` is used: graph backbones' propagated embeddings instead of their tables."""
         return False
 
-    def refine_output(self, rows: Tensor, side: str) -> Tensor:
+    def refine_output(self, rows: Tensor, side: Side) -> Tensor:
         """Refined propagated embeddings `[n_users or n_items, d]`; `side` is "user" or "item"."""
         return rows
 

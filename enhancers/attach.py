@@ -1,0 +1,134 @@
+"""`enhance`: a backbone class and enhancers in, a class out that RecBole takes wherever it took the first."""
+
+from __future__ import annotations
+
+from functools import lru_cache, partial
+from typing import Any
+
+from torch import nn
+
+from .enhancer import Enhancer
+from .errors import ConfigurationError, UnsupportedError
+from .host import Host, Losses
+from .recipe import RecipeType
+from .registry import make_enhancers
+from .zoo import find_backbone
+
+
+class EnhancedMixin(nn.Module):
+    """What an enhanced class adds to its backbone class; it stands before the backbone in the resolution order."""
+
+    enhancers: Host
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)  # type: ignore[call-arg]
+        recipes = [_enhancer(*part) for part in type(self).recipe[1][1]]  # type: ignore[attr-defined]
+        host = Host(self, recipes, config, dataset)
+        self.enhancers = host
+        # RecBole's graph models keep propagated embeddings of the last evaluation; none may outlive attaching.
+        for name in ("restore_user_e", "restore_item_e", "restore_entity_e"):
+            if getattr(self, name, None) is not None:
+                setattr(self, name, None)
+
+    def calculate_loss(self, interaction: Any, *args: Any, **kwargs: Any) -> Losses:
+        """The backbone's loss, each interaction weighted, plus the enhancers' losses."""
+        host = self.enhancers
+        own_loss = partial(super().calculate_loss, interaction, *args, **kwargs)  # type: ignore[misc]
+        with host.step():
+            with host.weighted(interaction, own_loss):
+                own = own_loss()
+            return host.add_losses(own, interaction)
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        result = super().forward(*args, **kwargs)
+        host = self._modules.get("enhancers")  # absent while the backbone's own __init__ runs
+        return host.on_forward(result) if isinstance(host, Host) else result
+
+    def train(self, mode: bool = True) -> Any:
+        host = self._modules.get("enhancers")
+        if isinstance(host, Host):
+            host.forget()
+        return super().train(mode)
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Called before each training epoch by RecBole's trainers (see `burnish.plugin`)."""
+        self.enhancers.on_epoch(epoch)
+
+
+Recipe = tuple[tuple[type[Enhancer[Any]], str], ...]
+
+
+def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
+    """A class that behaves as `model` with the enhancers attached.
+
+    model: a backbone by name ("LightGCN") or class; an already enhanced class gets the new ones added.
+    enhancers: enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options.
+
+    RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints,
+    resume and case study.  Equal arguments give the same class, and it can be pickled.
+
+    Raises `UnknownNameError` for a name that does not exist, `ConfigurationError` for a repeated enhancer,
+    `UnsupportedError` for a model that cannot be enhanced.  What depends on the backbone's tables is checked
+    when the class is instantiated, before anything is changed.
+    """
+    cls = find_backbone(model) if isinstance(model, str) else model
+    base, earlier = split_enhanced(cls)
+    made = make_enhancers(enhancers)
+    _check(base, earlier, made)
+    recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
+    return _enhanced_class(base, recipe) if recipe else base
+
+
+def is_enhanced(model: Any) -> bool:
+    """Whether a class, or the class of an instance, was made by `enhance`."""
+    cls = model if isinstance(model, type) else type(model)
+    return issubclass(cls, EnhancedMixin)
+
+
+def split_enhanced(cls: type) -> tuple[type, Recipe]:
+    """The plain backbone class behind a class, and the enhancers on it: `(base, ())` for a plain one."""
+    if isinstance(cls, RecipeType) and issubclass(cls, EnhancedMixin):
+        base, recipe = cls.recipe[1]
+        return base, recipe
+    return cls, ()
+
+
+def enhancer_options(cls: type) -> dict[str, dict[str, Any]]:
+    """The options of every enhancer on a class, by name, as an `enhancers:` block would write them."""
+    return {e.name: e.config.model_dump(exclude_defaults=True) for e in (_enhancer(*part) for part in split_enhanced(cls)[1])}
+
+
+def _enhancer(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
+    return cls(cls.Config.model_validate_json(options))
+
+
+def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
+    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.utils import ModelType
+
+    if not (isinstance(base, type) and issubclass(base, AbstractRecommender)):
+        raise UnsupportedError(
+            f"{base!r} is not a RecBole model class; give the name of a backbone or a class that derives from "
+            f"recbole.model.abstract_recommender.AbstractRecommender"
+        )
+    names = {cls.name for cls, _ in earlier}
+    for enhancer in made:
+        if enhancer.name in names:
+            raise ConfigurationError(
+                f"enhancer {enhancer.name!r} is already attached to this {base.__name__}; give all its options at once"
+            )
+    if made and getattr(base, "type", None) in (ModelType.TRADITIONAL, ModelType.DECISIONTREE):
+        raise UnsupportedError(
+            f"{base.__name__} has no embeddings and no gradient training, so there is nothing to enhance. "
+            f"Backbones with learned embeddings can be: BPR, LightGCN, NeuMF, SASRec, … (`burnish models`)."
+        )
+
+
+@lru_cache(maxsize=None)
+def _enhanced_class(base: type, recipe: Recipe) -> type:
+    # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
+    body = {"__module__": base.__module__, "__doc__": base.__doc__}
+    enhanced = RecipeType(base.__name__, (EnhancedMixin, base), body)
+    enhanced.__qualname__ = f"{base.__qualname__}[{', '.join(cls.name for cls, _ in recipe)}]"
+    enhanced.recipe = (_enhanced_class, (base, recipe))
+    return enhanced

@@ -1,0 +1,210 @@
+"""The host: the part of an enhanced model that runs its enhancers in every training step."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from .anatomy import Anatomy, describe, is_output
+from .enhancer import Enhancer
+from .errors import NonFiniteError, UnsupportedError
+from .state import HostState
+from .tables import refine_tables
+from .weighting import LossWeights
+
+if TYPE_CHECKING:
+    from recbole.config import Config
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+Losses = Tensor | tuple[Tensor, ...]
+
+
+@contextlib.contextmanager
+def forked_randomness(seed: int, device: torch.device) -> Iterator[None]:
+    """Seed torch, numpy and random inside the block and put all three streams back afterwards."""
+    devices = [device] if device.type == "cuda" else []
+    numpy_state, python_state = np.random.get_state(), random.getstate()
+    with torch.random.fork_rng(devices=devices, enabled=True):
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        try:
+            yield
+        finally:
+            np.random.set_state(numpy_state)
+            random.setstate(python_state)
+
+
+class Host(nn.ModuleDict):
+    """The enhancers of one model, by name, with the state that they share.
+
+    Owns what no single enhancer may decide: the factors and the mean of extra losses, the weights of the
+    backbone's own loss, the order in which rows are refined, and the check for numbers that are not finite.
+    """
+
+    def __init__(self, model: nn.Module, recipes: Sequence[Enhancer[Any]], config: Config, dataset: Dataset) -> None:
+        super().__init__()
+        seed = int(config["seed"] or 0)
+        self.state = HostState(seed)
+        device = torch.device(config["device"])
+        with forked_randomness(seed, device):
+            self.anatomy: Anatomy = describe(model, config, dataset)
+            for recipe in recipes:
+                enhancer = recipe.fresh()
+                enhancer.state = self.state
+                enhancer.bind(self.anatomy, dataset)
+                self[enhancer.name] = enhancer
+        self._output_enhancers = [e for e in self.enhancers() if e.refines_output()]
+        if self._output_enhancers and self.anatomy.output is None:
+            raise UnsupportedError(
+                f"enhancer {self._output_enhancers[0].name!r} with site 'output' needs a backbone that propagates all "
+                f"users and items at once, and {self.anatomy.backbone} does not. It works with graph backbones "
+                f"(LightGCN, NGCF, SGL, DGCF, NCL); use site 'table' here."
+            )
+        self._weighs = [e for e in self.enhancers() if type(e).weigh is not Enhancer.weigh]
+        self.weights = LossWeights(model) if self._weighs else None
+        spans = []
+        for table in self.anatomy.tables:
+            refining = [e for e in self.enhancers() if e.refines(table)]
+            if refining:
+                spans.append((table, refining))
+        refinements = refine_tables(spans, self.state)  # the last step: everything above may refuse
+        for refinement in refinements:
+            for table, _ in refinement.spans:
+                self.state.refinements[table.name] = refinement
+        self._refinements = refinements
+
+    def enhancers(self) -> list[Enhancer[Any]]:
+        """The enhancers in the order in which they refine."""
+        return [enhancer for enhancer in self.values() if isinstance(enhancer, Enhancer)]
+
+    # ------------------------------------------------------------------ one training step
+
+    @contextlib.contextmanager
+    def step(self) -> Iterator[None]:
+        """One training step: what is read inside is computed once, what it left behind is dropped after."""
+        self.state.inside_step = True
+        try:
+            yield
+        finally:
+            self.state.inside_step = False
+            self.state.step += 1
+            self.forget()
+
+    def weighted(
+        self, batch: Interaction, own_loss: Callable[[], Any]
+    ) -> contextlib.AbstractContextManager[None]:
+        """A context in which the backbone's own loss counts each interaction by the enhancers' weights.
+
+        own_loss: computes that loss; called once in the life of the model, to see which way weights can enter.
+        """
+        if self.weights is None:
+            return contextlib.nullcontext()
+        product: Tensor | None = None
+        for enhancer in self._weighs:
+            weight = enhancer.weigh(batch)
+            if weight is not None:
+                product = weight if product is None else product * weight
+        if product is None:
+            return contextlib.nullcontext()
+        if len(self._weighs) > 1:
+            product = product / product.mean()
+        if not self.weights.known:
+            with forked_randomness(self.state.seed, self.anatomy.device), torch.no_grad():
+                self.weights.probe(own_loss, len(product), product.device)
+            self.forget()
+        return self.weights.applied(product)
+
+    def add_losses(self, own: Losses, batch: Interaction) -> Losses:
+        """The backbone's own loss with every enhancer's loss added to its first element.
+
+        The first element, because RecBole's NCLTrainer leaves out later ones while it warms up.
+        Raises `NonFiniteError` that names the enhancer and the step.
+        """
+        terms: list[tuple[str, Tensor]] = []
+        total: Tensor | None = None
+        for enhancer in self.enhancers():
+            factor = enhancer.config.weight
+            if factor == 0.0:
+                continue
+            for name, rows in enhancer.loss(batch).items():
+                term = factor * rows.mean()
+                terms.append((f"{enhancer.name}.{name}", term))
+                total = term if total is None else total + term
+        first = own[0] if isinstance(own, tuple) else own
+        if total is not None:
+            first = first + total
+        if not bool(torch.isfinite(first.detach()).all()):
+            self._diagnose(own, terms)
+        return (first, *own[1:]) if isinstance(own, tuple) else first
+
+    def _diagnose(self, own: Losses, terms: list[tuple[str, Tensor]]) -> None:
+        step = self.state.step
+        for table in self.anatomy.tables:
+            if not bool(torch.isfinite(table.raw()).all()):
+                raise NonFiniteError(
+                    f"table {table.name!r} of {self.anatomy.backbone} holds NaN or infinite values at training step "
+                    f"{step}; lower learning_rate (or set clip_grad_norm) and start again"
+                )
+        for enhancer in self.enhancers():
+            for name, parameter in enhancer.named_parameters():
+                if not bool(torch.isfinite(parameter).all()):
+                    raise NonFiniteError(
+                        f"parameter {name!r} of enhancer {enhancer.name!r} holds NaN or infinite values at training "
+                        f"step {step}; lower learning_rate or the enhancer's weight ({enhancer.config.weight})"
+                    )
+        for name, term in terms:
+            if not bool(torch.isfinite(term)):
+                raise NonFiniteError(
+                    f"loss {name!r} is {term.item()} at training step {step} although all parameters are finite; "
+                    f"lower the weight of that enhancer or its learning rate"
+                )
+        shown = [float(x) for x in (own if isinstance(own, tuple) else (own,))]
+        raise NonFiniteError(
+            f"the own loss of {self.anatomy.backbone} is {shown} at training step {step}, without the enhancers' part; "
+            f"lower learning_rate or check the input data"
+        )
+
+    # ------------------------------------------------------------------ propagated embeddings
+
+    def on_forward(self, result: Any) -> Any:
+        """The backbone's `forward` result, with all-user and all-item embeddings refined where that is asked for.
+
+        The first propagation of a training step is kept, so that losses can use it without a second one.
+        """
+        if not self._output_enhancers or not is_output(result, self.anatomy.n_users, self.anatomy.n_items):
+            return result
+        users, items = result[0], result[1]
+        for enhancer in self._output_enhancers:
+            users = enhancer.refine_output(users, "user").to(users.dtype)
+            items = enhancer.refine_output(items, "item").to(items.dtype)
+        if self.state.inside_step and self.state.output is None:
+            self.state.output = (users, items)
+        return type(result)((users, items, *result[2:]))
+
+    # ------------------------------------------------------------------ the rest
+
+    def on_epoch(self, epoch: int) -> None:
+        """Tell every enhancer that a training epoch begins."""
+        for enhancer in self.enhancers():
+            enhancer.on_epoch(epoch)
+
+    def forget(self) -> None:
+        """Drop everything that was computed from parameters and may be stale."""
+        self.state.output = None
+        for refinement in self._refinements:
+            refinement.forget()
+
+    def get_extra_state(self) -> Tensor:
+        """The number of steps done, so that a resumed run draws the random numbers that were to come."""
+        return torch.tensor(self.state.step)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self.state.step = int(state)

@@ -1,0 +1,170 @@
+"""Refined tables: the module that owns an embedding table gets a class whose reads are refined.
+
+The raw parameter stays where it was (same state-dict key, same optimizer entry).  Only reading changes:
+`module(ids)` refines the rows looked up, `module.weight` gives the refined table.  Swapping the class catches
+both, which a forward hook does not: many models read `.weight` in `full_sort_predict`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .anatomy import Table
+from .enhancer import Enhancer
+from .errors import UnsupportedError
+from .recipe import RecipeType
+from .state import HostState
+
+_ATTRIBUTE = "_burnish_refinement"
+
+
+class Refinement:
+    """What happens to the rows of one parameter when they are read.
+
+    Held by the owner module outside its registered sub-modules, so that no parameter is listed twice.
+    """
+
+    def __init__(self, spans: Sequence[tuple[Table, Sequence[Enhancer[Any]]]], state: HostState) -> None:
+        self.spans = list(spans)
+        self.state = state
+        self._step_whole: tuple[int, Tensor] | None = None
+        self._eval_whole: tuple[tuple[object, ...], Tensor] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = dict(self.__dict__)
+        kept["_step_whole"] = kept["_eval_whole"] = None  # a graph's tensor can be neither copied nor pickled
+        return kept
+
+    @property
+    def raw(self) -> Tensor:
+        table = self.spans[0][0]
+        stored = table.owner._parameters[table.parameter]
+        assert stored is not None
+        return stored
+
+    def whole(self) -> Tensor:
+        """The refined parameter, all of it.
+
+        Computed once a training step (the graph is shared) and once for unchanged parameters in evaluation.
+        """
+        if self.state.inside_step and torch.is_grad_enabled():
+            if self._step_whole is None or self._step_whole[0] != self.state.step:
+                self._step_whole = (self.state.step, self._refine_whole())
+            return self._step_whole[1]
+        if torch.is_grad_enabled():
+            return self._refine_whole()
+        key = self._versions()
+        if self._eval_whole is None or self._eval_whole[0] != key:
+            self._eval_whole = (key, self._refine_whole())
+        return self._eval_whole[1]
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """Refined rows of the parameter for any shape of `ids`: `[*ids.shape, width]`."""
+        owner = self.spans[0][0].owner
+        padding = getattr(owner, "padding_idx", None)
+        if self._have_whole() or ids.numel() >= self.raw.shape[0]:
+            return F.embedding(ids, self.whole(), padding)
+        flat = ids.reshape(-1)
+        rows = F.embedding(flat, self.raw, padding)
+        for table, enhancers in self.spans:
+            local = flat - table.first
+            mine = (local > 0) & (local < table.count)
+            refined = self._refine(rows, local.clamp(0, table.count - 1), table, enhancers)
+            rows = torch.where(mine.unsqueeze(-1), refined, rows)
+        return rows.reshape(*ids.shape, rows.shape[-1])
+
+    def forget(self) -> None:
+        """Drop what was computed for the last step or evaluation."""
+        self._step_whole = self._eval_whole = None
+
+    def _have_whole(self) -> bool:
+        if torch.is_grad_enabled():
+            return self.state.inside_step and self._step_whole is not None and self._step_whole[0] == self.state.step
+        return self._eval_whole is not None and self._eval_whole[0] == self._versions()
+
+    def _refine_whole(self) -> Tensor:
+        raw = self.raw
+        transposed = self.spans[0][0].transposed
+        source = raw.t() if transposed else raw
+        parts, done = [], 0
+        for table, enhancers in self.spans:
+            # Row `first` is the padding id: it stays as it is.
+            start, stop = table.first + 1, table.first + table.count
+            if start > done:
+                parts.append(source[done:start])
+            ids = torch.arange(1, table.count, device=source.device)
+            parts.append(self._refine(source[start:stop], ids, table, enhancers))
+            done = stop
+        if done < source.shape[0]:
+            parts.append(source[done:])
+        whole = torch.cat(parts)
+        return whole.t() if transposed else whole
+
+    @staticmethod
+    def _refine(rows: Tensor, ids: Tensor, table: Table, enhancers: Sequence[Enhancer[Any]]) -> Tensor:
+        for enhancer in enhancers:
+            rows = enhancer.refine(rows, ids, table).to(rows.dtype)
+        return rows
+
+    def _versions(self) -> tuple[object, ...]:
+        found: list[object] = [id(self.raw), self.raw._version]
+        for _, enhancers in self.spans:
+            for enhancer in enhancers:
+                for tensor in (*enhancer.parameters(), *enhancer.buffers()):
+                    found += [id(tensor), tensor._version]
+        return tuple(found)
+
+
+def refine_tables(spans: Sequence[tuple[Table, Sequence[Enhancer[Any]]]], state: HostState) -> list[Refinement]:
+    """Swap the class of every owner of these tables; the spans of one parameter are handled together.
+
+    Raises `UnsupportedError`, before anything is changed, for an embedding whose reads have side effects.
+    """
+    by_parameter: dict[tuple[int, str], list[tuple[Table, Sequence[Enhancer[Any]]]]] = {}
+    for table, enhancers in spans:
+        _check(table)
+        by_parameter.setdefault((id(table.owner), table.parameter), []).append((table, enhancers))
+    refinements = []
+    for group in by_parameter.values():
+        group.sort(key=lambda span: span[0].first)
+        refinement = Refinement(group, state)
+        owner, parameter = group[0][0].owner, group[0][0].parameter
+        owner.__dict__.setdefault(_ATTRIBUTE, {})[parameter] = refinement
+        owner.__class__ = _refined_class(type(owner), parameter)
+        refinements.append(refinement)
+    return refinements
+
+
+def _check(table: Table) -> None:
+    owner = table.owner
+    for option in ("max_norm", "sparse", "scale_grad_by_freq"):
+        if getattr(owner, option, None):
+            raise UnsupportedError(
+                f"table {table.name!r} is an embedding with {option}={getattr(owner, option)!r}, which changes or "
+                f"rescales the stored rows behind the lookup; set it to its default to refine this table"
+            )
+
+
+@lru_cache(maxsize=None)
+def _refined_class(base: type[nn.Module], parameter: str) -> type[nn.Module]:
+    """A sub-class of `base` whose `parameter` reads as the refined table.  Picklable by its two arguments."""
+
+    def read(self: nn.Module) -> Tensor:
+        return self.__dict__[_ATTRIBUTE][parameter].whole()
+
+    body: dict[str, Any] = {parameter: property(read), "__module__": base.__module__, "__doc__": base.__doc__}
+    if issubclass(base, nn.Embedding) and parameter == "weight":
+
+        def forward(self: nn.Module, input: Tensor) -> Tensor:
+            return self.__dict__[_ATTRIBUTE]["weight"].rows(input)
+
+        body["forward"] = forward
+    refined = RecipeType(base.__name__, (base,), body)
+    refined.recipe = (_refined_class, (base, parameter))
+    return refined
