@@ -92,7 +92,7 @@ def mend(
         this = _declare(Mend(name, library, versions, symptom, modules, applies))
 
         def run(module: ModuleType) -> None:
-            if applies():
+            if this.applies():
                 cure(module)
                 this.applied_to.add(module.__name__)
 
@@ -125,7 +125,7 @@ def import_mend(
 
         @contextmanager
         def guard() -> Iterator[None]:
-            needed = applies()
+            needed = this.applies()
             with contextmanager(cure)() if needed else nullcontext():
                 yield
             if needed:

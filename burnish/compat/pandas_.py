@@ -1,6 +1,7 @@
-"""pandas 3 changed what RecBole's data sets rely on: copies instead of views, strings, and `Series.agg`.
+"""pandas 3 changed what RecBole's data sets rely on: a column is a copy, and `Series.agg` asks the series.
 
-Where a library function is changed, only RecBole's own modules see the change; pandas itself stays as it is.
+Only RecBole's own modules see these changes; pandas itself stays as it is.  That pandas 3 reads text as its
+own str type needs no mend: the data sets came out equal (docs/compatibility.md).
 """
 
 from __future__ import annotations
@@ -16,45 +17,15 @@ _DATASET = "recbole.data.dataset.dataset"
 _SINCE_3 = at_least("pandas", 3)
 
 
-class _Reader(ModuleView):
-    """pandas as `dataset.py` sees it: `read_csv` passes its result through `steps`."""
-
-    def __init__(self, pandas: ModuleType) -> None:
-        super().__init__(pandas)
-        self.__dict__["steps"] = []
+class _Pandas(ModuleView):
+    """pandas as it is, but for blank cells of the columns that RecBole splits into sequences."""
 
     def read_csv(self, *args: Any, **options: Any) -> Any:
         frame = self.viewed.read_csv(*args, **options)
-        for step in self.steps:
-            step(frame)
+        for column in frame.columns:  # still "field:type", as in the file
+            if str(column).endswith("_seq"):
+                frame[column] = frame[column].fillna("")
         return frame
-
-
-def _add_step(dataset: ModuleType, step: Any) -> None:
-    seen: ModuleType = vars(dataset)["pd"]
-    reader = seen if isinstance(seen, _Reader) else _Reader(seen)
-    if step not in reader.steps:
-        reader.steps.append(step)
-    vars(dataset)["pd"] = reader
-
-
-@mend(
-    "pandas-strings",
-    library="pandas",
-    versions="pandas >= 3",
-    symptom="text columns are read as the str type, where RecBole's code was written for objects",
-    modules=(_DATASET,),
-    applies=_SINCE_3,
-)
-def read_strings_as_objects(dataset: ModuleType) -> None:
-    """Read text columns as objects with NaN for a blank cell, as pandas 2 does."""
-    _add_step(dataset, _strings_to_objects)
-
-
-def _strings_to_objects(frame: Any) -> None:
-    for column in frame.columns:  # still "field:type", as in the file; RecBole reads all but floats as str
-        if not column.endswith(":float"):
-            frame[column] = frame[column].astype(object)
 
 
 @mend(
@@ -67,13 +38,8 @@ def _strings_to_objects(frame: Any) -> None:
 )
 def read_blank_sequences(dataset: ModuleType) -> None:
     """Read a blank cell of a sequence column as the empty text, so that it becomes an empty sequence."""
-    _add_step(dataset, _blank_sequences_to_text)
-
-
-def _blank_sequences_to_text(frame: Any) -> None:
-    for column in frame.columns:
-        if column.endswith("_seq"):
-            frame[column] = frame[column].fillna("")
+    seen: ModuleType = vars(dataset)["pd"]
+    vars(dataset)["pd"] = seen if isinstance(seen, _Pandas) else _Pandas(seen)
 
 
 @mend(
