@@ -1,0 +1,116 @@
+"""`burnish bench`: run a comparison from a plan, and show what came out."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .failures import guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from burnish.benchmarks.harness import Event, Plan, RunRecord
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish bench demo                          (a plan that comes with burnish)\n\n"
+    "burnish bench ablation.yaml --runs results\n\n"
+    "Finished runs are kept: stop with Ctrl-C and start again whenever you like. "
+    "`burnish report` shows the same table later, and more of it."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("bench", epilog=EPILOG)(guarded(bench))
+
+
+def bench(
+    context: typer.Context,
+    plan: Annotated[str, typer.Argument(help="YAML file of the plan, or demo.")],
+    runs: Annotated[
+        Path | None, typer.Option("--runs", "-r", help="Folder of the runs (wins over the plan's own).")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final table only.")] = False,
+) -> None:
+    """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
+
+    Ends with a table of differences to the plain backbone, with confidence intervals.
+    """
+    from burnish.benchmarks import harness
+
+    screen = Screen.of(context, quiet)
+    chosen = harness.load_plan(find_plan(plan), runs=runs)
+    screen.say(f"{chosen.n_runs} runs, kept in {chosen.runs}")
+    records = run(screen, chosen)
+    for record in failed(records):
+        screen.notes.print(f"failed: {where(record)}: {record.error}", markup=False)
+    compare(screen, chosen.runs)
+    raise typer.Exit(harness.exit_status(records))
+
+
+def find_plan(name: str) -> Path:
+    """The plan's file: a path, or the name of a plan that burnish brings ("demo").
+
+    Raises `ConfigurationError` for a file that does not exist.
+    """
+    from burnish.enhancers.errors import ConfigurationError, nearest
+
+    path = Path(name)
+    if path.is_file():
+        return path
+    packaged = Path(str(resources.files("burnish.benchmarks"))) / name / f"{name}.yaml"
+    if name.isidentifier() and packaged.is_file():
+        return packaged
+    beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+    guess = nearest(path.name, [*beside, "demo"])
+    raise ConfigurationError(
+        f"plan {name!r} does not exist."
+        + (f" Did you mean {str(path.with_name(guess)) if guess != 'demo' else guess!r}?" if guess else "")
+        + " Give a YAML file, or demo; docs/benchmark.md says how to write a plan."
+    )
+
+
+def run(screen: Screen, plan: Plan) -> list[RunRecord]:
+    """Run the plan: with the harness's display in a terminal, with a line an event elsewhere."""
+    from burnish.benchmarks import harness
+
+    if screen.quiet:
+        return harness.run_plan(plan, quiet=True)
+    if screen.notes.is_terminal:
+        return harness.run_plan(plan)
+
+    def tell(event: Event) -> None:
+        if event.kind != "epoch":
+            screen.say(f"{event.kind:<7} {event.message}")
+        elif event.epoch is not None and event.epoch.valid_score is not None:
+            screen.say(f"        {event.message}")
+
+    return harness.run_plan(plan, quiet=True, on_event=tell)
+
+
+def failed(records: list[RunRecord]) -> list[RunRecord]:
+    """The runs that ended in an error."""
+    return [record for record in records if record.status == "failed"]
+
+
+def where(record: RunRecord) -> str:
+    """A run in words: `BPR, rvrec, seed 2020`."""
+    trial = "" if record.trial is None else f", trial {record.trial}"
+    return f"{record.backbone}, {record.arm}, seed {record.seed}{trial}"
+
+
+def compare(screen: Screen, runs: Path) -> None:
+    """Print the table of differences, or why there is none."""
+    from burnish.benchmarks import harness
+    from burnish.enhancers.errors import DataError
+
+    try:
+        rows = harness.summarise(runs)
+    except DataError as error:
+        screen.notes.print(f"no comparison: {error}", markup=False)
+        return
+    screen.results.print(harness.to_table(rows))

@@ -1,0 +1,92 @@
+"""`burnish enhancers`: what can be attached, and with which options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .failures import guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+    from rich.table import Table
+
+    from burnish.enhancers.registry import EnhancerInfo
+
+EPILOG = "Example: burnish enhancers rvrec"
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("enhancers", epilog=EPILOG)(guarded(enhancers))
+
+
+def enhancers(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Only this one, with its full description.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+) -> None:
+    """List the enhancers: what each does, its options with their defaults, and the package that brings it."""
+    from burnish.enhancers.registry import find_enhancer, list_enhancers
+
+    screen = Screen.of(context, quiet)
+    known = list_enhancers()
+    if name is not None:
+        find_enhancer(name)  # raises with the nearest name
+        known = {name: known[name]}
+    if screen.quiet:
+        screen.write("\n".join(known))
+        return
+    for info in known.values():
+        show(screen, info, full=name is not None)
+
+
+def show(screen: Screen, info: EnhancerInfo, *, full: bool) -> None:
+    """Name, source, description and options.  A plug-in that does not load is named with its error."""
+    try:
+        cls = info.load()
+    except Exception as error:
+        screen.results.print(f"{info.name} (from {info.source})", style="bold", markup=False)
+        screen.results.print(f"  cannot be loaded: {type(error).__name__}: {error}\n", markup=False)
+        return
+    screen.results.print(f"{info.name} (from {info.source})", style="bold", markup=False)
+    text = (cls.__doc__ or "").strip() if full else info.summary
+    screen.results.print(f"{text}", markup=False)
+    screen.results.print(option_table(cls.Config.model_fields))
+    screen.results.print()
+
+
+def option_table(fields: dict[str, FieldInfo]) -> Table:
+    """One row an option: name, default, type with its limits, description."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("option", "default", "type", "meaning")
+    for name, field in fields.items():
+        cells = (name, default_of(field), type_of(field), field.description or "")
+        table.add_row(*(escape(cell) for cell in cells))
+    return table
+
+
+def default_of(field: FieldInfo) -> str:
+    """The default as one would type it, or "required"."""
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True, validated_data={})
+    return value if isinstance(value, str) else repr(value)
+
+
+def type_of(field: FieldInfo) -> str:
+    """The type of an option and its limits: `float, >= 0`."""
+    annotation: Any = field.annotation
+    name = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+    limits = [
+        f"{sign} {getattr(rule, attribute):g}"
+        for rule in field.metadata
+        for attribute, sign in signs.items()
+        if getattr(rule, attribute, None) is not None
+    ]
+    return ", ".join([name, *limits])

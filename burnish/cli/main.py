@@ -1,0 +1,74 @@
+"""`burnish`: the application and its global options.  Importing this is quick: no torch, no RecBole."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+import typer
+
+from burnish._version import __version__
+
+from . import bench, enhancers, models, report, run
+from .failures import INTERRUPTED
+
+app = typer.Typer(
+    name="burnish",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="New here? Try [bold]burnish doctor[/], then "
+    "[bold]burnish run --model BPR --dataset ml-100k --enhancers rvrec --epochs 5[/].\n\n"
+    "Exit codes: 0 done, 1 a run failed, 2 bad usage or input, 130 stopped. "
+    "BURNISH_DEBUG=1 shows tracebacks.",
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if not wanted:
+        return
+    parts = []
+    for package in ("recbole", "torch", "numpy", "pandas"):
+        try:
+            parts.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            parts.append(f"{package} missing")
+    python = ".".join(str(number) for number in sys.version_info[:3])
+    typer.echo(f"burnish {__version__} (Python {python}, {', '.join(parts)})")
+    raise typer.Exit
+
+
+@app.callback()
+def burnish(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_show_version, is_eager=True, help="Print the versions and leave."
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no remarks.")
+    ] = False,
+) -> None:
+    """Plug-and-play embedding enhancement for RecBole recommenders, with an honest comparison beside it."""
+    context.obj = {"quiet": quiet}
+
+
+for module in (run, bench, report, models, enhancers):
+    module.add_to(app)
+
+
+def main() -> None:
+    """The `burnish` command."""
+    try:
+        app()
+    except KeyboardInterrupt:  # outside every verb: while modules are being imported
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

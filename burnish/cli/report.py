@@ -1,0 +1,93 @@
+"""`burnish report`: the comparison in a folder of runs, as a table, Markdown, CSV or a picture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .failures import guarded
+from .screen import Screen
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish report runs\n\n"
+    "burnish report runs --metric ndcg@10 --format markdown --output table.md --plot table.svg"
+)
+FORMATS = ("table", "markdown", "csv")
+_BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("report", epilog=EPILOG)(guarded(report))
+
+
+def report(
+    context: typer.Context,
+    runs: Annotated[Path, typer.Argument(help="Folder that `burnish bench` wrote into.")],
+    metric: Annotated[
+        list[str] | None,
+        typer.Option("--metric", "-m", help="Such as ndcg@10; again, or separated by commas, for more."),
+    ] = None,
+    baseline: Annotated[str, typer.Option("--baseline", help="The arm to compare with.")] = "plain",
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", help="table, markdown or csv; the suffix of --output decides otherwise."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Write to this file, not to the screen.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option("--plot", help="Also draw the differences into this SVG file.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
+) -> None:
+    """Compare every arm with the plain backbone: difference, 95% interval, corrected p, and a verdict in words.
+
+    Reads files only: nothing is trained.
+    """
+    from burnish.benchmarks import harness
+
+    screen = Screen.of(context, quiet)
+    kind = choose_format(format, output)
+    metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
+    rows = harness.summarise(runs, metrics=metrics or None, baseline=baseline)
+    if plot is not None:
+        screen.say(f"written: {harness.plot(rows, plot)}")
+    if kind == "table":
+        text = as_text(harness.to_table(rows)) if output else ""
+        if output is None:
+            screen.results.print(harness.to_table(rows))
+            return
+    else:
+        text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")
+    if output is None:
+        screen.write(text)
+        return
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(text + "\n", encoding="utf-8")
+    screen.say(f"written: {output}")
+
+
+def choose_format(format: str | None, output: Path | None) -> str:
+    """The format asked for, else the one that the output's suffix names, else a table."""
+    if format is None:
+        return _BY_SUFFIX.get(output.suffix.lower(), "table") if output else "table"
+    if format not in FORMATS:
+        raise typer.BadParameter(f"{format!r} is none of {', '.join(FORMATS)}", param_hint="--format")
+    return format
+
+
+def as_text(table: object) -> str:
+    """A rich table as plain text, as wide as it needs to be."""
+    from io import StringIO
+
+    from rich.console import Console
+
+    buffer = StringIO()
+    Console(file=buffer, width=240, highlight=False).print(table)
+    return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())

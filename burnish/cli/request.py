@@ -1,0 +1,116 @@
+"""What `burnish run` is asked to do: the command line and the configuration files, put together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.benchmarks.harness.yamls import read_yaml
+from burnish.enhancers.errors import ConfigurationError, nearest
+
+from .values import merge_enhancers, parse_options
+
+#: Options of RecBole's run_recbole.py for several processes, with the only value that is right here.
+_PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_offset": None}
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """One training run, complete: what `burnish.benchmarks.harness.train` needs."""
+
+    model: str
+    dataset: str
+    enhancers: dict[str, Any]
+    config_files: tuple[Path, ...]
+    options: dict[str, Any]
+    seed: int | None
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file.
+
+    Raises `ConfigurationError` for a file that is missing (with the nearest name beside it), not YAML, or no
+    mapping; an empty file is an empty mapping.
+    """
+    if not path.is_file():
+        beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        guess = nearest(path.name, beside)
+        hint = f" Did you mean {str(path.with_name(guess))!r}?" if guess else ""
+        raise ConfigurationError(f"config file {str(path)!r} does not exist.{hint}")
+    return read_yaml(path)
+
+
+def split_files(text: str | None) -> tuple[Path, ...]:
+    """The files of `a.yaml,b.yaml`; RecBole's own separator, the blank, works when all parts are files."""
+    if not text:
+        return ()
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) == 1 and not Path(parts[0]).exists():
+        words = parts[0].split()
+        if all(Path(word).exists() for word in words):
+            parts = words
+    return tuple(Path(part) for part in parts)
+
+
+def _block(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    block = content.get("enhancers")
+    if block is None:
+        return {}
+    if isinstance(block, str):
+        return {name.strip(): None for name in block.split(",") if name.strip()}
+    if isinstance(block, list) and all(isinstance(name, str) for name in block):
+        return dict.fromkeys(block)
+    if not isinstance(block, dict):
+        raise ConfigurationError(
+            f"{path}: enhancers: {block!r} is no block of enhancers; write `enhancers: {{rvrec: {{weight: 0.1}}}}`"
+        )
+    return block
+
+
+def _required(name: str, value: Any, example: str) -> str:
+    if value is None:
+        raise ConfigurationError(
+            f"no {name} is given; say --{name} {example}, or write `{name}: {example}` into a config file"
+        )
+    return str(value)
+
+
+def _reject_processes(options: dict[str, Any]) -> None:
+    for name, accepted in _PROCESSES.items():
+        if name in options and options.pop(name) != accepted:
+            raise ConfigurationError(f"--{name}: burnish run trains in one process; leave this option out")
+
+
+def make_request(
+    *,
+    model: str | None,
+    dataset: str | None,
+    enhancers: str | None,
+    config_files: str | None,
+    seed: int | None,
+    words: Sequence[str],
+) -> RunRequest:
+    """Put the command line over the configuration files, of which later ones win.
+
+    words: the options that the verb does not know, RecBole's and `--enhancers.NAME.OPTION`.
+    Raises `ConfigurationError` for anything that cannot be understood.
+    """
+    files = split_files(config_files)
+    merged: dict[str, Any] = {}
+    block: Mapping[str, Any] = {}
+    for path in files:
+        content = read_config(path)
+        merged.update(content)
+        block = _block(content, path) if "enhancers" in content else block
+    options, enhancer_options = parse_options(words)
+    _reject_processes(options)
+    return RunRequest(
+        model=_required("model", model or merged.get("model"), "BPR"),
+        dataset=_required("dataset", dataset or merged.get("dataset"), "ml-100k"),
+        enhancers=merge_enhancers(block, enhancers, enhancer_options),
+        config_files=files,
+        options=options,
+        seed=seed,
+    )

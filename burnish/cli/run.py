@@ -1,0 +1,223 @@
+"""`burnish run`: train and test one backbone, with or without enhancers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .failures import guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from burnish.benchmarks.harness import Epoch, TrainingResult
+
+    from .request import RunRequest
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish run --model BPR --dataset ml-100k --epochs 5\n\n"
+    "burnish run --model LightGCN --dataset ml-100k --enhancers rvrec --enhancers.rvrec.weight 0.2\n\n"
+    "burnish run --config-files my.yaml --seed 7 --learning_rate=1e-3 --topk '[5,10]'\n\n"
+    "The file my.yaml is any RecBole configuration; it may also carry model, dataset and a block such as "
+    "`enhancers: {rvrec: {weight: 0.1}}`. Data sets are read from dataset/NAME (--data_path changes that); "
+    "ml-100k comes with RecBole."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command(
+        "run", epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
+    )(guarded(run))
+
+
+def run(
+    context: typer.Context,
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Backbone; `burnish models` lists them.")
+    ] = None,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Name of a RecBole data set, such as ml-100k.")
+    ] = None,
+    enhancers: Annotated[
+        str | None,
+        typer.Option(
+            "--enhancers",
+            "-e",
+            help="Enhancers to attach, separated by commas; none for the plain backbone. "
+            "Options: --enhancers.NAME.OPTION VALUE.",
+        ),
+    ] = None,
+    config_files: Annotated[
+        str | None,
+        typer.Option(
+            "--config-files", "--config_files", "-c", help="YAML files, separated by commas; later win."
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="Random seed (RecBole's default is 2020).")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder for result.json, config.json, per_user.parquet, log.txt and checkpoint.pth. "
+            "Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",
+        ),
+    ] = None,
+    format: Annotated[str, typer.Option("--format", help="table or json (one object, unrounded).")] = "table",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+) -> None:
+    """Train and test one backbone with enhancers attached; every option of RecBole works here too.
+
+    RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
+    """
+    from .request import make_request
+
+    screen = Screen.of(context, quiet)
+    if format not in ("table", "json"):
+        raise typer.BadParameter(f"{format!r} is neither table nor json", param_hint="--format")
+    request = make_request(
+        model=model,
+        dataset=dataset,
+        enhancers=enhancers,
+        config_files=config_files,
+        seed=seed,
+        words=context.args,
+    )
+    describe(screen, request)
+    result = train(screen, request, output)
+    if output is not None:
+        save(result, output)
+        screen.say(f"written to {output}")
+    if format == "json":
+        screen.write(json.dumps(result.summary(), indent=2, default=str))
+    else:
+        show(screen, result)
+
+
+def describe(screen: Screen, request: RunRequest) -> None:
+    """Say what is about to be trained; names and options of enhancers are checked before anything is loaded."""
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import find_backbone
+
+    find_backbone(request.model)
+    attached = [f"{made.name}({made.extra_repr()})" for made in make_enhancers(request.enhancers)]
+    seed = "" if request.seed is None else f", seed {request.seed}"
+    screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
+
+
+def train(screen: Screen, request: RunRequest, output: Path | None) -> TrainingResult:
+    """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
+    from burnish.benchmarks import harness
+
+    def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
+        return harness.train(
+            request.model,
+            request.dataset,
+            enhancers=request.enhancers,
+            config_files=request.config_files,
+            options=request.options,
+            seed=request.seed,
+            folder=output,
+            on_epoch=on_epoch,
+        )
+
+    if screen.quiet:
+        return start(None)
+    screen.say("reading the data ...")
+    if not screen.notes.is_terminal:
+        lines = EpochLines(screen)
+        result = start(lines.take)
+        lines.close()
+        return result
+
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
+    with Progress(
+        *columns, TextColumn("{task.description}"), console=screen.notes, transient=True
+    ) as progress:
+        task = progress.add_task("", total=None)
+        return start(
+            lambda epoch: progress.update(
+                task, total=epoch.total, completed=epoch.number, description=epoch_line(epoch)
+            )
+        )
+
+
+class EpochLines:
+    """One line an epoch for a log: with the validation where there was one, which is told a moment later."""
+
+    def __init__(self, screen: Screen) -> None:
+        self.screen = screen
+        self.waiting: Epoch | None = None
+
+    def take(self, epoch: Epoch) -> None:
+        """The next piece of news."""
+        if self.waiting is not None and self.waiting.number != epoch.number:
+            self.close()
+        self.waiting = epoch
+        if epoch.valid_score is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Print what is waiting."""
+        if self.waiting is not None:
+            self.screen.say(epoch_line(self.waiting))
+        self.waiting = None
+
+
+def epoch_line(epoch: Epoch) -> str:
+    """`epoch 3 of 20: loss 12.3, validation 0.2345 (1.2 s)`."""
+    parts = [] if epoch.loss is None else [f"loss {epoch.loss:.4g}"]
+    if epoch.valid_score is not None:
+        parts.append(f"validation {epoch.valid_score:.4f}")
+    return f"epoch {epoch.number} of {epoch.total}: {', '.join(parts)} ({epoch.seconds:.1f} s)"
+
+
+def save(result: TrainingResult, folder: Path) -> None:
+    """Write result.json, config.json and, where there are per-user values, per_user.parquet into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in (("result.json", result.summary()), ("config.json", result.config)):
+        text = json.dumps(content, indent=2, default=str)
+        (folder / name).write_text(text + "\n", encoding="utf-8")
+    if result.per_user is not None:
+        result.per_user.to_parquet(folder / "per_user.parquet", index=False)
+
+
+def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table:
+    """One row a metric, four decimals, validation beside test."""
+    from rich.table import Table
+
+    def cell(values: Mapping[str, float], name: str) -> str:
+        return f"{values[name]:.4f}" if name in values else "-"
+
+    table = Table("metric")
+    table.add_column("validation", justify="right")
+    table.add_column("test", justify="right")
+    for name in dict.fromkeys([*test, *valid]):
+        table.add_row(name, cell(valid, name), cell(test, name))
+    return table
+
+
+def show(screen: Screen, result: TrainingResult) -> None:
+    """The final table, and beside it what a person wants to know about the run."""
+    screen.results.print(metric_table(result.valid_result or result.best_valid_result, result.test_result))
+    facts: list[tuple[str, Any]] = [
+        ("attached", ", ".join(result.enhancers) or "nothing"),
+        ("seed", result.seed),
+        ("parameters", f"{result.n_parameters:,}"),
+        ("epochs", f"{result.n_epochs}, best {result.best_epoch} by {result.valid_metric}"),
+        ("seconds", f"{result.seconds['total']:.1f}"),
+        ("checkpoint", result.checkpoint or "not kept"),
+    ]
+    for name, value in facts:
+        screen.say(f"{name:<12}{value}")

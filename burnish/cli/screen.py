@@ -1,0 +1,44 @@
+"""Where the command line writes: results to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+import typer
+from rich.console import Console
+
+#: Width of tables that go to a file or a pipe, where rich would otherwise fold them at 80 columns.
+PIPE_WIDTH = 160
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """A rich console that folds at the terminal's width, and hardly ever in a pipe or a file."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console = Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+    return console
+
+
+@dataclass
+class Screen:
+    """The two streams of one command.  quiet: say nothing but results (errors are always shown)."""
+
+    quiet: bool = False
+    results: Console = field(default_factory=make_console)
+    notes: Console = field(default_factory=lambda: make_console(stderr=True))
+
+    @classmethod
+    def of(cls, context: typer.Context, quiet: bool = False) -> Screen:
+        """The screen of a command: `--quiet` counts before the verb and after it."""
+        before = bool((context.obj or {}).get("quiet")) if isinstance(context.obj, dict) else False
+        return cls(quiet=quiet or before)
+
+    def say(self, text: str) -> None:
+        """One line of plain text (no markup) for a person who watches; nothing when quiet."""
+        if not self.quiet:
+            self.notes.print(text, markup=False)
+
+    def write(self, text: str) -> None:
+        """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured."""
+        self.results.print(text, markup=False, highlight=False, soft_wrap=True)

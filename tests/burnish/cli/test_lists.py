@@ -1,0 +1,82 @@
+"""`burnish models` and `burnish enhancers`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import Field
+from typer.testing import CliRunner
+
+from burnish.cli.enhancers import option_table
+from burnish.cli.main import app
+from burnish.enhancers import registry
+from burnish.enhancers.enhancer import EnhancerConfig
+from burnish.enhancers.zoo import list_backbones
+
+runner = CliRunner()
+
+
+def test_models_lists_every_backbone() -> None:
+    shown = runner.invoke(app, ["models"])
+    assert shown.exit_code == 0
+    words = set(shown.stdout.replace(",", " ").replace("│", " ").split())
+    assert set(list_backbones()) <= words
+    assert {"general", "sequential", "context", "knowledge"} <= words
+
+
+def test_models_of_one_category_one_a_line() -> None:
+    shown = runner.invoke(app, ["models", "--category", "sequential", "--quiet"])
+    names = shown.stdout.split()
+    assert names == [name for name, category in list_backbones().items() if category == "sequential"]
+    assert "SASRec" in names
+    assert "BPR" not in names
+
+
+def test_unknown_category() -> None:
+    shown = runner.invoke(app, ["models", "-c", "sequentail"])
+    assert shown.exit_code == 2
+    assert "Did you mean 'sequential'" in shown.stderr
+
+
+def test_enhancers_shows_options_and_source() -> None:
+    shown = runner.invoke(app, ["enhancers", "rvrec"])
+    assert shown.exit_code == 0
+    assert "rvrec (from burnish)" in shown.stdout
+    row = next(line for line in shown.stdout.splitlines() if line.startswith("│ weight "))
+    assert "float, >= 0" in row
+
+
+def test_enhancers_quiet_gives_names() -> None:
+    shown = runner.invoke(app, ["-q", "enhancers"])
+    assert shown.stdout.split() == sorted(registry.list_enhancers())
+
+
+def test_unknown_enhancer() -> None:
+    shown = runner.invoke(app, ["enhancers", "rvrek"])
+    assert shown.exit_code == 2
+    assert "Did you mean 'rvrec'" in shown.stderr
+
+
+def test_a_broken_plug_in_does_not_hide_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load() -> Any:
+        raise ImportError("no module named frob")
+
+    known = {"broken": registry.EnhancerInfo("broken", "their-package", load), **registry.list_enhancers()}
+    monkeypatch.setattr(registry, "list_enhancers", lambda: known)
+    shown = runner.invoke(app, ["enhancers"])
+    assert shown.exit_code == 0
+    assert "broken (from their-package)" in shown.stdout
+    assert "cannot be loaded: ImportError: no module named frob" in shown.stdout
+    assert "rvrec (from burnish)" in shown.stdout
+
+
+def test_option_rows() -> None:
+    class Config(EnhancerConfig):
+        scores: str
+        keys: int | None = Field(default=256, gt=1, le=9000, description="how many [keys]")
+
+    table: Any = option_table(Config.model_fields)
+    rows = list(zip(*[list(column.cells) for column in table.columns], strict=True))
+    assert rows[1] == ("scores", "required", "str", "")
+    assert rows[2] == ("keys", "256", "int | None, > 1, <= 9000", "how many \\[keys]")

@@ -1,0 +1,165 @@
+"""Global behaviour: help, versions, exit codes, errors without tracebacks, Ctrl-C."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from burnish import __version__
+from burnish.cli import failures
+from burnish.cli.main import app
+from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError
+
+VERBS = ("run", "bench", "report", "models", "enhancers", "doctor")
+
+
+@pytest.fixture
+def runner() -> CliRunner:
+    return CliRunner()
+
+
+def flat(text: str) -> str:
+    """Help text without frames and line breaks."""
+    return " ".join(text.replace("│", " ").split())
+
+
+def test_help_names_every_verb(runner: CliRunner) -> None:
+    shown = runner.invoke(app, ["--help"])
+    assert shown.exit_code == 0
+    for verb in VERBS:
+        assert f" {verb} " in shown.stdout
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_shows_an_example(runner: CliRunner, verb: str) -> None:
+    shown = runner.invoke(app, [verb, "--help"], env={"COLUMNS": "120"})
+    assert shown.exit_code == 0
+    assert "Example" in shown.stdout
+    assert f"burnish {verb}" in flat(shown.stdout.split("Example", 1)[1])
+
+
+def test_version(runner: CliRunner) -> None:
+    shown = runner.invoke(app, ["--version"])
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"burnish {__version__} (Python {sys.version_info[0]}.")
+    assert "recbole" in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["frobnicate"], ["run", "--seed", "five"], ["models", "--frob"], ["report"]]
+)
+def test_bad_usage_is_2(runner: CliRunner, words: list[str]) -> None:
+    assert runner.invoke(app, words).exit_code == 2
+
+
+def run_guarded(error: BaseException | None) -> CliRunner:
+    """The result of a one-verb application whose verb raises `error`."""
+    small = typer.Typer()
+
+    @small.command()
+    @failures.guarded
+    def verb() -> None:
+        if error is not None:
+            raise error
+
+    return CliRunner().invoke(small, [])  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (None, 0),
+        (ConfigurationError("weight = -1: must not be negative"), 2),
+        (UnknownNameError("enhancer 'x' is not known."), 2),
+        (NonFiniteError("the loss is NaN"), 1),
+        (RuntimeError("boom"), 1),
+        (FileNotFoundError("gone"), 1),
+        (KeyboardInterrupt(), 130),
+        (typer.Exit(7), 7),
+    ],
+)
+def test_exit_codes(monkeypatch: pytest.MonkeyPatch, error: BaseException | None, code: int) -> None:
+    monkeypatch.delenv("BURNISH_DEBUG", raising=False)
+    assert run_guarded(error).exit_code == code  # type: ignore[attr-defined]
+
+
+def test_messages_without_and_with_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @failures.guarded
+    def verb() -> None:
+        raise ConfigurationError("weight = -1: must not be negative")
+
+    monkeypatch.delenv("BURNISH_DEBUG", raising=False)
+    with pytest.raises(typer.Exit):
+        verb()
+    assert capsys.readouterr().err == "error: weight = -1: must not be negative\n"
+    monkeypatch.setenv("BURNISH_DEBUG", "1")
+    with pytest.raises(typer.Exit):
+        verb()
+    shown = capsys.readouterr().err
+    assert "Traceback" in shown
+    assert shown.endswith("error: weight = -1: must not be negative\n")
+
+
+def test_unexpected_errors_say_their_type_and_how_to_see_more(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @failures.guarded
+    def verb() -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setenv("BURNISH_DEBUG", "0")
+    with pytest.raises(typer.Exit):
+        verb()
+    shown = capsys.readouterr().err
+    assert shown.startswith("error: ZeroDivisionError: by zero")
+    assert "BURNISH_DEBUG=1" in shown
+    assert "Traceback" not in shown
+
+
+def test_warnings_are_one_line_and_libraries_are_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    library = os.path.join("x", "site-packages", "torch", "y.py")
+
+    @failures.guarded
+    def verb() -> None:
+        warnings.simplefilter("always")
+        warnings.warn("option 'epoch' has no effect", UserWarning, stacklevel=1)
+        warnings.warn_explicit("deprecated", FutureWarning, library, 1)
+        warnings.warn_explicit("overflow", RuntimeWarning, library, 1)
+
+    monkeypatch.delenv("BURNISH_DEBUG", raising=False)
+    verb()
+    assert capsys.readouterr().err.splitlines() == [
+        "warning: option 'epoch' has no effect",
+        "warning (RuntimeWarning): overflow",
+    ]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+def test_ctrl_c_of_a_real_run_is_130(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "burnish", "run", "-m", "BPR", "-d", "ml-100k", "--epochs", "10000"]
+    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            line = next(line for line in process.stderr if line.startswith("epoch 1 "))
+            assert "of 10000" in line
+            time.sleep(0.1)
+            process.send_signal(signal.SIGINT)
+            rest = process.stderr.read()
+            assert process.wait(timeout=60) == 130
+        finally:
+            process.kill()
+    assert "stopped" in rest
+    assert "Traceback" not in rest

@@ -1,0 +1,159 @@
+"""`burnish run`, once for real on ml-100k, and its parts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from burnish.benchmarks.harness import Epoch
+from burnish.cli.main import app
+from burnish.cli.run import EpochLines, epoch_line, metric_table
+from burnish.cli.screen import Screen
+
+SMALL = ["--embedding_size=8", "--eval_batch_size", "400000", "--train_batch_size=8192", "--metrics=[NDCG]"]
+SMALL += ["--valid_metric=NDCG@10", "--show_progress", "false"]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_run_with_an_output_folder(here: Path) -> None:
+    words = ["run", "--model=BPR", "-d", "ml-100k", "--epochs", "2", "--seed", "3", "-o", "out", *SMALL]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "BPR on ml-100k, seed 3; attached: nothing" in done.stderr
+    assert [line for line in done.stderr.splitlines() if line.startswith("epoch 2 of 2: loss ")]
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert result["seed"] == 3
+    assert result["n_epochs"] == 2
+    row = next(line for line in done.stdout.splitlines() if "ndcg@10" in line)
+    assert f"{result['valid_result']['ndcg@10']:.4f}" in row
+    assert f"{result['test_result']['ndcg@10']:.4f}" in row
+    users = pd.read_parquet(here / "out" / "per_user.parquet")
+    assert users["ndcg@10"].mean() == pytest.approx(result["test_result"]["ndcg@10"])
+    config = json.loads((here / "out" / "config.json").read_text())
+    assert (config["epochs"], config["embedding_size"]) == (2, 8)
+    assert sorted(path.name for path in here.iterdir()) == ["out"], "something was left beside the output"
+
+
+def test_options_from_files_and_quiet_json(here: Path) -> None:
+    (here / "a.yaml").write_text("model: BPR\ndataset: ml-100k\nepochs: 5\nseed: 4\nembedding_size: 4\n")
+    words = [
+        "--quiet",
+        "run",
+        "--config_files",
+        "a.yaml",
+        "--epochs=1",
+        "--format",
+        "json",
+        "-o",
+        "out",
+        *SMALL[1:],
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert done.stderr == ""
+    result = json.loads(done.stdout)
+    assert (result["seed"], result["n_epochs"]) == (4, 1)
+    assert result["n_parameters"] == 4 * (944 + 1683)
+
+
+def test_an_enhancer_is_attached_with_its_options(here: Path) -> None:
+    words = [
+        "run",
+        "-m",
+        "BPR",
+        "-d",
+        "ml-100k",
+        "--epochs=1",
+        "--enhancers.rvrec.weight",
+        "0.25",
+        "-o",
+        "out",
+    ]
+    done = CliRunner().invoke(app, [*words, *SMALL])
+    assert done.exit_code == 0, done.output
+    assert "attached: rvrec(weight=0.25)" in done.stderr
+    result = json.loads((here / "out" / "result.json").read_text())
+    assert result["enhancers"]["rvrec"]["weight"] == 0.25
+    assert result["n_parameters"] > 8 * (944 + 1683)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["-m", "BPRR", "-d", "ml-100k"], "Did you mean 'BPR'"),
+        (["-m", "BPR", "-d", "ml-100"], "Did you mean 'ml-100k'"),
+        (["-m", "BPR", "-d", "ml-100k", "-e", "rvrek"], "Did you mean 'rvrec'"),
+        (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.wieght=1"], "Did you mean 'weight'"),
+        (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.weight=-1"], "'weight' = -1"),
+        (["-m", "BPR", "-d", "ml-100k", "--epochs"], "--epochs has no value"),
+        (["-m", "BPR"], "no dataset is given"),
+    ],
+)
+def test_bad_input(here: Path, words: list[str], says: str) -> None:
+    done = CliRunner().invoke(app, ["run", *words])
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert not list(here.iterdir())
+
+
+def test_a_misspelt_option_is_a_warning(here: Path) -> None:
+    words = [
+        "run",
+        "-m",
+        "BPR",
+        "-d",
+        "ml-100k",
+        "--epochs=1",
+        "--leraning_rate=0.1",
+        "-o",
+        "out",
+        "-q",
+        *SMALL,
+    ]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0
+    assert "warning: option 'leraning_rate'" in done.stderr
+    assert "'learning_rate'" in done.stderr
+
+
+def lines_of(epochs: list[Epoch], capsys: pytest.CaptureFixture[str]) -> list[str]:
+    lines = EpochLines(Screen())
+    for epoch in epochs:
+        lines.take(epoch)
+    lines.close()
+    return capsys.readouterr().err.splitlines()
+
+
+def test_one_line_an_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    epochs = [Epoch(1, 3, 2.0), Epoch(2, 3, 1.5), Epoch(2, 3, 1.5, 0.25), Epoch(3, 3, 1.0)]
+    shown = lines_of(epochs, capsys)
+    assert [line.split(" (")[0] for line in shown] == [
+        "epoch 1 of 3: loss 2",
+        "epoch 2 of 3: loss 1.5, validation 0.2500",
+        "epoch 3 of 3: loss 1",
+    ]
+
+
+def test_epoch_without_a_loss() -> None:
+    assert epoch_line(Epoch(1, 1, None, 0.5, 1.0)) == "epoch 1 of 1: validation 0.5000 (1.0 s)"
+
+
+def test_metric_table_has_every_metric() -> None:
+    table: Any = metric_table({"auc": 0.5, "logloss": 0.7}, {"auc": 0.6})
+    assert [list(column.cells) for column in table.columns] == [
+        ["auc", "logloss"],
+        ["0.5000", "0.7000"],
+        ["0.6000", "-"],
+    ]
