@@ -1,4 +1,4 @@
-"""The package that users install is the one in this checkout: every folder, every data file, every entry point."""
+"""The package that users install is the one in this checkout: folders, data files, entry points."""
 
 from __future__ import annotations
 
@@ -73,7 +73,9 @@ def test_every_folder_with_python_files_is_a_package(roots: dict[str, Path]) -> 
     assert not bare, f"folders without __init__.py, which the wheel would leave out: {sorted(bare)}"
 
 
-def test_every_data_file_is_package_data(setup_cfg: configparser.ConfigParser, roots: dict[str, Path]) -> None:
+def test_every_data_file_is_package_data(
+    setup_cfg: configparser.ConfigParser, roots: dict[str, Path]
+) -> None:
     """A YAML plan or a template that package_data does not match is in the checkout but not in the wheel."""
     patterns = {
         package: [p.strip() for p in value.replace(",", "\n").splitlines() if p.strip()]

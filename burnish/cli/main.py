@@ -46,9 +46,7 @@ def burnish(
     context: typer.Context,
     version: Annotated[
         bool,
-        typer.Option(
-            "--version", callback=_show_version, is_eager=True, help="Print the versions and leave."
-        ),
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Print versions and leave."),
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no remarks.")

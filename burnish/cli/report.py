@@ -34,9 +34,7 @@ def report(
     baseline: Annotated[str, typer.Option("--baseline", help="The arm to compare with.")] = "plain",
     format: Annotated[
         str | None,
-        typer.Option(
-            "--format", "-f", help="table, markdown or csv; the suffix of --output decides otherwise."
-        ),
+        typer.Option("--format", "-f", help="table, markdown or csv (by the suffix of --output)."),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Write to this file, not to the screen.")
@@ -46,7 +44,7 @@ def report(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
 ) -> None:
-    """Compare every arm with the plain backbone: difference, 95% interval, corrected p, and a verdict in words.
+    """Compare every arm with the plain backbone: difference, 95% interval, corrected p, a verdict in words.
 
     Reads files only: nothing is trained.
     """

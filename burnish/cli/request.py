@@ -64,7 +64,7 @@ def _block(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         return dict.fromkeys(block)
     if not isinstance(block, dict):
         raise ConfigurationError(
-            f"{path}: enhancers: {block!r} is no block of enhancers; write `enhancers: {{rvrec: {{weight: 0.1}}}}`"
+            f"{path}: enhancers: {block!r} is no block; write `enhancers: {{rvrec: {{weight: 0.1}}}}`"
         )
     return block
 

@@ -104,7 +104,7 @@ def run(
 
 
 def describe(screen: Screen, request: RunRequest) -> None:
-    """Say what is about to be trained; names and options of enhancers are checked before anything is loaded."""
+    """Say what is about to be trained.  Names and options of enhancers are checked before data are read."""
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 

@@ -43,8 +43,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _make_int)
 def parse_value(text: str) -> Any:
     """The value that `text` stands for.
 
-    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text that
-    is no YAML such as the interval `[3,inf)`, a blank separator or `#`, stays the string that was typed.
+    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text
+    that is no YAML such as the interval `[3,inf)`, a blank separator or `#`, stays the string that was typed.
     """
     stripped = text.strip()
     if not stripped:
@@ -90,9 +90,9 @@ def parse_options(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[
     """Options of RecBole's, and options of enhancers, from the words that the verb itself does not know.
 
     words: such as `["--epochs", "5", "--learning_rate=1e-3", "--enhancers.rvrec.weight=0.2"]`.
-    Returns `({"epochs": 5, "learning_rate": 0.001}, {"rvrec": {"weight": 0.2}})`; `--learning-rate` is the same
-    as `--learning_rate`.  Raises `ConfigurationError` for an option that is given twice with different values,
-    for a stray word, and for a nested name other than `--enhancers.NAME.OPTION`.
+    Returns `({"epochs": 5, "learning_rate": 0.001}, {"rvrec": {"weight": 0.2}})`; `--learning-rate` is the
+    same as `--learning_rate`.  Raises `ConfigurationError` for an option given twice with different values, for
+    a stray word, and for a nested name other than `--enhancers.NAME.OPTION`.
     """
     options: dict[str, Any] = {}
     enhancers: dict[str, dict[str, Any]] = {}
@@ -118,8 +118,8 @@ def merge_enhancers(
 ) -> dict[str, Any]:
     """The enhancers to attach: name -> options.
 
-    block: the `enhancers:` of the configuration files.  chosen: `--enhancers a,b`, which says which ones count,
-    those in the block keeping their options there; "none" means none; None leaves the block as it is.
+    block: the `enhancers:` of the config files.  chosen: `--enhancers a,b`, which says which ones count, those
+    in the block keeping their options there; "none" means none; None leaves the block as it is.
     options: `--enhancers.NAME.OPTION`, which win, and attach an enhancer that is not there yet.
     Raises `ConfigurationError` for a name that is given twice.
     """
