@@ -1,0 +1,182 @@
+"""Blocks of the similarity matrix of queries and keys, one matrix product each, in reused buffers."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.errors import ConfigurationError
+
+from .tiling import Tiling
+
+Similarity = Literal["squared", "distance"]
+#: A bool mask `[B, N]`, or a function of (lo, hi) giving its columns lo to hi; True leaves a pair out.
+Mask: TypeAlias = Tensor | Callable[[int, int], Tensor] | None
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What is compared: queries `[B, D]`, keys `[N, D]`, scale `[]`, log q of the keys `[N]`, and a mask."""
+
+    queries: Tensor
+    keys: Tensor
+    scale: Tensor
+    log_q: Tensor | None
+    mask: Mask
+    tiling: Tiling
+
+    def centre(self) -> Tensor:
+        """The mean key `[D]`; zeros where there are no keys, whose mean would be NaN."""
+        return self.keys.mean(dim=0) if len(self.keys) else self.keys.new_zeros(self.keys.shape[1])
+
+    def mask_columns(self, lo: int, hi: int) -> Tensor | None:
+        """Columns lo to hi of the mask, `[B, hi - lo]`, or None."""
+        if self.mask is None or isinstance(self.mask, Tensor):
+            return None if self.mask is None else self.mask[:, lo:hi]
+        columns = self.mask(lo, hi)
+        if columns.dtype != torch.bool or columns.shape != (len(self.queries), hi - lo):
+            raise ConfigurationError(
+                f"mask({lo}, {hi}) gave {columns.dtype} {tuple(columns.shape)}: "
+                f"it must give torch.bool {(len(self.queries), hi - lo)}, True where a pair is left out"
+            )
+        return columns
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Keys lo to hi: the factor `[n, D + 2]`, squared norms `[n]` of the centred keys, mask `[B, n]`."""
+
+    lo: int
+    hi: int
+    factor: Tensor
+    norms: Tensor
+    mask: Tensor | None
+
+    @property
+    def keys(self) -> Tensor:
+        """Centred keys `[n, D]`."""
+        return self.factor[:, :-2]
+
+
+class Blocks(ABC):
+    """Logits, block after block.
+
+    Keys are centred on their mean.  Two extra columns on either factor carry what is added to a scalar
+    product to make it a squared distance (and, for the squared similarity, the finished logit), so that no
+    separate pass over a block is needed for norms, log q and shift.  The memory of a chunk is that of the
+    next one too: use one at a time.
+    """
+
+    def __init__(self, pairing: Pairing, centre: Tensor, shift: Tensor | None = None) -> None:
+        """shift: `[B]`, subtracted from every logit; with the log-sum-exp, logits are log-probabilities."""
+        self.pairing, self.tiling, self.centre, self.shift = pairing, pairing.tiling, centre, shift
+        self.queries = pairing.queries - centre
+        self.norms = self.queries.square().sum(dim=1)
+        width = self.queries.shape[1] + 2
+        self._left = self.queries.new_empty(len(self.queries), width)
+        self._left[:, -2] = 1.0
+        self._right = self.queries.new_empty(self.tiling.keys, width)
+        self._right[:, -1] = 1.0
+        self._buffers: dict[str, Tensor] = {}
+        self._fill_left(self._left)
+
+    def chunks(self) -> Iterator[Chunk]:
+        """Every chunk of keys, in order."""
+        for lo, hi in self.tiling.key_ranges():
+            factor = self._right[: hi - lo]
+            torch.sub(self.pairing.keys[lo:hi], self.centre, out=factor[:, :-2])
+            norms = factor[:, :-2].square().sum(dim=1)
+            self._fill_right(factor[:, -2], norms, lo, hi)
+            yield Chunk(lo, hi, factor, norms, self.pairing.mask_columns(lo, hi))
+
+    def logits(self, chunk: Chunk, first: int, end: int, out: Tensor | None = None) -> Tensor:
+        """Logits `[end - first, n]` of a block of rows, -inf under the mask; in `out` or shared memory."""
+        block = self._buffer("logits", end - first, chunk.hi - chunk.lo) if out is None else out
+        self._fill_block(block, chunk, first, end)
+        if chunk.mask is not None:
+            block.masked_fill_(chunk.mask[first:end], -math.inf)
+        return block
+
+    def _buffer(self, name: str, rows: int, columns: int) -> Tensor:
+        """A contiguous `[rows, columns]` in memory that every block shares."""
+        if name not in self._buffers:
+            self._buffers[name] = self.queries.new_empty(self.tiling.rows * self.tiling.keys)
+        return self._buffers[name][: rows * columns].view(rows, columns)
+
+    #: d log(similarity weight) / d d^2 enters the gradient to `scale` this many times.
+    order: int
+
+    @abstractmethod
+    def _fill_left(self, left: Tensor) -> None: ...
+
+    @abstractmethod
+    def _fill_right(self, column: Tensor, norms: Tensor, lo: int, hi: int) -> None: ...
+
+    @abstractmethod
+    def _fill_block(self, block: Tensor, chunk: Chunk, first: int, end: int) -> None: ...
+
+    @abstractmethod
+    def slopes(self, block: Tensor) -> Tensor:
+        """Turn weights p of the block last made into c = p * (-ds/dd^2) / scale, in place.
+
+        s is the similarity and d^2 the squared distance.  Every gradient is a sum of c times differences.
+        """
+
+
+class SquaredBlocks(Blocks):
+    """s = -scale d^2."""
+
+    order = 1
+
+    def _fill_left(self, left: Tensor) -> None:
+        torch.mul(self.queries, 2.0 * self.pairing.scale, out=left[:, :-2])
+        torch.mul(self.norms, -self.pairing.scale, out=left[:, -1])
+        if self.shift is not None:
+            left[:, -1] -= self.shift
+
+    def _fill_right(self, column: Tensor, norms: Tensor, lo: int, hi: int) -> None:
+        torch.mul(norms, -self.pairing.scale, out=column)
+        if self.pairing.log_q is not None:
+            column -= self.pairing.log_q[lo:hi]
+
+    def _fill_block(self, block: Tensor, chunk: Chunk, first: int, end: int) -> None:
+        torch.mm(self._left[first:end], chunk.factor.t(), out=block)
+
+    def slopes(self, block: Tensor) -> Tensor:
+        return block
+
+
+class DistanceBlocks(Blocks):
+    """s = -scale d.  The slope is 0 where d is 0."""
+
+    order = 2
+
+    def _fill_left(self, left: Tensor) -> None:
+        torch.mul(self.queries, -2.0, out=left[:, :-2])
+        left[:, -1] = self.norms
+
+    def _fill_right(self, column: Tensor, norms: Tensor, lo: int, hi: int) -> None:
+        column.copy_(norms)
+
+    def _fill_block(self, block: Tensor, chunk: Chunk, first: int, end: int) -> None:
+        distance = self._buffer("distance", *block.shape)
+        torch.mm(self._left[first:end], chunk.factor.t(), out=distance)
+        torch.mul(distance.clamp_min_(0.0).sqrt_(), -self.pairing.scale, out=block)
+        if self.pairing.log_q is not None:
+            block.sub_(self.pairing.log_q[chunk.lo : chunk.hi])
+        if self.shift is not None:
+            block.sub_(self.shift[first:end].unsqueeze(1))
+
+    def slopes(self, block: Tensor) -> Tensor:
+        distance = self._buffer("distance", *block.shape)
+        distance.masked_fill_(distance == 0.0, math.inf)
+        return block.div_(distance).mul_(0.5)
+
+
+BLOCKS: dict[str, type[Blocks]] = {"squared": SquaredBlocks, "distance": DistanceBlocks}

@@ -1,0 +1,180 @@
+"""log sum_k exp(similarity(query, key_k) - log q_k) for many queries and keys, without the matrix of both.
+
+Chunking with a running maximum and recomputing in the backward pass is how memory-efficient attention works
+(Rabe and Staats, arXiv 2112.05682).  The algebra that keeps it at four matrix products for distances is ours.
+With c[b, k] = (dlse_b / dd2_bk) / -scale, every gradient needs only c K, c^T Q and the sums of c over rows
+and over columns.  Weights of rows therefore go on the small factor and never cost a pass over a block.
+
+The shift in the exponent is each row's running maximum.  A constant bound would save a pass (a squared
+distance is never negative), but with it every term of a query that is far from all keys underflows.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from .blocks import BLOCKS, Blocks, Chunk, Mask, Pairing, Similarity
+from .tiling import tile
+
+
+def log_sum_exp(
+    queries: Tensor,
+    keys: Tensor,
+    scale: Tensor,
+    *,
+    log_q: Tensor | None,
+    mask: Mask,
+    similarity: Similarity,
+    budget_bytes: int,
+) -> Tensor:
+    """Row-wise log-sum-exp `[B]` over the unmasked keys; -inf where there is none.
+
+    queries `[B, D]`, keys `[N, D]`, scale `[]`: one floating type, float32 or float64.  log_q `[N]`, a
+    constant.  Gradients of first order go to queries, keys and scale.  Weights are kept for the backward pass
+    where all `B * N` of them fit `budget_bytes`, and computed again otherwise.
+    """
+    itemsize, on_cpu = queries.element_size(), queries.device.type == "cpu"
+    tiling = tile(len(queries), len(keys), itemsize=itemsize, budget_bytes=budget_bytes, on_cpu=on_cpu)
+    wanted = torch.is_grad_enabled() and any(t.requires_grad for t in (queries, keys, scale))
+    keep = wanted and len(queries) * len(keys) * itemsize <= budget_bytes
+    fixed_mask = mask if isinstance(mask, Tensor) else None
+    pairing = Pairing(queries, keys, scale, log_q, mask, tiling)
+    with torch.autocast(queries.device.type, enabled=False):
+        return _LogSumExp.apply(queries, keys, scale, log_q, fixed_mask, pairing, similarity, keep)
+
+
+class _LogSumExp(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        queries: Tensor,
+        keys: Tensor,
+        scale: Tensor,
+        log_q: Tensor | None,
+        fixed_mask: Tensor | None,
+        pairing: Pairing,
+        similarity: Similarity,
+        keep: bool,
+    ) -> Tensor:
+        centre = pairing.centre()
+        sums = _RunningSums(BLOCKS[similarity](pairing, centre), keep)
+        for chunk in sums.blocks.chunks():
+            sums.add(chunk)
+        lse = sums.log()
+        ctx.save_for_backward(queries, keys, scale, log_q, fixed_mask, centre, lse, sums.kept, *sums.peaks)
+        # The tensors above are not held here again, or in-place changes to them would go unnoticed.
+        ctx.mask = None if isinstance(pairing.mask, Tensor) else pairing.mask
+        ctx.tiling, ctx.similarity = pairing.tiling, similarity
+        return lse
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        queries, keys, scale, log_q, fixed_mask, centre, lse, kept, *peaks = ctx.saved_tensors
+        mask = ctx.mask if fixed_mask is None else fixed_mask
+        if kept is not None:
+            mask = None  # kept weights are masked already
+        pairing = Pairing(queries, keys, scale, log_q, mask, ctx.tiling)
+        shift = lse.masked_fill(lse == -torch.inf, 0.0)  # a row without keys has weights exp(-inf) = 0
+        with torch.autocast(queries.device.type, enabled=False):
+            blocks = BLOCKS[ctx.similarity](pairing, centre, shift if kept is None else None)
+            pull = _Pull(blocks, grad, ctx.needs_input_grad[:3])
+            for index, chunk in enumerate(blocks.chunks()):
+                pull.add(chunk, kept, None if kept is None else (peaks[index] - shift).exp_())
+            return *pull.gradients(), None, None, None, None, None
+
+
+class _RunningSums:
+    """Forward: the running maximum and sum of every row, and the weights where they are kept."""
+
+    def __init__(self, blocks: Blocks, keep: bool) -> None:
+        self.blocks = blocks
+        rows = len(blocks.queries)
+        # The lowest finite number, not -inf: a row masked throughout gives exp(-inf - lowest) = 0, not NaN.
+        self.peak = blocks.queries.new_full((rows,), torch.finfo(blocks.queries.dtype).min)
+        self.total = torch.zeros_like(self.peak)
+        self.kept = blocks.queries.new_empty(rows * blocks.tiling.n_keys) if keep else None
+        #: for every chunk, the maxima that its kept weights are relative to
+        self.peaks: list[Tensor] = []
+
+    def add(self, chunk: Chunk) -> None:
+        for first, end in self.blocks.tiling.row_ranges():
+            block = self.blocks.logits(
+                chunk, first, end, out=_kept(self.kept, self.blocks, chunk, first, end)
+            )
+            before, total = self.peak[first:end], self.total[first:end]
+            peak = torch.maximum(before, block.amax(dim=1))
+            block.sub_(peak.unsqueeze(1)).exp_()
+            total.mul_((before - peak).exp_()).add_(block.sum(dim=1))
+            before.copy_(peak)
+            if self.kept is not None:
+                self.blocks.slopes(block)
+        if self.kept is not None:
+            self.peaks.append(self.peak.clone())
+
+    def log(self) -> Tensor:
+        return self.total.log() + self.peak
+
+
+class _Pull:
+    """Backward: the products with c, and the gradients made of them."""
+
+    def __init__(self, blocks: Blocks, grad: Tensor, needs: tuple[bool, bool, bool]) -> None:
+        self.blocks, self.grad, self.needs = blocks, grad, needs
+        self.by_row, self.by_key = needs[0] or needs[2], needs[1] or needs[2]
+        self.key_sum = torch.zeros_like(blocks.queries)  # c K, [B, D]
+        self.row_sum = torch.zeros_like(grad)  # [B]
+        self.weighted = blocks.queries * grad.unsqueeze(1)
+        self.to_keys = torch.zeros_like(blocks.pairing.keys) if self.by_key else None
+        self.to_scale = blocks.queries.new_zeros(())  # sum of grad_b c[b, k] |k|^2
+
+    def add(self, chunk: Chunk, kept: Tensor | None, factor: Tensor | None) -> None:
+        """factor: `[B]`, probabilities over kept weights of this chunk; None where they are recomputed."""
+        weight = self.grad if factor is None else self.grad * factor
+        weighted = self.weighted if factor is None else self.weighted * factor.unsqueeze(1)
+        column_sum = chunk.norms.new_zeros(chunk.hi - chunk.lo)
+        for first, end in self.blocks.tiling.row_ranges():
+            block = _kept(kept, self.blocks, chunk, first, end)
+            if block is None:
+                block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp_())
+            if self.by_row:
+                self._add_rows(block, chunk, first, end, factor)
+            if self.to_keys is not None:
+                self.to_keys[chunk.lo : chunk.hi].addmm_(block.t(), weighted[first:end])
+                column_sum.addmv_(block.t(), weight[first:end])
+        if self.to_keys is not None:
+            self.to_keys[chunk.lo : chunk.hi].addcmul_(chunk.keys, column_sum.unsqueeze(1), value=-1.0)
+            self.to_scale += torch.dot(chunk.norms, column_sum)
+
+    def _add_rows(self, block: Tensor, chunk: Chunk, first: int, end: int, factor: Tensor | None) -> None:
+        if factor is None:
+            self.key_sum[first:end].addmm_(block, chunk.keys)
+            self.row_sum[first:end] += block.sum(dim=1)
+        else:
+            self.key_sum[first:end].addcmul_(torch.mm(block, chunk.keys), factor[first:end].unsqueeze(1))
+            self.row_sum[first:end].addcmul_(block.sum(dim=1), factor[first:end])
+
+    def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """To queries, keys and scale; None where not needed."""
+        blocks, scale = self.blocks, self.blocks.pairing.scale
+        to_queries = to_scale = None
+        if self.needs[2]:  # sum of grad_b c[b, k] |q_b - k|^2, multiplied out
+            own = self.row_sum * blocks.norms - 2.0 * (self.key_sum * blocks.queries).sum(dim=1)
+            to_scale = (torch.dot(self.grad, own) + self.to_scale) * -float(blocks.order)
+        if self.needs[0]:
+            away = blocks.queries * self.row_sum.unsqueeze(1) - self.key_sum
+            to_queries = away.mul_(self.grad.unsqueeze(1)).mul_(-2.0 * scale)
+        to_keys = self.to_keys.mul_(2.0 * scale) if self.to_keys is not None and self.needs[1] else None
+        return to_queries, to_keys, to_scale
+
+
+def _kept(kept: Tensor | None, blocks: Blocks, chunk: Chunk, first: int, end: int) -> Tensor | None:
+    """A block of the kept weights: chunks lie one after another, each `[B, n]` and contiguous."""
+    if kept is None:
+        return None
+    rows, columns = len(blocks.queries), chunk.hi - chunk.lo
+    return kept[rows * chunk.lo : rows * chunk.hi].view(rows, columns)[first:end]
