@@ -91,8 +91,8 @@ def parse_options(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[
 
     words: such as `["--epochs", "5", "--learning_rate=1e-3", "--enhancers.rvrec.weight=0.2"]`.
     Returns `({"epochs": 5, "learning_rate": 0.001}, {"rvrec": {"weight": 0.2}})`; `--learning-rate` is the
-    same as `--learning_rate`.  Raises `ConfigurationError` for an option given twice with different values, for
-    a stray word, and for a nested name other than `--enhancers.NAME.OPTION`.
+    same as `--learning_rate`.  Raises `ConfigurationError` for an option given twice with different values,
+    for a stray word, and for a nested name other than `--enhancers.NAME.OPTION`.
     """
     options: dict[str, Any] = {}
     enhancers: dict[str, dict[str, Any]] = {}
@@ -118,8 +118,8 @@ def merge_enhancers(
 ) -> dict[str, Any]:
     """The enhancers to attach: name -> options.
 
-    block: the `enhancers:` of the config files.  chosen: `--enhancers a,b`, which says which ones count, those
-    in the block keeping their options there; "none" means none; None leaves the block as it is.
+    block: the `enhancers:` of the config files.  chosen: `--enhancers a,b`, which says which ones count,
+    those in the block keeping their options there; "none" means none; None leaves the block as it is.
     options: `--enhancers.NAME.OPTION`, which win, and attach an enhancer that is not there yet.
     Raises `ConfigurationError` for a name that is given twice.
     """
