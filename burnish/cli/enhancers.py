@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
 
@@ -71,17 +72,18 @@ def option_table(fields: dict[str, FieldInfo]) -> Table:
 
 
 def default_of(field: FieldInfo) -> str:
-    """The default as one would type it, or "required"."""
+    """The default as one would type it, here or in YAML, or "required"."""
     if field.is_required():
         return "required"
     value = field.get_default(call_default_factory=True, validated_data={})
-    return value if isinstance(value, str) else repr(value)
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return str(value)
 
 
 def type_of(field: FieldInfo) -> str:
-    """The type of an option and its limits: `float, >= 0`."""
-    annotation: Any = field.annotation
-    name = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    """The type of an option and its limits: `float, >= 0`, `int | null`, `user | item | both`."""
+    name = type_name(field.annotation)
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
     limits = [
         f"{sign} {getattr(rule, attribute):g}"
@@ -90,3 +92,16 @@ def type_of(field: FieldInfo) -> str:
         if getattr(rule, attribute, None) is not None
     ]
     return ", ".join([name, *limits])
+
+
+def type_name(annotation: Any) -> str:
+    """A type in the words of YAML; the choices of a Literal; Python's words where neither fits."""
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Literal:
+        return " | ".join(str(choice) for choice in arguments)
+    if origin in (Union, UnionType):
+        return " | ".join(type_name(part) for part in arguments)
+    if annotation is type(None):
+        return "null"
+    plain = isinstance(annotation, type) and origin is None
+    return annotation.__name__ if plain else str(annotation).replace("typing.", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from pydantic import Field
@@ -75,8 +75,14 @@ def test_option_rows() -> None:
     class Config(EnhancerConfig):
         scores: str
         keys: int | None = Field(default=256, gt=1, le=9000, description="how many [keys]")
+        side: Literal["user", "both"] = "both"
+        wide: bool | None = None
+        layers: list[int] = Field(default_factory=lambda: [64, 32])
 
     table: Any = option_table(Config.model_fields)
     rows = list(zip(*[list(column.cells) for column in table.columns], strict=True))
     assert rows[1] == ("scores", "required", "str", "")
-    assert rows[2] == ("keys", "256", "int | None, > 1, <= 9000", "how many \\[keys]")
+    assert rows[2] == ("keys", "256", "int | null, > 1, <= 9000", "how many \\[keys]")
+    assert rows[3] == ("side", "both", "user | both", "")
+    assert rows[4] == ("wide", "null", "bool | null", "")
+    assert rows[5] == ("layers", "[64, 32]", "list\\[int]", "")

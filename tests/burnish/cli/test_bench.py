@@ -1,0 +1,162 @@
+"""`burnish bench` and `burnish report`, on a plan of one-epoch runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from burnish.benchmarks.harness import load_plan
+from burnish.cli.bench import find_plan
+from burnish.cli.main import app
+from burnish.cli.report import choose_format
+from burnish.enhancers.errors import ConfigurationError
+
+PLAN = """
+dataset: ml-100k
+backbones: [BPR]
+arms:
+  faster: {options: {learning_rate: 0.05}}
+seeds: 2
+options:
+  epochs: 1
+  embedding_size: 4
+  train_batch_size: 16384
+  eval_batch_size: 400000
+  metrics: [NDCG, Recall]
+  topk: [10]
+  valid_metric: NDCG@10
+runs: from-the-plan
+"""
+
+runner = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the plan and its finished runs."""
+    folder = tmp_path_factory.mktemp("bench")
+    (folder / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    done = runner.invoke(app, ["bench", str(folder / "plan.yaml"), "--runs", str(folder / "runs")])
+    assert done.exit_code == 0, done.output
+    assert f"4 runs, kept in {folder / 'runs'}" in done.stderr
+    assert sum(line.startswith("done ") for line in done.stderr.splitlines()) == 4
+    assert "faster" in done.stdout
+    assert "ndcg@10" in done.stdout
+    return folder
+
+
+def test_finished_runs_are_kept_and_quiet_prints_the_table_only(finished: Path) -> None:
+    words = ["--quiet", "bench", str(finished / "plan.yaml"), "--runs", str(finished / "runs")]
+    stamps = {path: path.stat().st_mtime_ns for path in (finished / "runs").rglob("metrics.json")}
+    assert len(stamps) == 4
+    again = runner.invoke(app, words)
+    assert again.exit_code == 0
+    assert again.stderr == ""
+    assert "faster" in again.stdout
+    assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+
+
+def test_report_as_a_table(finished: Path) -> None:
+    shown = runner.invoke(app, ["report", str(finished / "runs"), "--metric", "NDCG@10"])
+    assert shown.exit_code == 0
+    assert "ndcg@10" in shown.stdout
+    assert "recall@10" not in shown.stdout
+
+
+def test_report_as_csv(finished: Path) -> None:
+    shown = runner.invoke(
+        app, ["report", str(finished / "runs"), "--format", "csv", "-m", "ndcg@10,recall@10"]
+    )
+    assert shown.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(shown.stdout)))
+    assert [row["metric"] for row in rows] == ["ndcg@10", "recall@10"]
+    assert {row["arm"] for row in rows} == {"faster"}
+
+
+def test_report_into_files(finished: Path) -> None:
+    out = finished / "new" / "table.md"
+    plot = finished / "new" / "table.svg"
+    words = ["report", str(finished / "runs"), "--output", str(out), "--plot", str(plot), "--quiet"]
+    shown = runner.invoke(app, words)
+    assert shown.exit_code == 0, shown.output
+    assert shown.output == ""
+    text = out.read_text(encoding="utf-8")
+    assert text.startswith("|")
+    assert "faster" in text
+    assert "<svg" in plot.read_text(encoding="utf-8")
+    runner.invoke(app, ["report", str(finished / "runs"), "-o", str(finished / "t.txt")])
+    assert "┃" in (finished / "t.txt").read_text(encoding="utf-8")
+
+
+def test_report_against_another_baseline(finished: Path) -> None:
+    words = ["report", str(finished / "runs"), "-f", "csv", "-m", "ndcg@10"]
+    one = next(csv.DictReader(io.StringIO(runner.invoke(app, words).stdout)))
+    shown = runner.invoke(app, [*words, "--baseline", "faster"])
+    other = next(csv.DictReader(io.StringIO(shown.stdout)))
+    assert other["arm"] == "plain"
+    assert float(other["difference"]) == pytest.approx(-float(one["difference"]))
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["report", "{folder}/nowhere"], "nowhere"),
+        (["report", "{folder}/runs", "--metric", "ndgc@10"], "Did you mean 'ndcg@10'"),
+        (["report", "{folder}/runs", "--baseline", "plane"], "plane"),
+        (["report", "{folder}/runs", "--format", "xml"], "none of table, markdown, csv"),
+        (["bench", "{folder}/plam.yaml"], "plan.yaml"),
+        (["bench", "dema"], "Did you mean 'demo'"),
+    ],
+)
+def test_bad_input(finished: Path, words: list[str], says: str) -> None:
+    shown = runner.invoke(app, [word.format(folder=finished) for word in words])
+    assert shown.exit_code == 2
+    assert says in " ".join(shown.stderr.replace("│", " ").split())
+    assert shown.stdout == ""
+
+
+def test_a_failed_run_is_1_and_the_others_are_reported(finished: Path) -> None:
+    bad = PLAN + "tune:\n"  # a plan that cannot be read must not start
+    (finished / "bad.yaml").write_text(bad.replace("epochs: 1", "epoch: [1]").replace("arms:", "amrs:"))
+    assert runner.invoke(app, ["bench", str(finished / "bad.yaml")]).exit_code == 2
+    failing = PLAN.replace("faster: {options: {learning_rate: 0.05}}", "broken: {options: {learner: 5}}")
+    (finished / "failing.yaml").write_text(failing.replace("seeds: 2", "seeds: 1"))
+    shown = runner.invoke(app, ["bench", str(finished / "failing.yaml"), "-r", str(finished / "runs")])
+    assert shown.exit_code == 1
+    assert "failed: BPR, broken, seed 2020:" in shown.stderr
+    assert "kept " in shown.stderr
+
+
+def test_the_demo_is_a_plan() -> None:
+    path = find_plan("demo")
+    plan = load_plan(path)
+    assert [entry.name for entry in plan.backbones] == ["BPR", "LightGCN"]
+    assert list(plan.arms) == ["plain", "rvrec"]
+    assert plan.dataset == "ml-100k"
+    assert all(plan.seeds_of(entry) for entry in plan.backbones)
+
+
+def test_a_file_comes_before_a_packaged_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").write_text(PLAN, encoding="utf-8")
+    assert find_plan("demo") == Path("demo")
+    with pytest.raises(ConfigurationError, match=r"docs/benchmark\.md"):
+        find_plan("harness")
+
+
+@pytest.mark.parametrize(
+    ("format", "output", "kind"),
+    [
+        (None, None, "table"),
+        (None, Path("a.csv"), "csv"),
+        (None, Path("a.MD"), "markdown"),
+        (None, Path("a.txt"), "table"),
+        ("csv", Path("a.md"), "csv"),
+    ],
+)
+def test_formats(format: str | None, output: Path | None, kind: str) -> None:
+    assert choose_format(format, output) == kind
