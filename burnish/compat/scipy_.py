@@ -18,7 +18,7 @@ def _lacks_update() -> bool:
 @mend(
     "scipy-dok-update",
     library="scipy",
-    versions="scipy >= 1.15",
+    versions="scipy >= 1.13",
     symptom="LightGCN, NGCF, GCMC, SpectralCF, NCL, KGIN and MCCLK fail: dok_matrix._update is gone",
     modules=(
         "recbole.model.general_recommender.gcmc",

@@ -1,7 +1,7 @@
 """Measure RecBole on small runs; run as a script on an old stack, it records what RecBole is meant to give.
 
-The regression test (tests/burnish/test_compat_reference.py) calls `measure` under burnish's mends and compares
-with tests/data/recbole_reference.json, which this script wrote on the stack that RecBole 1.2.1 was made for:
+The regression test (tests/burnish/test_compat_reference.py) calls `measure` under burnish's mends and
+compares with tests/data/recbole_reference.json, which this script wrote on a stack that RecBole 1.2.1 suits:
 
     python3.11 -m venv old && old/bin/pip install torch==2.13.0 numpy==1.26.4 pandas==2.2.3 scipy==1.11.4 \
         colorlog==4.7.2 colorama==0.4.4 scikit-learn tensorboard thop tabulate texttable psutil tqdm pyyaml
@@ -108,16 +108,19 @@ def write_blanks(folder: Path) -> None:
         "i5\t9.0\tzeta\t\t0.7 0.8",
         "i6\t4.0\tzeta\tz\t",
     ]
+    pairs = [(user, item) for user in range(1, 7) for item in range(1, 9) if (user * 3 + item) % 4]
     inter = [
-        f"u{user}\ti{item}\t{'' if (user + item) % 7 == 0 else (user * item) % 5 + 1}\tp{(user - item) % 3 or ''}"
-        for user in range(1, 7)
-        for item in range(1, 9)
-        if (user * 3 + item) % 4
+        "\t".join([f"u{user}", f"i{item}", _rating(user, item), ["", "p1", "p2"][(user - item) % 3]])
+        for user, item in pairs
     ]
     (target / "blanks.user").write_text(_BLANK_USERS + "\n".join(users) + "\n")
     (target / "blanks.item").write_text(_BLANK_ITEMS + "\n".join(items) + "\n")
     head = "user_id:token\titem_id:token\trating:float\tplace:token\n"
-    (target / "blanks.inter").write_text(head + "\n".join(inter).replace("\tp\n", "\t\n") + "\n")
+    (target / "blanks.inter").write_text(head + "\n".join(inter) + "\n")
+
+
+def _rating(user: int, item: int) -> str:
+    return "" if (user + item) % 7 == 0 else str((user * item) % 5 + 1)
 
 
 def measure(name: str, folder: Path) -> dict[str, Any]:
@@ -180,7 +183,8 @@ class OldGraph:
     """dgl < 1.0 for KGAT: edges, their relation, and one relation's edges as a matrix."""
 
     def __init__(self, ends: Any, size: int | None = None) -> None:
-        self.ends, self.edata = ends, {}
+        self.ends = ends
+        self.edata: dict[str, Any] = {}
         self.size = size or int(max(map(max, ends))) + 1
 
     def filter_edges(self, wanted: Any) -> Any:
@@ -197,9 +201,9 @@ class OldGraph:
 
 def _stand_ins() -> None:
     ray, tune, dgl = (types.ModuleType(name) for name in ("ray", "ray.tune", "dgl"))
-    ray.tune = tune
-    dgl.graph = OldGraph
-    dgl.edge_subgraph = lambda graph, edges, preserve_nodes: OldGraph(
+    vars(ray)["tune"] = tune
+    vars(dgl)["graph"] = OldGraph
+    vars(dgl)["edge_subgraph"] = lambda graph, edges, preserve_nodes: OldGraph(
         tuple(end[edges] for end in graph.ends), graph.size
     )
     sys.modules.update({"ray": ray, "ray.tune": tune, "dgl": dgl})

@@ -1,0 +1,293 @@
+"""Every mend: RecBole does the right thing with it.  `test_compat_process.py` shows that it does not without.
+
+Expected values are worked out by hand, so the tests also hold on the old stack, where most mends are idle.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import burnish
+from burnish.compat import all_mends
+
+# Set by test_compat_process.py only, before RecBole is imported.
+for _mend in all_mends():
+    if _mend.name == os.environ.get("BURNISH_TEST_WITHOUT_MEND"):
+        _mend.applies = lambda: False
+
+INTER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
+ITEMS = (
+    "item_id:token\tprice:float\tmaker:token\ttags:token_seq\tvector:float_seq\n"
+    "i1\t1.0\tacme\tx y\t0.5 1.5\n"
+    "i2\t\tacme\t\t2.5\n"
+    "i3\t4.0\t\ty\t\n"
+    "i4\t\tzeta\tx y z\t1.0 2.0\n"
+)
+KG = (
+    "head_id:token\trelation_id:token\ttail_id:token\n"
+    "e1\tby\te7\ne2\tby\te7\ne2\tlike\te1\ne3\tlike\te1\ne4\tby\te8\ne5\tlike\te6\n"
+)
+LINK = "item_id:token\tentity_id:token\n" + "".join(f"i{n}\te{n}\n" for n in range(1, 7))
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RecBole writes its logs where it is started and reads options from the command line."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A folder with the data set `tiny`: 4 users, 6 items (4 with features), a knowledge graph."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    pairs = [(u, i) for u in range(1, 5) for i in range(1, 7) if (u + i) % 3]
+    rows = [f"u{u}\ti{i}\t{1 + (u * i) % 5}\t{10 * u + i}\n" for u, i in pairs]
+    (folder / "tiny.inter").write_text(INTER + "".join(rows))
+    (folder / "tiny.item").write_text(ITEMS)
+    (folder / "tiny.kg").write_text(KG)
+    (folder / "tiny.link").write_text(LINK)
+    return tmp_path
+
+
+def make_config(model: str, data: Path, **options: Any) -> Any:
+    from recbole.config import Config
+
+    fixed = {
+        "data_path": str(data),
+        "checkpoint_dir": str(data / "saved"),
+        "use_gpu": False,
+        "epochs": 1,
+        "embedding_size": 4,
+        "show_progress": False,
+        "topk": [1],
+        "valid_metric": "MRR@1",
+    }
+    return Config(model=model, dataset="tiny", config_dict={**fixed, **options})
+
+
+def make_data(config: Any) -> tuple[Any, Any, Any]:
+    from recbole.data import create_dataset, data_preparation
+
+    return data_preparation(config, create_dataset(config))
+
+
+def make_model(config: Any) -> Any:
+    from recbole.utils import get_model
+
+    return get_model(config["model"])(config, make_data(config)[0]._dataset)
+
+
+def item_features(data: Path, **options: Any) -> tuple[Any, Any]:
+    from recbole.data import create_dataset
+
+    dataset = create_dataset(make_config("BPR", data, load_col={"inter": "*", "item": "*"}, **options))
+    dataset._change_feat_format()
+    return dataset, dataset.item_feat
+
+
+# ------------------------------------------------------------------ numpy
+
+
+def test_numpy_aliases_let_a_config_be_made(data: Path) -> None:
+    assert make_config("BPR", data)["model"] == "BPR"
+    assert np.dtype(np.float) == np.float64  # type: ignore[attr-defined]
+    assert np.dtype(np.bool) == np.bool_
+    assert np.dtype(np.long) == np.int_
+
+
+# ------------------------------------------------------------------ scipy
+
+
+def test_scipy_dok_update_gives_the_normalised_adjacency(data: Path) -> None:
+    config = make_config("LightGCN", data, n_layers=1)
+    from recbole.utils import get_model
+
+    train = make_data(config)[0]._dataset
+    dense = get_model("LightGCN")(config, train).norm_adj_matrix.to_dense().numpy()
+    graph = np.zeros_like(dense)
+    users, items = train.inter_feat["user_id"].numpy(), train.inter_feat["item_id"].numpy() + train.user_num
+    graph[users, items] = graph[items, users] = 1
+    degree = graph.sum(1) + 1e-7  # RecBole's own epsilon
+    np.testing.assert_allclose(dense, graph / np.sqrt(np.outer(degree, degree)), atol=1e-6)
+
+
+# ------------------------------------------------------------------ torch
+
+
+def train_and_save(data: Path) -> tuple[Any, Any, Any]:
+    from recbole.trainer import Trainer
+
+    config = make_config("BPR", data)
+    train, _, test = make_data(config)
+    from recbole.utils import get_model
+
+    trainer = Trainer(config, get_model("BPR")(config, train._dataset))
+    trainer.fit(train, None, saved=True)
+    return config, trainer, test
+
+
+def test_torch_load_reads_checkpoints_in_the_trainer_and_nowhere_else(data: Path) -> None:
+    _, trainer, test = train_and_save(data)
+    best = trainer.model.user_embedding.weight.detach().clone()
+    with torch.no_grad():
+        trainer.model.user_embedding.weight.zero_()
+    trainer.evaluate(test, load_best_model=True)
+    assert torch.equal(trainer.model.user_embedding.weight, best)
+
+    if burnish.compat.mend.at_least("torch", 2, 6)():
+        with pytest.raises(Exception, match="weights_only"):
+            torch.load(trainer.saved_model_file)
+
+
+def test_torch_load_reads_pretrained_models(data: Path) -> None:
+    from recbole.trainer import Trainer
+
+    size = {"mf_embedding_size": 4, "mlp_embedding_size": 4, "mlp_hidden_size": [4]}
+
+    def save_half(half: str) -> tuple[Any, str]:
+        config = make_config("NeuMF", data, **size, mf_train=half == "mf", mlp_train=half == "mlp")
+        trainer = Trainer(config, make_model(config))
+        trainer.saved_model_file = str(data / f"{half}.pth")
+        trainer._save_checkpoint(0)
+        return trainer.model, trainer.saved_model_file
+
+    (mf, mf_path), (_, mlp_path) = save_half("mf"), save_half("mlp")
+    paths = {"mf_pretrain_path": mf_path, "mlp_pretrain_path": mlp_path}
+    both = make_model(make_config("NeuMF", data, **size, use_pretrain=True, **paths))
+    assert torch.equal(both.user_mf_embedding.weight, mf.user_mf_embedding.weight)
+
+
+def test_torch_load_quick_start_reads_a_checkpoint_once(data: Path) -> None:
+    from recbole.quick_start import load_data_and_model
+
+    _, trainer, _ = train_and_save(data)
+    before = torch.load
+    _, model, *_ = load_data_and_model(trainer.saved_model_file)
+    assert torch.equal(model.user_embedding.weight, trainer.model.user_embedding.weight)
+    assert torch.load is before
+
+    with pytest.raises(FileNotFoundError):
+        load_data_and_model(str(data / "absent.pth"))
+    assert torch.load is before
+
+
+def test_pickle_warning_comes_with_files_named_by_the_user(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    from recbole.quick_start import quick_start
+
+    def warnings() -> int:
+        count = sum("is a pickle" in record.getMessage() for record in caplog.records)
+        caplog.clear()
+        return count
+
+    with caplog.at_level(logging.WARNING, logger="burnish.compat"):
+        _, trainer, test = train_and_save(data)
+        trainer.evaluate(test, load_best_model=True)
+        assert warnings() == 0  # the trainer's own file
+        trainer.evaluate(test, load_best_model=True, model_file=trainer.saved_model_file)
+        assert warnings() == 1
+        trainer.resume_checkpoint(trainer.saved_model_file)
+        assert warnings() == 1
+        with pytest.raises(FileNotFoundError):  # RecBole takes the handlers away from the log when it loads
+            quick_start.load_data_and_model(str(data / "absent.pth"))
+        assert warnings() == 1
+
+
+# ------------------------------------------------------------------ pandas
+
+
+def test_pandas_blank_cells_are_filled(data: Path) -> None:
+    dataset, items = item_features(data)
+    ids = dataset.token2id("item_id", ["i1", "i2", "i3", "i4"])
+    assert items["price"][ids].tolist() == [1.0, 2.5, 4.0, 2.5]  # the mean of 1 and 4
+    assert dataset.id2token("maker", items["maker"][ids]).tolist() == ["acme", "acme", "[PAD]", "zeta"]
+    assert int(items["maker"].min()) == 0
+
+
+def test_pandas_blank_sequences_are_empty(data: Path) -> None:
+    dataset, items = item_features(data)
+    ids = dataset.token2id("item_id", ["i2", "i3"])
+    assert items["tags"][ids[0]].tolist() == [0, 0, 0]
+    assert items["vector"][ids[1]].tolist() == [0.0, 0.0]
+
+
+def test_pandas_agg_len_splits_sequences(data: Path) -> None:
+    dataset, items = item_features(data, normalize_field=["vector"])
+    ids = dataset.token2id("item_id", ["i1", "i3", "i4"])
+    tags = [
+        [token for token in dataset.id2token("tags", row) if token != "[PAD]"] for row in items["tags"][ids]
+    ]
+    assert tags == [["x", "y"], ["y"], ["x", "y", "z"]]
+    assert items["vector"][ids].tolist() == [[0.0, 0.5], [0.0, 0.0], [0.25, 0.75]]  # (v - 0.5) / 2
+
+
+def test_pandas_agg_len_counts_given_sequences(data: Path) -> None:
+    head = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
+    for part in ("train", "valid", "test"):
+        (data / "tiny" / f"tiny.{part}.inter").write_text(head + "u1\ti1 i2\ti3\nu2\ti2\ti4\nu1\ti5\ti6\n")
+    config = make_config(
+        "GRU4Rec",
+        data,
+        benchmark_filename=["train", "valid", "test"],
+        alias_of_item_id=["item_id_list"],
+        load_col={"inter": ["user_id", "item_id_list", "item_id"]},
+        train_neg_sample_args=None,
+    )
+    dataset = make_data(config)[0]._dataset
+    assert dataset.inter_feat["item_length"].tolist() == [2, 1, 1]
+
+
+def test_pandas_agg_len_renumbers_sequences_of_entities(data: Path) -> None:
+    (data / "tiny" / "tiny.user").write_text(
+        "user_id:token\tliked:token_seq\nu1\ti2 i3\nu2\ti3\nu3\ti1\nu4\ti1 i2\n"
+    )
+    load = {"inter": "*", "user": "*", "kg": "*", "link": "*"}
+    config = make_config("CKE", data, load_col=load, alias_of_item_id=["liked"], kg_embedding_size=4)
+    dataset = make_data(config)[0]._dataset
+    ids = dataset.token2id("user_id", ["u1", "u2", "u4"])
+    liked = [dataset.id2token("liked", row).tolist() for row in dataset.user_feat["liked"][ids]]
+    assert liked == [["i2", "i3"], ["i3", "[PAD]"], ["i1", "i2"]]
+
+
+# ------------------------------------------------------------------ ray and dgl
+
+
+def test_ray_absent_lets_quick_start_be_imported_and_tuned(data: Path) -> None:
+    from recbole.quick_start import objective_function
+
+    config = make_config("BPR", data)
+    options = {key: config[key] for key in ("checkpoint_dir", "use_gpu", "epochs", "topk", "valid_metric")}
+    where = {"model": "BPR", "dataset": "tiny", "data_path": str(data)}
+    result = objective_function(config_dict={**options, **where}, saved=False)
+    assert 0 <= result["test_result"]["recall@1"] <= 1
+    stand_in = sys.modules.get("ray")
+    assert stand_in is None or stand_in.__spec__ is not None  # absent, or the real one
+
+
+def test_dgl_absent_lets_kgat_be_built(data: Path) -> None:
+    load = {"inter": "*", "kg": "*", "link": "*"}
+    config = make_config("KGAT", data, load_col=load, kg_embedding_size=4, layers=[4], kg_reverse_r=False)
+    train = make_data(config)[0]._dataset
+    from recbole.utils import get_model
+
+    model = get_model("KGAT")(config, train)
+    expected = np.zeros(tuple(model.matrix_size))
+    source, target, relation = (part.numpy() for part in (model.all_hs, model.all_ts, model.all_rs))
+    for kind in range(1, model.n_relations):  # each relation's rows are averaged, then added up
+        one = np.zeros_like(expected)
+        np.add.at(one, (source[relation == kind], target[relation == kind]), 1.0)
+        expected += one / np.maximum(one.sum(1, keepdims=True), 1)
+    np.testing.assert_allclose(model.A_in.to_dense().numpy(), expected, atol=1e-6)
+    assert "dgl" not in sys.modules or importlib.util.find_spec("dgl") is not None
