@@ -8,7 +8,20 @@ from typing import Any
 # Loaded on first use, so that reading a plan or a help text costs neither torch nor RecBole.
 _PUBLIC = {
     "Epoch": "training",
+    "Event": "progress",
+    "Plan": "plan",
+    "Row": "report",
+    "RunRecord": "runs",
     "TrainingResult": "training",
+    "exit_status": "grid",
+    "load_plan": "plan",
+    "make_plan": "plan",
+    "plot": "picture",
+    "run_plan": "grid",
+    "summarise": "report",
+    "to_csv": "tables",
+    "to_markdown": "tables",
+    "to_table": "tables",
     "train": "training",
 }
 

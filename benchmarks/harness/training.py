@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import json
 import logging
@@ -195,7 +196,7 @@ def _make_config(request: _Request, visible: bool) -> Any:
                 model=request.model,
                 dataset=request.dataset,
                 config_file_list=request.files or None,
-                config_dict=dict(request.options),
+                config_dict=copy.deepcopy(request.options),  # Config completes nested values in place
             )
         except BurnishError:
             raise

@@ -1,0 +1,140 @@
+"""Running a plan: tune every arm, then train every backbone, seed and arm; failures do not stop it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from .plan import BackboneEntry, Plan, check_names
+from .progress import Display, Event, EventKind
+from .runs import RunRecord, carry_out, failed_record, remove_stale, write_json
+from .specs import PROTOCOL, RunSpec, computing, digest, spec_of, with_settings
+from .training import Epoch
+from .tuning import TuningError, candidates, space_of, tune_arm
+
+
+def run_plan(
+    plan: Plan, *, quiet: bool = False, on_event: Callable[[Event], None] | None = None
+) -> list[RunRecord]:
+    """Carry out a plan and return a record of every run, tuning trials included.
+
+    Runs that finished earlier are kept.  A run that fails is recorded with its error and the others go on.
+    Seeds come before arms, so that an interrupted plan leaves complete pairs.
+
+    quiet: show no progress display.  on_event: called at every step.
+    Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` raises.
+    """
+    check_names(plan)
+    remove_stale(plan.runs)
+    with ExitStack() as stack:
+        listeners = [on_event] if on_event is not None else []
+        if not quiet:
+            listeners.append(stack.enter_context(Display(_n_steps(plan))).show)
+        return _Grid(plan, listeners).run()
+
+
+def exit_status(records: Iterable[RunRecord]) -> int:
+    """0 when no run failed, else 1."""
+    return int(any(record.status == "failed" for record in records))
+
+
+def _n_steps(plan: Plan) -> int:
+    if plan.tune is None:
+        return plan.n_runs
+    tune = plan.tune
+    tried = [len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms]
+    return plan.n_runs + len(plan.backbones) * sum(number for number in tried if number > 1)
+
+
+class _Grid:
+    def __init__(self, plan: Plan, listeners: list[Callable[[Event], None]]) -> None:
+        self.plan = plan
+        self.listeners = listeners
+        self.records: list[RunRecord] = []
+
+    def run(self) -> list[RunRecord]:
+        for entry in self.plan.backbones:
+            seeds = self.plan.seeds_of(entry)
+            specs = {arm: [spec_of(self.plan, entry, arm, seed) for seed in seeds] for arm in self.plan.arms}
+            if self.plan.tune is not None:
+                specs = {arm: self._tuned(specs[arm]) for arm in specs}
+            _write_comparison(self.plan, entry, specs)
+            for place in range(len(seeds)):
+                for arm in specs:
+                    if specs[arm]:
+                        self._carry_out(specs[arm][place])
+        return self.records
+
+    def _tuned(self, specs: list[RunSpec]) -> list[RunSpec]:
+        """The runs with the settings that tuning chose; none when no trial succeeded."""
+        key = f"{specs[0].label} / {specs[0].arm}"
+        try:
+            chosen, _ = tune_arm(specs[0], self.plan, self._carry_out)
+        except TuningError as error:
+            for spec in specs:
+                self._record(failed_record(spec, self.plan.runs, error), spec)
+            return []
+        said = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
+        self._tell("tuned", key, f"{key}: {said}")
+        return [with_settings(spec, chosen) for spec in specs]
+
+    def _carry_out(self, spec: RunSpec) -> RunRecord:
+        self._tell("start", spec.key, spec.key)
+        try:
+            record = carry_out(
+                spec,
+                self.plan.runs,
+                threads=self.plan.threads,
+                keep_checkpoint=self.plan.keep_checkpoints,
+                on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
+            )
+        except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
+            record = failed_record(spec, self.plan.runs, error)
+        self._record(record, spec)
+        return record
+
+    def _record(self, record: RunRecord, spec: RunSpec) -> None:
+        self.records.append(record)
+        self._tell(record.status, spec.key, _end_line(spec, record))
+
+    def _tell(self, kind: EventKind, key: str, message: str, epoch: Epoch | None = None) -> None:
+        event = Event(kind, key, message, epoch)
+        for listener in self.listeners:
+            listener(event)
+
+
+def _epoch_line(spec: RunSpec, epoch: Epoch) -> str:
+    score = "" if epoch.valid_score is None else f", validation {epoch.valid_score:.4f}"
+    return f"{spec.key}: epoch {epoch.number} of {epoch.total}{score}"
+
+
+def _end_line(spec: RunSpec, record: RunRecord) -> str:
+    if record.status == "failed":
+        return f"{spec.key}: {record.error}"
+    shown = record.test or record.valid
+    values = ", ".join(f"{name} {value:.4f}" for name, value in list(shown.items())[:3])
+    phase = "test" if record.test else "validation"
+    return f"{spec.key}: {phase} {values} ({record.seconds or 0:.1f} s)"
+
+
+def _write_comparison(plan: Plan, entry: BackboneEntry, specs: dict[str, list[RunSpec]]) -> Path:
+    """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
+
+    Arms of an earlier plan with the same settings stay in the note.
+    """
+    options = computing(plan.options | entry.options)
+    tune = plan.tune.model_dump(exclude={"arms"}) if plan.tune is not None else None
+    settings = {"protocol": PROTOCOL, "backbone": entry.name, "options": options, "tune": tune}
+    name = digest({**settings, "dataset": plan.dataset})
+    path = plan.runs / plan.dataset / entry.label / f"comparison-{name}.json"
+    arms: dict[str, Any] = {}
+    if path.is_file():
+        arms = json.loads(path.read_text(encoding="utf-8"))["arms"]
+    for arm, runs in specs.items():
+        arms[arm] = {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
+    content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name, "arms": arms}
+    write_json(path, content)
+    return path

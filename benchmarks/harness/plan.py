@@ -1,0 +1,260 @@
+"""The plan of a benchmark: a strict schema of its YAML file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from burnish.enhancers.errors import BurnishError, ConfigurationError, unknown_name
+
+from .yamls import read_yaml
+
+#: The arm that is always there: the backbone without any enhancer.
+PLAIN = "plain"
+FIRST_SEED = 2020
+#: Labels become names of folders.
+_LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def _label(value: str) -> str:
+    if not _LABEL.match(value):
+        raise ValueError("a label becomes a folder: use letters, digits and . _ + - (at most 64 characters)")
+    return value
+
+
+def _seeds(value: Any) -> Any:
+    """A number of seeds counts from 2020; a list stands for itself."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("at least one seed is needed")
+        return list(range(FIRST_SEED, FIRST_SEED + value))
+    return value
+
+
+def _distinct(value: list[int] | None) -> list[int] | None:
+    if value is not None and (not value or len(set(value)) < len(value)):
+        raise ValueError("give at least one seed, and each seed once")
+    return value
+
+
+class BackboneEntry(_Strict):
+    """One backbone: its RecBole name, a label of your choice, its own options and seeds."""
+
+    name: str
+    label: str = ""
+    options: dict[str, Any] = Field(default_factory=dict)
+    seeds: list[int] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, value: Any) -> Any:
+        value = {"name": value} if isinstance(value, str) else value
+        if isinstance(value, Mapping) and not value.get("label"):
+            value = {**value, "label": value.get("name", "")}
+        return value
+
+    _label = field_validator("label")(_label)
+    _count = field_validator("seeds", mode="before")(_seeds)
+    _once = field_validator("seeds")(_distinct)
+
+
+class Arm(_Strict):
+    """One way to train each backbone: which enhancers, and which options besides the common ones."""
+
+    enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, value: Any) -> Any:
+        """Short forms: "rvrec,euclid2d", a list of names, or the enhancers block itself."""
+        if value is None:
+            return {}
+        if isinstance(value, Mapping) and set(value) <= {"enhancers", "options"}:
+            return {"enhancers": _block(value.get("enhancers")), "options": value.get("options") or {}}
+        return {"enhancers": _block(value)}
+
+
+def _block(value: Any) -> Any:
+    if value is None:
+        return {}
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list):
+        return {name: {} for name in value}
+    if isinstance(value, Mapping):
+        given = {name: options for name, options in value.items() if options is not False}
+        return {name: {} if options in (None, True) else options for name, options in given.items()}
+    return value
+
+
+Space = dict[str, list[Any]]
+
+
+class Tune(_Strict):
+    """How options are chosen: as many trials for every arm, judged on the validation set alone."""
+
+    trials: int = Field(ge=1)
+    space: Space = Field(default_factory=dict)
+    #: More options for single arms, by label.
+    arms: dict[str, Space] = Field(default_factory=dict)
+    #: A validation metric such as "ndcg@10"; None takes `valid_metric`.
+    metric: str | None = None
+    seed: int = FIRST_SEED
+    #: Options for the trials only, for example fewer epochs.
+    options: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("space")
+    @classmethod
+    def _not_empty(cls, space: Space) -> Space:
+        return _check_space(space)
+
+    @field_validator("arms")
+    @classmethod
+    def _none_empty(cls, arms: dict[str, Space]) -> dict[str, Space]:
+        return {label: _check_space(space) for label, space in arms.items()}
+
+
+def _check_space(space: Space) -> Space:
+    for option, values in space.items():
+        if not values:
+            raise ValueError(f"no values to try for {option!r}")
+    return space
+
+
+class Plan(_Strict):
+    """What to compare: every backbone with every arm, for every seed, on one data set."""
+
+    dataset: str
+    backbones: list[BackboneEntry] = Field(min_length=1)
+    name: str = "benchmark"
+    arms: dict[str, Arm] = Field(default_factory=dict)
+    seeds: list[int] = Field(default_factory=lambda: list(range(FIRST_SEED, FIRST_SEED + 5)))
+    #: RecBole options for all runs.
+    options: dict[str, Any] = Field(default_factory=dict)
+    tune: Tune | None = None
+    runs: Path = Path("runs")
+    threads: int | None = Field(default=None, ge=1)
+    keep_checkpoints: bool = False
+
+    _count = field_validator("seeds", mode="before")(_seeds)
+    _once = field_validator("seeds")(_distinct)
+    _folder = field_validator("dataset")(_label)
+
+    @field_validator("arms", mode="before")
+    @classmethod
+    def _with_plain(cls, arms: Any) -> Any:
+        if arms is None:
+            arms = {}
+        return {PLAIN: {}, **arms} if isinstance(arms, Mapping) else arms
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Plan:
+        for label in self.arms:
+            _label(label)
+        if self.arms[PLAIN] != Arm():
+            raise ValueError(f"the arm {PLAIN!r} is the bare backbone; give other settings another label")
+        labels = [entry.label for entry in self.backbones]
+        for label in labels:
+            if labels.count(label) > 1:
+                raise ValueError(f"two backbones have the label {label!r}; give one of them another `label`")
+        if self.tune is not None:
+            _check_tuning(self.tune, self.arms)
+        return self
+
+    def seeds_of(self, entry: BackboneEntry) -> list[int]:
+        """The seeds that this backbone is trained with."""
+        return entry.seeds if entry.seeds is not None else self.seeds
+
+    @property
+    def n_runs(self) -> int:
+        """Runs of the comparison, without tuning trials."""
+        return sum(len(self.seeds_of(entry)) for entry in self.backbones) * len(self.arms)
+
+
+def _check_tuning(tune: Tune, arms: Mapping[str, Arm]) -> None:
+    for label in tune.arms:
+        if label not in arms:
+            raise unknown_name("tune.arms: arm", label, arms)
+    attached = {name for arm in arms.values() for name in arm.enhancers}
+    for option in tune.space:
+        if "." in option and option.split(".")[0] not in attached:
+            raise unknown_name("tune.space: enhancer", option.split(".")[0], attached, cure="No arm has it.")
+    for label, space in tune.arms.items():
+        for option in space:
+            if "." in option and option.split(".")[0] not in arms[label].enhancers:
+                raise unknown_name(
+                    f"tune.arms.{label}: enhancer", option.split(".")[0], arms[label].enhancers
+                )
+
+
+def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
+    """A plan from a mapping as its YAML file holds it.
+
+    origin: what messages call the source.  Raises `UnknownNameError` for a key, backbone, arm or enhancer
+    that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
+    """
+    try:
+        plan = Plan.model_validate(dict(content))
+    except ValidationError as error:
+        raise _readable(error, origin) from error
+    check_names(plan)
+    return plan
+
+
+def load_plan(path: Path | str, *, runs: Path | str | None = None) -> Plan:
+    """The plan in a YAML file.  runs: the folder of the runs, instead of the plan's own.
+
+    Raises as `make_plan` does, and `ConfigurationError` for a file that cannot be read.
+    """
+    content = read_yaml(path)
+    if runs is not None:
+        content["runs"] = str(runs)
+    return make_plan(content, origin=str(path))
+
+
+def check_names(plan: Plan) -> None:
+    """Raise now for names of backbones, enhancers and their options that would fail every run later."""
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import list_backbones
+
+    known = list_backbones()
+    for entry in plan.backbones:
+        if entry.name not in known:
+            raise unknown_name("backbone", entry.name, known, cure="`burnish models` lists all of them.")
+    for label, arm in plan.arms.items():
+        try:
+            make_enhancers(arm.enhancers)
+        except BurnishError as error:
+            raise type(error)(f"arm {label!r}: {error}") from error
+
+
+def _readable(error: ValidationError, origin: str) -> BurnishError:
+    first = error.errors()[0]
+    where = [str(part) for part in first["loc"]]
+    if first["type"] == "extra_forbidden":
+        model = _model_at(first["loc"][:-1])
+        place = f" in {'.'.join(where[:-1])}" if where[:-1] else ""
+        return unknown_name(f"{origin}: key{place}", where[-1], model.model_fields)
+    field = ".".join(where)
+    if first["type"] == "missing":
+        return ConfigurationError(f"{origin}: {field!r} is missing; every plan needs it")
+    message = first["msg"].removeprefix("Value error, ")
+    value = "" if isinstance(first.get("input"), Mapping) else f" = {first.get('input')!r}"
+    return ConfigurationError(f"{origin}: {field}{value}: {message}" if field else f"{origin}: {message}")
+
+
+def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The part of the schema that a location in a plan belongs to."""
+    if not place:
+        return Plan
+    parts: dict[str, type[BaseModel]] = {"backbones": BackboneEntry, "arms": Arm, "tune": Tune}
+    return parts.get(str(place[0]), Plan)

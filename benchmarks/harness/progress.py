@@ -1,0 +1,68 @@
+"""What the user sees while a plan runs: how many runs are done, and how far the current one is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Literal
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from .training import Epoch
+
+EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned"]
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened.  key: which run, in words; message: one line to show."""
+
+    kind: EventKind
+    key: str
+    message: str
+    epoch: Epoch | None = None
+
+
+class Display:
+    """A bar for the whole plan, one for the current run, and a line for each run that ended, on stderr."""
+
+    def __init__(self, total: int, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console or Console(stderr=True),
+            transient=True,
+        )
+        self._all = self._progress.add_task("runs", total=total, note="")
+        self._current: TaskID = self._progress.add_task("epochs", total=None, note="", visible=False)
+
+    def __enter__(self) -> Display:
+        self._progress.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._progress.stop()
+
+    def show(self, event: Event) -> None:
+        """Take one event into account."""
+        bar = self._progress
+        if event.kind == "start":
+            bar.reset(self._current, total=None, description=event.key, note="", visible=True)
+        elif event.kind == "epoch" and event.epoch is not None:
+            score = event.epoch.valid_score
+            note = "" if score is None else f"valid {score:.4f}"
+            bar.update(self._current, total=event.epoch.total, completed=event.epoch.number)
+            if note:
+                bar.update(self._current, note=note)
+        else:
+            colour = {"failed": "red", "kept": "dim", "tuned": "cyan"}.get(event.kind, "green")
+            bar.console.print(f"[{colour}]{event.kind:<7}[/] ", end="")
+            bar.console.print(event.message, markup=False, highlight=False)
+            if event.kind != "tuned":
+                bar.advance(self._all)

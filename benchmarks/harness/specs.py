@@ -1,0 +1,133 @@
+"""One run of a comparison, and the name that its settings give it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from .plan import Arm, BackboneEntry, Plan
+
+#: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.
+PROTOCOL = 1
+
+#: Options that say how a run is carried out and watched, not what it computes.
+_EXECUTION = frozenset(
+    {
+        *(
+            "threads",
+            "show_progress",
+            "state",
+            "checkpoint_dir",
+            "gpu_id",
+            "use_gpu",
+            "worker",
+            "tensorboard",
+        ),
+        *("log_wandb", "wandb_project", "loss_decimal_place", "save_dataset", "dataset_save_path"),
+        *("save_dataloaders", "dataloaders_save_path"),
+    }
+)
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Everything that decides a run's result, and the labels that decide its folder.
+
+    trial: the number of a tuning trial (from 0), None for a run of the comparison.
+    """
+
+    dataset: str
+    backbone: str
+    label: str
+    arm: str
+    seed: int
+    enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    trial: int | None = None
+
+    @property
+    def digest(self) -> str:
+        """Eight hexadecimal digits of the settings: not of labels, nor of how the run is watched."""
+        settings = {
+            "protocol": PROTOCOL,
+            "dataset": self.dataset,
+            "backbone": self.backbone,
+            "enhancers": complete_enhancers(self.enhancers),
+            "options": computing(self.options),
+            "seed": self.seed,
+            "test": self.trial is None,
+        }
+        return digest(settings)
+
+    @property
+    def key(self) -> str:
+        """The run in a few words: `BPR / rvrec / seed 2020`."""
+        trial = "" if self.trial is None else f" / trial {self.trial + 1}"
+        return f"{self.label} / {self.arm} / seed {self.seed}{trial}"
+
+    def arm_folder(self, runs: Path) -> Path:
+        """The folder of all runs of this arm."""
+        return runs / self.dataset / self.label / self.arm
+
+    def folder(self, runs: Path) -> Path:
+        """Where the finished run lies."""
+        if self.trial is None:
+            return self.arm_folder(runs) / f"{self.seed}-{self.digest}"
+        return self.arm_folder(runs) / "tune" / self.digest
+
+    def as_dict(self) -> dict[str, Any]:
+        """The run as its config.json holds it."""
+        return {
+            "dataset": self.dataset,
+            "backbone": self.backbone,
+            "label": self.label,
+            "arm": self.arm,
+            "seed": self.seed,
+            "trial": self.trial,
+            "enhancers": {name: dict(options) for name, options in self.enhancers.items()},
+            "options": dict(self.options),
+            "digest": self.digest,
+            "protocol": PROTOCOL,
+        }
+
+
+def computing(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that only say how a run is carried out and watched."""
+    return {key: value for key, value in options.items() if key not in _EXECUTION}
+
+
+def digest(settings: Any) -> str:
+    """Eight hexadecimal digits that depend on the content, not on the order of keys."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The block with every default written out, so that a changed default is another run."""
+    from burnish.enhancers.registry import make_enhancers
+
+    return {made.name: made.config.model_dump(mode="json") for made in make_enhancers(block)}
+
+
+def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
+    """The run of one backbone, arm and seed, before tuning."""
+    arm: Arm = plan.arms[label]
+    options = {**plan.options, **entry.options, **arm.options}
+    return RunSpec(plan.dataset, entry.name, entry.label, label, seed, arm.enhancers, options)
+
+
+def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
+    """The run with more settings: `enhancer.option` goes to the enhancer, anything else to RecBole."""
+    options = dict(spec.options)
+    enhancers = {name: dict(block) for name, block in spec.enhancers.items()}
+    for name, value in settings.items():
+        enhancer, dot, option = name.partition(".")
+        if dot:
+            enhancers[enhancer][option] = value
+        else:
+            options[name] = value
+    return replace(spec, options=options, enhancers=enhancers)

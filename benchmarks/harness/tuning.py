@@ -1,0 +1,123 @@
+"""Choosing options on the validation set: as many trials for every arm, from its own space."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from burnish.enhancers.errors import BurnishError, unknown_name
+
+from .metrics import sign
+from .plan import Plan, Space, Tune
+from .runs import RunRecord, write_json
+from .specs import RunSpec, digest, with_settings
+
+#: Carries out one trial and tells what became of it.
+CarryOut = Callable[[RunSpec], RunRecord]
+
+
+class TuningError(BurnishError):
+    """Every trial of an arm failed, so there is nothing to choose from."""
+
+
+def space_of(plan: Plan, arm: str) -> Space:
+    """What is tuned for one arm: the common space, without options of enhancers it lacks, and its own."""
+    tune = plan.tune
+    if tune is None:
+        return {}
+    attached = plan.arms[arm].enhancers
+    common = {
+        option: values
+        for option, values in tune.space.items()
+        if "." not in option or option.split(".")[0] in attached
+    }
+    return {**common, **tune.arms.get(arm, {})}
+
+
+def candidates(space: Mapping[str, list[Any]], trials: int, seed: int) -> list[dict[str, Any]]:
+    """The settings to try: the full grid when it has at most `trials` points, else that many drawn from it.
+
+    Drawn without replacement and depending on `seed` alone.  An empty space gives one candidate: no change.
+    """
+    size = math.prod(len(values) for values in space.values())
+    chosen = range(size) if size <= trials else random.Random(seed).sample(range(size), trials)
+    return [_point(space, index) for index in chosen]
+
+
+def _point(space: Mapping[str, list[Any]], index: int) -> dict[str, Any]:
+    point = {}
+    for option, values in space.items():
+        index, place = divmod(index, len(values))
+        point[option] = values[place]
+    return point
+
+
+def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:
+    """The settings with the best validation value for one backbone and arm, and the records of the trials.
+
+    spec: any run of that backbone and arm.  The choice is also written to `chosen-<hash>.json` in the arm's
+    folder.  Ties go to the candidate tried first; a single candidate needs no trial.
+    Raises `TuningError` when every trial failed, `UnknownNameError` for a metric that is not computed.
+    """
+    tune = plan.tune
+    assert tune is not None
+    tried = candidates(space_of(plan, spec.arm), tune.trials, tune.seed)
+    if len(tried) == 1:
+        _write_choice(spec, plan, tune.metric, tried, [], tried[0])
+        return tried[0], []
+    records: list[RunRecord] = []
+    values: list[tuple[str, float] | None] = []
+    for number, settings in enumerate(tried):
+        records.append(carry_out(trial_spec(spec, tune, number, settings)))
+        values.append(_value(records[-1], tune.metric))
+    finite = [place for place, value in enumerate(values) if value is not None and math.isfinite(value[1])]
+    if not finite:
+        raise TuningError(f"all {len(records)} tuning trials failed; the first: {records[0].error}")
+    best = max(finite, key=lambda place: (values[place][1], -place))  # type: ignore[index]
+    _write_choice(spec, plan, values[best][0], tried, records, tried[best])  # type: ignore[index]
+    return tried[best], records
+
+
+def _write_choice(
+    spec: RunSpec,
+    plan: Plan,
+    metric: str | None,
+    tried: list[dict[str, Any]],
+    records: list[RunRecord],
+    chosen: dict[str, Any],
+) -> None:
+    tune = plan.tune
+    assert tune is not None
+    content = {
+        "metric": metric,
+        "set": "validation",
+        "seed": tune.seed,
+        "trials_allowed": tune.trials,
+        "trials_made": len(records),
+        "space": space_of(plan, spec.arm),
+        "chosen": chosen,
+        "trials": [
+            {"settings": settings, "value": record.valid.get(metric or ""), "error": record.error}
+            for settings, record in zip(tried, records, strict=False)
+        ],
+    }
+    name = digest([content["space"], tune.model_dump(), spec.options, spec.enhancers])
+    write_json(spec.arm_folder(plan.runs) / f"chosen-{name}.json", content)
+
+
+def trial_spec(spec: RunSpec, tune: Tune, number: int, settings: Mapping[str, Any]) -> RunSpec:
+    """The run of one trial: the same seed for every arm, and no look at the test set."""
+    return replace(with_settings(spec, {**tune.options, **settings}), seed=tune.seed, trial=number)
+
+
+def _value(record: RunRecord, metric: str | None) -> tuple[str, float] | None:
+    """The metric's name, and its validation value, signed so that larger is better; None after a failure."""
+    if record.status == "failed":
+        return None
+    name = (metric or record.valid_metric or "").lower()
+    if name not in record.valid:
+        raise unknown_name("tune.metric", name, record.valid, cure="It is computed on the validation set.")
+    return name, sign(name) * record.valid[name]
