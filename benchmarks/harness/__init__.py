@@ -7,12 +7,12 @@ from typing import Any
 
 # Loaded on first use, so that reading a plan or a help text costs neither torch nor RecBole.
 _PUBLIC = {
-    "Epoch": "training",
+    "Epoch": "result",
     "Event": "progress",
     "Plan": "plan",
     "Row": "report",
     "RunRecord": "runs",
-    "TrainingResult": "training",
+    "TrainingResult": "result",
     "exit_status": "grid",
     "load_plan": "plan",
     "make_plan": "plan",

@@ -10,9 +10,9 @@ from typing import Any
 
 from .plan import BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
+from .result import Epoch
 from .runs import RunRecord, carry_out, failed_record, remove_stale, write_json
 from .specs import PROTOCOL, RunSpec, computing, digest, spec_of, with_settings
-from .training import Epoch
 from .tuning import TuningError, candidates, space_of, tune_arm
 
 

@@ -12,7 +12,7 @@ from burnish.enhancers.errors import ConfigurationError, DataError
 from .metrics import sign
 from .report import Row
 
-_WIDTH, _LEFT, _RIGHT, _LINE, _HEAD = 860, 230, 250, 26, 58
+_WIDTH, _LEFT, _RIGHT, _LINE, _HEAD = 900, 230, 290, 26, 58
 _COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: "#6b7280"}
 _STYLE = "font-family='system-ui, sans-serif' font-size='13' fill='#1f2328'"
 

@@ -8,8 +8,9 @@ from typing import Literal
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
-from .training import Epoch
+from .result import Epoch
 
 EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned"]
 
@@ -62,7 +63,6 @@ class Display:
                 bar.update(self._current, note=note)
         else:
             colour = {"failed": "red", "kept": "dim", "tuned": "cyan"}.get(event.kind, "green")
-            bar.console.print(f"[{colour}]{event.kind:<7}[/] ", end="")
-            bar.console.print(event.message, markup=False, highlight=False)
+            bar.console.print(Text.assemble((f"{event.kind:<7} ", colour), event.message))
             if event.kind != "tuned":
                 bar.advance(self._all)

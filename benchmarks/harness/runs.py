@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from .environment import describe_environment
+from .result import Epoch, TrainingResult
 from .specs import RunSpec
-from .training import Epoch, TrainingResult, train
+from .training import train
 
 DONE = "DONE"
 #: .partial-<run>@<host>-<pid>-<start of that process>

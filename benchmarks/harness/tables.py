@@ -69,7 +69,7 @@ def to_table(rows: Sequence[Row]) -> Table:
         table.add_column(head, overflow="fold", min_width=5)
     for head in (baseline, "with", "change", "95% interval", "rel.", "p"):
         table.add_column(head, justify="right", no_wrap=True)
-    table.add_column("verdict", min_width=10)
+    table.add_column("verdict", min_width=11)
     names = _names(rows)
     for metric in dict.fromkeys(row.metric for row in rows):
         table.add_row(Text(metric, style="bold cyan"))

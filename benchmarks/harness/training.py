@@ -3,79 +3,21 @@
 from __future__ import annotations
 
 import copy
-import inspect
-import json
-import logging
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from burnish.enhancers.errors import BurnishError, ConfigurationError
 
-from .data_checks import check_files, load_dataset
+from .data_checks import check_files
 from .options import warn_unknown
-from .per_user import Capture, captured, per_user_frame, unrounded_result
+from .result import Epoch, TrainingResult
 from .session import checkpoint_folder, command_line, literal_options, log_file, tensorboard_in, torch_threads
+from .stages import Run
 from .yamls import read_yaml
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """Where training is: epoch `number` (from 1) of at most `total`; `valid_score` once it was validated."""
-
-    number: int
-    total: int
-    loss: float | None = None
-    valid_score: float | None = None
-    seconds: float = 0.0
-
-
-@dataclass
-class TrainingResult:
-    """What one training run gave.  Metric names are RecBole's, in lower case: "ndcg@10", "auc"."""
-
-    model_name: str
-    dataset_name: str
-    seed: int
-    #: Options that differ from the defaults, by name of the enhancer.
-    enhancers: dict[str, dict[str, Any]]
-    valid_metric: str
-    #: RecBole's own figures, rounded by it to `metric_decimal_place`.
-    best_valid_score: float
-    best_valid_result: dict[str, float]
-    rounded_test_result: dict[str, float]
-    #: The same without rounding: the best epoch on validation, and the test set.
-    valid_result: dict[str, float]
-    test_result: dict[str, float]
-    #: One line a test row (see `per_user_frame`), None where the metrics have no value a user.
-    per_user: pd.DataFrame | None
-    n_epochs: int
-    best_epoch: int | None
-    losses: list[float]
-    #: Wall-clock seconds: "train", "valid", "test", "total".
-    seconds: dict[str, float]
-    #: Highest memory of the device; on a CPU, of the whole process so far.  None where it cannot be read.
-    peak_memory_mb: float | None
-    n_parameters: int
-    flops: float | None
-    checkpoint: Path | None
-    config: dict[str, Any]
-    model: Any = field(default=None, repr=False)
-    dataset: Any = field(default=None, repr=False)
-
-    def summary(self) -> dict[str, Any]:
-        """Everything but the tables and the objects, ready for JSON."""
-        left_out = {"model", "dataset", "per_user", "config"}
-        shown = {name: value for name, value in vars(self).items() if name not in left_out}
-        shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
-        return shown
 
 
 def train(
@@ -112,8 +54,8 @@ def train(
     on_epoch: called after each training epoch, and again after its validation.
     evaluate_test: False leaves the test set alone (tuning).
 
-    Raises `UnknownNameError`, `ConfigurationError` or `DataError`; a RecBole option that nobody reads gives a
-    `UserWarning` with the nearest known name.
+    Raises `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.  A RecBole option that
+    nobody reads gives a `UserWarning` with the nearest known name.
     """
     started = time.perf_counter()
     request = _Request.gather(model, dataset, enhancers, config_files, options, seed, show_progress)
@@ -129,7 +71,7 @@ def train(
         checkpoints = stack.enter_context(checkpoint_folder(target, keep_checkpoint))
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
-        run = _Run(config, on_epoch)
+        run = Run(config, on_epoch)
         run.prepare()
         if target is not None and keep_checkpoint:
             run.trainer.saved_model_file = str(target / "checkpoint.pth")
@@ -220,176 +162,3 @@ def _check_metric(config: Any) -> None:
             f"metrics = {config['metrics']}, topk = {config['topk']}; choose it from these "
             f"or add to them"
         )
-
-
-class _Run:
-    """The stages of `run_recbole`, in its order, with a stop-watch on each."""
-
-    def __init__(self, config: Any, on_epoch: Callable[[Epoch], None] | None) -> None:
-        self.config = config
-        self.on_epoch = on_epoch
-        self.seconds = {"train": 0.0, "valid": 0.0, "test": 0.0}
-        self.flops: float | None = None
-        self.losses: list[float] = []
-        self.best_epoch: int | None = None
-        self.valid_result: dict[str, float] = {}
-        self.test_rounded: dict[str, Any] = {}
-        self.test_result: dict[str, float] = {}
-        self.per_user: pd.DataFrame | None = None
-
-    def prepare(self) -> None:
-        """Load and split the data, build the model and its trainer."""
-        from recbole.data import data_preparation
-        from recbole.utils import get_trainer, init_seed
-
-        config = self.config
-        root = logging.getLogger()
-        init_seed(config["seed"], config["reproducibility"])
-        root.info(config)
-        self.dataset = load_dataset(config)
-        root.info(self.dataset)
-        self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
-        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-        self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
-        root.info(self.model)
-        self.flops = self._count_flops()
-        self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
-        _reset_peak_memory(config["device"])
-
-    def _count_flops(self) -> float | None:
-        """RecBole's count for one test row.
-
-        Kept even though nobody may look at it: some transforms and models draw random numbers in it, and
-        the training that follows would differ from that of `run_recbole` without them.
-        """
-        from recbole.data.transform import construct_transform
-        from recbole.utils import get_flops
-
-        device, transform = self.config["device"], construct_transform(self.config)
-        try:
-            return float(get_flops(self.model, self.dataset, device, logging.getLogger(), transform))
-        except Exception as error:  # any model may fail under thop's hooks; training does not need them
-            logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
-            return None
-
-    def fit(self) -> None:
-        """Train with early stopping on the validation set."""
-        self._watch_epochs()
-        arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
-        with captured(self.trainer) as capture:
-            if "callback_fn" in inspect.signature(self.trainer.fit).parameters:
-                arguments["callback_fn"] = lambda epoch, score: self._validated(epoch, score, capture)
-            score, result = self.trainer.fit(self.train_data, self.valid_data, **arguments)
-        self.best_valid_score = float(score)
-        self.best_valid_result = dict(result or {})
-
-    def _watch_epochs(self) -> None:
-        trainer = self.trainer
-        self._last: Epoch = Epoch(0, int(getattr(trainer, "epochs", 0)))
-        inner_train = getattr(trainer, "_train_epoch", None)
-        inner_valid = trainer._valid_epoch
-
-        def train_epoch(data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            assert inner_train is not None
-            loss = inner_train(data, epoch, *args, **kwargs)
-            spent = time.perf_counter() - start
-            self.seconds["train"] += spent
-            total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
-            self.losses.append(total)
-            self._tell(Epoch(epoch + 1, self._last.total, total, None, spent))
-            return loss
-
-        def valid_epoch(*args: Any, **kwargs: Any) -> Any:
-            start = time.perf_counter()
-            found = inner_valid(*args, **kwargs)
-            self.seconds["valid"] += time.perf_counter() - start
-            return found
-
-        if inner_train is not None:  # tree models train at once
-            trainer._train_epoch = train_epoch
-        trainer._valid_epoch = valid_epoch
-
-    def _validated(self, epoch: int, score: float, capture: Capture) -> None:
-        # cur_step counts evaluations since the best one; RecBole sets it just before this call.
-        if self.trainer.cur_step == 0:
-            self.best_epoch = epoch + 1
-            self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
-        self._tell(Epoch(epoch + 1, self._last.total, self._last.loss, float(score), self._last.seconds))
-
-    def _tell(self, epoch: Epoch) -> None:
-        self._last = epoch
-        if self.on_epoch is not None:
-            self.on_epoch(epoch)
-
-    def test(self) -> None:
-        """Evaluate the best checkpoint on the test set."""
-        start = time.perf_counter()
-        with captured(self.trainer) as capture:
-            found = self.trainer.evaluate(
-                self.test_data, load_best_model=True, show_progress=self.config["show_progress"]
-            )
-        self.seconds["test"] = time.perf_counter() - start
-        self.test_rounded = {key: float(value) for key, value in (found or {}).items()}
-        self.test_result = unrounded_result(self.config, capture.last, found)
-        if capture.last is not None:
-            self.per_user = per_user_frame(self.config, capture.last, self.test_data)
-
-    def result(self) -> TrainingResult:
-        """Everything that the stages left."""
-        from burnish.enhancers.attach import enhancer_options
-
-        config = self.config
-        parameters = self.model.parameters() if hasattr(self.model, "parameters") else ()
-        return TrainingResult(
-            model_name=config["model"],
-            dataset_name=config["dataset"],
-            seed=int(config["seed"]),
-            enhancers=enhancer_options(config.model_class),
-            valid_metric=str(config["valid_metric"]).lower(),
-            best_valid_score=self.best_valid_score,
-            best_valid_result={key: float(value) for key, value in self.best_valid_result.items()},
-            rounded_test_result=self.test_rounded,
-            valid_result=self.valid_result,
-            test_result=self.test_result,
-            per_user=self.per_user,
-            n_epochs=len(self.losses),
-            best_epoch=self.best_epoch,
-            losses=self.losses,
-            seconds=self.seconds,
-            peak_memory_mb=_peak_memory(config["device"]),
-            n_parameters=sum(p.numel() for p in parameters if p.requires_grad),
-            flops=self.flops,
-            checkpoint=None,
-            config=plain(config.final_config_dict),
-            model=self.model,
-            dataset=self.dataset,
-        )
-
-
-def plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as JSON can hold them: what is no number, text, list or mapping becomes text."""
-    return json.loads(json.dumps(dict(options), default=str))
-
-
-def _reset_peak_memory(device: Any) -> None:
-    if device.type == "cuda":
-        import torch
-
-        torch.cuda.reset_peak_memory_stats(device)
-
-
-def _peak_memory(device: Any) -> float | None:
-    """In units of 2^20 bytes."""
-    if device.type == "cuda":
-        import torch
-
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return None
-    import sys
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)

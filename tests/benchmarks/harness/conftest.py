@@ -86,3 +86,18 @@ def small(data_path: Path) -> dict[str, Any]:
 def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each test runs in an empty folder, so that whatever RecBole drops there is seen."""
     monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))
+
+
+@pytest.fixture
+def plan_content(small: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    """A plan as YAML would hold it: BPR, plain and with larger tables, two seeds, one epoch."""
+    options = {key: value for key, value in small.items() if key != "threads"}
+    return {
+        "dataset": "tiny",
+        "backbones": ["BPR"],
+        "arms": {"big": {"options": {"embedding_size": 16}}},
+        "seeds": 2,
+        "options": {**options, "epochs": 1},
+        "runs": str(tmp_path / "runs"),
+        "threads": 1,
+    }

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from burnish.benchmarks.harness import train
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError
 
 
 def recbole_result(model: str, dataset: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -323,6 +323,11 @@ def test_missing_atomic_file(small: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "hollow").mkdir()
     with pytest.raises(DataError, match=r"hollow\.inter does not exist"):
         train("BPR", "hollow", options={**small, "data_path": str(tmp_path)}, keep_checkpoint=False)
+
+
+def test_a_loss_that_is_no_number(small: dict[str, Any]) -> None:
+    with pytest.raises(NonFiniteError, match=r"loss of BPR became NaN in epoch \d; learning_rate = 1e\+30"):
+        train("BPR", "tiny", options={**small, "learning_rate": 1e30, "epochs": 9}, keep_checkpoint=False)
 
 
 def test_no_validation_on_request(small: dict[str, Any]) -> None:

@@ -1,0 +1,104 @@
+"""Plans: short forms, defaults, and errors that name the field and the nearest match."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from burnish.benchmarks.harness import load_plan, make_plan
+from burnish.enhancers.errors import ConfigurationError, UnknownNameError
+
+
+def test_short_and_long_forms(plan_content: dict[str, Any]) -> None:
+    plan = make_plan(
+        {
+            **plan_content,
+            "backbones": [
+                "BPR",
+                {"name": "LightGCN", "label": "deep", "options": {"n_layers": 4}, "seeds": [7]},
+            ],
+            "arms": {
+                "text": "uneven",
+                "list": ["uneven"],
+                "block": {"uneven": {"spread": 0.2}},
+                "bare": {"uneven": None},
+                "long": {"enhancers": {"uneven": {}}, "options": {"epochs": 3}},
+                "off": {"uneven": False},
+            },
+            "seeds": 3,
+        }
+    )
+    assert [(entry.name, entry.label) for entry in plan.backbones] == [("BPR", "BPR"), ("LightGCN", "deep")]
+    assert [plan.seeds_of(entry) for entry in plan.backbones] == [[2020, 2021, 2022], [7]]
+    assert list(plan.arms) == ["plain", "text", "list", "block", "bare", "long", "off"]
+    assert plan.arms["text"].enhancers == plan.arms["list"].enhancers == plan.arms["bare"].enhancers
+    assert plan.arms["block"].enhancers == {"uneven": {"spread": 0.2}}
+    assert plan.arms["long"].options == {"epochs": 3}
+    assert plan.arms["off"].enhancers == plan.arms["plain"].enhancers == {}
+    assert plan.n_runs == (3 + 1) * 7
+
+
+def test_file_with_numbers_as_recbole_reads_them(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("dataset: tiny\nbackbones: [BPR]\noptions: {learning_rate: 1e-3, weight_decay: 1.5e-4}\n")
+    plan = load_plan(file, runs=tmp_path / "elsewhere")
+    assert plan.options == {"learning_rate": 1e-3, "weight_decay": 1.5e-4}
+    assert plan.runs == tmp_path / "elsewhere"
+    assert (list(plan.arms), plan.seeds) == (["plain"], [2020, 2021, 2022, 2023, 2024])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"datasett": "x"}, "'datasett' is not known. Did you mean 'dataset'"),
+        ({"backbones": [{"name": "BPR", "optons": {}}]}, "key in backbones.0 'optons' .* mean 'options'"),
+        ({"backbones": ["LihgtGCN"]}, "'LihgtGCN' is not known. Did you mean 'LightGCN'"),
+        ({"arms": {"a": {"unevn": {}}}}, "arm 'a': enhancer 'unevn' is not known. Did you mean 'uneven'"),
+        ({"arms": {"a": {"uneven": {"spred": 1}}}}, "option of enhancer 'uneven' 'spred' .* mean 'spread'"),
+        ({"tune": {"trials": 2, "spce": {}}}, "key in tune 'spce' is not known. Did you mean 'space'"),
+        ({"tune": {"trials": 2, "space": {"unevn.spread": [1]}}}, "enhancer 'unevn' is not known"),
+        ({"tune": {"trials": 2, "arms": {"bigg": {}}}}, "'bigg' is not known. Did you mean 'big'"),
+        (
+            {"tune": {"trials": 2, "arms": {"big": {"uneven.spread": [1]}}}},
+            "tune.arms.big: enhancer 'uneven'",
+        ),
+    ],
+)
+def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_content: dict[str, Any]) -> None:
+    with pytest.raises(UnknownNameError, match=message):
+        make_plan({**plan_content, **change})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"backbones": []}, "backbones"),
+        ({"backbones": ["BPR", "BPR"]}, "two backbones have the label 'BPR'"),
+        ({"backbones": [{"name": "BPR", "label": "../up"}]}, "'../up': a label becomes a folder"),
+        ({"arms": {"a/b": {}}}, "a label becomes a folder"),
+        ({"dataset": "a/b"}, "dataset = 'a/b'"),
+        ({"arms": {"plain": {"uneven": {}}}}, "the arm 'plain' is the bare backbone"),
+        (
+            {"arms": {"a": {"uneven": {"spread": "wide"}}}},
+            "arm 'a': enhancer 'uneven': option 'spread' = 'wide'",
+        ),
+        ({"seeds": 0}, "seeds = 0: at least one seed"),
+        ({"seeds": [1, 1]}, "each seed once"),
+        ({"threads": 0}, "threads = 0"),
+        ({"tune": {"trials": 0}}, "tune.trials = 0"),
+        ({"tune": {"trials": 1, "space": {"learning_rate": []}}}, "no values to try for 'learning_rate'"),
+        ({"tune": {}}, "'tune.trials' is missing"),
+    ],
+)
+def test_values_that_cannot_be(change: dict[str, Any], message: str, plan_content: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        make_plan({**plan_content, **change})
+
+
+def test_the_file_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "plan.yaml"
+    file.write_text("backbones: [BPR]\n")
+    with pytest.raises(ConfigurationError, match=r"plan\.yaml: 'dataset' is missing"):
+        load_plan(file)

@@ -1,0 +1,253 @@
+"""Reports from folders: written here by hand with known values, and by a real plan."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
+from burnish.benchmarks.harness.picture import ticks
+from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+
+USERS = 80
+
+
+def write_run(place: Path, values: np.ndarray, **more: float) -> None:
+    """A finished run with these per-user values of ndcg@10."""
+    place.mkdir(parents=True)
+    test = {"ndcg@10": float(values.mean()), **more}
+    (place / "metrics.json").write_text(json.dumps({"test_result": test}))
+    users = [f"u{n}" for n in range(len(values))]
+    frame = pd.DataFrame({"user": users, "row": range(len(values)), "ndcg@10": values})
+    frame.to_parquet(place / "per_user.parquet")
+    (place / "DONE").touch()
+
+
+def write_comparison(
+    runs: Path, arms: dict[str, list[np.ndarray]], backbone: str = "BPR", name: str = "0a"
+) -> None:
+    """A comparison whose arms have these per-user values, one array a seed."""
+    place = runs / "tiny" / backbone
+    note: dict[str, Any] = {"dataset": "tiny", "label": backbone, "comparison": name, "arms": {}}
+    for arm, seeds in arms.items():
+        note["arms"][arm] = {}
+        for seed, values in enumerate(seeds):
+            folder = f"{arm}/{seed}-{name}"
+            note["arms"][arm][str(seed)] = folder
+            write_run(place / folder, values, logloss=1 - float(values.mean()))
+    (place / f"comparison-{name}.json").write_text(json.dumps(note))
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Four arms on three seeds: clearly better, clearly worse, equal, and noise."""
+    draw = np.random.default_rng(1)
+    plain = [draw.uniform(0.2, 0.6, USERS) for _ in range(3)]
+    shift = [draw.normal(0, 0.03, USERS) for _ in range(3)]
+    arms = {
+        "plain": plain,
+        "good": [p + 0.05 + s for p, s in zip(plain, shift, strict=True)],
+        "bad": [p - 0.05 + s for p, s in zip(plain, shift, strict=True)],
+        "same": plain,
+        "noise": [p + s - s.mean() for p, s in zip(plain, shift, strict=True)],
+    }
+    write_comparison(tmp_path, arms)
+    return tmp_path
+
+
+def test_gain_loss_and_neither_are_told_apart(runs: Path) -> None:
+    rows = {row.arm: row for row in summarise(runs)}
+    assert {arm: row.direction for arm, row in rows.items()} == {"good": 1, "bad": -1, "same": 0, "noise": 0}
+    assert rows["good"].verdict == "better, 3 of 3 seeds"
+    assert rows["bad"].verdict == "worse, 3 of 3 seeds"
+    assert rows["same"].verdict == rows["noise"].verdict == "no clear difference"
+    good = rows["good"]
+    assert (good.n_seeds, good.n_users, good.unit, good.seeds_better) == (3, USERS, "users", 3)
+    assert good.low < good.difference < good.high
+    assert good.difference == pytest.approx(good.mean - good.baseline_mean, abs=1e-12)
+    assert good.relative == pytest.approx(good.difference / good.baseline_mean)
+    assert good.low > 0 > rows["bad"].high
+
+
+def test_figures_are_those_of_users_averaged_over_seeds(runs: Path) -> None:
+    from scipy import stats
+
+    def averaged(arm: str) -> np.ndarray:
+        files = sorted((runs / "tiny" / "BPR" / arm).glob("*/per_user.parquet"))
+        return np.mean([pd.read_parquet(file)["ndcg@10"] for file in files], axis=0)
+
+    row = next(row for row in summarise(runs) if row.arm == "good")
+    reference = stats.ttest_rel(averaged("good"), averaged("plain"))
+    assert row.p_t == pytest.approx(reference.pvalue, rel=1e-9)
+    interval = reference.confidence_interval()
+    assert (row.low, row.high) == pytest.approx((interval.low, interval.high), rel=1e-9)
+    tests = [
+        json.loads((runs / "tiny" / "BPR" / arm / f"{seed}-0a" / "metrics.json").read_text())["test_result"][
+            "ndcg@10"
+        ]
+        for arm in ("good", "plain")
+        for seed in range(3)
+    ]
+    assert row.seed_sd == pytest.approx(np.std(np.subtract(tests[:3], tests[3:]), ddof=1))
+
+
+def test_holm_counts_all_arms_of_a_metric(runs: Path) -> None:
+    rows = summarise(runs)
+    smallest = min(rows, key=lambda row: row.p_t)
+    assert smallest.p_holm == pytest.approx(min(1.0, 4 * smallest.p_t))
+    assert all(row.p_holm >= row.p_t for row in rows)
+
+
+def test_another_baseline(runs: Path) -> None:
+    rows = {row.arm: row for row in summarise(runs, baseline="good")}
+    assert rows["plain"].direction == rows["bad"].direction == -1
+    assert "good" not in rows
+
+
+def test_smaller_is_better_and_metrics_without_users(runs: Path) -> None:
+    rows = {row.arm: row for row in summarise(runs, metrics=["LogLoss"])}
+    good = rows["good"]
+    assert (good.unit, good.n_users, good.n_seeds) == ("seeds", None, 3)
+    assert good.difference < 0
+    assert good.seeds_better == 3
+    assert good.direction == 1
+    assert rows["bad"].verdict.startswith("worse")
+
+
+def test_only_what_finished_on_both_sides_counts(runs: Path) -> None:
+    (runs / "tiny" / "BPR" / "good" / "2-0a" / "DONE").unlink()
+    (runs / "tiny" / "BPR" / "plain" / "0-0a" / "DONE").unlink()
+    row = next(row for row in summarise(runs) if row.arm == "good")
+    assert row.n_seeds == 1
+    assert row.notes == (
+        "one seed: other random starts are unknown",
+        "plain: 2 of 3 runs finished",
+        "good: 2 of 3 runs finished",
+    )
+    assert row.verdict == "better, one seed only"
+    assert math.isnan(row.seed_sd)
+
+
+def test_runs_with_other_common_settings_are_not_mixed(runs: Path, tmp_path: Path) -> None:
+    values = np.linspace(0.1, 0.9, USERS)
+    write_comparison(runs, {"plain": [values], "good": [values + 0.01]}, name="0b")
+    rows = [row for row in summarise(runs) if row.arm == "good"]
+    assert [(row.comparison, row.n_seeds) for row in rows] == [("0a", 3), ("0b", 1)]
+    assert "BPR #0b" in to_markdown(rows)
+
+
+def test_nothing_to_report(runs: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    empty = tmp_path_factory.mktemp("empty")
+    with pytest.raises(DataError, match="holds no runs"):
+        summarise(empty)
+    with pytest.raises(DataError, match="holds no runs"):
+        summarise(empty / "absent")
+    with pytest.raises(UnknownNameError, match=r"baseline arm 'plane' .* Did you mean 'plain'"):
+        summarise(runs, baseline="plane")
+    with pytest.raises(UnknownNameError, match=r"metric 'ndgc@10' .* Did you mean 'ndcg@10'"):
+        summarise(runs, metrics=["ndgc@10"])
+    write_comparison(empty, {"plain": [np.zeros(3)]})
+    with pytest.raises(DataError, match="no finished run of an arm besides 'plain'"):
+        summarise(empty)
+    for done in empty.rglob("DONE"):
+        done.unlink()
+    with pytest.raises(DataError, match="no run of this folder has finished"):
+        summarise(empty)
+
+
+def test_a_real_plan_reported(plan_content: dict[str, Any]) -> None:
+    plan = make_plan({**plan_content, "arms": {"again": {}, "big": {"options": {"embedding_size": 16}}}})
+    records = run_plan(plan, quiet=True)
+    rows = summarise(plan.runs)
+    assert [(row.metric, row.arm) for row in rows] == [
+        (metric, arm) for metric in ("ndcg@10", "recall@10", "mrr@10") for arm in ("again", "big")
+    ]
+    for row in rows:
+        assert row.n_users == 40
+        for arm, mean in ((row.arm, row.mean), ("plain", row.baseline_mean)):
+            runs = [record.test[row.metric] for record in records if record.arm == arm]
+            assert mean == pytest.approx(np.mean(runs), abs=1e-12)
+        if row.arm == "again":
+            assert (row.difference, row.p_t, row.verdict) == (0, 1, "no clear difference")
+
+
+def test_a_changed_plan_starts_another_comparison(plan_content: dict[str, Any]) -> None:
+    run_plan(make_plan({**plan_content, "seeds": 1}), quiet=True)
+    more = {**plan_content, "seeds": 1, "arms": {"wide": {"options": {"embedding_size": 32}}}}
+    run_plan(make_plan(more), quiet=True)
+    rows = summarise(plan_content["runs"], metrics=["ndcg@10"])
+    assert [row.arm for row in rows] == ["big", "wide"]  # the same common settings: one comparison
+    longer = {**more, "options": {**more["options"], "epochs": 2}}
+    run_plan(make_plan(longer), quiet=True)
+    rows = summarise(plan_content["runs"], metrics=["ndcg@10"])
+    assert sorted(row.arm for row in rows) == ["big", "wide", "wide"]
+    assert len({row.comparison for row in rows}) == 2
+
+
+# ---------------------------------------------------------------- showing
+
+
+def test_table(runs: Path) -> None:
+    console = Console(record=True, width=80, color_system=None, file=io.StringIO())
+    console.print(to_table(summarise(runs)))
+    text = console.export_text()
+    for part in ("ndcg@10", "plain", "95% interval", "better", "worse", "no clear"):
+        assert part in text
+    assert "Holm for 4 comparisons" in " ".join(text.split())
+    assert max(len(line.rstrip()) for line in text.splitlines()) <= 80
+    assert not any(line.endswith("…") for line in text.splitlines())
+
+
+def test_markdown_says_what_the_rows_say(runs: Path) -> None:
+    rows = summarise(runs)
+    lines = to_markdown(rows).splitlines()
+    assert len({line.count("|") for line in lines[: 2 + len(rows)]}) == 1
+    assert f"| BPR | bad | ndcg@10 | 3 | {rows[1].baseline_mean:.4f} | {rows[1].mean:.4f} |" in lines[3]
+    assert lines[3].endswith("| worse, 3 of 3 seeds |")
+
+
+def test_csv_keeps_full_precision(runs: Path) -> None:
+    rows = summarise(runs)
+    read = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert [float(line["difference"]) for line in read] == [row.difference for row in rows]
+    assert [line["verdict"] for line in read] == [row.verdict for row in rows]
+
+
+def test_picture(runs: Path, tmp_path: Path) -> None:
+    rows = summarise(runs, metrics=["ndcg@10", "logloss"])
+    path = plot(rows, tmp_path / "pictures" / "differences.svg")
+    root = ElementTree.parse(path).getroot()
+    space = "{http://www.w3.org/2000/svg}"
+    points = root.findall(f".//{space}circle")
+    assert len(points) == len(rows) == 8
+    colours = [point.get("fill") for point in points]
+    assert colours[0] == colours[4] != colours[1]  # the gain of both metrics, the loss
+    assert float(points[0].get("cx", 0)) > float(points[2].get("cx", 0)) > float(points[1].get("cx", 0))
+    assert all(0 < float(point.get("cx", 0)) < float(root.get("width", 0)) for point in points)
+    words = " ".join(text.text or "" for text in root.iter(f"{space}text"))
+    assert "logloss (smaller is better)" in words
+
+
+def test_picture_refusals(runs: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"ends in \.svg"):
+        plot(summarise(runs), tmp_path / "a.png")
+    with pytest.raises(DataError, match="no rows"):
+        plot([], tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [(-0.011, 0.021, [-0.01, 0.0, 0.01, 0.02]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0])],
+)
+def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
+    assert ticks(low, high) == pytest.approx(expected)
