@@ -189,8 +189,10 @@ def save(result: TrainingResult, folder: Path) -> None:
     for name, content in (("result.json", result.summary()), ("config.json", result.config)):
         text = json.dumps(content, indent=2, default=str)
         (folder / name).write_text(text + "\n", encoding="utf-8")
+    users = folder / "per_user.parquet"
+    users.unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
     if result.per_user is not None:
-        result.per_user.to_parquet(folder / "per_user.parquet", index=False)
+        result.per_user.to_parquet(users, index=False)
 
 
 def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table:
@@ -208,6 +210,12 @@ def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table
     return table
 
 
+def epochs_of(result: TrainingResult) -> str:
+    """How many epochs there were, and which one was kept where validation chose one."""
+    best = "" if result.best_epoch is None else f", best {result.best_epoch} by {result.valid_metric}"
+    return f"{result.n_epochs}{best}"
+
+
 def show(screen: Screen, result: TrainingResult) -> None:
     """The final table, and beside it what a person wants to know about the run."""
     screen.results.print(metric_table(result.valid_result or result.best_valid_result, result.test_result))
@@ -215,7 +223,7 @@ def show(screen: Screen, result: TrainingResult) -> None:
         ("attached", ", ".join(result.enhancers) or "nothing"),
         ("seed", result.seed),
         ("parameters", f"{result.n_parameters:,}"),
-        ("epochs", f"{result.n_epochs}, best {result.best_epoch} by {result.valid_metric}"),
+        ("epochs", epochs_of(result)),
         ("seconds", f"{result.seconds['total']:.1f}"),
         ("checkpoint", result.checkpoint or "not kept"),
     ]

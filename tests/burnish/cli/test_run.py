@@ -108,6 +108,24 @@ def test_bad_input(here: Path, words: list[str], says: str) -> None:
     assert not list(here.iterdir())
 
 
+def test_a_second_run_leaves_no_file_of_the_first(here: Path) -> None:
+    out = here / "out"
+    out.mkdir()
+    (out / "per_user.parquet").write_bytes(b"of an earlier run")
+    words = ["run", "-m", "DeepFM", "-d", "ml-100k", "--epochs=1", "-o", "out", "--train_batch_size=20000"]
+    words += ["--threshold", "{rating: 4}", "--eval_args", "{mode: labeled}", "--metrics=[AUC]"]
+    words += ["--valid_metric=AUC", "--mlp_hidden_size=[4]", "--load_col={inter: [user_id, item_id, rating]}"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    assert "auc" in done.stdout
+    assert sorted(path.name for path in out.iterdir()) == [
+        "checkpoint.pth",
+        "config.json",
+        "log.txt",
+        "result.json",
+    ]
+
+
 def test_a_misspelt_option_is_a_warning(here: Path) -> None:
     words = [
         "run",
