@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -102,3 +104,19 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     file.write_text("backbones: [BPR]\n")
     with pytest.raises(ConfigurationError, match=r"plan\.yaml: 'dataset' is missing"):
         load_plan(file)
+
+
+def test_the_example_is_a_valid_plan() -> None:
+    plan = load_plan(Path(__file__).parents[3] / "examples" / "ablation.yaml")
+    assert list(plan.arms) == ["plain", "rvrec", "euclid2d", "wider"]
+    assert plan.tune is not None
+    assert plan.tune.space["learning_rate"] == [5e-4, 1e-3, 2e-3, 4e-3]
+
+
+def test_reading_a_plan_needs_no_recbole() -> None:
+    code = (
+        "import sys; from burnish.benchmarks import harness; import burnish.benchmarks.harness.plan; "
+        "print([m for m in ('torch', 'recbole', 'pandas') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
