@@ -16,7 +16,7 @@ from burnish.cli.report import choose_format
 from burnish.enhancers.errors import ConfigurationError
 
 PLAN = """
-dataset: ml-100k
+dataset: tiny
 backbones: [BPR]
 arms:
   faster: {options: {learning_rate: 0.05}}
@@ -24,8 +24,9 @@ seeds: 2
 options:
   epochs: 1
   embedding_size: 4
-  train_batch_size: 16384
-  eval_batch_size: 400000
+  train_batch_size: 512
+  eval_batch_size: 4000
+  data_path: {folder}/dataset
   metrics: [NDCG, Recall]
   topk: [10]
   valid_metric: NDCG@10
@@ -35,11 +36,15 @@ runs: from-the-plan
 runner = CliRunner()
 
 
+def plan_in(folder: Path) -> str:
+    return PLAN.replace("{folder}", str(folder))
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(shared: Path) -> Path:
     """A folder with the plan and its finished runs."""
-    folder = tmp_path_factory.mktemp("bench")
-    (folder / "plan.yaml").write_text(PLAN, encoding="utf-8")
+    folder = shared
+    (folder / "plan.yaml").write_text(plan_in(folder), encoding="utf-8")
     done = runner.invoke(app, ["bench", str(folder / "plan.yaml"), "--runs", str(folder / "runs")])
     assert done.exit_code == 0, done.output
     assert f"4 runs, kept in {folder / 'runs'}" in done.stderr
@@ -123,10 +128,12 @@ def test_bad_input(finished: Path, words: list[str], says: str) -> None:
 
 
 def test_a_failed_run_is_1_and_the_others_are_reported(finished: Path) -> None:
-    bad = PLAN + "tune:\n"  # a plan that cannot be read must not start
+    bad = plan_in(finished) + "tune:\n"  # a plan that cannot be read must not start
     (finished / "bad.yaml").write_text(bad.replace("epochs: 1", "epoch: [1]").replace("arms:", "amrs:"))
     assert runner.invoke(app, ["bench", str(finished / "bad.yaml")]).exit_code == 2
-    failing = PLAN.replace("faster: {options: {learning_rate: 0.05}}", "broken: {options: {learner: 5}}")
+    failing = plan_in(finished).replace(
+        "faster: {options: {learning_rate: 0.05}}", "broken: {options: {learner: 5}}"
+    )
     (finished / "failing.yaml").write_text(failing.replace("seeds: 2", "seeds: 1"))
     shown = runner.invoke(app, ["bench", str(finished / "failing.yaml"), "-r", str(finished / "runs")])
     assert shown.exit_code == 1

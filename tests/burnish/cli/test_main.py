@@ -148,9 +148,10 @@ def test_warnings_are_one_line_and_libraries_are_silent(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
-def test_ctrl_c_of_a_real_run_is_130(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "burnish", "run", "-m", "BPR", "-d", "ml-100k", "--epochs", "10000"]
-    with subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+def test_ctrl_c_of_a_real_run_is_130(here: Path) -> None:
+    command = [sys.executable, "-m", "burnish", "run", "-m", "BPR", "-d", "tiny", "--epochs", "10000"]
+    command += ["--eval_step=100000", "-o", "out"]
+    with subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         try:
             line = next(line for line in process.stderr if line.startswith("epoch 1 "))

@@ -1,4 +1,4 @@
-"""`burnish run`, once for real on ml-100k, and its parts."""
+"""`burnish run`: real runs on a tiny data set, and the parts of the verb."""
 
 from __future__ import annotations
 
@@ -15,21 +15,15 @@ from burnish.cli.main import app
 from burnish.cli.run import EpochLines, epoch_line, metric_table
 from burnish.cli.screen import Screen
 
-SMALL = ["--embedding_size=8", "--eval_batch_size", "400000", "--train_batch_size=8192", "--metrics=[NDCG]"]
+SMALL = ["--embedding_size=8", "--eval_batch_size", "4000", "--train_batch_size=256", "--metrics=[NDCG]"]
 SMALL += ["--valid_metric=NDCG@10", "--show_progress", "false"]
 
 
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def test_a_run_with_an_output_folder(here: Path) -> None:
-    words = ["run", "--model=BPR", "-d", "ml-100k", "--epochs", "2", "--seed", "3", "-o", "out", *SMALL]
+    words = ["run", "--model=BPR", "-d", "tiny", "--epochs", "2", "--seed", "3", "-o", "out", *SMALL]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
-    assert "BPR on ml-100k, seed 3; attached: nothing" in done.stderr
+    assert "BPR on tiny, seed 3; attached: nothing" in done.stderr
     assert [line for line in done.stderr.splitlines() if line.startswith("epoch 2 of 2: loss ")]
     result = json.loads((here / "out" / "result.json").read_text())
     assert result["seed"] == 3
@@ -41,11 +35,21 @@ def test_a_run_with_an_output_folder(here: Path) -> None:
     assert users["ndcg@10"].mean() == pytest.approx(result["test_result"]["ndcg@10"])
     config = json.loads((here / "out" / "config.json").read_text())
     assert (config["epochs"], config["embedding_size"]) == (2, 8)
-    assert sorted(path.name for path in here.iterdir()) == ["out"], "something was left beside the output"
+    assert sorted(path.name for path in here.iterdir()) == ["dataset", "out"], (
+        "something was left beside the output"
+    )
+
+
+def test_ml_100k_needs_no_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["run", "-m", "BPR", "-d", "ml-100k", "--epochs=1", "-o", "out", "--eval_batch_size=400000"]
+    done = CliRunner().invoke(app, [*words, "--train_batch_size=8192", "--format=json"])
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["n_parameters"] == 64 * (944 + 1683)
 
 
 def test_options_from_files_and_quiet_json(here: Path) -> None:
-    (here / "a.yaml").write_text("model: BPR\ndataset: ml-100k\nepochs: 5\nseed: 4\nembedding_size: 4\n")
+    (here / "a.yaml").write_text("model: BPR\ndataset: tiny\nepochs: 5\nseed: 4\nembedding_size: 4\n")
     words = [
         "--quiet",
         "run",
@@ -63,7 +67,7 @@ def test_options_from_files_and_quiet_json(here: Path) -> None:
     assert done.stderr == ""
     result = json.loads(done.stdout)
     assert (result["seed"], result["n_epochs"]) == (4, 1)
-    assert result["n_parameters"] == 4 * (944 + 1683)
+    assert result["n_parameters"] == 4 * (41 + 61)
 
 
 def test_an_enhancer_is_attached_with_its_options(here: Path) -> None:
@@ -72,7 +76,7 @@ def test_an_enhancer_is_attached_with_its_options(here: Path) -> None:
         "-m",
         "BPR",
         "-d",
-        "ml-100k",
+        "tiny",
         "--epochs=1",
         "--enhancers.rvrec.weight",
         "0.25",
@@ -84,14 +88,14 @@ def test_an_enhancer_is_attached_with_its_options(here: Path) -> None:
     assert "attached: rvrec(weight=0.25)" in done.stderr
     result = json.loads((here / "out" / "result.json").read_text())
     assert result["enhancers"]["rvrec"]["weight"] == 0.25
-    assert result["n_parameters"] > 8 * (944 + 1683)
+    assert result["n_parameters"] > 8 * (41 + 61)
 
 
 @pytest.mark.parametrize(
     ("words", "says"),
     [
         (["-m", "BPRR", "-d", "ml-100k"], "Did you mean 'BPR'"),
-        (["-m", "BPR", "-d", "ml-100"], "Did you mean 'ml-100k'"),
+        (["-m", "BPR", "-d", "tinny"], "Did you mean 'tiny'"),
         (["-m", "BPR", "-d", "ml-100k", "-e", "rvrek"], "Did you mean 'rvrec'"),
         (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.wieght=1"], "Did you mean 'weight'"),
         (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.weight=-1"], "'weight' = -1"),
@@ -105,14 +109,14 @@ def test_bad_input(here: Path, words: list[str], says: str) -> None:
     assert says in done.stderr
     assert "Traceback" not in done.output
     assert done.stdout == ""
-    assert not list(here.iterdir())
+    assert [path.name for path in here.iterdir()] == ["dataset"]
 
 
 def test_a_second_run_leaves_no_file_of_the_first(here: Path) -> None:
     out = here / "out"
     out.mkdir()
     (out / "per_user.parquet").write_bytes(b"of an earlier run")
-    words = ["run", "-m", "DeepFM", "-d", "ml-100k", "--epochs=1", "-o", "out", "--train_batch_size=20000"]
+    words = ["run", "-m", "DeepFM", "-d", "tiny", "--epochs=1", "-o", "out", "--train_batch_size=200"]
     words += ["--threshold", "{rating: 4}", "--eval_args", "{mode: labeled}", "--metrics=[AUC]"]
     words += ["--valid_metric=AUC", "--mlp_hidden_size=[4]", "--load_col={inter: [user_id, item_id, rating]}"]
     done = CliRunner().invoke(app, words)
@@ -132,7 +136,7 @@ def test_a_misspelt_option_is_a_warning(here: Path) -> None:
         "-m",
         "BPR",
         "-d",
-        "ml-100k",
+        "tiny",
         "--epochs=1",
         "--leraning_rate=0.1",
         "-o",
