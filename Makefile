@@ -36,7 +36,7 @@ $(STAMP): setup.cfg pyproject.toml constraints.txt
 
 demo: $(STAMP)
 	$(BIN)/burnish bench demo --runs $(RUNS)
-	$(BIN)/burnish report $(RUNS)
+	$(BIN)/burnish report $(RUNS) --output $(RUNS)/report.md --plot $(RUNS)/report.svg
 
 test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
