@@ -14,7 +14,7 @@ from .report import Row
 
 _WIDTH, _LEFT, _RIGHT, _LINE, _HEAD = 900, 230, 290, 26, 58
 _COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: "#6b7280"}
-_STYLE = "font-family='system-ui, sans-serif' font-size='13' fill='#1f2328'"
+_STYLE = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='13' fill='#1f2328'"
 
 
 def plot(rows: Sequence[Row], path: Path | str) -> Path:
@@ -52,7 +52,7 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers from `low` to `high`, about so many, zero among them when it lies between."""
     raw = (high - low) / about
     size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 5, 10) if size * factor >= raw)
+    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(place * step, 12) for place in range(first, last + 1)]
 
