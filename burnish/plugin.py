@@ -44,7 +44,7 @@ def accept_enhancers_block(module: ModuleType) -> None:
         return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
 
     @functools.wraps(initialise)
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def initialise_and_record(self: Any, *args: Any, **kwargs: Any) -> None:
         from burnish.enhancers.attach import enhancer_options
 
         initialise(self, *args, **kwargs)
@@ -53,7 +53,7 @@ def accept_enhancers_block(module: ModuleType) -> None:
             self.final_config_dict["enhancers"] = options
 
     config_class._get_model_and_dataset = _get_model_and_dataset
-    config_class.__init__ = __init__
+    config_class.__init__ = initialise_and_record
 
 
 def build_configured_class(module: ModuleType) -> None:

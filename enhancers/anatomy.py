@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -180,7 +180,7 @@ def _output_widths(model: nn.Module, n_users: int, n_items: int) -> tuple[int, i
     model.eval()
     try:
         with torch.no_grad():
-            result = call()
+            result: Any = call()
     finally:
         model.train(was_training)
     if not is_output(result, n_users, n_items):
@@ -188,17 +188,19 @@ def _output_widths(model: nn.Module, n_users: int, n_items: int) -> tuple[int, i
     return int(result[0].shape[1]), int(result[1].shape[1])
 
 
-def propagation(model: nn.Module) -> Callable[[], object] | None:
+def propagation(model: nn.Module) -> Callable[[], Any] | None:
     """A call of `forward` that needs no batch (it gives all users and items at once), or None.
 
     RecBole's graph models either take nothing (LightGCN, NGCF, DGCF, NCL) or the graph (SGL).
     """
     forward = model.forward
-    try:
-        parameters = inspect.signature(forward).parameters.values()
-    except (TypeError, ValueError):
-        return None
-    needed = [p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    owner = next(
+        cls for cls in type(model).__mro__ if "forward" in vars(cls) and not vars(cls).get("passes_forward")
+    )
+    parameters = list(inspect.signature(vars(owner)["forward"]).parameters.values())[1:]
+    needed = [
+        p.name for p in parameters if p.default is p.empty and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
     if not needed and not hasattr(model, "get_ego_embeddings"):
         return None  # a forward without arguments that is not a graph model's (for example a traditional model's)
     if not needed:
@@ -209,7 +211,7 @@ def propagation(model: nn.Module) -> Callable[[], object] | None:
     return None
 
 
-def is_output(result: object, n_users: int, n_items: int) -> bool:
+def is_output(result: Any, n_users: int, n_items: int) -> bool:
     """Whether a `forward` result starts with the embeddings of all users and of all items."""
     if not isinstance(result, tuple | list) or len(result) < 2:
         return False

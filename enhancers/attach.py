@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import cache, partial
 from typing import Any
 
 from torch import nn
@@ -19,10 +19,11 @@ class EnhancedMixin(nn.Module):
     """What an enhanced class adds to its backbone class; it stands before the backbone in the resolution order."""
 
     enhancers: Host
+    passes_forward = True  # `forward` takes what the backbone's takes (see anatomy.propagation)
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        super().__init__(config, dataset)  # type: ignore[call-arg]
-        recipes = [_enhancer(*part) for part in type(self).recipe[1][1]]  # type: ignore[attr-defined]
+        super().__init__(config, dataset)
+        recipes = [_enhancer(*part) for part in split_enhanced(type(self))[1]]
         host = Host(self, recipes, config, dataset)
         self.enhancers = host
         # RecBole's graph models keep propagated embeddings of the last evaluation; none may outlive attaching.
@@ -72,7 +73,7 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     when the class is instantiated, before anything is changed.
     """
     cls = find_backbone(model) if isinstance(model, str) else model
-    base, earlier = split_enhanced(cls)
+    base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())
     made = make_enhancers(enhancers)
     _check(base, earlier, made)
     recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
@@ -87,15 +88,20 @@ def is_enhanced(model: Any) -> bool:
 
 def split_enhanced(cls: type) -> tuple[type, Recipe]:
     """The plain backbone class behind a class, and the enhancers on it: `(base, ())` for a plain one."""
-    if isinstance(cls, RecipeType) and issubclass(cls, EnhancedMixin):
-        base, recipe = cls.recipe[1]
-        return base, recipe
+    # A user may have derived a class from an enhanced one: the nearest made class holds the recipe.
+    for made in cls.__mro__:
+        if isinstance(made, RecipeType) and issubclass(made, EnhancedMixin):
+            base, recipe = made.recipe[1]  # type: ignore[attr-defined]
+            return base, recipe
     return cls, ()
 
 
 def enhancer_options(cls: type) -> dict[str, dict[str, Any]]:
     """The options of every enhancer on a class, by name, as an `enhancers:` block would write them."""
-    return {e.name: e.config.model_dump(exclude_defaults=True) for e in (_enhancer(*part) for part in split_enhanced(cls)[1])}
+    return {
+        e.name: e.config.model_dump(exclude_defaults=True)
+        for e in (_enhancer(*part) for part in split_enhanced(cls)[1])
+    }
 
 
 def _enhancer(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
@@ -111,6 +117,11 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
             f"{base!r} is not a RecBole model class; give the name of a backbone or a class that derives from "
             f"recbole.model.abstract_recommender.AbstractRecommender"
         )
+    if issubclass(base, EnhancedMixin):
+        raise UnsupportedError(
+            f"{base.__name__} derives from an enhanced class; derive from the backbone's class instead and enhance "
+            f"the result, or give all enhancers at once"
+        )
     names = {cls.name for cls, _ in earlier}
     for enhancer in made:
         if enhancer.name in names:
@@ -124,7 +135,7 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
         )
 
 
-@lru_cache(maxsize=None)
+@cache
 def _enhanced_class(base: type, recipe: Recipe) -> type:
     # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
     body = {"__module__": base.__module__, "__doc__": base.__doc__}

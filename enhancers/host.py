@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from .anatomy import Anatomy, describe, is_output
 from .enhancer import Enhancer
-from .errors import NonFiniteError, UnsupportedError
+from .errors import NonFiniteError, UnsupportedError, unknown_name
 from .state import HostState
 from .tables import refine_tables
 from .weighting import LossWeights
@@ -42,15 +42,18 @@ def forked_randomness(seed: int, device: torch.device) -> Iterator[None]:
             random.setstate(python_state)
 
 
-class Host(nn.ModuleDict):
+class Host(nn.Module):
     """The enhancers of one model, by name, with the state that they share.
 
     Owns what no single enhancer may decide: the factors and the mean of extra losses, the weights of the
     backbone's own loss, the order in which rows are refined, and the check for numbers that are not finite.
     """
 
-    def __init__(self, model: nn.Module, recipes: Sequence[Enhancer[Any]], config: Config, dataset: Dataset) -> None:
+    def __init__(
+        self, model: nn.Module, recipes: Sequence[Enhancer[Any]], config: Config, dataset: Dataset
+    ) -> None:
         super().__init__()
+        self.attached = nn.ModuleDict()
         seed = int(config["seed"] or 0)
         self.state = HostState(seed)
         device = torch.device(config["device"])
@@ -60,7 +63,7 @@ class Host(nn.ModuleDict):
                 enhancer = recipe.fresh()
                 enhancer.state = self.state
                 enhancer.bind(self.anatomy, dataset)
-                self[enhancer.name] = enhancer
+                self.attached[enhancer.name] = enhancer
         self._output_enhancers = [e for e in self.enhancers() if e.refines_output()]
         if self._output_enhancers and self.anatomy.output is None:
             raise UnsupportedError(
@@ -83,7 +86,15 @@ class Host(nn.ModuleDict):
 
     def enhancers(self) -> list[Enhancer[Any]]:
         """The enhancers in the order in which they refine."""
-        return [enhancer for enhancer in self.values() if isinstance(enhancer, Enhancer)]
+        return [enhancer for enhancer in self.attached.values() if isinstance(enhancer, Enhancer)]
+
+    def __getitem__(self, name: str) -> Enhancer[Any]:
+        """The attached enhancer of that name; `UnknownNameError` when there is none."""
+        if name not in self.attached:
+            raise unknown_name("attached enhancer", name, self.attached)
+        found = self.attached[name]
+        assert isinstance(found, Enhancer)
+        return found
 
     # ------------------------------------------------------------------ one training step
 

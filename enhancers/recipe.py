@@ -20,4 +20,4 @@ def _reduce(cls: RecipeType) -> tuple[Callable[..., Any], tuple[Any, ...]]:
     return cls.recipe
 
 
-copyreg.pickle(RecipeType, _reduce)  # type: ignore[arg-type]
+copyreg.pickle(RecipeType, _reduce)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from torch import nn
+
 from .enhancer import Enhancer
 from .errors import ConfigurationError, unknown_name
 
@@ -39,13 +41,16 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
     or taken name.
     """
     name = cls.name
-    if not name or not name.isidentifier() or name != name.lower():
+    if not name.isidentifier() or name != name.lower() or hasattr(nn.ModuleDict, name):
         raise ConfigurationError(
-            f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec'"
+            f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec', and "
+            f"no method of torch's ModuleDict"
         )
     taken = _registered.get(name)
     if taken is not None and taken.__qualname__ != cls.__qualname__:
-        raise ConfigurationError(f"the enhancer name {name!r} is already taken by {taken!r}; choose another one")
+        raise ConfigurationError(
+            f"the enhancer name {name!r} is already taken by {taken!r}; choose another one"
+        )
     _registered[name] = cls
     return cls
 
@@ -89,7 +94,9 @@ def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     names = [enhancer.name for enhancer in made]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigurationError(f"enhancer {name!r} is given twice; give it once, with all of its options")
+            raise ConfigurationError(
+                f"enhancer {name!r} is given twice; give it once, with all of its options"
+            )
     return made
 
 

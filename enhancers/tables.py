@@ -8,7 +8,7 @@ both, which a forward hook does not: many models read `.weight` in `full_sort_pr
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import torch
@@ -85,7 +85,11 @@ class Refinement:
 
     def _have_whole(self) -> bool:
         if torch.is_grad_enabled():
-            return self.state.inside_step and self._step_whole is not None and self._step_whole[0] == self.state.step
+            return (
+                self.state.inside_step
+                and self._step_whole is not None
+                and self._step_whole[0] == self.state.step
+            )
         return self._eval_whole is not None and self._eval_whole[0] == self._versions()
 
     def _refine_whole(self) -> Tensor:
@@ -121,7 +125,9 @@ class Refinement:
         return tuple(found)
 
 
-def refine_tables(spans: Sequence[tuple[Table, Sequence[Enhancer[Any]]]], state: HostState) -> list[Refinement]:
+def refine_tables(
+    spans: Sequence[tuple[Table, Sequence[Enhancer[Any]]]], state: HostState
+) -> list[Refinement]:
     """Swap the class of every owner of these tables; the spans of one parameter are handled together.
 
     Raises `UnsupportedError`, before anything is changed, for an embedding whose reads have side effects.
@@ -136,7 +142,7 @@ def refine_tables(spans: Sequence[tuple[Table, Sequence[Enhancer[Any]]]], state:
         refinement = Refinement(group, state)
         owner, parameter = group[0][0].owner, group[0][0].parameter
         owner.__dict__.setdefault(_ATTRIBUTE, {})[parameter] = refinement
-        owner.__class__ = _refined_class(type(owner), parameter)
+        owner.__class__ = _refined_class(type(owner), parameter)  # type: ignore[arg-type]
         refinements.append(refinement)
     return refinements
 
@@ -151,8 +157,8 @@ def _check(table: Table) -> None:
             )
 
 
-@lru_cache(maxsize=None)
-def _refined_class(base: type[nn.Module], parameter: str) -> type[nn.Module]:
+@cache
+def _refined_class(base: type[nn.Module], parameter: str) -> Any:
     """A sub-class of `base` whose `parameter` reads as the refined table.  Picklable by its two arguments."""
 
     def read(self: nn.Module) -> Tensor:

@@ -33,6 +33,8 @@ _ROW_LOSSES = {
     F.l1_loss,
     F.smooth_l1_loss,
 }
+#: Backbones whose loss has several rows an interaction, one after another (BERT4Rec: one a masked position).
+_SEVERAL_ROWS = {"BERT4Rec"}
 _MEANS = {torch.mean, torch.Tensor.mean}
 _SUMS = {torch.sum, torch.Tensor.sum}
 
@@ -43,7 +45,9 @@ class LossWeights:
     def __init__(self, model: nn.Module) -> None:
         self._backbone = type(model).__name__
         self._modules = [
-            module for name, module in model.named_modules() if _is_row_loss(module) and "kg" not in name.lower()
+            module
+            for name, module in model.named_modules()
+            if _is_row_loss(module) and "kg" not in name.lower()
         ]
         self._route: str | None = None
         self._fired = 0
@@ -61,7 +65,7 @@ class LossWeights:
                 yield
             fired = self._fired
         else:
-            mode = _WeightedReductions(weights)
+            mode = _WeightedReductions(weights, several_rows=self._backbone in _SEVERAL_ROWS)
             with mode:
                 yield
             fired = mode.fired
@@ -107,7 +111,8 @@ class LossWeights:
                     module.reduction = reduction
             else:  # RecBole's BPRLoss has no unreduced form; its formula, row by row
                 reduction = "mean"
-                rows = -torch.log(module.gamma + torch.sigmoid(args[0] - args[1]))
+                gamma: float = module.gamma  # type: ignore[assignment]
+                rows = -torch.log(gamma + torch.sigmoid(args[0] - args[1]))
             if rows.dim() == 0 or rows.shape[0] != len(weights):
                 return rows.mean() if reduction == "mean" else rows.sum()
             self._fired += 1
@@ -130,11 +135,15 @@ def _reduce(rows: Tensor, weights: Tensor, reduction: str) -> Tensor:
 
 
 class _WeightedReductions(TorchFunctionMode):
-    """Multiplies rows by their weights wherever a `[B]` or `[B, k]` tensor with gradient is fully reduced."""
+    """Multiplies rows by their weights wherever a `[B]` or `[B, k]` tensor with gradient is fully reduced.
 
-    def __init__(self, weights: Tensor) -> None:
+    several_rows: whether `[k B]` tensors are met too, whose rows k b to k b + k - 1 belong to interaction b.
+    """
+
+    def __init__(self, weights: Tensor, *, several_rows: bool) -> None:
         super().__init__()
         self.weights = weights
+        self.several_rows = several_rows
         self.fired = 0
         self._inside = False
 
@@ -148,7 +157,7 @@ class _WeightedReductions(TorchFunctionMode):
                 return self._row_loss(func, args, kwargs)
             if (func in _MEANS or func in _SUMS) and len(args) == 1 and not kwargs and self._is_rows(args[0]):
                 self.fired += 1
-                return _reduce(args[0], self.weights, "mean" if func in _MEANS else "sum")
+                return _reduce(args[0], self._of(args[0]), "mean" if func in _MEANS else "sum")
             return func(*args, **kwargs)
         finally:
             self._inside = False
@@ -161,12 +170,13 @@ class _WeightedReductions(TorchFunctionMode):
         if not self._is_rows(rows):
             return rows.mean() if reduction == "mean" else rows.sum()
         self.fired += 1
-        return _reduce(rows, self.weights, reduction)
+        return _reduce(rows, self._of(rows), reduction)
+
+    def _of(self, rows: Tensor) -> Tensor:
+        return self.weights.repeat_interleave(rows.shape[0] // len(self.weights))
 
     def _is_rows(self, tensor: Any) -> bool:
-        return (
-            isinstance(tensor, Tensor)
-            and 1 <= tensor.dim() <= 2
-            and tensor.shape[0] == len(self.weights)
-            and tensor.requires_grad
-        )
+        if not isinstance(tensor, Tensor) or not tensor.requires_grad or not 1 <= tensor.dim() <= 2:
+            return False
+        n, batch = tensor.shape[0], len(self.weights)
+        return n == batch or (self.several_rows and n > batch and n % batch == 0)

@@ -15,7 +15,7 @@ class ProbabilityNetwork(nn.Module):
 
     For rows u of shape `[..., width]`:
 
-        u* = ReLU(W1 u),   mean = u + f2(u*),   spread = softplus(f3(u*)) + epsilon
+        u* = ReLU(W1 u),   mean = u + strength f2(u*),   spread = softplus(f3(u*)) + epsilon
 
     with W1 one linear layer and f2, f3 fully connected networks of two layers each (the PEO module of RVRec,
     arXiv 2509.03130).  Ours: softplus and epsilon, which make the spread positive, and the start.  f2's last
@@ -35,6 +35,7 @@ class ProbabilityNetwork(nn.Module):
         epsilon: float = 1e-4,
         gaussian: bool = True,
         initial_spread: float = 0.1,
+        strength: float = 1.0,
     ) -> None:
         """width: length of a row, at least 1.  hidden: inner width of all three parts, `width` by default.
 
@@ -51,6 +52,7 @@ class ProbabilityNetwork(nn.Module):
         self.width = width
         self.epsilon = epsilon
         self.gaussian = gaussian
+        self.strength = strength
         self.shared = nn.Linear(width, hidden, bias=False)
         self.shift = two_layers(hidden, width)
         self.widen = two_layers(hidden, width)
@@ -94,7 +96,7 @@ class ProbabilityNetwork(nn.Module):
 
     def mean(self, rows: Tensor) -> Tensor:
         """Enhanced embeddings, `[..., width]` like `rows`; bit-identical to `rows` before training."""
-        return rows + self.shift(self.hidden_state(rows))
+        return self._shifted(rows, self.hidden_state(rows))
 
     def spread(self, rows: Tensor) -> Tensor:
         """Standard deviations `[..., width]`, at least `epsilon`; any sign where `gaussian` is False."""
@@ -103,7 +105,12 @@ class ProbabilityNetwork(nn.Module):
     def forward(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """(mean, spread), each `[..., width]`, from one shared u*."""
         state = self.hidden_state(rows)
-        return rows + self.shift(state), self._spread(state)
+        return self._shifted(rows, state), self._spread(state)
+
+    def _shifted(self, rows: Tensor, state: Tensor) -> Tensor:
+        if self.strength == 0.0:
+            return rows
+        return torch.add(rows, self.shift(state), alpha=self.strength)
 
     def _spread(self, state: Tensor) -> Tensor:
         raw = self.widen(state)

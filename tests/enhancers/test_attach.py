@@ -1,0 +1,337 @@
+"""Attachment to the first eight backbones: identity at the start, both ways of reading, RecBole's own functions."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import importlib.util
+import io
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from burnish.enhancers.attach import enhance, enhancer_options, is_enhanced
+from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+
+_spec = importlib.util.spec_from_file_location("burnish_test_shift", Path(__file__).with_name("shift.py"))
+shift = importlib.util.module_from_spec(_spec)
+sys.modules["burnish_test_shift"] = shift  # importable by name, as a user's own module is
+_spec.loader.exec_module(shift)
+
+EIGHT = ["BPR", "NeuMF", "LightGCN", "NGCF", "SGL", "SASRec", "GRU4Rec", "BERT4Rec"]
+GRAPH = ["LightGCN", "NGCF", "SGL"]
+
+
+def scores(made, model=None):
+    """Scores of the first test batch, by `predict` and (where there is one) by `full_sort_predict`."""
+    model = (model or made.model).eval()
+    batch = next(iter(made.test))[0]
+    found = []
+    with torch.no_grad():
+        with contextlib.suppress(NotImplementedError):  # RecBole's way to say: pairs only (NeuMF)
+            found.append(model.full_sort_predict(batch).flatten())
+        if "item_id" not in batch:
+            batch = copy.copy(batch)
+            batch.update(type(batch)({"item_id": torch.arange(1, len(batch) + 1)}))
+        found.append(model.predict(batch))
+    return found
+
+
+def training_batch(made):
+    return next(iter(made.train))
+
+
+@pytest.mark.parametrize("backbone", EIGHT)
+@pytest.mark.parametrize("enhancer", ["shift", "rvrec"])
+def test_at_the_start_scores_and_random_stream_are_the_plain_ones(world, backbone, enhancer):
+    plain, enhanced = world(backbone), world(enhance(backbone, enhancer))
+    assert torch.equal(plain.rng_after_init, enhanced.rng_after_init)
+    for one, other in zip(scores(plain), scores(enhanced), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("backbone", EIGHT)
+def test_the_batches_of_an_epoch_are_the_plain_ones(world, backbone):
+    after = []
+    for model in (backbone, enhance(backbone, "rvrec")):
+        made = world(model)
+        made.trainer._train_epoch(made.train, 0)
+        after.append(training_batch(made))
+    plain, enhanced = after
+    for column in plain.columns:
+        assert torch.equal(plain[column], enhanced[column]), column
+
+
+@pytest.mark.parametrize("backbone", EIGHT)
+def test_both_ways_of_reading_see_the_refined_rows(world, backbone):
+    """Writing shifted rows into the plain tables gives the scores that the enhanced model has."""
+    plain, enhanced = world(backbone), world(enhance(backbone, shift.Shift(start=0.25)))
+    moved = False
+    for table in enhanced.model.enhancers.anatomy.tables:
+        plain.model.get_parameter(table.name).data[table.first + 1 : table.first + table.count] += 0.25
+        moved = True
+    assert moved
+    for one, other in zip(scores(plain), scores(enhanced), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("backbone", GRAPH)
+def test_site_output_refines_what_was_propagated(world, backbone):
+    made = world(enhance(backbone, shift.Shift(site="output", start=0.5)))
+    plain = world(backbone)
+    call = {"SGL": lambda m: m.forward(m.train_graph)}.get(backbone, lambda m: m.forward())  # as SGL predicts
+    with torch.no_grad():
+        one, other = call(plain.model.eval()), call(made.model.eval())
+    torch.testing.assert_close(one[0] + 0.5, other[0])
+    torch.testing.assert_close(one[1] + 0.5, other[1])
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "SASRec"])
+def test_site_output_is_refused_where_nothing_is_propagated(world, backbone):
+    with pytest.raises(UnsupportedError, match=r"site 'output'.*LightGCN"):
+        world(enhance(backbone, shift.Shift(site="output")))
+
+
+@pytest.mark.parametrize("backbone", EIGHT)
+def test_gradients_reach_backbone_and_enhancers(world, backbone):
+    made = world(enhance(backbone, shift.Shift(start=0.1), "rvrec"))
+    losses = made.model.train().calculate_loss(training_batch(made))
+    (sum(losses) if isinstance(losses, tuple) else losses).backward()
+    for name, parameter in made.model.named_parameters():
+        if parameter.requires_grad and not name.startswith(("enhancers.rvrec.networks", "predict", "mlp")):
+            assert parameter.grad is not None, name
+            assert torch.isfinite(parameter.grad).all(), name
+    networks = made.model.enhancers["rvrec"].networks
+    assert all(
+        p.grad is not None and bool(p.grad.abs().sum() > 0)
+        for n in networks.values()
+        for p in [n.shift[-1].weight]
+    )
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "SASRec", "BERT4Rec"])
+def test_the_padding_row_stays_as_it_is(world, backbone):
+    made = world(enhance(backbone, shift.Shift(start=3.0)))
+    for table in made.model.enhancers.anatomy.tables:
+        read = table.owner.weight
+        assert torch.equal(read[table.first], table.raw()[0])
+        ids = torch.tensor([table.first, table.first + 1])
+        assert torch.equal(table.owner(ids)[0], table.raw()[0])
+        torch.testing.assert_close(table.owner(ids)[1], table.raw()[1] + 3.0)
+        torch.testing.assert_close(
+            read[table.first + table.count :], table.owner._parameters["weight"][table.first + table.count :]
+        )
+
+
+def test_state_dict_keys_of_the_backbone_stay_plain(world):
+    plain, enhanced = world("LightGCN"), world(enhance("LightGCN", "rvrec"))
+    keys = set(enhanced.model.state_dict())
+    assert set(plain.model.state_dict()) <= keys
+    assert all(key.startswith("enhancers.") for key in keys - set(plain.model.state_dict()))
+
+
+def test_evaluation_sees_changed_parameters(world):
+    made = world(enhance("BPR", shift.Shift(start=0.0)))
+    before = scores(made)
+    with torch.no_grad():
+        made.model.enhancers["shift"].shift.fill_(0.7)
+    after = scores(made)
+    with torch.no_grad():
+        made.model.user_embedding._parameters["weight"].mul_(2.0)
+    last = scores(made)
+    assert not torch.allclose(before[0], after[0])
+    assert not torch.allclose(after[0], last[0])
+
+
+# ---------------------------------------------------------------------- RecBole's own functions
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "SASRec"])
+def test_fit_checkpoint_resume_and_load(world, backbone):
+    from recbole.quick_start import load_data_and_model
+
+    cls = enhance(backbone, "rvrec")
+    made = world(cls, epochs=2)
+    made.trainer.fit(made.train, made.valid, saved=True, verbose=False)
+    result = made.trainer.evaluate(made.test, load_best_model=True)
+    trained = scores(made)
+
+    resumed = world(cls, epochs=2)
+    resumed.trainer.resume_checkpoint(made.trainer.saved_model_file)
+    assert (
+        resumed.model.enhancers.state.step
+        == torch.load(made.trainer.saved_model_file, weights_only=False)["state_dict"][
+            "enhancers._extra_state"
+        ]
+    )
+    assert resumed.trainer.evaluate(resumed.test, load_best_model=False) == result
+
+    _, model, _, _, _, _ = load_data_and_model(made.trainer.saved_model_file)
+    assert is_enhanced(model)
+    for one, other in zip(trained, scores(made, model), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_run_recbole_with_an_enhancers_block(small_options, tmp_path, monkeypatch):
+    from recbole.quick_start import run_recbole
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    options = small_options("BPR")
+    file = tmp_path / "mine.yaml"
+    file.write_text("enhancers:\n  rvrec: {weight: 0.3}\n")
+    shift.Shift.epochs.clear()
+    plain = run_recbole("BPR", "ml-100k", config_dict=dict(options))
+    block = run_recbole("BPR", "ml-100k", config_file_list=[str(file)], config_dict=dict(options))
+    cls = run_recbole(enhance("BPR", "shift"), "ml-100k", config_dict=dict(options, epochs=2))
+    assert plain["test_result"] != block["test_result"]
+    assert cls["test_result"]
+    assert shift.Shift.epochs == [0, 1]
+
+
+def test_case_study(world):
+    from recbole.utils.case_study import full_sort_topk
+
+    made = world(enhance("LightGCN", "rvrec"))
+    users = torch.tensor([1, 2, 3]).numpy()
+    values, items = full_sort_topk(users, made.model, made.test, k=5, device="cpu")
+    assert values.shape == items.shape == (3, 5)
+
+
+def test_the_configuration_shows_what_is_attached(world):
+    made = world(enhance("BPR"), enhancers={"rvrec": {"weight": 0.3}})
+    assert is_enhanced(made.model)
+    assert made.config["enhancers"] == {"rvrec": {"weight": 0.3}}
+    assert enhancer_options(type(made.model)) == {"rvrec": {"weight": 0.3}}
+
+
+# ---------------------------------------------------------------------- the class
+
+
+def test_the_class_keeps_the_backbones_name_and_pickles():
+    cls = enhance("LightGCN", shift.Shift(start=0.5), "rvrec")
+    assert cls.__name__ == "LightGCN"
+    assert issubclass(cls, enhance("LightGCN"))
+    assert cls is enhance("LightGCN", shift.Shift(start=0.5), "rvrec")
+    assert cls is enhance(enhance("LightGCN", shift.Shift(start=0.5)), "rvrec")
+    assert cls is not enhance("LightGCN", "rvrec")
+    assert pickle.loads(pickle.dumps(cls)) is cls
+
+
+def test_a_whole_model_pickles_and_copies(world):
+    made = world(enhance("BPR", "rvrec"))
+    before = scores(made)
+    copied = copy.deepcopy(made.model)
+    with torch.no_grad():
+        for parameter in made.model.parameters():
+            parameter.add_(1.0)
+    for one, other in zip(before, scores(made, copied), strict=True):
+        assert torch.equal(one, other)
+    stream = io.BytesIO()
+    torch.save(copied, stream)
+    stream.seek(0)
+    loaded = torch.load(stream, weights_only=False)
+    for one, other in zip(before, scores(made, loaded), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_refusals_name_the_thing_and_the_cure():
+    with pytest.raises(UnknownNameError, match="Did you mean 'LightGCN'"):
+        enhance("LightGNC", "rvrec")
+    with pytest.raises(UnknownNameError, match="Did you mean 'rvrec'"):
+        enhance("BPR", "rvrek")
+    with pytest.raises(UnknownNameError, match=r"'temprature'.*Did you mean 'temperature'"):
+        enhance("BPR", shift.register.__globals__["find_enhancer"]("rvrec")(temprature=1.0))
+    with pytest.raises(ConfigurationError, match="'shift' is already attached"):
+        enhance(enhance("BPR", "shift"), "shift")
+    with pytest.raises(ConfigurationError, match="given twice"):
+        enhance("BPR", "shift", "shift")
+    with pytest.raises(UnsupportedError, match="Pop has no embeddings"):
+        enhance("Pop", "rvrec")
+    with pytest.raises(UnsupportedError, match="not a RecBole model class"):
+        enhance(dict, "rvrec")
+
+
+# ---------------------------------------------------------------------- numbers that are not finite
+
+
+def test_a_table_that_is_not_finite_is_refused_at_the_start(world):
+    from recbole.model.general_recommender import BPR
+
+    class Broken(BPR):
+        def __init__(self, config, dataset):
+            super().__init__(config, dataset)
+            self.item_embedding.weight.data[3] = float("nan")
+
+    Broken.__name__ = "BPR"  # RecBole finds default options by the class's name
+    with pytest.raises(NonFiniteError, match=r"item_embedding.weight.*NaN"):
+        world(enhance(Broken, "shift"))
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ("enhancers.attached.shift.shift", r"parameter 'shift' of enhancer 'shift'.*step 1"),
+        ("user_embedding.weight", r"table 'user_embedding.weight' of BPR.*step 1"),
+    ],
+)
+def test_nan_stops_training_and_says_where_and_when(world, where, message):
+    made = world(enhance("BPR", "shift"))
+    batch = training_batch(made)
+    made.model.train().calculate_loss(batch)
+    with torch.no_grad():
+        dict(made.model.named_parameters())[where].fill_(float("nan"))
+    with pytest.raises(NonFiniteError, match=message):
+        made.model.calculate_loss(batch)
+
+
+# ---------------------------------------------------------------------- weights
+
+
+@pytest.mark.parametrize("backbone", EIGHT)
+def test_weights_on_the_backbones_own_loss(world, backbone):
+    """The weighted loss is the mean of the single rows' losses times their weights, in value and gradient."""
+    values = (0.5, 2.0, 0.25, 1.25)
+    options = {
+        "reg_weight": 0.0,
+        "dropout_prob": 0.0,
+        "ssl_weight": 0.0,
+        "node_dropout": 0.0,
+        "message_dropout": 0.0,
+    }
+    weighted = world(enhance(backbone, shift.Weights(values=values)), **options)
+    plain = world(backbone, **options)
+    if backbone == "SGL":
+        for made in (weighted, plain):
+            made.model.graph_construction()
+    batch = training_batch(plain)[torch.arange(8)]
+    w = torch.tensor(values).repeat(2)
+
+    def total(losses):
+        return (sum(losses) if isinstance(losses, tuple) else losses).sum()  # some are [1]
+
+    got = total(weighted.model.eval().calculate_loss(batch))
+    got.backward()
+    plain.model.eval()
+    # How many rows of loss an interaction has, and whether the backbone takes their mean or their sum.
+    n = torch.ones(8)
+    if backbone == "BERT4Rec":
+        n = (batch[plain.model.MASK_INDEX] > 0).sum(1)
+        assert bool((n > 0).any())
+    rows = [
+        total(plain.model.calculate_loss(batch[torch.tensor([row])])) * n[row]
+        for row in range(8)
+        if n[row] > 0
+    ]
+    weighted_sum = (torch.stack(rows) * w[n > 0]).sum()
+    wanted = weighted_sum if backbone == "SGL" else weighted_sum / n.sum()
+    wanted.backward()
+    torch.testing.assert_close(got, wanted, rtol=2e-5, atol=1e-6)
+    for (name, one), other in zip(plain.model.named_parameters(), weighted.model.parameters(), strict=False):
+        if one.grad is not None:
+            torch.testing.assert_close(
+                other.grad, one.grad, rtol=1e-3, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
+            )
