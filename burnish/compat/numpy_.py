@@ -1,4 +1,4 @@
-"""numpy 2 removed names that RecBole reads when it makes a Config."""
+"""numpy 1.24 removed `np.float` and the like, which RecBole reads; numpy 2 removed RecBole's way around it."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ _ALIASES = {
 @mend(
     "numpy-aliases",
     library="numpy",
-    versions="numpy >= 2",
-    symptom="every Config fails: np.float_, np.complex_ and np.unicode_ are gone",
+    versions="numpy >= 1.24",
+    symptom="no Config can be made (numpy >= 2: np.float_ is gone); one from a checkpoint lacks np.float",
     modules=("recbole.config.configurator",),
-    applies=at_least("numpy", 2),
+    applies=at_least("numpy", 1, 24),
 )
 def restore_aliases(configurator: ModuleType) -> None:
     """Replace the method that reads the removed names by one that sets the same aliases without them.
 
-    RecBole sets `np.float` and the like for the whole process, in every version, and its modules read them; a
-    name that numpy itself has again (`np.bool`, `np.long`) stays as numpy has it.  They are set now too: a
-    Config that comes out of a checkpoint is never constructed.
+    RecBole sets `np.float` and the like for the whole process whenever a Config is made, and its modules read
+    them.  They are set now too, because a Config that comes out of a checkpoint is never made.  A name that
+    numpy has (again), such as `np.bool`, stays as it is.
     """
     configurator.Config.compatibility_settings = _set_aliases
     _set_aliases()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,21 @@ def test_numpy_aliases_let_a_config_be_made(data: Path) -> None:
     assert np.dtype(np.float) == np.float64  # type: ignore[attr-defined]
     assert np.dtype(np.bool) == np.bool_
     assert np.dtype(np.long) == np.int_
+
+
+def test_numpy_aliases_are_there_for_a_config_from_a_checkpoint(tmp_path: Path) -> None:
+    """Such a Config is unpickled, never made, so a new process must have the names from the start."""
+    code = f"""
+import burnish
+for mend in burnish.compat.all_mends():
+    if mend.name == {os.environ.get("BURNISH_TEST_WITHOUT_MEND")!r}:
+        mend.applies = lambda: False
+import recbole.config, recbole.data.interaction as interaction
+assert interaction.Interaction({{"x": [1.0, 2.0]}})["x"].tolist() == [1.0, 2.0]
+"""
+    command = [sys.executable, "-W", "ignore", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 # ------------------------------------------------------------------ scipy
