@@ -1,0 +1,106 @@
+"""What an enhancer costs: seconds of a training epoch with and without it, side by side in one process.
+
+    python -m burnish.benchmarks.performance.epoch --backbones BPR LightGCN SASRec --enhancers rvrec
+
+Both models are built once; their epochs then take turns, so that a machine whose speed drifts slows both.  The
+figure is the median of the pairwise ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.table import Table
+
+#: RecBole's default SASRec (two layers, length 50) costs minutes an epoch on a processor; --default-sizes takes it.
+SMALL_SEQUENTIAL = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample_args": None}
+
+
+def epoch_of(model: str, dataset: str, options: dict[str, Any], folder: str) -> Callable[[int], float]:
+    """A function that trains one epoch (RecBole's own trainer and data) and returns its seconds."""
+    import burnish  # noqa: F401  (mends RecBole)
+
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_trainer, init_seed
+
+    logging.disable(logging.WARNING)
+    defaults = {"checkpoint_dir": folder, "show_progress": False, "seed": 2020}
+    config = Config(model=model, dataset=dataset, config_dict={**defaults, **options})
+    init_seed(config["seed"], config["reproducibility"])
+    data = create_dataset(config)
+    train, _, _ = data_preparation(config, data)
+    init_seed(config["seed"], config["reproducibility"])
+    made = config.model_class(config, train._dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+
+    def epoch(number: int) -> float:
+        start = time.perf_counter()
+        trainer._train_epoch(train, number)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
+
+    return epoch
+
+
+def compare(
+    model: str, dataset: str, enhancers: Any, options: dict[str, Any], repeats: int
+) -> tuple[float, float, list[float]]:
+    """Median seconds of a plain epoch, of an enhanced one, and the ratio of every pair."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain = epoch_of(model, dataset, dict(options), folder)
+        enhanced = epoch_of(model, dataset, {**options, "enhancers": enhancers}, folder)
+        for warm_up in (plain, enhanced):
+            warm_up(0)
+        pairs = [(plain(number), enhanced(number)) for number in range(1, repeats + 1)]
+    ratios = [other / one for one, other in pairs]
+    return statistics.median(p for p, _ in pairs), statistics.median(e for _, e in pairs), ratios
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one row a backbone."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbones", nargs="+", default=["BPR", "LightGCN", "SASRec"])
+    parser.add_argument(
+        "--enhancers", default="rvrec", help='names, or a JSON block {"rvrec": {"weight": 0.2}}'
+    )
+    parser.add_argument("--dataset", default="ml-100k")
+    parser.add_argument("--repeats", type=int, default=7, help="counted pairs of epochs")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
+    parser.add_argument(
+        "--default-sizes", action="store_true", help="RecBole's default SASRec, minutes an epoch"
+    )
+    chosen = parser.parse_args(arguments)
+    sys.argv = sys.argv[:1]  # RecBole's Config would read them
+    torch.set_num_threads(chosen.threads)
+    enhancers = json.loads(chosen.enhancers) if chosen.enhancers.startswith("{") else chosen.enhancers
+    table = Table(title=f"one training epoch on {chosen.dataset}, {chosen.threads} thread(s)")
+    for column in ("backbone", "plain s", "enhanced s", "ratio (median)", "ratio (min - max)"):
+        table.add_column(column, justify="left" if column == "backbone" else "right")
+    for backbone in chosen.backbones:
+        small = {} if chosen.default_sizes or backbone != "SASRec" else SMALL_SEQUENTIAL
+        options = {**small, **chosen.options}
+        if backbone == "SASRec":
+            options.setdefault("train_neg_sample_args", None)
+        plain, enhanced, ratios = compare(backbone, chosen.dataset, enhancers, options, chosen.repeats)
+        spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
+        table.add_row(backbone, f"{plain:.2f}", f"{enhanced:.2f}", f"{statistics.median(ratios):.2f}", spread)
+    Console(width=100).print(table)
+
+
+if __name__ == "__main__":
+    main()
