@@ -28,11 +28,11 @@ SMALL_SEQUENTIAL = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample
 
 def epoch_of(model: str, dataset: str, options: dict[str, Any], folder: str) -> Callable[[int], float]:
     """A function that trains one epoch (RecBole's own trainer and data) and returns its seconds."""
-    import burnish  # noqa: F401  (mends RecBole)
-
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
     from recbole.utils import get_trainer, init_seed
+
+    import burnish  # noqa: F401  (mends RecBole)
 
     logging.disable(logging.WARNING)
     defaults = {"checkpoint_dir": folder, "show_progress": False, "seed": 2020}

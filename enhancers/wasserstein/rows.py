@@ -120,9 +120,9 @@ class OutputRows:
 
     def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
         ids = batch[self.field]
-        assert (
-            self.state.output is not None and self._seen is not None
-        )  # set by the forward pass of this step
+        # Both are set by the forward pass of this step.
+        assert self.state.output is not None
+        assert self._seen is not None
         mean = self.state.output[0 if self.side == "user" else 1][ids]
         return mean, self.network.spread(self._seen[1][ids])
 

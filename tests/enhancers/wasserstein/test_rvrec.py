@@ -132,7 +132,7 @@ def test_sequences_are_barycentres_of_their_items(world):
     stir(made)
     batch = training_batch(made)
     enhancer = made.model.enhancers["rvrec"]
-    user_rows, item_rows = enhancer._pairs[0]
+    user_rows, _ = enhancer._pairs[0]
     mean, spread = user_rows.of_batch(batch)
     table = made.model.enhancers.anatomy.tables[0]
     network = enhancer.networks["item_embedding-weight"]
