@@ -1,0 +1,134 @@
+"""`burnish doctor`: the state of the environment, what is wrong with it, and the cure."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .failures import RUN_FAILED, guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from burnish.doctor import Finding, MendStatus, Report
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish doctor\n\n"
+    "burnish doctor --folder /data/runs --format json\n\n"
+    "The exit code is 1 when there is a problem, 0 otherwise; notes do not count."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("doctor", epilog=EPILOG)(guarded(doctor))
+
+
+def doctor(
+    context: typer.Context,
+    folder: Annotated[Path, typer.Option("--folder", help="Where runs would write.")] = Path("."),
+    format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Problems and their cures only.")] = False,
+) -> None:
+    """Examine the environment: versions, mends of RecBole, threads, devices; what is wrong and how to cure it.
+
+    Works without torch and without RecBole, and says so.
+    """
+    from burnish.doctor import examine
+
+    screen = Screen.of(context, quiet)
+    if format not in ("table", "json"):
+        raise typer.BadParameter(f"{format!r} is neither table nor json", param_hint="--format")
+    report = examine(folder)
+    if format == "json":
+        screen.write(json.dumps(report.as_dict(), indent=2))
+    else:
+        show(screen, report)
+    raise typer.Exit(0 if report.sound else RUN_FAILED)
+
+
+def show(screen: Screen, report: Report) -> None:
+    """The tables, then the findings: problems last, where the eye rests."""
+    if not screen.quiet:
+        screen.results.print(package_table(report))
+        screen.results.print(fact_table(report))
+        screen.results.print(mend_table(report.mends))
+        tell(screen, "note", "yellow", report.notes)
+    tell(screen, "problem", "red", report.problems)
+    if report.sound and not screen.quiet:
+        screen.results.print("nothing is wrong", style="green")
+
+
+def tell(screen: Screen, word: str, colour: str, findings: Iterable[Finding]) -> None:
+    """Each finding with its cure on the next line, which is never folded so that it can be copied."""
+    from rich.markup import escape
+
+    for finding in findings:
+        screen.results.print(f"[{colour}]{word}[/]: {escape(finding.what)}")
+        screen.results.print(f"   cure: {finding.cure}", markup=False, soft_wrap=True)
+
+
+def table_of(title: str, *columns: str) -> Table:
+    """An empty table with the look of this verb."""
+    from rich.table import Table
+
+    return Table(*columns, title=title, title_justify="left", title_style="bold")
+
+
+def package_table(report: Report) -> Table:
+    """Versions, and the reason where a package is there but does not import."""
+    from rich.markup import escape
+
+    table = table_of("packages", "package", "version", "")
+    table.add_row("python", report.python, escape(report.executable))
+    for name, version in report.packages.items():
+        table.add_row(name, version or "-", escape(report.broken.get(name, "")))
+    return table
+
+
+def fact_table(report: Report) -> Table:
+    """System, devices, threads, extras, and the folder of runs."""
+    from rich.markup import escape
+
+    threads, folder = report.threads, report.folder
+    said = [f"torch {threads.torch if threads.torch is not None else '-'}, cores {threads.cores}"]
+    if threads.load is not None:
+        said.append(f"load {threads.load:.1f}")
+    said += [f"{name}={value}" for name, value in threads.variables.items()]
+    space = "" if folder.free_gib is None else f", {folder.free_gib:.0f} GiB free"
+    rows = [
+        ("system", report.system),
+        ("devices", ", ".join(report.devices)),
+        ("threads", ", ".join(said)),
+        ("runs in", f"{folder.path} ({'writable' if folder.writable else 'not writable'}{space})"),
+    ]
+    for extra, missing in report.extras.items():
+        rows.append((f"burnish[{extra}]", f"missing: {', '.join(missing)}" if missing else "complete"))
+    table = table_of("machine", "", "")
+    table.show_header = False
+    for name, value in rows:
+        table.add_row(escape(name), escape(value))
+    return table
+
+
+def mend_table(mends: Iterable[MendStatus]) -> Table:
+    """What burnish mends in RecBole, and whether it is needed here."""
+    from rich.markup import escape
+
+    table = table_of("mends of RecBole (waiting: until that part of RecBole is loaded)")
+    for name, folded in (
+        ("mend", False),
+        ("state", False),
+        ("for", False),
+        ("what happens without it", True),
+    ):
+        table.add_column(name, no_wrap=not folded)
+    for mend in mends:
+        table.add_row(*(escape(cell) for cell in (mend.name, mend.state, mend.versions, mend.symptom)))
+    return table
