@@ -122,13 +122,10 @@ def mend_table(mends: Iterable[MendStatus]) -> Table:
     from rich.markup import escape
 
     table = table_of("mends of RecBole (waiting: until that part of RecBole is loaded)")
-    for name, folded in (
-        ("mend", False),
-        ("state", False),
-        ("for", False),
-        ("what happens without it", True),
-    ):
-        table.add_column(name, no_wrap=not folded)
+    table.add_column("mend", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("for", ratio=1)
+    table.add_column("what happens without it", ratio=3)
     for mend in mends:
         table.add_row(*(escape(cell) for cell in (mend.name, mend.state, mend.versions, mend.symptom)))
     return table
