@@ -7,7 +7,7 @@ docs/compatibility.md lists the symptoms.
 
 from __future__ import annotations
 
-from . import dgl_, numpy_, pandas_, ray_, scipy_, torch_  # noqa: F401  (declare their mends)
+from . import anomaly_, dgl_, numpy_, pandas_, ray_, scipy_, torch_  # noqa: F401  (declare their mends)
 from .hook import after_import
 from .mend import Mend, State, all_mends, install_all
 
