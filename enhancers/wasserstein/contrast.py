@@ -73,7 +73,8 @@ def contrast(
 def _paired(queries: Tensor, positives: Tensor, similarity: Similarity) -> Tensor:
     """(Squared) distances `[B]`; the gradient of a distance of 0 is 0."""
     difference = queries - positives
-    return difference.square().sum(dim=1) if similarity == "squared" else difference.norm(dim=1)
+    # Not square(): its backward pass copies the whole difference to the first power.
+    return (difference * difference).sum(dim=1) if similarity == "squared" else difference.norm(dim=1)
 
 
 def _as_tensor(scale: float | Tensor, like: Tensor) -> Tensor:

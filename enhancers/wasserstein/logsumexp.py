@@ -11,6 +11,7 @@ distance is never negative), but with it every term of a query that is far from 
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -19,6 +20,8 @@ from torch.autograd.function import once_differentiable
 
 from .blocks import BLOCKS, Blocks, Chunk, Mask, Pairing, Similarity
 from .tiling import tile
+
+LOG_2 = math.log(2.0)
 
 
 def log_sum_exp(
@@ -69,7 +72,7 @@ class _LogSumExp(torch.autograd.Function):
         # The tensors above are not held here again, or in-place changes to them would go unnoticed.
         ctx.mask = None if isinstance(pairing.mask, Tensor) else pairing.mask
         ctx.tiling, ctx.similarity = pairing.tiling, similarity
-        return lse
+        return lse * LOG_2
 
     @staticmethod
     @once_differentiable
@@ -84,12 +87,12 @@ class _LogSumExp(torch.autograd.Function):
             blocks = BLOCKS[ctx.similarity](pairing, centre, shift if kept is None else None)
             pull = _Pull(blocks, grad, ctx.needs_input_grad[:3])
             for index, chunk in enumerate(blocks.chunks()):
-                pull.add(chunk, kept, None if kept is None else (peaks[index] - shift).exp_())
+                pull.add(chunk, kept, None if kept is None else (peaks[index] - shift).exp2_())
             return *pull.gradients(), None, None, None, None, None
 
 
 class _RunningSums:
-    """Forward: the running maximum and sum of every row, and the weights where they are kept."""
+    """Forward: the running maximum (base 2) and sum of every row, and the weights where they are kept."""
 
     def __init__(self, blocks: Blocks, keep: bool) -> None:
         self.blocks = blocks
@@ -108,8 +111,8 @@ class _RunningSums:
             )
             before, total = self.peak[first:end], self.total[first:end]
             peak = torch.maximum(before, block.amax(dim=1))
-            block.sub_(peak.unsqueeze(1)).exp_()
-            total.mul_((before - peak).exp_()).add_(block.sum(dim=1))
+            block.sub_(peak.unsqueeze(1)).exp2_()
+            total.mul_((before - peak).exp2_()).add_(block.sum(dim=1))
             before.copy_(peak)
             if self.kept is not None:
                 self.blocks.slopes(block)
@@ -117,7 +120,7 @@ class _RunningSums:
             self.peaks.append(self.peak.clone())
 
     def log(self) -> Tensor:
-        return self.total.log() + self.peak
+        return self.total.log2() + self.peak
 
 
 class _Pull:
@@ -140,7 +143,7 @@ class _Pull:
         for first, end in self.blocks.tiling.row_ranges():
             block = _kept(kept, self.blocks, chunk, first, end)
             if block is None:
-                block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp_())
+                block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp2_())
             if self.by_row:
                 self._add_rows(block, chunk, first, end, factor)
             if self.to_keys is not None:

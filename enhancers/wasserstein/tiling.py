@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from burnish.enhancers.errors import ConfigurationError
 
 #: Bytes of a block on a processor: several passes go over it, so it should stay in the caches.
-CACHE_BYTES = 4 * 2**20
+CACHE_BYTES = 2 * 2**20
 #: Keys in a block on a processor, at most: fewer rows than that make slow products.
 CACHE_KEYS = 2048
 #: Keys in a block elsewhere, at least where the budget and the keys allow it.
