@@ -21,9 +21,11 @@ class GaussianRows(Protocol):
     """Gaussians of one side of a batch.
 
     start_spread: the spread at the start of training, in the units of the rows; None where no table says it.
+    width: d.
     """
 
     side: Side
+    width: int
     start_spread: float | None
 
     def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
@@ -44,6 +46,7 @@ class TableRows:
     ) -> None:
         self.network, self.table, self.state, self.field = network, table, state, field
         self.side: Side = table.side
+        self.width = table.width
         self.start_spread = start_spread
         self._spreads: tuple[int, Tensor] | None = None
 
@@ -77,6 +80,7 @@ class SequenceRows:
         assert fields.sequence is not None
         self.items, self.sequence = items, fields.sequence
         self.side: Side = "user"
+        self.width = items.width
         self.start_spread: float | None = None  # no spread of its own to guard
 
     def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
@@ -110,6 +114,7 @@ class OutputRows:
         start_spread: float | None,
     ) -> None:
         self.network, self.side, self.state, self.field = network, side, state, field
+        self.width = network.width
         self.start_spread = start_spread
         self._seen: tuple[int, Tensor] | None = None
 

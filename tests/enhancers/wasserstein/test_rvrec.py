@@ -248,3 +248,48 @@ def test_bad_options_name_the_field_the_value_and_the_cure():
 def test_a_backbone_without_users_or_sequences_is_refused(world):
     with pytest.raises(UnsupportedError, match=r"FISM has neither.*It works with BPR"):
         world(enhance("FISM", "rvrec"))
+
+
+def test_full_covariance_is_the_formula_with_pots_distance(world):
+    import ot
+
+    options = {"sample": None, "negatives": None, "guard": 0.5, "direction": "user", "log_q": False}
+    made = world(enhance("BPR", RVRec(covariance="full", **options)))
+    stir(made)
+    batch = training_batch(made, 6)
+    users, items = batch["user_id"].tolist(), batch["item_id"].tolist()
+    enhancer = made.model.enhancers["rvrec"]
+    got = enhancer.loss(batch)["contrast"]
+    gaussians = {}
+    for table in made.model.enhancers.anatomy.tables:
+        ids = batch[f"{table.side}_id"]
+        with torch.no_grad():
+            mean, factor = enhancer.networks[table.name.replace(".", "-")](table.raw()[ids])
+        factor = factor.double().unflatten(1, (8, 8))
+        gaussians[table.side] = [
+            (m.double().numpy(), (f @ f.T).numpy()) for m, f in zip(mean, factor, strict=True)
+        ]
+    known, scale = train_pairs(made), float(enhancer.log_scale.exp())
+    wanted = []
+    for b, user in enumerate(users):
+
+        def similarity(k, b=b):
+            (m, s), (n, t) = gaussians["user"][b], gaussians["item"][k]
+            return -scale * ot.gaussian.bures_wasserstein_distance(m, n, s, t) ** 2
+
+        terms = [math.exp(similarity(b))]
+        terms += [math.exp(similarity(k)) for k, item in enumerate(items) if (user, item) not in known]
+        wanted.append(-math.log(terms[0] / sum(terms)))
+    torch.testing.assert_close(got.double(), torch.tensor(wanted).double(), rtol=1e-3, atol=1e-5)
+    made.model.calculate_loss(batch).backward()
+    head = enhancer.networks["user_embedding-weight"].widen.network[-1]
+    assert torch.isfinite(head.weight.grad).all()
+    assert head.weight.grad.abs().sum() > 0
+
+
+def test_full_covariance_refuses_what_it_cannot_do(world):
+    with pytest.raises(UnsupportedError, match=r"barycentre.*use covariance 'diagonal'"):
+        world(enhance("SASRec", RVRec(covariance="full")))
+    made = world(enhance("BPR", RVRec(covariance="full", budget_mib=1)))
+    with pytest.raises(ConfigurationError, match="use fewer keys"):
+        made.model.calculate_loss(training_batch(made, 500))
