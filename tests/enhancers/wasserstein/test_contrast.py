@@ -5,6 +5,7 @@ import math
 import pytest
 import torch
 
+from burnish.benchmarks.performance.memory import CountedMemory
 from burnish.enhancers.errors import ConfigurationError, UnknownNameError
 from burnish.enhancers.wasserstein.contrast import contrast
 
@@ -320,3 +321,24 @@ def test_wrong_arguments_are_named(change, message):
 def test_unknown_similarity_is_guessed():
     with pytest.raises(UnknownNameError, match="Did you mean 'squared'"):
         contrast(torch.zeros(1, 1), torch.zeros(1, 1), torch.zeros(1, 1), similarity="square")
+
+
+@pytest.mark.parametrize("similarity", ["squared", "distance"])
+@pytest.mark.parametrize("budget", [2**18, 2**20])
+def test_nothing_larger_than_the_budget_is_allocated(similarity, budget):
+    """A matrix of logits would take 8 MiB here, the differences 64 MiB; the arguments take 64 KiB each."""
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randn(n, 8, generator=generator).requires_grad_() for n in (1024, 1024, 2048)]
+    mask = torch.rand(1024, 2048, generator=generator) < 0.1
+    with CountedMemory(*rows, mask) as memory:
+        contrast(*rows, mask=mask, similarity=similarity, budget_bytes=budget).sum().backward()
+    assert memory.largest <= budget
+    assert budget // 8 <= memory.peak <= 3 * budget + 2**21  # the blocks are used, and are few
+
+
+def test_weights_are_kept_once_where_they_fit():
+    rows = [torch.randn(n, 8).requires_grad_() for n in (512, 512, 1024)]
+    with CountedMemory(*rows) as memory:
+        contrast(*rows).sum().backward()
+    assert memory.largest == 4 * 512 * 1024
+    assert memory.peak <= 4 * 512 * 1024 + 2**19
