@@ -97,6 +97,25 @@ def item_features(data: Path, **options: Any) -> tuple[Any, Any]:
     return dataset, dataset.item_feat
 
 
+def run_in_new_process(code: str, folder: Path) -> None:
+    """Run `code` after `import burnish`, without the mend that is switched off here."""
+    without = f"""
+import burnish
+for mend in burnish.compat.all_mends():
+    if mend.name == {os.environ.get("BURNISH_TEST_WITHOUT_MEND")!r}:
+        mend.applies = lambda: False
+"""
+    command = [sys.executable, "-W", "ignore", "-c", without + code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_every_mend_has_a_test_here() -> None:
+    tests = [name for name in globals() if name.startswith("test_")]
+    for mend in all_mends():
+        assert any(name.startswith("test_" + mend.name.replace("-", "_")) for name in tests), mend.name
+
+
 # ------------------------------------------------------------------ numpy
 
 
@@ -109,17 +128,11 @@ def test_numpy_aliases_let_a_config_be_made(data: Path) -> None:
 
 def test_numpy_aliases_are_there_for_a_config_from_a_checkpoint(tmp_path: Path) -> None:
     """Such a Config is unpickled, never made, so a new process must have the names from the start."""
-    code = f"""
-import burnish
-for mend in burnish.compat.all_mends():
-    if mend.name == {os.environ.get("BURNISH_TEST_WITHOUT_MEND")!r}:
-        mend.applies = lambda: False
-import recbole.config, recbole.data.interaction as interaction
-assert interaction.Interaction({{"x": [1.0, 2.0]}})["x"].tolist() == [1.0, 2.0]
-"""
-    command = [sys.executable, "-W", "ignore", "-c", code]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    run_in_new_process(
+        "import recbole.config, recbole.data.interaction as interaction\n"
+        "assert interaction.Interaction({'x': [1.0, 2.0]})['x'].tolist() == [1.0, 2.0]\n",
+        tmp_path,
+    )
 
 
 # ------------------------------------------------------------------ scipy
@@ -219,6 +232,13 @@ def test_pickle_warning_comes_with_files_named_by_the_user(
         with pytest.raises(FileNotFoundError):  # RecBole takes the handlers away from the log when it loads
             quick_start.load_data_and_model(str(data / "absent.pth"))
         assert warnings() == 1
+
+
+def test_anomaly_detection_stays_off_with_sequential_models(tmp_path: Path) -> None:
+    run_in_new_process(
+        "import torch, recbole.model.sequential_recommender\nassert not torch.is_anomaly_enabled()\n",
+        tmp_path,
+    )
 
 
 # ------------------------------------------------------------------ pandas
