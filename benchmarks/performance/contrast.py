@@ -159,7 +159,7 @@ def measure(
     for name, loss in others.items():  # a few turns, apart: they are slow, and would disturb the turns above
         seconds |= interleaved({name: partial(step, problem, loss)}, min(repeats, 3))
     unit = statistics.median(seconds["products"])
-    found = [("its matrix products", unit, 1.0, float("nan"), float("nan"))]
+    found = [("products", unit, 1.0, float("nan"), float("nan"))]
     for name, loss in {"contrast": ours, **others}.items():
         median = statistics.median(seconds[name])
         if name == "contrast":

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import torch
+
 from burnish.enhancers.errors import ConfigurationError
 
-#: Bytes of a block on a processor: several passes go over it, so it should stay in the caches.
-CACHE_BYTES = 2 * 2**20
+#: Bytes of a block on a processor, a thread: several passes go over it, so it should stay in the caches.
+#: Anything from 1 to 8 MiB measured alike; more blocks also mean more waits of threads for each other.
+CACHE_BYTES = 4 * 2**20
 #: Keys in a block on a processor, at most: fewer rows than that make slow products.
 CACHE_KEYS = 2048
 #: Keys in a block elsewhere, at least where the budget and the keys allow it.
@@ -47,7 +50,7 @@ def tile(n_rows: int, n_keys: int, *, itemsize: int, budget_bytes: int, on_cpu: 
         raise ConfigurationError(
             f"budget_bytes={budget_bytes}: give the bytes of working memory, such as 64 * 2**20"
         )
-    block_bytes = min(budget_bytes, CACHE_BYTES) if on_cpu else budget_bytes
+    block_bytes = min(budget_bytes, CACHE_BYTES * torch.get_num_threads()) if on_cpu else budget_bytes
     elements = max(1, block_bytes // itemsize)
     wanted = CACHE_KEYS if on_cpu else max(DEVICE_KEYS, elements // max(1, n_rows))
     keys = max(1, min(n_keys, wanted, elements, budget_bytes // max(1, n_rows)))

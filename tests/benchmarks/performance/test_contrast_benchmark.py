@@ -59,7 +59,7 @@ def test_counted_memory():
 def test_prints_a_table(capsys):
     benchmark.main(["--sizes", "16x20", "--repeats", "1", "--width", "4"])
     printed = capsys.readouterr().out
-    for way in ("its matrix products", "contrast", "cdist", "broadcast"):
+    for way in ("products", "contrast", "cdist", "broadcast"):
         assert way in printed
 
 
