@@ -71,6 +71,11 @@ class Chunk:
         return self.factor[:, :-2]
 
 
+def squared_norms(rows: Tensor) -> Tensor:
+    """Squared norms `[n]` of rows `[n, D]`, in one pass and without a second `[n, D]`."""
+    return torch.linalg.vector_norm(rows, dim=1).square_()
+
+
 class Blocks(ABC):
     """Logits, block after block.
 
@@ -86,10 +91,14 @@ class Blocks(ABC):
         self.rate = pairing.scale * LOG2_E
         self.log_q = None if pairing.log_q is None else pairing.log_q * LOG2_E
         self.queries = pairing.queries - centre
-        self.norms = self.queries.square().sum(dim=1)
         self._right = self.queries.new_empty(self.tiling.keys, self.queries.shape[1] + 2)
         self._right[:, -1] = 1.0
         self._buffers: dict[str, Tensor] = {}
+
+    @cached_property
+    def norms(self) -> Tensor:
+        """Squared norms of the centred queries, `[B]`."""
+        return squared_norms(self.queries)
 
     @cached_property
     def _left(self) -> Tensor:
@@ -104,7 +113,7 @@ class Blocks(ABC):
         for lo, hi in self.tiling.key_ranges():
             factor = self._right[: hi - lo]
             torch.sub(self.pairing.keys[lo:hi], self.centre, out=factor[:, :-2])
-            norms = factor[:, :-2].square().sum(dim=1)
+            norms = squared_norms(factor[:, :-2])
             self._fill_right(factor[:, -2], norms, lo, hi)
             yield Chunk(lo, hi, factor, norms, self.pairing.mask_columns(lo, hi))
 

@@ -85,9 +85,9 @@ class _LogSumExp(torch.autograd.Function):
         shift = lse.masked_fill(lse == -torch.inf, 0.0)  # a row without keys has weights exp(-inf) = 0
         with torch.autocast(queries.device.type, enabled=False):
             blocks = BLOCKS[ctx.similarity](pairing, centre, shift if kept is None else None)
-            pull = _Pull(blocks, grad, ctx.needs_input_grad[:3])
+            pull = _Pull(blocks, grad, shift, kept, ctx.needs_input_grad[:3])
             for index, chunk in enumerate(blocks.chunks()):
-                pull.add(chunk, kept, None if kept is None else (peaks[index] - shift).exp2_())
+                pull.add(chunk, None if kept is None else peaks[index])
             return *pull.gradients(), None, None, None, None, None
 
 
@@ -124,55 +124,75 @@ class _RunningSums:
 
 
 class _Pull:
-    """Backward: the products with c, and the gradients made of them."""
+    """Backward: the products with c, and the gradients made of them.
 
-    def __init__(self, blocks: Blocks, grad: Tensor, needs: tuple[bool, bool, bool]) -> None:
-        self.blocks, self.grad, self.needs = blocks, grad, needs
+    Kept weights are relative to the maxima of their chunk.  So the sums over keys, c K `[B, D]` and c 1 `[B]`,
+    are relative to those of the present chunk, and step from one chunk to the next.
+    """
+
+    def __init__(
+        self, blocks: Blocks, grad: Tensor, lse: Tensor, kept: Tensor | None, needs: tuple[bool, bool, bool]
+    ) -> None:
+        self.blocks, self.grad, self.lse, self.kept, self.needs = blocks, grad, lse, kept, needs
+        self.peak: Tensor | None = None
         self.by_row, self.by_key = needs[0] or needs[2], needs[1] or needs[2]
-        self.key_sum = torch.zeros_like(blocks.queries)  # c K, [B, D]
-        self.row_sum = torch.zeros_like(grad)  # [B]
-        self.weighted = blocks.queries * grad.unsqueeze(1)
+        self.key_sum = torch.zeros_like(blocks.queries)
+        self.row_sum = torch.zeros_like(grad)
+        self.double_scale = 2.0 * blocks.pairing.scale
+        self.weight = grad
+        if kept is None:
+            self._weigh(grad)
         self.to_keys = torch.zeros_like(blocks.pairing.keys) if self.by_key else None
         self.to_scale = blocks.queries.new_zeros(())  # sum of grad_b c[b, k] |k|^2
 
-    def add(self, chunk: Chunk, kept: Tensor | None, factor: Tensor | None) -> None:
-        """factor: `[B]`, probabilities over kept weights of this chunk; None where they are recomputed."""
-        weight = self.grad if factor is None else self.grad * factor
-        weighted = self.weighted if factor is None else self.weighted * factor.unsqueeze(1)
+    def _weigh(self, weight: Tensor) -> None:
+        """Set the weights of rows, and what c^T is multiplied with for the gradient to the keys `[B, D]`."""
+        self.weight = weight
+        if self.by_key:
+            self.weighted = self.blocks.queries * (weight * self.double_scale).unsqueeze(1)
+
+    def add(self, chunk: Chunk, peak: Tensor | None) -> None:
+        """peak: `[B]`, the maxima that kept weights of this chunk are relative to."""
+        if peak is not None:
+            self._step_to(peak)
         column_sum = chunk.norms.new_zeros(chunk.hi - chunk.lo)
         for first, end in self.blocks.tiling.row_ranges():
-            block = _kept(kept, self.blocks, chunk, first, end)
+            block = _kept(self.kept, self.blocks, chunk, first, end)
             if block is None:
                 block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp2_())
             if self.by_row:
-                self._add_rows(block, chunk, first, end, factor)
+                self.key_sum[first:end].addmm_(block, chunk.keys)
+                self.row_sum[first:end] += block.sum(dim=1)
             if self.to_keys is not None:
-                self.to_keys[chunk.lo : chunk.hi].addmm_(block.t(), weighted[first:end])
-                column_sum.addmv_(block.t(), weight[first:end])
+                self.to_keys[chunk.lo : chunk.hi].addmm_(block.t(), self.weighted[first:end])
+                column_sum.addmv_(block.t(), self.weight[first:end])
         if self.to_keys is not None:
-            self.to_keys[chunk.lo : chunk.hi].addcmul_(chunk.keys, column_sum.unsqueeze(1), value=-1.0)
             self.to_scale += torch.dot(chunk.norms, column_sum)
+            own = column_sum.mul_(self.double_scale).unsqueeze(1)
+            self.to_keys[chunk.lo : chunk.hi].addcmul_(chunk.keys, own, value=-1.0)
 
-    def _add_rows(self, block: Tensor, chunk: Chunk, first: int, end: int, factor: Tensor | None) -> None:
-        if factor is None:
-            self.key_sum[first:end].addmm_(block, chunk.keys)
-            self.row_sum[first:end] += block.sum(dim=1)
-        else:
-            self.key_sum[first:end].addcmul_(torch.mm(block, chunk.keys), factor[first:end].unsqueeze(1))
-            self.row_sum[first:end].addcmul_(block.sum(dim=1), factor[first:end])
+    def _step_to(self, peak: Tensor) -> None:
+        """Make sums and weights relative to the maxima of the next chunk."""
+        if self.peak is not None:
+            change = (self.peak - peak).exp2_()
+            self.key_sum.mul_(change.unsqueeze(1))
+            self.row_sum.mul_(change)
+        self.peak = peak
+        self._weigh(self.grad * (peak - self.lse).exp2_())
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """To queries, keys and scale; None where not needed."""
-        blocks, scale = self.blocks, self.blocks.pairing.scale
+        blocks, weight = self.blocks, self.weight
         to_queries = to_scale = None
         if self.needs[2]:  # sum of grad_b c[b, k] |q_b - k|^2, multiplied out
             own = self.row_sum * blocks.norms - 2.0 * (self.key_sum * blocks.queries).sum(dim=1)
-            to_scale = (torch.dot(self.grad, own) + self.to_scale) * -float(blocks.order)
+            to_scale = (torch.dot(weight, own) + self.to_scale) * -float(blocks.order)
         if self.needs[0]:
-            away = blocks.queries * self.row_sum.unsqueeze(1) - self.key_sum
-            to_queries = away.mul_(self.grad.unsqueeze(1)).mul_(-2.0 * scale)
-        to_keys = self.to_keys.mul_(2.0 * scale) if self.to_keys is not None and self.needs[1] else None
-        return to_queries, to_keys, to_scale
+            pull = (weight * self.double_scale).unsqueeze(1)
+            to_queries = self.key_sum.mul_(pull).addcmul_(
+                blocks.queries, pull * self.row_sum.unsqueeze(1), value=-1.0
+            )
+        return to_queries, self.to_keys if self.needs[1] else None, to_scale
 
 
 def _kept(kept: Tensor | None, blocks: Blocks, chunk: Chunk, first: int, end: int) -> Tensor | None:
