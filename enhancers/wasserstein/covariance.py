@@ -115,10 +115,12 @@ def full_w2_pairwise(
 ) -> Tensor:
     """W2 (squared, or not) of every query with every key: `[n, m]`, at least 0.
 
-    Means `[n, d]` and `[m, d]`, factors `[n, d, d]` and `[m, d, d]`. solver: "factors" (default), whose
-    gradients are finite everywhere; "pot" is `ot.gaussian` on the covariances, an independent implementation
-    to compare with, whose gradient is NaN for two Gaussians with equal covariance.  Raises
-    `ConfigurationError` for shapes that do not fit and where the work would take more than `budget_bytes`.
+    Means `[n, d]` and `[m, d]`, factors `[n, d, d]` and `[m, d, d]`.
+    solver: "factors" (default), whose gradients are finite everywhere; "pot" is `ot.gaussian` on the
+    covariances (POT 0.9.6 or later), an independent implementation to compare with, whose gradient is NaN for
+    two Gaussians with equal covariance.
+    Raises `ConfigurationError` for shapes that do not fit and where the work would take more than
+    `budget_bytes`.
     """
     _check(query_mean, query_factor, key_mean, key_factor, solver)
     _check_budget(len(query_mean) * len(key_mean), query_factor, solver, budget_bytes)
