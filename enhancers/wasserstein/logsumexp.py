@@ -136,47 +136,50 @@ class _Pull:
         self.blocks, self.grad, self.lse, self.kept, self.needs = blocks, grad, lse, kept, needs
         self.peak: Tensor | None = None
         self.by_row, self.by_key = needs[0] or needs[2], needs[1] or needs[2]
-        self.key_sum = torch.zeros_like(blocks.queries)
-        self.row_sum = torch.zeros_like(grad)
+        # A key's factor ends in a column of ones, so the product with it sums c over keys as well.
+        self.sums = blocks.queries.new_zeros(len(grad), blocks.queries.shape[1] + 2)
+        self.key_sum, self.row_sum = self.sums[:, :-2], self.sums[:, -1]
         self.double_scale = 2.0 * blocks.pairing.scale
         self.weight = grad
+        self.weighted = blocks.queries.new_empty(len(grad), blocks.queries.shape[1] + 1)
+        self.column_sums = blocks.queries.new_empty(blocks.tiling.keys, blocks.queries.shape[1] + 1)
         if kept is None:
             self._weigh(grad)
-        self.to_keys = torch.zeros_like(blocks.pairing.keys) if self.by_key else None
+        self.to_keys = torch.empty_like(blocks.pairing.keys) if self.by_key else None
         self.to_scale = blocks.queries.new_zeros(())  # sum of grad_b c[b, k] |k|^2
 
     def _weigh(self, weight: Tensor) -> None:
-        """Set the weights of rows, and what c^T is multiplied with for the gradient to the keys `[B, D]`."""
+        """Set the weights of rows, and what c^T is multiplied with `[B, D + 1]`: weighted queries, weights."""
         self.weight = weight
         if self.by_key:
-            self.weighted = self.blocks.queries * (weight * self.double_scale).unsqueeze(1)
+            torch.mul(
+                self.blocks.queries, (weight * self.double_scale).unsqueeze(1), out=self.weighted[:, :-1]
+            )
+            self.weighted[:, -1] = weight
 
     def add(self, chunk: Chunk, peak: Tensor | None) -> None:
         """peak: `[B]`, the maxima that kept weights of this chunk are relative to."""
         if peak is not None:
             self._step_to(peak)
-        column_sum = chunk.norms.new_zeros(chunk.hi - chunk.lo)
+        columns = self.column_sums[: chunk.hi - chunk.lo].zero_()
         for first, end in self.blocks.tiling.row_ranges():
             block = _kept(self.kept, self.blocks, chunk, first, end)
             if block is None:
                 block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp2_())
             if self.by_row:
-                self.key_sum[first:end].addmm_(block, chunk.keys)
-                self.row_sum[first:end] += block.sum(dim=1)
+                self.sums[first:end].addmm_(block, chunk.factor)
             if self.to_keys is not None:
-                self.to_keys[chunk.lo : chunk.hi].addmm_(block.t(), self.weighted[first:end])
-                column_sum.addmv_(block.t(), self.weight[first:end])
+                columns.addmm_(block.t(), self.weighted[first:end])
         if self.to_keys is not None:
-            self.to_scale += torch.dot(chunk.norms, column_sum)
-            own = column_sum.mul_(self.double_scale).unsqueeze(1)
-            self.to_keys[chunk.lo : chunk.hi].addcmul_(chunk.keys, own, value=-1.0)
+            self.to_scale += torch.dot(chunk.norms, columns[:, -1])
+            own = (columns[:, -1] * self.double_scale).unsqueeze(1)
+            torch.addcmul(columns[:, :-1], chunk.keys, own, value=-1.0, out=self.to_keys[chunk.lo : chunk.hi])
 
     def _step_to(self, peak: Tensor) -> None:
         """Make sums and weights relative to the maxima of the next chunk."""
         if self.peak is not None:
             change = (self.peak - peak).exp2_()
-            self.key_sum.mul_(change.unsqueeze(1))
-            self.row_sum.mul_(change)
+            self.sums.mul_(change.unsqueeze(1))
         self.peak = peak
         self._weigh(self.grad * (peak - self.lse).exp2_())
 
@@ -189,7 +192,7 @@ class _Pull:
             to_scale = (torch.dot(weight, own) + self.to_scale) * -float(blocks.order)
         if self.needs[0]:
             pull = (weight * self.double_scale).unsqueeze(1)
-            to_queries = self.key_sum.mul_(pull).addcmul_(
+            to_queries = (self.key_sum * pull).addcmul_(
                 blocks.queries, pull * self.row_sum.unsqueeze(1), value=-1.0
             )
         return to_queries, self.to_keys if self.needs[1] else None, to_scale
