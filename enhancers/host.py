@@ -78,6 +78,13 @@ class Host(nn.Module):
             refining = [e for e in self.enhancers() if e.refines(table)]
             if refining:
                 spans.append((table, refining))
+        for enhancer in self.enhancers():
+            refined = any(enhancer in refining for _, refining in spans) or enhancer.refines_output()
+            if type(enhancer).refine is not Enhancer.refine and not refined:
+                raise UnsupportedError(
+                    f"enhancer {enhancer.name!r} refines embeddings, and {self.anatomy.backbone} has no table of users "
+                    f"or items that it could refine. It works with BPR, LightGCN, NeuMF, SASRec and their like."
+                )
         refinements = refine_tables(spans, self.state)  # the last step: everything above may refuse
         for refinement in refinements:
             for table, _ in refinement.spans:

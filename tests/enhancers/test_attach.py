@@ -95,6 +95,13 @@ def test_site_output_is_refused_where_nothing_is_propagated(world, backbone):
         world(enhance(backbone, shift.Shift(site="output")))
 
 
+def test_an_enhancer_that_would_do_nothing_is_refused(world):
+    with pytest.raises(
+        UnsupportedError, match=r"'shift' refines embeddings, and FM has no table.*works with BPR"
+    ):
+        world(enhance("FM", shift.Shift()))
+
+
 @pytest.mark.parametrize("backbone", EIGHT)
 def test_gradients_reach_backbone_and_enhancers(world, backbone):
     made = world(enhance(backbone, shift.Shift(start=0.1), "rvrec"))
