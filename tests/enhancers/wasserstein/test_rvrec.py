@@ -79,7 +79,7 @@ def test_loss_is_the_formula(world):
         double["user"],
         double["item"],
         train_pairs(made),
-        float(enhancer.log_scale.double().exp()),
+        float(enhancer.log_scale.detach().double().exp()),
         shares(made, "user_id"),
         shares(made, "item_id"),
     )
@@ -269,7 +269,7 @@ def test_full_covariance_is_the_formula_with_pots_distance(world):
         gaussians[table.side] = [
             (m.double().numpy(), (f @ f.T).numpy()) for m, f in zip(mean, factor, strict=True)
         ]
-    known, scale = train_pairs(made), float(enhancer.log_scale.exp())
+    known, scale = train_pairs(made), float(enhancer.log_scale.detach().exp())
     wanted = []
     for b, user in enumerate(users):
 
