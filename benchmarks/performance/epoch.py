@@ -26,22 +26,35 @@ from rich.table import Table
 SMALL_SEQUENTIAL = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample_args": None}
 
 
-def epoch_of(model: str, dataset: str, options: dict[str, Any], folder: str) -> Callable[[int], float]:
-    """A function that trains one epoch (RecBole's own trainer and data) and returns its seconds."""
+def build(model: str, dataset: str, options: dict[str, Any]) -> tuple[Any, Any, Any]:
+    """(config, model, training data), made as RecBole makes them, without a word in the log."""
     from recbole.config import Config
     from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_trainer, init_seed
+    from recbole.utils import init_seed
 
     import burnish  # noqa: F401  (mends RecBole)
 
     logging.disable(logging.WARNING)
-    defaults = {"checkpoint_dir": folder, "show_progress": False, "seed": 2020}
-    config = Config(model=model, dataset=dataset, config_dict={**defaults, **options})
+    config = Config(
+        model=model, dataset=dataset, config_dict={"show_progress": False, "seed": 2020, **options}
+    )
     init_seed(config["seed"], config["reproducibility"])
-    data = create_dataset(config)
-    train, _, _ = data_preparation(config, data)
+    train, _, _ = data_preparation(config, create_dataset(config))
     init_seed(config["seed"], config["reproducibility"])
-    made = config.model_class(config, train._dataset).to(config["device"])
+    return config, config.model_class(config, train._dataset).to(config["device"]), train
+
+
+def first_batch(model: str, dataset: str, options: dict[str, Any]) -> tuple[Any, Any]:
+    """(model, its first training batch on its device)."""
+    config, made, train = build(model, dataset, options)
+    return made, next(iter(train)).to(config["device"])
+
+
+def epoch_of(model: str, dataset: str, options: dict[str, Any], folder: str) -> Callable[[int], float]:
+    """A function that trains one epoch (RecBole's own trainer and data) and returns its seconds."""
+    from recbole.utils import get_trainer
+
+    config, made, train = build(model, dataset, {"checkpoint_dir": folder, **options})
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
 
     def epoch(number: int) -> float:
