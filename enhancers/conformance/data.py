@@ -1,0 +1,93 @@
+"""A small synthetic data set with everything that any RecBole model reads: ratings, times, features, a graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+#: Name of the data set, and so of its folder and files.
+NAME = "conformance"
+
+_JOBS = ("cook", "smith", "nurse", "clerk")
+_GENRES = ("drama", "comedy", "crime", "war", "music")
+
+
+def write_data(folder: Path, *, n_users: int = 40, n_items: int = 60, seed: int = 1) -> Path:
+    """Write the atomic files into `folder/conformance` and give that folder.
+
+    n_users, n_items: how many there are (equal numbers are allowed: tables must be told apart all the same).
+    Every user has 8 to 14 interactions at distinct times, ratings 1 to 5, in two groups with tastes of their own;
+    every item is in one, and is linked to an entity of a knowledge graph.  Equal arguments give equal files.
+    """
+    target = folder / NAME
+    target.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    _write(target / "conformance.inter", _interactions(rng, n_users, n_items))
+    _write(target / "conformance.user", _users(rng, n_users))
+    _write(target / "conformance.item", _items(rng, n_items))
+    _write(target / "conformance.link", _links(n_items))
+    _write(target / "conformance.kg", _triples(rng, n_items))
+    _write(target / "conformance.ent", _vectors(rng, "ent", [f"e{i}" for i in range(1, n_items + 6)]))
+    _write(target / "conformance.rel", _vectors(rng, "rel", ["r1", "r2"]))
+    return target
+
+
+def _write(path: Path, lines: list[str]) -> None:
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _interactions(rng: np.random.Generator, n_users: int, n_items: int) -> list[str]:
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    half = n_items // 2
+    clock = 0
+    seen: set[int] = set()
+    for user in range(1, n_users + 1):
+        own = rng.permutation(half) + 1 + (user % 2) * half  # a group prefers its half of the items
+        other = rng.permutation(n_items) + 1
+        count = int(rng.integers(8, min(15, half + 1)))
+        wanted = list(dict.fromkeys([*own[: count - 2], *other]))[:count]
+        missing = [item for item in range(1, n_items + 1) if item not in seen][:2]
+        for item in dict.fromkeys([*wanted, *missing]):
+            seen.add(int(item))
+            clock += 1
+            liked = int(item) in own[: count - 2]
+            rating = int(rng.integers(4, 6)) if liked else int(rng.integers(1, 5))
+            lines.append(f"u{user}\ti{item}\t{rating}\t{880_000_000 + 60 * clock}")
+    return lines
+
+
+def _users(rng: np.random.Generator, n_users: int) -> list[str]:
+    lines = ["user_id:token\tage:token\tgender:token\toccupation:token"]
+    for user in range(1, n_users + 1):
+        age, gender = 10 * int(rng.integers(2, 6)), "MF"[user % 2]
+        lines.append(f"u{user}\t{age}\t{gender}\t{_JOBS[int(rng.integers(len(_JOBS)))]}")
+    return lines
+
+
+def _items(rng: np.random.Generator, n_items: int) -> list[str]:
+    lines = ["item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq"]
+    for item in range(1, n_items + 1):
+        genres = rng.choice(_GENRES, size=int(rng.integers(1, 4)), replace=False)
+        lines.append(f"i{item}\tFilm number {item}\t{1990 + int(rng.integers(6))}\t{' '.join(genres)}")
+    return lines
+
+
+def _links(n_items: int) -> list[str]:
+    return ["item_id:token\tentity_id:token", *(f"i{i}\te{i}" for i in range(1, n_items + 1))]
+
+
+def _triples(rng: np.random.Generator, n_items: int) -> list[str]:
+    lines = ["head_id:token\trelation_id:token\ttail_id:token"]
+    for item in range(1, n_items + 1):
+        shared = n_items + 1 + int(rng.integers(5))  # entities that are no items: a director, say
+        near = int(rng.integers(1, n_items + 1))
+        lines += [f"e{item}\tr1\te{shared}", f"e{item}\tr2\te{near}"]
+    return lines
+
+
+def _vectors(rng: np.random.Generator, kind: str, names: list[str]) -> list[str]:
+    lines = [f"{kind}_id:token\t{kind}_emb:float_seq"]
+    for name in names:
+        lines.append(f"{name}\t{' '.join(f'{x:.4f}' for x in rng.normal(size=8))}")
+    return lines

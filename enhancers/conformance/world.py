@@ -1,0 +1,86 @@
+"""RecBole's objects around one model: config, data, model, trainer, built as `run_recbole` builds them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .data import NAME, write_data
+from .presets import preset
+
+
+@dataclass
+class World:
+    """One model in its surroundings.
+
+    train, valid, test: RecBole's loaders.  model: the (perhaps enhanced) backbone, freshly initialised.
+    """
+
+    config: Any
+    dataset: Any
+    train: Any
+    valid: Any
+    test: Any
+    model: Any
+    trainer: Any
+
+    def batch(self) -> Any:
+        """The first training batch, the same at every call (the random streams are put back)."""
+        from burnish.enhancers.host import forked_randomness
+
+        with forked_randomness(0, self.config["device"]):
+            return next(iter(self.train)).to(self.config["device"])
+
+
+def build_world(
+    model: str | type,
+    folder: Path,
+    *,
+    options: Mapping[str, Any] | None = None,
+    category: str | None = None,
+    data: str | None = None,
+) -> World:
+    """Build everything for one model.
+
+    model: a backbone's name or class, plain or enhanced.
+    folder: where data lie and checkpoints go; the conformance data are written there when they are missing.
+    options: RecBole options over the model's preset.  category: see `preset`.
+    data: the name of another data set inside `folder`.
+    """
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_trainer, init_seed
+
+    name = model if isinstance(model, str) else model.__name__
+    if data is None and not (folder / NAME).exists():
+        write_data(folder)
+    settings = {
+        **preset(name, category),
+        "data_path": str(folder),
+        "checkpoint_dir": str(folder / "saved"),
+        **(options or {}),
+    }
+    with _own_arguments():
+        config = Config(model=model, dataset=data or NAME, config_dict=settings)
+    init_seed(config["seed"], config["reproducibility"])
+    dataset = create_dataset(config)
+    train, valid, test = data_preparation(config, dataset)
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    made = config.model_class(config, train._dataset).to(config["device"])
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+    return World(config, dataset, train, valid, test, made, trainer)
+
+
+@contextmanager
+def _own_arguments() -> Iterator[None]:
+    """RecBole's Config reads `sys.argv`, which here belongs to somebody else."""
+    before = sys.argv
+    sys.argv = before[:1]
+    try:
+        yield
+    finally:
+        sys.argv = before
