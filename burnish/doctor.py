@@ -25,7 +25,7 @@ from .compat.ray_ import ray_problem
 RECBOLE = "1.2.1"
 CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-SHOWN = ("burnish", "recbole", "torch", "numpy", "scipy", "pandas", "ray", "dgl")
+SHOWN = ("burnish", "recbole", "torch", "numpy", "scipy", "pandas", "ray", "dgl", "torch_scatter")
 #: Below this much free space, in GiB, a run may not be able to write its checkpoints.
 LITTLE_SPACE = 1.0
 # Where the name that fails to import is not the name to install.

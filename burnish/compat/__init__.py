@@ -1,4 +1,4 @@
-"""RecBole 1.2.1, correct on today's numpy, pandas, scipy and torch, and without ray or dgl.
+"""RecBole 1.2.1, correct on today's numpy, pandas, scipy and torch, and without ray, dgl or torch_scatter.
 
 `activate()` registers one function a symptom; each runs when the RecBole module that it changes is imported.
 Nothing is imported and nothing is changed before that, so `import burnish` stays light.
@@ -7,7 +7,17 @@ docs/compatibility.md lists the symptoms.
 
 from __future__ import annotations
 
-from . import anomaly_, dgl_, numpy_, pandas_, ray_, scipy_, torch_  # noqa: F401  (declare their mends)
+from . import (  # noqa: F401  (declare their mends)
+    anomaly_,
+    dgl_,
+    ksr_,
+    numpy_,
+    pandas_,
+    ray_,
+    scatter_,
+    scipy_,
+    torch_,
+)
 from .hook import after_import
 from .mend import Mend, State, all_mends, install_all
 

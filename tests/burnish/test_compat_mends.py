@@ -327,3 +327,50 @@ def test_dgl_absent_lets_kgat_be_built(data: Path) -> None:
         expected += one / np.maximum(one.sum(1, keepdims=True), 1)
     np.testing.assert_allclose(model.A_in.to_dense().numpy(), expected, atol=1e-6)
     assert "dgl" not in sys.modules or importlib.util.find_spec("dgl") is not None
+
+
+# ------------------------------------------------------------------ torch_scatter and KSR
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("torch_scatter") is not None, reason="the real torch_scatter is here"
+)
+@pytest.mark.parametrize("model", ["KGIN", "MCCLK"])
+def test_torch_scatter_absent_lets_kgin_and_mcclk_train(model: str, tmp_path: Path) -> None:
+    from burnish.enhancers.conformance.world import build_world
+
+    world = build_world(model, tmp_path)
+    world.trainer.fit(world.train, world.valid, saved=False, show_progress=False)
+    assert np.isfinite(world.trainer.train_loss_dict[0])
+    assert "torch_scatter" not in sys.modules
+
+
+def test_torch_scatter_absent_stand_ins_equal_a_loop() -> None:
+    from burnish.compat.scatter_ import scatter_mean, scatter_softmax
+
+    generator = torch.Generator().manual_seed(3)
+    rows = torch.randn(20, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    index = torch.tensor([0, 1, 1, 4] * 5)  # nothing at 2 and 3
+    means, shares = torch.zeros(6, 3, dtype=torch.float64), torch.zeros(20, 3, dtype=torch.float64)
+    for group in (0, 1, 4):
+        mine = index == group
+        means[group] = rows[mine].mean(0)
+        shares[mine] = torch.softmax(rows[mine], 0)
+    torch.testing.assert_close(scatter_mean(src=rows, index=index, dim=0, dim_size=6), means)
+    torch.testing.assert_close(scatter_softmax(rows, index=index, dim=0), shares)
+    weights = torch.arange(60, dtype=torch.float64).reshape(20, 3)
+    expected = torch.autograd.grad((shares * weights).sum(), rows)[0]
+    found = torch.autograd.grad((scatter_softmax(rows, index=index) * weights).sum(), rows)[0]
+    torch.testing.assert_close(found, expected)
+    with pytest.raises(ValueError, match="dim = 1"):
+        scatter_mean(rows, index, dim=1)
+
+
+def test_ksr_float64_lets_ksr_train(tmp_path: Path) -> None:
+    from burnish.enhancers.conformance.world import build_world
+
+    world = build_world("KSR", tmp_path)
+    vectors = torch.from_numpy(world.train._dataset.get_preload_weight("rel_id"))
+    torch.testing.assert_close(world.model.relation_Matrix, vectors[: world.model.n_relations].float())
+    world.trainer.fit(world.train, world.valid, saved=False, show_progress=False)
+    assert np.isfinite(world.trainer.train_loss_dict[0])
