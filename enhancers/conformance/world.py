@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from typing import Any
 
 from .data import NAME, write_data
 from .presets import preset
+
+
+_numbers = itertools.count(1)
 
 
 @dataclass
@@ -72,6 +76,8 @@ def build_world(
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     made = config.model_class(config, train._dataset).to(config["device"])
     trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+    # RecBole names a checkpoint by the second; two worlds of one second must not share it.
+    trainer.saved_model_file = str(folder / "saved" / f"{name}-{next(_numbers)}.pth")
     return World(config, dataset, train, valid, test, made, trainer)
 
 

@@ -1,0 +1,68 @@
+"""Enhancers whose effect is plain to see: what `check_backbone` attaches to a backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from burnish.enhancers.anatomy import Anatomy, Table
+from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+
+class ProbeConfig(EnhancerConfig):
+    """Options of `probe`."""
+
+    strength: float = Field(default=1.0, ge=0.0, description="factor of everything; 0 leaves the model alone")
+    spread: float = Field(
+        default=0.5, ge=0.0, lt=1.0, description="how far the weights of interactions lie from 1"
+    )
+
+
+class Probe(Enhancer[ProbeConfig]):
+    """Uses every hook: mixes rows by a learned matrix, adds a loss, and weighs interactions unevenly.
+
+    The refinement starts as the identity; a loss that does not depend on the batch moves it away from there.
+    """
+
+    name = "probe"
+    Config = ProbeConfig
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """One square matrix a table, and a weight an interaction of the training split."""
+        self.matrices = nn.ModuleDict()
+        for table in anatomy.tables:
+            linear = nn.Linear(table.width, table.width)
+            nn.init.zeros_(linear.weight)
+            nn.init.zeros_(linear.bias)
+            self.matrices[_key(table)] = linear
+        n = len(dataset.inter_feat)
+        uneven = torch.rand(n) * 2 - 1
+        weights = 1 + self.config.strength * self.config.spread * (uneven - uneven.mean())
+        self.register_buffer("weights", weights, persistent=False)
+
+    def refines(self, table: Table) -> bool:
+        return self.config.strength > 0 or bool(self.matrices)
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
+        """Rows plus a learned linear function of them."""
+        return rows + self.config.strength * self.matrices[_key(table)](rows)
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """Half the squared distance of every entry of the matrices from 0.1, the same for every row."""
+        total: Any = sum((p - 0.1).square().sum() for p in self.parameters())
+        return {"distance": (0.5 * self.config.strength * total).expand(len(batch))}
+
+    def interaction_weights(self) -> Tensor:
+        """`[n_interactions]`, mean 1."""
+        return self.weights
+
+
+def _key(table: Table) -> str:
+    return f"{table.name}:{table.side}".replace(".", "/")

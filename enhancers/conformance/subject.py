@@ -1,0 +1,142 @@
+"""What is checked: a backbone with enhancers, and how to build, train and score it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.host import forked_randomness
+
+from .check import NotApplicable
+from .world import World, build_world
+
+#: Training interactions that are scored.
+_PAIRS = 48
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One backbone with the enhancers to attach.
+
+    folder: where data and files go.  options: RecBole options over the preset.  category, data: see `build_world`.
+    """
+
+    backbone: type
+    enhancers: tuple[Enhancer[Any], ...]
+    folder: Path
+    options: Mapping[str, Any] = field(default_factory=dict)
+    category: str | None = None
+    data: str | None = None
+
+    @property
+    def attached_names(self) -> str:
+        """Names of the enhancers, separated by commas."""
+        return ",".join(enhancer.name for enhancer in self.enhancers)
+
+    @property
+    def label(self) -> str:
+        """Backbone and enhancers."""
+        return f"{self.backbone.__name__}[{self.attached_names}]"
+
+    def plain(self, **options: Any) -> World:
+        """The backbone alone, freshly made."""
+        return self._build(self.backbone, options)
+
+    def attached(self, **options: Any) -> World:
+        """The enhanced backbone, freshly made."""
+        return self._build(self.enhanced_class(), options)
+
+    def enhanced_class(self) -> type:
+        """The class to check."""
+        return enhance(self.backbone, *self.enhancers)
+
+    def trained(self, **options: Any) -> World:
+        """The enhanced backbone after one epoch."""
+        return train(self.attached(**options))
+
+    def _build(self, model: type, options: Mapping[str, Any]) -> World:
+        return build_world(
+            model,
+            self.folder,
+            options={**self.options, **options},
+            category=self.category,
+            data=self.data,
+        )
+
+
+def train(world: World) -> World:
+    """Train for the configured epochs, validation included; nothing is saved.  Gives the same world."""
+    world.trainer.fit(world.train, world.valid, verbose=False, saved=False, show_progress=False)
+    return world
+
+
+def pairs(world: World) -> Any:
+    """Training interactions to score, with every field that the model reads."""
+    feat = world.train._dataset.inter_feat
+    return feat[torch.arange(min(_PAIRS, len(feat)))].to(world.config["device"])
+
+
+def scores(world: World, model: Any = None) -> dict[str, Tensor]:
+    """Scores of training interactions: by `predict`, and by `full_sort_predict` where the backbone has it.
+
+    model: another model of the same world; random numbers, where scoring draws any, are the same at each call.
+    """
+    model = world.model if model is None else model
+    model.eval()
+    found: dict[str, Tensor] = {}
+    for name in ("predict", "full_sort_predict"):
+        with forked_randomness(0, torch.device(world.config["device"])), torch.no_grad():
+            try:
+                found[name] = getattr(model, name)(pairs(world)).clone()
+            except NotImplementedError:
+                continue
+    if not found:
+        raise NotApplicable("the backbone neither predicts pairs nor ranks all items")
+    return found
+
+
+def assert_equal_scores(left: Mapping[str, Tensor], right: Mapping[str, Tensor], *, close: bool = False) -> None:
+    """AssertionError unless both hold the same scores: bit for bit, or with `close` to float32 accuracy."""
+    assert left.keys() == right.keys(), f"one scores by {sorted(left)}, the other by {sorted(right)}"
+    for name, one in left.items():
+        other = right[name]
+        if torch.equal(one, other) or (close and _close(one, other)):
+            continue
+        gap = float((one - other).abs().max()) if one.shape == other.shape else float("nan")
+        raise AssertionError(f"{name} differs by up to {gap:.3g} (scores up to {float(one.abs().max()):.3g})")
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    scale = max(float(one.abs().max()), 1e-3)
+    return one.shape == other.shape and bool(((one - other).abs() <= 2e-6 * scale + 1e-7).all())
+
+
+def copied_state(model: Any) -> dict[str, Tensor]:
+    """A copy of the state dict, tensors only."""
+    return {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+
+
+def assert_equal_states(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:
+    """AssertionError, naming the first entry, unless both state dicts agree bit for bit."""
+    assert list(left) == list(right), f"state dicts have other entries: {sorted(set(left) ^ set(right))}"
+    for name, value in left.items():
+        assert _same_bits(value, right[name]), f"{name} of the state dict differs"
+
+
+def _same_bits(one: Tensor, other: Tensor) -> bool:
+    return one.shape == other.shape and bool(((one == other) | (one.isnan() & other.isnan())).all())
+
+
+def loss_of(model: Any, batch: Any) -> Tensor:
+    """The sum of the model's losses on a batch (MKR has no `calculate_loss`)."""
+    calculate = getattr(model, "calculate_rs_loss", None) or model.calculate_loss
+    losses = calculate(copy.copy(batch))
+    return sum(losses[1:], losses[0]) if isinstance(losses, Sequence) else losses
