@@ -174,3 +174,34 @@ def _refined_class(base: type[nn.Module], parameter: str) -> Any:
     refined = RecipeType(base.__name__, (base,), body)
     refined.recipe = (_refined_class, (base, parameter))
     return refined
+
+
+def plain_class(cls: type) -> type:
+    """The class that an owner had before its tables were refined; `cls` itself where none was."""
+    while isinstance(cls, RecipeType) and cls.recipe[0] is _refined_class:
+        cls = cls.recipe[1][0]
+    return cls
+
+
+def release_owner(owner: nn.Module, parameters: Sequence[str] | None = None) -> None:
+    """Undo `refine_tables` on one owner, for all of its parameters or for some."""
+    held: dict[str, Refinement] = owner.__dict__.get(_ATTRIBUTE, {})
+    kept = [name for name in held if parameters is not None and name not in parameters]
+    cls: Any = plain_class(type(owner))
+    for name in kept:
+        cls = _refined_class(cls, name)
+    owner.__class__ = cls
+    if kept:
+        owner.__dict__[_ATTRIBUTE] = {name: held[name] for name in kept}
+    else:
+        owner.__dict__.pop(_ATTRIBUTE, None)
+
+
+def refined_owners(model: nn.Module) -> list[nn.Module]:
+    """Every module of a model that owns a refined table."""
+    return [module for module in model.modules() if _ATTRIBUTE in module.__dict__]
+
+
+def refined_parameters(model: nn.Module) -> list[tuple[nn.Module, str]]:
+    """Every refined parameter of a model, as its owner and its name there; `getattr` of both reads it refined."""
+    return [(owner, name) for owner in refined_owners(model) for name in owner.__dict__[_ATTRIBUTE]]
