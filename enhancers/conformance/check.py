@@ -12,7 +12,7 @@ from burnish.enhancers.errors import UnsupportedError, unknown_name
 Status = Literal["passed", "failed", "refused", "not applicable", "expected failure", "unexpected pass"]
 
 
-class NotApplicable(Exception):
+class NotApplicableError(Exception):
     """The backbone itself does not offer what the check is about; the message says why."""
 
 
@@ -86,7 +86,7 @@ class Check:
         detail = ""
         try:
             self.definition.run(self.subject)
-        except NotApplicable as reason:
+        except NotApplicableError as reason:
             status, detail = "not applicable", str(reason)
         except UnsupportedError as reason:
             status, detail = "refused", str(reason)
@@ -99,15 +99,15 @@ class Check:
                 status, detail = "unexpected pass", f"announced as failing: {self.expected}"
         seconds = time.perf_counter() - start
         subject = self.subject
-        return Outcome(
-            subject.backbone.__name__, subject.attached_names, self.name, status, detail, seconds
-        )
+        return Outcome(subject.backbone.__name__, subject.attached_names, self.name, status, detail, seconds)
 
     def __call__(self) -> Outcome:
         """Run the check; AssertionError when it failed, or passed where a failure was announced."""
         found = self.outcome()
         if not found.good:
-            raise AssertionError(f"{self!r} {found.status}: {found.detail}\npromise: {self.definition.promise}")
+            raise AssertionError(
+                f"{self!r} {found.status}: {found.detail}\npromise: {self.definition.promise}"
+            )
         return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burnish.enhancers.attach import enhance
+from burnish.enhancers.attach import enhance, split_enhanced
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import forked_randomness
 
-from .check import NotApplicable
+from .check import NotApplicableError
 from .world import World, build_world
 
 #: Training interactions that are scored.
@@ -99,11 +100,13 @@ def scores(world: World, model: Any = None) -> dict[str, Tensor]:
             except NotImplementedError:
                 continue
     if not found:
-        raise NotApplicable("the backbone neither predicts pairs nor ranks all items")
+        raise NotApplicableError("the backbone neither predicts pairs nor ranks all items")
     return found
 
 
-def assert_equal_scores(left: Mapping[str, Tensor], right: Mapping[str, Tensor], *, close: bool = False) -> None:
+def assert_equal_scores(
+    left: Mapping[str, Tensor], right: Mapping[str, Tensor], *, close: bool = False
+) -> None:
     """AssertionError unless both hold the same scores: bit for bit, or with `close` to float32 accuracy."""
     assert left.keys() == right.keys(), f"one scores by {sorted(left)}, the other by {sorted(right)}"
     for name, one in left.items():
@@ -136,7 +139,12 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
 
 
 def loss_of(model: Any, batch: Any) -> Tensor:
-    """The sum of the model's losses on a batch (MKR has no `calculate_loss`)."""
+    """The sum of the model's losses on a batch (MKR has no `calculate_loss`; RecVAE asks which half to train)."""
     calculate = getattr(model, "calculate_rs_loss", None) or model.calculate_loss
-    losses = calculate(copy.copy(batch))
+    extra = (
+        [True]
+        if "encoder_flag" in inspect.signature(split_enhanced(type(model))[0].calculate_loss).parameters
+        else []
+    )
+    losses = calculate(copy.copy(batch), *extra)
     return sum(losses[1:], losses[0]) if isinstance(losses, Sequence) else losses

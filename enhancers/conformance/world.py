@@ -13,7 +13,6 @@ from typing import Any
 from .data import NAME, write_data
 from .presets import preset
 
-
 _numbers = itertools.count(1)
 
 

@@ -1,0 +1,134 @@
+"""Promises about an enhanced model that has not been trained yet."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import random
+from typing import Any
+
+import numpy as np
+import torch
+
+from burnish.enhancers.attach import enhancer_options, is_enhanced
+from burnish.enhancers.registry import register
+
+from .check import NotApplicableError, conformance_check
+from .subject import (
+    Subject,
+    assert_equal_scores,
+    assert_equal_states,
+    copied_state,
+    loss_of,
+    scores,
+    train,
+)
+
+
+@conformance_check("attaches", "The enhanced model is built, and every enhancer is on it.")
+def attaches(subject: Subject) -> None:
+    model = subject.attached().model
+    assert is_enhanced(model)
+    found = [enhancer.name for enhancer in model.enhancers.enhancers()]
+    assert found == [enhancer.name for enhancer in subject.enhancers], f"attached are {found}"
+
+
+@conformance_check(
+    "identity at start", "Before training, scores are those of the plain backbone, bit for bit."
+)
+def identity_at_start(subject: Subject) -> None:
+    plain, attached = subject.plain(), subject.attached()
+    backbone_state = copied_state(plain.model)
+    kept = {name: value for name, value in copied_state(attached.model).items() if name in backbone_state}
+    assert_equal_states(backbone_state, kept)
+    assert_equal_scores(scores(plain), scores(attached))
+
+
+@conformance_check(
+    "same random stream",
+    "Batches, negatives and dropout of a training epoch are those of the plain backbone.",
+)
+def same_random_stream(subject: Subject) -> None:
+    ends = []
+    for build in (subject.plain, subject.attached):
+        world = build()
+        start = _random_state()
+        train(world)
+        ends.append((start, _random_state()))
+    (plain_start, plain_end), (start, end) = ends
+    assert start == plain_start, "building the enhanced model moved a random stream"
+    assert end == plain_end, "training the enhanced model drew other random numbers than the plain one"
+
+
+def _random_state() -> tuple[Any, ...]:
+    numpy_state = np.random.get_state()
+    return (
+        bytes(torch.get_rng_state().numpy()),
+        bytes(np.asarray(numpy_state[1])),
+        numpy_state[2:],
+        random.getstate(),
+    )
+
+
+@conformance_check(
+    "config round-trip", "An `enhancers:` block with the model's options gives the same class."
+)
+def config_round_trip(subject: Subject) -> None:
+    for enhancer in subject.enhancers:
+        register(type(enhancer))  # a third party's enhancer may not be installed under its name
+    cls = subject.enhanced_class()
+    again = subject._build(subject.backbone, {"enhancers": enhancer_options(cls)})
+    assert again.config.model_class is cls, f"the options {enhancer_options(cls)} give another class"
+    assert again.config["enhancers"] == enhancer_options(cls)
+
+
+@conformance_check("copies and pickles", "A deep copy scores the same, and the class comes through a pickle.")
+def copies_and_pickles(subject: Subject) -> None:
+    world = subject.attached()
+    try:
+        copy.deepcopy(subject.plain().model)
+    except (RuntimeError, TypeError) as error:
+        raise NotApplicableError(f"the plain backbone cannot be copied: {error}") from error
+    assert_equal_scores(scores(world), scores(world, copy.deepcopy(world.model)))
+    cls = subject.enhanced_class()
+    assert pickle.loads(pickle.dumps(cls)) is cls
+
+
+@conformance_check("one-row batch", "A batch of one interaction gives a finite loss.")
+def one_row_batch(subject: Subject) -> None:
+    plain = subject.plain()
+    plain.model.train()
+    try:
+        own = loss_of(plain.model, plain.batch()[torch.arange(1)])
+    except (ValueError, RuntimeError, IndexError, TypeError) as error:
+        raise NotApplicableError(f"the plain backbone fails on one row: {error}") from error
+    if not bool(torch.isfinite(own).all()):
+        raise NotApplicableError("the plain backbone's loss of one row is not finite")
+    attached = subject.attached()
+    attached.model.train()
+    loss = loss_of(attached.model, attached.batch()[torch.arange(1)])
+    assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
+
+
+@conformance_check("float64", "In double precision, loss and scores are float64 and finite.")
+def float64(subject: Subject) -> None:
+    plain = subject.plain()
+    try:
+        loss_of(plain.model.double(), _double(plain.batch()))
+        scores(plain)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise NotApplicableError(f"the plain backbone does not run in float64: {error}") from error
+    attached = subject.attached()
+    attached.model.double()
+    loss = loss_of(attached.model, _double(attached.batch()))
+    assert loss.dtype == torch.float64, f"the loss is {loss.dtype}"
+    assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
+    for name, values in scores(attached).items():
+        assert bool(torch.isfinite(values).all()), f"{name} gives scores that are not finite"
+
+
+def _double(batch: Any) -> Any:
+    for name, column in batch.interaction.items():
+        if column.is_floating_point():
+            batch.interaction[name] = column.double()
+    return batch

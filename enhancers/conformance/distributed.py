@@ -1,0 +1,109 @@
+"""Two processes that train together (gloo, on the CPU) against one process that does the work of both."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.host import forked_randomness
+
+from .check import NotApplicableError, conformance_check
+from .subject import Subject, loss_of
+from .world import World
+
+_WORLD_SIZE = 2
+_found: dict[str, dict[str, str]] = {}
+
+
+@conformance_check(
+    "two processes",
+    "Gradients of two processes with half a batch each are the mean of both halves' gradients.",
+)
+def two_processes(subject: Subject) -> None:
+    if subject.label not in _found:
+        compare_all([subject])
+    outcome = _found.pop(subject.label)
+    if outcome["plain"]:
+        raise NotApplicableError(f"the plain backbone does not train in two processes: {outcome['plain']}")
+    if outcome["attached"]:
+        raise AssertionError(outcome["attached"])
+
+
+def compare_all(subjects: Sequence[Subject]) -> None:
+    """Run the check for many subjects in one pair of processes; `two_processes` then finds the outcomes."""
+    with tempfile.TemporaryDirectory(prefix="burnish-") as folder:
+        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
+            _worker, args=(list(subjects), folder), nprocs=_WORLD_SIZE, join=True
+        )
+        for rank in range(_WORLD_SIZE):
+            text = (Path(folder) / f"{rank}.json").read_text(encoding="utf-8")
+            for label, outcome in json.loads(text).items():
+                known = _found.setdefault(label, outcome)
+                _found[label] = {arm: known[arm] or error for arm, error in outcome.items()}
+
+
+def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
+    import logging
+
+    logging.disable(logging.CRITICAL)  # RecBole warns into each process's console
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=_WORLD_SIZE
+    )
+    outcomes: dict[str, dict[str, str]] = {}
+    for subject in subjects:
+        plain = _difference(subject.plain(), rank)
+        attached = "" if plain else _difference(subject.attached(), rank)
+        outcomes[subject.label] = {"plain": plain, "attached": attached}
+    (Path(folder) / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+def _difference(world: World, rank: int) -> str:
+    """Where the two ways differ, in words, or an empty string.  Both ranks come to the same calls."""
+    model, batch = world.model.train(), world.batch()
+    half = len(batch) // _WORLD_SIZE
+    halves = [batch[torch.arange(i * half, (i + 1) * half)] for i in range(_WORLD_SIZE)]
+    try:
+        alone = [_gradients(model, one) for one in halves]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+    expected = {name: torch.stack([g[name] for g in alone]).mean(0) for name in alone[0]}
+    together = _gradients(
+        model, halves[rank], nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
+    )
+    for name, gradient in expected.items():
+        scale = max(float(gradient.abs().max()), 1e-4)
+        gap = float((together[name] - gradient).abs().max())
+        if not gap <= 1e-4 * scale:
+            return f"gradients of {name} differ by {gap:.3g} (up to {scale:.3g})"
+    return ""
+
+
+def _gradients(model: Any, batch: Any, distributed: Any = None) -> dict[str, Tensor]:
+    """Gradients by parameter of one step, taken as RecBole's trainer takes it."""
+    model.zero_grad()
+    host = getattr(model, "enhancers", None)
+    if host is not None:
+        host.state.step = 0  # the same random numbers in each of the compared steps
+    anchor: Any = 0.0
+    if distributed is not None:
+        forward = model.forward
+        model.forward = lambda x: x  # RecBole's way to arm the reduction of gradients
+        distributed(torch.LongTensor([0]))
+        model.forward = forward
+        anchor = sum(p.sum() * 0 for p in model.parameters())
+    with forked_randomness(0, torch.device("cpu")):
+        (loss_of(model, batch) + anchor).backward()
+    return {
+        name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
+        for name, p in model.named_parameters()
+        if p.requires_grad
+    }
