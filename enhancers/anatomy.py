@@ -3,46 +3,20 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
 from .errors import DataError, NonFiniteError, UnsupportedError
+from .families import find_tables, numbers_of
+from .spans import Side, Table
 
 if TYPE_CHECKING:
     from recbole.config import Config
     from recbole.data.dataset import Dataset
-
-Side = Literal["user", "item"]
-
-
-@dataclass(frozen=True)
-class Table:
-    """One embedding table of one side: `count` rows of `width` numbers inside a parameter of the backbone.
-
-    A parameter may hold more than one table (users above items in one matrix) or rows that belong to nobody
-    (BERT4Rec's mask token), so a table is the span `first .. first + count` of it; row `first` is id 0, padding.
-    transposed: the ids run along the second axis of the parameter (a Linear layer fed with one-hot ids).
-    """
-
-    name: str
-    owner: nn.Module = field(repr=False, compare=False)
-    parameter: str
-    side: Side
-    first: int
-    count: int
-    width: int
-    transposed: bool = False
-
-    def raw(self) -> Tensor:
-        """The backbone's own rows, without any refinement: `[count, width]`."""
-        stored = self.owner._parameters[self.parameter]
-        assert stored is not None  # a table is only ever made from a parameter that is there
-        rows = stored.t() if self.transposed else stored
-        return rows[self.first : self.first + self.count]
 
 
 @dataclass(frozen=True)
@@ -89,13 +63,6 @@ class Anatomy:
         return found
 
 
-#: Modules whose matrices hold weights of a function, not a row for each user or item.
-_FUNCTIONS = (nn.Linear, nn.RNNBase, nn.RNNCellBase, nn.modules.conv._ConvNd, nn.LayerNorm, nn.Bilinear)
-
-#: Tables indexed by a place in a sequence may have as many rows as there are items by chance.
-_PLACES = ("position", "pos_emb", "positional")
-
-
 def describe(model: nn.Module, config: Config, dataset: Dataset) -> Anatomy:
     """The anatomy of a freshly made backbone.
 
@@ -103,13 +70,13 @@ def describe(model: nn.Module, config: Config, dataset: Dataset) -> Anatomy:
     Raises `DataError` for a data set without users or items and `NonFiniteError` for a table that holds
     NaN or infinity already.
     """
-    user_field, item_field = config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]
-    n_users, n_items = int(dataset.num(user_field)), int(dataset.num(item_field))
+    numbers = numbers_of(model, config, dataset)
+    n_users, n_items = numbers.users, numbers.items
     if n_users < 2 or n_items < 2:
         raise DataError(
             f"the training data hold {n_users - 1} users and {n_items - 1} items; at least one of each is needed"
         )
-    tables = tuple(_find_tables(model, n_users, n_items))
+    tables = tuple(find_tables(model, numbers))
     for table in tables:
         if not bool(torch.isfinite(table.raw()).all()):
             raise NonFiniteError(
@@ -136,39 +103,6 @@ def _fields(model: nn.Module, config: Config) -> Fields:
         sequence=sequence,
         sequence_length=getattr(model, "ITEM_SEQ_LEN", None) if sequence else None,
     )
-
-
-def _find_tables(model: nn.Module, n_users: int, n_items: int) -> Iterator[Table]:
-    seen: set[int] = set()
-    for module_name, module in model.named_modules():
-        if isinstance(module, _FUNCTIONS):
-            continue
-        for parameter_name, parameter in module._parameters.items():
-            if parameter is None or parameter.dim() != 2 or id(parameter) in seen:
-                continue
-            name = f"{module_name}.{parameter_name}" if module_name else parameter_name
-            for side, first, count in _spans(name.lower(), parameter.shape[0], n_users, n_items):
-                if parameter.shape[1] < 2:  # a column of biases
-                    continue
-                seen.add(id(parameter))
-                yield Table(name, module, parameter_name, side, first, count, parameter.shape[1])
-
-
-def _spans(name: str, rows: int, n_users: int, n_items: int) -> list[tuple[Side, int, int]]:
-    """Which users and items a matrix with that name and number of rows holds: (side, first row, count)."""
-    if any(word in name for word in _PLACES):
-        return []
-    says_user, says_item = "user" in name, "item" in name
-    if rows == n_items and (n_items != n_users or says_item or not says_user):
-        return [("item", 0, n_items)]
-    if rows == n_users:
-        return [("user", 0, n_users)]
-    if rows == n_users + n_items:
-        return [("user", 0, n_users), ("item", n_users, n_items)]
-    # One or two extra rows stand for special tokens (mask, end); a name is asked for, since sizes may coincide.
-    if rows in (n_items + 1, n_items + 2) and says_item:
-        return [("item", 0, n_items)]
-    return []
 
 
 def _output_widths(model: nn.Module, n_users: int, n_items: int) -> tuple[int, int] | None:

@@ -325,4 +325,4 @@ class Euclid2d(_Contrast[ContrastConfig]):
 
 
 def _key(table: Table) -> str:
-    return table.name.replace(".", "-")  # ModuleDict keys may not hold dots
+    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots

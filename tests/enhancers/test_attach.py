@@ -97,9 +97,9 @@ def test_site_output_is_refused_where_nothing_is_propagated(world, backbone):
 
 def test_an_enhancer_that_would_do_nothing_is_refused(world):
     with pytest.raises(
-        UnsupportedError, match=r"'shift' refines embeddings, and FM has no table.*works with BPR"
+        UnsupportedError, match=r"'shift' refines embeddings, and LR has no table.*works with BPR"
     ):
-        world(enhance("FM", shift.Shift()))
+        world(enhance("LR", shift.Shift()))
 
 
 @pytest.mark.parametrize("backbone", EIGHT)
