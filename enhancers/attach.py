@@ -7,9 +7,11 @@ from typing import Any
 
 from torch import nn
 
+from .caches import clear_kept
 from .enhancer import Enhancer
 from .errors import ConfigurationError, UnsupportedError
 from .host import Host, Losses
+from .intact import Watch
 from .recipe import RecipeType
 from .registry import make_enhancers
 from .zoo import find_backbone
@@ -23,17 +25,12 @@ class EnhancedMixin(nn.Module):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        recipes = [_enhancer(*part) for part in split_enhanced(type(self))[1]]
-        host = Host(self, recipes, config, dataset)
-        self.enhancers = host
-        # RecBole's graph models keep propagated embeddings of the last evaluation; none may outlive attaching.
-        for name in ("restore_user_e", "restore_item_e", "restore_entity_e"):
-            if getattr(self, name, None) is not None:
-                setattr(self, name, None)
+        _add_host(self, config, dataset)
 
     def calculate_loss(self, interaction: Any, *args: Any, **kwargs: Any) -> Losses:
         """The backbone's loss, each interaction weighted, plus the enhancers' losses."""
         host = self.enhancers
+        host.watch.check()
         own_loss = partial(super().calculate_loss, interaction, *args, **kwargs)  # type: ignore[misc]
         with host.step():
             with host.weighted(interaction, own_loss):
@@ -50,6 +47,20 @@ class EnhancedMixin(nn.Module):
         if isinstance(host, Host):
             host.forget()
         return super().train(mode)
+
+    def other_parameter(self) -> dict[str, Any]:
+        """What RecBole puts into a checkpoint beside the state dict.
+
+        Without modules (DIN's `embedding_layer`): the state dict has their tensors, and a module read back from a
+        file would stand in the place of the one that enhancers are attached to.
+        """
+        kept: dict[str, Any] = super().other_parameter()  # type: ignore[misc]
+        return {name: value for name, value in kept.items() if not isinstance(value, nn.Module)}
+
+    def load_other_parameter(self, para: dict[str, Any] | None) -> None:
+        """Take back what `other_parameter` gave; modules in a plain backbone's checkpoint are left out."""
+        kept = {name: value for name, value in (para or {}).items() if not isinstance(value, nn.Module)}
+        super().load_other_parameter(kept)  # type: ignore[misc]
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before each training epoch by RecBole's trainers (see `burnish.plugin`)."""
@@ -78,6 +89,44 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     _check(base, earlier, made)
     recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
     return _enhanced_class(base, recipe) if recipe else base
+
+
+def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Module:
+    """Attach enhancers to a model that exists already, trained or not, in place.
+
+    recipe: enhancer classes with their options, as `split_enhanced` gives them.
+    config, dataset: RecBole's, as the model was made with (`dataset` is the training split).
+    Everything is checked before the model is changed; the errors are those of `enhance` and of making the class.
+    """
+    base: Any = type(model)
+    _check(base, (), [_enhancer(*part) for part in recipe])
+    model.__class__ = _enhanced_class(base, recipe)
+    try:
+        _add_host(model, config, dataset)
+    except BaseException:
+        model.__class__ = base
+        raise
+    example = next(p for p in model.parameters() if p.is_floating_point())
+    model.get_submodule("enhancers").to(example.device, example.dtype).train(model.training)
+    return model
+
+
+def _add_host(model: Any, config: Any, dataset: Any) -> None:
+    """Build and bind the enhancers of a model whose class is enhanced already."""
+    recipes = [_enhancer(*part) for part in split_enhanced(type(model))[1]]
+    try:
+        host = Host(model, recipes, config, dataset)
+    except UnsupportedError as error:
+        narrow = [name for name in ("embedding_size", "hidden_size") if config[name] == 1]
+        if not narrow:
+            raise
+        raise UnsupportedError(
+            f"{error} Here {narrow[0]} is 1: one column is a bias, not an embedding; use 2 or more."
+        ) from error
+    host.watch = Watch(model, [table for one in host.state.refinements.values() for table, _ in one.spans])
+    host.backbone_config = config
+    model.enhancers = host
+    clear_kept(model)
 
 
 def is_enhanced(model: Any) -> bool:

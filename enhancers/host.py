@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
+    from .intact import Watch
+
 Losses = Tensor | tuple[Tensor, ...]
 
 
@@ -48,6 +50,10 @@ class Host(nn.Module):
     Owns what no single enhancer may decide: the factors and the mean of extra losses, the weights of the
     backbone's own loss, the order in which rows are refined, and the check for numbers that are not finite.
     """
+
+    #: Set when the host is added to a model: what notices replaced tables, and RecBole's configuration.
+    watch: Watch
+    backbone_config: Config
 
     def __init__(
         self, model: nn.Module, recipes: Sequence[Enhancer[Any]], config: Config, dataset: Dataset

@@ -1,0 +1,15 @@
+"""Embeddings that RecBole's models keep from their last evaluation: stale once an enhancer comes or goes."""
+
+from __future__ import annotations
+
+from torch import nn
+
+#: Attributes of RecBole's models that hold such embeddings; None makes the model compute them anew.
+_KEPT = ("restore_user_e", "restore_item_e", "restore_entity_e", "i_embedding")
+
+
+def clear_kept(model: nn.Module) -> None:
+    """Drop propagated embeddings (graph models) and item embeddings (DMF) of the last evaluation."""
+    for name in _KEPT:
+        if getattr(model, name, None) is not None:
+            setattr(model, name, None)
