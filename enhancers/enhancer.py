@@ -45,6 +45,11 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     Config: ClassVar[type[EnhancerConfig]] = EnhancerConfig
     #: False where the enhanced model cannot be written back into plain tables (see `bake`).
     bakeable: ClassVar[bool] = True
+    #: How `interaction_weights` act: "loss" (refused where the backbone's loss has no place for them),
+    #: "loss or resampling" (interactions are drawn by weight where it has none), or "resampling".
+    weighs_by: str = "loss"
+    #: Whether `interaction_weights` also weigh the edges of a graph backbone's propagation.
+    propagates: bool = False
 
     config: ConfigT
     #: What the host shares with its enhancers during a step; set by the host just before `bind`.
@@ -115,6 +120,24 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     def weigh(self, batch: Interaction) -> Tensor | None:
         """What each interaction of the batch counts in the backbone's own loss: `[B]`, mean 1; None for 1."""
         return None
+
+    def interaction_weights(self) -> Tensor | None:
+        """What each training interaction counts: `[n]`, mean 1, at least 0; None for 1.
+
+        One weight for each row of the training split's `dataset.inter_feat`, in its order (for sequential backbones
+        a row is a prefix and its target).  Read at every batch, so it may change between epochs; give the same
+        tensor object as long as the values stay.  Where `weigh` is given too, the two multiply.  Backbones that
+        train on whole users (autoencoders) take these weights in the terms of single items.
+        """
+        return None
+
+    def row_tensors(self) -> dict[str, Side]:
+        """Which of its saved tensors hold a row for each user or item, by their names in `state_dict()`.
+
+        For example `{"bias": "item"}`: the first axis of `self.bias` runs over item ids, padding id 0 included.
+        `from_pretrained` then matches rows by token, so they fit a data set whose ids run in another order.
+        """
+        return {}
 
     def on_epoch(self, epoch: int) -> None:
         """Called once before training epoch `epoch` (from 0): refresh values, advance schedules."""
