@@ -34,19 +34,18 @@ class Refinement:
         self.spans = list(spans)
         self.state = state
         self._step_whole: tuple[int, Tensor] | None = None
-        self._eval_whole: tuple[tuple[object, ...], Tensor] | None = None
+        self._eval_whole: tuple[tuple[int, ...], Tensor] | None = None
+        self._sources: list[tuple[dict[str, Any], str]] | None = None
+        self._ids: dict[tuple[int, torch.device], Tensor] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = dict(self.__dict__)
-        kept["_step_whole"] = kept["_eval_whole"] = None  # a graph's tensor can be neither copied nor pickled
-        return kept
+        # A graph's tensor can be neither copied nor pickled; the rest is cheap to make again.
+        return {**self.__dict__, "_step_whole": None, "_eval_whole": None, "_sources": None, "_ids": {}}
 
     @property
     def raw(self) -> Tensor:
-        table = self.spans[0][0]
-        stored = table.owner._parameters[table.parameter]
-        assert stored is not None
-        return stored
+        """The stored parameter."""
+        return self.spans[0][0].stored
 
     def whole(self) -> Tensor:
         """The refined parameter, all of it.
@@ -76,12 +75,13 @@ class Refinement:
             local = flat - table.first
             mine = (local > 0) & (local < table.count)
             refined = self._refine(rows, local.clamp(0, table.count - 1), table, enhancers)
-            rows = torch.where(mine.unsqueeze(-1), refined, rows)
+            if refined is not rows:
+                rows = torch.where(mine.unsqueeze(-1), refined, rows)
         return rows.reshape(*ids.shape, rows.shape[-1])
 
     def forget(self) -> None:
         """Drop what was computed for the last step or evaluation."""
-        self._step_whole = self._eval_whole = None
+        self._step_whole = self._eval_whole = self._sources = None
 
     def _have_whole(self) -> bool:
         if torch.is_grad_enabled():
@@ -96,19 +96,32 @@ class Refinement:
         raw = self.raw
         transposed = self.spans[0][0].transposed
         source = raw.t() if transposed else raw
-        parts, done = [], 0
+        parts: list[Tensor] = []
+        done, changed = 0, False
         for table, enhancers in self.spans:
             # Row `first` is the padding id: it stays as it is.
             start, stop = table.first + 1, table.first + table.count
             if start > done:
                 parts.append(source[done:start])
-            ids = torch.arange(1, table.count, device=source.device)
-            parts.append(self._refine(source[start:stop], ids, table, enhancers))
+            rows = source[start:stop]
+            refined = self._refine(rows, self._ids_of(table.count, source.device), table, enhancers)
+            changed = changed or refined is not rows
+            parts.append(refined)
             done = stop
+        if not changed:
+            return raw
         if done < source.shape[0]:
             parts.append(source[done:])
         whole = torch.cat(parts)
-        return whole.t() if transposed else whole
+        # In the layout of the stored parameter, so that products round as they do without refinement.
+        return whole.t().contiguous() if transposed else whole
+
+    def _ids_of(self, count: int, device: torch.device) -> Tensor:
+        """1, 2, ... count - 1, made once."""
+        ids = self._ids.get((count, device))
+        if ids is None:
+            ids = self._ids[count, device] = torch.arange(1, count, device=device)
+        return ids
 
     @staticmethod
     def _refine(rows: Tensor, ids: Tensor, table: Table, enhancers: Sequence[Enhancer[Any]]) -> Tensor:
@@ -116,12 +129,21 @@ class Refinement:
             rows = enhancer.refine(rows, ids, table).to(rows.dtype)
         return rows
 
-    def _versions(self) -> tuple[object, ...]:
-        found: list[object] = [id(self.raw), self.raw._version]
-        for _, enhancers in self.spans:
-            for enhancer in enhancers:
-                for tensor in (*enhancer.parameters(), *enhancer.buffers()):
-                    found += [id(tensor), tensor._version]
+    def _versions(self) -> tuple[int, ...]:
+        """Changes whenever a tensor that refined rows depend on was written to, moved or replaced.
+
+        Writing through `.data` is invisible to it; `model.eval()` after it drops what was computed.
+        """
+        if self._sources is None:
+            self._sources = [(self.spans[0][0].owner._parameters, self.spans[0][0].parameter)]
+            modules = {id(m): m for _, enhancers in self.spans for e in enhancers for m in e.modules()}
+            for module in modules.values():
+                for held in (module._parameters, module._buffers):
+                    self._sources += [(held, name) for name, tensor in held.items() if tensor is not None]
+        found: list[int] = []
+        for held, name in self._sources:
+            tensor = held[name]
+            found += (id(tensor), tensor.data_ptr(), tensor._version)
         return tuple(found)
 
 
