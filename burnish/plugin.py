@@ -83,6 +83,18 @@ def _announcing(train_epoch: Callable[..., Any]) -> Callable[..., Any]:
         if begin is not None and self.__dict__.get("_burnish_epoch") != epoch_idx:
             self.__dict__["_burnish_epoch"] = epoch_idx
             begin(epoch_idx)
-        return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+        host = getattr(self.model, "enhancers", None)
+        if begin is None or host is None:
+            return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+        from burnish.enhancers.weighting import NoPlaceForWeightsError
+
+        try:
+            with host.training_epoch(train_data, epoch_idx):
+                return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+        except NoPlaceForWeightsError as error:
+            if not host.falls_back(error):
+                raise
+        with host.training_epoch(train_data, epoch_idx):
+            return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
 
     return _train_epoch

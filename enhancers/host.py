@@ -16,7 +16,8 @@ from .enhancer import Enhancer
 from .errors import NonFiniteError, UnsupportedError, unknown_name
 from .state import HostState
 from .tables import refine_tables
-from .weighting import LossWeights
+from .weighting import LossWeights, NoPlaceForWeightsError
+from .weights.weigher import Weigher
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -77,8 +78,7 @@ class Host(nn.Module):
                 f"users and items at once, and {self.anatomy.backbone} does not. It works with graph backbones "
                 f"(LightGCN, NGCF, SGL, DGCF, NCL); use site 'table' here."
             )
-        self._weighs = [e for e in self.enhancers() if type(e).weigh is not Enhancer.weigh]
-        self.weights = LossWeights(model) if self._weighs else None
+        self.weigher = Weigher(model, self.enhancers(), dataset, device, seed)
         spans = []
         for table in self.anatomy.tables:
             refining = [e for e in self.enhancers() if e.refines(table)]
@@ -129,22 +129,26 @@ class Host(nn.Module):
 
         own_loss: computes that loss; called once in the life of the model, to see which way weights can enter.
         """
-        if self.weights is None:
+        if not self.weigher:
             return contextlib.nullcontext()
-        product: Tensor | None = None
-        for enhancer in self._weighs:
-            weight = enhancer.weigh(batch)
-            if weight is not None:
-                product = weight if product is None else product * weight
-        if product is None:
-            return contextlib.nullcontext()
-        if len(self._weighs) > 1:
-            product = product / product.mean()
-        if not self.weights.known:
-            with forked_randomness(self.state.seed, self.anatomy.device), torch.no_grad():
-                self.weights.probe(own_loss, len(product), product.device)
+
+        def probe(weights: LossWeights, size: int, device: torch.device) -> None:
+            with forked_randomness(self.state.seed, device), torch.no_grad():
+                weights.probe(own_loss, size, device)
             self.forget()
-        return self.weights.applied(product)
+
+        return self.weigher.applied(batch, probe)
+
+    def training_epoch(self, train_data: Any, epoch: int) -> contextlib.AbstractContextManager[None]:
+        """A context for one epoch of training on a loader, which is resampled where an enhancer declares that."""
+        return self.weigher.epoch(train_data, epoch)
+
+    def falls_back(self, error: NoPlaceForWeightsError) -> bool:
+        """Whether training can start again, resampling, after its first loss took no weights."""
+        if not self.weigher.fall_back():
+            return False
+        self.state.step = max(self.state.step - 1, 0)  # the step that failed
+        return True
 
     def add_losses(self, own: Losses, batch: Interaction) -> Losses:
         """The backbone's own loss with every enhancer's loss added to its first element.
@@ -219,6 +223,7 @@ class Host(nn.Module):
         """Tell every enhancer that a training epoch begins."""
         for enhancer in self.enhancers():
             enhancer.on_epoch(epoch)
+        self.weigher.refresh_propagation()
 
     def forget(self) -> None:
         """Drop everything that was computed from parameters and may be stale."""

@@ -1,0 +1,184 @@
+"""The weights of one enhanced model: which enhancers give them, and where they go."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.weighting import LossWeights
+
+from .interactions import TrainingInteractions, check_weights
+from .propagation import Propagation
+from .resampling import Resampling, resampled
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+WAYS = ("loss", "loss or resampling", "resampling")
+
+
+class Weigher:
+    """Collects what the enhancers of one model weigh, and puts it into the loss, the sampling or the graph.
+
+    model: the backbone.  enhancers: all of them, bound.  dataset: the training split.  seed: of resampling.
+    Raises `ConfigurationError` and `UnsupportedError`; changes nothing then.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        enhancers: Sequence[Enhancer[Any]],
+        dataset: Dataset,
+        device: torch.device,
+        seed: int,
+    ) -> None:
+        self._by_batch = [e for e in enhancers if type(e).weigh is not Enhancer.weigh]
+        self._by_interaction = [
+            e for e in enhancers if type(e).interaction_weights is not Enhancer.interaction_weights
+        ]
+        self.backbone = type(model).__name__
+        for enhancer in self._by_interaction:
+            if enhancer.weighs_by not in WAYS:
+                raise ConfigurationError(
+                    f"enhancer {enhancer.name!r}: weighs_by = {enhancer.weighs_by!r} is none of "
+                    f"{', '.join(map(repr, WAYS))}"
+                )
+        propagating = [e for e in self._by_interaction if e.propagates]
+        self.propagation = Propagation(model, dataset) if propagating else None
+        self._propagating = propagating
+        self.loss = LossWeights(model) if self._by_batch or self._by_interaction else None
+        self.interactions = TrainingInteractions(dataset, device) if self._by_interaction else None
+        self.resampling = Resampling(seed, self.backbone) if self._by_interaction else None
+        if self.resampling and any(e.weighs_by == "resampling" for e in self._by_interaction):
+            self.resampling.start()
+        self._checked: dict[str, tuple[int, int]] = {}
+
+    def __bool__(self) -> bool:
+        return self.loss is not None
+
+    # ------------------------------------------------------------------ what the weights are
+
+    def of_interactions(self, enhancers: Sequence[Enhancer[Any]] | None = None) -> Tensor | None:
+        """The product of the enhancers' weights of training interactions, `[n]` with mean 1; None where all are 1."""
+        assert self.interactions is not None
+        given = []
+        for enhancer in self._by_interaction if enhancers is None else enhancers:
+            weights = enhancer.interaction_weights()
+            if weights is not None:
+                given.append(self._checked_weights(enhancer.name, weights))
+        if not given:
+            return None
+        product = given[0]
+        for weights in given[1:]:
+            product = product * weights
+        return product / product.mean() if len(given) > 1 else product
+
+    def _checked_weights(self, name: str, weights: Tensor) -> Tensor:
+        assert self.interactions is not None
+        state = (id(weights), weights._version)
+        if (
+            self._checked.get(name) != state
+        ):  # once for each change, because looking at values waits for the device
+            check_weights(weights, self.interactions.count, name)
+            self._checked[name] = state
+        return weights.detach().to(self.interactions.device)
+
+    def _of_rows(self, batch: Interaction) -> Tensor | None:
+        product: Tensor | None = None
+        given = 0
+        for enhancer in self._by_batch:
+            weights = enhancer.weigh(batch)
+            if weights is None:
+                continue
+            if weights.shape != (len(batch),):
+                raise ConfigurationError(
+                    f"enhancer {enhancer.name!r}: weigh gave shape {tuple(weights.shape)} for a batch of {len(batch)} "
+                    f"rows; give one weight a row"
+                )
+            product = weights if product is None else product * weights
+            given += 1
+        return product / product.mean() if product is not None and given > 1 else product
+
+    # ------------------------------------------------------------------ where they go
+
+    @contextlib.contextmanager
+    def applied(
+        self, batch: Interaction, probe: Callable[[LossWeights, int, torch.device], None]
+    ) -> Iterator[None]:
+        """Within the block the backbone's loss of `batch` is weighted; `probe` finds the way where it is not known."""
+        assert self.loss is not None
+        rows = self._of_rows(batch)
+        cells = users = None
+        if self.interactions is not None and not (self.resampling and self.resampling.active):
+            weights = self.of_interactions()
+            if weights is not None:
+                rows, cells, users = self._into_batch(batch, weights, rows)
+        if rows is None and cells is None:
+            yield
+            return
+        if not self.loss.known:
+            given = rows if rows is not None else cells
+            assert given is not None
+            probe(self.loss, len(given), given.device)
+        with self.loss.applied(self.loss.plan(len(batch), rows, cells, users)):
+            yield
+
+    def _into_batch(
+        self, batch: Interaction, weights: Tensor, rows: Tensor | None
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        assert self.interactions is not None
+        assert self.loss is not None
+        numbers = self.interactions.rows(batch)
+        if numbers is not None:
+            own = weights[numbers]
+            return (own if rows is None else rows * own), None, None
+        users = batch[self.interactions.user_field]
+        if self.loss.takes_cells:
+            return rows, self.interactions.cells(weights, users), users
+        own = self.interactions.of_users(weights, users)
+        return (own if rows is None else rows * own), None, users
+
+    @contextlib.contextmanager
+    def epoch(self, train_data: Any, epoch: int) -> Iterator[None]:
+        """A training epoch: the graph's edges weigh what they should, and interactions are drawn where so declared."""
+        if self.resampling is None or not self.resampling.active:
+            yield
+            return
+        assert self.interactions is not None
+        weights = self.of_interactions()
+        if weights is None:
+            yield
+            return
+        with resampled(train_data, self.resampling, weights, self.interactions, epoch):
+            yield
+
+    def refresh_propagation(self) -> None:
+        """Give the edges of the backbone's graph the present weights."""
+        if self.propagation is not None:
+            weights = self.of_interactions(self._propagating)
+            if weights is None:
+                self.propagation.restore()
+            else:
+                self.propagation.apply(weights)
+
+    def fall_back(self) -> bool:
+        """Turn to resampling after the loss took no weights, where every enhancer that weighs declared it."""
+        if self.resampling is None or self.resampling.active or self._by_batch:
+            return False
+        if not all(e.weighs_by == "loss or resampling" for e in self._by_interaction):
+            return False
+        self.resampling.start()
+        warnings.warn(
+            f"{self.backbone} has no loss for single interactions, so its training interactions are drawn with "
+            f"probability proportional to their weights from now on: right in expectation, not exactly in each batch",
+            stacklevel=3,
+        )
+        return True
