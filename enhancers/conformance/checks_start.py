@@ -20,6 +20,7 @@ from .subject import (
     assert_equal_states,
     copied_state,
     loss_of,
+    part,
     scores,
     train,
 )
@@ -61,7 +62,7 @@ def same_random_stream(subject: Subject) -> None:
 
 
 def _random_state() -> tuple[Any, ...]:
-    numpy_state = np.random.get_state()
+    numpy_state: Any = np.random.get_state()
     return (
         bytes(torch.get_rng_state().numpy()),
         bytes(np.asarray(numpy_state[1])),
@@ -99,14 +100,14 @@ def one_row_batch(subject: Subject) -> None:
     plain = subject.plain()
     plain.model.train()
     try:
-        own = loss_of(plain.model, plain.batch()[torch.arange(1)])
+        own = loss_of(plain.model, part(plain.batch(), 0, 1))
     except (ValueError, RuntimeError, IndexError, TypeError) as error:
         raise NotApplicableError(f"the plain backbone fails on one row: {error}") from error
     if not bool(torch.isfinite(own).all()):
         raise NotApplicableError("the plain backbone's loss of one row is not finite")
     attached = subject.attached()
     attached.model.train()
-    loss = loss_of(attached.model, attached.batch()[torch.arange(1)])
+    loss = loss_of(attached.model, part(attached.batch(), 0, 1))
     assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
 
 
@@ -114,20 +115,30 @@ def one_row_batch(subject: Subject) -> None:
 def float64(subject: Subject) -> None:
     plain = subject.plain()
     try:
-        loss_of(plain.model.double(), _double(plain.batch()))
+        own = loss_of(_double(plain.model), _double_batch(plain.batch()))
         scores(plain)
     except (RuntimeError, TypeError, ValueError) as error:
         raise NotApplicableError(f"the plain backbone does not run in float64: {error}") from error
+    if own.dtype != torch.float64:
+        raise NotApplicableError(f"the plain backbone computes its loss in {own.dtype} even in float64")
     attached = subject.attached()
-    attached.model.double()
-    loss = loss_of(attached.model, _double(attached.batch()))
+    loss = loss_of(_double(attached.model), _double_batch(attached.batch()))
     assert loss.dtype == torch.float64, f"the loss is {loss.dtype}"
     assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
     for name, values in scores(attached).items():
         assert bool(torch.isfinite(values).all()), f"{name} gives scores that are not finite"
 
 
-def _double(batch: Any) -> Any:
+def _double(model: Any) -> Any:
+    """The model in float64, with the tensors that RecBole's models keep as plain attributes (graphs, histories)."""
+    for module in model.double().modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, torch.Tensor) and value.is_floating_point():
+                setattr(module, name, value.double())
+    return model
+
+
+def _double_batch(batch: Any) -> Any:
     for name, column in batch.interaction.items():
         if column.is_floating_point():
             batch.interaction[name] = column.double()

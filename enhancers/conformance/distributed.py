@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 
 from .check import NotApplicableError, conformance_check
-from .subject import Subject, loss_of
-from .world import World
+from .subject import Subject, loss_of, part
+from .world import World, prepare_folder
 
 _WORLD_SIZE = 2
 _found: dict[str, dict[str, str]] = {}
@@ -29,6 +32,8 @@ def two_processes(subject: Subject) -> None:
     if subject.label not in _found:
         compare_all([subject])
     outcome = _found.pop(subject.label)
+    if outcome["refused"]:
+        raise UnsupportedError(outcome["refused"])
     if outcome["plain"]:
         raise NotApplicableError(f"the plain backbone does not train in two processes: {outcome['plain']}")
     if outcome["attached"]:
@@ -37,10 +42,10 @@ def two_processes(subject: Subject) -> None:
 
 def compare_all(subjects: Sequence[Subject]) -> None:
     """Run the check for many subjects in one pair of processes; `two_processes` then finds the outcomes."""
+    for subject in subjects:
+        prepare_folder(subject.folder)  # not in two processes at once
     with tempfile.TemporaryDirectory(prefix="burnish-") as folder:
-        torch.multiprocessing.spawn(  # type: ignore[no-untyped-call]
-            _worker, args=(list(subjects), folder), nprocs=_WORLD_SIZE, join=True
-        )
+        torch.multiprocessing.spawn(_worker, args=(list(subjects), folder), nprocs=_WORLD_SIZE, join=True)
         for rank in range(_WORLD_SIZE):
             text = (Path(folder) / f"{rank}.json").read_text(encoding="utf-8")
             for label, outcome in json.loads(text).items():
@@ -49,18 +54,22 @@ def compare_all(subjects: Sequence[Subject]) -> None:
 
 
 def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
-    import logging
-
-    logging.disable(logging.CRITICAL)  # RecBole warns into each process's console
+    warnings.simplefilter("ignore")
+    logging.disable(logging.CRITICAL)  # RecBole writes into each process's console
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=_WORLD_SIZE
     )
     outcomes: dict[str, dict[str, str]] = {}
     for subject in subjects:
+        try:
+            attached = subject.attached()
+        except UnsupportedError as refusal:
+            outcomes[subject.label] = {"refused": str(refusal), "plain": "", "attached": ""}
+            continue
         plain = _difference(subject.plain(), rank)
-        attached = "" if plain else _difference(subject.attached(), rank)
-        outcomes[subject.label] = {"plain": plain, "attached": attached}
+        found = "" if plain else _difference(attached, rank)
+        outcomes[subject.label] = {"refused": "", "plain": plain, "attached": found}
     (Path(folder) / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
@@ -70,15 +79,13 @@ def _difference(world: World, rank: int) -> str:
     """Where the two ways differ, in words, or an empty string.  Both ranks come to the same calls."""
     model, batch = world.model.train(), world.batch()
     half = len(batch) // _WORLD_SIZE
-    halves = [batch[torch.arange(i * half, (i + 1) * half)] for i in range(_WORLD_SIZE)]
+    halves = [part(batch, i * half, (i + 1) * half) for i in range(_WORLD_SIZE)]
     try:
         alone = [_gradients(model, one) for one in halves]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     expected = {name: torch.stack([g[name] for g in alone]).mean(0) for name in alone[0]}
-    together = _gradients(
-        model, halves[rank], nn.parallel.DistributedDataParallel(model, broadcast_buffers=False)
-    )
+    together = _gradients(model, halves[rank], nn.parallel.DistributedDataParallel(model))
     for name, gradient in expected.items():
         scale = max(float(gradient.abs().max()), 1e-4)
         gap = float((together[name] - gradient).abs().max())

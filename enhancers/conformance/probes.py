@@ -33,6 +33,7 @@ class Probe(Enhancer[ProbeConfig]):
 
     name = "probe"
     Config = ProbeConfig
+    weights: Tensor
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """One square matrix a table, and a weight an interaction of the training split."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.attach import enhance, split_enhanced
+from burnish.enhancers.caches import clear_kept
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import forked_randomness
 
@@ -81,8 +82,17 @@ def train(world: World) -> World:
 
 def pairs(world: World) -> Any:
     """Training interactions to score, with every field that the model reads."""
-    feat = world.train._dataset.inter_feat
-    return feat[torch.arange(min(_PAIRS, len(feat)))].to(world.config["device"])
+    dataset = world.train._dataset
+    rows = torch.arange(min(_PAIRS, len(dataset.inter_feat)))
+    loader = getattr(world.train, "general_dataloader", world.train)
+    with forked_randomness(0, torch.device("cpu")):  # some transforms mask or crop at random
+        batch = loader.transform(dataset, dataset.join(dataset.inter_feat[rows]))
+    return batch.to(world.config["device"])
+
+
+def part(batch: Any, start: int, stop: int) -> Any:
+    """Rows `start` to `stop` of a batch; knowledge batches hold columns of two lengths."""
+    return type(batch)({name: column[start:stop] for name, column in batch.interaction.items()})
 
 
 def scores(world: World, model: Any = None) -> dict[str, Tensor]:
@@ -92,12 +102,13 @@ def scores(world: World, model: Any = None) -> dict[str, Tensor]:
     """
     model = world.model if model is None else model
     model.eval()
+    clear_kept(model)  # some models draw random numbers for what they keep from an evaluation
     found: dict[str, Tensor] = {}
     for name in ("predict", "full_sort_predict"):
         with forked_randomness(0, torch.device(world.config["device"])), torch.no_grad():
             try:
                 found[name] = getattr(model, name)(pairs(world)).clone()
-            except NotImplementedError:
+            except (NotImplementedError, AssertionError):  # the CPR models assert that nobody asks for pairs
                 continue
     if not found:
         raise NotApplicableError("the backbone neither predicts pairs nor ranks all items")
@@ -140,11 +151,11 @@ def _same_bits(one: Tensor, other: Tensor) -> bool:
 
 def loss_of(model: Any, batch: Any) -> Tensor:
     """The sum of the model's losses on a batch (MKR has no `calculate_loss`; RecVAE asks which half to train)."""
+    if getattr(model, "user_centroids", 0) is None:
+        model.e_step()  # NCL's trainer clusters before it asks for a loss
     calculate = getattr(model, "calculate_rs_loss", None) or model.calculate_loss
-    extra = (
-        [True]
-        if "encoder_flag" in inspect.signature(split_enhanced(type(model))[0].calculate_loss).parameters
-        else []
-    )
+    plain: Any = split_enhanced(type(model))[0]
+    asked = inspect.signature(plain.calculate_loss).parameters if hasattr(plain, "calculate_loss") else {}
+    extra = [True] if "encoder_flag" in asked else []
     losses = calculate(copy.copy(batch), *extra)
-    return sum(losses[1:], losses[0]) if isinstance(losses, Sequence) else losses
+    return torch.stack([loss.sum() for loss in losses]).sum() if isinstance(losses, Sequence) else losses

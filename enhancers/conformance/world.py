@@ -35,6 +35,13 @@ class World:
         """The first training batch, the same at every call (the random streams are put back)."""
         from burnish.enhancers.host import forked_randomness
 
+        if hasattr(
+            self.train, "set_mode"
+        ):  # knowledge models: KGAT and MKR train in turns, the others at once
+            from recbole.utils import KGDataLoaderState
+
+            in_turns = type(self.trainer).__name__ in ("KGATTrainer", "MKRTrainer")
+            self.train.set_mode(KGDataLoaderState.RS if in_turns else KGDataLoaderState.RSKG)
         with forked_randomness(0, self.config["device"]):
             return next(iter(self.train)).to(self.config["device"])
 
@@ -59,8 +66,7 @@ def build_world(
     from recbole.utils import get_trainer, init_seed
 
     name = model if isinstance(model, str) else model.__name__
-    if data is None and not (folder / NAME).exists():
-        write_data(folder)
+    prepare_folder(folder)
     settings = {
         **preset(name, category),
         "data_path": str(folder),
@@ -78,6 +84,13 @@ def build_world(
     # RecBole names a checkpoint by the second; two worlds of one second must not share it.
     trainer.saved_model_file = str(folder / "saved" / f"{name}-{next(_numbers)}.pth")
     return World(config, dataset, train, valid, test, made, trainer)
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make what worlds need in `folder`: the conformance data and a place for checkpoints."""
+    (folder / "saved").mkdir(parents=True, exist_ok=True)
+    if not (folder / NAME).exists():
+        write_data(folder)
 
 
 @contextmanager
