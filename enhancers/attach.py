@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any
 
@@ -29,9 +30,12 @@ class EnhancedMixin(nn.Module):
 
     def calculate_loss(self, interaction: Any, *args: Any, **kwargs: Any) -> Losses:
         """The backbone's loss, each interaction weighted, plus the enhancers' losses."""
+        own_loss = partial(super().calculate_loss, interaction, *args, **kwargs)  # type: ignore[misc]
+        return self._enhanced_loss(own_loss, interaction)
+
+    def _enhanced_loss(self, own_loss: Callable[[], Losses], interaction: Any) -> Losses:
         host = self.enhancers
         host.watch.check()
-        own_loss = partial(super().calculate_loss, interaction, *args, **kwargs)  # type: ignore[misc]
         with host.step():
             with host.weighted(interaction, own_loss):
                 own = own_loss()
@@ -184,10 +188,18 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
         )
 
 
+def _calculate_rs_loss(self: EnhancedMixin, interaction: Any) -> Losses:
+    """The backbone's recommendation loss, each interaction weighted, plus the enhancers' losses."""
+    own_loss = partial(super(EnhancedMixin, self).calculate_rs_loss, interaction)  # type: ignore[misc]
+    return self._enhanced_loss(own_loss, interaction)
+
+
 @cache
 def _enhanced_class(base: type, recipe: Recipe) -> type:
     # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
-    body = {"__module__": base.__module__, "__doc__": base.__doc__}
+    body: dict[str, Any] = {"__module__": base.__module__, "__doc__": base.__doc__}
+    if hasattr(base, "calculate_rs_loss"):  # MKR's trainer asks for this one, and for `calculate_kg_loss`
+        body["calculate_rs_loss"] = _calculate_rs_loss
     enhanced = RecipeType(base.__name__, (EnhancedMixin, base), body)
     enhanced.__qualname__ = f"{base.__qualname__}[{', '.join(cls.name for cls, _ in recipe)}]"
     enhanced.recipe = (_enhanced_class, (base, recipe))
