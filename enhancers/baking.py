@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from .detaching import detach, host_of
+from .enhancer import Enhancer
 from .errors import UnsupportedError
 from .host import Host
 from .plain_checkpoint import write_plain_checkpoint
@@ -41,32 +42,35 @@ def bake(
     no plain table can hold, with the option to change.
     """
     host = host_of(model, "bake")
-    _check(model, host)
+    _check(host)
     baked = detach(_write_refined(_independent_copy(model, host)))
     if path is not None:
         write_plain_checkpoint(baked, path, config or host.backbone_config, progress or {})
     return baked
 
 
-def why_not_bakeable(host: Host) -> str | None:
-    """The reason for which a model with this host cannot be baked, with its cure; None when it can."""
-    for enhancer in host.enhancers():
-        if enhancer.bakeable and not enhancer.refines_output():
-            continue
-        site = getattr(enhancer.config, "site", None)
-        cure = "; train it with site: table" if site == "output" else ""
+def why_not_bakeable(enhancer: Enhancer[Any], backbone: str) -> str | None:
+    """The reason for which an attached enhancer cannot be baked, with its cure; None where it can."""
+    if enhancer.propagates:
         return (
-            f"enhancer {enhancer.name!r}({enhancer.extra_repr()}) changes more than embedding tables, which no plain "
-            f"{host.anatomy.backbone} can hold{cure}"
+            f"enhancer {enhancer.name!r} weighs the edges of the graph along which embeddings travel, and a plain "
+            f"{backbone} builds its graph without weights; train without propagation weights"
         )
-    return None
+    if enhancer.bakeable and not enhancer.refines_output():
+        return None
+    cure = "; train it with site: table" if getattr(enhancer.config, "site", None) == "output" else ""
+    return (
+        f"enhancer {enhancer.name!r} ({enhancer.extra_repr()}) changes more than embedding tables, which is all that a "
+        f"plain {backbone} can hold{cure}"
+    )
 
 
-def _check(model: nn.Module, host: Host) -> None:
+def _check(host: Host) -> None:
     host.watch.check()
-    reason = why_not_bakeable(host)
-    if reason is not None:
-        raise UnsupportedError(f"bake: {reason}")
+    for enhancer in host.enhancers():
+        reason = why_not_bakeable(enhancer, host.anatomy.backbone)
+        if reason is not None:
+            raise UnsupportedError(f"bake: {reason}")
 
 
 def _independent_copy(model: nn.Module, host: Host) -> Any:
