@@ -6,7 +6,8 @@ import inspect
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -16,6 +17,8 @@ from burnish.enhancers.errors import NonFiniteError
 from .data_checks import load_dataset
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
+from .resume import StateKeeper
+from .saved import check_data, fingerprint, load_model, write_model
 
 logger = logging.getLogger(__name__)
 
@@ -23,9 +26,22 @@ logger = logging.getLogger(__name__)
 class Run:
     """The stages of `run_recbole`, in its order, with a stop-watch on each."""
 
-    def __init__(self, config: Any, on_epoch: Callable[[Epoch], None] | None) -> None:
+    def __init__(
+        self,
+        config: Any,
+        on_epoch: Callable[[Epoch], None] | None,
+        weights: Path | None = None,
+        keeper: StateKeeper | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        weights: where the best epoch's weights go, beside RecBole's checkpoint.  keeper: saves what resuming needs.
+        """
         self.config = config
         self.on_epoch = on_epoch
+        self.weights = weights
+        self.keeper = keeper
+        self.fingerprint: dict[str, Any] | None = None
         self.seconds = {"train": 0.0, "valid": 0.0, "test": 0.0}
         self.flops: float | None = None
         self.losses: list[float] = []
@@ -35,8 +51,12 @@ class Run:
         self.test_result: dict[str, float] = {}
         self.per_user: pd.DataFrame | None = None
 
-    def prepare(self) -> None:
-        """Load and split the data, build the model and its trainer."""
+    def prepare(self, expected: Mapping[str, Any] | None = None, *, trainer: bool = True) -> None:
+        """Load and split the data, build the model and its trainer.
+
+        expected: the fingerprint that the data must have; `DataError` when they have another one.
+        trainer: False leaves out what only training needs.
+        """
         from recbole.data import data_preparation
         from recbole.utils import get_trainer, init_seed
 
@@ -46,10 +66,16 @@ class Run:
         root.info(config)
         self.dataset = load_dataset(config)
         root.info(self.dataset)
+        if expected is not None or self.weights is not None:
+            self.fingerprint = fingerprint(self.dataset)
+            if expected is not None:
+                check_data(expected, self.fingerprint, config["dataset"])
         self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
         root.info(self.model)
+        if not trainer:
+            return
         self.flops = self._count_flops()
         self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
         _reset_peak_memory(config["device"])
@@ -70,8 +96,18 @@ class Run:
             logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
             return None
 
-    def fit(self) -> None:
-        """Train with early stopping on the validation set."""
+    def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
+        """Train with early stopping on the validation set.  state: go on from it (`resume.latest_state`)."""
+        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)))
+        if self.keeper is not None:
+            self.keeper.begin(self)
+            if state is not None:
+                self.keeper.restore(self, state)
+        if state is not None and (self.trainer.start_epoch >= self.last_epoch() or self.stopped_early()):
+            # Nothing is left to train.  RecBole's fit would write a checkpoint of no epoch over the best one.
+            self.trainer.eval_collector.data_collect(self.train_data)
+            self._conclude(self.trainer.best_valid_score, self.trainer.best_valid_result)
+            return
         self._watch_epochs()
         arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
         with captured(self.trainer) as capture:
@@ -83,6 +119,9 @@ class Run:
                 if str(error) != "Training loss is nan":  # RecBole's own words, trainer.py
                     raise
                 raise self._not_finite() from error
+        self._conclude(score, result)
+
+    def _conclude(self, score: float, result: Mapping[str, Any] | None) -> None:
         self.best_valid_score = float(score)
         self.best_valid_result = dict(result or {})
         if not self.valid_result:  # tree models call nobody back: RecBole's rounded figures have to do
@@ -97,7 +136,7 @@ class Run:
 
     def _watch_epochs(self) -> None:
         trainer = self.trainer
-        self._last: Epoch = Epoch(0, int(getattr(trainer, "epochs", 0)))
+        self._watch_checkpoints()
         inner_train = getattr(trainer, "_train_epoch", None)
         inner_valid = trainer._valid_epoch
 
@@ -110,6 +149,9 @@ class Run:
             total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
             self.losses.append(total)
             self._tell(Epoch(epoch + 1, self._last.total, total, None, spent))
+            if not self._validates(epoch):
+                trainer.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
+                self._epoch_done(epoch)
             return loss
 
         def valid_epoch(*args: Any, **kwargs: Any) -> Any:
@@ -128,6 +170,55 @@ class Run:
             self.best_epoch = epoch + 1
             self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
         self._tell(Epoch(epoch + 1, self._last.total, self._last.loss, float(score), self._last.seconds))
+        self._epoch_done(epoch)
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether RecBole evaluates after this epoch: not in pre-training, nor between two evaluations."""
+        if self._pretrains() or not self.valid_data or self.trainer.eval_step <= 0:
+            return False
+        return (epoch + 1) % self.trainer.eval_step == 0
+
+    def _pretrains(self) -> bool:
+        return hasattr(self.trainer, "pretrain_epochs") and self.model.train_stage != "finetune"
+
+    def _watch_checkpoints(self) -> None:
+        """Write our own file of weights whenever RecBole writes its checkpoint."""
+        target = self.weights
+        if target is None:
+            return
+        for name in ("_save_checkpoint", "save_pretrained_model"):
+            inner = getattr(self.trainer, name, None)
+            if inner is None or not hasattr(self.model, "state_dict"):
+                continue
+
+            def save(epoch: int, *args: Any, _inner: Any = inner, **kwargs: Any) -> None:
+                _inner(epoch, *args, **kwargs)
+                write_model(target, self.model, {"epoch": epoch + 1})
+
+            setattr(self.trainer, name, save)
+
+    def _epoch_done(self, epoch: int) -> None:
+        if self.keeper is not None:
+            self.keeper.epoch_done(self, epoch)
+
+    def last_epoch(self) -> int:
+        """How many epochs the training has at most."""
+        return int(self.trainer.pretrain_epochs if self._pretrains() else self.trainer.epochs)
+
+    def stopped_early(self) -> bool:
+        """Whether validation has not improved for longer than `stopping_step`, so that no further epoch follows."""
+        stopping = getattr(self.trainer, "stopping_step", None)
+        return stopping is not None and getattr(self.trainer, "cur_step", 0) > stopping
+
+    def progress(self) -> dict[str, Any]:
+        """What `result` tells about the epochs so far."""
+        names = ("losses", "best_epoch", "valid_result", "flops")
+        return {**{name: getattr(self, name) for name in names}, "seconds": dict(self.seconds)}
+
+    def set_progress(self, progress: Mapping[str, Any]) -> None:
+        """Take over what an earlier process told by `progress`."""
+        for name, value in progress.items():
+            setattr(self, name, value)
 
     def _tell(self, epoch: Epoch) -> None:
         self._last = epoch
@@ -137,9 +228,13 @@ class Run:
     def test(self) -> None:
         """Evaluate the best checkpoint on the test set."""
         start = time.perf_counter()
+        ours = self.weights is not None and self.weights.is_file()
+        if ours:
+            assert self.weights is not None
+            load_model(self.weights, self.model)
         with captured(self.trainer) as capture:
             found = self.trainer.evaluate(
-                self.test_data, load_best_model=True, show_progress=self.config["show_progress"]
+                self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
             )
         self.seconds["test"] = time.perf_counter() - start
         self.test_rounded = {key: float(value) for key, value in (found or {}).items()}

@@ -10,11 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.errors import BurnishError, ConfigurationError
 
 from .data_checks import check_files
 from .options import warn_unknown
-from .result import Epoch, TrainingResult
+from .result import Epoch, TrainingResult, plain
+from .resume import FinishedError, StateKeeper, latest_state
+from .saved import (
+    MODEL_FILE,
+    SavedRun,
+    check_same_options,
+    find_class,
+    forget_run,
+    mark_finished,
+    read_run,
+    write_run,
+)
 from .session import checkpoint_folder, command_line, literal_options, log_file, tensorboard_in, torch_threads
 from .stages import Run
 from .yamls import read_yaml
@@ -34,6 +46,7 @@ def train(
     command_line: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
     evaluate_test: bool = True,
+    save_every: int = 0,
 ) -> TrainingResult:
     """Train `model` on `dataset` with RecBole's own config, data, trainer, early stopping and evaluation.
 
@@ -47,37 +60,143 @@ def train(
         over the files.  Strings are read as literals, never evaluated.  Two options are burnish's own:
         `threads` (torch threads while this runs) and `tensorboard` (write TensorBoard files into `folder`).
     seed: wins over the `seed` of options and files.
-    folder: receives log.txt, checkpoint.pth and nothing is written elsewhere.  Without a folder there is no
-        log file, and the checkpoint goes to RecBole's `checkpoint_dir`.
-    keep_checkpoint: False removes the checkpoint once the test set was evaluated.
+    folder: receives log.txt, checkpoint.pth (RecBole's own), run.json and model.safetensors (the same weights, read
+        without executing anything: see `load_run`), and nothing is written elsewhere.  Without a folder there is
+        no log file, and the checkpoint goes to RecBole's `checkpoint_dir`.
+    keep_checkpoint: False removes the checkpoint once the test set was evaluated, and writes no files of our own.
     command_line: True lets `--option=value` of `sys.argv` win over everything, as in RecBole.
     on_epoch: called after each training epoch, and again after its validation.
     evaluate_test: False leaves the test set alone (tuning).
+    save_every: save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves
+        none.  Needs a folder.
 
     Raises `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.  A RecBole option that
     nobody reads gives a `UserWarning` with the nearest known name.
     """
-    started = time.perf_counter()
     request = _Request.gather(model, dataset, enhancers, config_files, options, seed, show_progress)
     target = Path(folder) if folder is not None else None
+    if save_every and (target is None or not keep_checkpoint):
+        raise ConfigurationError(
+            f"save_every = {save_every}: states are saved in a folder; give one (folder=...)"
+        )
+    keeper = StateKeeper(target, save_every) if target is not None and save_every else None
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
+        forget_run(target)
+    return _carry_out(request, target, keeper, None, on_epoch, keep_checkpoint, command_line, evaluate_test)
+
+
+def resume(
+    folder: Path | str,
+    *,
+    model: str | type | None = None,
+    dataset: str | None = None,
+    enhancers: Mapping[str, Any] | Iterable[Any] | str | None = None,
+    config_files: Sequence[str | Path] = (),
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    show_progress: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    save_every: int = 1,
+    trust: bool = False,
+) -> TrainingResult:
+    """Go on with a run that was interrupted, from the end of its last saved epoch: bit for bit as if it had not been.
+
+    folder: of the run (`train(..., folder=, save_every=)` or `burnish run --output`).  Everything else is read from
+    it; what is given all the same must be as it was, but for `epochs`, which may be larger, and options that say
+    where and how to show (`saved.FREE`).  A run without a saved state starts from its first epoch.
+
+    Raises `FinishedError` when nothing is left to do, `ConfigurationError` naming the first option that differs, and
+    `DataError` for damaged files or changed data.
+    """
+    saved = read_run(folder)
+    base = model if isinstance(model, type) else None
+    known, extra = split_enhanced(base) if base is not None else (None, ())
+    cls = find_class(saved.model, trust=trust, known=known)
+    if isinstance(model, str) and model != saved.model:
+        raise ConfigurationError(f"model = {model!r}, but {saved.folder} holds a run of {saved.model!r}")
+    if dataset is not None and dataset != saved.dataset:
+        raise ConfigurationError(
+            f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
+        )
+    if enhancers is None:
+        chosen: Any = {} if extra else saved.enhancers
+    else:
+        chosen = enhancers
+    settings: dict[str, Any] = dict(saved.options)
+    for file in config_files:
+        settings.update(read_yaml(file))
+    settings.update(options or {})
+    for name in ("model", "dataset", "enhancers"):
+        settings.pop(name, None)
+    request = _Request.gather(
+        base if extra and base is not None else cls, saved.dataset, chosen, (), settings, seed, show_progress
+    )
+    state = latest_state(saved.folder)
+    epochs = settings.get("epochs")
+    _check_resumable(saved, state, epochs)
+    keeper = StateKeeper(saved.folder, save_every)
+    return _carry_out(request, saved.folder, keeper, (saved, state), on_epoch, True, False, True)
+
+
+def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:
+    before = saved.config["epochs"]
+    if epochs is not None and epochs < before:
+        raise ConfigurationError(
+            f"epochs = {epochs}, but the run began with {before}; epochs can only be raised"
+        )
+    if not saved.finished:
+        return
+    if state is None:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished; it saved no states, so it cannot be lengthened"
+        )
+    if state[0]["stopped"]:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished: validation stopped improving, in epoch {state[0]['epoch'] + 1}"
+        )
+    if epochs is None or epochs <= state[0]["epoch"] + 1:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished after {state[0]['epoch'] + 1} epochs; give more epochs "
+            f"(--epochs) to go on"
+        )
+
+
+def _carry_out(
+    request: _Request,
+    target: Path | None,
+    keeper: StateKeeper | None,
+    earlier: tuple[SavedRun, Any] | None,
+    on_epoch: Callable[[Epoch], None] | None,
+    keep_checkpoint: bool,
+    visible: bool,
+    evaluate_test: bool,
+) -> TrainingResult:
+    """Train, from the start or from a saved state, and test."""
+    started = time.perf_counter()
+    own_files = target is not None and keep_checkpoint
     with ExitStack() as stack:
         stack.enter_context(log_file(target / "log.txt" if target else None))
-        config = _make_config(request, command_line)
+        config = _make_config(request, visible)
+        if earlier is not None:
+            check_same_options(earlier[0], config)
+        effective = plain(config.final_config_dict)  # building the model adds to it
         own_tensorboard = target / "tensorboard" if target and config["tensorboard"] else None
         stack.enter_context(tensorboard_in(own_tensorboard))
         stack.enter_context(torch_threads(config["threads"]))
         checkpoints = stack.enter_context(checkpoint_folder(target, keep_checkpoint))
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
-        run = Run(config, on_epoch)
-        run.prepare()
-        if target is not None and keep_checkpoint:
+        run = Run(config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper)
+        run.prepare(earlier[0].data if earlier else None)
+        if target is not None and own_files:
             run.trainer.saved_model_file = str(target / "checkpoint.pth")
-        run.fit()
+            write_run(target, config, request.given_options(config), effective, run.fingerprint or {})
+        run.fit(earlier[1] if earlier else None)
         if evaluate_test:
             run.test()
+        if target is not None and own_files:
+            mark_finished(target)
         result = run.result()
         result.checkpoint = Path(run.trainer.saved_model_file) if keep_checkpoint else None
     result.seconds["total"] = time.perf_counter() - started
@@ -93,6 +212,11 @@ class _Request:
     files: list[str]
     options: dict[str, Any]
     given: set[str]
+
+    def given_options(self, config: Any) -> dict[str, Any]:
+        """What files, arguments and the command line said, as the config took it."""
+        own = {"show_progress", "checkpoint_dir"} - self.given
+        return {key: value for key, value in config.external_config_dict.items() if key not in own}
 
     @classmethod
     def gather(
@@ -129,6 +253,11 @@ def _attach(model: str | type, block: Any) -> type:
     return enhance(cls, *make_enhancers(block)) if block else cls
 
 
+def make_config(cls: type, dataset: str, enhancers: Any, options: Mapping[str, Any]) -> Any:
+    """The RecBole config of a model class with these enhancers and options, checked as `train` checks it."""
+    return _make_config(_Request.gather(cls, dataset, enhancers, (), options, None, False), False)
+
+
 def _make_config(request: _Request, visible: bool) -> Any:
     from recbole.config import Config
 
@@ -145,7 +274,7 @@ def _make_config(request: _Request, visible: bool) -> Any:
         except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as error:
             # Config checks values with these built-in errors; its words name the option.
             raise ConfigurationError(f"RecBole refuses the configuration: {error}") from error
-    warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=4)
+    warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=5)
     _check_metric(config)
     check_files(config)
     return config

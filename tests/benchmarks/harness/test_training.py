@@ -147,7 +147,8 @@ def test_value_metrics_have_no_users_but_are_unrounded(small: dict[str, Any]) ->
 def test_nothing_is_written_outside_the_folder(small: dict[str, Any], tmp_path: Path) -> None:
     result = train("BPR", "tiny", options=small, folder=tmp_path / "run")
     assert list(Path.cwd().iterdir()) == []
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["checkpoint.pth", "log.txt"]
+    written = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert written == ["checkpoint.pth", "log.txt", "model.safetensors", "run.json"]
     assert "train loss" in (tmp_path / "run" / "log.txt").read_text()
     assert result.checkpoint == tmp_path / "run" / "checkpoint.pth"
     train("BPR", "tiny", options=small, folder=tmp_path / "bare", keep_checkpoint=False)

@@ -126,7 +126,9 @@ def test_a_second_run_leaves_no_file_of_the_first(here: Path) -> None:
         "checkpoint.pth",
         "config.json",
         "log.txt",
+        "model.safetensors",
         "result.json",
+        "run.json",
     ]
 
 
