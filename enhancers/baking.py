@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
+from .caches import kept
 from .detaching import detach, host_of
 from .enhancer import Enhancer
 from .errors import UnsupportedError
@@ -44,6 +45,10 @@ def bake(
     host = host_of(model, "bake")
     _check(host)
     baked = detach(_write_refined(_independent_copy(model, host)))
+    # As valid as they are in the enhanced model.  RecBole saves them, and KGAT cannot make them anew from a
+    # checkpoint, which lacks the attention of its graph.
+    for name, value in kept(model).items():
+        setattr(baked, name, value.detach().clone())
     if path is not None:
         write_plain_checkpoint(baked, path, config or host.backbone_config, progress or {})
     return baked
@@ -74,9 +79,17 @@ def _check(host: Host) -> None:
 
 
 def _independent_copy(model: nn.Module, host: Host) -> Any:
-    """A deep copy.  Some models (MKR) keep tensors of the last batch with their graph, which cannot be copied."""
+    """A deep copy, but for the configuration and the data set, which no model changes.
+
+    Some models (MKR) keep tensors of the last batch with their graph, which cannot be copied: they are cut off it.
+    """
+    from recbole.data.dataset import Dataset
+
     memo: dict[int, Any] = {id(host.backbone_config): host.backbone_config}
     for module in model.modules():
+        for value in vars(module).values():
+            if isinstance(value, Dataset):
+                memo[id(value)] = value
         for tensor in _tensors_in(list(vars(module).values())):
             if not tensor.is_leaf:
                 memo[id(tensor)] = tensor.detach().clone()

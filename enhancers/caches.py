@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import nn
 
 #: Attributes of RecBole's models that hold such embeddings; None makes the model compute them anew.
@@ -13,3 +15,8 @@ def clear_kept(model: nn.Module) -> None:
     for name in _KEPT:
         if getattr(model, name, None) is not None:
             setattr(model, name, None)
+
+
+def kept(model: nn.Module) -> dict[str, Any]:
+    """What a model keeps from its last evaluation, by attribute."""
+    return {name: getattr(model, name) for name in _KEPT if getattr(model, name, None) is not None}

@@ -10,7 +10,7 @@ from .attach import is_enhanced, split_enhanced
 from .caches import clear_kept
 from .errors import ConfigurationError, UnsupportedError
 from .host import Host
-from .recipe import RecipeType
+from .recipe import is_made
 from .tables import plain_class, refined_owners, release_owner
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
@@ -43,7 +43,7 @@ def detach(model: ModelT) -> ModelT:
     """
     host = host_of(model, "detach")
     enhanced = plain_class(type(model))
-    if not isinstance(enhanced, RecipeType):
+    if not is_made(enhanced):
         raise UnsupportedError(
             f"detach: {enhanced.__name__} was derived from an enhanced class, so there is no plain class to go back "
             f"to; derive it from {split_enhanced(enhanced)[0].__name__} and enhance the result"

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
+import pickle
 from collections.abc import Mapping
 from logging import getLogger
 from pathlib import Path
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from .attach import split_enhanced
+from .attach import is_enhanced, split_enhanced
 from .errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
@@ -49,12 +51,13 @@ def write_plain_checkpoint(
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, unfinished, pickle_protocol=4)
+        torch.save(state, unfinished, pickle_module=_PlainPickle, pickle_protocol=4)
         os.replace(unfinished, path)
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
         raise ConfigurationError(f"cannot write the checkpoint {str(path)!r}: {error}") from error
     finally:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            unfinished.unlink()
     return path
 
 
@@ -67,6 +70,28 @@ def plain_config(config: Config) -> Config:
             plain.__dict__[name] = kept
     plain.__dict__["model_class"] = split_enhanced(config.model_class)[0]
     return plain
+
+
+class _PlainPickler(pickle.Pickler):
+    """Writes the plain class and the plain configuration wherever an enhanced one turns up.
+
+    DIN and DIEN put a whole module into their checkpoint, with the data set and its configuration inside.
+    """
+
+    def reducer_override(self, thing: Any) -> Any:
+        from recbole.config import Config
+
+        if isinstance(thing, Config) and is_enhanced(thing.model_class):
+            return plain_config(thing).__reduce_ex__(4)
+        if isinstance(thing, type) and is_enhanced(thing):
+            return copy.copy, (split_enhanced(thing)[0],)  # a copy of a class is the class
+        return NotImplemented
+
+
+class _PlainPickle:
+    """What `torch.save` takes for a pickle module."""
+
+    Pickler = _PlainPickler
 
 
 def _is_ours(key: Any) -> bool:

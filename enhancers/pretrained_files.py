@@ -7,6 +7,7 @@ enhancers.json          format, names, options, tables, and the checksums of the
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -99,7 +100,8 @@ def write(folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], token
         raise ConfigurationError(f"cannot save enhancers in {str(folder)!r}: {error}") from error
     finally:
         for file in unfinished.values():
-            file.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                file.unlink()
 
 
 def read(folder: Path) -> tuple[Manifest, dict[str, Tensor], Tokens]:

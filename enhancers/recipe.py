@@ -16,8 +16,13 @@ class RecipeType(type):
     recipe: tuple[Callable[..., Any], tuple[Any, ...]]
 
 
-def _reduce(cls: RecipeType) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-    return cls.recipe
+def is_made(cls: type) -> bool:
+    """Whether a class was itself made from a recipe; one that somebody derived from it was not."""
+    return isinstance(cls, RecipeType) and "recipe" in vars(cls)
+
+
+def _reduce(cls: RecipeType) -> str | tuple[Callable[..., Any], tuple[Any, ...]]:
+    return cls.recipe if is_made(cls) else cls.__qualname__
 
 
 copyreg.pickle(RecipeType, _reduce)

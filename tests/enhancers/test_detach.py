@@ -1,0 +1,120 @@
+"""`detach` leaves exactly the plain backbone, for every model that learns."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import pickle
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+import burnish  # noqa: F401  (mends RecBole)
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.detaching import detach
+from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+
+
+def _beside(name: str):
+    known = sys.modules.get(f"burnish_test_{name}")
+    if known is not None:
+        return known
+    spec = importlib.util.spec_from_file_location(
+        f"burnish_test_{name}", Path(__file__).with_name(f"{name}.py")
+    )
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+ship = _beside("shipping")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.set_num_threads(1)
+    return ship.folder_for(tmp_path_factory)
+
+
+@pytest.mark.parametrize("backbone", ship.REFINABLE)
+def test_detached_is_the_plain_model_bit_for_bit(folder, backbone):
+    plain = build_world(backbone, folder)
+    world = build_world(enhance(backbone, "rows"), folder)
+    batch = ship.test_batch(plain)
+    ship.as_if_trained(world.model)
+    ship.scores(world.model, batch)  # what the model keeps of an evaluation must not survive
+    for table in world.model.enhancers.anatomy.tables:
+        assert not torch.equal(
+            getattr(table.owner, table.parameter), table.owner._parameters[table.parameter]
+        )
+    detached = detach(world.model)
+    assert detached is world.model
+    assert type(detached) is type(plain.model)
+    wanted, got = plain.model.state_dict(), detached.state_dict()
+    assert list(wanted) == list(got)
+    assert all(torch.equal(wanted[key], got[key]) for key in wanted)
+    assert [n for n, _ in detached.named_parameters()] == [n for n, _ in plain.model.named_parameters()]
+    ship.assert_scores_equal(ship.scores(plain.model, batch), ship.scores(detached, batch))
+    for one, other in zip(plain.model.modules(), detached.modules(), strict=True):
+        assert type(one) is type(other)
+        # SGL draws two graphs whenever it is put into training mode.
+        assert set(vars(one)) == set(vars(other)) - {"sub_graph1", "sub_graph2"}
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "SASRec", "DeepFM", "MultiVAE", "CKE"])
+def test_trained_tables_stay_and_training_goes_on_as_without_enhancers(folder, backbone):
+    world = build_world(enhance(backbone, "rows"), folder)
+    world.trainer.fit(world.train, saved=False, verbose=False)
+    trained = {k: v.clone() for k, v in world.model.state_dict().items() if not k.startswith("enhancers.")}
+    plain = build_world(backbone, folder).model
+    plain.load_state_dict(trained)
+    detached = detach(world.model)
+    assert all(torch.equal(trained[key], value) for key, value in detached.state_dict().items())
+    batch, losses = world.batch(), []
+    for model in (plain, detached):
+        torch.manual_seed(3)
+        loss = model.train().calculate_loss(copy.copy(batch))
+        losses.append(sum(loss) if isinstance(loss, tuple) else loss)
+    assert torch.equal(*losses)
+
+
+def test_what_is_left_pickles_without_burnish(folder):
+    world = build_world(enhance("BPR", "rvrec"), folder)
+    pickled = pickle.dumps(detach(world.model))
+    assert b"burnish" not in pickled
+
+
+def test_a_table_that_is_a_parameter_of_the_model_itself(folder):
+    from recbole.model.general_recommender import BPR
+
+    class Own(BPR):
+        def __init__(self, config, dataset):
+            super().__init__(config, dataset)
+            self.item_extra = nn.Parameter(torch.zeros(self.n_items, 8))
+
+    Own.__name__ = "BPR"
+    world = build_world(enhance(Own, "rows"), folder)
+    assert "item_extra" in {table.name for table in world.model.enhancers.anatomy.tables}
+    assert type(detach(world.model)) is Own
+    assert isinstance(world.model.item_extra, nn.Parameter)
+
+
+def test_refusals(folder):
+    plain = build_world("BPR", folder).model
+    with pytest.raises(ConfigurationError, match=r"no enhancer is attached to this BPR.*enhance\('BPR'"):
+        detach(plain)
+
+    class Derived(enhance("BPR", "rows")):
+        pass
+
+    Derived.__name__ = "BPR"
+    world = build_world(Derived, folder)
+    before = list(world.model.state_dict())
+    with pytest.raises(UnsupportedError, match="was derived from an enhanced class"):
+        detach(world.model)
+    assert list(world.model.state_dict()) == before
