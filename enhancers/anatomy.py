@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from .errors import DataError, NonFiniteError, UnsupportedError
 from .families import find_tables, numbers_of
+from .families_pairs import Pair, score_pairs
 from .spans import Side, Table
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ class Anatomy:
 
     n_users, n_items: numbers of ids, the padding id 0 included.
     tables: every embedding table found, in the order of the backbone's parameters.
+    pairs: the (users, items) tables that meet in the score; both of items where her items stand for a user
+        (see `families_pairs`).
     output: widths of the (user, item) embeddings that the backbone's `forward` gives for all ids at once
         (graph models), or None where it gives none.
     """
@@ -46,6 +49,7 @@ class Anatomy:
     tables: tuple[Table, ...]
     fields: Fields
     output: tuple[int, int] | None = None
+    pairs: tuple[Pair, ...] = ()
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
 
     def of(self, side: Side) -> tuple[Table, ...]:
@@ -90,6 +94,7 @@ def describe(model: nn.Module, config: Config, dataset: Dataset) -> Anatomy:
         tables=tables,
         fields=_fields(model, config),
         output=_output_widths(model, n_users, n_items),
+        pairs=score_pairs(model, tables, numbers),
         device=torch.device(config["device"]),
     )
 

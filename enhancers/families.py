@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from .errors import ConfigurationError, unknown_name
+from .families_pairs import fields_of_ffm
 from .families_rules import Rule, rules_of
 from .spans import Side, Table
 
@@ -211,8 +212,13 @@ def _field_offsets(model: nn.Module, name: str, owner: nn.Module, rows: int) -> 
     if isinstance(names, list) and isinstance(sizes, list) and names and rows == sum(sizes):
         if any(word in name for word in _UNNUMBERED):
             return None
-        starts = [sum(sizes[:place]) for place in range(len(sizes))]
-        return dict(zip(names, starts, strict=True))
+        starts = {name: sum(sizes[:place]) for place, name in enumerate(names)}
+        if name.startswith("ffm.token_embeddings."):
+            # A feature is read from the copies of the other features' fields.
+            field, copy = fields_of_ffm(model), int(name.split(".")[2])
+            others = {one: {field.get(other) for other in field if other != one} for one in names}
+            return {one: start for one, start in starts.items() if copy in others[one]}
+        return starts
     return None
 
 

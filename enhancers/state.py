@@ -46,10 +46,7 @@ class HostState:
         refinement = self.refinements.get(table.name)
         if refinement is None:
             return self.raw(table, ids)
-        if table.transposed:
-            whole = refinement.whole().t()
-            return whole[table.first : table.first + table.count][ids]
-        return refinement.rows(ids + table.first if table.first else ids)
+        return refinement.of_table(table, ids)
 
     def raw(self, table: Table, ids: Tensor) -> Tensor:
         """The backbone's own rows for user or item ids: `[*ids.shape, width]`."""

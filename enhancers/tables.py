@@ -79,6 +79,19 @@ class Refinement:
                 rows = torch.where(mine.unsqueeze(-1), refined, rows)
         return rows.reshape(*ids.shape, rows.shape[-1])
 
+    def of_table(self, table: Table, ids: Tensor) -> Tensor:
+        """Refined rows of one of the spans for user or item `ids`: `[*ids.shape, width]`."""
+        if self._have_whole() or ids.numel() >= self.raw.shape[1 if table.transposed else 0]:
+            whole = self.whole().t() if table.transposed else self.whole()
+            return F.embedding(ids + table.first if table.first else ids, whole)
+        enhancers = next(found for one, found in self.spans if one is table or one == table)
+        flat = ids.reshape(-1)
+        rows = F.embedding(flat, table.raw())
+        refined = self._refine(rows, flat, table, enhancers)
+        if refined is not rows:
+            refined = torch.where((flat != 0).unsqueeze(-1), refined, rows)
+        return refined.reshape(*ids.shape, table.width)
+
     def forget(self) -> None:
         """Drop what was computed for the last step or evaluation."""
         self._step_whole = self._eval_whole = self._sources = None
@@ -143,7 +156,8 @@ class Refinement:
         found: list[int] = []
         for held, name in self._sources:
             tensor = held[name]
-            found += (id(tensor), tensor.data_ptr(), tensor._version)
+            if tensor is not None:
+                found += (id(tensor), tensor.data_ptr(), tensor._version)
         return tuple(found)
 
 

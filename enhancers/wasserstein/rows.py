@@ -1,8 +1,10 @@
-"""Where the Gaussians of a batch come from: tables, item sequences, or propagated output."""
+"""Where the Gaussians of a batch come from: tables, items that a user knows, or propagated output."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -11,10 +13,11 @@ from torch import Tensor
 from burnish.enhancers.anatomy import Fields, Side, Table
 from burnish.enhancers.state import HostState
 
+from .histories import Histories
 from .network import ProbabilityNetwork
 
-if TYPE_CHECKING:
-    from recbole.data.interaction import Interaction
+#: Columns of a batch, each `[B]` or (item sequences) `[B, length]`.
+Columns = Mapping[str, Tensor]
 
 
 class GaussianRows(Protocol):
@@ -28,7 +31,7 @@ class GaussianRows(Protocol):
     width: int
     start_spread: float | None
 
-    def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
+    def of_batch(self, batch: Columns) -> tuple[Tensor, Tensor]:
         """(means, spreads), each `[B, d]`, one row an interaction of the batch."""
         ...
 
@@ -50,7 +53,7 @@ class TableRows:
         self.start_spread = start_spread
         self._spreads: tuple[int, Tensor] | None = None
 
-    def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
+    def of_batch(self, batch: Columns) -> tuple[Tensor, Tensor]:
         ids = batch[self.field]
         return self.state.refined(self.table, ids), self.spreads(ids)
 
@@ -70,36 +73,67 @@ class TableRows:
         return {**self.__dict__, "_spreads": None}  # a graph's tensor can be neither copied nor pickled
 
 
-class SequenceRows:
-    """Gaussians of users without a table of their own: the barycentre of the items of each history.
+class PooledRows(ABC):
+    """Gaussians of users without a row of their own: the barycentre of items that each one knows.
 
     The 2-Wasserstein barycentre of diagonal Gaussians has the mean of their means and the mean of their spreads.
+    Sub-classes say which items.
     """
 
-    def __init__(self, items: TableRows, fields: Fields) -> None:
-        assert fields.sequence is not None
-        self.items, self.sequence = items, fields.sequence
+    def __init__(self, items: TableRows) -> None:
+        self.items = items
         self.side: Side = "user"
         self.width = items.width
         self.start_spread: float | None = None  # no spread of its own to guard
 
-    def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
-        sequence = batch[self.sequence]
+    @abstractmethod
+    def known(self, batch: Columns) -> Tensor:
+        """Items `[B, length]` of the user of every interaction, 0 where there is none."""
+
+    def of_batch(self, batch: Columns) -> tuple[Tensor, Tensor]:
+        known = self.known(batch)
         table, state = self.items.table, self.items.state
-        if sequence.numel() < table.count:
-            return self._pooled(sequence, state.refined(table, sequence), self.items.spreads(sequence))
+        if known.numel() < table.count:
+            return self._pooled(known, state.refined(table, known), self.items.spreads(known))
         # embedding_bag pools without writing [B, length, d]; both halves in one pass.
-        ids = torch.arange(table.count, device=sequence.device)
+        ids = torch.arange(table.count, device=known.device)
         whole = torch.cat([state.refined(table, ids), self.items.whole_spreads()], dim=1)
-        pooled = F.embedding_bag(sequence, whole, mode="mean", padding_idx=0)
-        mean, spread = pooled.split(table.width, dim=1)
+        pooled = F.embedding_bag(known, whole, mode="mean", padding_idx=0)
+        mean, spread = pooled.split([table.width, pooled.shape[1] - table.width], dim=1)
         return mean, spread
 
     @staticmethod
-    def _pooled(sequence: Tensor, means: Tensor, spreads: Tensor) -> tuple[Tensor, Tensor]:
-        kept = (sequence != 0).unsqueeze(-1).to(means.dtype)
+    def _pooled(known: Tensor, means: Tensor, spreads: Tensor) -> tuple[Tensor, Tensor]:
+        kept = (known != 0).unsqueeze(-1).to(means.dtype)
         share = kept / kept.sum(1, keepdim=True).clamp(min=1.0)
         return (means * share).sum(1), (spreads * share).sum(1)
+
+
+class SequenceRows(PooledRows):
+    """A user is the items of the sequence in the batch."""
+
+    def __init__(self, items: TableRows, fields: Fields) -> None:
+        super().__init__(items)
+        assert fields.sequence is not None
+        self.sequence = fields.sequence
+
+    def known(self, batch: Columns) -> Tensor:
+        return batch[self.sequence]
+
+
+class HistoryRows(PooledRows):
+    """A user is her training items, without the one that the interaction is about."""
+
+    def __init__(self, items: TableRows, fields: Fields, histories: Histories) -> None:
+        super().__init__(items)
+        self.user, self.item, self.histories = fields.user, fields.item, histories
+
+    def known(self, batch: Columns) -> Tensor:
+        return self.histories.of(batch[self.user], without=batch[self.item])
+
+    def has_any(self, batch: Columns) -> Tensor:
+        """Bool `[B]`: whether a user has an item left to stand for her."""
+        return (self.known(batch) != 0).any(dim=1)
 
 
 class OutputRows:
@@ -123,7 +157,7 @@ class OutputRows:
         if self._seen is None or self._seen[0] != self.state.step:
             self._seen = (self.state.step, rows)
 
-    def of_batch(self, batch: Interaction) -> tuple[Tensor, Tensor]:
+    def of_batch(self, batch: Columns) -> tuple[Tensor, Tensor]:
         ids = batch[self.field]
         # Both are set by the forward pass of this step.
         assert self.state.output is not None

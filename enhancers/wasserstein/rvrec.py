@@ -9,90 +9,29 @@ the loss, the spread's positivity, the variance guard (see docs/methods.md).
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy import Anatomy, Side, Table
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.errors import UnsupportedError
 
 from .contrast import contrast
 from .full import FullNetwork, deviations, full_contrast
 from .guard import spread_guard
+from .histories import Histories
 from .network import ProbabilityNetwork
+from .options import ContrastConfig, RVRecConfig
 from .pairs import training_pairs, with_first_items
 from .positives import KnownPositives, log_shares
-from .rows import GaussianRows, OutputRows, SequenceRows, TableRows
+from .projection import Projection
+from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
-
-
-class ContrastConfig(EnhancerConfig):
-    """Options shared by `rvrec` and its control `euclid2d`."""
-
-    weight: float = Field(default=0.1, ge=0.0, description="factor of the contrastive loss in the total loss")
-    temperature: float = Field(
-        default=0.3, gt=0.0, description="starting temperature of the similarity, in squared embedding units"
-    )
-    learn_temperature: bool = Field(default=True, description="train the temperature with the model")
-    sample: int | None = Field(
-        default=512,
-        ge=1,
-        description="interactions of a batch that are contrasted, drawn anew each; null for all",
-    )
-    negatives: int | None = Field(
-        default=128,
-        ge=1,
-        description="users and items of the batch to contrast with; null for all of the sample",
-    )
-    similarity: Literal["squared", "distance"] = Field(
-        default="squared", description="-W2^2 (squared) or -W2 (distance)"
-    )
-    direction: Literal["both", "user", "item"] = Field(
-        default="both",
-        description="whose positives are told from negatives: a user's items, an item's users, both",
-    )
-    log_q: bool = Field(default=True, description="correct for popular negatives being drawn more often")
-    mask_known: bool = Field(
-        default=True, description="leave a user's other training items out of her negatives"
-    )
-    site: Literal["table", "output"] = Field(
-        default="table",
-        description="what is refined: the embedding tables, or a graph backbone's propagated output (not bakeable)",
-    )
-    strength: float = Field(
-        default=0.1,
-        ge=0.0,
-        description="factor of the shift from the embedding to the mean; 0 leaves embeddings alone",
-    )
-    hidden: int | None = Field(
-        default=None,
-        ge=1,
-        description="inner width of the probability network; null for the embedding's width",
-    )
-    initial_spread: float = Field(
-        default=1.0, gt=0.0, description="starting spread in standard deviations of the embedding table"
-    )
-    budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
-
-
-class RVRecConfig(ContrastConfig):
-    """Options of `rvrec`."""
-
-    covariance: Literal["diagonal", "full"] = Field(
-        default="diagonal",
-        description="of the Gaussians; full takes minutes instead of seconds: for narrow tables, few negatives",
-    )
-    guard: float = Field(
-        default=0.01,
-        ge=0.0,
-        description="factor, inside the loss, of the guard that keeps spreads from collapsing",
-    )
 
 
 ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastConfig)
@@ -111,13 +50,22 @@ class _Contrast(Enhancer[ContrastConfigT]):
         self._fields = anatomy.fields
         self._pairs: list[tuple[GaussianRows, GaussianRows]] = []
         self._start_spreads: dict[nn.Module, float] = {}
+        self.projections = nn.ModuleDict()
+        users, items = training_pairs(dataset, anatomy.fields)
+        self.histories = Histories(
+            users,
+            items,
+            anatomy.n_users,
+            anatomy.n_items,
+            cap=self.config.history,
+            seed=self.state.seed,
+        )
         if self.config.site == "output":
             self._bind_output(anatomy)
         else:
             self._bind_tables(anatomy)
         start = -torch.log(torch.tensor(self.config.temperature))
         self.log_scale = nn.Parameter(start, requires_grad=self.config.learn_temperature)
-        users, items = training_pairs(dataset, anatomy.fields)
         self.known = KnownPositives(
             *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
         )
@@ -126,31 +74,29 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def _bind_tables(self, anatomy: Anatomy) -> None:
         items = anatomy.need("item", self.name)
-        users = anatomy.of("user")
-        for table in (*users, *items):
+        for table in (*anatomy.of("user"), *items):
             self.networks[_key(table)] = self._network(table.width, table.raw())
-        if not users and anatomy.fields.sequence is None:
-            raise UnsupportedError(
-                f"enhancer {self.name!r} contrasts users with items, and {anatomy.backbone} has neither a table of "
-                f"users nor item sequences in its batches. It works with BPR, NeuMF, LightGCN, NGCF, SGL, SASRec, "
-                f"GRU4Rec, BERT4Rec and their like."
-            )
-        # Backbones with several towers (NeuMF) name them in the same order on both sides.
-        matched = (
-            list(zip(users, items, strict=True))
-            if len(users) == len(items)
-            else [(u, items[0]) for u in users[:1]]
-        )
-        for user_table, item_table in matched:
-            if user_table.width != item_table.width:
-                raise UnsupportedError(
-                    f"enhancer {self.name!r}: tables {user_table.name!r} and {item_table.name!r} of {anatomy.backbone} "
-                    f"have widths {user_table.width} and {item_table.width}; a distance needs equal widths"
+        for user_table, item_table in anatomy.pairs:
+            users = self._user_rows(user_table)
+            if users.width != item_table.width:
+                self.projections[str(len(self._pairs))] = Projection(
+                    users.width, item_table.width, gaussian=self.gaussian
                 )
-            self._pairs.append((self._table_rows(user_table), self._table_rows(item_table)))
-        if not users:
-            item_rows = self._table_rows(items[0])
-            self._pairs.append((SequenceRows(item_rows, anatomy.fields), item_rows))
+            self._pairs.append((users, self._table_rows(item_table)))
+        contrasted = {_key(table) for pair in anatomy.pairs for table in pair}
+        for key, network in self.networks.items():
+            if key not in contrasted:  # refined to its mean; nothing asks for its spread
+                assert isinstance(network, ProbabilityNetwork)
+                network.widen.requires_grad_(False)
+
+    def _user_rows(self, table: Table) -> GaussianRows:
+        """The users of a pair: rows of their table or, for a table of items, what their items say."""
+        rows = self._table_rows(table)
+        if table.side == "user":
+            return rows
+        if self._fields.sequence is not None:
+            return SequenceRows(rows, self._fields)
+        return HistoryRows(rows, self._fields, self.histories)
 
     def _bind_output(self, anatomy: Anatomy) -> None:
         if anatomy.output is None:
@@ -212,31 +158,55 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
         """Contrastive rows `[sample]` (averaged over towers and directions) and the variance guard's."""
-        chosen = self._drawn(len(batch), self.config.sample)
-        if chosen is not None:
-            batch = batch[chosen]
-        users, items = batch[self._fields.user], batch[self._fields.item]
+        columns, counted = self._columns(batch)
+        drawn = self._fields.item not in batch
+        users, items = columns[self._fields.user], columns[self._fields.item]
         rows: list[Tensor] = []
         guards: list[Tensor] = []
-        for user_rows, item_rows in self._pairs:
-            user_mean, user_spread = user_rows.of_batch(batch)
-            item_mean, item_spread = item_rows.of_batch(batch)
+        for number, (user_rows, item_rows) in enumerate(self._pairs):
+            user_mean, user_spread = user_rows.of_batch(columns)
+            item_mean, item_spread = item_rows.of_batch(columns)
+            guards += self._guard(user_rows, users, user_spread) + self._guard(item_rows, items, item_spread)
+            if str(number) in self.projections:
+                user_mean, user_spread = self.projections[str(number)](user_mean, user_spread)
             left, right = torch.cat([user_mean, user_spread], 1), torch.cat([item_mean, item_spread], 1)
             if self.config.direction in ("both", "user"):
-                rows.append(self._directed(left, right, users, items, of_users=True))
+                rows.append(self._directed(left, right, users, items, of_users=True, drawn=drawn))
             if self.config.direction in ("both", "item"):
-                rows.append(self._directed(right, left, items, users, of_users=False))
-            guards += self._guard(user_rows, users, user_spread) + self._guard(item_rows, items, item_spread)
+                rows.append(self._directed(right, left, items, users, of_users=False, drawn=drawn))
         losses = {"contrast": torch.stack(rows).mean(0)}
         if guards:
             losses["guard"] = torch.stack(guards).mean(0)
-        label = self._fields.label
-        if label is not None and label in batch:
-            # Pointwise backbones mix sampled negatives into the batch; only positives have something to contrast.
-            positive = (batch[label] > 0).to(rows[0].dtype)
-            share = positive.mean().clamp(min=1.0 / len(positive))
-            losses = {name: value * positive / share for name, value in losses.items()}
+        if counted is not None:
+            kept = counted.to(rows[0].dtype)
+            share = kept.mean().clamp(min=1.0 / len(kept))
+            losses = {name: value * kept / share for name, value in losses.items()}
         return losses
+
+    def _columns(self, batch: Interaction) -> tuple[Columns, Tensor | None]:
+        """The columns that are used, of a sample of the batch, and which of its rows count (None for all).
+
+        A batch of users (auto-encoders) gets an item of each user's training items, drawn anew every step.
+        """
+        fields = self._fields
+        wanted = (fields.user, fields.item, fields.label, fields.sequence)
+        columns = {name: batch[name] for name in wanted if name is not None and name in batch}
+        chosen = self._drawn(len(batch), self.config.sample)
+        if chosen is not None:
+            columns = {name: values[chosen] for name, values in columns.items()}
+        counted: Tensor | None = None
+        if fields.item not in columns:
+            users = columns[fields.user]
+            columns[fields.item] = self.histories.draw(users, self.state.generator(users.device))
+            counted = columns[fields.item] != 0
+        elif fields.label is not None and fields.label in columns:
+            # Pointwise backbones mix sampled negatives into the batch; only positives have something to contrast.
+            counted = columns[fields.label] > 0
+        for user_rows, _ in self._pairs:
+            if isinstance(user_rows, HistoryRows):
+                has_any = user_rows.has_any(columns)
+                counted = has_any if counted is None else counted & has_any
+        return columns, counted
 
     def _drawn(self, size: int, wanted: int | None) -> Tensor | None:
         """`wanted` positions out of `size`, with repetition, or None for all of them."""
@@ -246,15 +216,23 @@ class _Contrast(Enhancer[ContrastConfigT]):
         return torch.randint(size, (wanted,), generator=self.state.generator(device), device=device)
 
     def _directed(
-        self, queries: Tensor, others: Tensor, own: Tensor, other_ids: Tensor, *, of_users: bool
+        self, queries: Tensor, others: Tensor, own: Tensor, other_ids: Tensor, *, of_users: bool, drawn: bool
     ) -> Tensor:
-        """Contrast of each query with its positive (same row of `others`) against drawn rows of `others`."""
-        drawn = self._drawn(len(others), self.config.negatives)
-        keys, key_ids = (others, other_ids) if drawn is None else (others[drawn], other_ids[drawn])
+        """Contrast of each query with its positive (same row of `others`) against drawn rows of `others`.
+
+        drawn: the batch is one of users, each with an item drawn from hers, not one of interactions.
+        """
+        chosen = self._drawn(len(others), self.config.negatives)
+        keys, key_ids = (others, other_ids) if chosen is None else (others[chosen], other_ids[chosen])
         mask = None
         if self.config.mask_known:
             mask = self.known.mask(own, key_ids) if of_users else self.known.mask(key_ids, own).t()
         log_q = self.log_q_items if of_users else self.log_q_users
+        if drawn:
+            # Every user is there once, with items or without; one without, and her item 0, is no negative.
+            log_q = self.histories.log_chance if of_users else torch.zeros_like(log_q)
+            nobody = key_ids == 0 if of_users else ~self.histories.has_any(key_ids)
+            mask = nobody.expand(len(own), -1) if mask is None else mask | nobody
         return self._contrast()(
             queries,
             others,
@@ -286,10 +264,16 @@ class RVRec(_Contrast[RVRecConfig]):
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Make the networks, and count each id's interactions, which say how certain its embedding can be."""
         super().bind(anatomy, dataset)
-        if self.config.covariance == "full" and any(isinstance(u, SequenceRows) for u, _ in self._pairs):
+        if self.config.covariance == "full" and any(isinstance(u, PooledRows) for u, _ in self._pairs):
             raise UnsupportedError(
-                f"enhancer {self.name!r}: covariance 'full' needs a table of users, and {anatomy.backbone} has item "
-                f"sequences, whose barycentre has no closed form with full covariances; use covariance 'diagonal'"
+                f"enhancer {self.name!r}: covariance 'full' needs a table of users, and the items of a user stand for "
+                f"her in {anatomy.backbone}: their barycentre has no closed form with full covariances; "
+                f"use covariance 'diagonal'"
+            )
+        if self.config.covariance == "full" and len(self.projections):
+            raise UnsupportedError(
+                f"enhancer {self.name!r}: covariance 'full' needs users and items of equal width, and "
+                f"{anatomy.backbone} has {[(u.width, i.width) for u, i in self._pairs]}; use covariance 'diagonal'"
             )
         users, items = training_pairs(dataset, anatomy.fields)
         self.register_buffer("n_by_user", torch.bincount(users, minlength=anatomy.n_users), persistent=False)

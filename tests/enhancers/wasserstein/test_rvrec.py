@@ -245,11 +245,6 @@ def test_bad_options_name_the_field_the_value_and_the_cure():
         Euclid2d(guard=0.1)
 
 
-def test_a_backbone_without_users_or_sequences_is_refused(world):
-    with pytest.raises(UnsupportedError, match=r"FISM has neither.*It works with BPR"):
-        world(enhance("FISM", "rvrec"))
-
-
 def test_full_covariance_is_the_formula_with_pots_distance(world):
     import ot
 

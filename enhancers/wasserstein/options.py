@@ -1,0 +1,77 @@
+"""Options of the enhancers that contrast Gaussians (or plain points) of users and items."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from burnish.enhancers.enhancer import EnhancerConfig
+
+
+class ContrastConfig(EnhancerConfig):
+    """Options shared by `rvrec` and its control `euclid2d`."""
+
+    weight: float = Field(default=0.1, ge=0.0, description="factor of the contrastive loss in the total loss")
+    temperature: float = Field(
+        default=0.3, gt=0.0, description="starting temperature of the similarity, in squared embedding units"
+    )
+    learn_temperature: bool = Field(default=True, description="train the temperature with the model")
+    sample: int | None = Field(
+        default=512,
+        ge=1,
+        description="interactions of a batch that are contrasted, drawn anew each; null for all",
+    )
+    negatives: int | None = Field(
+        default=128,
+        ge=1,
+        description="users and items of the batch to contrast with; null for all of the sample",
+    )
+    similarity: Literal["squared", "distance"] = Field(
+        default="squared", description="-W2^2 (squared) or -W2 (distance)"
+    )
+    direction: Literal["both", "user", "item"] = Field(
+        default="both",
+        description="whose positives are told from negatives: a user's items, an item's users, both",
+    )
+    log_q: bool = Field(default=True, description="correct for popular negatives being drawn more often")
+    mask_known: bool = Field(
+        default=True, description="leave a user's other training items out of her negatives"
+    )
+    site: Literal["table", "output"] = Field(
+        default="table",
+        description="what is refined: the embedding tables, or a graph backbone's propagated output (not bakeable)",
+    )
+    strength: float = Field(
+        default=0.1,
+        ge=0.0,
+        description="factor of the shift from the embedding to the mean; 0 leaves embeddings alone",
+    )
+    hidden: int | None = Field(
+        default=None,
+        ge=1,
+        description="inner width of the probability network; null for the embedding's width",
+    )
+    initial_spread: float = Field(
+        default=1.0, gt=0.0, description="starting spread in standard deviations of the embedding table"
+    )
+    history: int = Field(
+        default=50,
+        ge=1,
+        description="training items that stand for a user, at most, where the backbone has no embeddings of users",
+    )
+    budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
+
+
+class RVRecConfig(ContrastConfig):
+    """Options of `rvrec`."""
+
+    covariance: Literal["diagonal", "full"] = Field(
+        default="diagonal",
+        description="of the Gaussians; full takes minutes instead of seconds: for narrow tables, few negatives",
+    )
+    guard: float = Field(
+        default=0.01,
+        ge=0.0,
+        description="factor, inside the loss, of the guard that keeps spreads from collapsing",
+    )
