@@ -15,29 +15,51 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import plugin
+from . import plugin, speed
 from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
     from burnish.enhancers.attach import enhance
+    from burnish.enhancers.baking import bake
+    from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
+    from burnish.enhancers.detaching import detach
     from burnish.enhancers.enhancer import Enhancer
+    from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
     from .running import run
 
 activate()
 plugin.install()
+speed.install()
 
 _HOME = {
+    "bake": "burnish.enhancers.baking",
+    "detach": "burnish.enhancers.detaching",
     "enhance": "burnish.enhancers.attach",
+    "from_pretrained": "burnish.enhancers.checkpoint",
+    "save_pretrained": "burnish.enhancers.checkpoint",
+    "status": "burnish.enhancers.status",
     "Enhancer": "burnish.enhancers.enhancer",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
     "run": "burnish.running",
 }
 
-__all__ = ["Enhancer", "Euclid2d", "RVRec", "__version__", "enhance", "run"]
+__all__ = [
+    "Enhancer",
+    "Euclid2d",
+    "RVRec",
+    "__version__",
+    "bake",
+    "detach",
+    "enhance",
+    "from_pretrained",
+    "run",
+    "save_pretrained",
+    "status",
+]
 
 
 def __getattr__(name: str) -> Any:

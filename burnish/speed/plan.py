@@ -1,0 +1,84 @@
+"""How many users an evaluation batch holds: what was seen of the batches so far, and a budget of memory."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+#: What `eval_memory_mib` is when nobody sets it.
+DEFAULT_MIB = 256
+#: A batch is at most this many times as large as the one before it.
+_GROWTH = 16
+
+
+class Plan:
+    """Sizes of the batches of one evaluation, which starts with RecBole's own.
+
+    size: users in the next batch.  budget: bytes that the tensors of a batch may take together.
+
+    A batch is watched until the size settles.  The most that a user was seen to take limits the next batch; what
+    a model computes once, such as propagated embeddings, counts for less the more users share it.  A model that
+    draws random numbers while it predicts keeps RecBole's size, because its draws depend on it.
+    """
+
+    def __init__(self, size: int, budget: int) -> None:
+        self.first = self.size = size
+        self.budget = budget
+        self.settled = False
+
+    def learn(self, users: int, taken: int, drew: bool) -> None:
+        """A batch of `users` took `taken` bytes, and drew random numbers or not."""
+        if drew:
+            self.size, self.settled = self.first, True
+            return
+        affordable = self.budget * users // max(taken, 1)
+        before = self.size
+        self.size = max(self.first, min(affordable, users * _GROWTH))
+        self.settled = self.size <= before
+
+    def shrink(self, users: int) -> None:
+        """There was no memory for `users`: half of them from now on."""
+        self.size, self.settled = max(1, users // 2), True
+
+
+class RandomState:
+    """The random streams that a model may draw from: Python's, numpy's, torch's and the device's."""
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+        self.before = self._now()
+
+    def _now(self) -> list[Any]:
+        import numpy as np
+        import torch
+
+        numpy_state: Any = np.random.get_state()
+        states = [
+            random.getstate(),
+            (numpy_state[1].tobytes(), *numpy_state[2:]),
+            torch.get_rng_state().numpy().tobytes(),
+        ]
+        if self.device.type == "cuda":
+            states.append(torch.cuda.get_rng_state(self.device).numpy().tobytes())
+        return states
+
+    def moved(self) -> bool:
+        """Whether anything was drawn since this was made."""
+        return self._now() != self.before
+
+
+@contextmanager
+def counted() -> Iterator[Any]:
+    """Counts the bytes of tensors that are made in the block: `.peak` are those alive at once."""
+    from burnish.benchmarks.performance.memory import CountedMemory
+
+    with CountedMemory() as memory:
+        yield memory
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether torch says, in one of its ways, that memory is used up."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "out of memory" in text or "can't allocate memory" in text
