@@ -1,0 +1,235 @@
+"""The tables of every RecBole model with learnable ones, against a list written by hand from the models' sources."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+
+import pytest
+import torch
+
+from burnish.enhancers.anatomy import describe
+from burnish.enhancers.conformance.data import write_data
+from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.host import forked_randomness
+
+FIELDS = "token_embedding_table.embedding user {} | token_embedding_table.embedding item@41 {}"
+BOTH = "user_embedding user {} | item_embedding item {}"
+ITEMS = "item_embedding item {}"
+SRC_DST = "item_src_embedding item 8 | item_dst_embedding item 8"
+GRAPH_OF_ENTITIES = "user_embedding user 8 | entity_embedding item 8"
+
+#: module, side, `@` first row (users are 41 with padding), `T` where ids are columns, width.
+EXPECTED = {
+    # context-aware: spans of one matrix for all fields; users come first, items next unless features stand between
+    **dict.fromkeys(
+        ["AFM", "AutoInt", "DCN", "DCNV2", "DeepFM", "EulerNet", "FiGNN", "FM", "FNN", "FwFM", "KD_DAGFM"],
+        FIELDS.format(8, 8),
+    ),
+    **dict.fromkeys(["NFM", "PNN", "WideDeep", "xDeepFM"], FIELDS.format(8, 8)),
+    # DSSM: user_id, age (5), gender (3), occupation (5), then items
+    "DSSM": "token_embedding_table.embedding user 8 | token_embedding_table.embedding item@54 8",
+    # FFM: a copy for each of 7 fields; a feature is never read from the copy of its own field
+    "FFM": " | ".join(
+        ["ffm.token_embeddings.0 item@41 8", "ffm.token_embeddings.1 user 8"]
+        + [f"ffm.token_embeddings.{k} user 8 | ffm.token_embeddings.{k} item@41 8" for k in range(2, 7)]
+    ),
+    "LR": "",  # its tables are one number wide; the embedding table of its base class is never read
+    # general
+    **dict.fromkeys(
+        ["BPR", "DGCF", "ENMF", "LightGCN", "NCL", "NGCF", "SGL", "SpectralCF"], BOTH.format(8, 8)
+    ),
+    "ConvNCF": BOTH.format(16, 16),
+    "CDAE": "h_user user 8 | h_item itemT 8 | out_layer item 8",
+    "DiffRec": "mlp.mlp_layers.mlp_layers.1 itemT 12 | mlp.mlp_layers.mlp_layers.4 item 12",
+    "LDiffRec": "autoencoder.encoder.mlp_layers.1 itemT 16 | autoencoder.decoder.mlp_layers.1 item 8",
+    "DMF": "user_linear itemT 64 | item_linear userT 64",
+    "FISM": SRC_DST,
+    "NAIS": SRC_DST,
+    "GCMC": "GcEncoder.weights_u.0 user 12 | GcEncoder.weights_u.0 item@41 12",
+    "LINE": "user_embedding user 8 | item_embedding item 8 "
+    "| user_context_embedding user 8 | item_context_embedding item 8",
+    "MacridVAE": "encoder.0 itemT 16 | item_embedding item 8",
+    "MultiDAE": "encoder.mlp_layers.1 itemT 16 | decoder.2 item 16",
+    "MultiVAE": "encoder.0 itemT 16 | decoder.2 item 16",
+    "RaCT": "encoder.0 itemT 16 | decoder.2 item 16",
+    "RecVAE": "encoder.fc1 itemT 16 | decoder item 8",
+    "NeuMF": "user_mf_embedding user 8 | item_mf_embedding item 8 "
+    "| user_mlp_embedding user 8 | item_mlp_embedding item 8",
+    "NNCF": "user_embedding user 8 | item_embedding item 8 "
+    "| user_neigh_embedding item 8 | item_neigh_embedding user 8",
+    "SimpleX": "user_emb user 8 | item_emb item 8",
+    # knowledge-aware: the first entities are the items
+    **dict.fromkeys(["CFKG", "KGAT", "KGCN", "KGIN", "KGNNLS", "MCCLK"], GRAPH_OF_ENTITIES),
+    **dict.fromkeys(["CKE", "KTUP"], BOTH.format(8, 8) + " | entity_embedding item 8"),
+    "MKR": "user_embeddings_lookup user 8 | item_embeddings_lookup item 8 | entity_embeddings_lookup item 8",
+    "RippleNet": "entity_embedding item 8",
+    # sequential
+    **dict.fromkeys(
+        ["BERT4Rec", "CORE", "FDSA", "FEARec", "GCSAN", "GRU4Rec", "GRU4RecCPR", "GRU4RecF", "LightSANs"],
+        ITEMS.format(8),
+    ),
+    **dict.fromkeys(["NARM", "NextItNet", "S3Rec", "SASRec", "SASRecCPR", "SASRecF"], ITEMS.format(8)),
+    **dict.fromkeys(["SINE", "SRGNN", "STAMP"], ITEMS.format(8)),
+    **dict.fromkeys(["Caser", "HRM", "NPE", "SHAN", "TransRec"], BOTH.format(8, 8)),
+    "FOSSIL": "item_embedding item 8 | user_lambda user 3",
+    "HGN": BOTH.format(8, 8) + " | item_embedding_for_prediction item 8",
+    "DIEN": "embedding_layer.token_embedding_table.user.embedding user 8 "
+    "| embedding_layer.token_embedding_table.item.embedding item 8",
+    "DIN": "embedding_layer.token_embedding_table.item.embedding item 8",  # features of users are never read
+    "FPMC": "UI_emb user 8 | IU_emb item 8 | LI_emb item 8 | IL_emb item 8",
+    **dict.fromkeys(["GRU4RecKG", "KSR"], "item_embedding item 8 | entity_embedding item 8"),
+    "RepeatNet": "item_matrix item 8 | explore_recommendation_decoder.matrix_for_explore item 16",
+}
+
+#: Models whose loss for a user also moves rows of other users: they propagate over a graph, penalise whole tables,
+#: or draw users as negatives.
+OTHER_USERS = {
+    *("LightGCN", "NGCF", "DGCF", "NCL", "SGL", "SpectralCF", "GCMC", "KGAT", "KGIN", "MCCLK"),
+    *("ConvNCF", "Caser", "CDAE", "LINE"),
+}
+#: Models whose loss moves rows of items that the rows are not about: these too, and all that score every item.
+OTHER_ITEMS = {
+    *("LightGCN", "NGCF", "DGCF", "NCL", "SGL", "SpectralCF", "GCMC", "KGAT", "KGIN", "MCCLK"),
+    *("KGCN", "KGNNLS", "RippleNet", "ConvNCF", "FISM", "NAIS", "CDAE", "DiffRec", "LDiffRec"),
+    *("MacridVAE", "MultiDAE", "MultiVAE", "RaCT", "RecVAE", "ENMF"),
+    *("BERT4Rec", "Caser", "CORE", "FDSA", "FEARec", "FOSSIL", "GCSAN", "GRU4Rec", "GRU4RecCPR", "GRU4RecF"),
+    *("GRU4RecKG", "HGN", "HRM", "KSR", "LightSANs", "NARM", "NextItNet", "NPE", "RepeatNet", "S3Rec"),
+    *("SASRec", "SASRecCPR", "SASRecF", "SHAN", "SINE", "SRGNN", "STAMP"),
+}
+
+
+def expected(model, n_users, n_items):
+    found = set()
+    for entry in filter(None, EXPECTED[model].split(" | ")):
+        module, side, width = entry.split()
+        side, first, columns = re.fullmatch(r"(user|item)(?:@(\d+))?(T?)", side).groups()
+        count = n_users if side == "user" else n_items
+        name = module if module.startswith("GcEncoder") else f"{module}.weight"
+        found.add((name, side, int(first or 0), count, int(width), bool(columns)))
+    return found
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    unequal, equal = tmp_path_factory.mktemp("unequal"), tmp_path_factory.mktemp("equal")
+    write_data(unequal, n_users=40, n_items=60)
+    write_data(equal, n_users=40, n_items=40)
+    return {60: unequal, 40: equal}
+
+
+def build(model, folder):
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        return build_world(model, folder)
+
+
+def test_the_list_has_every_model_with_learnable_tables():
+    from recbole.model.abstract_recommender import AbstractRecommender
+    from recbole.utils import ModelType
+
+    from burnish.enhancers.zoo import find_backbone, list_backbones
+
+    trained = set()
+    for name, category in list_backbones().items():
+        if category not in ("plug-in", "exlib"):
+            cls = find_backbone(name)
+            assert issubclass(cls, AbstractRecommender)
+            if cls.type is not ModelType.TRADITIONAL:
+                trained.add(name)
+    assert trained - {"NCEPLRec"} == set(EXPECTED)  # NCEPLRec is solved in closed form
+    assert len(EXPECTED) == 84
+
+
+@pytest.mark.parametrize("items", [60, 40], ids=["unequal", "equal"])
+@pytest.mark.parametrize("model", sorted(EXPECTED))
+def test_tables_are_those_of_the_list(model, items, folders):
+    world = build(model, folders[items])
+    anatomy = describe(world.model, world.config, world.train._dataset)
+    found = [(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables]
+    assert len(found) == len(set(found))
+    assert set(found) == expected(model, 41, items + 1)
+    for table in anatomy.tables:
+        assert table.raw().shape == (table.count, table.width)
+    names = list(dict(world.model.named_parameters()))
+    assert [names.index(t.name) for t in anatomy.tables] == sorted(
+        names.index(t.name) for t in anatomy.tables
+    )
+
+
+# ---------------------------------------------------------------------- what the loss says
+
+
+def one_user(world):
+    """Two rows or more of a batch, all of one user whose id is not among the item ids of these rows."""
+    from recbole.utils import KGDataLoaderState
+
+    if hasattr(world.train, "set_mode"):
+        world.train.set_mode(KGDataLoaderState.RSKG)
+    batch = world.batch()
+    for user in range(1, 41):
+        shortest = min(len(batch[column]) for column in batch.columns)  # triples of a graph may be fewer
+        rows = (batch["user_id"][:shortest] == user).nonzero().flatten()
+        if len(rows) == 0:
+            continue
+        own = batch[rows.repeat(2)[: max(2, len(rows))]]  # some models squeeze a single row
+        if user not in items_of(world, own):
+            return own
+    raise AssertionError("every user id is also an item id of its rows")
+
+
+def items_of(world, batch):
+    """Item ids that rows of one user are about: own, negative, in sequences or her history, entities beside them."""
+    names = ("item_id", "head_id", "tail_id")
+    ids = set()
+    for column in batch.columns:
+        if any(name in column.lower() for name in names) or column in ("Pos_item_id", "Neg_item_id"):
+            ids |= set(batch[column].flatten().tolist())
+    feat = world.train._dataset.inter_feat
+    ids |= set(feat["item_id"][feat["user_id"] == batch["user_id"][0]].tolist())
+    return ids - {0}
+
+
+def users_of(world, items):
+    """Users who have any of these items."""
+    feat = world.train._dataset.inter_feat
+    return set(feat["user_id"][torch.isin(feat["item_id"], torch.tensor(sorted(items)))].tolist())
+
+
+def loss_of(world, batch):
+    model = world.model.eval()
+    if type(model).__name__ == "SGL":
+        model.graph_construction()
+    if type(model).__name__ == "NCL":
+        model.e_step()
+    loss = getattr(model, "calculate_rs_loss", model.calculate_loss)
+    extra = {"encoder_flag": True} if type(model).__name__ == "RecVAE" else {}
+    total = torch.zeros(())
+    for seed in range(4):  # LINE draws which of its tables a batch trains
+        with forked_randomness(seed, torch.device("cpu")):
+            value = loss(batch, **extra)
+        total = total + (sum(value) if isinstance(value, tuple) else value).sum()
+    return total
+
+
+@pytest.mark.parametrize("model", sorted(set(EXPECTED) - {"LR"}))
+def test_the_loss_of_an_interaction_moves_the_rows_of_its_user_and_items(model, folders):
+    """With as many users as items, so that a table with its sides confused has gradients at the wrong rows."""
+    world = build(model, folders[40])
+    tables = describe(world.model, world.config, world.train._dataset).tables
+    batch = one_user(world)
+    about = {"user": {int(batch["user_id"][0])}, "item": items_of(world, batch)}
+    world.model.requires_grad_(True)  # KSR keeps its vectors of entities as they are
+    loss_of(world, batch).backward()
+    for table in tables:
+        grad = table.stored.grad
+        assert grad is not None, table.key
+        rows = (grad.t() if table.transposed else grad)[table.first : table.first + table.count]
+        moved = set((rows.abs().sum(1) > 0).nonzero().flatten().tolist()) - {0}
+        mine = about[table.side]
+        if table.name in ("item_linear.weight", "item_neigh_embedding.weight"):
+            mine = users_of(world, about["item"])  # DMF, NNCF: an item is the users who have it
+        assert moved & mine, table.key
+        if model not in (OTHER_USERS if table.side == "user" else OTHER_ITEMS):
+            assert moved <= mine, table.key
