@@ -15,10 +15,11 @@ from .compat import after_import
 
 
 def install() -> None:
-    """Register the three changes below; each is made once, when its module is loaded."""
+    """Register the four changes below; each is made once, when its module is loaded."""
     after_import("recbole.config.configurator", accept_enhancers_block)
     after_import("recbole.quick_start.quick_start", build_configured_class)
     after_import("recbole.trainer.trainer", announce_epochs)
+    after_import("recbole.trainer.trainer", optimise_enhancers)
 
 
 def accept_enhancers_block(module: ModuleType) -> None:
@@ -73,6 +74,38 @@ def announce_epochs(module: ModuleType) -> None:
     for trainer in vars(module).values():
         if isinstance(trainer, type) and "_train_epoch" in vars(trainer):
             trainer._train_epoch = _announcing(trainer._train_epoch)  # type: ignore[attr-defined]
+
+
+def optimise_enhancers(module: ModuleType) -> None:
+    """Let optimizers that a trainer makes from parts of its model have the enhancers' parameters too.
+
+    RecVAE's trainer makes one from the encoder's and one from the decoder's parameters.
+    """
+    for trainer in list(vars(module).values()):
+        if (
+            isinstance(trainer, type)
+            and trainer.__module__ == module.__name__
+            and "__init__" in vars(trainer)
+        ):
+            trainer.__init__ = _completing(trainer.__init__)  # type: ignore[misc]
+
+
+def _completing(initialise: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(initialise)
+    def initialise_completely(self: Any, config: Any, model: Any, *args: Any, **kwargs: Any) -> None:
+        from torch.optim import Optimizer
+
+        initialise(self, config, model, *args, **kwargs)
+        host = getattr(model, "enhancers", None)
+        if not hasattr(model, "begin_epoch") or host is None:
+            return
+        for optimizer in [value for value in vars(self).values() if isinstance(value, Optimizer)]:
+            known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+            missing = [p for p in host.parameters() if id(p) not in known]
+            if missing:
+                optimizer.add_param_group({"params": missing})
+
+    return initialise_completely
 
 
 def _announcing(train_epoch: Callable[..., Any]) -> Callable[..., Any]:

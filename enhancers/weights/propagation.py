@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers.caches import clear_kept
 from burnish.enhancers.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ class Propagation:
         self.n_users, self.n_items = int(dataset.user_num), int(dataset.item_num)
         users = dataset.inter_feat[dataset.uid_field].numpy().astype(np.int64)
         items = dataset.inter_feat[dataset.iid_field].numpy().astype(np.int64)
+        self._rights = {self.n_items, int(getattr(model, "n_entities", self.n_items))}
+        self._model = model
         self._keys, self._pair_of_row = np.unique(users * self.n_items + items, return_inverse=True)
         found: dict[int, _Edges] = {}
         for container, key, matrix in _sparse_matrices(model):
@@ -76,18 +79,21 @@ class Propagation:
             changed = self._weighted(edges, weights.detach())
             for container, key in edges.places:
                 container[key] = changed
+        clear_kept(self._model)
 
     def restore(self) -> None:
         """Put the original matrices back: the same objects."""
         for edges in self._found:
             for container, key in edges.places:
                 container[key] = edges.original
+        clear_kept(self._model)
 
     def _edges(self, matrix: Tensor) -> _Edges | None:
-        both = self.n_users + self.n_items
-        if tuple(matrix.shape) not in {(both, both), (self.n_users, self.n_items)}:
+        height, width = matrix.shape
+        # Knowledge models have entities to the right of the users, of which the first are the items.
+        square = height == width and height in {self.n_users + n for n in self._rights}
+        if not square and not (height == self.n_users and width in self._rights):
             return None
-        square = matrix.shape[0] == both
         rows, columns = matrix._indices().cpu().numpy()
         shift = self.n_users if square else 0
         forward = (rows < self.n_users) & (columns >= shift)
@@ -98,7 +104,13 @@ class Propagation:
         items = np.where(from_user, column, row) - shift
         keys = users * self.n_items + items
         pair = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        if len(position) == 0 or not np.array_equal(self._keys[pair], keys):
+        others = len(rows) - len(position) - int(((rows == columns) & square).sum())  # a graph's other edges
+        if (
+            len(position) == 0
+            or others
+            or items.max() >= self.n_items
+            or not np.array_equal(self._keys[pair], keys)
+        ):
             return None
         values = np.abs(matrix._values().detach().cpu().numpy()[position].astype(np.float64))
         by = self._normalisation(values, row, column)

@@ -101,7 +101,7 @@ def test_ract_in_its_last_stage(folder, monkeypatch):
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
 def test_bert4rec_has_several_rows_an_interaction(loss_type, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BERT4Rec", folder, loss_type=loss_type, mask_ratio=0.6)
+        made, given = ideal.weighed_world("BERT4Rec", folder, loss_type=loss_type)
         model, batch = made.model, made.batch()
         masked = (batch[model.MASK_INDEX] > 0).sum(1)
         batch = ideal.taken(batch, masked.nonzero()[: ideal.ROWS, 0].tolist())

@@ -31,6 +31,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "MCCLK": {"beta": 0.0, "node_dropout_rate": 0.0, "mess_dropout_rate": 0.0},
     "KTUP": {"align_weight": 0.0, "use_st_gumbel": False},
     "CDAE": {"reg_weight_2": 0.0},
+    "BERT4Rec": {"mask_ratio": 0.6},
     "RippleNet": {"kg_weight": 0.0},
     "KGNNLS": {"ls_weight": 0.0},
     "DIEN": {"alpha": 0.0},
