@@ -1,0 +1,83 @@
+"""`burnish bake`: from a trained, enhanced model to a plain RecBole checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .failures import guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from torch import nn
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish run --model BPR --dataset ml-100k --enhancers rvrec --output out\n\n"
+    "burnish bake out --output plain.pth\n\n"
+    "burnish bake saved/BPR-Jan-01-2026.pth --trust --output plain.pth\n\n"
+    "RecBole reads the result without burnish: load_data_and_model('plain.pth'). "
+    "The data set must be where it was in training."
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("bake", epilog=EPILOG)(guarded(bake))
+
+
+def bake(
+    context: typer.Context,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."
+        ),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The plain checkpoint to write.")],
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust", help="The checkpoint comes from where I know: reading a pickle can run any code in it."
+        ),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+) -> None:
+    """Write what enhancers learned into the tables of a plain RecBole checkpoint, which scores the same."""
+    from burnish.enhancers.baking import bake as bake_model
+
+    screen = Screen.of(context, quiet)
+    screen.say("building the model ...")
+    model, config, progress = open_model(source, trust)
+    baked = bake_model(model, output, config=config, progress=progress)
+    screen.say(f"a plain {type(baked).__name__}: written to {output}")
+
+
+def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any]]:
+    """The model in a run's folder or in a checkpoint, its configuration, and how far training had come.
+
+    Raises `DataError` for what is neither, and for a checkpoint without `trust`.
+    """
+    from burnish.enhancers.errors import DataError
+    from burnish.enhancers.trusted import is_pickle, load_trusted, rebuild
+
+    if source.is_dir():
+        from burnish.benchmarks.harness.saved import load_run
+
+        loaded = load_run(source, trust=trust)
+        return loaded.model, loaded.config, {}
+    if not source.is_file():
+        raise DataError(f"{str(source)!r} does not exist; give a run's folder or a checkpoint")
+    if not is_pickle(source):
+        raise DataError(f"{str(source)!r} is no checkpoint of RecBole, or was cut short")
+    if not trust:
+        raise DataError(
+            f"{str(source)!r} is a pickle, and reading it can run any code in it; say --trust if you know where it "
+            f"comes from, or give the folder of `burnish run --output`, which runs none"
+        )
+    checkpoint = load_trusted(source)
+    names: tuple[str, ...] = ("epoch", "cur_step", "best_valid_score")
+    progress = {name: checkpoint[name] for name in names if name in checkpoint}
+    return rebuild(checkpoint), checkpoint["config"], progress
