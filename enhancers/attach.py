@@ -11,6 +11,7 @@ from torch import nn
 from .caches import clear_kept
 from .enhancer import Enhancer
 from .errors import ConfigurationError, UnsupportedError
+from .families_methods import methods_of
 from .host import Host, Losses
 from .intact import Watch
 from .recipe import RecipeType
@@ -92,7 +93,7 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     made = make_enhancers(enhancers)
     _check(base, earlier, made)
     recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
-    return _enhanced_class(base, recipe) if recipe else base
+    return enhanced_class(base, recipe) if recipe else base
 
 
 def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Module:
@@ -104,7 +105,7 @@ def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Mo
     """
     base: Any = type(model)
     _check(base, (), [_enhancer(*part) for part in recipe])
-    model.__class__ = _enhanced_class(base, recipe)
+    model.__class__ = enhanced_class(base, recipe)
     try:
         _add_host(model, config, dataset)
     except BaseException:
@@ -195,12 +196,14 @@ def _calculate_rs_loss(self: EnhancedMixin, interaction: Any) -> Losses:
 
 
 @cache
-def _enhanced_class(base: type, recipe: Recipe) -> type:
+def enhanced_class(base: type, recipe: Recipe) -> type:
+    """The class that `enhance` gives, for a plain class and enhancer classes with their options; equal for equal."""
     # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
     body: dict[str, Any] = {"__module__": base.__module__, "__doc__": base.__doc__}
     if hasattr(base, "calculate_rs_loss"):  # MKR's trainer asks for this one, and for `calculate_kg_loss`
         body["calculate_rs_loss"] = _calculate_rs_loss
+    body.update(methods_of(base))
     enhanced = RecipeType(base.__name__, (EnhancedMixin, base), body)
     enhanced.__qualname__ = f"{base.__qualname__}[{', '.join(cls.name for cls, _ in recipe)}]"
-    enhanced.recipe = (_enhanced_class, (base, recipe))
+    enhanced.recipe = (enhanced_class, (base, recipe))
     return enhanced

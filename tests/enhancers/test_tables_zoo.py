@@ -1,0 +1,185 @@
+"""Reading refined tables in every model: the same as a plain model whose tables hold the refined rows."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.conformance.data import write_data
+from burnish.enhancers.conformance.subject import loss_of, scores
+from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.host import forked_randomness
+
+_spec = importlib.util.spec_from_file_location(
+    "burnish_test_zoo_tables", Path(__file__).with_name("test_anatomy_zoo.py")
+)
+_zoo = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_zoo)
+MODELS = sorted(set(_zoo.EXPECTED) - {"LR"})
+
+
+class Tilt(Enhancer[EnhancerConfig]):
+    """Rows times a learned number, plus a little that depends on the id and the side."""
+
+    name = "tilt"
+
+    def bind(self, anatomy: Any, dataset: Any) -> None:
+        self.factor = nn.Parameter(torch.tensor(1.25))
+
+    def refines(self, table: Any) -> bool:
+        return True
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Any) -> Tensor:
+        return rows * self.factor + tilt(ids, table.side)
+
+
+def tilt(ids: Tensor, side: str) -> Tensor:
+    return (torch.sin(ids.float()) * (0.02 if side == "user" else 0.03)).unsqueeze(1)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo")
+    write_data(folder)
+    return folder
+
+
+def build(model, folder):
+    torch.set_num_threads(1)
+    with contextlib.redirect_stdout(io.StringIO()):
+        made = build_world(model, folder)
+    if type(made.model).__name__ == "SGL":
+        with forked_randomness(1, torch.device("cpu")):
+            made.model.graph_construction()
+    return made
+
+
+def batch_of(made):
+    from recbole.utils import KGDataLoaderState
+
+    if hasattr(made.train, "set_mode"):
+        made.train.set_mode(KGDataLoaderState.RSKG)
+    return made.batch()
+
+
+@torch.no_grad()
+def write_tilted(model, tables):
+    """The tables of a plain model, written as `Tilt` would refine them."""
+    for table in tables:
+        owner = model.get_submodule(table.name.rpartition(".")[0])
+        stored = owner._parameters[table.parameter]
+        rows = stored.t() if table.transposed else stored
+        ids = torch.arange(1, table.count)
+        mine = rows[table.first + 1 : table.first + table.count]
+        mine.copy_(mine * 1.25 + tilt(ids, table.side))
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_scores_and_loss_are_those_of_a_plain_model_with_refined_rows(model, folder):
+    plain, enhanced = build(model, folder), build(enhance(model, Tilt()), folder)
+    write_tilted(plain.model, enhanced.model.enhancers.anatomy.tables)
+    wanted, got = scores(plain), scores(enhanced)
+    assert wanted.keys() == got.keys()
+    for name, one in wanted.items():
+        torch.testing.assert_close(got[name], one, rtol=1e-4, atol=1e-5)
+    losses = []
+    for made in (plain, enhanced):
+        batch = batch_of(made)
+        made.model.train()
+        with forked_randomness(5, torch.device("cpu")):
+            losses.append(loss_of(made.model, batch).sum())
+    torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_lookup_is_the_row_of_the_whole_table(model, folder):
+    made = build(enhance(model, Tilt()), folder)
+    state = made.model.enhancers.state
+    for table in made.model.enhancers.anatomy.tables:
+        refinement = state.refinements[table.name]
+        whole = refinement.whole()
+        whole = whole.t() if table.transposed else whole
+        assert whole.shape[1] == table.width
+        refinement.forget()
+        ids = torch.tensor([[3, 0], [table.count - 1, 3]])
+        rows = state.refined(table, ids)
+        torch.testing.assert_close(rows, whole[table.first + ids])
+        if isinstance(table.owner, nn.Embedding):
+            torch.testing.assert_close(table.owner(table.first + ids), whole[table.first + ids])
+        assert torch.equal(rows[0, 1], table.raw()[0])  # padding
+        inside = set()
+        for other in made.model.enhancers.anatomy.tables:
+            if other.name == table.name:
+                inside |= set(range(other.first, other.first + other.count))
+        raw = table.stored.t() if table.transposed else table.stored
+        others = [row for row in range(len(raw)) if row not in inside]
+        assert torch.equal(whole[others], raw[others])
+
+
+@pytest.mark.parametrize("model", ["BPR", "FM", "GCMC", "MultiVAE", "DMF", "KGAT"])
+def test_gradients_are_those_of_refining_by_hand(model, folder):
+    """Backward through a lookup, a whole read and a transposed read: d/d raw is 1.25 where a row is read."""
+    made = build(enhance(model, Tilt()), folder)
+    for table in made.model.enhancers.anatomy.tables:
+        made.model.zero_grad()
+        ids = torch.tensor([2, 5, 5, 0])
+        made.model.enhancers.state.refined(table, ids).sum().backward()
+        grad = table.stored.grad.t() if table.transposed else table.stored.grad
+        wanted = torch.zeros_like(grad)
+        wanted[table.first + 2] += 1.25
+        wanted[table.first + 5] += 2.5
+        wanted[table.first] += 1.0
+        torch.testing.assert_close(grad, wanted)
+        factor = made.model.enhancers["tilt"].factor
+        torch.testing.assert_close(factor.grad, table.raw()[torch.tensor([2, 5, 5])].sum())
+
+
+def test_a_table_that_comes_back_unchanged_is_read_as_it_is_stored(folder):
+    class Same(Tilt):
+        name = "same"
+
+        def refine(self, rows: Tensor, ids: Tensor, table: Any) -> Tensor:
+            return rows
+
+    made = build(enhance("BPR", Same()), folder)
+    embedding = made.model.item_embedding
+    assert embedding.weight is embedding._parameters["weight"]
+
+
+@pytest.mark.parametrize("change", ["write", "replace", "enhancer", "load"])
+def test_evaluation_notices_changed_parameters(change, folder):
+    made = build(enhance("LightGCN", Tilt()), folder)
+    made.model.eval()
+    with torch.no_grad():
+        before = made.model.item_embedding.weight
+        assert made.model.item_embedding.weight is before  # kept while nothing changes
+        stored = made.model.item_embedding._parameters["weight"]
+        if change == "write":
+            stored.add_(1.0)
+        elif change == "replace":
+            stored.data = stored.data + 1.0
+        elif change == "enhancer":
+            made.model.enhancers["tilt"].factor.add_(1.0)
+        else:
+            made.model.load_state_dict({name: value + 1.0 for name, value in made.model.state_dict().items()})
+        after = made.model.item_embedding.weight
+        assert not torch.allclose(before[1:], after[1:])
+
+
+def test_the_old_encoder_of_recvae_is_the_refined_one(folder):
+    """Its prior compares with the encoder of the last epoch as that one was read."""
+    made = build(enhance("RecVAE", Tilt()), folder)
+    made.model.update_prior()
+    old = made.model.prior.encoder_old
+    assert torch.equal(old.fc1.weight, made.model.encoder.fc1.weight)
+    assert not torch.equal(old.fc1.weight, made.model.encoder.fc1._parameters["weight"])
+    assert torch.equal(old.fc2.weight, made.model.encoder.fc2.weight)
