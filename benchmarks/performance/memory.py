@@ -11,6 +11,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
+def _dense_parts(tensor: Any) -> tuple[torch.Tensor, ...]:
+    """The tensors with a storage of their own: a sparse one consists of its indices and values."""
+    if not isinstance(tensor, torch.Tensor):
+        return ()
+    if tensor.layout is torch.sparse_coo:
+        return tensor._indices(), tensor._values()
+    return (tensor,) if tensor.layout is torch.strided else ()
+
+
 class CountedMemory(TorchDispatchMode):
     """Counts the bytes of storages that operations return while it is active, on any device.
 
@@ -35,8 +44,8 @@ class CountedMemory(TorchDispatchMode):
     ) -> Any:
         result = func(*args, **(kwargs or {}))
         for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                self._count(tensor.untyped_storage())
+            for part in _dense_parts(tensor):
+                self._count(part.untyped_storage())
         self._live = {key: entry for key, entry in self._live.items() if not entry[0].expired()}
         self.peak = max(self.peak, sum(size for _, size in self._live.values()))
         return result

@@ -99,9 +99,23 @@ class _Sparse(ModuleView):
 
     def dok_matrix(self, shape: tuple[int, int], dtype: Any = None) -> Any:
         """An empty matrix that is filled by its `_update`."""
-        made = self.viewed.csr_matrix(shape, dtype=dtype)
-        made._update = functools.partial(_fill, made)
-        return made
+        return _filled_later()(shape, dtype=dtype)
+
+
+@functools.lru_cache(maxsize=1)
+def _filled_later() -> type:
+    """The class of such matrices, made when scipy is needed."""
+    from scipy.sparse import csr_matrix
+
+    class Graph(csr_matrix):
+        """A CSR matrix that keeps the order of its entries when it is compared, as a dictionary would."""
+
+        _update = _fill
+
+        def __gt__(self, other: Any) -> Any:
+            return csr_matrix(self, copy=True) > other  # which sorts
+
+    return Graph
 
 
 def _fill(matrix: Any, edges: Edges) -> None:
@@ -117,7 +131,6 @@ def _fill(matrix: Any, edges: Edges) -> None:
     )
     filled = entries.tocsr()
     matrix.data, matrix.indices, matrix.indptr = filled.data, filled.indices, filled.indptr
-    del matrix._update
 
 
 def without_repeats(edges: Edges, width: int) -> tuple[Any, Any, Any]:

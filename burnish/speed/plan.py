@@ -20,18 +20,23 @@ class Plan:
 
     A batch is watched until the size settles.  The most that a user was seen to take limits the next batch; what
     a model computes once, such as propagated embeddings, counts for less the more users share it.  A model that
-    draws random numbers while it predicts keeps RecBole's size, because its draws depend on it.
+    draws random numbers while it predicts keeps RecBole's size, because its draws may depend on it; unless they
+    come with the first batch only.
     """
 
     def __init__(self, size: int, budget: int) -> None:
         self.first = self.size = size
         self.budget = budget
         self.settled = False
+        self.draws = 0
 
     def learn(self, users: int, taken: int, drew: bool) -> None:
         """A batch of `users` took `taken` bytes, and drew random numbers or not."""
+        if self.settled:
+            return
         if drew:
-            self.size, self.settled = self.first, True
+            self.draws += 1
+            self.size, self.settled = self.first, self.draws > 1
             return
         affordable = self.budget * users // max(taken, 1)
         before = self.size
