@@ -96,6 +96,7 @@ class Host(nn.Module):
             for table, _ in refinement.spans:
                 self.state.refinements[table.name] = refinement
         self._refinements = refinements
+        self.weigher.refresh_propagation()
 
     def enhancers(self) -> list[Enhancer[Any]]:
         """The enhancers in the order in which they refine."""
@@ -108,6 +109,17 @@ class Host(nn.Module):
         found = self.attached[name]
         assert isinstance(found, Enhancer)
         return found
+
+    def drop(self, enhancer: Enhancer[Any]) -> None:
+        """Forget one enhancer; the tables that it alone refined are no longer among the refined ones."""
+        del self.attached[enhancer.name]
+        self.weigher.drop(enhancer)
+        self._output_enhancers = [e for e in self._output_enhancers if e is not enhancer]
+        for refinement in self._refinements:
+            refinement.drop(enhancer)
+        self._refinements = [refinement for refinement in self._refinements if refinement.spans]
+        self.state.refinements = {t.name: one for one in self._refinements for t, _ in one.spans}
+        self.forget()
 
     # ------------------------------------------------------------------ one training step
 
@@ -224,6 +236,15 @@ class Host(nn.Module):
         for enhancer in self.enhancers():
             enhancer.on_epoch(epoch)
         self.weigher.refresh_propagation()
+
+    def train(self, mode: bool = True) -> Host:
+        """Also gives the graph the present weights, which a loaded state may have changed."""
+        self.weigher.refresh_propagation()
+        return super().train(mode)
+
+    def release(self) -> None:
+        """Put back what the host changed in the backbone besides its tables."""
+        self.weigher.release()
 
     def forget(self) -> None:
         """Drop everything that was computed from parameters and may be stale."""

@@ -38,6 +38,7 @@ class TrainingInteractions:
             features.interaction[ROW_FIELD] = numbers
         self.users = features[self.user_field].numpy()
         self.items = features[self.item_field].numpy()
+        self._owner: Tensor | None = None
         self._history: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def rows(self, batch: Interaction) -> Tensor | None:
@@ -69,8 +70,9 @@ class TrainingInteractions:
 
     def of_users(self, weights: Tensor, users: Tensor) -> Tensor:
         """`[B]`: the mean weight of each user's interactions, 1 for a user without any."""
-        owner = torch.as_tensor(self.users, device=weights.device)
-        return _means(weights, owner, self.n_users)[users]
+        if self._owner is None:
+            self._owner = torch.as_tensor(self.users, device=self.device)
+        return _means(weights, self._owner.to(weights.device), self.n_users)[users]
 
     def _lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each user's distinct items `[n_users, n]`, the numbers of those pairs, and which places are filled."""

@@ -24,7 +24,7 @@ _DRAWN_ANEW = ("sub_graph1", "sub_graph2")
 class _Edges:
     """One propagation matrix: where it is kept, and its user-item entries.
 
-    places: containers (a module's attributes, or a list) with the key in each.  position: which of the matrix's
+    places: modules with the attribute's name in each, and lists with the index.  position: which of the matrix's
     values are edges; users, items, pair: of each edge, pair numbering the distinct training interactions.
     by: "both" where the matrix is D_u^-1/2 A D_i^-1/2, "rows" where it is D^-1 A; from_user: whether an edge's row
     is its user.
@@ -72,20 +72,27 @@ class Propagation:
                 f"propagates = False to weigh the loss only"
             )
         self._found = list(found.values())
+        self._applied: Tensor | None = None
 
     def apply(self, weights: Tensor) -> None:
         """Weigh the edges by `weights` `[n]`, one for each training interaction, from the original values."""
+        if self._applied is not None and torch.equal(self._applied, weights):
+            return
+        self._applied = weights.detach().clone()
         for edges in self._found:
             changed = self._weighted(edges, weights.detach())
-            for container, key in edges.places:
-                container[key] = changed
+            for place in edges.places:
+                _put(place, changed)
         clear_kept(self._model)
 
     def restore(self) -> None:
         """Put the original matrices back: the same objects."""
+        if self._applied is None:
+            return
+        self._applied = None
         for edges in self._found:
-            for container, key in edges.places:
-                container[key] = edges.original
+            for place in edges.places:
+                _put(place, edges.original)
         clear_kept(self._model)
 
     def _edges(self, matrix: Tensor) -> _Edges | None:
@@ -147,6 +154,14 @@ class Propagation:
         return changed.coalesce() if original.is_coalesced() else changed
 
 
+def _put(place: tuple[Any, Any], matrix: Tensor) -> None:
+    container, key = place
+    if isinstance(container, list):
+        container[key] = matrix
+    else:
+        setattr(container, key, matrix)
+
+
 def _sparse_matrices(model: nn.Module) -> Iterator[tuple[Any, Any, Tensor]]:
     """Every sparse tensor kept by the model or its parts, with the container and key it is kept under."""
     seen: set[int] = set()
@@ -154,7 +169,7 @@ def _sparse_matrices(model: nn.Module) -> Iterator[tuple[Any, Any, Tensor]]:
         for attributes in (module.__dict__, module._buffers):
             for key, value in list(attributes.items()):
                 if isinstance(value, Tensor) and value.layout is torch.sparse_coo and key not in _DRAWN_ANEW:
-                    yield attributes, key, value
+                    yield module, key, value
                 elif isinstance(value, list) and id(value) not in seen:
                     seen.add(id(value))
                     for index, item in enumerate(value):

@@ -59,7 +59,7 @@ class Weigher:
         self.resampling = Resampling(seed, self.backbone) if self._by_interaction else None
         if self.resampling and any(e.weighs_by == "resampling" for e in self._by_interaction):
             self.resampling.start()
-        self._checked: dict[str, tuple[int, int]] = {}
+        self._checked: dict[str, tuple[Tensor, int]] = {}
 
     def __bool__(self) -> bool:
         return self.loss is not None
@@ -83,12 +83,11 @@ class Weigher:
 
     def _checked_weights(self, name: str, weights: Tensor) -> Tensor:
         assert self.interactions is not None
-        state = (id(weights), weights._version)
-        if (
-            self._checked.get(name) != state
-        ):  # once for each change, because looking at values waits for the device
+        known = self._checked.get(name)
+        # Once for each change, because looking at values waits for the device.
+        if known is None or known[0] is not weights or known[1] != weights._version:
             check_weights(weights, self.interactions.count, name)
-            self._checked[name] = state
+            self._checked[name] = (weights, weights._version)
         return weights.detach().to(self.interactions.device)
 
     def _of_rows(self, batch: Interaction) -> Tensor | None:
@@ -148,7 +147,7 @@ class Weigher:
 
     @contextlib.contextmanager
     def epoch(self, train_data: Any, epoch: int) -> Iterator[None]:
-        """A training epoch: the graph's edges weigh what they should, and interactions are drawn where so declared."""
+        """A training epoch of a loader, which gives interactions drawn by weight where that is declared."""
         if self.resampling is None or not self.resampling.active:
             yield
             return
@@ -169,6 +168,11 @@ class Weigher:
             else:
                 self.propagation.apply(weights)
 
+    def release(self) -> None:
+        """Put back what weights changed in the backbone: its graph."""
+        if self.propagation is not None:
+            self.propagation.restore()
+
     def fall_back(self) -> bool:
         """Turn to resampling after the loss took no weights, where every enhancer that weighs declared it."""
         if self.resampling is None or self.resampling.active or self._by_batch:
@@ -182,3 +186,18 @@ class Weigher:
             stacklevel=3,
         )
         return True
+
+    def drop(self, enhancer: Enhancer[Any] | None = None) -> None:
+        """Weigh no longer by an enhancer, or by any: the graph's edges are as before at once."""
+        gone = [enhancer] if enhancer is not None else [*self._by_batch, *self._by_interaction]
+        self._by_batch = [e for e in self._by_batch if e not in gone]
+        self._by_interaction = [e for e in self._by_interaction if e not in gone]
+        self._propagating = [e for e in self._propagating if e not in gone]
+        if self.propagation is not None and not self._propagating:
+            self.propagation.restore()
+            self.propagation = None
+        if not self._by_interaction:
+            self.interactions = self.resampling = None
+        if not self._by_batch and not self._by_interaction:
+            self.loss = None
+        self.refresh_propagation()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 import warnings
 from pathlib import Path
@@ -19,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).parent / "weights"))
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.detaching import detach
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.registry import register
@@ -245,6 +247,7 @@ def test_edges_are_those_of_weighted_counts(name, folder):
         enhance(name, InGraph()), folder, options={"node_dropout_rate": 0.0, "mess_dropout_rate": 0.0}
     )
     model, data = made.model.eval(), made.train._dataset
+    model.enhancers.release()
     before = {key: getattr(model, key) for key in GRAPHS[name]}
     kept = {key: dense(value) for key, value in before.items()}
     batch = made.batch()
@@ -263,7 +266,10 @@ def test_edges_are_those_of_weighted_counts(name, folder):
     with torch.no_grad():
         assert not torch.allclose(predict(batch), plain)
 
-    model.enhancers.weigher.propagation.restore()
+    copied = copy.deepcopy(model)
+    copied.enhancers.release()
+    assert all((dense(getattr(copied, key)) == kept[key]).all() for key in kept)
+    model.enhancers.release()
     assert all(getattr(model, key) is before[key] for key in before)
     assert all((dense(before[key]) == kept[key]).all() for key in kept)
     with torch.no_grad():
@@ -272,10 +278,30 @@ def test_edges_are_those_of_weighted_counts(name, folder):
 
 def test_weights_of_one_leave_the_graph_alone(folder):
     made = build_world(enhance("LightGCN", InGraph()), folder)
+    made.model.enhancers.release()
     original = dense(made.model.norm_adj_matrix)
     made.model.enhancers["uneven_in_graph"].values = torch.ones(len(made.train._dataset.inter_feat))
     made.model.begin_epoch(0)
     np.testing.assert_array_equal(dense(made.model.norm_adj_matrix), original)
+
+
+def test_a_loaded_model_propagates_as_the_saved_one(folder):
+    made = build_world(enhance("LightGCN", InGraph()), folder)
+    made.trainer.fit(made.train, made.valid)
+    batch = made.batch()
+    with torch.no_grad():
+        wanted = made.model.eval().full_sort_predict(batch)
+    again = build_world(enhance("LightGCN", InGraph()), folder)
+    again.trainer.resume_checkpoint(made.trainer.saved_model_file)
+    with torch.no_grad():
+        assert torch.equal(again.model.eval().full_sort_predict(batch), wanted)
+
+
+def test_detaching_puts_the_graph_back(folder):
+    made, plain = build_world(enhance("LightGCN", InGraph()), folder), build_world("LightGCN", folder)
+    assert not torch.equal(made.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
+    detach(made.model)
+    assert torch.equal(made.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
 
 
 @pytest.mark.parametrize("name", ["BPR", "DGCF", "KGAT"])
