@@ -12,6 +12,7 @@ import torch
 from burnish.enhancers.attach import is_enhanced
 
 from .check import NotApplicableError, conformance_check
+from .reloading import load, need_sound_checkpoints, read, reloaded
 from .subject import (
     Subject,
     assert_equal_scores,
@@ -30,26 +31,9 @@ from .world import World
 def checkpoint_reloads(subject: Subject) -> None:
     need_sound_checkpoints(subject)
     world = train(subject.attached())
-    loaded = _reloaded(world)
+    loaded = reloaded(world)
     assert is_enhanced(loaded), "what was loaded has no enhancers"
     assert_equal_scores(scores(world), scores(world, loaded))
-
-
-def need_sound_checkpoints(subject: Subject) -> None:
-    """`NotApplicableError` where RecBole's own checkpoint of the plain backbone does not bring its scores back."""
-    plain = train(subject.plain())
-    try:
-        assert_equal_scores(scores(plain), scores(plain, _reloaded(plain)))
-    except Exception as error:
-        raise NotApplicableError(f"the plain backbone's own checkpoint does not reload: {error}") from error
-
-
-def _reloaded(world: World) -> Any:
-    """The model that RecBole's quick start makes from the world's checkpoint."""
-    from recbole.quick_start import load_data_and_model
-
-    world.trainer._save_checkpoint(0, verbose=False)
-    return load_data_and_model(world.trainer.saved_model_file)[1]
 
 
 @conformance_check("detaches", "Detached, the model is the plain class with the bits that are stored.")
@@ -93,8 +77,6 @@ def _baked(subject: Subject, world: World) -> Any:
     "A baked model's checkpoint names nothing of burnish; RecBole loads and scores it.",
 )
 def baked_checkpoint_is_plain(subject: Subject) -> None:
-    from recbole.quick_start import load_data_and_model
-
     from burnish.enhancers.plain_checkpoint import write_plain_checkpoint
 
     need_sound_checkpoints(subject)
@@ -103,7 +85,7 @@ def baked_checkpoint_is_plain(subject: Subject) -> None:
     file = subject.folder / "saved" / f"{subject.backbone.__name__}-baked.pth"
     write_plain_checkpoint(baked, file, world.config, {})
     assert not burnish_names(file), f"the checkpoint names {burnish_names(file)[:3]}"
-    loaded = load_data_and_model(str(file))[1]
+    loaded = load(file)
     assert type(loaded) is subject.backbone, f"the class is {type(loaded)!r}"
     assert_equal_scores(scores(world, baked), scores(world, loaded))
 
@@ -126,6 +108,7 @@ def burnish_names(file: Path) -> list[str]:
 def saves_and_loads(subject: Subject) -> None:
     from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
 
+    need_sound_checkpoints(subject)
     world = train(subject.attached())
     folder = subject.folder / "saved" / f"{subject.backbone.__name__}-enhancers"
     save_pretrained(world.model, folder, world.train._dataset)
@@ -135,6 +118,38 @@ def saves_and_loads(subject: Subject) -> None:
     }
     fresh.model.load_state_dict(own)
     fresh.model.load_other_parameter(world.model.other_parameter())
-    model = from_pretrained(folder, fresh.model, fresh.train._dataset)
+    model = from_pretrained(folder, fresh.model, fresh.train._dataset, config=fresh.config)
+    assert_equal_scores(scores(world), scores(fresh, model))
+
+
+@conformance_check(
+    "other order of ids",
+    "Loaded where ids have other numbers, rows of the same user or item are refined the same.",
+)
+def other_order_of_ids(subject: Subject) -> None:
+    from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
+
+    world = train(subject.attached())
+    folder = subject.folder / "saved" / f"{subject.backbone.__name__}-enhancers"
+    save_pretrained(world.model, folder, world.train._dataset)
+    other = subject.permuted().plain()
+    model: Any = from_pretrained(folder, other.model, other.train._dataset, config=other.config)
+    tables = list(zip(world.model.enhancers.anatomy.tables, model.enhancers.anatomy.tables, strict=True))
+    moved = {side: _moved(world, other, side) for side in ("user", "item")}
     with torch.no_grad():
-        assert_equal_scores(scores(world), scores(fresh, model))
+        for here, there in tables:
+            there.raw()[moved[there.side]] = here.raw()
+        world.model.train().eval()
+        model.train().eval()
+        for here, there in tables:
+            gap = float((read(here) - read(there)[moved[there.side]]).abs().max())
+            assert gap < 1e-5, f"rows of {here.name!r} are refined to vectors up to {gap:.3g} apart"
+
+
+def _moved(world: World, other: World, side: str) -> torch.Tensor:
+    """Where each id of one world is in the other: `[n]`."""
+    field = world.config["USER_ID_FIELD" if side == "user" else "ITEM_ID_FIELD"]
+    tokens = world.dataset.id2token(field, range(world.dataset.num(field)))
+    ids = [0, *(int(i) for i in other.dataset.token2id(field, tokens[1:]))]
+    assert ids != list(range(len(ids))), f"{field} has the same order in both data sets"
+    return torch.tensor(ids)

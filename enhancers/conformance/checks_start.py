@@ -24,6 +24,7 @@ from .subject import (
     scores,
     train,
 )
+from .world import World
 
 
 @conformance_check("attaches", "The enhanced model is built, and every enhancer is on it.")
@@ -113,20 +114,28 @@ def one_row_batch(subject: Subject) -> None:
 
 @conformance_check("float64", "In double precision, loss and scores are float64 and finite.")
 def float64(subject: Subject) -> None:
-    plain = subject.plain()
     try:
-        own = loss_of(_double(plain.model), _double_batch(plain.batch()))
-        scores(plain)
+        plain = _in_float64(subject.plain())
     except (RuntimeError, TypeError, ValueError) as error:
         raise NotApplicableError(f"the plain backbone does not run in float64: {error}") from error
-    if own.dtype != torch.float64:
-        raise NotApplicableError(f"the plain backbone computes its loss in {own.dtype} even in float64")
-    attached = subject.attached()
-    loss = loss_of(_double(attached.model), _double_batch(attached.batch()))
-    assert loss.dtype == torch.float64, f"the loss is {loss.dtype}"
-    assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
-    for name, values in scores(attached).items():
-        assert bool(torch.isfinite(values).all()), f"{name} gives scores that are not finite"
+    if plain["loss"].dtype != torch.float64:
+        raise NotApplicableError(
+            f"the plain backbone computes its loss in {plain['loss'].dtype} even in float64"
+        )
+    found = _in_float64(subject.attached())
+    assert found["loss"].dtype == torch.float64, f"the loss is {found['loss'].dtype}"
+    for name, values in found.items():
+        assert bool(torch.isfinite(values).all()), f"{name} is not finite"
+
+
+def _in_float64(world: World) -> dict[str, torch.Tensor]:
+    model = _double(world.model).train()
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)  # models make constants of the default type in every step
+    try:
+        return {"loss": loss_of(model, _double_batch(world.batch())), **scores(world)}
+    finally:
+        torch.set_default_dtype(before)
 
 
 def _double(model: Any) -> Any:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor
-
-from burnish.enhancers.anatomy import Table
 
 from .check import conformance_check
+from .reloading import need_sound_checkpoints, read
 from .subject import (
     Subject,
     assert_equal_scores,
@@ -53,14 +51,7 @@ def padding_untouched(subject: Subject) -> None:
     with torch.no_grad():
         for table in model.enhancers.anatomy.tables:
             first = table.raw()[0]
-            assert torch.equal(read(model, table)[0], first), f"row 0 of {table.name!r} was refined"
-
-
-def read(model: torch.nn.Module, table: Table) -> Tensor:
-    """A table as the backbone reads it: `[count, width]`."""
-    seen = getattr(table.owner, table.parameter)
-    rows = seen.t() if table.transposed else seen
-    return rows[table.first : table.first + table.count]
+            assert torch.equal(read(table)[0], first), f"row 0 of {table.name!r} was refined"
 
 
 @conformance_check(
@@ -79,6 +70,7 @@ def evaluation_is_pure(subject: Subject) -> None:
     "nothing stale", "After parameters change, scores are those of a new model with these parameters."
 )
 def nothing_stale(subject: Subject) -> None:
+    need_sound_checkpoints(subject)
     world = train(subject.attached())
     scores(world)  # fills whatever is kept between calls
     with torch.no_grad():

@@ -9,6 +9,9 @@ import numpy as np
 #: Name of the data set, and so of its folder and files.
 NAME = "conformance"
 
+#: The same data with the lines of every file in another order, so that RecBole gives every id another number.
+PERMUTED = "conformance-permuted"
+
 _JOBS = ("cook", "smith", "nurse", "clerk")
 _GENRES = ("drama", "comedy", "crime", "war", "music")
 
@@ -30,6 +33,17 @@ def write_data(folder: Path, *, n_users: int = 40, n_items: int = 60, seed: int 
     _write(target / "conformance.kg", _triples(rng, n_items))
     _write(target / "conformance.ent", _vectors(rng, "ent", [f"e{i}" for i in range(1, n_items + 6)]))
     _write(target / "conformance.rel", _vectors(rng, "rel", ["r1", "r2"]))
+    return target
+
+
+def write_permuted(folder: Path, *, seed: int = 2) -> Path:
+    """Write `folder/conformance-permuted`: the files of `folder/conformance` with their lines shuffled."""
+    target = folder / PERMUTED
+    target.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(seed)
+    for file in sorted((folder / NAME).iterdir()):
+        head, *lines = file.read_text(encoding="utf-8").splitlines()
+        _write(target / f"{PERMUTED}{file.suffix}", [head, *(lines[i] for i in rng.permutation(len(lines)))])
     return target
 
 

@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from burnish.enhancers.anatomy import Anatomy, Table
+from burnish.enhancers.anatomy import Anatomy, Side, Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class ProbeConfig(EnhancerConfig):
 
 
 class Probe(Enhancer[ProbeConfig]):
-    """Uses every hook: mixes rows by a learned matrix, adds a loss, and weighs interactions unevenly.
+    """Uses every hook: mixes rows by a learned matrix, shifts each, adds a loss, and weighs interactions unevenly.
 
     The refinement starts as the identity; a loss that does not depend on the batch moves it away from there.
     """
@@ -36,13 +36,20 @@ class Probe(Enhancer[ProbeConfig]):
     weights: Tensor
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
-        """One square matrix a table, and a weight an interaction of the training split."""
+        """One square matrix a table, one shift a user and an item, and a weight an interaction."""
         self.matrices = nn.ModuleDict()
         for table in anatomy.tables:
             linear = nn.Linear(table.width, table.width)
             nn.init.zeros_(linear.weight)
             nn.init.zeros_(linear.bias)
             self.matrices[_key(table)] = linear
+        self.shifts = nn.ParameterDict(
+            {
+                side: nn.Parameter(torch.zeros(anatomy.n_users if side == "user" else anatomy.n_items))
+                for side in ("user", "item")
+                if anatomy.of("user" if side == "user" else "item")
+            }
+        )
         n = len(dataset.inter_feat)
         uneven = torch.rand(n) * 2 - 1
         weights = 1 + self.config.strength * self.config.spread * (uneven - uneven.mean())
@@ -52,13 +59,21 @@ class Probe(Enhancer[ProbeConfig]):
         return self.config.strength > 0 or bool(self.matrices)
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
-        """Rows plus a learned linear function of them."""
-        return rows + self.config.strength * self.matrices[_key(table)](rows)
+        """Rows plus a learned linear function of them, plus each id's own shift."""
+        change = self.matrices[_key(table)](rows) + self.shifts[table.side][ids].unsqueeze(-1)
+        return rows + self.config.strength * change
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
-        """Half the squared distance of every entry of the matrices from 0.1, the same for every row."""
-        total: Any = sum((p - 0.1).square().sum() for p in self.parameters())
+        """Half the squared distance of matrices from 0.1 and of shifts from a number of each id; every row's."""
+        total: Any = sum((p - 0.1).square().sum() for p in self.matrices.parameters())
+        for shift in self.shifts.values():
+            wanted = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
+            total = total + (shift - wanted).square().sum()
         return {"distance": (0.5 * self.config.strength * total).expand(len(batch))}
+
+    def row_tensors(self) -> dict[str, Side]:
+        """The shifts."""
+        return {f"shifts.{side}": "user" if side == "user" else "item" for side in self.shifts}
 
     def interaction_weights(self) -> Tensor:
         """`[n_interactions]`, mean 1."""

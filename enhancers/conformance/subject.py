@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import forked_randomness
 
 from .check import NotApplicableError
+from .data import PERMUTED
 from .world import World, build_world
 
 #: Training interactions that are scored.
@@ -63,6 +64,12 @@ class Subject:
     def trained(self, **options: Any) -> World:
         """The enhanced backbone after one epoch."""
         return train(self.attached(**options))
+
+    def permuted(self) -> Subject:
+        """The same subject on data whose ids RecBole numbers in another order."""
+        if self.data is not None:
+            raise NotApplicableError("the data are the caller's own; only the synthetic ones are shuffled")
+        return replace(self, data=PERMUTED)
 
     def _build(self, model: type, options: Mapping[str, Any]) -> World:
         return build_world(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .data import NAME, write_data
+from .data import NAME, PERMUTED, write_data, write_permuted
 from .presets import preset
 
 _numbers = itertools.count(1)
@@ -91,6 +91,8 @@ def prepare_folder(folder: Path) -> None:
     (folder / "saved").mkdir(parents=True, exist_ok=True)
     if not (folder / NAME).exists():
         write_data(folder)
+    if not (folder / PERMUTED).exists():
+        write_permuted(folder)
 
 
 @contextmanager

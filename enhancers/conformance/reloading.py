@@ -1,0 +1,47 @@
+"""Reading tables and RecBole's checkpoints back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from burnish.enhancers.anatomy import Table
+
+from .check import NotApplicableError
+from .subject import Subject, assert_equal_scores, scores, train
+from .world import World
+
+
+def read(table: Table) -> Tensor:
+    """A table as the backbone reads it: `[count, width]`."""
+    seen = getattr(table.owner, table.parameter)
+    rows: Tensor = seen.t() if table.transposed else seen
+    return rows[table.first : table.first + table.count]
+
+
+def reloaded(world: World) -> Any:
+    """The model that RecBole's quick start makes from the world's checkpoint."""
+    world.trainer._save_checkpoint(0, verbose=False)
+    return load(Path(world.trainer.saved_model_file))
+
+
+def load(file: Path) -> Any:
+    """The model of a checkpoint, by RecBole's quick start."""
+    import colorama  # type: ignore[import-untyped]
+    from recbole.quick_start import load_data_and_model
+
+    try:
+        return load_data_and_model(str(file))[1]
+    finally:
+        colorama.deinit()  # RecBole wraps the standard output once more at every load, until Python gives up
+
+
+def need_sound_checkpoints(subject: Subject) -> None:
+    """`NotApplicableError` where RecBole's own checkpoint of the plain backbone does not bring its scores back."""
+    plain = train(subject.plain())
+    try:
+        assert_equal_scores(scores(plain), scores(plain, reloaded(plain)))
+    except Exception as error:
+        raise NotApplicableError(f"the plain backbone's own checkpoint does not reload: {error}") from error
