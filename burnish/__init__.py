@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
+    from .exporting import export_embeddings
+    from .recommending import recommend
     from .running import run
 
 activate()
@@ -44,6 +46,8 @@ _HOME = {
     "Enhancer": "burnish.enhancers.enhancer",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
+    "export_embeddings": "burnish.exporting",
+    "recommend": "burnish.recommending",
     "run": "burnish.running",
 }
 
@@ -55,7 +59,9 @@ __all__ = [
     "bake",
     "detach",
     "enhance",
+    "export_embeddings",
     "from_pretrained",
+    "recommend",
     "run",
     "save_pretrained",
     "status",

@@ -54,10 +54,12 @@ class TrainingResult:
     config: dict[str, Any]
     model: Any = field(default=None, repr=False)
     dataset: Any = field(default=None, repr=False)
+    #: The parts of the data set: training, validation, test (RecBole data sets, None where there is none).
+    splits: tuple[Any, Any, Any] | None = field(default=None, repr=False)
 
     def summary(self) -> dict[str, Any]:
         """Everything but the tables and the objects, ready for JSON."""
-        left_out = {"model", "dataset", "per_user", "config"}
+        left_out = {"model", "dataset", "splits", "per_user", "config"}
         shown = {name: value for name, value in vars(self).items() if name not in left_out}
         shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
         return shown

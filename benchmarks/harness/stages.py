@@ -271,6 +271,11 @@ class Run:
             config=plain(config.final_config_dict),
             model=self.model,
             dataset=self.dataset,
+            splits=(
+                self.train_data._dataset,
+                getattr(self.valid_data, "_dataset", None),
+                getattr(self.test_data, "_dataset", None),
+            ),
         )
 
 

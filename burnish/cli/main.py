@@ -10,7 +10,7 @@ import typer
 
 from burnish._version import __version__
 
-from . import bake, bench, doctor, enhancers, models, report, run
+from . import bake, bench, doctor, enhancers, export, models, recommend, report, run
 from .failures import INTERRUPTED
 
 app = typer.Typer(
@@ -56,7 +56,7 @@ def burnish(
     context.obj = {"quiet": quiet}
 
 
-for module in (run, bench, report, bake, models, enhancers, doctor):
+for module in (run, recommend, export, bench, report, bake, models, enhancers, doctor):
     module.add_to(app)
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.benchmarks.harness.yamls import read_yaml
 from burnish.enhancers.errors import ConfigurationError, nearest
 
 from .values import merge_enhancers, parse_options
+
+if TYPE_CHECKING:
+    from burnish.benchmarks.harness.saved import SavedRun
 
 #: Options of RecBole's run_recbole.py for several processes, with the only value that is right here.
 _PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_offset": None}
@@ -91,10 +94,12 @@ def make_request(
     config_files: str | None,
     seed: int | None,
     words: Sequence[str],
+    earlier: SavedRun | None = None,
 ) -> RunRequest:
     """Put the command line over the configuration files, of which later ones win.
 
     words: the options that the verb does not know, RecBole's and `--enhancers.NAME.OPTION`.
+    earlier: the run to be resumed, which has the model, the data set and the enhancers where nothing else is said.
     Raises `ConfigurationError` for anything that cannot be understood.
     """
     files = split_files(config_files)
@@ -106,6 +111,9 @@ def make_request(
         block = _block(content, path) if "enhancers" in content else block
     options, enhancer_options = parse_options(words)
     _reject_processes(options)
+    if earlier is not None:
+        merged = {"model": earlier.model, "dataset": earlier.dataset, **merged}
+        block = block or earlier.enhancers
     return RunRequest(
         model=_required("model", model or merged.get("model"), "BPR"),
         dataset=_required("dataset", dataset or merged.get("dataset"), "ml-100k"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from burnish.benchmarks.harness import Epoch, TrainingResult
+    from burnish.benchmarks.harness.resume import FinishedError
+    from burnish.benchmarks.harness.saved import SavedRun
 
     from .request import RunRequest
 
@@ -23,6 +26,7 @@ EPILOG = (
     "Examples:\n\n"
     "burnish run --model BPR --dataset ml-100k --epochs 5\n\n"
     "burnish run --model LightGCN --dataset ml-100k --enhancers rvrec --enhancers.rvrec.weight 0.2\n\n"
+    "burnish run --model SASRec --dataset ml-100k --output out, and after Ctrl-C: burnish run --resume out\n\n"
     "burnish run --config-files my.yaml --seed 7 --learning_rate=1e-3 --topk '[5,10]'\n\n"
     "The file my.yaml is any RecBole configuration; it may also carry model, dataset and a block such as "
     "`enhancers: {rvrec: {weight: 0.1}}`. Data sets are read from dataset/NAME (--data_path changes that); "
@@ -68,10 +72,24 @@ def run(
         typer.Option(
             "--output",
             "-o",
-            help="Folder for result.json, config.json, per_user.parquet, log.txt and checkpoint.pth. "
-            "Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",
+            help="Folder for result.json, config.json, per_user.parquet, log.txt, checkpoint.pth, the weights and "
+            "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",
         ),
     ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            "--resume",
+            help="Go on with the interrupted run in this folder, from its last saved epoch, with its options "
+            "(--epochs may be raised).",
+        ),
+    ] = None,
+    save_every: Annotated[
+        int,
+        typer.Option(
+            "--save-every", min=0, help="With --output: save the state every so many epochs; 0: never."
+        ),
+    ] = 1,
     format: Annotated[str, typer.Option("--format", help="table or json (one object, unrounded).")] = "table",
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
 ) -> None:
@@ -79,11 +97,16 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
+    from burnish.benchmarks.harness.resume import FinishedError
+
     from .request import make_request
 
     screen = Screen.of(context, quiet)
     if format not in ("table", "json"):
         raise typer.BadParameter(f"{format!r} is neither table nor json", param_hint="--format")
+    if resume is not None and output is not None and resume.resolve() != output.resolve():
+        raise typer.BadParameter("a resumed run stays in its folder; leave it out", param_hint="--output")
+    earlier = open_run(resume)
     request = make_request(
         model=model,
         dataset=dataset,
@@ -91,34 +114,101 @@ def run(
         config_files=config_files,
         seed=seed,
         words=context.args,
+        earlier=earlier,
     )
-    describe(screen, request)
-    result = train(screen, request, output)
-    if output is not None:
-        save(result, output)
-        screen.say(f"written to {output}")
+    folder = resume or output
+    describe(screen, request, earlier)
+    try:
+        result = train(screen, request, folder, save_every, going_on=earlier is not None)
+    except KeyboardInterrupt:
+        say_how_to_resume(screen, folder)
+        raise
+    except FinishedError as finished:
+        screen.say(str(finished))
+        show_finished(screen, finished, folder, format)
+        return
+    if folder is not None:
+        save(result, folder)
+        screen.say(f"written to {folder}")
     if format == "json":
         screen.write(json.dumps(result.summary(), indent=2, default=str))
     else:
         show(screen, result)
 
 
-def describe(screen: Screen, request: RunRequest) -> None:
+def open_run(folder: Path | None) -> SavedRun | None:
+    """What the folder given to --resume says about its run."""
+    if folder is None:
+        return None
+    from burnish.benchmarks.harness.saved import read_run
+
+    return read_run(folder)
+
+
+def say_how_to_resume(screen: Screen, folder: Path | None) -> None:
+    """After Ctrl-C: the command that goes on, or why there is none."""
+    from burnish.benchmarks.harness.resume import saved_states
+
+    if folder is None:
+        screen.say("nothing was saved; with --output FOLDER an interrupted run can be resumed")
+        return
+    done = next((number for number, _ in saved_states(folder)), 0)
+    if done:
+        screen.say(f"stopped after epoch {done}; go on with: burnish run --resume {shlex.quote(str(folder))}")
+    else:
+        screen.say("stopped before the end of the first epoch; nothing to resume")
+
+
+def show_finished(screen: Screen, error: FinishedError, folder: Path | None, format: str) -> None:
+    """The result of a run that has nothing left to do, from its file; the error again when it is not there."""
+    file = folder / "result.json" if folder is not None else None
+    if file is None or not file.is_file():
+        raise error
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if format == "json":
+        screen.write(json.dumps(content, indent=2))
+    else:
+        screen.results.print(metric_table(content["valid_result"], content["test_result"]))
+
+
+def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = None) -> None:
     """Say what is about to be trained.  Names and options of enhancers are checked before data are read."""
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
-    find_backbone(request.model)
+    if earlier is None or ":" not in request.model:
+        find_backbone(request.model)
     attached = [f"{made.name}({made.extra_repr()})" for made in make_enhancers(request.enhancers)]
     seed = "" if request.seed is None else f", seed {request.seed}"
     screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
+    if earlier is not None:
+        from burnish.benchmarks.harness.resume import saved_states
+
+        done = next((number for number, _ in saved_states(earlier.folder)), 0)
+        screen.say(f"going on after epoch {done}" if done else "no epoch was finished: starting again")
 
 
-def train(screen: Screen, request: RunRequest, output: Path | None) -> TrainingResult:
+def train(
+    screen: Screen, request: RunRequest, output: Path | None, save_every: int, *, going_on: bool = False
+) -> TrainingResult:
     """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
     from burnish.benchmarks import harness
+    from burnish.benchmarks.harness.training import resume
 
     def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
+        if going_on:
+            assert output is not None
+            return resume(
+                output,
+                model=None if ":" in request.model else request.model,
+                dataset=request.dataset,
+                enhancers=request.enhancers,
+                config_files=request.config_files,
+                options=request.options,
+                seed=request.seed,
+                on_epoch=on_epoch,
+                save_every=save_every or 1,
+            )
         return harness.train(
             request.model,
             request.dataset,
@@ -128,6 +218,7 @@ def train(screen: Screen, request: RunRequest, output: Path | None) -> TrainingR
             seed=request.seed,
             folder=output,
             on_epoch=on_epoch,
+            save_every=save_every if output is not None else 0,
         )
 
     if screen.quiet:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from burnish.benchmarks.harness.resume import saved_states
+from burnish.benchmarks.harness.resume import FinishedError, saved_states
+from burnish.benchmarks.harness.saved import load_run, read_run
 from burnish.benchmarks.harness.training import resume, train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
+from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.enhancers.zoo import list_backbones
 
 EPOCHS = 4
 FEW = ["BPR", "LightGCN", "SASRec", "MultiVAE", "NeuMF", "RecVAE", "KGAT", "DeepFM", "NCL", "SGL", "DiffRec"]
@@ -102,4 +106,133 @@ def test_resumed_equals_uninterrupted(
     whole = train(model, NAME, options=options, enhancers=enhancers, folder=tmp_path / "whole")
     interrupted(model, tmp_path / "cut", options, enhancers)
     assert [number for number, _ in saved_states(tmp_path / "cut")] == [2, 1]
+    same(resume(tmp_path / "cut"), whole)
+
+
+@pytest.fixture(scope="module")
+def cut(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a BPR run that was interrupted in its third epoch; not to be changed."""
+    folder = tmp_path_factory.mktemp("cut")
+    interrupted("BPR", folder, options_of("BPR", data), {"rvrec": {"weight": 0.2}})
+    return folder
+
+
+@pytest.fixture
+def copy(cut: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(cut, tmp_path / "copy"))
+
+
+def test_another_option_is_refused_by_name(copy: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"learning_rate = 0\.5 now, and 0\.01 in .*run\.json"):
+        resume(copy, options={"learning_rate": 0.5})
+    with pytest.raises(ConfigurationError, match="enhancers = "):
+        resume(copy, enhancers={"rvrec": {"weight": 0.3}})
+    with pytest.raises(ConfigurationError, match=r"epochs = 2, but the run began with 4"):
+        resume(copy, options={"epochs": 2})
+    with pytest.raises(ConfigurationError, match=r"model = 'NeuMF', but .* of 'BPR'"):
+        resume(copy, model="NeuMF")
+    with pytest.raises(ConfigurationError, match="seed = 3"):
+        resume(copy, seed=3)
+
+
+def test_what_is_said_again_may_be_said(copy: Path) -> None:
+    result = resume(copy, model="BPR", dataset=NAME, enhancers={"rvrec": {"weight": 0.2}}, seed=2020)
+    assert result.n_epochs == EPOCHS
+
+
+def test_a_cut_off_state_names_the_whole_one(copy: Path) -> None:
+    latest, earlier = (path for _, path in saved_states(copy))
+    latest.write_bytes(latest.read_bytes()[:-100])
+    with pytest.raises(DataError, match=r"epoch-00002\.safetensors is damaged.*epoch 1 .*is whole: remove"):
+        resume(copy)
+    latest.unlink()
+    assert resume(copy).n_epochs == EPOCHS
+    assert earlier.name == "epoch-00001.safetensors"
+
+
+def test_changed_data_are_noticed(copy: Path, data: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(data, tmp_path / "other"))
+    file = other / NAME / f"{NAME}.inter"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(lines[:-1]) + "\n")
+    with pytest.raises(DataError, match="interactions and has"):
+        resume(copy, options={"data_path": str(other)})
+    user, item, *rest = lines[-1].split("\t")
+    file.write_text("\n".join([*lines[:-1], "\t".join([user, "i1" if item != "i1" else "i2", *rest])]) + "\n")
+    with pytest.raises(DataError, match="differ although the counts agree"):
+        resume(copy, options={"data_path": str(other)})
+
+
+def test_finished_runs_are_lengthened_or_refused(data: Path, tmp_path: Path) -> None:
+    long = options_of("BPR", data, epochs=3)
+    whole = train("BPR", NAME, options=long, folder=tmp_path / "whole")
+    train("BPR", NAME, options={**long, "epochs": 2}, folder=tmp_path / "short", save_every=1)
+    with pytest.raises(FinishedError, match="finished after 2 epochs"):
+        resume(tmp_path / "short")
+    same(resume(tmp_path / "short", options={"epochs": 3}), whole)
+    assert read_run(tmp_path / "short").finished
+
+
+def test_killed_between_training_and_testing(data: Path, tmp_path: Path) -> None:
+    options = options_of("LightGCN", data)
+    whole = train("LightGCN", NAME, options=options, folder=tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        from burnish.benchmarks.harness import stages
+
+        def test(run: Any) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr(stages.Run, "test", test)
+        with pytest.raises(KeyboardInterrupt):
+            train("LightGCN", NAME, options=options, folder=tmp_path / "cut", save_every=3)
+    same(resume(tmp_path / "cut"), whole)
+
+
+def test_early_stopping_counts_on(data: Path, tmp_path: Path) -> None:
+    options = options_of("BPR", data, stopping_step=1, epochs=30, learning_rate=0.3)
+    whole = train("BPR", NAME, options=options, folder=tmp_path / "whole")
+    assert 4 < whole.n_epochs < 30
+    interrupted("BPR", tmp_path / "cut", options, None, in_epoch=whole.n_epochs)
+    same(resume(tmp_path / "cut"), whole)
+    with pytest.raises(FinishedError, match="stopped improving"):
+        resume(tmp_path / "cut", options={"epochs": 60})
+
+
+def test_evaluations_between_epochs_and_thinned_states(data: Path, tmp_path: Path) -> None:
+    options = options_of("GRU4Rec", data, epochs=7, eval_step=2)
+    whole = train("GRU4Rec", NAME, options=options, folder=tmp_path / "whole")
+    interrupted("GRU4Rec", tmp_path / "cut", options, None, in_epoch=6, save_every=3)
+    assert [number for number, _ in saved_states(tmp_path / "cut")] == [3]
+    same(resume(tmp_path / "cut", save_every=3), whole)
+
+
+def test_checkpoints_are_not_unpickled(copy: Path) -> None:
+    (copy / "checkpoint.pth").write_bytes(b"not a pickle at all")
+    assert resume(copy).n_epochs == EPOCHS
+
+
+def test_a_saved_run_loads_with_the_scores_it_was_tested_with(data: Path, tmp_path: Path) -> None:
+    for model in ("LightGCN", "DIN", "ItemKNN", "KGAT"):
+        options = options_of(model, data, epochs=2)
+        result = train(model, NAME, options=options, folder=tmp_path / model)
+        loaded = load_run(tmp_path / model)
+        for name, value in result.model.state_dict().items():
+            assert torch.equal(value, loaded.model.state_dict()[name]), (model, name)
+        batch = next(iter(loaded.test))[0]
+        predict = "predict" if model == "DIN" else "full_sort_predict"
+        with torch.no_grad():
+            theirs = getattr(result.model.eval(), predict)(batch)
+            assert torch.equal(getattr(loaded.model, predict)(batch), theirs), model
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("model", [name for name, kind in list_backbones().items() if kind != "exlib"])
+def test_every_backbone(model: str, data: Path, tmp_path: Path) -> None:
+    options = options_of(model, data, train_batch_size=16)
+    whole = train(model, NAME, options=options, folder=tmp_path / "whole")
+    try:
+        interrupted(model, tmp_path / "cut", options, None)
+    except pytest.fail.Exception:
+        assert whole.n_epochs < 3  # models without training have one epoch
+        return
     same(resume(tmp_path / "cut"), whole)
