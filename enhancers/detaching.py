@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from torch import nn
 
-from .attach import is_enhanced, split_enhanced
+from .attach import enhanced_class, is_enhanced, split_enhanced
 from .caches import clear_kept
+from .enhancer import Enhancer
 from .errors import ConfigurationError, UnsupportedError
 from .host import Host
+from .intact import Watch
 from .recipe import is_made
-from .tables import plain_class, refined_owners, release_owner
+from .tables import plain_class, refined_names, refined_owners, release_owner
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -30,7 +32,7 @@ def host_of(model: nn.Module, verb: str) -> Host:
     return host
 
 
-def detach(model: ModelT) -> ModelT:
+def detach(model: ModelT, name: str | None = None) -> ModelT:
     """Take every enhancer off a model, in place, and give the model back.
 
     Afterwards its class is the backbone's own, its parameters are the raw tables as training left them, its
@@ -38,8 +40,11 @@ def detach(model: ModelT) -> ModelT:
     had learned is gone: `save_pretrained` keeps it, `bake` writes it into the tables of a copy.
     An optimizer made for the enhanced model still holds the enhancers' parameters: make a new one.
 
-    Raises `ConfigurationError` for a model without enhancers and `UnsupportedError` for a class that a user
-    derived from an enhanced one, since there is no plain class to go back to.
+    name: take off only that enhancer; the others stay as they are, trained or not.
+
+    Raises `ConfigurationError` for a model without enhancers, `UnknownNameError` for a name that is not attached
+    and `UnsupportedError` for a class that a user derived from an enhanced one, since there is no plain class to
+    go back to.
     """
     host = host_of(model, "detach")
     enhanced = plain_class(type(model))
@@ -48,12 +53,28 @@ def detach(model: ModelT) -> ModelT:
             f"detach: {enhanced.__name__} was derived from an enhanced class, so there is no plain class to go back "
             f"to; derive it from {split_enhanced(enhanced)[0].__name__} and enhance the result"
         )
-    release = getattr(host, "release", None)
-    if release is not None:
-        release()  # what weights and propagation changed goes back
+    if name is not None:
+        enhancer = host[name]
+        if len(host.enhancers()) > 1:
+            _detach_one(model, host, enhancer)
+            return model
+    host.weigher.drop()
     for owner in refined_owners(model):
         release_owner(owner)
     model.__class__ = split_enhanced(enhanced)[0]
     del model._modules["enhancers"]
     clear_kept(model)
     return model
+
+
+def _detach_one(model: nn.Module, host: Host, enhancer: Enhancer[Any]) -> None:
+    host.drop(enhancer)
+    base, recipe = split_enhanced(type(model))
+    left = enhanced_class(base, tuple(part for part in recipe if part[0].name != enhancer.name))
+    tables = [table for one in host.state.refinements.values() for table, _ in one.spans]
+    read = {(id(table.owner), table.parameter) for table in tables}
+    for owner in {id(module): module for module in (model, *refined_owners(model))}.values():
+        unread = [name for name in refined_names(owner) if (id(owner), name) not in read]
+        release_owner(owner, unread, left if owner is model else None)
+    host.watch = Watch(model, tables)
+    clear_kept(model)

@@ -92,6 +92,13 @@ class Refinement:
             refined = torch.where((flat != 0).unsqueeze(-1), refined, rows)
         return refined.reshape(*ids.shape, table.width)
 
+    def drop(self, enhancer: Enhancer[Any]) -> None:
+        """Refine no longer by that enhancer; `spans` is empty when no other refines here."""
+        left = [(table, [e for e in refining if e is not enhancer]) for table, refining in self.spans]
+        self.spans = [(table, refining) for table, refining in left if refining]
+        self._sources = None
+        self.forget()
+
     def forget(self) -> None:
         """Drop what was computed for the last step or evaluation."""
         self._step_whole = self._eval_whole = self._sources = None
@@ -219,11 +226,16 @@ def plain_class(cls: type) -> type:
     return cls
 
 
-def release_owner(owner: nn.Module, parameters: Sequence[str] | None = None) -> None:
-    """Undo `refine_tables` on one owner, for all of its parameters or for some."""
+def release_owner(
+    owner: nn.Module, parameters: Sequence[str] | None = None, base: type | None = None
+) -> None:
+    """Undo `refine_tables` on one owner, for all of its parameters or for some.
+
+    base: the class that it gets then, its former one by default.
+    """
     held: dict[str, Refinement] = owner.__dict__.get(_ATTRIBUTE, {})
     kept = [name for name in held if parameters is not None and name not in parameters]
-    cls: Any = plain_class(type(owner))
+    cls: Any = base or plain_class(type(owner))
     for name in kept:
         cls = _refined_class(cls, name)
     owner.__class__ = cls
@@ -238,6 +250,11 @@ def refined_owners(model: nn.Module) -> list[nn.Module]:
     return [module for module in model.modules() if _ATTRIBUTE in module.__dict__]
 
 
+def refined_names(owner: nn.Module) -> list[str]:
+    """Names of the refined parameters of one module."""
+    return list(owner.__dict__.get(_ATTRIBUTE, {}))
+
+
 def refined_parameters(model: nn.Module) -> list[tuple[nn.Module, str]]:
     """Every refined parameter of a model, as its owner and its name there; `getattr` of both reads it refined."""
-    return [(owner, name) for owner in refined_owners(model) for name in owner.__dict__[_ATTRIBUTE]]
+    return [(owner, name) for owner in refined_owners(model) for name in refined_names(owner)]

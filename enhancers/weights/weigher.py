@@ -127,7 +127,7 @@ class Weigher:
             given = rows if rows is not None else cells
             assert given is not None
             probe(self.loss, len(given), given.device)
-        with self.loss.applied(self.loss.plan(len(batch), rows, cells, users)):
+        with self.loss.applied(self.loss.plan(rows, cells, users)):
             yield
 
     def _into_batch(

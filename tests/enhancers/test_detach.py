@@ -12,11 +12,11 @@ import pytest
 import torch
 from torch import nn
 
-import burnish  # noqa: F401  (mends RecBole)
+import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.detaching import detach
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
 
 
 def _beside(name: str):
@@ -32,7 +32,7 @@ def _beside(name: str):
     return module
 
 
-ship = _beside("shipping")
+ship, shift = _beside("shipping"), _beside("shift")
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +118,61 @@ def test_refusals(folder):
     with pytest.raises(UnsupportedError, match="was derived from an enhanced class"):
         detach(world.model)
     assert list(world.model.state_dict()) == before
+
+
+# ---------------------------------------------------------------------- one of several
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "SASRec", "DeepFM", "CDAE"])
+def test_one_of_several_leaves_the_others_as_they_are(folder, backbone):
+    both = build_world(enhance(backbone, "rows", "shift"), folder)
+    ship.as_if_trained(both.model)
+    alone = build_world(enhance(backbone, "rows"), folder)
+    alone.model.enhancers["rows"].load_state_dict(both.model.enhancers["rows"].state_dict())
+    batch = ship.test_batch(both)
+    ship.scores(both.model, batch)
+    assert detach(both.model, "shift") is both.model
+    assert type(both.model) is type(alone.model)
+    wanted, got = alone.model.state_dict(), both.model.state_dict()
+    assert list(wanted) == list(got)
+    assert all(torch.equal(wanted[key], got[key]) for key in wanted)
+    ship.assert_scores_equal(ship.scores(alone.model, batch), ship.scores(both.model, batch))
+    both.model.train().calculate_loss(both.batch())
+    assert torch.equal(
+        burnish.bake(both.model).get_parameter(both.model.enhancers.anatomy.tables[0].name),
+        burnish.bake(alone.model).get_parameter(alone.model.enhancers.anatomy.tables[0].name),
+    )
+    plain = detach(both.model, "rows")  # the last one
+    assert type(plain).__module__.startswith("recbole.")
+
+
+def test_one_that_refined_alone_leaves_plain_tables(folder):
+    world = build_world(enhance("BPR", "rows", shift.Weights(values=(0.5, 1.5))), folder)
+    detach(world.model, "rows")
+    assert type(world.model.user_embedding) is nn.Embedding
+    world.model.item_embedding = nn.Embedding(61, 8)  # is watched no longer
+    assert burnish.status(world.model).enhancers[0].name == "weights"
+    batch = world.batch()
+    plain = build_world("BPR", folder).model
+    plain.load_state_dict(burnish.detach(copy.deepcopy(world.model)).state_dict())
+    weighted = world.model.train().calculate_loss(batch)
+    assert not torch.equal(weighted, plain.calculate_loss(batch))
+    detach(world.model, "weights")
+    assert torch.equal(world.model.calculate_loss(batch), plain.calculate_loss(batch))
+
+
+def test_one_that_weighs_or_refines_the_output_leaves_nothing(folder):
+    world = build_world(
+        enhance("LightGCN", "rows", shift.Shift(site="output"), shift.Weights(values=(0.5, 1.5))), folder
+    )
+    ship.as_if_trained(world.model)
+    alone = build_world(enhance("LightGCN", "rows"), folder)
+    ship.as_if_trained(alone.model)
+    alone.model.enhancers["rows"].load_state_dict(world.model.enhancers["rows"].state_dict())
+    for name in ("shift", "weights"):
+        detach(world.model, name)
+    batch = world.batch()
+    losses = [model.train().calculate_loss(copy.copy(batch)) for model in (alone.model, world.model)]
+    assert torch.equal(losses[0], losses[1])
+    with pytest.raises(UnknownNameError, match="Did you mean 'rows'"):
+        detach(world.model, "row")
