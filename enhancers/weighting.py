@@ -58,9 +58,9 @@ class LossWeights:
             return False
         return rule.cells_stage is None or getattr(self._model, "train_stage", None) == rule.cells_stage
 
-    def plan(self, size: int, rows: Tensor | None, cells: Tensor | None, users: Tensor | None) -> Plan:
+    def plan(self, rows: Tensor | None, cells: Tensor | None, users: Tensor | None) -> Plan:
         """What is to be weighted: `rows` `[B]`, and for a batch of `users` `[B]` also `cells` `[B, n_items]`."""
-        plan = Plan(size=size, rows=None if rows is None else rows.detach())
+        plan = Plan(rows=None if rows is None else rows.detach())
         if cells is None or self.rule is None:
             return plan
         cells = cells.detach()

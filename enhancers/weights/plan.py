@@ -21,7 +21,6 @@ class Plan:
     rows: Tensor | None = None
     cells: Tensor | None = None
     history: Tensor | None = None
-    size: int = 0
 
 
 def spread(weights: Tensor, n: int, layout: Layout) -> Tensor | None:

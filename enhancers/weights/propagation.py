@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 _DRAWN_ANEW = ("sub_graph1", "sub_graph2")
 
 
+#: RecBole's backbones whose propagation can take weights.
+GRAPH_BACKBONES = ("LightGCN", "NGCF", "NCL", "SGL", "SpectralCF", "GCMC", "KGIN", "MCCLK")
+
+
 @dataclass
 class _Edges:
     """One propagation matrix: where it is kept, and its user-item entries.
@@ -68,7 +72,7 @@ class Propagation:
         if not found:
             raise UnsupportedError(
                 f"{type(model).__name__} keeps no normalised sparse matrix of users and items, so weights cannot enter "
-                f"its propagation. They can in LightGCN, NGCF, NCL, SGL, SpectralCF, GCMC, KGIN and MCCLK; set "
+                f"its propagation. They can in {', '.join(GRAPH_BACKBONES)}; set "
                 f"propagates = False to weigh the loss only"
             )
         self._found = list(found.values())

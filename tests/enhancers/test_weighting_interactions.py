@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -15,9 +17,11 @@ sys.path.insert(0, str(Path(__file__).parent / "weights"))
 
 import ideal
 
+from burnish.enhancers.conformance.world import prepare_folder
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.weighting import RULES
 from burnish.enhancers.weights.interactions import ROW_FIELD
+from burnish.enhancers.weights.modules import WeightedModules
 
 OF_USERS = {name for name, rule in RULES.items() if rule.cells != "none"}
 
@@ -100,12 +104,15 @@ def change(model: Any, users: Tensor, cells: Tensor, of_users: Tensor) -> Tensor
 @pytest.mark.parametrize("name", sorted(OF_USERS))
 def test_cells_of_users_losses(name, together, folder, monkeypatch):
     """Alone, and together with weights of whole users."""
+    check_cells(name, folder, monkeypatch, ideal.WEIGHTS if together else torch.ones(ideal.ROWS))
+
+
+def check_cells(name: str, folder: Path, monkeypatch: Any, of_users: Tensor, **options: Any) -> None:
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world(name, folder)
+        made, given = ideal.weighed_world(name, folder, **options)
         model, batch = made.model, ideal.first_rows(made)
         users = batch["user_id"]
-        of_users = ideal.WEIGHTS if together else torch.ones(ideal.ROWS)
-        given.rows = of_users if together else None
+        given.rows = None if bool((of_users == 1).all()) else of_users
         without = ideal.losses(model, batch)[0]
         given.all = weights_of(len(given.dataset.inter_feat))
         got = ideal.losses(model, batch)[0]
@@ -115,6 +122,68 @@ def test_cells_of_users_losses(name, together, folder, monkeypatch):
         one, other = ideal.gradients(model, got), ideal.gradients(model, wanted)
         for key, gradient in one.items():
             torch.testing.assert_close(gradient, other[key], rtol=1e-7, atol=1e-10)
+
+
+def test_ldiffrec_with_items_in_categories(folder, monkeypatch):
+    """It then compares items in the order of their categories, without the padding item."""
+
+    def kmeans(X: Tensor, num_clusters: int, **_: Any) -> tuple[Tensor, None]:
+        return torch.arange(len(X)) * 7 % 5 % num_clusters, None
+
+    monkeypatch.setitem(sys.modules, "kmeans_pytorch", SimpleNamespace(kmeans=kmeans))
+    prepare_folder(folder)
+    np.save(folder / "conformance" / "item_emb.npy", np.random.default_rng(1).normal(size=(60, 4)))
+    options = {"n_cate": 2, "in_dims": [12], "dims_dnn": [8]}
+    check_cells("LDiffRec", folder, monkeypatch, torch.ones(ideal.ROWS), **options)
+
+
+def test_both_kinds_of_weights_multiply(folder, monkeypatch):
+    with ideal.doubles(monkeypatch):
+        made, given = ideal.weighed_world("BPR", folder)
+        batch = ideal.first_rows(made)
+        given.all, given.rows = weights_of(len(given.dataset.inter_feat)), ideal.WEIGHTS
+        got = ideal.losses(made.model, batch)
+        given.rows, given.all = ideal.WEIGHTS * given.all[batch[ROW_FIELD]], None
+        assert ideal.losses(made.model, batch) == got
+
+
+@pytest.mark.parametrize(
+    "name", ["BPR", "SASRec", "MultiVAE", "GCMC", "CFKG", "BERT4Rec", "ENMF", "DeepFM", "LINE"]
+)
+def test_a_batch_of_one(name, folder, monkeypatch):
+    with ideal.doubles(monkeypatch):
+        made, given = ideal.weighed_world(name, folder)
+        batch = ideal.taken(ideal.first_rows(made), [3])
+        plain = ideal.losses(made.model, batch)[0]
+        given.rows = torch.tensor([3.0])
+        got = ideal.losses(made.model, batch)[0]
+        if name == "CFKG":  # half of its rows are the graph's
+            assert plain < got < 3 * plain
+        else:
+            torch.testing.assert_close(got, 3 * plain)
+
+
+def test_modules_with_ignored_targets_and_class_weights():
+    """Their mean divides by what counts; a weighted one does too."""
+    torch.manual_seed(0)
+    logits, target = torch.randn(6, 4).double(), torch.tensor([0, 3, 1, 1, 2, 0])
+    weights, of_class = weights_of(6), torch.tensor([1.0, 2.0, 0.5, 3.0]).double()
+
+    class Model(torch.nn.Module):
+        def __init__(self, **options: Any) -> None:
+            super().__init__()
+            self.loss = torch.nn.CrossEntropyLoss(**options)
+
+    for options in ({"ignore_index": 1}, {"weight": of_class}, {"reduction": "sum"}):
+        model = Model(**options)
+        with WeightedModules(model, "rows").applied(torch.ones(6)):
+            torch.testing.assert_close(model.loss(logits, target), Model(**options).loss(logits, target))
+        rows = torch.nn.CrossEntropyLoss(**{**options, "reduction": "none"})(logits, target)
+        counts = (target != 1).double().sum() if "ignore_index" in options else of_class[target].sum()
+        with WeightedModules(model, "rows").applied(weights):
+            total = 1.0 if "reduction" in options else counts
+            torch.testing.assert_close(model.loss(logits, target), (weights * rows).sum() / total)
+        assert "forward" not in vars(model.loss)
 
 
 def test_ract_counts_users_by_their_mean_where_no_item_has_a_term(folder, monkeypatch):
