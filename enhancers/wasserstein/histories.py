@@ -33,6 +33,7 @@ class Histories(nn.Module):
         shuffled = torch.randperm(pairs.shape[1], generator=generator).to(pairs.device)
         order = shuffled[torch.argsort(pairs[0][shuffled], stable=True)]
         owner, known = pairs[0][order], pairs[1][order]
+        listed = known.int() if len(known) else known.new_zeros(1, dtype=torch.int32)  # something to point at
         counts = torch.bincount(owner, minlength=n_users)
         starts = torch.zeros(n_users + 1, dtype=torch.long, device=pairs.device)
         torch.cumsum(counts, 0, out=starts[1:])
@@ -49,7 +50,7 @@ class Histories(nn.Module):
         log_chance = (chance.clamp_min(least) / max(int((counts > 0).sum()), 1)).log().float()
         self.register_buffer("log_chance", log_chance, persistent=False)
         self.register_buffer("_starts", starts, persistent=False)
-        self.register_buffer("_items", known.int(), persistent=False)
+        self.register_buffer("_items", listed, persistent=False)
         #: `[n_users, at most cap]` item ids, 0 behind the last one of a user.
         self.register_buffer("capped", capped, persistent=False)
 
@@ -59,8 +60,7 @@ class Histories(nn.Module):
         count = self._starts[users + 1] - begin
         chance = torch.rand(len(users), generator=generator, device=users.device)
         place = (chance * count).long().clamp(max=count - 1).clamp(min=0)
-        last = max(len(self._items) - 1, 0)
-        drawn = self._items[(begin + place).clamp(max=last)].long()
+        drawn = self._items[(begin + place).clamp(max=len(self._items) - 1)].long()
         return drawn.masked_fill(count == 0, 0)
 
     def of(self, users: Tensor, without: Tensor | None = None) -> Tensor:
