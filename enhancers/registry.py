@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -53,6 +54,18 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
         )
     _registered[name] = cls
     return cls
+
+
+@contextmanager
+def registered(classes: Iterable[type[Enhancer[Any]]]) -> Iterator[None]:
+    """Make enhancers known by their names while the block runs, whatever had these names before."""
+    before = dict(_registered)
+    _registered.update({cls.name: cls for cls in classes})
+    try:
+        yield
+    finally:
+        _registered.clear()
+        _registered.update(before)
 
 
 def _from_entry_point(point: EntryPoint) -> EnhancerInfo:

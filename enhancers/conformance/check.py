@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from burnish.enhancers.errors import UnsupportedError, unknown_name
+from burnish.enhancers.registry import registered
 
 Status = Literal["passed", "failed", "refused", "not applicable", "expected failure", "unexpected pass"]
 
@@ -85,7 +86,8 @@ class Check:
         status: Status = "passed"
         detail = ""
         try:
-            self.definition.run(self.subject)
+            with registered(type(enhancer) for enhancer in self.subject.enhancers):
+                self.definition.run(self.subject)
         except NotApplicableError as reason:
             status, detail = "not applicable", str(reason)
         except UnsupportedError as reason:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from burnish.enhancers.registry import make_enhancers, register
+from burnish.enhancers.registry import make_enhancers, registered
 from burnish.enhancers.zoo import find_backbone, list_backbones
 
 from . import suite
@@ -49,12 +49,12 @@ def backbones_with_tables() -> list[str]:
 
 def run_matrix(backbones: Sequence[str], enhancers: Sequence[str], folder: Path) -> Iterator[Outcome]:
     """Every check of every backbone with each of the enhancers, one at a time on each model."""
-    register(Probe)
-    subjects = [
-        Subject(find_backbone(backbone), tuple(make_enhancers(enhancer)), folder)
-        for enhancer in enhancers
-        for backbone in backbones
-    ]
+    with registered([Probe]):
+        subjects = [
+            Subject(find_backbone(backbone), tuple(make_enhancers(enhancer)), folder)
+            for enhancer in enhancers
+            for backbone in backbones
+        ]
     compare_all(subjects)
     for subject in subjects:
         for check in make_checks(subject, {}, None):
