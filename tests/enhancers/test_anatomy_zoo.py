@@ -119,10 +119,10 @@ def folders(tmp_path_factory):
     return {60: unequal, 40: equal}
 
 
-def build(model, folder):
+def build(model, folder, options=None):
     torch.set_num_threads(1)
     with contextlib.redirect_stdout(io.StringIO()):
-        return build_world(model, folder)
+        return build_world(model, folder, options=options)
 
 
 def test_the_list_has_every_model_with_learnable_tables():
@@ -156,6 +156,53 @@ def test_tables_are_those_of_the_list(model, items, folders):
     assert [names.index(t.name) for t in anatomy.tables] == sorted(
         names.index(t.name) for t in anatomy.tables
     )
+
+
+@pytest.mark.parametrize(
+    ("model", "users"),
+    [
+        *((model, 41) for model in ("BERT4Rec", "S3Rec", "SASRec")),  # as many users as items with a mask
+        *(
+            (model, 45) for model in ("CFKG", "CKE", "KGAT", "KGCN", "KTUP", "MKR", "RippleNet")
+        ),  # as entities
+    ],
+)
+def test_other_numbers_that_agree_by_chance(model, users, tmp_path):
+    write_data(tmp_path, n_users=users, n_items=40)
+    world = build(model, tmp_path)
+    rows = world.model.n_entities if hasattr(world.model, "n_entities") else 42
+    assert rows == users + 1
+    anatomy = describe(world.model, world.config, world.train._dataset)
+    found = {(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables}
+    assert found == expected(model, users + 1, 41)
+
+
+@pytest.mark.parametrize(
+    ("model", "options"),
+    [
+        ("MultiVAE", {"mlp_hidden_size": [61]}),  # layers from items to as many hidden numbers, and back
+        ("MultiDAE", {"mlp_hidden_size": [61]}),
+        ("MultiVAE", {"mlp_hidden_size": [24, 61]}),
+        ("CDAE", {"embedding_size": 61}),
+        ("RecVAE", {"hidden_dimension": 61}),
+        ("MacridVAE", {"encoder_hidden_size": [61, 61]}),
+        ("DiffRec", {"dims_dnn": [61]}),
+        ("SASRec", {"hidden_size": 61, "n_heads": 1, "inner_size": 61, "MAX_ITEM_LIST_LENGTH": 61}),
+        ("GRU4Rec", {"hidden_size": 61, "embedding_size": 61}),
+        ("NeuMF", {"mlp_hidden_size": [61, 41]}),
+    ],
+)
+def test_layers_as_wide_as_there_are_items_are_no_tables(model, options, folders):
+    """The same parameters are found as with narrow layers, wherever these are in the longer stack."""
+    narrow, wide = build(model, folders[60]), build(model, folders[60], options)
+    found = []
+    for world in (narrow, wide):
+        tables = describe(world.model, world.config, world.train._dataset).tables
+        found.append([(re.sub(r"\d+", "#", t.name), t.side, t.first, t.count, t.transposed) for t in tables])
+    assert found[0] == found[1]
+    if model in ("MultiVAE", "MultiDAE"):
+        layers = [name for name, module in wide.model.named_modules() if isinstance(module, torch.nn.Linear)]
+        assert [table.name for table in tables] == [f"{layers[0]}.weight", f"{layers[-1]}.weight"]
 
 
 # ---------------------------------------------------------------------- what the loss says
