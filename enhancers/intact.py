@@ -37,8 +37,8 @@ class Watch:
             if module is not table.owner:
                 raise UnsupportedError(
                     f"table {table.name!r}: the module {'.'.join(place)!r} was replaced after enhancers were "
-                    f"attached, so the new one is not refined. Write into the old one instead "
-                    f"(`model.{table.name}.data.copy_(values)`), or detach, replace it and attach again."
+                    f"attached, so the new one is not refined. Give the old one new values instead "
+                    f"(`model.{table.name} = torch.nn.Parameter(values)`), or detach, replace it and attach again."
                 )
             stored = table.owner._parameters.get(table.parameter)
             if stored is None or stored.shape != shape:
