@@ -39,6 +39,7 @@ class TrainingInteractions:
         self.users = features[self.user_field].numpy()
         self.items = features[self.item_field].numpy()
         self._owner: Tensor | None = None
+        self._kept: dict[str, tuple[Tensor, Tensor]] = {}
         self._history: tuple[Tensor, Tensor, Tensor, Tensor] | None = None
 
     def rows(self, batch: Interaction) -> Tensor | None:
@@ -58,10 +59,11 @@ class TrainingInteractions:
     def cells(self, weights: Tensor, users: Tensor) -> Tensor:
         """`[B, n_items]`: the weight of each user's interaction with an item, 1 where there was none.
 
+        weights: `[n]`; a changed tensor is a new one (as `Weigher.of_interactions` gives them).
         An item with which a user interacted several times has the mean of their weights.
         """
         items, pairs, filled, pair_of_row = self._lists()
-        per_pair = _means(weights, pair_of_row, len(weights))
+        per_pair = self._mean_by("pair", weights, pair_of_row, len(weights))
         ones = torch.ones(len(users), self.n_items, device=weights.device, dtype=weights.dtype)
         values = torch.where(filled[users], per_pair[pairs[users]], torch.ones_like(per_pair[:1]))
         cells = ones.scatter(1, items[users], values)
@@ -72,7 +74,14 @@ class TrainingInteractions:
         """`[B]`: the mean weight of each user's interactions, 1 for a user without any."""
         if self._owner is None:
             self._owner = torch.as_tensor(self.users, device=self.device)
-        return _means(weights, self._owner.to(weights.device), self.n_users)[users]
+        return self._mean_by("user", weights, self._owner.to(weights.device), self.n_users)[users]
+
+    def _mean_by(self, what: str, weights: Tensor, group: Tensor, n: int) -> Tensor:
+        """Means of groups of interactions, kept until other weights come."""
+        known = self._kept.get(what)
+        if known is None or known[0] is not weights:
+            known = self._kept[what] = (weights, _means(weights, group, n))
+        return known[1]
 
     def _lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each user's distinct items `[n_users, n]`, the numbers of those pairs, and which places are filled."""

@@ -59,7 +59,7 @@ class Weigher:
         self.resampling = Resampling(seed, self.backbone) if self._by_interaction else None
         if self.resampling and any(e.weighs_by == "resampling" for e in self._by_interaction):
             self.resampling.start()
-        self._checked: dict[str, tuple[Tensor, int]] = {}
+        self._products: dict[tuple[str, ...], tuple[list[tuple[Tensor, int]], Tensor]] = {}
 
     def __bool__(self) -> bool:
         return self.loss is not None
@@ -67,28 +67,30 @@ class Weigher:
     # ------------------------------------------------------------------ what the weights are
 
     def of_interactions(self, enhancers: Sequence[Enhancer[Any]] | None = None) -> Tensor | None:
-        """The product of the enhancers' weights of training interactions, `[n]` with mean 1; None where all are 1."""
+        """The product of the enhancers' weights of training interactions, `[n]` with mean 1; None where all are 1.
+
+        The same tensor as last time while the enhancers' weights are what they were: looking at values waits for
+        the device, and all interactions are many.
+        """
         assert self.interactions is not None
-        given = []
-        for enhancer in self._by_interaction if enhancers is None else enhancers:
-            weights = enhancer.interaction_weights()
-            if weights is not None:
-                given.append(self._checked_weights(enhancer.name, weights))
+        asked = self._by_interaction if enhancers is None else enhancers
+        given = [(e.name, weights) for e in asked if (weights := e.interaction_weights()) is not None]
         if not given:
             return None
-        product = given[0]
-        for weights in given[1:]:
-            product = product * weights
-        return product / product.mean() if len(given) > 1 else product
+        key = tuple(e.name for e in asked)
+        state = [(weights, weights._version) for _, weights in given]
+        known = self._products.get(key)
+        if known is None or not _same(known[0], state):
+            known = self._products[key] = (state, self._product(given))
+        return known[1]
 
-    def _checked_weights(self, name: str, weights: Tensor) -> Tensor:
+    def _product(self, given: list[tuple[str, Tensor]]) -> Tensor:
         assert self.interactions is not None
-        known = self._checked.get(name)
-        # Once for each change, because looking at values waits for the device.
-        if known is None or known[0] is not weights or known[1] != weights._version:
-            check_weights(weights, self.interactions.count, name)
-            self._checked[name] = (weights, weights._version)
-        return weights.detach().to(self.interactions.device)
+        checked = [check_weights(weights, self.interactions.count, name) for name, weights in given]
+        product = checked[0].to(self.interactions.device, copy=True)
+        for weights in checked[1:]:
+            product = product * weights.to(product.device)
+        return product / product.mean() if len(checked) > 1 else product
 
     def _of_rows(self, batch: Interaction) -> Tensor | None:
         product: Tensor | None = None
@@ -201,3 +203,9 @@ class Weigher:
         if not self._by_batch and not self._by_interaction:
             self.loss = None
         self.refresh_propagation()
+
+
+def _same(one: list[tuple[Tensor, int]], other: list[tuple[Tensor, int]]) -> bool:
+    return len(one) == len(other) and all(
+        a is b and m == n for (a, m), (b, n) in zip(one, other, strict=True)
+    )
