@@ -14,7 +14,9 @@ from pathlib import Path
 from burnish.enhancers.errors import nearest
 
 #: Options that burnish reads itself, wherever RecBole's are given.
-OWN_OPTIONS = frozenset({"enhancers", "threads", "tensorboard", "model", "dataset", "config_files"})
+OWN_OPTIONS = frozenset(
+    {"enhancers", "threads", "tensorboard", "eval_memory_mib", "model", "dataset", "config_files"}
+)
 
 # config["x"], config.get("x"), config.x and "x" in config, as RecBole's sources write them.
 _READ = re.compile(

@@ -15,6 +15,8 @@ from typing import Any
 
 from burnish.enhancers.errors import ConfigurationError
 
+from .threads import threads_by_default
+
 _ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
 
@@ -126,9 +128,14 @@ def tensorboard_in(folder: Path | None) -> Iterator[None]:
 
 @contextmanager
 def torch_threads(number: int | None) -> Iterator[None]:
-    """Use `number` torch threads inside; None changes nothing.  Raises `ConfigurationError` below 1."""
+    """Use `number` torch threads inside; None only lowers a number for which there are no cores.
+
+    `threads_by_default` has the rule.  Raises `ConfigurationError` below 1.
+    """
     import torch
 
+    if number is None:
+        number = threads_by_default(torch.get_num_threads())
     if number is None:
         yield
         return

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from burnish._version import __version__
+from burnish.speed.waiting import wait_passively
 
 from . import bake, bench, doctor, enhancers, export, models, recommend, report, run
 from .failures import INTERRUPTED
@@ -62,6 +63,7 @@ for module in (run, recommend, export, bench, report, bake, models, enhancers, d
 
 def main() -> None:
     """The `burnish` command."""
+    wait_passively()
     try:
         app()
     except KeyboardInterrupt:  # outside every verb: while modules are being imported
