@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import random
 import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from recbole.utils import init_seed
 
 sys.path.insert(0, str(Path(__file__).parent / "weights"))
 
 import ideal
 
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import UnknownNameError
 from burnish.enhancers.weighting import RULES, weighting_of
+from burnish.enhancers.weights.quiet import unchanged
 from burnish.enhancers.zoo import list_backbones
 
 #: By hand below, as their rows have several terms or share the loss with others.
@@ -177,12 +183,15 @@ def test_s3rec_in_finetuning(folder, monkeypatch):
         ("RippleNet", {"kg_weight": 0.1}),
         ("FEARec", {"contrast": "us", "sim": "dot", "tau": 1.0, "lmd": 0.1, "lmd_sem": 0.1}),
         ("KTUP", {"align_weight": 0.5}),
+        ("DIEN", {"alpha": 0.5}),
+        ("MKR", {"reg_weight": 0.1}),
+        ("KGIN", {"sim_regularity": 0.1}),
     ],
 )
 def test_auxiliary_terms_stay_plain(name, options, folder, monkeypatch):
     """Weighting changes the loss by as much with an auxiliary term as without it."""
     changes = []
-    for auxiliary in (options, ideal.OPTIONS.get(name, {}) or {"joint_train": False}):
+    for auxiliary in (options, {"joint_train": False, **ideal.OPTIONS.get(name, {})}):
         with ideal.doubles(monkeypatch):
             made, given = ideal.weighed_world(name, folder, **auxiliary)
             batch = ideal.first_rows(made)
@@ -192,6 +201,40 @@ def test_auxiliary_terms_stay_plain(name, options, folder, monkeypatch):
     (with_term, one), (without, other) = changes
     assert one != other  # the term is there
     assert with_term == pytest.approx(without, rel=1e-9)
+
+
+def test_kd_dagfm_in_distillation(folder, monkeypatch):
+    """The term that imitates the teacher stays plain."""
+    with ideal.doubles(monkeypatch):
+        made, given = ideal.weighed_world("KD_DAGFM", folder)
+        model, batch = made.model, ideal.first_rows(made)
+        model.phase, changes = "distillation", []
+        model.train()  # the teacher runs in training only
+        for beta in (0.0, 0.7):
+            model.alpha, model.beta, given.rows = 1.0, beta, None
+            plain = ideal.losses(model, batch)[0]
+            given.rows = ideal.WEIGHTS
+            changes.append((float(plain), float(ideal.losses(model, batch)[0] - plain)))
+        assert changes[0][0] != changes[1][0]
+        assert changes[0][1] == pytest.approx(changes[1][1], rel=1e-9) != 0.0
+
+
+@pytest.mark.parametrize("name", sorted(RULES))
+def test_weights_of_one_change_nothing_in_training(name, folder):
+    """Neither the loss nor the random numbers drawn, with dropout and sampling at work."""
+    made = build_world(enhance(name, ideal.Given()), folder)
+    model, batch, given = made.model.train(), made.batch(), made.model.enhancers["given_weights"]
+    if name == "NCL":
+        model.__dict__["ProtoNCE_loss"] = lambda *args: torch.zeros(())
+    found = []
+    for rows in (None, torch.ones(len(batch))):
+        given.rows = rows
+        with unchanged(model):
+            init_seed(5, True)
+            total = sum(part.sum() for part in ideal.losses(model, batch))
+            found.append((total.detach(), torch.rand(1), random.random(), np.random.rand()))
+    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
+    assert found[0][1:] == found[1][1:]
 
 
 def test_every_rule_is_of_a_backbone():

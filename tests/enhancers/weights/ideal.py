@@ -114,7 +114,7 @@ def weighed_world(name: str, folder: Path, **options: Any) -> tuple[World, Given
         )
     if name == "NCL":  # its clusters are made by the trainer
         model.__dict__["ProtoNCE_loss"] = lambda *args: torch.zeros(())
-    if name == "DIEN":
+    if name == "DIEN" and model.alpha == 0:  # not a number for a single short sequence
         model.interset_extractor.__dict__["auxiliary_loss"] = lambda *args: torch.zeros(())
     if name == "LINE":
         model.__dict__["sampler"] = lambda items: items % (model.n_users - 1) + 1
