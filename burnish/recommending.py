@@ -19,6 +19,7 @@ from burnish.enhancers.errors import (
     nearest,
     unknown_name,
 )
+from burnish.enhancers.host import forked_randomness
 
 from .histories import STATES, Inputs, interactions, known_items
 from .sources import Source, open_source
@@ -259,12 +260,14 @@ class Recommender:
         device = self.source.config["device"]
         model.eval()
         batch = self.inputs.batch(users).to(device)
-        try:
-            found = model.full_sort_predict(batch)
-        except NotImplementedError:
-            found = self._pairs(batch, len(users))
-        except KeyError as error:
-            raise self._lacks(error) from error
+        # Some models draw random numbers in evaluation too (KTUP, KGIN, MCCLK): the same question, the same answer.
+        with forked_randomness(int(self.source.config["seed"] or 0), torch.device(device)):
+            try:
+                found = model.full_sort_predict(batch)
+            except NotImplementedError:
+                found = self._pairs(batch, len(users))
+            except KeyError as error:
+                raise self._lacks(error) from error
         return found.reshape(len(users), -1)[:, : self.source.dataset.item_num].float().clone()
 
     def _pairs(self, batch: Any, n_users: int) -> Tensor:

@@ -62,6 +62,7 @@ def open_source(
     if isinstance(source, TrainingResult):
         if source.model is None or source.splits is None:
             raise DataError("this training result holds no model any more; use the folder of the run")
+        _drop_caches(source.model)
         source.model.eval()
         return Source(source.dataset.config, source.dataset, *source.splits, source.model)
     path = Path(source)
@@ -75,6 +76,17 @@ def open_source(
             f"{path} does not exist; give the folder of a run (burnish run --output) or a checkpoint"
         )
     return _open_checkpoint(path, data_path, trust)
+
+
+def _drop_caches(model: Any) -> None:
+    """Forget what was propagated for the last evaluation, unless it belongs to the checkpoint.
+
+    KGIN and MCCLK propagate at random even in evaluation, so that what is left of it is nobody's to repeat.
+    """
+    kept = getattr(model, "other_parameter_name", ())
+    for name in ("restore_user_e", "restore_item_e", "restore_entity_e"):
+        if name not in kept and getattr(model, name, None) is not None:
+            setattr(model, name, None)
 
 
 def part_of(loader: Any) -> Any:

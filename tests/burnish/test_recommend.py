@@ -15,6 +15,7 @@ from burnish.benchmarks.harness.training import train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.enhancers.zoo import list_backbones
 from burnish.recommending import Recommender, recommend
 from burnish.sources import open_source
 
@@ -223,3 +224,16 @@ def test_a_checkpoint_needs_trust(data: Path, tmp_path: Path) -> None:
 def test_bad_arguments(argument: str, value: Any, says: str, data: Path) -> None:
     with pytest.raises((ConfigurationError, UnknownNameError), match=says):
         recommend(trained("BPR", data), ["u1"], **{argument: value})
+
+
+@pytest.mark.conformance
+@pytest.mark.parametrize("model", [name for name, kind in list_backbones().items() if kind != "exlib"])
+def test_every_backbone_recommends(model: str, data: Path, tmp_path: Path) -> None:
+    """A run's folder gives back the model that was trained: equal recommendations, ranked by `scores`."""
+    result = trained(model, data, tmp_path, pretrain_epochs=1)
+    frame = recommend(tmp_path, ["u1", "u2"], k=5)
+    pd.testing.assert_frame_equal(frame, recommend(result, ["u1", "u2"], k=5))
+    assert len(frame) == 10
+    assert frame.groupby("user")["score"].apply(lambda column: column.is_monotonic_decreasing).all()
+    pairs = set(zip(raw(data)["user_id"], raw(data)["item_id"], strict=True))
+    assert not pairs & set(zip(frame["user"], frame["item"], strict=True))
