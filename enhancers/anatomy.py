@@ -62,7 +62,8 @@ class Anatomy:
         if not found:
             raise UnsupportedError(
                 f"enhancer {enhancer!r} needs {side} embeddings, and {self.backbone} has no table whose rows are "
-                f"{side}s. It works with backbones that have one, such as BPR, LightGCN, NeuMF or SASRec."
+                f"{side}s and at least two numbers wide. It works with backbones that have one, such as BPR, LightGCN, "
+                f"NeuMF or SASRec. If this one has, its class can say so: see burnish_tables in docs/backbones.md."
             )
         return found
 
