@@ -1,0 +1,131 @@
+"""What being attached costs: an epoch with an enhancer that changes nothing, over one of the plain backbone.
+
+    python -m burnish.benchmarks.performance.attached --backbones LightGCN SASRec
+
+`identity` gives back the rows of every table as they are; `silent` is rvrec with its loss at weight 0.  Plain and
+attached models live in one process and their epochs take turns.  The epochs' losses are equal where the enhancer
+is the identity, which the command checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+import torch
+from rich.console import Console
+from rich.table import Table as Columns
+from torch import Tensor
+
+from burnish.enhancers.anatomy import Table
+from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+
+from .epoch import SMALL_SEQUENTIAL, build
+
+
+class Identity(Enhancer[EnhancerConfig]):
+    """Refines every table into itself: what is left is the cost of the attachment."""
+
+    name: ClassVar[str] = "identity"
+
+    def refines(self, table: Table) -> bool:
+        """Every table."""
+        return True
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
+        """The rows."""
+        return rows
+
+
+def enhanced(backbone: str, kind: str) -> Any:
+    """The class to train: plain, with `Identity`, or with rvrec at weight 0."""
+    from burnish.enhancers.attach import enhance
+    from burnish.enhancers.wasserstein.rvrec import RVRec
+    from burnish.enhancers.zoo import find_backbone
+
+    if kind == "plain":
+        return find_backbone(backbone)
+    return enhance(backbone, Identity() if kind == "identity" else RVRec(weight=0.0))
+
+
+def epochs_of(model: Any, options: dict[str, Any], dataset: str) -> Callable[[int], tuple[float, Any]]:
+    """A function that trains one epoch with RecBole's own trainer: (seconds, loss)."""
+    from recbole.utils import get_trainer
+
+    config, made, train = build(model, dataset, options)
+    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+
+    def epoch(number: int) -> tuple[float, Any]:
+        torch.manual_seed(number)  # dropout draws from one stream that the arms share
+        start = time.perf_counter()
+        loss = trainer._train_epoch(train, number)
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        return time.perf_counter() - start, loss
+
+    return epoch
+
+
+def compare(
+    backbone: str, kind: str, dataset: str, options: dict[str, Any], repeats: int
+) -> tuple[list[float], bool]:
+    """Attached over plain seconds of every pair of epochs, and whether all losses are equal."""
+    import numpy as np
+
+    with tempfile.TemporaryDirectory() as folder:
+        arms = [
+            epochs_of(enhanced(backbone, arm), {"checkpoint_dir": folder, **options}, dataset)
+            for arm in ("plain", kind)
+        ]
+        pairs = []
+        for number in range(repeats + 1):
+            order = (0, 1) if number % 2 == 0 else (1, 0)
+            taken: dict[int, tuple[float, Any]] = {}
+            for arm in order:
+                np.random.seed(number)  # negative samples too
+                taken[arm] = arms[arm](number)
+            pairs.append((taken[0], taken[1]))
+    counted = pairs[1:]  # the first epoch of a model warms it up
+    return [other[0] / one[0] for one, other in counted], all(one[1] == other[1] for one, other in pairs)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print one row a backbone and enhancer; exit with 1 where the identity changes a loss."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbones", nargs="+", default=["LightGCN", "SASRec"])
+    parser.add_argument("--kinds", nargs="+", default=["identity", "silent"], choices=["identity", "silent"])
+    parser.add_argument("--dataset", default="ml-100k")
+    parser.add_argument("--repeats", type=int, default=5, help="counted pairs of epochs")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
+    chosen = parser.parse_args(arguments)
+    sys.argv = sys.argv[:1]  # RecBole's Config would read them
+    torch.set_num_threads(chosen.threads)
+    table = Columns(title=f"an epoch attached / plain, {chosen.dataset}, {chosen.threads} thread(s)")
+    for column in ("backbone", "enhancer", "ratio (median)", "ratio (min - max)", "losses"):
+        table.add_column(column)
+    agreed = True
+    for backbone in chosen.backbones:
+        for kind in chosen.kinds:
+            options = {**(SMALL_SEQUENTIAL if backbone == "SASRec" else {}), **chosen.options}
+            ratios, equal = compare(backbone, kind, chosen.dataset, options, chosen.repeats)
+            spread = f"{min(ratios):.2f} - {max(ratios):.2f}"
+            table.add_row(
+                backbone, kind, f"{statistics.median(ratios):.3f}", spread, "equal" if equal else "differ"
+            )
+            agreed &= equal or kind != "identity"
+    Console(width=100).print(table)
+    if not agreed:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    main()
