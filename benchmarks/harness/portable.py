@@ -49,6 +49,8 @@ class Packer:
             return self._array(value)
         if isinstance(value, np.generic):
             return {_KIND: "number", "dtype": value.dtype.str, "value": value.item()}
+        if scipy.sparse.issparse(value):
+            return self._matrix(value)
         if isinstance(value, list):
             return [self.pack(item) for item in value]
         if type(value) is tuple or isinstance(value, set | frozenset | torch.Size):
@@ -59,8 +61,6 @@ class Packer:
             return {_KIND: kind, "items": [[self.pack(key), self.pack(item)] for key, item in value.items()]}
         if isinstance(value, torch.Generator):
             return {_KIND: "generator", "state": self.pack(value.get_state())}
-        if scipy.sparse.issparse(value):
-            return self._matrix(value)
         raise NotPortableError(f"{type(value).__module__}.{type(value).__qualname__}")
 
     def add(self, name: str, tensor: Tensor) -> dict[str, Any]:
