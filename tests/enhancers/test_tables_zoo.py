@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import io
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -183,3 +184,26 @@ def test_the_old_encoder_of_recvae_is_the_refined_one(folder):
     assert torch.equal(old.fc1.weight, made.model.encoder.fc1.weight)
     assert not torch.equal(old.fc1.weight, made.model.encoder.fc1._parameters["weight"])
     assert torch.equal(old.fc2.weight, made.model.encoder.fc2.weight)
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_owners_of_refined_tables_pickle(model, folder):
+    """RecBole puts whole modules of some models (DIN, FDSA) into its checkpoints."""
+    made = build(enhance(model, "rvrec"), folder)
+    for table in made.model.enhancers.anatomy.tables:
+        loaded = pickle.loads(pickle.dumps(table.owner))
+        assert type(loaded) is type(table.owner)
+        read, wanted = getattr(loaded, table.parameter), getattr(table.owner, table.parameter)
+        assert torch.equal(read, wanted)
+
+
+def test_lr_takes_what_needs_no_table(folder):
+    class Constant(Enhancer[EnhancerConfig]):
+        name = "constant"
+
+        def loss(self, batch: Any) -> dict[str, Tensor]:
+            return {"constant": torch.full((len(batch),), 0.5)}
+
+    plain, made = build("LR", folder), build(enhance("LR", Constant()), folder)
+    batch = plain.batch()
+    torch.testing.assert_close(made.model.calculate_loss(batch), plain.model.calculate_loss(batch) + 0.5)
