@@ -17,6 +17,7 @@ from .errors import NonFiniteError, UnsupportedError, unknown_name
 from .state import HostState
 from .tables import refine_tables
 from .weighting import LossWeights, NoPlaceForWeightsError
+from .weights.reductions import plainly
 from .weights.weigher import Weigher
 
 if TYPE_CHECKING:
@@ -222,9 +223,10 @@ class Host(nn.Module):
         if not self._output_enhancers or not is_output(result, self.anatomy.n_users, self.anatomy.n_items):
             return result
         users, items = result[0], result[1]
-        for enhancer in self._output_enhancers:
-            users = enhancer.refine_output(users, "user").to(users.dtype)
-            items = enhancer.refine_output(items, "item").to(items.dtype)
+        with plainly():
+            for enhancer in self._output_enhancers:
+                users = enhancer.refine_output(users, "user").to(users.dtype)
+                items = enhancer.refine_output(items, "item").to(items.dtype)
         if self.state.inside_step and self.state.output is None:
             self.state.output = (users, items)
         return type(result)((users, items, *result[2:]))

@@ -20,6 +20,7 @@ from .enhancer import Enhancer
 from .errors import UnsupportedError
 from .recipe import RecipeType
 from .state import HostState
+from .weights.reductions import plainly
 
 _ATTRIBUTE = "_burnish_refinement"
 
@@ -145,8 +146,9 @@ class Refinement:
 
     @staticmethod
     def _refine(rows: Tensor, ids: Tensor, table: Table, enhancers: Sequence[Enhancer[Any]]) -> Tensor:
-        for enhancer in enhancers:
-            rows = enhancer.refine(rows, ids, table).to(rows.dtype)
+        with plainly():
+            for enhancer in enhancers:
+                rows = enhancer.refine(rows, ids, table).to(rows.dtype)
         return rows
 
     def _versions(self) -> tuple[int, ...]:

@@ -32,6 +32,14 @@ _SUMS = {torch.sum, torch.Tensor.sum}
 _PRODUCTS = {torch.mul, torch.Tensor.mul, torch.Tensor.__mul__, torch.Tensor.__rmul__, torch.multiply}
 
 
+_running: list[WeightedReductions] = []
+
+
+def plainly() -> contextlib.AbstractContextManager[None]:
+    """A block that is not part of the backbone's loss, though it runs inside: an enhancer's refinement."""
+    return _running[-1].silent() if _running else contextlib.nullcontext()
+
+
 class WeightedReductions(TorchFunctionMode):
     """Multiplies rows by their weights wherever a tensor with gradient is reduced as the rule says.
 
@@ -46,6 +54,15 @@ class WeightedReductions(TorchFunctionMode):
         self._full = 0
         self._batch_sums = 0
         self._silent = 0
+
+    def __enter__(self) -> WeightedReductions:
+        super().__enter__()
+        _running.append(self)
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        _running.remove(self)
+        super().__exit__(*error)
 
     @contextlib.contextmanager
     def silent(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).parent / "weights"))
 
+import ideal
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
@@ -108,6 +109,41 @@ class WithState(BPR):
         user, item = self.forward(interaction["user_id"], interaction["item_id"])
         score = (self.norm(user) * item).sum(1)
         return torch.nn.functional.softplus(-score).mean()
+
+
+@register
+class Summing(Enhancer[Any]):
+    """Changes nothing, by a detour over a reduction to one number."""
+
+    name = "summing"
+
+    def refines(self, table: Any) -> bool:
+        return True
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Any) -> Tensor:
+        return rows + (rows.sum() - rows.sum().detach())
+
+    def refines_output(self) -> bool:
+        return self.anatomy.output is not None
+
+    def refine_output(self, rows: Tensor, side: Any) -> Tensor:
+        return rows + (rows.mean() - rows.mean().detach())
+
+    def bind(self, anatomy: Any, dataset: Any) -> None:
+        self.anatomy = anatomy
+
+
+@pytest.mark.parametrize("name", ["ConvNCF", "SimpleX", "CDAE", "SGL", "LINE", "ENMF"])
+def test_what_refines_is_not_weighted(name, folder, monkeypatch):
+    """Reductions of an enhancer inside the loss are not the backbone's, and are not counted as such."""
+    with ideal.doubles(monkeypatch):
+        found = []
+        for others in ((), (Summing(),)):
+            made, given = ideal.weighed_world(name, folder, others)
+            batch = ideal.first_rows(made)
+            given.rows = ideal.WEIGHTS.repeat(len(batch) // ideal.ROWS)
+            found.append(ideal.losses(made.model, batch)[0].detach())
+        torch.testing.assert_close(*found)
 
 
 # ---------------------------------------------------------------------- losses without a rule

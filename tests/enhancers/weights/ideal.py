@@ -88,11 +88,13 @@ def doubles(monkeypatch: Any) -> Iterator[None]:
             torch.set_default_dtype(before)
 
 
-def weighed_world(name: str, folder: Path, **options: Any) -> tuple[World, Given]:
+def weighed_world(
+    name: str, folder: Path, others: tuple[Any, ...] = (), **options: Any
+) -> tuple[World, Given]:
     """A backbone with `Given` on it, in float64 and evaluation mode, with `OPTIONS`."""
     zero = {"reg_weight": 0.0} if name not in ("DCN", "FOSSIL") else {}
     settings = {**zero, **_lists(name), **OPTIONS.get(name, {}), **options}
-    made = build_world(enhance(name, Given()), folder, options=settings)
+    made = build_world(enhance(name, Given(), *others), folder, options=settings)
     model = made.model.eval().double()
     for module in model.modules():
         for key, value in list(module.__dict__.items()):
