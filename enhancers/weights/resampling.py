@@ -22,7 +22,6 @@ class Resampling:
     def __init__(self, seed: int, backbone: str) -> None:
         self.seed, self.backbone = seed, backbone
         self.active = False
-        self._draws = 0
 
     def start(self) -> None:
         """Resample from the next epoch on."""
