@@ -27,12 +27,12 @@ class Histories(nn.Module):
         """
         super().__init__()
         real = (users > 0) & (items > 0)
-        pairs = torch.unique(torch.stack([users[real].long(), items[real].long()]), dim=1)
-        generator = torch.Generator().manual_seed(seed)
+        pairs = torch.unique(users[real].long() * n_items + items[real].long())  # sorted by user
         # In random order within each user: a random subset is then the beginning of her list.
-        shuffled = torch.randperm(pairs.shape[1], generator=generator).to(pairs.device)
-        order = shuffled[torch.argsort(pairs[0][shuffled], stable=True)]
-        owner, known = pairs[0][order], pairs[1][order]
+        generator = torch.Generator().manual_seed(seed)
+        shuffled = pairs[torch.randperm(len(pairs), generator=generator).to(pairs.device)]
+        shuffled = shuffled[torch.argsort(shuffled // n_items, stable=True)]
+        owner, known = shuffled // n_items, shuffled % n_items
         listed = known.int() if len(known) else known.new_zeros(1, dtype=torch.int32)  # something to point at
         counts = torch.bincount(owner, minlength=n_users)
         starts = torch.zeros(n_users + 1, dtype=torch.long, device=pairs.device)

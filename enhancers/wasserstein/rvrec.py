@@ -191,7 +191,8 @@ class _Contrast(Enhancer[ContrastConfigT]):
         fields = self._fields
         wanted = (fields.user, fields.item, fields.label, fields.sequence)
         columns = {name: batch[name] for name in wanted if name is not None and name in batch}
-        chosen = self._drawn(len(batch), self.config.sample)
+        # Not the batch's own length: the triples of a knowledge graph beside the interactions may be more.
+        chosen = self._drawn(len(columns[fields.user]), self.config.sample)
         if chosen is not None:
             columns = {name: values[chosen] for name, values in columns.items()}
         counted: Tensor | None = None

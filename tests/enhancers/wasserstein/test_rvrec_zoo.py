@@ -244,6 +244,18 @@ def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
     assert counted.tolist() == [bool(user) for user in users]
 
 
+def test_triples_beside_the_interactions_do_not_count(folder):
+    """The last batch of an epoch has fewer interactions than triples."""
+    made = build(enhance("CKE", RVRec(sample=16, negatives=8)), folder)
+    batch = batch_of(made)
+    short = {name: batch[name][:5] for name in ("user_id", "item_id", "neg_item_id")}
+    mixed = type(batch)({**{name: batch[name] for name in ("head_id", "tail_id")}, **short})
+    assert len(mixed) > 5
+    enhancer = made.model.enhancers["rvrec"]
+    alone = type(batch)(short)
+    assert torch.equal(enhancer.loss(mixed)["contrast"], enhancer.loss(alone)["contrast"])
+
+
 def test_full_covariance_is_refused_where_users_are_their_items_or_widths_differ(folder):
     with pytest.raises(UnsupportedError, match=r"'full' needs a table of users.*FISM.*diagonal"):
         build(enhance("FISM", RVRec(covariance="full")), folder)
