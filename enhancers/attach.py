@@ -18,6 +18,9 @@ from .recipe import RecipeType
 from .registry import make_enhancers
 from .zoo import find_backbone
 
+#: Where the tensors of enhancers wait that came with a pre-training stage's checkpoint.
+_PRETRAINED = "_burnish_pretrained"
+
 
 class EnhancedMixin(nn.Module):
     """What an enhanced class adds to its backbone class; it stands before the backbone in the resolution order."""
@@ -28,6 +31,22 @@ class EnhancedMixin(nn.Module):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         _add_host(self, config, dataset)
+        earlier = self.__dict__.pop(_PRETRAINED, None)
+        if earlier:
+            self.enhancers.load_state_dict(earlier, strict=False)
+
+    def load_state_dict(self, state_dict: Any, strict: bool = True, assign: bool = False) -> Any:
+        """As torch's.  What belongs to enhancers waits until they are there.
+
+        S3Rec and RaCT load their pre-training stage's checkpoint while they are built, before any enhancer is.
+        """
+        if "enhancers" not in self._modules:
+            prefix = "enhancers."
+            own = {name: value for name, value in state_dict.items() if not name.startswith(prefix)}
+            rest = {name.removeprefix(prefix): v for name, v in state_dict.items() if name not in own}
+            self.__dict__[_PRETRAINED] = rest
+            state_dict = own
+        return super().load_state_dict(state_dict, strict=strict, assign=assign)
 
     def calculate_loss(self, interaction: Any, *args: Any, **kwargs: Any) -> Losses:
         """The backbone's loss, each interaction weighted, plus the enhancers' losses."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from .check import Check, NotApplicableError, Outcome, conformance_check, definitions
 from .data import write_data
-from .probes import Probe
+from .probes import Probe, WeighingProbe
 from .suite import REPRESENTATIVE, check_backbone, check_enhancer
 from .world import World, build_world
 
@@ -21,6 +21,7 @@ __all__ = [
     "NotApplicableError",
     "Outcome",
     "Probe",
+    "WeighingProbe",
     "World",
     "build_world",
     "check_backbone",

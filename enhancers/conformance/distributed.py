@@ -6,7 +6,7 @@ import json
 import logging
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,29 +63,26 @@ def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
     outcomes: dict[str, dict[str, str]] = {}
     for subject in subjects:
         try:
-            attached = subject.attached()
+            subject.attached()
         except UnsupportedError as refusal:
             outcomes[subject.label] = {"refused": str(refusal), "plain": "", "attached": ""}
             continue
-        plain = _difference(subject.plain(), rank)
-        found = "" if plain else _difference(attached, rank)
+        plain = _difference(subject.plain, rank)
+        found = "" if plain else _difference(subject.attached, rank)
         outcomes[subject.label] = {"refused": "", "plain": plain, "attached": found}
     (Path(folder) / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
 
 
-def _difference(world: World, rank: int) -> str:
+def _difference(build: Callable[[], World], rank: int) -> str:
     """Where the two ways differ, in words, or an empty string.  Both ranks come to the same calls."""
-    model, batch = world.model.train(), world.batch()
-    half = len(batch) // _WORLD_SIZE
-    halves = [part(batch, i * half, (i + 1) * half) for i in range(_WORLD_SIZE)]
     try:
-        alone = [_gradients(model, one) for one in halves]
+        alone = [_gradients(build(), part_number) for part_number in range(_WORLD_SIZE)]
     except Exception as error:
         return f"{type(error).__name__}: {error}"
     expected = {name: torch.stack([g[name] for g in alone]).mean(0) for name in alone[0]}
-    together = _gradients(model, halves[rank], nn.parallel.DistributedDataParallel(model))
+    together = _gradients(build(), rank, together=True)
     for name, gradient in expected.items():
         scale = max(float(gradient.abs().max()), 1e-4)
         gap = float((together[name] - gradient).abs().max())
@@ -94,21 +91,20 @@ def _difference(world: World, rank: int) -> str:
     return ""
 
 
-def _gradients(model: Any, batch: Any, distributed: Any = None) -> dict[str, Tensor]:
-    """Gradients by parameter of one step, taken as RecBole's trainer takes it."""
-    model.zero_grad()
-    host = getattr(model, "enhancers", None)
-    if host is not None:
-        host.state.step = 0  # the same random numbers in each of the compared steps
+def _gradients(world: World, number: int, *, together: bool = False) -> dict[str, Tensor]:
+    """Gradients by parameter of a fresh model's step on one half of the batch, taken as RecBole's trainer takes it."""
+    model, batch = world.model.train(), world.batch()
+    half = len(batch) // _WORLD_SIZE
     anchor: Any = 0.0
-    if distributed is not None:
+    if together:
+        distributed = nn.parallel.DistributedDataParallel(model)
         forward = model.forward
         model.forward = lambda x: x  # RecBole's way to arm the reduction of gradients
         distributed(torch.LongTensor([0]))
         model.forward = forward
         anchor = sum(p.sum() * 0 for p in model.parameters())
     with forked_randomness(0, torch.device("cpu")):
-        (loss_of(model, batch) + anchor).backward()
+        (loss_of(model, part(batch, number * half, (number + 1) * half)) + anchor).backward()
     return {
         name: torch.zeros_like(p) if p.grad is None else p.grad.clone()
         for name, p in model.named_parameters()

@@ -23,7 +23,7 @@ from . import suite
 from .check import Outcome, make_checks
 from .distributed import compare_all
 from .page import write_page
-from .probes import Probe
+from .probes import Probe, WeighingProbe
 from .subject import Subject
 
 #: Models without parameters that gradient training changes: there is nothing to refine.
@@ -49,7 +49,7 @@ def backbones_with_tables() -> list[str]:
 
 def run_matrix(backbones: Sequence[str], enhancers: Sequence[str], folder: Path) -> Iterator[Outcome]:
     """Every check of every backbone with each of the enhancers, one at a time on each model."""
-    with registered([Probe]):
+    with registered([Probe, WeighingProbe]):
         subjects = [
             Subject(find_backbone(backbone), tuple(make_enhancers(enhancer)), folder)
             for enhancer in enhancers
@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         prog="python -m burnish.enhancers.conformance.matrix", description=__doc__
     )
     parser.add_argument("--backbones", nargs="+", default=None, help="default: all with learnable tables")
-    parser.add_argument("--enhancers", nargs="+", default=["probe", "rvrec"])
+    parser.add_argument("--enhancers", nargs="+", default=["probe", "weighing_probe", "rvrec", "euclid2d"])
     parser.add_argument("--output", type=Path, default=None, help="write the page here (Markdown)")
     parser.add_argument("--outcomes", type=Path, default=None, help="write every outcome here (JSON lines)")
     options = parser.parse_args(arguments)

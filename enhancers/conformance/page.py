@@ -54,6 +54,7 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
 
 _ABOUT = {
     "probe": "`probe` (in the suite) uses every hook: it refines all tables, adds a loss and weighs interactions.",
+    "weighing_probe": "`weighing_probe` (in the suite) adds a loss and weighs interactions; it refines nothing.",
     "rvrec": "`rvrec` with its default options.",
     "euclid2d": "`euclid2d` with its default options.",
 }

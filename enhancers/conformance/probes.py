@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class ProbeConfig(EnhancerConfig):
-    """Options of `probe`."""
+    """Options of the probes."""
 
     strength: float = Field(default=1.0, ge=0.0, description="factor of everything; 0 leaves the model alone")
     spread: float = Field(
@@ -25,18 +25,40 @@ class ProbeConfig(EnhancerConfig):
     )
 
 
-class Probe(Enhancer[ProbeConfig]):
+class WeighingProbe(Enhancer[ProbeConfig]):
+    """Adds a loss with a learned number, and weighs interactions unevenly; tables stay as they are."""
+
+    name = "weighing_probe"
+    Config = ProbeConfig
+    weights: Tensor
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """One number to learn, and a weight an interaction of the training split."""
+        self.number = nn.Parameter(torch.zeros(()))
+        uneven = torch.rand(len(dataset.inter_feat)) * 2 - 1
+        weights = 1 + self.config.strength * self.config.spread * (uneven - uneven.mean())
+        self.register_buffer("weights", weights, persistent=False)
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """Half the squared distance of the learned number from 1; every row's."""
+        return {"distance": (0.5 * self.config.strength * (self.number - 1).square()).expand(len(batch))}
+
+    def interaction_weights(self) -> Tensor:
+        """`[n_interactions]`, mean 1."""
+        return self.weights
+
+
+class Probe(WeighingProbe):
     """Uses every hook: mixes rows by a learned matrix, shifts each, adds a loss, and weighs interactions unevenly.
 
     The refinement starts as the identity; a loss that does not depend on the batch moves it away from there.
     """
 
     name = "probe"
-    Config = ProbeConfig
-    weights: Tensor
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """One square matrix a table, one shift a user and an item, and a weight an interaction."""
+        super().bind(anatomy, dataset)
         self.matrices = nn.ModuleDict()
         for table in anatomy.tables:
             linear = nn.Linear(table.width, table.width)
@@ -50,13 +72,10 @@ class Probe(Enhancer[ProbeConfig]):
                 if anatomy.of("user" if side == "user" else "item")
             }
         )
-        n = len(dataset.inter_feat)
-        uneven = torch.rand(n) * 2 - 1
-        weights = 1 + self.config.strength * self.config.spread * (uneven - uneven.mean())
-        self.register_buffer("weights", weights, persistent=False)
 
     def refines(self, table: Table) -> bool:
-        return self.config.strength > 0 or bool(self.matrices)
+        """Every table."""
+        return True
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """Rows plus a learned linear function of them, plus each id's own shift."""
@@ -65,7 +84,8 @@ class Probe(Enhancer[ProbeConfig]):
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
         """Half the squared distance of matrices from 0.1 and of shifts from a number of each id; every row's."""
-        total: Any = sum((p - 0.1).square().sum() for p in self.matrices.parameters())
+        total: Any = (self.number - 1).square()
+        total = total + sum((p - 0.1).square().sum() for p in self.matrices.parameters())
         for shift in self.shifts.values():
             wanted = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
             total = total + (shift - wanted).square().sum()
@@ -74,10 +94,6 @@ class Probe(Enhancer[ProbeConfig]):
     def row_tensors(self) -> dict[str, Side]:
         """The shifts."""
         return {f"shifts.{side}": "user" if side == "user" else "item" for side in self.shifts}
-
-    def interaction_weights(self) -> Tensor:
-        """`[n_interactions]`, mean 1."""
-        return self.weights
 
 
 def _key(table: Table) -> str:
