@@ -20,7 +20,7 @@ FEW = {
 def test_both_sides_are_timed_and_agree():
     found = host.compare("BPR", "ml-100k", FEW, repeats=1, threads=1)
     assert found["equal"] == {"losses": True, "metrics": True}
-    assert set(found["ratios"]) == {"read", "prepare", "train", "evaluate", "total"}
+    assert set(found["ratios"]) == {"read", "prepare", "train", "evaluate", "total", "processor"}
     for side in host.SIDES:
         seconds = found["seconds"][side]
         assert all(value > 0.0 for value in seconds.values())
@@ -32,7 +32,7 @@ def answers(monkeypatch, **difference):
 
     def run_once(side, job, threads):
         plain = {
-            "seconds": dict.fromkeys((*host.STAGES, "total"), 2.0),
+            "seconds": dict.fromkeys((*host.STAGES, "total", "processor"), 2.0),
             "losses": [1.0],
             "metrics": {"test": {}},
         }
@@ -42,7 +42,7 @@ def answers(monkeypatch, **difference):
 
 
 def test_ratios_are_recboles_seconds_over_ours(monkeypatch):
-    answers(monkeypatch, seconds=dict.fromkeys((*host.STAGES, "total"), 0.5))
+    answers(monkeypatch, seconds=dict.fromkeys((*host.STAGES, "total", "processor"), 0.5))
     found = host.compare("BPR", "ml-100k", {}, repeats=3, threads=1)
     assert found["ratios"]["total"] == [4.0, 4.0, 4.0]
     assert found["seconds"]["burnish"]["train"] == 0.5
