@@ -1,7 +1,7 @@
 # What can be done here.  Each target makes the virtual environment first when there is none.
 #   make demo          compare BPR and LightGCN with and without RVRec on ml-100k (minutes)
 #   make test          the quick tests
-#   make conformance   every backbone against every enhancer
+#   make conformance   every check on every backbone (writes docs/conformance.md), long runs on ml-100k
 #   make lint          ruff, ruff format and mypy
 #   make wheel         build dist/*.tar.gz and, from that, dist/*.whl
 #   make clean         remove what the targets above wrote (the environment stays)
@@ -42,6 +42,7 @@ test: $(STAMP)
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 conformance: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m burnish.enhancers.conformance.matrix --output docs/conformance.md
 	$(BIN)/python -m pytest -m conformance $(PYTEST_FLAGS)
 
 # Folders, not ".": newer ruffs would also format the Python in docs/*.md, older ones would not.

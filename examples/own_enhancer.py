@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import burnish
-from burnish.enhancers.anatomy import Anatomy, Table
+from burnish.enhancers.anatomy import Anatomy, Side, Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.registry import register
 
@@ -38,6 +38,12 @@ class Gain(Enhancer[GainConfig]):
                 for side, n in (("user", anatomy.n_users), ("item", anatomy.n_items))
             }
         )
+
+    def row_tensors(self) -> dict[str, Side]:
+        return {
+            "gains.user": "user",
+            "gains.item": "item",
+        }  # so that saved gains find their users and items again
 
     def refines(self, table: Table) -> bool:
         return True

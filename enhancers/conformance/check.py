@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -86,7 +90,7 @@ class Check:
         status: Status = "passed"
         detail = ""
         try:
-            with registered(type(enhancer) for enhancer in self.subject.enhancers):
+            with _quiet(), registered(type(enhancer) for enhancer in self.subject.enhancers):
                 self.definition.run(self.subject)
         except NotApplicableError as reason:
             status, detail = "not applicable", str(reason)
@@ -111,6 +115,19 @@ class Check:
                 f"{self!r} {found.status}: {found.detail}\npromise: {self.definition.promise}"
             )
         return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep RecBole's log and what models print out of the report."""
+    level = logging.root.manager.disable
+    logging.disable(max(level, logging.WARNING))
+    try:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
 
 
 def make_checks(

@@ -7,6 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from burnish.enhancers.weighting import RULES
 from burnish.enhancers.zoo import list_backbones
 
 from .check import Outcome, definitions
@@ -50,6 +51,27 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         own = [outcome for outcome in outcomes if outcome.enhancers == enhancer]
         lines += [*_reasons(enhancer, own), *_grid(enhancer, own)]
     return lines[:-1]
+
+
+def weights_lines(backbones: Iterable[str]) -> list[str]:
+    """How exactly weights enter the losses of these backbones, from the rules that are tested one by one."""
+    rules = {name: RULES[name] for name in backbones if name in RULES}
+    exact = [name for name, rule in rules.items() if rule.exact]
+    exact_interactions = [name for name, rule in rules.items() if rule.exact_interactions]
+    lines = [
+        "## Exactness of weights",
+        "",
+        "A weighted loss is exact where its value and the gradient of every parameter are those of the ideal: each",
+        "interaction's own term counts its weight, every other term counts as before. The tests compare model by model",
+        "(`tests/enhancers/test_weighting*.py`); [weights.md](weights.md) says how weights get there.",
+        "",
+        f"- `weigh(batch)`: exact on {len(exact)} of {len(rules)} backbones.",
+        f"- `interaction_weights()`: exact on {len(exact_interactions)} of {len(rules)}.",
+    ]
+    for name, rule in rules.items():
+        if not (rule.exact and rule.exact_interactions):
+            lines.append(f"- {name}: {rule.note}.")
+    return lines
 
 
 _ABOUT = {

@@ -28,14 +28,15 @@ def reloaded(world: World) -> Any:
 
 
 def load(file: Path) -> Any:
-    """The model of a checkpoint, by RecBole's quick start."""
-    import colorama  # type: ignore[import-untyped]
-    from recbole.quick_start import load_data_and_model
+    """The model of a checkpoint, by RecBole's quick start (without the log folder that it would begin here)."""
+    from recbole.quick_start import quick_start
 
+    begin_log = quick_start.init_logger
+    quick_start.init_logger = lambda config: None
     try:
-        return load_data_and_model(str(file))[1]
+        return quick_start.load_data_and_model(str(file))[1]
     finally:
-        colorama.deinit()  # RecBole wraps the standard output once more at every load, until Python gives up
+        quick_start.init_logger = begin_log
 
 
 def need_sound_checkpoints(subject: Subject) -> None:

@@ -13,7 +13,12 @@ from typing import Any
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.zoo import find_backbone
 
-from . import checks_shipping, checks_start, checks_training, distributed  # noqa: F401  (declare their checks)
+from . import (  # noqa: F401  (declare their checks, in this order)
+    checks_at_start,
+    checks_in_training,
+    checks_on_shipping,
+    checks_together,
+)
 from .check import Check, make_checks
 from .probes import Probe
 from .subject import Subject

@@ -80,7 +80,8 @@ def build_world(
     train, valid, test = data_preparation(config, dataset)
     init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
     made = config.model_class(config, train._dataset).to(config["device"])
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+    with _no_tensorboard():
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
     # RecBole names a checkpoint by the second; two worlds of one second must not share it.
     trainer.saved_model_file = str(folder / "saved" / f"{name}-{next(_numbers)}.pth")
     return World(config, dataset, train, valid, test, made, trainer)
@@ -93,6 +94,26 @@ def prepare_folder(folder: Path) -> None:
         write_data(folder)
     if not (folder / PERMUTED).exists():
         write_permuted(folder)
+
+
+class _Nowhere:
+    """A TensorBoard writer that writes nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
+@contextmanager
+def _no_tensorboard() -> Iterator[None]:
+    """RecBole's trainers begin a folder of TensorBoard files where they are started."""
+    from recbole.trainer import trainer
+
+    before = trainer.get_tensorboard
+    trainer.get_tensorboard = lambda logger: _Nowhere()
+    try:
+        yield
+    finally:
+        trainer.get_tensorboard = before
 
 
 @contextmanager

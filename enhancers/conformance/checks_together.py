@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
@@ -56,6 +58,7 @@ def compare_all(subjects: Sequence[Subject]) -> None:
 def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # RecBole writes into each process's console
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the life of this process)
     torch.set_num_threads(1)
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=_WORLD_SIZE
