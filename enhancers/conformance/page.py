@@ -12,13 +12,13 @@ from burnish.enhancers.zoo import list_backbones
 
 from .check import Outcome, definitions
 
-_SIGNS = {
-    "passed": "✓",
-    "refused": "r",
-    "not applicable": "–",
-    "failed": "**✗**",
-    "expected failure": "x",
-    "unexpected pass": "**?**",
+_SHORT = {
+    "passed": "passed",
+    "refused": "refused",
+    "not applicable": "not applicable",
+    "failed": "**failed**",
+    "expected failure": "failed as announced",
+    "unexpected pass": "**passed unexpectedly**",
 }
 
 
@@ -34,6 +34,8 @@ def write_page(path: Path, outcomes: Sequence[Outcome], weights: Sequence[str] =
 
 def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
     """The lines of the page."""
+    enhancers = list(dict.fromkeys(outcome.enhancers for outcome in outcomes))
+    n_backbones = len({outcome.backbone for outcome in outcomes})
     lines = [
         "# Conformance",
         "",
@@ -42,14 +44,14 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         "[attach.md](attach.md#checking-your-own)). The data are synthetic and small: what is checked is that the",
         "attachment keeps its promises, not that anybody's recommendations improve.",
         "",
+        f"Attached, one at a time, to {n_backbones} backbones:",
+        "",
+        *(f"- {_ABOUT.get(enhancer, f'`{enhancer}`.')}" for enhancer in enhancers),
+        "",
     ]
-    for enhancer in dict.fromkeys(outcome.enhancers for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.enhancers == enhancer]
-        lines += _summary(enhancer, own)
+    lines += _summary(enhancers, outcomes)
     lines += [*weights, ""] if weights else []
-    for enhancer in dict.fromkeys(outcome.enhancers for outcome in outcomes):
-        own = [outcome for outcome in outcomes if outcome.enhancers == enhancer]
-        lines += [*_reasons(enhancer, own), *_grid(enhancer, own)]
+    lines += [*_reasons(outcomes), *_grid(enhancers, outcomes)]
     return lines[:-1]
 
 
@@ -82,68 +84,64 @@ _ABOUT = {
 }
 
 
-def _summary(enhancer: str, outcomes: Sequence[Outcome]) -> list[str]:
-    n = len({outcome.backbone for outcome in outcomes})
-    about = _ABOUT.get(enhancer, f"`{enhancer}`.")
+def _summary(enhancers: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]:
     lines = [
-        f"## {enhancer}: {n} backbones",
+        "## What is promised, and how many backbones keep it",
         "",
-        about,
-        "",
-        "| check | what is promised | passed | refused | does not apply | failed |",
-        "|---|---|---|---|---|---|",
+        "| check | promise | " + " | ".join(enhancers) + " |",
+        "|---|---|" + "---|" * len(enhancers),
     ]
     for name, definition in definitions().items():
-        found = Counter(outcome.status for outcome in outcomes if outcome.check == name)
-        if not found:
-            continue
-        bad = found["failed"] + found["unexpected pass"] + found["expected failure"]
-        cells = (found["passed"], found["refused"], found["not applicable"], bad)
-        lines.append(f"| {name} | {definition.promise} | " + " | ".join(str(cell) for cell in cells) + " |")
+        mine = [outcome for outcome in outcomes if outcome.check == name]
+        if mine:
+            cells = [_counted(o.status for o in mine if o.enhancers == enhancer) for enhancer in enhancers]
+            lines.append(f"| {name} | {definition.promise} | " + " | ".join(cells) + " |")
     return [*lines, ""]
 
 
-def _reasons(enhancer: str, outcomes: Iterable[Outcome]) -> list[str]:
-    """What was refused, does not apply or failed: each reason once, with its backbones."""
-    groups: dict[tuple[str, str, str], list[str]] = defaultdict(list)
+def _counted(statuses: Iterable[str]) -> str:
+    """`83 passed, 1 refused`, in the order of `_SHORT`."""
+    found = Counter(statuses)
+    return ", ".join(f"{found[status]} {word}" for status, word in _SHORT.items() if found[status])
+
+
+def _reasons(outcomes: Iterable[Outcome]) -> list[str]:
+    """What was refused, does not apply or failed: each reason once, with its backbones and enhancers."""
+    groups: dict[tuple[str, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for outcome in outcomes:
         if outcome.status != "passed":
             check = "every check" if outcome.status == "refused" else outcome.check
             detail = " ".join(outcome.detail.split()).replace("|", "\\|")
-            backbones = groups[outcome.status, check, detail]
-            if outcome.backbone not in backbones:
-                backbones.append(outcome.backbone)
+            groups[outcome.status, check, detail][outcome.backbone].add(outcome.enhancers)
     if not groups:
         return []
     lines = [
-        f"### {enhancer}: what did not simply pass",
+        "## What did not simply pass",
         "",
-        "| | check | backbones | reason |",
-        "|---|---|---|---|",
+        "| | check | backbones | with | reason |",
+        "|---|---|---|---|---|",
     ]
-    order = ("failed", "unexpected pass", "expected failure", "refused", "not applicable")
-    for (status, check, detail), names in sorted(
-        groups.items(), key=lambda kv: (order.index(kv[0][0]), kv[0])
+    order = list(_SHORT)[::-1]
+    for (status, check, detail), backbones in sorted(
+        groups.items(), key=lambda group: (order.index(group[0][0]), group[0])
     ):
-        lines.append(f"| {status} | {check} | {', '.join(names)} | {detail[:300]} |")
+        attached = ", ".join(sorted(set().union(*backbones.values())))
+        lines.append(f"| {status} | {check} | {', '.join(backbones)} | {attached} | {detail[:300]} |")
     return [*lines, ""]
 
 
-def _grid(enhancer: str, outcomes: Sequence[Outcome]) -> list[str]:
-    checks = [name for name in definitions() if any(outcome.check == name for outcome in outcomes)]
-    by_cell = {(outcome.backbone, outcome.check): outcome.status for outcome in outcomes}
+def _grid(enhancers: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]:
+    by_cell: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for outcome in outcomes:
+        by_cell[outcome.backbone, outcome.enhancers].append(outcome.status)
     categories = list_backbones()
     lines = [
-        f"### {enhancer}: backbone by backbone",
+        "## Backbone by backbone",
         "",
-        "✓ passed, r refused, – does not apply, ✗ failed. Columns: "
-        + ", ".join(f"{number} {name}" for number, name in enumerate(checks, 1))
-        + ".",
-        "",
-        "| backbone | kind | " + " | ".join(str(number) for number in range(1, len(checks) + 1)) + " |",
-        "|---|---|" + "---|" * len(checks),
+        "| backbone | kind | " + " | ".join(enhancers) + " |",
+        "|---|---|" + "---|" * len(enhancers),
     ]
     for backbone in dict.fromkeys(outcome.backbone for outcome in outcomes):
-        signs = [_SIGNS[by_cell[backbone, c]] if (backbone, c) in by_cell else "" for c in checks]
-        lines.append(f"| {backbone} | {categories.get(backbone, 'own')} | " + " | ".join(signs) + " |")
+        cells = [_counted(by_cell[backbone, enhancer]) for enhancer in enhancers]
+        lines.append(f"| {backbone} | {categories.get(backbone, 'own')} | " + " | ".join(cells) + " |")
     return [*lines, ""]

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import importlib.util
 import io
 import pickle
 import sys
-from pathlib import Path
 
 import pytest
+import shift
 import torch
 
 from burnish.enhancers.attach import enhance, enhancer_options, is_enhanced
 from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
-
-_spec = importlib.util.spec_from_file_location("burnish_test_shift", Path(__file__).with_name("shift.py"))
-shift = importlib.util.module_from_spec(_spec)
-sys.modules["burnish_test_shift"] = shift  # importable by name, as a user's own module is
-_spec.loader.exec_module(shift)
 
 EIGHT = ["BPR", "NeuMF", "LightGCN", "NGCF", "SGL", "SASRec", "GRU4Rec", "BERT4Rec"]
 GRAPH = ["LightGCN", "NGCF", "SGL"]

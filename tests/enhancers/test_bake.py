@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import pickletools
 import subprocess
@@ -12,6 +11,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import shift
+import shipping as ship
 import torch
 
 import burnish
@@ -19,22 +20,6 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.baking import bake
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
-
-
-def _beside(name: str):
-    known = sys.modules.get(f"burnish_test_{name}")
-    if known is not None:
-        return known
-    spec = importlib.util.spec_from_file_location(
-        f"burnish_test_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-ship, shift = _beside("shipping"), _beside("shift")
 
 #: Looks up single rows of a Linear layer by other sums than the whole product takes.
 ROUNDING = {"rtol": 2e-5, "atol": 2e-6}

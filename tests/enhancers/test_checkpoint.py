@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import random
-import sys
 from pathlib import Path
 
 import pytest
+import shift
+import shipping as ship
 import torch
 
 import burnish
@@ -17,22 +17,6 @@ from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-
-
-def _beside(name: str):
-    known = sys.modules.get(f"burnish_test_{name}")
-    if known is not None:
-        return known
-    spec = importlib.util.spec_from_file_location(
-        f"burnish_test_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-ship, shift = _beside("shipping"), _beside("shift")
 
 
 @pytest.fixture(scope="module")

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import copy
-import importlib.util
-import sys
-from pathlib import Path
 
 import pytest
+import shift
+import shipping as ship
 import torch
 from torch import nn
 
@@ -16,22 +15,6 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.status import status
-
-
-def _beside(name: str):
-    known = sys.modules.get(f"burnish_test_{name}")
-    if known is not None:
-        return known
-    spec = importlib.util.spec_from_file_location(
-        f"burnish_test_{name}", Path(__file__).with_name(f"{name}.py")
-    )
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-ship, shift = _beside("shipping"), _beside("shift")
 
 
 @pytest.fixture(scope="module")

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import pickle
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import zoo_tables
 from torch import Tensor, nn
 
 from burnish.enhancers.attach import enhance
@@ -20,12 +19,7 @@ from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.host import forked_randomness
 
-_spec = importlib.util.spec_from_file_location(
-    "burnish_test_zoo_tables", Path(__file__).with_name("test_anatomy_zoo.py")
-)
-_zoo = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_zoo)
-MODELS = sorted(set(_zoo.EXPECTED) - {"LR"})
+MODELS = sorted(set(zoo_tables.EXPECTED) - {"LR"})
 
 
 class Tilt(Enhancer[EnhancerConfig]):

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import random
-import sys
 from pathlib import Path
 from typing import Any
 
+import ideal
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from recbole.utils import init_seed
-
-sys.path.insert(0, str(Path(__file__).parent / "weights"))
-
-import ideal
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import copy
-import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
+import ideal
 import numpy as np
 import pytest
 import torch
 from recbole.model.general_recommender import BPR
 from recbole.utils import init_seed
 from torch import Tensor, nn
-
-sys.path.insert(0, str(Path(__file__).parent / "weights"))
-
-import ideal
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world

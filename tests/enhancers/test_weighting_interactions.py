@@ -7,15 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import ideal
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-sys.path.insert(0, str(Path(__file__).parent / "weights"))
-
-import ideal
 
 from burnish.enhancers.conformance.world import prepare_folder
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError

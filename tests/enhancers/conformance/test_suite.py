@@ -311,9 +311,10 @@ def test_the_page_counts_what_the_outcomes_say() -> None:
     ]
     text = "\n".join(page(outcomes, ["about weights"]))
     attaches = next(line for line in text.splitlines() if line.startswith("| attaches |"))
-    assert attaches.endswith("| 1 | 1 | 0 | 0 |")
-    assert "| refused | every check | LR | no \\| table |" in text
-    assert "| failed | float64 | BPR | AssertionError: x |" in text
-    assert "| BPR | general | ✓ | **✗** |" in text
+    assert attaches.endswith("| 1 passed, 1 refused |")
+    assert "| refused | every check | LR | probe | no \\| table |" in text
+    assert "| failed | float64 | BPR | probe | AssertionError: x |" in text
+    assert "| BPR | general | 1 passed, 1 **failed** |" in text
+    assert "| LR | context | 1 refused, 1 not applicable |" in text
     assert "about weights" in text
-    assert "probe: 2 backbones" in text
+    assert "to 2 backbones" in text

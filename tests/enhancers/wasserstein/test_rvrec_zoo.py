@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
-from pathlib import Path
 
 import pytest
 import torch
+import zoo_tables
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
@@ -19,12 +18,7 @@ from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.wasserstein.rows import HistoryRows, SequenceRows, TableRows
 from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
-_spec = importlib.util.spec_from_file_location(
-    "burnish_test_zoo_rvrec", Path(__file__).parents[1] / "test_anatomy_zoo.py"
-)
-_zoo = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_zoo)
-MODELS = sorted(set(_zoo.EXPECTED) - {"LR"})
+MODELS = sorted(set(zoo_tables.EXPECTED) - {"LR"})
 EVERYTHING = {"sample": None, "negatives": None, "guard": 0.0, "temperature": 0.05, "strength": 1.0}
 
 #: Pairs of tables where a model has several of a side, or users are what their items say: written by hand.
