@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import plugin, speed
+from . import plugin, sequences, speed
 from ._version import __version__
 from .compat import activate
 
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 activate()
 plugin.install()
 speed.install()
+sequences.install()
 
 _HOME = {
     "bake": "burnish.enhancers.baking",

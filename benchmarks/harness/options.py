@@ -15,7 +15,17 @@ from burnish.enhancers.errors import nearest
 
 #: Options that burnish reads itself, wherever RecBole's are given.
 OWN_OPTIONS = frozenset(
-    {"enhancers", "threads", "tensorboard", "eval_memory_mib", "model", "dataset", "config_files"}
+    {
+        "enhancers",
+        "threads",
+        "tensorboard",
+        "eval_memory_mib",
+        "sequence_training",
+        "sequence_stride",
+        "model",
+        "dataset",
+        "config_files",
+    }
 )
 
 # config["x"], config.get("x"), config.x and "x" in config, as RecBole's sources write them.
