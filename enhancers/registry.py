@@ -31,8 +31,8 @@ class EnhancerInfo:
 
     @property
     def summary(self) -> str:
-        """The first line of the class's docstring."""
-        return (self.load().__doc__ or "").strip().splitlines()[0]
+        """The first line of the class's docstring; empty where it has none."""
+        return (self.load().__doc__ or "").strip().partition("\n")[0]
 
 
 def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:

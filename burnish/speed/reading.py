@@ -105,7 +105,7 @@ def read_atomic(read: Any, file: Any, options: dict[str, Any]) -> Any:
     if not _single_ascii(separator) or not _ascii_like(options["encoding"]):
         return read(file, **options)
     lines = look_at(file, separator)
-    fast = {**options, "engine": "c", "float_precision": "high"}
+    fast = {**options, "engine": "c"}
     if lines.even and not lines.odd and not lines.quotes:
         try:
             return read(file, **fast)

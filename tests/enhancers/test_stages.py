@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 import torch
 
@@ -9,6 +11,14 @@ from burnish import RVRec, enhance
 from burnish.enhancers.conformance import build_world
 
 STAGES = {"S3Rec": ("pretrain", "finetune"), "RaCT": ("actor_pretrain", "critic_pretrain", "finetune")}
+
+
+@pytest.fixture(autouse=True)
+def _quiet():
+    """RaCT writes log messages that do not fit their arguments."""
+    logging.disable(logging.CRITICAL)
+    yield
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("backbone", STAGES)

@@ -86,3 +86,13 @@ def test_option_rows() -> None:
     assert rows[3] == ("side", "both", "user | both", "")
     assert rows[4] == ("wide", "null", "bool | null", "")
     assert rows[5] == ("layers", "[64, 32]", "list\\[int]", "")
+
+
+def test_an_enhancer_without_a_docstring_is_listed() -> None:
+    class Silent(registry.Enhancer):  # type: ignore[type-arg]
+        name = "silent"
+
+    with registry.registered([Silent]):
+        shown = runner.invoke(app, ["enhancers"])
+    assert shown.exit_code == 0, shown.output
+    assert "silent" in shown.stdout

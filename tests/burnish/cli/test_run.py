@@ -128,6 +128,7 @@ def test_a_second_run_leaves_no_file_of_the_first(here: Path) -> None:
         "log.txt",
         "model.safetensors",
         "result.json",
+        "resume",
         "run.json",
     ]
 
