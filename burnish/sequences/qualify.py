@@ -143,7 +143,10 @@ def _looks_ahead(model: Any, batch: Any, tolerance: float) -> bool:
 def _try(model: Any, batch: Any, *, windows: bool) -> _Trial:
     """The backbone's own loss (without what enhancers add) of a batch, and its gradients."""
     trial = _Trial()
-    owner: Any = super(EnhancedMixin, model) if isinstance(model, EnhancedMixin) else model
+    owner: Any = model
+    if isinstance(model, EnhancedMixin):
+        owner = super(EnhancedMixin, model)
+        model.enhancers.forget()
     parameters = [p for p in model.parameters() if p.requires_grad]
     with (
         forked_randomness(_SEED, torch.device(model.device)),
