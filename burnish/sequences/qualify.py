@@ -192,30 +192,51 @@ def _spread(n: int, most: int) -> Tensor:
 
 @contextmanager
 def _probing(model: Any, dtype: torch.dtype, noise: float) -> Iterator[None]:
-    """Evaluation mode, another precision and moved weights within the block; then everything as it was."""
-    parameters = [p for p in model.parameters() if p.is_floating_point()]
-    kept = [p.data for p in parameters]
-    generator = torch.Generator().manual_seed(_SEED)
+    """Evaluation mode, another precision and moved weights within the block; then everything as it was.
+
+    Modules hold other parameters meanwhile.  Changing the data of their own would part them from the hooks by which
+    several processes reduce gradients.
+    """
+    kept = [(module, dict(module._parameters)) for module in model.modules()]
     try:
         with unchanged(model):
-            padding = {
-                id(module.weight): module.padding_idx
-                for module in model.modules()
-                if isinstance(module, nn.Embedding) and module.padding_idx is not None
-            }
-            for parameter, data in zip(parameters, kept, strict=True):
-                moved = noise * torch.randn(data.shape, generator=generator, dtype=torch.float64)
-                if id(parameter) in padding:
-                    moved[padding[id(parameter)]] = 0.0
-                parameter.data = data.to(dtype) + moved.to(data.device, dtype)
+            _replace_parameters(model, dtype, noise)
             for module in model.modules():
                 for name, buffer in module._buffers.items():
                     if buffer is not None and buffer.is_floating_point():
                         module._buffers[name] = buffer.to(dtype)
             model.eval()
+            for module in model.modules():
+                if isinstance(module, nn.RNNBase):  # cuDNN computes no gradients for one in evaluation mode
+                    module.training, module.dropout = True, 0.0
             yield
     finally:
-        for parameter, data in zip(parameters, kept, strict=True):
-            parameter.data = data
+        for module, parameters in kept:
+            module._parameters.update(parameters)
         if isinstance(model, EnhancedMixin):
             model.enhancers.forget()
+
+
+def _replace_parameters(model: nn.Module, dtype: torch.dtype, noise: float) -> None:
+    """Give the modules copies of their parameters, in `dtype` and with noise; rows of padding get none."""
+    generator = torch.Generator().manual_seed(_SEED)
+    padding = {
+        id(module._parameters.get("weight")): module.padding_idx
+        for module in model.modules()
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None
+    }
+    made: dict[int, nn.Parameter] = {}
+    for parameter in model.parameters():
+        if not parameter.is_floating_point():
+            continue
+        moved = noise * torch.randn(parameter.shape, generator=generator, dtype=torch.float64)
+        if id(parameter) in padding:
+            moved[padding[id(parameter)]] = 0.0
+        data = parameter.detach().to(dtype) + moved.to(parameter.device, dtype)
+        made[id(parameter)] = nn.Parameter(data, requires_grad=parameter.requires_grad)
+    for module in model.modules():
+        for name, own in module._parameters.items():
+            if own is not None:
+                module._parameters[name] = made.get(id(own), own)
+        if isinstance(module, nn.RNNBase):  # which keeps a list of them, put back with its other attributes
+            module._flat_weights = [module._parameters.get(name) for name in module._flat_weights_names]
