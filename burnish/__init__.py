@@ -20,6 +20,7 @@ from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
+    from burnish.benchmarks.harness.saved import load_run
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.baking import bake
     from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
@@ -48,6 +49,7 @@ _HOME = {
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
     "export_embeddings": "burnish.exporting",
+    "load_run": "burnish.benchmarks.harness.saved",
     "recommend": "burnish.recommending",
     "run": "burnish.running",
 }
@@ -62,6 +64,7 @@ __all__ = [
     "enhance",
     "export_embeddings",
     "from_pretrained",
+    "load_run",
     "recommend",
     "run",
     "save_pretrained",
