@@ -97,21 +97,16 @@ def _judge(model: Any, batch: Any, plain: _Trial, whole: _Trial, tolerance: floa
 def _agree(plain: _Trial, whole: _Trial, tolerance: float) -> bool:
     assert plain.loss is not None
     assert whole.loss is not None
-    n = len(plain.passes.states[0]) if plain.passes.states else 0
-    # A forward that gives states at all positions gives those of windows; what is gathered from them counts.
-    outputs = [
-        (one, other)
-        for one, other in zip(plain.passes.outputs, whole.passes.outputs, strict=True)
-        if one.shape == other.shape or len(other) == n
-    ]
-    states = list(zip(plain.passes.states, whole.passes.states, strict=False))
-    pairs = [(plain.loss, whole.loss), *outputs, *states]
-    if len(plain.passes.states) != len(whole.passes.states):
+    one, other = plain.passes, whole.passes
+    if len(one.outputs) != len(other.outputs) or len(one.states) != len(other.states):
         return False
+    # A forward that gives the states of all positions gives those of windows: what is gathered from them counts.
+    n_rows = len(one.states[0])
+    outputs = [(a, b) for a, b in zip(one.outputs, other.outputs, strict=True) if len(b) == n_rows]
+    pairs = [(plain.loss, whole.loss), *outputs, *zip(one.states, other.states, strict=True)]
     largest = max((float(g.abs().max()) for g in plain.gradients if g.numel()), default=0.0)
-    return all(_close(one, other, tolerance) for one, other in pairs) and all(
-        _close(one, other, tolerance, scale=largest)
-        for one, other in zip(plain.gradients, whole.gradients, strict=True)
+    return all(_close(a, b, tolerance) for a, b in pairs) and all(
+        _close(a, b, tolerance, scale=largest) for a, b in zip(plain.gradients, whole.gradients, strict=True)
     )
 
 
