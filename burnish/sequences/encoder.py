@@ -29,6 +29,7 @@ class Windows:
     def of(cls, batch: Any, length_field: str) -> Windows | None:
         """The windows of a batch; None where every row is alone in its own."""
         numbers, places, lengths = batch[WINDOW_FIELD], batch[PLACE_FIELD], batch[length_field]
+        # The only place that waits for the device: the number of windows decides the sizes of what follows.
         distinct, window = torch.unique(numbers, return_inverse=True)
         n, w = len(numbers), len(distinct)
         if w == n:

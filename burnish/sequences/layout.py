@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from burnish.enhancers.errors import UnsupportedError
+
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
@@ -52,8 +54,16 @@ class Layout:
 
 
 def longest_of(dataset: Dataset) -> int:
-    """How many items a row's list has at most."""
-    return int(dataset.inter_feat[dataset.iid_field + dataset.config["LIST_SUFFIX"]].shape[1])
+    """How many items a row's list has at most.
+
+    Raises `UnsupportedError` when the rows of the data set have no item lists as RecBole's SequentialDataset makes.
+    """
+    columns, config = dataset.inter_feat.interaction, dataset.config
+    lists = f"{dataset.iid_field}{config['LIST_SUFFIX']}"
+    for field in (lists, config["ITEM_LIST_LENGTH_FIELD"]):
+        if field not in columns:
+            raise UnsupportedError(f"its training rows have no column {field!r}")
+    return int(columns[lists].shape[1])
 
 
 def lay_out(dataset: Dataset, stride: int) -> Layout:

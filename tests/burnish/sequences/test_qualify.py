@@ -156,6 +156,24 @@ def test_trying_leaves_nothing_behind(world, model):
     assert attributes == (set(vars(made.model)), list(made.train._dataset.inter_feat.interaction))
 
 
+@pytest.mark.parametrize("field", ["item_id_list", "item_length"])
+def test_rows_without_lists(world, field):
+    made = world("SASRec", sequence_training="auto")
+    del made.train._dataset.inter_feat.interaction[field]
+    with pytest.warns(UserWarning, match=f"SASRec trains on prefixes.*no column '{field}'"):
+        assert layout_for(made.trainer, made.train) is None
+
+
+@pytest.mark.parametrize("keep", [[0], [0, 1], [0, 8]])
+def test_too_little_to_try(world, keep):
+    made = world("SASRec", sequence_training="auto")
+    features = made.train._dataset.inter_feat
+    features.interaction = {name: column[keep] for name, column in features.interaction.items()}
+    features.length = made.train.sample_size = len(keep)
+    with pytest.warns(UserWarning, match="no two histories, or no two prefixes of one"):
+        assert layout_for(made.trainer, made.train) is None
+
+
 # ---------------------------------------------------------------- models of other people
 
 
