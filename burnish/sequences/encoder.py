@@ -86,9 +86,9 @@ def encoding_windows(
             passes.outputs.append(result)
         return result
 
-    def gather_rows(output: Tensor, index: Tensor) -> Tensor:
+    def gather_rows(output: Tensor, gather_index: Tensor) -> Tensor:
         if found is None or output.dim() != 3 or len(output) != len(found.last):
-            states = gather(output, index)  # type: ignore[operator]
+            states = gather(output, gather_index)  # type: ignore[operator]
         else:
             passes.gathered += 1
             flat = found.window * output.shape[1] + found.position
