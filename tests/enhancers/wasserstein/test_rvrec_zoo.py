@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-
 import pytest
 import torch
 import zoo_tables
+from zoo_worlds import batch_of, build
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import loss_of, scores
-from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.wasserstein.rows import HistoryRows, SequenceRows, TableRows
@@ -60,24 +57,6 @@ def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("zoo")
     write_data(folder)
     return folder
-
-
-def build(model, folder):
-    torch.set_num_threads(1)
-    with contextlib.redirect_stdout(io.StringIO()):
-        made = build_world(model, folder)
-    if type(made.model).__name__ == "SGL":
-        with forked_randomness(1, torch.device("cpu")):
-            made.model.graph_construction()
-    return made
-
-
-def batch_of(made):
-    from recbole.utils import KGDataLoaderState
-
-    if hasattr(made.train, "set_mode"):
-        made.train.set_mode(KGDataLoaderState.RSKG)
-    return made.batch()
 
 
 @pytest.mark.parametrize("model", MODELS)
