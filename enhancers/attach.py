@@ -15,7 +15,7 @@ from .families_methods import methods_of
 from .host import Host, Losses
 from .intact import Watch
 from .recipe import RecipeType
-from .registry import make_enhancers
+from .registry import check_name, make_enhancers
 from .zoo import find_backbone
 
 #: Where the tensors of enhancers wait that came with a pre-training stage's checkpoint.
@@ -197,6 +197,7 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
         )
     names = {cls.name for cls, _ in earlier}
     for enhancer in made:
+        check_name(type(enhancer))
         if enhancer.name in names:
             raise ConfigurationError(
                 f"enhancer {enhancer.name!r} is already attached to this {base.__name__}; give all its options at once"

@@ -41,12 +41,8 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
     Packages announce theirs by an entry point instead.  Raises `ConfigurationError` for a missing, ill-formed
     or taken name.
     """
+    check_name(cls)
     name = cls.name
-    if not name.isidentifier() or name != name.lower() or hasattr(nn.ModuleDict, name):
-        raise ConfigurationError(
-            f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec', and "
-            f"no method of torch's ModuleDict"
-        )
     taken = _registered.get(name)
     if taken is not None and taken.__qualname__ != cls.__qualname__:
         raise ConfigurationError(
@@ -54,6 +50,16 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
         )
     _registered[name] = cls
     return cls
+
+
+def check_name(cls: type[Enhancer[Any]]) -> None:
+    """Raises `ConfigurationError` unless the class has a name that an enhancer can have."""
+    name = cls.name
+    if not name.isidentifier() or name != name.lower() or hasattr(nn.ModuleDict, name):
+        raise ConfigurationError(
+            f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec', and "
+            f"no method of torch's ModuleDict"
+        )
 
 
 @contextmanager

@@ -336,3 +336,12 @@ def test_weights_on_the_backbones_own_loss(world, backbone):
             torch.testing.assert_close(
                 other.grad, one.grad, rtol=1e-3, atol=1e-6, msg=lambda text, name=name: f"{name}: {text}"
             )
+
+
+@pytest.mark.parametrize("name", ["", "half", "Upper", "two words"])
+def test_a_name_that_no_enhancer_can_have_is_refused_before_anything_is_built(name):
+    from burnish.enhancers.enhancer import Enhancer
+
+    named = type("Named", (Enhancer,), {"name": name})
+    with pytest.raises(ConfigurationError, match="lower-case identifier"):
+        enhance("BPR", named())
