@@ -1,0 +1,1 @@
+"""What an interaction is worth: games on interactions, estimators of Shapley values, values across folds."""

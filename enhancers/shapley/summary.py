@@ -1,0 +1,120 @@
+"""A valuation in a few tables: best and worst interactions, users, items, and deciles of popularity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from burnish.enhancers.errors import ConfigurationError, DataError
+
+if TYPE_CHECKING:
+    from .valuation import Valuation
+
+DECILES = 10
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Five tables about the values of interactions.
+
+    most, least: the most and the least valuable interactions, the extreme ones first: user, item, title (if there
+        are titles), value, standard_error (NaN for a sum of outputs).
+    users, items: one row each, by mean value from the highest: interactions, mean, total.
+    deciles: the interactions by the popularity of their item (its interactions among the players), from the least
+        popular tenth of the interactions to the most popular: interactions, items, popularity_from, popularity_to,
+        mean, standard_deviation, negative (the share of interactions with a value below 0).  An item is in one
+        decile only, so that deciles can differ in size and be empty.
+    output: the output summarised, None for the only one or the sum.
+    """
+
+    most: pd.DataFrame
+    least: pd.DataFrame
+    users: pd.DataFrame
+    items: pd.DataFrame
+    deciles: pd.DataFrame
+    output: str | None
+
+    def tables(self, top: int = 5) -> Iterator[tuple[str, pd.DataFrame]]:
+        """The tables with headings, those by user and by item cut to the first and last few."""
+        yield "most valuable interactions", self.most
+        yield "least valuable interactions", self.least
+        yield "by user", ends(self.users, top)
+        yield "by item", ends(self.items, top)
+        yield "by popularity of the item", self.deciles
+
+    def __str__(self) -> str:
+        return "\n\n".join(f"{name}\n{table.to_string(index=False)}" for name, table in self.tables())
+
+
+def ends(frame: pd.DataFrame, top: int) -> pd.DataFrame:
+    """The first and the last rows, each once."""
+    return frame if len(frame) <= 2 * top else pd.concat([frame.head(top), frame.tail(top)])
+
+
+def summarise(valuation: Valuation, *, top: int = 10, output: str | None = None) -> Summary:
+    """See `Valuation.summary`."""
+    if isinstance(top, bool) or not isinstance(top, int) or top < 1:
+        raise ConfigurationError(f"top = {top!r}: give a whole number, 1 or more")
+    players = valuation.players
+    if players is None or "user" not in players or "item" not in players:
+        raise DataError(
+            "the players of this valuation have no user and item, so there is nothing to sum up by"
+        )
+    values = valuation.column(output).detach().cpu().double().numpy()
+    chosen = output or (valuation.outputs[0] if len(valuation.outputs) == 1 else None)
+    errors = np.full(len(values), np.nan)
+    if chosen is not None:
+        errors = valuation.standard_error[:, valuation.place(chosen)].detach().cpu().double().numpy()
+    shown = [name for name in ("user", "item", "title") if name in players]
+    frame = players[shown].reset_index(drop=True).assign(value=values, standard_error=errors)
+    order = np.argsort(-values, kind="stable")
+    return Summary(
+        most=frame.iloc[order[:top]].reset_index(drop=True),
+        least=frame.iloc[order[::-1][:top]].reset_index(drop=True),
+        users=_by(frame, "user"),
+        items=_by(frame, "item"),
+        deciles=_deciles(frame),
+        output=chosen,
+    )
+
+
+def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
+    groups = frame.groupby(column, sort=False)["value"]
+    found = groups.agg(interactions="size", mean="mean", total="sum").reset_index()
+    if column == "item" and "title" in frame:
+        titles = frame.drop_duplicates("item").set_index("item")["title"]
+        found.insert(1, "title", found["item"].map(titles))
+    return found.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def _deciles(frame: pd.DataFrame) -> pd.DataFrame:
+    """Items from the least to the most popular, cut where a tenth of the interactions is reached."""
+    counts = frame["item"].value_counts()
+    counts = counts.sort_values(kind="stable")
+    before = counts.cumsum() - counts
+    # The decile in which the middle of the item's interactions lies.
+    place = ((before + counts / 2) * DECILES / len(frame)).astype("int64").clip(upper=DECILES - 1)
+    decile = frame["item"].map(place)
+    popularity = frame["item"].map(counts)
+    rows = []
+    for number in range(DECILES):
+        mine = (decile == number).to_numpy()
+        values = frame["value"].to_numpy()[mine]
+        size = int(mine.sum())
+        rows.append(
+            {
+                "decile": number + 1,
+                "interactions": size,
+                "items": int((place == number).sum()),
+                "popularity_from": int(popularity[mine].min()) if size else 0,
+                "popularity_to": int(popularity[mine].max()) if size else 0,
+                "mean": float(values.mean()) if size else np.nan,
+                "standard_deviation": float(values.std()) if size else np.nan,
+                "negative": float((values < 0).mean()) if size else np.nan,
+            }
+        )
+    return pd.DataFrame(rows)
