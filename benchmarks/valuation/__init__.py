@@ -1,0 +1,1 @@
+"""How well values of interactions find noise, which interactions they would drop, and how stable they are."""
