@@ -1,0 +1,89 @@
+"""Weights from values against the formula written out user by user."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from burnish.enhancers.errors import ConfigurationError, NonFiniteError
+from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+
+USERS = torch.tensor([4, 1, 4, 4, 2, 1, 4, 7, 7])
+VALUES = torch.tensor([0.3, -1.0, 9.0, 0.1, 5.0, 2.5, -0.4, 0.7, 0.7], dtype=torch.double)
+
+
+def by_hand(values, users, beta, low, high):
+    found = [0.0] * len(values)
+    for user in set(users):
+        rows = [k for k, other in enumerate(users) if other == user]
+        own = [values[k] for k in rows]
+        mean = sum(own) / len(own)
+        spread = math.sqrt(sum((v - mean) ** 2 for v in own) / len(own))
+        z = [(v - mean) / spread if spread > 1e-12 else 0.0 for v in own]
+        raw = [min(max(math.exp(beta * one), low), high) for one in z]
+        for k, weight in zip(rows, raw, strict=True):
+            found[k] = weight * len(raw) / sum(raw)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("beta", "low", "high"), [(0.5, 0.2, 5.0), (2.0, 0.5, 1.5), (-1.0, 0.2, 5.0), (0, 1, 1)]
+)
+def test_weights_are_the_formula(beta, low, high):
+    found = weights_from(VALUES, USERS, beta=beta, low=low, high=high)
+    assert found.tolist() == pytest.approx(
+        by_hand(VALUES.tolist(), USERS.tolist(), beta, low, high), abs=1e-12
+    )
+
+
+def test_lone_and_equal_interactions_count_one():
+    found = weights_from(VALUES, USERS)
+    assert found[4] == 1  # the only one of user 2
+    assert found[7:].tolist() == [1, 1]  # equal values of user 7
+
+
+def test_every_user_has_mean_one_and_order_is_kept():
+    users = torch.randint(50, (2000,), generator=torch.Generator().manual_seed(1))
+    values = torch.randn(2000, generator=torch.Generator().manual_seed(2))
+    found = weights_from(values, users)
+    for user in range(50):
+        own = found[users == user]
+        assert own.mean() == pytest.approx(1, abs=1e-5)
+        assert torch.equal(own[values[users == user].argsort()], own.sort().values)
+
+
+def test_scale_and_shift_of_a_user_do_not_matter():
+    moved = VALUES * (1.0 + USERS) + USERS.double() ** 2
+    assert torch.allclose(weights_from(moved, USERS), weights_from(VALUES, USERS))
+
+
+def test_integers_and_no_interaction():
+    assert weights_from(torch.tensor([1, 2]), torch.tensor([1, 1])).is_floating_point()
+    assert weights_from(torch.zeros(0), torch.zeros(0, dtype=torch.long)).shape == (0,)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 5.0), (1.5, 5.0), (0.2, 0.9), (0.2, math.inf)])
+def test_bounds_that_do_not_hold_one(low, high):
+    with pytest.raises(ConfigurationError, match="low <= 1 <= high"):
+        weights_from(VALUES, USERS, low=low, high=high)
+
+
+def test_bad_input_is_named():
+    with pytest.raises(ConfigurationError, match="one user an interaction"):
+        weights_from(VALUES[:-1], USERS)
+    with pytest.raises(NonFiniteError, match="interaction 3"):
+        weights_from(VALUES.index_fill(0, torch.tensor([3]), math.nan), USERS)
+    with pytest.raises(ConfigurationError, match="beta"):
+        weights_from(VALUES, USERS, beta=math.nan)
+
+
+def test_permutation_stays_within_users():
+    users = torch.randint(20, (500,), generator=torch.Generator().manual_seed(1))
+    order = permuted_within(users, 3)
+    assert torch.equal(order.sort().values, torch.arange(500))
+    assert torch.equal(users[order], users)
+    assert (order != torch.arange(500)).float().mean() > 0.9
+    assert torch.equal(order, permuted_within(users, 3))
+    assert not torch.equal(order, permuted_within(users, 4))
