@@ -91,13 +91,21 @@ def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     return found.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
-def _deciles(frame: pd.DataFrame) -> pd.DataFrame:
-    """Items from the least to the most popular, cut where a tenth of the interactions is reached."""
-    counts = frame["item"].value_counts()
-    counts = counts.sort_values(kind="stable")
+def decile_by_item(items: pd.Series) -> pd.Series:
+    """The popularity decile of each item, 0 to 9, from the item of each interaction.
+
+    Items from the least to the most popular, cut where a tenth of the interactions is reached; items that occur
+    equally often are in the order of their ids.
+    """
+    counts = items.value_counts().sort_index().sort_values(kind="stable")
     before = counts.cumsum() - counts
     # The decile in which the middle of the item's interactions lies.
-    place = ((before + counts / 2) * DECILES / len(frame)).astype("int64").clip(upper=DECILES - 1)
+    return ((before + counts / 2) * DECILES / len(items)).astype("int64").clip(upper=DECILES - 1)
+
+
+def _deciles(frame: pd.DataFrame) -> pd.DataFrame:
+    counts = frame["item"].value_counts()
+    place = decile_by_item(frame["item"])
     decile = frame["item"].map(place)
     popularity = frame["item"].map(counts)
     rows = []

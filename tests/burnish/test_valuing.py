@@ -1,0 +1,250 @@
+"""Values of a trained model's training interactions."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.enhancers.shapley.cross_fit import cross_fitted
+from burnish.enhancers.wasserstein.rvrec import RVRec
+from burnish.sources import Source, part_of
+from burnish.valuing import Valuer, value
+from burnish.valuing_objectives import ModelScorer, gather
+
+
+def open_world(model: Any, folder: Path) -> Source:
+    world = build_world(model, folder)
+    return Source(
+        world.config,
+        world.dataset,
+        part_of(world.train),
+        part_of(world.valid),
+        part_of(world.test),
+        world.model,
+    )
+
+
+@pytest.fixture(scope="module")
+def bpr(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    return open_world("BPR", tmp_path_factory.mktemp("bpr"))
+
+
+def plain_similarity(source: Source) -> np.ndarray:
+    """The cosine of each item to the sum of the directions of the user's others, one by one."""
+    table = source.model.item_embedding.weight.detach().double().numpy()
+    directions = table / np.linalg.norm(table, axis=1, keepdims=True).clip(1e-12)
+    users = source.train.inter_feat["user_id"].numpy()
+    items = source.train.inter_feat["item_id"].numpy()
+    found = []
+    for row, (user, item) in enumerate(zip(users, items, strict=True)):
+        others = [place for place in np.flatnonzero(users == user) if place != row]
+        profile = directions[items[others]].sum(axis=0)
+        size = np.linalg.norm(profile)
+        found.append(directions[item] @ profile / size if others and size else 0.0)
+    return np.array(found)
+
+
+def test_against_the_plain_formula_with_original_ids(bpr: Source) -> None:
+    found = value(bpr, "similarity")
+    np.testing.assert_allclose(found.values[:, 0].numpy(), plain_similarity(bpr), atol=1e-5)
+    assert torch.equal(found.standard_error, torch.zeros_like(found.values))
+    assert found.converged
+    assert found.evaluations == 0
+    frame = found.players
+    assert frame is not None
+    assert frame["row"].tolist() == list(range(len(bpr.train.inter_feat)))
+    for name, field in (("user", "user_id"), ("item", "item_id")):
+        assert frame[name].tolist() == bpr.tokens(field, bpr.train.inter_feat[field].numpy())
+
+
+def test_profile_is_the_mean_of_cross_fits(bpr: Source) -> None:
+    found = value(bpr, "profile", repeats=400)
+    users = bpr.train.inter_feat["user_id"] - 1
+    items = bpr.train.inter_feat["item_id"] - 1
+    vectors = bpr.model.item_embedding.weight.detach()[1:]
+    reference = cross_fitted(users, items, vectors, seed=99, repeats=2000).double()
+    apart = (found.values[:, 0] - reference).abs()
+    errors = found.standard_error[:, 0] * (1 + 400 / 2000) ** 0.5
+    free = errors > 1e-9
+    assert free.float().mean() > 0.9
+    covered = (apart <= 2 * errors + 1e-7)[free].float().mean()
+    assert 0.9 < covered <= 1  # 95% for independent normal errors
+    assert bool((apart <= 6 * errors + 1e-6).all())
+
+
+def test_dimensions_add_up_to_the_profile(bpr: Source) -> None:
+    found = value(bpr, "profile,dimensions", repeats=2)
+    width = bpr.model.item_embedding.weight.shape[1]
+    assert found.outputs == ("profile", *(f"dimensions.{k}" for k in range(width)))
+    torch.testing.assert_close(found.values[:, 1:].sum(dim=1), found.values[:, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_more_repeats_smaller_errors(bpr: Source) -> None:
+    few, many = (value(bpr, "profile", repeats=repeats).standard_error for repeats in (4, 64))
+    assert many.mean() < 0.4 * few.mean()
+    single = value(bpr, "profile,similarity", repeats=1)
+    assert torch.isnan(single.standard_error[:, 0]).all()
+    assert (single.standard_error[:, 1] == 0).all()
+    assert not single.converged
+
+
+def test_combined_is_the_standardised_sum(bpr: Source) -> None:
+    found = value(bpr, ["similarity", "fit"], combine=True, repeats=1)
+    users = bpr.train.inter_feat["user_id"].numpy()
+    expected = np.zeros(len(users))
+    for column in found.values[:, :2].numpy().T:
+        for user in np.unique(users):
+            mine = column[users == user]
+            expected[users == user] += (mine - mine.mean()) / (mine.std() or 1.0)
+    np.testing.assert_allclose(found.values[:, 2].numpy(), expected, atol=1e-5)
+
+
+def test_the_seed_decides(bpr: Source) -> None:
+    first, again, other = (value(bpr, "profile,fit", seed=seed).values for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_global_random_numbers_are_left_alone(bpr: Source) -> None:
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    value(bpr, "profile,fit,standing", repeats=2)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_validation_and_test_data_change_nothing(tmp_path: Path) -> None:
+    source = open_world("BPR", tmp_path)
+    before = value(source, "profile,fit,standing,similarity", repeats=2).values
+    for part in (source.valid, source.test):
+        feat = part.inter_feat
+        feat.interaction["item_id"] = feat.interaction["item_id"].flip(0)
+    assert torch.equal(value(source, "profile,fit,standing,similarity", repeats=2).values, before)
+    feat = source.train.inter_feat
+    feat.interaction["item_id"] = feat.interaction["item_id"].flip(0)
+    assert not torch.equal(value(source, "profile,similarity", repeats=2).values[:, 0], before[:, 0])
+
+
+def test_shards(bpr: Source, tmp_path: Path) -> None:
+    whole = Valuer(bpr, "similarity,standing", repeats=2)
+    parted = Valuer(bpr, "similarity,standing", repeats=2, shard=40)
+    assert whole.n_shards == 1
+    assert parted.n_shards > 4
+    torch.testing.assert_close(parted.run().values, whole.run().values, rtol=1e-5, atol=1e-6)
+    users = bpr.train.inter_feat["user_id"].numpy()
+    seen: set[int] = set()
+    for number in range(parted.n_shards):
+        mine = set(users[parted._rows(number).numpy()])
+        assert not mine & seen  # a user is in one shard
+        seen |= mine
+    assert Valuer(bpr, "similarity", shard=1).n_shards == len(seen)
+
+
+class PowerCut(KeyboardInterrupt):
+    """Ctrl-C at a place of our choice."""
+
+
+def test_interrupted_and_gone_on_with(bpr: Source, tmp_path: Path) -> None:
+    folder = tmp_path / "parts"
+    settings = {"objectives": "profile,fit", "repeats": 3, "shard": 60}
+    whole = Valuer(bpr, **settings).run()  # type: ignore[arg-type]
+
+    def cut(done: int, total: int, found: bool) -> None:
+        if done == 3:
+            raise PowerCut
+
+    with pytest.raises(PowerCut):
+        Valuer(bpr, **settings).run(folder, cut)  # type: ignore[arg-type]
+    assert len(list(folder.iterdir())) == 3
+    (folder / "000001.safetensors").write_bytes(b"damaged")
+    news: list[bool] = []
+    again = Valuer(bpr, **settings).run(folder, lambda done, total, found: news.append(found))  # type: ignore[arg-type]
+    assert news[:4] == [True, False, True, False]
+    assert torch.equal(again.values, whole.values)
+    assert torch.equal(again.standard_error, whole.standard_error)
+
+
+@pytest.mark.parametrize("change", ["seed", "weights", "data"])
+def test_shards_of_something_else_are_not_taken(change: str, tmp_path: Path) -> None:
+    source = open_world("BPR", tmp_path / "world")
+    Valuer(source, "profile").run(tmp_path / "parts")
+    if change == "weights":
+        source.model.user_embedding.weight.data[1] += 1
+    if change == "data":
+        source.train.inter_feat.interaction["item_id"][0] = 7 + int(
+            source.train.inter_feat["item_id"][0] == 7
+        )
+    news: list[bool] = []
+    made = Valuer(source, "profile", seed=int(change == "seed"))
+    made.run(tmp_path / "parts", lambda done, total, found: news.append(found))
+    assert not any(news)
+
+
+@pytest.mark.parametrize("model", ["BPR", "LightGCN", "NeuMF", "MultiVAE", "DeepFM", "CKE", "SASRec", "GCMC"])
+def test_families(model: str, tmp_path: Path) -> None:
+    source = open_world(model, tmp_path)
+    names = "profile,similarity" if source.sequential else "profile,similarity,fit,standing"
+    found = value(source, names, repeats=2)
+    assert found.n_players == len(gather(source).rows)
+    assert (found.values.std(dim=0) > 0).all()
+
+
+def test_scores_are_the_models_own(tmp_path: Path) -> None:
+    for model in ("LightGCN", "NeuMF", enhance("BPR", RVRec())):
+        source = open_world(model, tmp_path / str(model)[-12:].strip("<>'"))
+        scorer = gather(source).scorer
+        assert scorer is not None
+        rows = source.train.inter_feat[:30]
+        with torch.no_grad():
+            expected = source.model.eval().predict(source.dataset.join(rows)).reshape(-1)
+        found = scorer(rows["user_id"] - 1, rows["item_id"] - 1)
+        if model == "NeuMF":
+            assert isinstance(scorer, ModelScorer)
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_refined_vectors_are_valued(tmp_path: Path) -> None:
+    source = open_world(enhance("BPR", RVRec()), tmp_path)
+    with torch.no_grad():  # as if trained: at the start the refinement is the identity
+        for parameter in source.model.enhancers.parameters():
+            parameter += 0.3
+    stored: Tensor = source.model.item_embedding._parameters["weight"].detach()[1:]
+    assert not torch.allclose(gather(source).vectors, stored)
+
+
+def test_negative_interactions_are_left_out(tmp_path: Path) -> None:
+    source = open_world("DeepFM", tmp_path)
+    label = source.config["LABEL_FIELD"]
+    assert label in source.train.inter_feat
+    positive = np.flatnonzero(source.train.inter_feat[label].numpy() > 0)
+    assert 0 < len(positive) < len(source.train.inter_feat)
+    frame = value(source, "similarity").players
+    assert frame is not None
+    assert frame["row"].tolist() == positive.tolist()
+
+
+def test_bad_input(bpr: Source, tmp_path: Path) -> None:
+    with pytest.raises(UnknownNameError, match="Did you mean 'profile'"):
+        value(bpr, "profil")
+    with pytest.raises(ConfigurationError, match="none is named"):
+        value(bpr, " , ")
+    with pytest.raises(ConfigurationError, match="repeats = 0"):
+        value(bpr, repeats=0)
+    with pytest.raises(ConfigurationError, match="folds = 1"):
+        value(bpr, folds=1)
+    with pytest.raises(ConfigurationError, match="one objective only"):
+        value(bpr, combine=True)
+    with pytest.raises(UnknownNameError, match=r"item_embedding\.weight"):
+        value(bpr, table="items")
+    sequential = open_world("GRU4Rec", tmp_path / "gru")
+    with pytest.raises(UnsupportedError, match="can be judged by profile, dimensions, similarity"):
+        value(sequential, "fit")
+    with pytest.raises(UnsupportedError, match="no item embeddings"):
+        value(open_world("EASE", tmp_path / "ease"))
