@@ -1,0 +1,108 @@
+"""Values from random coalitions that each player joins with the same probability, in pairs that serve all players."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .sampling import Asked
+
+#: Samples of a node in each half: two is the least that gives an error.
+LEAST = 2
+
+
+@dataclass(frozen=True)
+class Node:
+    """A probability q of joining, and the weight of the slope at q and at 1 - q together."""
+
+    q: float
+    weight: float
+
+    @property
+    def masks(self) -> int:
+        """Coalitions a sample: one and its complement; with q other than 1/2, also the antithetic pair."""
+        return 2 if self.q == 0.5 else 4
+
+    @property
+    def spread(self) -> float:
+        """Standard deviation of a sample's weighted contribution, up to the game's own; samples go in proportion."""
+        return float(self.weight / (self.q * (1 - self.q)) ** 0.5)
+
+
+def smallest(nodes: list[Node]) -> int:
+    """The smallest budget: two samples of every node in each of the two halves."""
+    return 2 * LEAST * sum(node.masks for node in nodes)
+
+
+def estimated(asked: Asked, nodes: list[Node], budget: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Weighted slopes of the game's multilinear extension, `(values, standard errors)`, each `[n, n_outputs]`.
+
+    With f(q) the mean of v over coalitions that everyone joins with probability q, the slope for player i is
+    f(q | i in) - f(q | i out) = E[v(z) (z_i - q)] / (q (1 - q)).  So one coalition z serves all players at once.
+    Its complement is a coalition for 1 - q, and v(z) - v(complement) takes the place of v(z); the antithetic pair
+    comes from 1 - U where the first came from U.
+
+    An additive part a z of the game has slopes a that are known, so it is taken out: a is fitted by least squares on
+    one half of the samples and taken out of the other half, then the reverse, which leaves the estimate unbiased.
+    """
+    budgets = [budget // 2, budget - budget // 2]
+    halves = [_Half(asked, nodes, part, source) for part in budgets]
+    found = [half.slopes(other.additive()) for half, other in zip(halves, reversed(halves), strict=True)]
+    values = (found[0][0] + found[1][0]) / 2
+    return values, (found[0][1] + found[1][1]).sqrt() / 2
+
+
+class _Half:
+    """Samples of all nodes: which players joined, and v less v of the complement."""
+
+    def __init__(self, asked: Asked, nodes: list[Node], budget: int, source: torch.Generator) -> None:
+        self.nodes = nodes
+        n = asked.game.n_players
+        self.joined: list[Tensor] = []  # a node: [pairs a sample, samples, n]
+        self.differences: list[Tensor] = []  # a node: [pairs a sample, samples, n_outputs]
+        for node, samples in zip(nodes, _samples(nodes, budget), strict=True):
+            drawn = torch.rand(samples, n, generator=source, dtype=torch.float64)
+            pairs = [drawn < node.q] + ([drawn > 1 - node.q] if node.masks == 4 else [])
+            joined = torch.stack(pairs).to(asked.device)
+            flat = joined.flatten(0, 1)
+            one, other = asked(torch.cat([flat, ~flat])).chunk(2)
+            self.joined.append(joined)
+            self.differences.append((one - other).view(len(pairs), samples, -1))
+
+    def additive(self) -> Tensor | None:
+        """Least-squares a of difference = a (2 z - 1), `[n, n_outputs]`; None from fewer than 2 n samples."""
+        signs = torch.cat([joined.flatten(0, 1) for joined in self.joined]).to(self.differences[0].dtype)
+        signs = 2 * signs - 1
+        if len(signs) < 2 * signs.shape[1]:
+            return None
+        differences = torch.cat([one.flatten(0, 1) for one in self.differences])
+        moments = signs.T @ signs
+        moments.diagonal().add_(1e-9 * len(signs))
+        return torch.linalg.solve(moments, signs.T @ differences)
+
+    def slopes(self, additive: Tensor | None) -> tuple[Tensor, Tensor]:
+        """The sum over nodes of weight times slope, and the variance of that."""
+        first = self.differences[0]
+        shape = (self.joined[0].shape[2], first.shape[2])
+        value, variance = (torch.zeros(shape, dtype=first.dtype, device=first.device) for _ in range(2))
+        for node, joined, differences in zip(self.nodes, self.joined, self.differences, strict=True):
+            z = joined.to(first.dtype)
+            rest = differences if additive is None else differences - (2 * z - 1) @ additive
+            z = (z - node.q) / (node.q * (1 - node.q))
+            samples = z.shape[1]
+            mean = torch.einsum("pkn,pkm->nm", z, rest) / z.shape[0] / samples
+            # A sample is the mean of its pairs; its square holds every pair of pairs.
+            squares = sum((z[p] * z[o]).T @ (rest[p] * rest[o]) for p in range(len(z)) for o in range(len(z)))
+            spread = (squares / len(z) ** 2 / samples - mean.square()).clamp_min(0) / (samples - 1)
+            value += node.weight * mean
+            variance += node.weight**2 * spread
+        return (value if additive is None else value + additive), variance
+
+
+def _samples(nodes: list[Node], budget: int) -> list[int]:
+    """Samples of each node: `LEAST`, and what is left of the budget in proportion to their spread."""
+    left = budget - LEAST * sum(node.masks for node in nodes)
+    unit = sum(node.spread * node.masks for node in nodes)
+    return [LEAST + int(left * node.spread / unit) for node in nodes]

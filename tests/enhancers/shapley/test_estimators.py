@@ -1,0 +1,267 @@
+"""Estimators against coalitions counted one by one, against each other, and against shap."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+from burnish.enhancers.shapley.estimators import (
+    closed_form,
+    enumeration,
+    estimate,
+    knn,
+    multilinear,
+    permutation,
+)
+from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame
+
+SAMPLING = [multilinear.estimate, permutation.estimate]
+
+
+@dataclass
+class TableGame:
+    """Any game: a number for each of the 2^n coalitions, `[2^n, n_outputs]`."""
+
+    table: Tensor
+    asked: int = field(default=0)
+
+    @classmethod
+    def random(cls, n: int, outputs: int, seed: int) -> TableGame:
+        return cls(
+            torch.randn(2**n, outputs, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        )
+
+    @property
+    def n_players(self) -> int:
+        return int(math.log2(len(self.table)))
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(f"output {place}" for place in range(self.table.shape[1]))
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        self.asked += len(masks)
+        return self.table[masks.long() @ 2 ** torch.arange(self.n_players)]
+
+
+def by_orders(game: Game) -> Tensor:
+    """Shapley values from all n! orders, one coalition at a time."""
+    n = game.n_players
+    values = torch.zeros(n, len(game.outputs), dtype=torch.float64)
+    for order in itertools.permutations(range(n)):
+        mask = torch.zeros(1, n, dtype=torch.bool)
+        before = game(mask)
+        for player in order:
+            mask[0, player] = True
+            after = game(mask)
+            values[player] += (after - before)[0].double()
+            before = after
+    return values / math.factorial(n)
+
+
+def profile(n: int, d: int, seed: int, *, shrinkage: float = 0.0, k: int | None = None) -> MeanProfile:
+    generator = torch.Generator().manual_seed(seed)
+    vectors = torch.randn(n, d, dtype=torch.float64, generator=generator)
+    direction = torch.randn(*((d,) if k is None else (k, d)), dtype=torch.float64, generator=generator)
+    return MeanProfile(vectors, direction, shrinkage=shrinkage)
+
+
+def within(found: Tensor, error: Tensor, truth: Tensor, widths: float) -> bool:
+    return bool(((found - truth).abs() <= widths * error + 1e-9).all())
+
+
+@pytest.mark.parametrize("n", [1, 2, 4])
+def test_enumeration_is_the_mean_over_all_orders(n: int) -> None:
+    game = TableGame.random(n, 3, n)
+    found = enumeration.estimate(game)
+    torch.testing.assert_close(found.values, by_orders(game), rtol=1e-12, atol=1e-12)
+    assert found.evaluations == 2**n
+    assert found.converged
+    assert not found.standard_error.any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    n=st.integers(1, 10),
+    d=st.integers(1, 4),
+    shrinkage=st.sampled_from([0.0, 0.3, 7.0]),
+    k=st.sampled_from([None, 1, 3]),
+    seed=st.integers(0, 999),
+)
+def test_the_closed_form_is_enumeration(n: int, d: int, shrinkage: float, k: int | None, seed: int) -> None:
+    game = profile(n, d, seed, shrinkage=shrinkage, k=k)
+    exact = enumeration.estimate(game).values
+    torch.testing.assert_close(closed_form.estimate(game).values, exact, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(1, 8), k=st.integers(1, 10), queries=st.integers(1, 3), seed=st.integers(0, 999))
+def test_neighbours_are_enumeration(n: int, k: int, queries: int, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    vectors, points, match = (
+        torch.randn(*shape, dtype=torch.float64, generator=generator)
+        for shape in ((n, 2), (queries, 2), (queries, n))
+    )
+    game = NeighbourGame(vectors, points, match, k=k)
+    torch.testing.assert_close(
+        knn.estimate(game).values, enumeration.estimate(game).values, rtol=1e-10, atol=1e-10
+    )
+
+
+@settings(max_examples=15, deadline=None)
+@given(n=st.integers(2, 6), seed=st.integers(0, 999))
+def test_the_axioms_hold(n: int, seed: int) -> None:
+    """Efficiency, symmetry, null player and linearity: exact for enumeration, within errors for samples."""
+    game = TableGame.random(n, 2, seed)
+    masks = (torch.arange(2**n).unsqueeze(1) >> torch.arange(n)) & 1
+    # The first two players made interchangeable, then the last one made null.
+    swapped = torch.arange(2**n)
+    swapped += (masks[:, 1] - masks[:, 0]) * (1 - 2)
+    symmetric = TableGame((game.table + game.table[swapped]) / 2)
+    null = TableGame(game.table[torch.arange(2**n) % 2 ** (n - 1)])
+    other = TableGame.random(n, 2, seed + 1)
+    both = TableGame(2 * game.table - other.table)
+    one, two = enumeration.estimate(game), enumeration.estimate(other)
+    torch.testing.assert_close(one.values.sum(0), game.table[-1] - game.table[0])
+    torch.testing.assert_close((one * 2 + two * -1).values, enumeration.estimate(both).values)
+    even = enumeration.estimate(symmetric).values
+    torch.testing.assert_close(even[0], even[1])
+    assert float(enumeration.estimate(null).values[-1].abs().max()) < 1e-12
+    arrived = permutation.estimate(game, budget=200, seed=seed)
+    torch.testing.assert_close(arrived.values.sum(0), game.table[-1] - game.table[0])
+    assert float(permutation.estimate(null, budget=200, seed=seed).values[-1].abs().max()) < 1e-12
+    sampled = multilinear.estimate(null, budget=4000, seed=seed)
+    assert within(sampled.values[-1], sampled.standard_error[-1], torch.zeros(2), 5)
+
+
+def banzhaf_by_definition(game: TableGame) -> Tensor:
+    codes = torch.arange(len(game.table))
+    gains = [
+        (game.table[codes | 2**player] - game.table[codes & ~(2**player)]).mean(0)
+        for player in range(game.n_players)
+    ]
+    return torch.stack(gains)
+
+
+@pytest.mark.parametrize("budget", [400, 3000])
+@pytest.mark.parametrize("which", ["multilinear", "permutation", "banzhaf"])
+def test_estimates_are_as_sure_as_they_say(which: str, budget: int) -> None:
+    """Over random games, about 68% of values within one error and 95% within two."""
+    inside, squares = [], []
+    for seed in range(30):
+        game = TableGame.random(7, 2, seed)
+        truth = banzhaf_by_definition(game) if which == "banzhaf" else enumeration.estimate(game).values
+        found = estimate(which, game, budget=budget, seed=seed)
+        score = (found.values - truth) / found.standard_error
+        inside.append((score.abs() < 2).double().mean())
+        squares.append(score.square().mean())
+    assert 0.90 < float(torch.stack(inside).mean()) < 0.99
+    assert 0.7 < float(torch.stack(squares).mean()) < 1.5
+
+
+@pytest.mark.parametrize("which", ["multilinear", "permutation", "banzhaf"])
+def test_no_more_than_the_budget_is_asked_for_and_more_is_better(which: str) -> None:
+    errors = []
+    for budget in (100, 1600, 25600):
+        game = TableGame.random(6, 1, 3)
+        found = estimate(which, game, budget=budget, seed=0)
+        assert found.evaluations == game.asked <= budget
+        assert found.evaluations > 0.75 * budget
+        errors.append(float(found.standard_error.mean()))
+    assert errors[0] > 2 * errors[1] > 4 * errors[2]
+
+
+@pytest.mark.parametrize("which", ["multilinear", "banzhaf"])
+def test_an_additive_game_is_known_at_once(which: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    worth = torch.randn(6, 2, dtype=torch.float64, generator=generator)
+    masks = (torch.arange(64).unsqueeze(1) >> torch.arange(6)) & 1
+    found = estimate(which, TableGame(masks.double() @ worth + 3), budget=200, seed=0)
+    torch.testing.assert_close(found.values, worth, rtol=1e-6, atol=1e-6)
+    assert float(found.standard_error.max()) < 1e-6
+
+
+def test_many_players() -> None:
+    game = profile(60, 3, 0, k=2)
+    exact = closed_form.estimate(game).values
+    for estimator in SAMPLING:
+        found = estimator(game, budget=20000, seed=1)
+        score = (found.values - exact) / found.standard_error
+        assert 0.6 < float(score.square().mean()) < 1.6
+
+
+@pytest.mark.parametrize("which", ["multilinear", "permutation", "banzhaf"])
+def test_the_smallest_budget_is_named_and_works(which: str) -> None:
+    game = TableGame.random(5, 2, 0)
+    with pytest.raises(ConfigurationError, match="smallest that works is") as raised:
+        estimate(which, game, budget=3)
+    least = int(str(raised.value).rstrip(".").split()[-1])
+    found = estimate(which, TableGame.random(5, 2, 0), budget=least)
+    assert found.evaluations <= least
+    assert bool(torch.isfinite(found.standard_error).all())
+    with pytest.raises(ConfigurationError, match=f"smallest that works is {least}"):
+        estimate(which, game, budget=least - 1)
+
+
+@pytest.mark.parametrize("which", ["multilinear", "permutation", "banzhaf"])
+def test_one_player_constant_games_and_seeds(which: str) -> None:
+    single = TableGame(torch.tensor([[1.0], [4.0]], dtype=torch.float64))
+    torch.testing.assert_close(estimate(which, single, budget=50).values, torch.tensor([[3.0]]).double())
+    constant = estimate(which, TableGame(torch.full((16, 1), 5.0, dtype=torch.float64)), budget=400)
+    assert not constant.values.abs().max() > 1e-12
+    assert constant.converged
+    game = TableGame.random(5, 1, 0)
+    before = torch.random.get_rng_state()
+    one, again, other = (estimate(which, game, budget=300, seed=seed).values for seed in (1, 1, 2))
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+def test_what_an_estimator_cannot_do_is_refused() -> None:
+    game = TableGame.random(4, 1, 0)
+    for name in ("closed_form", "knn"):
+        with pytest.raises(UnsupportedError, match="TableGame"):
+            estimate(name, game)
+    with pytest.raises(UnsupportedError, match="up to 16 players"):
+        enumeration.estimate(profile(17, 2, 0))
+    with pytest.raises(ConfigurationError, match="smallest that works is 16"):
+        enumeration.estimate(game, budget=15)
+    with pytest.raises(ConfigurationError, match="nodes = 0"):
+        multilinear.estimate(game, nodes=0)
+    with pytest.raises(UnknownNameError, match="multilinear"):
+        estimate("multilinaer", game)
+    with pytest.raises(ConfigurationError, match="no players"):
+        closed_form.estimate(profile(0, 2, 0))
+    game.table[5] = torch.nan
+    with pytest.raises(NonFiniteError, match=r"'output 0' of the coalition of 2 players \[0, 2\]"):
+        enumeration.estimate(game)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_shap_agrees() -> None:
+    """The same game as a function of rows of zeros and ones, through shap's own explainers."""
+    shap = pytest.importorskip("shap")
+    game = TableGame.random(6, 1, 11)
+    exact = enumeration.estimate(game)
+    ours = multilinear.estimate(game, budget=60000, seed=0)
+
+    def function(rows: np.ndarray) -> np.ndarray:
+        return game(torch.as_tensor(rows > 0.5))[:, 0].numpy()
+
+    ones, zeros = np.ones((1, 6)), np.zeros((1, 6))
+    theirs = shap.PermutationExplainer(function, zeros, seed=0)(ones, max_evals=20000, silent=True).values[0]
+    kernel = shap.KernelExplainer(function, zeros).shap_values(ones, nsamples=64, silent=True)[0]
+    truth = exact.values[:, 0].numpy()
+    np.testing.assert_allclose(kernel, truth, atol=1e-6)  # with all 2^6 coalitions it is exact
+    np.testing.assert_allclose(theirs, truth, atol=0.1)
+    np.testing.assert_allclose(ours.values[:, 0].numpy(), theirs, atol=0.12)
