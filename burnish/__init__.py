@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
     from burnish.enhancers.detaching import detach
     from burnish.enhancers.enhancer import Enhancer
+    from burnish.enhancers.shapley.shapley import Shapley
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
@@ -48,6 +49,7 @@ _HOME = {
     "Enhancer": "burnish.enhancers.enhancer",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
+    "Shapley": "burnish.enhancers.shapley.shapley",
     "export_embeddings": "burnish.exporting",
     "load_run": "burnish.benchmarks.harness.saved",
     "recommend": "burnish.recommending",
@@ -58,6 +60,7 @@ __all__ = [
     "Enhancer",
     "Euclid2d",
     "RVRec",
+    "Shapley",
     "__version__",
     "bake",
     "detach",

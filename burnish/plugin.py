@@ -121,13 +121,17 @@ def _announcing(train_epoch: Callable[..., Any]) -> Callable[..., Any]:
             return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
         from burnish.enhancers.weighting import NoPlaceForWeightsError
 
+        host.state.optimizer = getattr(self, "optimizer", None)
         try:
+            try:
+                with host.training_epoch(train_data, epoch_idx):
+                    return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+            except NoPlaceForWeightsError as error:
+                if not host.falls_back(error):
+                    raise
             with host.training_epoch(train_data, epoch_idx):
                 return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
-        except NoPlaceForWeightsError as error:
-            if not host.falls_back(error):
-                raise
-        with host.training_epoch(train_data, epoch_idx):
-            return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
+        finally:
+            host.state.optimizer = None
 
     return _train_epoch

@@ -56,6 +56,7 @@ class EnhancedMixin(nn.Module):
     def _enhanced_loss(self, own_loss: Callable[[], Losses], interaction: Any) -> Losses:
         host = self.enhancers
         host.watch.check()
+        host.observe(interaction, own_loss)
         with host.step():
             with host.weighted(interaction, own_loss):
                 own = own_loss()
@@ -70,6 +71,7 @@ class EnhancedMixin(nn.Module):
         host = self._modules.get("enhancers")
         if isinstance(host, Host):
             host.forget()
+            host.state.belongs_to(self)
         return super().train(mode)
 
     def other_parameter(self) -> dict[str, Any]:
@@ -88,6 +90,7 @@ class EnhancedMixin(nn.Module):
 
     def begin_epoch(self, epoch: int) -> None:
         """Called before each training epoch by RecBole's trainers (see `burnish.plugin`)."""
+        self.enhancers.state.belongs_to(self)
         self.enhancers.on_epoch(epoch)
 
 
@@ -150,6 +153,7 @@ def _add_host(model: Any, config: Any, dataset: Any) -> None:
     host.watch = Watch(model, [table for one in host.state.refinements.values() for table, _ in one.spans])
     host.backbone_config = config
     model.enhancers = host
+    host.state.belongs_to(model)
     clear_kept(model)
 
 

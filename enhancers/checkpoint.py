@@ -123,9 +123,12 @@ class _Saved:
 
 
 def _tensors(host: Host) -> dict[str, Tensor]:
-    """The enhancers' state: `rvrec.log_scale` and so on."""
+    """The enhancers' state without what only training needs: `rvrec.log_scale` and so on."""
     found = {}
+    left_out = _training_keys(host)
     for key, value in host.attached.state_dict().items():
+        if key in left_out:
+            continue
         if not isinstance(value, Tensor) or value.layout != torch.strided:
             kind = "a sparse tensor" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise UnsupportedError(
@@ -133,6 +136,11 @@ def _tensors(host: Host) -> dict[str, Tensor]:
             )
         found[key] = value
     return found
+
+
+def _training_keys(host: Host) -> set[str]:
+    """Names, in the enhancers' state, of what only training needs."""
+    return {f"{e.name}.{name}" for e in host.enhancers() for name in e.training_tensors()}
 
 
 def _row_tensors(enhancer: Any, anatomy: Anatomy) -> dict[str, Any]:
@@ -242,11 +250,15 @@ def _state(saved: _Saved, host: Host, now: Tokens, missing: Missing) -> dict[str
             "the checkpoint holds rows of single users or items and no tokens to match them by; load it with RecBole's "
             "load_data_and_model and save its enhancers with save_pretrained"
         )
-    differ = sorted(set(wanted) ^ set(saved.tensors))
+    kept = _training_keys(host)
+    differ = sorted((set(wanted) ^ set(saved.tensors)) - kept)
     if differ:
         where = "the file" if differ[0] in wanted else "the enhancer"
         raise DataError(f"tensor {differ[0]!r} is missing from {where}; both must come from the same version")
     for key, current in wanted.items():
+        if key in kept:
+            state[f"attached.{key}"] = current
+            continue
         tensor = saved.tensors[key]
         if key in rows and saved.before is not None:
             before, after = saved.before.side(rows[key]), now.side(rows[key])

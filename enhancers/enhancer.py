@@ -131,6 +131,27 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """
         return None
 
+    def watches(self) -> bool:
+        """Whether `watch` is to be called in the training step that begins; asked in every step."""
+        return False
+
+    def watch(self, rows: Tensor, numbers: Tensor) -> None:
+        """Look at the backbone's loss of single rows of the batch, before the step.  It costs a forward pass.
+
+        rows: `[B]`, what each row adds to the backbone's loss, with the graph down to the parameters; it may be
+        differentiated here and must not be kept.  numbers: `[B]`, which row of the training split's
+        `dataset.inter_feat` each one is.  Only for enhancers that have `interaction_weights`, and only where batches
+        consist of interactions: `UnsupportedError` stops training elsewhere.
+        """
+
+    def training_tensors(self) -> frozenset[str]:
+        """Which of its tensors in `state_dict()` only training needs (by their names there).
+
+        They are in RecBole's checkpoints, from which training resumes; `save_pretrained` leaves them out, and
+        `from_pretrained` leaves what the model has.  For example values of single training interactions.
+        """
+        return frozenset()
+
     def row_tensors(self) -> dict[str, Side]:
         """Which of its saved tensors hold a row for each user or item, by their names in `state_dict()`.
 

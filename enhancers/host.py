@@ -17,6 +17,7 @@ from .errors import NonFiniteError, UnsupportedError, unknown_name
 from .state import HostState
 from .tables import refine_tables
 from .weighting import LossWeights, NoPlaceForWeightsError
+from .weights.quiet import unchanged
 from .weights.reductions import plainly
 from .weights.weigher import Weigher
 
@@ -132,6 +133,7 @@ class Host(nn.Module):
             yield
         finally:
             self.state.inside_step = False
+            self.state.weights = self.state.cell_weights = None
             self.state.step += 1
             self.forget()
 
@@ -150,7 +152,29 @@ class Host(nn.Module):
                 weights.probe(own_loss, size, device)
             self.forget()
 
-        return self.weigher.applied(batch, probe)
+        return self.weigher.applied(batch, probe, self.state)
+
+    def observe(self, batch: Interaction, own_loss: Callable[[], Any]) -> None:
+        """Let enhancers look at the backbone's loss of single rows, before the step and without a trace of it."""
+        watching = [enhancer for enhancer in self.enhancers() if enhancer.watches()]
+        if not watching or not torch.is_grad_enabled():
+            return
+        device = self.anatomy.device
+        with (
+            forked_randomness(self.state.seed + self.state.step, device),
+            self._unchanged(),
+            # Its recurrent layers have no second derivatives, which an enhancer may want.
+            torch.backends.cudnn.flags(enabled=False),
+        ):
+            self.forget()
+            rows, numbers = self.weigher.row_losses(batch, own_loss)
+            for enhancer in watching:
+                enhancer.watch(rows, numbers)
+        self.forget()
+
+    def _unchanged(self) -> contextlib.AbstractContextManager[None]:
+        backbone = self.state.backbone
+        return unchanged(backbone) if backbone is not None else contextlib.nullcontext()
 
     def training_epoch(self, train_data: Any, epoch: int) -> contextlib.AbstractContextManager[None]:
         """A context for one epoch of training on a loader, which is resampled where an enhancer declares that."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from .anatomy import Table
@@ -19,6 +20,9 @@ class HostState:
         backbone's own randomness (dropout, negative sampling) is the same with and without enhancers.
     step: number of training steps done; with the seed it determines the step's random numbers, so a resumed
         run draws the same ones.
+    weights, cell_weights: during a step, what its rows count, `[B]`, and for a batch of users what each one's
+        interaction with an item counts, `[B, n_items]`; None where all count 1.
+    optimizer: the one that trains the backbone's tables, during an epoch of RecBole's trainers; else None.
     """
 
     def __init__(self, seed: int) -> None:
@@ -27,10 +31,24 @@ class HostState:
         self.inside_step = False
         self.refinements: dict[str, Refinement] = {}
         self.output: tuple[Tensor, Tensor] | None = None
+        self.weights: Tensor | None = None
+        self.cell_weights: Tensor | None = None
+        self.optimizer: torch.optim.Optimizer | None = None
+        self._backbone: weakref.ref[nn.Module] | None = None
         self._generators: dict[torch.device, tuple[int, torch.Generator]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "output": None, "_generators": {}}
+        fleeting = ("output", "weights", "cell_weights", "optimizer", "_backbone")
+        return {**self.__dict__, **dict.fromkeys(fleeting), "_generators": {}}
+
+    def belongs_to(self, backbone: nn.Module) -> None:
+        """Remember whose state this is, without keeping it alive."""
+        self._backbone = weakref.ref(backbone)
+
+    @property
+    def backbone(self) -> nn.Module | None:
+        """The enhanced model; None while it is being built, or right after it was copied."""
+        return self._backbone() if self._backbone is not None else None
 
     def generator(self, device: torch.device) -> torch.Generator:
         """This step's generator of random numbers on a device."""

@@ -158,7 +158,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
         """Contrastive rows `[sample]` (averaged over towers and directions) and the variance guard's."""
-        columns, counted = self._columns(batch)
+        columns, counted, weights = self._columns(batch)
         drawn = self._fields.item not in batch
         users, items = columns[self._fields.user], columns[self._fields.item]
         rows: list[Tensor] = []
@@ -175,6 +175,8 @@ class _Contrast(Enhancer[ContrastConfigT]):
             if self.config.direction in ("both", "item"):
                 rows.append(self._directed(right, left, items, users, of_users=False, drawn=drawn))
         losses = {"contrast": torch.stack(rows).mean(0)}
+        if weights is not None:
+            losses["contrast"] = losses["contrast"] * weights.to(rows[0].dtype)
         if guards:
             losses["guard"] = torch.stack(guards).mean(0)
         if counted is not None:
@@ -183,8 +185,10 @@ class _Contrast(Enhancer[ContrastConfigT]):
             losses = {name: value * kept / share for name, value in losses.items()}
         return losses
 
-    def _columns(self, batch: Interaction) -> tuple[Columns, Tensor | None]:
-        """The columns that are used, of a sample of the batch, and which of its rows count (None for all).
+    def _columns(self, batch: Interaction) -> tuple[Columns, Tensor | None, Tensor | None]:
+        """The columns that are used, of a sample of the batch, which of its rows count (None for all), and how much.
+
+        How much is what enhancers that weigh interactions say, None for 1.
 
         A batch of users (auto-encoders) gets an item of each user's training items, drawn anew every step.
         """
@@ -207,7 +211,18 @@ class _Contrast(Enhancer[ContrastConfigT]):
             if isinstance(user_rows, HistoryRows):
                 has_any = user_rows.has_any(columns)
                 counted = has_any if counted is None else counted & has_any
-        return columns, counted
+        return columns, counted, self._weights(columns, chosen)
+
+    def _weights(self, columns: Columns, chosen: Tensor | None) -> Tensor | None:
+        """What enhancers say that the sample's interactions count, `[sample]`; None for 1."""
+        rows, cells = self.state.weights, self.state.cell_weights
+        if rows is not None:
+            rows = rows[: len(columns[self._fields.user])] if chosen is None else rows[chosen]
+        if cells is None:
+            return rows
+        own = cells if chosen is None else cells[chosen]
+        single = own.gather(1, columns[self._fields.item].unsqueeze(1)).squeeze(1)
+        return single if rows is None else single * rows
 
     def _drawn(self, size: int, wanted: int | None) -> Tensor | None:
         """`wanted` positions out of `size`, with repetition, or None for all of them."""

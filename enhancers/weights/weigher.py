@@ -11,16 +11,19 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.weighting import LossWeights
 
 from .interactions import TrainingInteractions, check_weights
+from .plan import Plan
 from .propagation import Propagation
 from .resampling import Resampling, resampled
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
+
+    from burnish.enhancers.state import HostState
 
 WAYS = ("loss", "loss or resampling", "resampling")
 
@@ -112,9 +115,15 @@ class Weigher:
 
     @contextlib.contextmanager
     def applied(
-        self, batch: Interaction, probe: Callable[[LossWeights, int, torch.device], None]
+        self,
+        batch: Interaction,
+        probe: Callable[[LossWeights, int, torch.device], None],
+        state: HostState,
     ) -> Iterator[None]:
-        """Within the block the backbone's loss of `batch` is weighted; `probe` finds the way where it is not known."""
+        """Within the block the backbone's loss of `batch` is weighted; `probe` finds the way where it is not known.
+
+        state: gets the weights, so that enhancers' own losses can count interactions the same.
+        """
         assert self.loss is not None
         rows = self._of_rows(batch)
         cells = users = None
@@ -122,6 +131,7 @@ class Weigher:
             weights = self.of_interactions()
             if weights is not None:
                 rows, cells, users = self._into_batch(batch, weights, rows)
+        state.weights, state.cell_weights = rows, cells
         if rows is None and cells is None:
             yield
             return
@@ -131,6 +141,35 @@ class Weigher:
             probe(self.loss, len(given), given.device)
         with self.loss.applied(self.loss.plan(rows, cells, users)):
             yield
+
+    def row_losses(self, batch: Interaction, own_loss: Callable[[], Any]) -> tuple[Tensor, Tensor]:
+        """What each row of `batch` adds to the backbone's loss, `[B]` with its graph, and its row number `[B]`.
+
+        The loss is the sum of these and of terms that belong to no row (regularisation).  Raises `UnsupportedError`
+        for a batch of users.
+        """
+        assert self.loss is not None
+        numbers = self.interactions.rows(batch) if self.interactions is not None else None
+        if numbers is None:
+            raise UnsupportedError(
+                f"{self.backbone} trains on whole users, so its loss has no rows that belong to single interactions; "
+                f"let enhancers value interactions in another way (for shapley: values: cross-fit)"
+            )
+        size = len(numbers)
+        if not self.loss.known:
+            with torch.no_grad():
+                self.loss.probe(own_loss, size, numbers.device)
+        weights = torch.ones(size, device=numbers.device, dtype=self._dtype(), requires_grad=True)
+        with self.loss.applied(Plan(rows=weights)):
+            losses = own_loss()
+        total = torch.stack([x.sum() for x in losses]) if isinstance(losses, tuple | list) else losses
+        # The loss is linear in the weights, so its slope in one of them is what that row adds.
+        (rows,) = torch.autograd.grad(total.sum(), weights, create_graph=True)
+        return rows, numbers
+
+    def _dtype(self) -> torch.dtype:
+        parameters = self.loss._model.parameters() if self.loss is not None else iter(())
+        return next((p.dtype for p in parameters if p.is_floating_point()), torch.float32)
 
     def _into_batch(
         self, batch: Interaction, weights: Tensor, rows: Tensor | None

@@ -1,0 +1,73 @@
+"""Which of a user's training items speak for a recommendation, by the closed form of a mean profile's score."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.anatomy import Anatomy
+from burnish.enhancers.explanation import Reason
+from burnish.enhancers.wasserstein.pairs import training_pairs, with_first_items
+
+from .harmonic import factors
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+
+class History(nn.Module):
+    """Every user's training items, with their tokens, to explain scores by.
+
+    Of sequential data also the first item of a sequence, which is never a target.
+    """
+
+    def __init__(self, dataset: Dataset, anatomy: Anatomy) -> None:
+        super().__init__()
+        users, items = with_first_items(dataset, anatomy.fields, *training_pairs(dataset, anatomy.fields))
+        self.register_buffer("users", users, persistent=False)
+        self.register_buffer("items", items, persistent=False)
+        self.tokens = tuple(str(token) for token in dataset.field2id_token[anatomy.fields.item])
+
+    def items_of(self, user: int, without: int) -> Tensor:
+        """The distinct training items of a user, `[n]`, padding and item `without` left out."""
+        own = self._buffers["items"][self._buffers["users"] == user]  # type: ignore[index]
+        own = own.unique()
+        return own[(own != 0) & (own != without)]
+
+    def reasons(self, vectors: Tensor, user: int, item: int) -> list[Reason] | None:
+        """One reason a training item, largest contribution first; None for a user without any.
+
+        vectors: `[n_items, d]`.  Contributions are the exact Shapley values of v(S) = mean of the vectors in S · the
+        vector of `item`, v(∅) = 0, and sum to the score by the whole history.
+        """
+        own = self.items_of(user, without=item)
+        if len(own) == 0:
+            return None
+        parts = contributions(vectors[own].double(), vectors[item].double())
+        score = float(parts.sum())
+        return [
+            Reason(
+                kind="interaction",
+                text=(
+                    f"item {self.tokens[other]} in the history adds {parts[place]:+.4g} to the score {score:.4g} of "
+                    f"item {self.tokens[item]}"
+                ),
+                contribution=float(parts[place]),
+                evidence={"item": self.tokens[other], "item_id": other, "profile_score": score},
+            )
+            for place, other in (
+                (place, int(own[place])) for place in parts.argsort(descending=True).tolist()
+            )
+        ]
+
+
+def contributions(vectors: Tensor, target: Tensor) -> Tensor:
+    """Exact Shapley values `[n]` of vectors `[n, d]` in the score of their mean with `target` `[d]`.
+
+    The vectors are the players, v(S) = mean of x over S with x_i = vector_i · target; see `harmonic.factors`.
+    """
+    scores = vectors @ target
+    own, rest = factors(torch.tensor(len(scores), device=scores.device), dtype=scores.dtype)
+    return own * scores - rest * scores.sum()

@@ -1,0 +1,186 @@
+"""RVRec's value half: training interactions count by what they are worth, as their Shapley values say.
+
+Mi, Yan, Zhao, Shen, Qian: "A plug-and-play model-agnostic embedding enhancement approach for explainable
+recommendation", arXiv 2509.03130.  From the paper: multivariate Shapley values reweight interactions.  Ours, where
+its text could not be had: the game, its closed form and cross-fitting, the schedule, and the map from values to
+weights (see docs/methods.md).
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.anatomy import Anatomy
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.errors import DataError
+
+from .cross_fit import cross_fitted
+from .explaining import History
+from .in_run import first_order_values, step_sizes
+from .item_vectors import item_vectors
+from .objectives import standardised
+from .options import ShapleyConfig
+from .reweighting import permuted_within, weights_from
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+    from burnish.enhancers.explanation import Reason
+
+
+class Shapley(Enhancer[ShapleyConfig]):
+    """Training interactions count by their Shapley values (arXiv 2509.03130), refreshed while the model trains.
+
+    values: `[n]`, smoothed z-scores within the user, for the rows of the training split; 0 before the first valuation
+    and for negative examples.  weights: `[n]`, mean one over each user's positive interactions.
+    """
+
+    name = "shapley"
+    Config = ShapleyConfig
+
+    values: Tensor
+    weights: Tensor
+    measured: Tensor
+
+    def __init__(self, config: ShapleyConfig | None = None, **options: object) -> None:
+        super().__init__(config, **options)
+        self.weighs_by = self.config.weighs_by
+        self.propagates = self.config.propagate
+        self._valuations = 0
+
+    # ------------------------------------------------------------------ what is valued
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Read which interactions there are: the rows of the training split, where labelled, those liked."""
+        anatomy.need("item", self.name)
+        self._anatomy = anatomy
+        self._seed = self.state.seed if self.config.seed is None else self.config.seed
+        fields, feat = anatomy.fields, dataset.inter_feat
+        users, items = feat[fields.user], feat[fields.item]
+        rows = torch.arange(len(users))
+        if fields.label is not None and fields.label in feat:
+            rows = rows[feat[fields.label] > 0]
+        if len(rows) == 0:
+            raise DataError(
+                f"enhancer {self.name!r}: the training data hold no positive interaction to value"
+            )
+        self._put("_rows", rows)
+        self._put("_users", users[rows])
+        self._put("_items", items[rows])
+        if self.config.permuted:
+            self._put("_permutation", permuted_within(users[rows], self._seed))
+        self.register_buffer("values", torch.zeros(len(users)))
+        self.register_buffer("weights", torch.ones(len(users)))
+        if self.config.values != "cross-fit":
+            # Sums and counts of what training steps measured since the last valuation.
+            self.register_buffer("measured", torch.zeros(2, len(users)))
+        self.history = History(dataset, anatomy)
+
+    def _put(self, name: str, tensor: Tensor) -> None:
+        self.register_buffer(name, tensor, persistent=False)
+
+    # ------------------------------------------------------------------ what they are worth
+
+    def on_epoch(self, epoch: int) -> None:
+        """Value interactions anew when the warm-up is over, and every `refresh` epochs from then on."""
+        since = epoch - self.config.warmup_epochs
+        if since >= 0 and since % self.config.refresh == 0:
+            self.revalue()
+
+    @torch.no_grad()
+    def revalue(self) -> None:
+        """Value all training interactions by the model as it is, and set their weights."""
+        users, rows = self._buffer("_users"), self._buffer("_rows")
+        new = torch.zeros(len(rows), device=rows.device, dtype=self.values.dtype)
+        if self.config.values != "in-run":
+            new = new + standardised(self._cross_fitted(), users).to(new.dtype)
+        if self.config.values != "cross-fit":
+            new = new + self._in_run().to(new.dtype)
+        kept = self.config.smoothing if self._valuations else 0.0
+        smoothed = kept * self.values[rows] + (1 - kept) * new
+        weights = weights_from(
+            smoothed, users, beta=self.config.beta, low=self.config.low, high=self.config.high
+        )
+        if self.config.permuted:
+            weights = weights[self._buffer("_permutation")]
+        self.values[rows] = smoothed
+        self.weights[rows] = weights
+        self._valuations += 1
+
+    def _cross_fitted(self) -> Tensor:
+        config = self.config
+        return cross_fitted(
+            self._buffer("_users"),
+            self._buffer("_items"),
+            item_vectors(self._anatomy, self.state, self.name),
+            folds=config.folds,
+            seed=self._seed,
+            centre=config.centre,
+            normalise=config.normalise,
+            repeats=config.repeats,
+        )
+
+    def _in_run(self) -> Tensor:
+        """Z-scores within user of what was measured since the last valuation; 0 for what was not."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(self.measured)
+        sums, counts = self.measured[:, self._buffer("_rows")]
+        seen = counts > 0
+        values = torch.zeros_like(sums)
+        values[seen] = standardised(sums[seen] / counts[seen], self._buffer("_users")[seen])
+        self.measured.zero_()
+        return values
+
+    def _buffer(self, name: str) -> Tensor:
+        found = self._buffers[name]
+        assert found is not None
+        return found
+
+    # ------------------------------------------------------------------ in training steps
+
+    def watches(self) -> bool:
+        """In-run values are measured in a share of the steps, drawn by seed and step; the first is among them."""
+        if self.config.values == "cross-fit":
+            return False
+        step = self.state.step
+        return step == 0 or random.Random(self._seed * 1_000_003 + step).random() < self.config.in_run_share
+
+    def watch(self, rows: Tensor, numbers: Tensor) -> None:
+        """Add what this step's rows do for half of them, drawn anew, to what was measured."""
+        generator = torch.Generator().manual_seed((self._seed * 1_000_003 + self.state.step) % 2**63)
+        judges = (torch.rand(len(rows), generator=generator) < 0.5).to(rows.device)
+        tables = {id(table.stored): table.stored for table in self._anatomy.tables if not table.frozen}
+        parameters = list(tables.values())
+        values = first_order_values(rows, judges, parameters, step_sizes(self.state.optimizer, parameters))
+        self.measured[0].index_add_(0, numbers, values.to(self.measured.dtype))
+        self.measured[1].index_add_(0, numbers, (~judges).to(self.measured.dtype))
+
+    def interaction_weights(self) -> Tensor | None:
+        """`[n]`, mean 1; None until the first valuation."""
+        return self.weights if self._valuations else None
+
+    # ------------------------------------------------------------------ the rest
+
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """What each item of the user's history adds to her mean profile's score of `item`, largest first.
+
+        Exact Shapley values of the game "score of `item` by the mean of a part of the history", vectors as in
+        `item_vectors`; they sum to the score by the whole history.  None for a user without training items.
+        """
+        return self.history.reasons(item_vectors(self._anatomy, self.state, self.name), user, item)
+
+    def training_tensors(self) -> frozenset[str]:
+        """Values and weights belong to interactions of one training split."""
+        measured = {"measured"} if self.config.values != "cross-fit" else set()
+        return frozenset({"values", "weights", "_extra_state", *measured})
+
+    def get_extra_state(self) -> Tensor:
+        """How many valuations there were."""
+        return torch.tensor(self._valuations)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        self._valuations = int(state)
