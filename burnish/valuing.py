@@ -20,7 +20,7 @@ from burnish.enhancers.shapley.valuation import Valuation
 
 from .sources import Source, open_source
 from .titles import read_titles
-from .valuing_objectives import Shard, choose, gather
+from .valuing_objectives import Shard, check_names, choose, gather
 from .valuing_parts import Parts
 
 if TYPE_CHECKING:
@@ -79,6 +79,18 @@ def value(
     return made.run()
 
 
+def check_settings(
+    objectives: Sequence[str] | str, *, repeats: int, folds: int, shard: int, combine: bool
+) -> None:
+    """Raise `ConfigurationError` or `UnknownNameError` for what `Valuer` would refuse whatever the model."""
+    names = check_names(objectives)
+    for name, number, least in (("repeats", repeats, 1), ("folds", folds, 2), ("shard", shard, 1)):
+        if isinstance(number, bool) or not isinstance(number, int) or number < least:
+            raise ConfigurationError(f"{name} = {number!r}: give a whole number, {least} or more")
+    if combine and len(names) < 2:
+        raise ConfigurationError("combine: there is one objective only; name several, or leave combine out")
+
+
 class Valuer:
     """Values shard after shard of users, so that memory stays bounded and little is lost.  Arguments as for `value`.
 
@@ -98,19 +110,13 @@ class Valuer:
         title_field: str | None = None,
         shard: int = SHARD,
     ) -> None:
-        for name, number, least in (("repeats", repeats, 1), ("folds", folds, 2), ("shard", shard, 1)):
-            if isinstance(number, bool) or not isinstance(number, int) or number < least:
-                raise ConfigurationError(f"{name} = {number!r}: give a whole number, {least} or more")
+        check_settings(objectives, repeats=repeats, folds=folds, shard=shard, combine=combine)
         self.source = source
         self.titles = read_titles(source.config, title_field)
         self.material = gather(source, table)
         if not self.material.n:
             raise DataError("the training data hold no interaction, so there is nothing to value")
         self.objectives = choose(objectives, self.material, str(source.config["model"]))
-        if combine and len(self.objectives) < 2:
-            raise ConfigurationError(
-                "combine: there is one objective only; name several, or leave combine out"
-            )
         self.repeats, self.folds, self.seed, self.combine, self.shard = repeats, folds, seed, combine, shard
         width = self.material.vectors.shape[1]
         self.outputs = tuple(name for one in self.objectives for name in one.outputs(width))

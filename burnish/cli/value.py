@@ -110,15 +110,15 @@ def value(
 
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
-    from burnish.valuing import SHARD, Valuer
-    from burnish.valuing_objectives import check_names
+    from burnish.valuing import SHARD, Valuer, check_settings
     from burnish.valuing_parts import parts_folder
     from burnish.valuing_picture import check_picture
     from burnish.valuing_picture import plot as draw
 
     screen = Screen.of(context, quiet)
     kind = check_output(output, format)
-    check_names(objectives)
+    shard = SHARD if shard is None else shard
+    check_settings(objectives, repeats=repeats, folds=folds, shard=shard, combine=combine)
     if plot is not None:
         check_output(check_picture(plot), "svg")
     request = make_run_request(model, dataset, run, enhancers, config_files, seed, data_path, context.args)
@@ -132,7 +132,7 @@ def value(
             combine=combine,
             table=table,
             title_field=title_field,
-            shard=SHARD if shard is None else shard,
+            shard=shard,
         )
         screen.say(f"valuing {made.material.n} training interactions by {', '.join(shown(made.outputs))}")
         found = with_progress(screen, made, None if output is None else parts_folder(output), run is not None)

@@ -1,0 +1,213 @@
+"""`burnish value` from the command line."""
+
+from __future__ import annotations
+
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from burnish.cli.main import app
+from burnish.enhancers.shapley.valuation import Valuation
+
+SMALL = ["--embedding_size=8", "--eval_batch_size", "4000", "--train_batch_size=256", "--metrics=[NDCG]"]
+SMALL += ["--valid_metric=NDCG@10", "--epochs", "3"]
+MODEL = ["--model", "BPR", "--dataset", "tiny", *SMALL]
+
+
+def call(*words: str) -> Any:
+    return CliRunner().invoke(app, list(words))
+
+
+@pytest.fixture(scope="module")
+def run(shared: Path) -> Path:
+    """The folder of one trained run, on data with titles."""
+    lines = ["item_id:token\ttitle:token_seq", *(f"i{number}\tThe {number}th" for number in range(60))]
+    (shared / "dataset" / "tiny" / "tiny.item").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(shared)
+        done = call("run", *MODEL, "-o", "out")
+    assert done.exit_code == 0, done.output
+    return shared / "out"
+
+
+def test_trains_and_values(here: Path) -> None:
+    done = call("value", *MODEL, "--out", "new/values.parquet", "--top", "2")
+    assert done.exit_code == 0, done.output
+    assert "epoch 3 of 3" in done.stderr
+    found = Valuation.load("new/values.parquet")
+    frame = pd.read_parquet("new/values.parquet")
+    assert found.outputs == ("profile",)
+    assert sorted(frame["rank.profile"])[:1] == [1]
+    assert frame["value.profile"].idxmax() == frame["rank.profile"].idxmin()
+    assert (frame["standard_error.profile"] > 0).mean() > 0.9
+    original = pd.read_csv("dataset/tiny/tiny.inter", sep="\t")
+    pairs = set(zip(original["user_id:token"], original["item_id:token"], strict=True))
+    mine = list(zip(frame["user"], frame["item"], strict=True))
+    assert set(mine) <= pairs
+    assert len(mine) == 640  # 8 of 10 of the interactions of 40 users with 20 each
+    best = frame.sort_values("value.profile", ascending=False).iloc[0]
+    first = next(line for line in done.stdout.splitlines() if line.startswith("│"))
+    assert [cell.strip() for cell in first.split("│")[1:3]] == [best["user"], best["item"]]
+    for heading in ("most valuable", "least valuable", "by user", "by item", "by popularity"):
+        assert f"profile: {heading}" in done.stdout
+    # Nothing but what was asked for: no checkpoint, no shards.
+    assert sorted(path.name for path in here.iterdir() if not path.name.startswith("log")) == [
+        "dataset",
+        "new",
+    ]
+    assert [path.name for path in (here / "new").iterdir()] == ["values.parquet"]
+
+
+def test_a_run_to_every_format(run: Path, tmp_path: Path) -> None:
+    frames = []
+    for name in ("v.parquet", "v.csv", "v.json"):
+        words = ["--objectives", "profile,standing", "--combine", "--repeats", "3", "-q"]
+        done = call("value", "--run", str(run), "--out", str(tmp_path / name), *words)
+        assert done.exit_code == 0, done.output
+        assert "combined: by popularity" in done.stdout
+        assert "reading" not in done.stderr
+    frames = [
+        pd.read_parquet(tmp_path / "v.parquet"),
+        pd.read_csv(tmp_path / "v.csv"),
+        pd.read_json(tmp_path / "v.json", lines=True),
+    ]
+    for frame in frames:
+        assert list(frame.columns[:4]) == ["user", "item", "row", "title"]
+        assert frame["title"].tolist() == [f"The {item[1:]}th" for item in frame["item"]]
+        for name in ("profile", "standing", "combined"):
+            np.testing.assert_allclose(frame[f"value.{name}"], frames[0][f"value.{name}"], rtol=1e-9)
+            assert frame[f"rank.{name}"].tolist() == frames[0][f"rank.{name}"].tolist()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_the_picture(run: Path, tmp_path: Path) -> None:
+    words = ["--objectives", "profile,similarity", "--plot", str(tmp_path / "v.svg")]
+    done = call("value", "--run", str(run), *words)
+    assert done.exit_code == 0, done.output
+    drawn = ET.parse(tmp_path / "v.svg").getroot()
+    name = "{http://www.w3.org/2000/svg}"
+    texts = [text.text or "" for text in drawn.iter(f"{name}text")]
+    assert "profile: 640 interactions" in texts
+    assert "similarity by popularity of the item" in texts
+    circles = list(drawn.iter(f"{name}circle"))
+    assert 10 <= len(circles) <= 20  # a mean a filled decile, for two outputs
+    assert all(0 < float(circle.attrib["cy"]) < float(drawn.attrib["height"]) for circle in circles)
+    bars = [bar for bar in drawn.iter(f"{name}rect") if bar.attrib["fill"] == "#0969da"]
+    assert len(bars) == 80
+
+
+def test_trains_into_a_folder_once(here: Path) -> None:
+    words = ["--run", "kept", "--out", "v.parquet"]
+    first = call("value", *MODEL, *words)
+    assert first.exit_code == 0, first.output
+    assert json.loads((here / "kept" / "run.json").read_text())["finished"]
+    before = Valuation.load("v.parquet")
+    again = call("value", *MODEL, *words)
+    assert again.exit_code == 0, again.output
+    assert "epoch" not in again.stderr
+    assert bool((Valuation.load("v.parquet").values == before.values).all())
+    done = call("value", "--model", "LightGCN", *words)
+    assert done.exit_code == 2
+    assert "holds a run of BPR" in done.stderr
+    done = call("value", "--run", "kept", "--epochs", "9")
+    assert done.exit_code == 2
+    assert "trained already" in done.stderr
+
+
+def test_interrupted_and_given_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from burnish.valuing import Valuer
+
+    words = ["value", "--run", str(run), "--shard", "100", "--out", str(tmp_path / "v.parquet")]
+    judge = Valuer._shard
+    with monkeypatch.context() as patch:
+
+        def stop(self: Valuer, number: int) -> Any:
+            if number == 2:
+                raise KeyboardInterrupt
+            return judge(self, number)
+
+        patch.setattr(Valuer, "_shard", stop)
+        done = call(*words)
+    assert done.exit_code == 130
+    assert "stopped after 2 of" in done.stderr
+    assert "the same command goes on" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == [".v.parquet.parts"]
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert "2 of 7 shards were there already" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["v.parquet"]
+    resumed = Valuation.load(tmp_path / "v.parquet")
+    assert call(*words).exit_code == 0
+    assert bool((Valuation.load(tmp_path / "v.parquet").values == resumed.values).all())
+
+
+def test_training_that_was_interrupted_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from burnish.benchmarks.harness import stages
+
+    words = ["value", *MODEL, "--run", "kept", "--out", "v.parquet"]
+    assert call("value", *MODEL, "--out", "whole.parquet").exit_code == 0
+    with monkeypatch.context() as patch:
+        inner = stages.Run._tell
+
+        def tell(run: stages.Run, epoch: Any) -> None:
+            inner(run, epoch)
+            if epoch.number == 2:
+                raise KeyboardInterrupt
+
+        patch.setattr(stages.Run, "_tell", tell)
+        done = call(*words)
+    assert done.exit_code == 130, done.output
+    assert "burnish run --resume kept" in done.stderr
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert "going on after epoch 1" in done.stderr
+    whole, parted = Valuation.load("whole.parquet"), Valuation.load("v.parquet")
+    assert bool((whole.values == parted.values).all())
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "give --model and --dataset to train, or --run"),
+        (["--run", "nothing"], "is not the folder of a run"),
+        (["--model", "BPR"], "no dataset is given"),
+        (["--model", "BRP", "--dataset", "tiny"], "Did you mean 'BPR'"),
+        ([*MODEL, "--objectives", "profil"], "Did you mean 'profile'"),
+        ([*MODEL, "--out", "values.xlsx"], "suffix '.xlsx'"),
+        ([*MODEL, "--format", "csv"], "csv needs a file"),
+        ([*MODEL, "--plot", "values.png"], "ends in .svg"),
+        ([*MODEL, "--out", "file/values.parquet"], "cannot be written"),
+        ([*MODEL, "--out", "folder.parquet"], "is a folder"),
+        ([*MODEL, "--repeats", "0"], "repeats = 0"),
+        ([*MODEL, "--folds", "1"], "folds = 1"),
+    ],
+)
+def test_bad_input(here: Path, words: list[str], says: str) -> None:
+    (here / "file").write_text("")
+    (here / "folder.parquet").mkdir()
+    done = call("value", *words)
+    assert done.exit_code == 2, done.output
+    assert says in done.stderr
+    if "epoch 1" in done.stderr:
+        pytest.fail("it trained before it looked at the options")
+    assert not list(here.glob("**/*.parts"))
+
+
+def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from burnish.valuing import Valuer
+
+    def fail(self: Valuer, number: int) -> Any:
+        raise RuntimeError("power cut")
+
+    (tmp_path / "v.csv").write_text("old")
+    monkeypatch.setattr(Valuer, "_shard", fail)
+    done = call("value", "--run", str(run), "--out", str(tmp_path / "v.csv"))
+    assert done.exit_code == 1
+    assert (tmp_path / "v.csv").read_text() == "old"
+    assert len(list(tmp_path.iterdir())) == 1
