@@ -97,6 +97,10 @@ class MeanProfile:
             )
         if not shrinkage >= 0 or shrinkage == float("inf"):
             raise ConfigurationError(f"shrinkage = {shrinkage}; give a finite number that is at least 0")
+        bad = ~torch.isfinite(vectors).all(dim=1)
+        if bool(bad.any()) or not bool(torch.isfinite(direction).all()):
+            which = f"vectors of player {int(bad.nonzero()[0])}" if bool(bad.any()) else "direction"
+            raise NonFiniteError(f"{which}: NaN or infinity; no mean can be taken with it")
         by_dimension = direction.dim() == 1
         #: What each player brings, `[n_players, n_outputs]`.
         self.contributions = vectors * direction if by_dimension else vectors @ direction.T

@@ -1,0 +1,333 @@
+"""Games on a trained backbone that encodes histories: masks leave items out of a user's history.
+
+For sequential models (the history is a list of items) and autoencoders (it is a row of the rating matrix).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.enhancers.host import forked_randomness
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+#: What a coalition's scores are worth: scores `[n_masks, n_items]` (item 0, the padding, first) to `[n_masks]`.
+Objective = Callable[[Tensor], Tensor]
+
+
+def log_likelihood(held_out: Tensor) -> Objective:
+    """Mean logarithm, over held-out items, of their share in a softmax over the catalogue (accuracy)."""
+    return lambda scores: scores[:, 1:].log_softmax(dim=1)[:, held_out - 1].mean(dim=1)
+
+
+def margin(held_out: Tensor) -> Objective:
+    """Mean score of held-out items less that of the catalogue, in standard deviations of the catalogue's scores."""
+
+    def value(scores: Tensor) -> Tensor:
+        catalogue = scores[:, 1:]
+        spread = catalogue.std(dim=1, unbiased=False).clamp_min(1e-12)
+        return (scores[:, held_out].mean(dim=1) - catalogue.mean(dim=1)) / spread
+
+    return value
+
+
+def tail_share(popularity: Tensor) -> Objective:
+    """Share of the softmax over the catalogue that falls on the less popular half of it (tail coverage).
+
+    popularity: `[n_items]` interactions of every item in the training data, item 0 the padding.
+    """
+    order = popularity[1:].argsort(stable=True)
+    tail = order[: len(order) // 2]
+    return lambda scores: scores[:, 1:].softmax(dim=1)[:, tail].sum(dim=1)
+
+
+class HistoryGame:
+    """One user's history through a backbone, judged by objectives on the scores of all items.
+
+    A coalition's members stay in the history in their order; the others are taken out of it and the rest closes up
+    (sequential models), or their entries in the rating matrix become 0 (autoencoders).  The empty coalition is a
+    list of one padding item, or a row of zeros.  Scores are those of evaluation mode; a backbone that draws random
+    numbers then (DiffRec) draws the same ones at every call, from a stream of its own.
+
+    model: a trained backbone, enhanced or not; its mode is put back after every call and it is never changed.
+    row: the fields of one row, as the training data have them: the user and, for sequential models, every list.
+    history: `[n]` items, which are the players.  objectives: by name, see `log_likelihood` and others.
+    batch: coalitions that the model scores at once.
+
+    `HistoryGame.of_user` makes all of that from the training data.  Raises `UnsupportedError` for a backbone
+    that keeps no history.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        row: Mapping[str, Tensor],
+        history: Tensor,
+        objectives: Mapping[str, Objective],
+        *,
+        batch: int = 256,
+        seed: int = 0,
+    ) -> None:
+        if not len(history):
+            raise DataError("the history is empty, so the game has no players")
+        if not objectives:
+            raise ConfigurationError(
+                "objectives is empty; give at least one, such as log_likelihood(held_out)"
+            )
+        if batch < 1:
+            raise ConfigurationError(f"batch = {batch}; give at least 1")
+        self.model: Any = model
+        self.sequential = _kind(model) == "sequential"
+        self.device = next(model.parameters()).device
+        self.history = history.to(self.device)
+        self.row = {name: value.to(self.device) for name, value in row.items()}
+        if self.sequential:
+            longest = len(self.row[self.model.ITEM_SEQ])
+            if len(history) > longest:
+                raise ConfigurationError(
+                    f"the history has {len(history)} items and the model's lists hold {longest} "
+                    "(MAX_ITEM_LIST_LENGTH); give the most recent ones"
+                )
+        self.objectives = dict(objectives)
+        self.batch, self.seed = batch, seed
+
+    @classmethod
+    def of_user(
+        cls,
+        model: nn.Module,
+        dataset: Dataset,
+        user: str | int,
+        *,
+        held_out: float = 0.2,
+        seed: int = 0,
+        batch: int = 256,
+        objectives: Mapping[str, Objective] | None = None,
+    ) -> HistoryGame:
+        """The game of one user of the *training* data (`train_data.dataset`), judged by a slice of those.
+
+        user: the original id.  Sequential models: the history is the longest list among the user's rows and the
+        slice is the item that follows it.  Autoencoders: the slice is `held_out` of the user's items at random (at
+        least one), and the history is the others.
+        objectives: by default `accuracy` (`log_likelihood`), `margin` and `tail` (`tail_share`).
+
+        Raises `UnknownNameError` or `DataError` for a user who is not in the training data or has one interaction.
+        """
+        kind = _kind(model)
+        inner: Any = model
+        number = _number(dataset, inner.USER_ID, user)
+        table = dataset.inter_feat
+        rows = (table[inner.USER_ID] == number).nonzero().squeeze(1)
+        if not len(rows):
+            raise DataError(f"user {user!r} has no interaction in the training data")
+        items = table[inner.ITEM_ID]
+        popularity = torch.bincount(items, minlength=inner.n_items)
+        if kind == "sequential":
+            lengths = table[inner.ITEM_SEQ_LEN][rows]
+            last = rows[lengths.argmax()]
+            row = {name: table[name][last] for name in table.columns}
+            history = row[inner.ITEM_SEQ][: int(lengths.max())]
+            judges = items[last].unsqueeze(0)
+        else:
+            row = {inner.USER_ID: table[inner.USER_ID][rows[0]]}
+            mine = items[rows].unique()
+            if len(mine) < 2:
+                raise DataError(f"user {user!r} has one training item: none is left to judge it by")
+            if not 0 < held_out < 1:
+                raise ConfigurationError(f"held_out = {held_out}; give a share between 0 and 1")
+            count = min(max(1, round(held_out * len(mine))), len(mine) - 1)
+            dealt = mine[torch.randperm(len(mine), generator=torch.Generator().manual_seed(seed))]
+            judges, history = dealt[:count], dealt[count:].sort().values
+        device = next(model.parameters()).device
+        judges, popularity = judges.to(device), popularity.to(device)
+        if objectives is None:
+            objectives = {
+                "accuracy": log_likelihood(judges),
+                "margin": margin(judges),
+                "tail": tail_share(popularity),
+            }
+        game = cls(model, row, history, objectives, batch=batch, seed=seed)
+        game.held_out = judges
+        return game
+
+    #: The items that judge, where `of_user` made the game.
+    held_out: Tensor | None = None
+
+    @property
+    def n_players(self) -> int:
+        return len(self.history)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(self.objectives)
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        values = []
+        with _evaluating(self.model, self.seed, self.device):
+            for part in masks.to(self.device).split(self.batch):
+                scores = self.scores(part)
+                values.append(torch.stack([value(scores) for value in self.objectives.values()], dim=1))
+        if not values:
+            return torch.zeros(0, len(self.outputs), device=masks.device)
+        return torch.cat(values).to(masks.device)
+
+    def scores(self, masks: Tensor) -> Tensor:
+        """The model's scores of all items, `[n_masks, n_items]`, for histories of the coalitions' members."""
+        from recbole.data.interaction import Interaction
+
+        fields = {name: value.expand(len(masks), *value.shape) for name, value in self.row.items()}
+        if self.sequential:
+            fields |= self._lists(masks)
+            return self._full_scores(Interaction(fields), len(masks))
+        ratings = torch.zeros(len(masks), self.model.n_items, device=self.device)
+        places = self.history.expand(len(masks), -1)
+        ratings.scatter_reduce_(
+            1, places, masks.to(ratings.dtype), "amax"
+        )  # an item twice is there if one is
+        self.model.get_rating_matrix = lambda users: ratings
+        try:
+            return self._full_scores(Interaction(fields), len(masks))
+        finally:
+            del self.model.get_rating_matrix
+
+    def _full_scores(self, rows: Any, count: int) -> Tensor:
+        scores: Tensor = self.model.full_sort_predict(rows)
+        return scores.view(count, -1).float()
+
+    def _lists(self, masks: Tensor) -> dict[str, Tensor]:
+        """The row's lists with the members moved to the front, and how many there are (at least 1)."""
+        n = self.n_players
+        order = (~masks).to(torch.uint8).argsort(dim=1, stable=True)
+        count = masks.sum(1)
+        absent = torch.arange(n, device=masks.device) >= count.unsqueeze(1)
+        model, found = self.model, {}
+        for name in self._list_fields():
+            whole = self.row[name]
+            own = self.history if name == model.ITEM_SEQ else whole[:n]
+            moved = own[order]
+            moved = moved.masked_fill(absent.view(*absent.shape, *[1] * (moved.dim() - 2)), 0)
+            padded = whole.new_zeros(len(masks), *whole.shape)
+            padded[:, :n] = moved
+            found[name] = padded
+        found[model.ITEM_SEQ_LEN] = count.clamp_min(1).to(self.row[model.ITEM_SEQ_LEN].dtype)
+        return found
+
+    def _list_fields(self) -> list[str]:
+        """Fields that have one entry an item of the history."""
+        model = self.model
+        suffix = model.ITEM_SEQ[len(model.ITEM_ID) :]
+        longest = len(self.row[model.ITEM_SEQ])
+        return [
+            name
+            for name, value in self.row.items()
+            if name.endswith(suffix) and value.dim() >= 1 and len(value) == longest
+        ]
+
+
+class ScoreGame(HistoryGame):
+    """The score of one recommendation as a function of the history: which items speak for it, which against.
+
+    item: its number.  The one output is `score`.  Other arguments are those of `HistoryGame`.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        row: Mapping[str, Tensor],
+        history: Tensor,
+        item: int,
+        *,
+        batch: int = 256,
+        seed: int = 0,
+    ) -> None:
+        super().__init__(model, row, history, {"score": _score_of(model, item)}, batch=batch, seed=seed)
+
+    @staticmethod
+    def for_item(
+        model: nn.Module,
+        dataset: Dataset,
+        user: str | int,
+        item: str | int,
+        *,
+        batch: int = 256,
+        seed: int = 0,
+    ) -> ScoreGame:
+        """The game of a user's training history and an item, both by their original ids.
+
+        The whole of the history takes part: for sequential models the longest list and the item that follows it
+        (the most recent ones that the model's lists hold), for autoencoders every training item.
+        """
+        kind = _kind(model)
+        inner: Any = model
+        base = HistoryGame.of_user(model, dataset, user, seed=seed)
+        number = _number(dataset, inner.ITEM_ID, item)
+        assert base.held_out is not None
+        history = torch.cat([base.history, base.held_out])
+        row = base.row
+        if kind == "sequential":
+            longest = len(row[inner.ITEM_SEQ])
+            row = _followed(inner, base, longest)
+            history = history[-longest:]
+        return ScoreGame(model, row, history, number, batch=batch, seed=seed)
+
+
+def _followed(model: Any, base: HistoryGame, longest: int) -> dict[str, Tensor]:
+    """The row as it is for the item after next: every list with the row's own entry at its end."""
+    n, row = base.n_players, dict(base.row)
+    suffix = model.ITEM_SEQ[len(model.ITEM_ID) :]
+    for name in base._list_fields():
+        entry = base.row.get(name.removesuffix(suffix))
+        if entry is None:
+            continue
+        whole = torch.zeros_like(base.row[name])
+        entries = torch.cat([base.row[name][:n], entry.to(whole.dtype).unsqueeze(0)])[-longest:]
+        whole[: len(entries)] = entries
+        row[name] = whole
+    return row
+
+
+def _score_of(model: Any, item: int) -> Objective:
+    if not 0 < item < model.n_items:
+        raise DataError(f"item = {item}; the model has items 1 to {model.n_items - 1}")
+    return lambda scores: scores[:, item]
+
+
+def _kind(model: Any) -> str:
+    """`sequential` or `autoencoder`; `UnsupportedError` for a backbone that keeps no history."""
+    if callable(getattr(model, "full_sort_predict", None)):
+        if hasattr(model, "ITEM_SEQ") and hasattr(model, "ITEM_SEQ_LEN"):
+            return "sequential"
+        if callable(getattr(model, "get_rating_matrix", None)):
+            return "autoencoder"
+    raise UnsupportedError(
+        f"{type(model).__name__} does not encode a user's history at prediction, so nothing can be left out of it. "
+        "Games on histories work with sequential models that score the whole catalogue (SASRec, GRU4Rec, ...) and with "
+        "autoencoders (MultiVAE, CDAE, RecVAE, ...); for this one use MeanProfile, or cross_fitted."
+    )
+
+
+def _number(dataset: Dataset, field: str, token: str | int) -> int:
+    from burnish.enhancers.errors import unknown_name
+
+    known = dataset.field2token_id[field]
+    if str(token) not in known or known[str(token)] == 0:
+        raise unknown_name(field, str(token), [str(name) for name in known if str(name) != "[PAD]"])
+    return int(known[str(token)])
+
+
+@contextlib.contextmanager
+def _evaluating(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
+    """Evaluation mode without gradients, with random numbers of our own, and everything put back."""
+    was = model.training
+    model.eval()
+    try:
+        with torch.no_grad(), forked_randomness(seed, device):
+            yield
+    finally:
+        model.train(was)

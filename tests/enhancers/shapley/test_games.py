@@ -1,0 +1,200 @@
+"""Games by their definitions, and histories through real backbones against lists written by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+from torch import Tensor
+
+from burnish import RVRec, enhance
+from burnish.enhancers.conformance.world import World, build_world
+from burnish.enhancers.errors import (
+    ConfigurationError,
+    DataError,
+    NonFiniteError,
+    UnknownNameError,
+    UnsupportedError,
+)
+from burnish.enhancers.shapley.estimators import enumeration, permutation
+from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame, checked
+from burnish.enhancers.shapley.history_games import HistoryGame, ScoreGame, log_likelihood, margin, tail_share
+
+SEQUENTIAL = ["SASRec", "GRU4Rec", "NARM", "STAMP", "BERT4Rec", "Caser", "SRGNN", "FDSA", "GRU4RecF", "FPMC"]
+AUTOENCODERS = ["MultiVAE", "MultiDAE", "CDAE", "RecVAE", "MacridVAE", "DiffRec"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("worlds")
+
+
+def a_user(world: World, least: int = 3) -> str:
+    """The token of a user with some training interactions."""
+    data, field = world.train.dataset, world.config["USER_ID_FIELD"]
+    users, counts = data.inter_feat[field].unique(return_counts=True)
+    return str(data.id2token(field, int(users[counts >= least][0])))
+
+
+def game_of(name: Any, folder: Path, **options: Any) -> tuple[World, HistoryGame]:
+    world = build_world(name, folder)
+    return world, HistoryGame.of_user(world.model, world.train.dataset, a_user(world), **options)
+
+
+def test_a_mean_profile_is_a_mean() -> None:
+    vectors = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]])
+    masks = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
+    by_dimension = MeanProfile(vectors, torch.tensor([1.0, -1.0]))
+    torch.testing.assert_close(by_dimension(masks), torch.tensor([[3.0, -1.0], [0.0, 0.0], [3.0, -2.0]]))
+    assert by_dimension.outputs == ("dimension 0", "dimension 1")
+    objectives = MeanProfile(vectors, torch.tensor([[1.0, 1.0]]), shrinkage=2, outputs=["accuracy"])
+    torch.testing.assert_close(objectives(masks), torch.tensor([[2.0], [0.0], [3.0]]))
+    assert objectives.outputs == ("accuracy",)
+    assert isinstance(by_dimension, Game)
+
+
+def test_the_nearest_present_neighbours_count() -> None:
+    vectors = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
+    game = NeighbourGame(
+        vectors, torch.tensor([[0.1], [2.9]]), torch.tensor([[1.0, 2, 4, 8], [1, 0, 0, 1]]), k=2
+    )
+    masks = torch.tensor([[True] * 4, [False, True, False, True], [False] * 4, [False, False, True, False]])
+    expected = [(1 + 2 + 0 + 1) / 4, (2 + 8 + 0 + 1) / 4, 0, 4 / 4]
+    torch.testing.assert_close(game(masks), torch.tensor(expected).unsqueeze(1))
+
+
+def test_checked_names_what_is_wrong() -> None:
+    with pytest.raises(NonFiniteError, match="vectors of player 1"):
+        MeanProfile(torch.tensor([[1.0], [float("inf")]]), torch.ones(1))
+    game = MeanProfile(torch.full((2, 1), 3e38), torch.ones(1), outputs=["x"])  # finite alone, not together
+    torch.testing.assert_close(checked(game, torch.tensor([[False, True]])), torch.tensor([[3e38]]))
+    with pytest.raises(
+        NonFiniteError, match=r"as 'x' of the coalition of 2 players \[0, 1\] \(mask 0 of 1\)"
+    ):
+        checked(game, torch.tensor([[True, True]]))
+    with pytest.raises(ConfigurationError, match=r"takes bool \[n_masks, 2\]"):
+        checked(game, torch.ones(1, 2))
+    for wrong in ({"shrinkage": -1.0}, {"outputs": ["a", "b"]}):
+        with pytest.raises(ConfigurationError):
+            MeanProfile(torch.ones(2, 1), torch.ones(1), **wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="direction"):
+        MeanProfile(torch.ones(2, 1), torch.ones(2))
+    with pytest.raises(ConfigurationError, match="k = 0"):
+        NeighbourGame(torch.ones(2, 1), torch.ones(1, 1), torch.ones(1, 2), k=0)
+    with pytest.raises(ConfigurationError, match="match has the shape"):
+        NeighbourGame(torch.ones(2, 1), torch.ones(1, 1), torch.ones(2, 2))
+
+
+def test_objectives_by_hand() -> None:
+    scores = torch.tensor([[9.0, 1.0, 2.0, 3.0, 4.0]])
+    share = torch.tensor([1.0, 2.0, 3.0, 4.0]).softmax(0)
+    held = torch.tensor([4, 1])
+    torch.testing.assert_close(log_likelihood(held)(scores), (share[3].log() + share[0].log()).view(1) / 2)
+    torch.testing.assert_close(margin(torch.tensor([4]))(scores), torch.tensor([1.5 / 1.25**0.5]))
+    popularity = torch.tensor([0, 5, 1, 9, 2])
+    torch.testing.assert_close(tail_share(popularity)(scores), (share[1] + share[3]).view(1))
+
+
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_members_are_the_history_of_a_sequential_model(name: str, folder: Path) -> None:
+    world, game = game_of(name, folder)
+    model = world.model.eval()
+    n = game.n_players
+    kept = [place for place in range(n) if place != n - 2] if n > 1 else [0]
+    mask = torch.zeros(1, n, dtype=torch.bool)
+    mask[0, kept] = True
+    row = {key: value.unsqueeze(0).clone() for key, value in game.row.items()}
+    for key in (k for k in row if k.endswith(world.config["LIST_SUFFIX"])):
+        lists = torch.zeros_like(row[key])
+        lists[0, : len(kept)] = row[key][0, kept]
+        row[key] = lists
+    row[model.ITEM_SEQ_LEN] = torch.tensor([len(kept)])
+    with torch.no_grad():
+        expected = model.full_sort_predict(Interaction(row)).view(1, -1)
+        torch.testing.assert_close(game.scores(mask), expected)
+    every = checked(game, torch.stack([torch.ones(n), torch.zeros(n)]).bool())
+    assert every.shape == (2, 3)
+    assert n == 1 or not torch.equal(every[0], every[1])
+
+
+@pytest.mark.parametrize("name", AUTOENCODERS)
+def test_members_are_the_row_of_an_autoencoder(name: str, folder: Path) -> None:
+    world, game = game_of(name, folder)
+    model = world.model
+    data = world.train.dataset
+    user = game.row[model.USER_ID]
+    items = data.inter_feat[model.ITEM_ID][data.inter_feat[model.USER_ID] == user].unique()
+    assert game.held_out is not None
+    assert torch.equal(torch.cat([game.history, game.held_out]).sort().values, items)
+    # With the held-out items as players too, everybody together is what the model itself predicts.
+    whole = HistoryGame(model, game.row, items, {"first": lambda scores: scores[:, 1]})
+    model.eval()
+    from burnish.enhancers.host import forked_randomness
+
+    with torch.no_grad(), forked_randomness(0, torch.device("cpu")):
+        scores = model.full_sort_predict(Interaction({model.USER_ID: user.view(1)})).view(-1)
+    torch.testing.assert_close(whole(torch.ones(1, len(items), dtype=torch.bool))[0, 0], scores[1])
+    assert "get_rating_matrix" not in vars(model)
+    ends = checked(game, torch.stack([torch.ones(game.n_players), torch.zeros(game.n_players)]).bool())
+    assert not torch.equal(ends[0], ends[1])
+
+
+def test_values_of_a_history_and_nothing_else_changes(folder: Path) -> None:
+    world, game = game_of(enhance("SASRec", RVRec()), folder, batch=3)
+    world.model.train()
+    state = {key: value.clone() for key, value in world.model.state_dict().items()}
+    before = torch.random.get_rng_state()
+    found = enumeration.estimate(game) if game.n_players <= 8 else permutation.estimate(game)
+    ends = game(torch.stack([torch.zeros(game.n_players), torch.ones(game.n_players)]).bool())
+    torch.testing.assert_close(found.values.sum(0), (ends[1] - ends[0]).double(), rtol=1e-4, atol=1e-5)
+    assert world.model.training
+    assert torch.equal(torch.random.get_rng_state(), before)
+    for key, value in world.model.state_dict().items():
+        assert torch.equal(value, state[key]), key
+
+
+@pytest.mark.parametrize("name", ["SASRec", "MultiVAE"])
+def test_the_score_of_one_recommendation(name: str, folder: Path) -> None:
+    world = build_world(name, folder)
+    data, user = world.train.dataset, a_user(world)
+    item = str(data.id2token(world.config["ITEM_ID_FIELD"], 2))
+    game = ScoreGame.for_item(world.model, data, user, item)
+    model = world.model.eval()
+    mine = data.inter_feat[model.USER_ID] == data.token2id(model.USER_ID, user)
+    longest = world.config["MAX_ITEM_LIST_LENGTH"] if name == "SASRec" else 10**6
+    assert game.n_players == min(len(_all_items(data, model, mine)), longest)
+    assert game.outputs == ("score",)
+    found = permutation.estimate(game, budget=300, seed=0)
+    everybody, nobody = (torch.full((1, game.n_players), value, dtype=torch.bool) for value in (True, False))
+    gain = (game(everybody) - game(nobody))[0].double()
+    torch.testing.assert_close(found.values.sum(0), gain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(game(everybody)[0, 0], game.scores(everybody)[0, 2].detach())
+
+
+def _all_items(data: Any, model: Any, mine: Tensor) -> set[int]:
+    found = set(data.inter_feat[model.ITEM_ID][mine].tolist())
+    if hasattr(model, "ITEM_SEQ"):
+        found |= set(data.inter_feat[model.ITEM_SEQ][mine].flatten().tolist()) - {0}
+    return found
+
+
+def test_what_has_no_history_is_refused(folder: Path) -> None:
+    world = build_world("BPR", folder)
+    with pytest.raises(UnsupportedError, match="BPR does not encode a user's history"):
+        HistoryGame.of_user(world.model, world.train.dataset, a_user(world))
+    world = build_world("MultiVAE", folder)
+    data, user = world.train.dataset, a_user(world)
+    with pytest.raises(UnknownNameError, match="nobody"):
+        HistoryGame.of_user(world.model, data, "nobody at all")
+    with pytest.raises(ConfigurationError, match="held_out = 2"):
+        HistoryGame.of_user(world.model, data, user, held_out=2)
+    row = {world.model.USER_ID: torch.tensor(1)}
+    with pytest.raises(DataError, match="history is empty"):
+        HistoryGame(world.model, row, torch.tensor([], dtype=torch.long), {"x": margin(torch.tensor([1]))})
+    with pytest.raises(ConfigurationError, match="objectives is empty"):
+        HistoryGame(world.model, row, torch.tensor([1]), {})
+    with pytest.raises(DataError, match="item = 0"):
+        ScoreGame(world.model, row, torch.tensor([1]), 0)
