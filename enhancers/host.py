@@ -174,7 +174,7 @@ class Host(nn.Module):
 
     def _unchanged(self) -> contextlib.AbstractContextManager[None]:
         backbone = self.state.backbone
-        return unchanged(backbone) if backbone is not None else contextlib.nullcontext()
+        return unchanged(backbone, apart=self) if backbone is not None else contextlib.nullcontext()
 
     def training_epoch(self, train_data: Any, epoch: int) -> contextlib.AbstractContextManager[None]:
         """A context for one epoch of training on a loader, which is resampled where an enhancer declares that."""

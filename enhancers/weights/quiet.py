@@ -14,13 +14,15 @@ _PLAIN = (int, float, bool, str, bytes, type(None))
 
 
 @contextlib.contextmanager
-def unchanged(model: nn.Module) -> Iterator[None]:
+def unchanged(model: nn.Module, apart: nn.Module | None = None) -> Iterator[None]:
     """Put back, after the block, whatever a forward pass may have changed besides parameters and random streams.
 
     That is: buffers (BatchNorm's statistics), and numbers, tensors, lists and dictionaries kept as attributes of
     the model and its parts (counters of updates, caches, histories of losses).  Random streams are the caller's.
+    apart: a part of the model that keeps what happens to it.
     """
-    kept = [(module, dict(module.__dict__), _copies(module)) for module in model.modules()]
+    left_out = set(apart.modules()) if apart is not None else set()
+    kept = [(m, dict(m.__dict__), _copies(m)) for m in model.modules() if m not in left_out]
     try:
         yield
     finally:
