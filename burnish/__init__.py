@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .exporting import export_embeddings
     from .recommending import recommend
     from .running import run
+    from .valuing import value
 
 activate()
 plugin.install()
@@ -54,6 +55,7 @@ _HOME = {
     "load_run": "burnish.benchmarks.harness.saved",
     "recommend": "burnish.recommending",
     "run": "burnish.running",
+    "value": "burnish.valuing",
 }
 
 __all__ = [
@@ -72,6 +74,7 @@ __all__ = [
     "run",
     "save_pretrained",
     "status",
+    "value",
 ]
 
 
