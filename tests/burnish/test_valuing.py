@@ -12,7 +12,7 @@ from torch import Tensor
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.sources import Source, part_of
@@ -228,6 +228,38 @@ def test_negative_interactions_are_left_out(tmp_path: Path) -> None:
     frame = value(source, "similarity").players
     assert frame is not None
     assert frame["row"].tolist() == positive.tolist()
+
+
+def test_a_user_with_one_interaction_and_a_repeated_one(tmp_path: Path) -> None:
+    source = open_world("BPR", tmp_path)
+    users = source.train.inter_feat.interaction["user_id"]
+    items = source.train.inter_feat.interaction["item_id"]
+    lonely, *others = (users == 1).nonzero().flatten().tolist()
+    users[others] = 2
+    first, second = (users == 3).nonzero().flatten().tolist()[:2]
+    items[second] = items[first]
+    found = value(source, "profile,similarity", repeats=300, combine=True)
+    assert found.values[lonely].tolist() == [0.0, 0.0, 0.0]
+    assert found.standard_error[lonely, :2].tolist() == [0.0, 0.0]
+    assert found.values[first, 1] == pytest.approx(float(found.values[second, 1]), rel=1e-5)
+    apart = float((found.values[first, 0] - found.values[second, 0]).abs())
+    assert apart < 5 * float(found.standard_error[[first, second], 0].norm())
+    assert bool(torch.isfinite(found.standard_error).all())
+
+
+def test_a_model_whose_items_are_all_alike(tmp_path: Path) -> None:
+    source = open_world("BPR", tmp_path)
+    source.model.item_embedding.weight.data[:] = 0.5
+    found = value(source, "profile,standing,fit", repeats=2, combine=True)
+    torch.testing.assert_close(found.values[:, 0], torch.zeros(found.n_players).double(), atol=1e-6, rtol=0)
+    assert bool(torch.isfinite(found.values).all())
+
+
+def test_a_model_whose_training_went_wrong(tmp_path: Path) -> None:
+    source = open_world("BPR", tmp_path)
+    source.model.item_embedding.weight.data[3] = torch.nan
+    with pytest.raises(NonFiniteError):
+        value(source)
 
 
 def test_bad_input(bpr: Source, tmp_path: Path) -> None:
