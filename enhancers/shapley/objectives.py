@@ -18,8 +18,8 @@ from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteErr
 
 #: Scores of chosen pairs: `(users [m], items [m]) -> [m]`.
 Scorer = Callable[[Tensor, Tensor], Tensor]
-#: Trains a model on these interactions only (users, items, seed) and returns its scorer.
-Fit = Callable[[Tensor, Tensor, int], Scorer]
+#: Trains a model on these rows (numbers of interactions) only, from a seed, and returns its scorer.
+Fit = Callable[[Tensor, int], Scorer]
 
 
 def standardised(values: Tensor, users: Tensor) -> Tensor:
@@ -188,7 +188,7 @@ def out_of_sample(
             held = fold == number
             if not bool(held.any()):
                 continue
-            scorer = fit(users[~held], items[~held], seed + repeat * folds + number)
+            scorer = fit((~held).nonzero()[:, 0], seed + repeat * folds + number)
             values = judge(scorer, users[held], items[held])
             if total is None:
                 total = torch.zeros(len(users), dtype=values.dtype, device=values.device)

@@ -1,0 +1,210 @@
+"""A backbone, RecBole's data with noise among its training interactions, and training on any part of them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burnish.enhancers.errors import DataError
+from burnish.enhancers.shapley.objectives import Scorer
+
+from .noise import inject
+
+Rows = NDArray[np.int64]
+
+
+@dataclass
+class World:
+    """Data that a benchmark trains on.
+
+    users, items, is_noise: `[n]`, the training interactions in the order of `training.inter_feat`.
+    valid, test: RecBole's loaders; what they recommend leaves out all `n` training items, so that the candidates are
+    the same whichever part was trained on.
+    """
+
+    config: Any
+    training: Any
+    valid: Any
+    test: Any
+    users: Rows
+    items: Rows
+    is_noise: NDArray[np.bool_]
+    n_users: int
+    n_items: int
+    rest: list[Any]
+
+
+def make_world(
+    model: str | type,
+    dataset: str,
+    options: dict[str, Any],
+    *,
+    kind: str | None = None,
+    share: float = 0.1,
+    noise_seed: int = 0,
+) -> World:
+    """Read and split the data as RecBole does, and put noise of a kind (None: none) into the training split only.
+
+    A noisy row is a copy of a random row of the same user (its time and rating) with another item.
+    """
+    from recbole.config import Config
+    from recbole.data import create_dataset
+    from recbole.data.utils import create_samplers, get_dataloader
+    from recbole.utils import init_seed
+
+    import burnish  # noqa: F401  (mends RecBole)
+    from burnish.benchmarks.harness.session import command_line
+
+    with command_line(False):
+        config = Config(model=model, dataset=dataset, config_dict={"show_progress": False, **options})
+    init_seed(config["seed"], config["reproducibility"])
+    whole = create_dataset(config)
+    training, valid, test = whole.build()
+    user, item = whole.uid_field, whole.iid_field
+    users, items = (training.inter_feat[field].numpy().astype(np.int64) for field in (user, item))
+    is_noise = np.zeros(len(users), bool)
+    if kind is not None:
+        held = [
+            np.concatenate([part.inter_feat[field].numpy() for part in (valid, test)])
+            for field in (user, item)
+        ]
+        noisy = inject(
+            users,
+            items,
+            n_items=whole.item_num,
+            share=share,
+            kind=kind,
+            seed=noise_seed,
+            first_item=1,
+            known=(held[0], held[1]),
+        )
+        training = training.copy(
+            _with_noise(training.inter_feat, user, item, noisy.users, noisy.items, noise_seed)
+        )
+        users, items, is_noise = noisy.users, noisy.items, noisy.is_noise
+    samplers = create_samplers(config, whole, [training, valid, test])
+    loaders = [
+        get_dataloader(config, phase)(config, part, sampler, shuffle=False)
+        for phase, part, sampler in zip(("valid", "test"), (valid, test), samplers[1:], strict=True)
+    ]
+    return World(
+        config,
+        training,
+        loaders[0],
+        loaders[1],
+        users,
+        items,
+        is_noise,
+        whole.user_num,
+        whole.item_num,
+        [whole, valid, test],
+    )
+
+
+def _with_noise(features: Any, user: str, item: str, users: Rows, items: Rows, seed: int) -> Any:
+    """The rows of `features`, and copies of rows of the users at the end with other items."""
+    n = len(features)
+    owner = features[user].numpy()
+    rng = np.random.default_rng(seed)
+    shuffled = rng.permutation(n)
+    by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
+    starts = np.searchsorted(owner[by_user], users[n:])
+    source = np.concatenate([np.arange(n), by_user[starts]])
+    made = features[torch.as_tensor(source)]
+    made.interaction[item] = torch.as_tensor(items).to(made[item].dtype)
+    return made
+
+
+def train(
+    world: World,
+    rows: Rows | None = None,
+    *,
+    epochs: int,
+    seed: int,
+    after_epoch: Callable[[Any, int], None] | None = None,
+) -> Any:
+    """The backbone after `epochs` epochs on these rows of the training interactions (all by default).
+
+    seed: of the weights and of everything drawn during training.  after_epoch: called with (model, epoch).
+    """
+    from recbole.data.utils import create_samplers, get_dataloader
+    from recbole.utils import get_trainer, init_seed
+
+    from burnish.benchmarks.harness.session import tensorboard_in
+
+    config = world.config
+    part = world.training
+    if rows is not None:
+        if not len(rows):
+            raise DataError("train: there are no interactions left to train on")
+        part = part.copy(part.inter_feat[torch.as_tensor(rows)])
+    init_seed(seed, config["reproducibility"])
+    whole, valid, test = world.rest
+    sampler = create_samplers(config, whole, [part, valid, test])[0]
+    loader = get_dataloader(config, "train")(config, part, sampler, shuffle=config["shuffle"])
+    model = config.model_class(config, part).to(config["device"])
+    with tempfile.TemporaryDirectory() as folder, tensorboard_in(None):
+        config["checkpoint_dir"] = folder
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)
+        for epoch in range(epochs):
+            trainer._train_epoch(loader, epoch)
+            if after_epoch is not None:
+                model.eval()
+                after_epoch(model, epoch)
+    return model.eval()
+
+
+def evaluate(world: World, model: Any, loader: Any) -> dict[str, float]:
+    """RecBole's metrics of a model on `world.valid` or `world.test`, by lower-case name."""
+    from recbole.utils import get_trainer
+
+    from burnish.benchmarks.harness.session import tensorboard_in
+
+    with tempfile.TemporaryDirectory() as folder, tensorboard_in(None):
+        world.config["checkpoint_dir"] = folder
+        trainer = get_trainer(world.config["MODEL_TYPE"], world.config["model"])(world.config, model)
+        result = trainer.evaluate(loader, load_best_model=False)
+    return {str(name): float(value) for name, value in result.items()}
+
+
+def scorer_of(world: World, model: Any, batch: int = 65536) -> Scorer:
+    """Scores of pairs by the model's `predict`."""
+    from recbole.data.interaction import Interaction
+
+    user, item = world.rest[0].uid_field, world.rest[0].iid_field
+
+    @torch.no_grad()
+    def score(users: Tensor, items: Tensor) -> Tensor:
+        parts = [
+            model.predict(Interaction({user: u, item: i}).to(world.config["device"])).reshape(-1)
+            for u, i in zip(users.split(batch), items.split(batch), strict=True)
+        ]
+        return torch.cat(parts).to(users.device)
+
+    return score
+
+
+def vectors_of(world: World, model: Any) -> tuple[Tensor | None, Tensor]:
+    """The rows `[n_users, d]` (None where there are none) and `[n_items, d]` that meet in the score."""
+    from burnish.enhancers.anatomy import describe, is_output, propagation
+
+    found = describe(model, world.config, world.training)
+    call = propagation(model) if found.output is not None else None
+    if call is not None:
+        with torch.no_grad():
+            made = call()
+        if is_output(made, found.n_users, found.n_items):
+            return made[0].detach().cpu(), made[1].detach().cpu()
+    pairs = found.pairs
+    if pairs:
+        user_table, item_table = pairs[0]
+        users = user_table.raw().detach().cpu() if user_table.side == "user" else None
+        return users, item_table.raw().detach().cpu()
+    return None, found.need("item", "valuation")[-1].raw().detach().cpu()

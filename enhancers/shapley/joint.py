@@ -1,0 +1,59 @@
+"""Three exact Shapley values of each interaction and their sum, which finds noise of several kinds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from .cross_fit import cross_fitted
+from .objectives import combined
+from .regression import regression_values
+
+#: What the columns of `joint_values` judge by.
+OUTPUTS = ("profile", "profile_beyond_popularity", "regression")
+#: The two games count alike: the profile's in two versions, and the regression's.
+WEIGHTS = {"profile": 1.0, "profile_beyond_popularity": 1.0, "regression": 2.0}
+
+
+def joint_values(
+    users: Tensor,
+    items: Tensor,
+    vectors: Tensor,
+    *,
+    folds: int = 5,
+    seed: int = 0,
+    repeats: int = 2,
+    ridge: float = 500.0,
+) -> dict[str, Tensor]:
+    """Values `[n]` for each of `OUTPUTS`, by name.
+
+    profile: the cross-fitted value against the catalogue's mean (`cross_fitted`), which sees popularity.
+    profile_beyond_popularity: the same against the mean over interactions, where popularity does not count.
+    regression: the value in the game of items that predict each other (`regression_values`).
+    vectors: `[n_items, d]` of a trained backbone's items.
+    """
+    unit = F.normalize(vectors.detach(), dim=1)
+    return {
+        "profile": cross_fitted(users, items, unit, folds=folds, seed=seed, repeats=repeats),
+        "profile_beyond_popularity": cross_fitted(
+            users, items, unit, folds=folds, seed=seed, repeats=repeats, centre=unit[items].mean(0)
+        ),
+        "regression": regression_values(users, items, len(vectors), ridge=ridge).to(unit.dtype),
+    }
+
+
+def joint_value(users: Tensor, items: Tensor, vectors: Tensor, **options: Any) -> Tensor:
+    """The sum `[n]` of `joint_values`, each standardised within user, with `WEIGHTS`: one value an interaction.
+
+    The options are those of `joint_values`.  Judges and weights were chosen by how well they find noise in ml-100k,
+    on draws of noise that are not reported (docs/valuation-benchmark.md).
+    """
+    return joint_sum(joint_values(users, items, vectors, **options), users)
+
+
+def joint_sum(values: Mapping[str, Tensor], users: Tensor) -> Tensor:
+    """The sum of `joint_value` from the values that `joint_values` gave."""
+    return combined([values[name] for name in OUTPUTS], users, [WEIGHTS[name] for name in OUTPUTS])
