@@ -331,13 +331,14 @@ def show(screen: Screen, valuation: Valuation, top: int) -> None:
         for heading, frame in valuation.summary(top=top, output=name).tables(top):
             if name == COMBINED and heading == "by user":
                 continue  # standardised within user: all means are 0
-            screen.results.print(as_table(f"{title}: {heading}", frame))
+            cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
+            screen.results.print(as_table(f"{title}: {heading}", frame, cut))
     if not valuation.converged:
         screen.say("the standard errors are large beside the values, or unknown: raise --repeats")
 
 
-def as_table(title: str, frame: pd.DataFrame) -> Any:
-    """A table for people: numbers with four significant digits, to the right."""
+def as_table(title: str, frame: pd.DataFrame, cut: int = 0) -> Any:
+    """A table for people: numbers with four significant digits, to the right.  cut: rows before what is left out."""
     import pandas as pd
     from rich.table import Table
     from rich.text import Text
@@ -349,7 +350,9 @@ def as_table(title: str, frame: pd.DataFrame) -> Any:
         real = pd.api.types.is_float_dtype(frame[name])
         table.add_column(str(name).replace("_", " "), justify="right" if numeric else "left")
         numbers.append((lambda cell: f"{cell:.4g}") if real else str)
-    for row in frame.itertuples(index=False):
+    for place, row in enumerate(frame.itertuples(index=False)):
+        if cut and place == cut:
+            table.add_row(*("..." for _ in frame.columns))
         cells = ("" if pd.isna(cell) else say(cell) for cell, say in zip(row, numbers, strict=True))
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -56,6 +56,7 @@ def test_trains_and_values(here: Path) -> None:
     assert [cell.strip() for cell in first.split("│")[1:3]] == [best["user"], best["item"]]
     for heading in ("most valuable", "least valuable", "by user", "by item", "by popularity"):
         assert f"profile: {heading}" in done.stdout
+    assert sum("│ ..." in line for line in done.stdout.splitlines()) == 2  # users and items are cut
     # Nothing but what was asked for: no checkpoint, no shards.
     assert sorted(path.name for path in here.iterdir() if not path.name.startswith("log")) == [
         "dataset",
