@@ -14,7 +14,8 @@ FEW_USERS = {"val_interval": {"user_id": [str(user) for user in range(1, 31)]}, 
 def test_both_arms_are_timed(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
-    plain, enhanced, ratios = epoch.compare("BPR", "ml-100k", "rvrec", dict(FEW_USERS), repeats=2)
+    plain, enhanced, ratios, run = epoch.compare("BPR", "ml-100k", "rvrec", dict(FEW_USERS), repeats=2)
+    assert min(ratios) <= run <= max(ratios)
     assert plain > 0.0
     assert enhanced > 0.0
     assert len(ratios) == 2
