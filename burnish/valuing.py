@@ -205,7 +205,7 @@ class Valuer:
         kept: dict[str, Tensor] = {}
         for repeat in range(repeats):
             common = _mixed(self.seed, repeat)
-            shard = Shard(users, items, _mixed(common, number), common, self.folds)
+            shard = Shard(chosen, users, items, _mixed(common, number), common, self.folds)
             now = self._judge(shard, kept)
             step = now - mean
             mean += step / (repeat + 1)

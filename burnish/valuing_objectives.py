@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError, unknown_name
 from burnish.enhancers.shapley import objectives as judges
 from burnish.enhancers.shapley.cross_fit import catalogue_mean, cross_fitted
+from burnish.enhancers.shapley.joint import joint_sum
+from burnish.enhancers.shapley.regression import regression_values
 
 from .exporting import anatomy_of, export_embeddings, tables_of
 
@@ -28,8 +31,8 @@ class Material:
     """Training interactions and what a trained model makes of them; ids are counted from 0, without padding.
 
     users, items: `[n]`, in the order of the training data.  rows: `[n]`, their rows in its `inter_feat`.
-    vectors: `[n_items, d]` of the items.  centre: `[d]`, the mean direction of the items that occur.
-    scorer: scores of pairs, None where a model needs a sequence to score.
+    vectors: `[n_items, d]` of the items.  centre, popular: `[d]`, the mean direction of the items that
+    occur, and of the interactions' items.  scorer: scores of pairs, None where a model needs a sequence to score.
     """
 
     users: Tensor
@@ -38,7 +41,15 @@ class Material:
     vectors: Tensor
     n_users: int
     centre: Tensor
+    popular: Tensor
     scorer: judges.Scorer | None = field(default=None, repr=False)
+    _regression: Tensor | None = field(default=None, repr=False)
+
+    def regression(self) -> Tensor:
+        """`regression_values` of all interactions, computed once: every user speaks for every other."""
+        if self._regression is None:
+            self._regression = regression_values(self.users, self.items, len(self.vectors))
+        return self._regression
 
     @property
     def n(self) -> int:
@@ -48,11 +59,12 @@ class Material:
 
 @dataclass(frozen=True)
 class Shard:
-    """The interactions of some users.  users: `[m]`, numbered as in `Material`; items: `[m]`.
+    """All interactions of some users.  places: `[m]` in `Material`; users, items: `[m]`, numbered as there.
 
     seed: of this shard and repeat.  common_seed: of the repeat, the same for all shards.
     """
 
+    places: Tensor
     users: Tensor
     items: Tensor
     seed: int
@@ -79,7 +91,10 @@ class Objective:
         return tuple(f"{self.name}.{k}" for k in range(width)) if self.dimensions else (self.name,)
 
 
-def _cross_fitted(material: Material, shard: Shard, per_dimension: bool) -> Tensor:
+def _cross_fitted(
+    material: Material, shard: Shard, *, per_dimension: bool = False, controlled: bool = False
+) -> Tensor:
+    """controlled: less the mean over interactions instead of the mean over items, so that popularity cancels."""
     _, local = torch.unique(shard.users, return_inverse=True)
     return cross_fitted(
         local,
@@ -87,7 +102,8 @@ def _cross_fitted(material: Material, shard: Shard, per_dimension: bool) -> Tens
         material.vectors,
         folds=shard.folds,
         seed=shard.seed,
-        centre=material.centre,  # of all users: a shard's own would differ
+        # Of all users: a shard's own would differ.
+        centre=material.popular if controlled else material.centre,
         per_dimension=per_dimension,
     )
 
@@ -109,6 +125,19 @@ def _standing(material: Material, shard: Shard) -> Tensor:
     )
 
 
+def _regression(material: Material, shard: Shard) -> Tensor:
+    return material.regression()[shard.places]
+
+
+def _joint(material: Material, shard: Shard) -> Tensor:
+    values = {
+        "profile": _cross_fitted(material, shard),
+        "profile_beyond_popularity": _cross_fitted(material, shard, controlled=True),
+        "regression": _regression(material, shard).to(material.vectors.dtype),
+    }
+    return joint_sum(values, shard.users)
+
+
 def _similarity(material: Material, shard: Shard) -> Tensor:
     return judges.profile_similarity(shard.users, shard.items, material.vectors)
 
@@ -119,13 +148,29 @@ OBJECTIVES = {
         Objective(
             "profile",
             "Shapley value for the user's profile, judged by held-out folds of her own training interactions",
-            lambda material, shard: _cross_fitted(material, shard, False),
+            _cross_fitted,
         ),
         Objective(
             "dimensions",
             "the same by embedding dimension: profile is the sum of them",
-            lambda material, shard: _cross_fitted(material, shard, True),
+            lambda material, shard: _cross_fitted(material, shard, per_dimension=True),
             dimensions=True,
+        ),
+        Objective(
+            "profile_beyond_popularity",
+            "as profile, less what popular items have in common",
+            lambda material, shard: _cross_fitted(material, shard, controlled=True),
+        ),
+        Objective(
+            "regression",
+            "Shapley value for predicting the user's other items, by a ridge regression between items",
+            _regression,
+            random=False,
+        ),
+        Objective(
+            "joint",
+            "profile, profile_beyond_popularity and twice regression, standardised within user: finds noise best",
+            _joint,
         ),
         Objective(
             "fit",
@@ -205,6 +250,7 @@ def gather(source: Source, table: str | None = None) -> Material:
         vectors,
         int(data.user_num) - 1,
         catalogue_mean(vectors, theirs),
+        F.normalize(vectors, dim=1)[theirs].mean(dim=0),
         None if source.sequential else _make_scorer(source, kind, vectors, device),
     )
 

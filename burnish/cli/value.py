@@ -60,7 +60,9 @@ def value(
     objectives: Annotated[
         str,
         typer.Option(
-            "--objectives", help="profile, dimensions, fit, standing, similarity; several with commas."
+            "--objectives",
+            help="profile, dimensions, profile_beyond_popularity, regression, joint, fit, standing, similarity; "
+            "several with commas.",
         ),
     ] = "profile",
     combine: Annotated[

@@ -14,6 +14,8 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
+from burnish.enhancers.shapley.objectives import standardised
+from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.sources import Source, part_of
 from burnish.valuing import Valuer, value
@@ -85,6 +87,23 @@ def test_dimensions_add_up_to_the_profile(bpr: Source) -> None:
     width = bpr.model.item_embedding.weight.shape[1]
     assert found.outputs == ("profile", *(f"dimensions.{k}" for k in range(width)))
     torch.testing.assert_close(found.values[:, 1:].sum(dim=1), found.values[:, 0], rtol=1e-4, atol=1e-6)
+
+
+def test_joint_is_made_of_three_games(bpr: Source) -> None:
+    names = ("profile", "profile_beyond_popularity", "regression", "joint")
+    found = value(bpr, names, repeats=1)
+    users, items = (bpr.train.inter_feat[name] - 1 for name in ("user_id", "item_id"))
+    vectors = bpr.model.item_embedding.weight.detach()[1:]
+    torch.testing.assert_close(
+        found.values[:, 2], regression_values(users, items, len(vectors)).double(), rtol=0, atol=0
+    )
+    parted = Valuer(bpr, "regression", shard=30).run()
+    assert torch.equal(parted.values[:, 0], found.values[:, 2])  # of all users, whatever the shards
+    weights = [1.0, 1.0, 2.0]
+    parts = [weight * standardised(found.values[:, k], users) for k, weight in enumerate(weights)]
+    torch.testing.assert_close(found.values[:, 3], sum(parts), rtol=1e-3, atol=1e-3)
+    # Less the interactions' mean direction, what all interactions share is worth about nothing on average.
+    assert abs(found.values[:, 1].mean()) < abs(found.values[:, 0].mean())
 
 
 def test_more_repeats_smaller_errors(bpr: Source) -> None:
@@ -276,7 +295,9 @@ def test_bad_input(bpr: Source, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"item_embedding\.weight"):
         value(bpr, table="items")
     sequential = open_world("GRU4Rec", tmp_path / "gru")
-    with pytest.raises(UnsupportedError, match="can be judged by profile, dimensions, similarity"):
+    with pytest.raises(
+        UnsupportedError, match="can be judged by profile, dimensions, profile_beyond_popularity"
+    ):
         value(sequential, "fit")
     with pytest.raises(UnsupportedError, match="no item embeddings"):
         value(open_world("EASE", tmp_path / "ease"))
