@@ -148,7 +148,7 @@ def _value(
     if mean is not None:
         towards -= mean
     own, rest = factors(block.sizes[block.owner] - block.cells, dtype=table.dtype)
-    left = rest.unsqueeze(1) * towards * (total[block.owner] - held)
+    left = rest.unsqueeze(1) * towards * (total.index_select(0, block.owner) - held)
     towards = own.unsqueeze(1) * towards
     if not per_dimension:
         left = left.sum(1, keepdim=True)
@@ -156,7 +156,7 @@ def _value(
     towards, left = ((_of_owner(one, block.owner, n_users) - one) / judges for one in (towards, left))
     cell = torch.repeat_interleave(torch.arange(len(block.cells), device=table.device), block.cells)
     for places, cells in zip(rows.split(_ROWS), cell.split(_ROWS), strict=True):
-        product = table[items[places]].mul_(towards[cells])
+        product = table.index_select(0, items[places]).mul_(towards.index_select(0, cells))
         if per_dimension:
             values.index_add_(0, places, product - left[cells])
         else:
@@ -165,7 +165,7 @@ def _value(
 
 def _of_owner(cells: Tensor, owner: Tensor, n_users: int) -> Tensor:
     """Sums over a user's cells, given to each of them."""
-    return cells.new_zeros(n_users, cells.shape[1]).index_add_(0, owner, cells)[owner]
+    return cells.new_zeros(n_users, cells.shape[1]).index_add_(0, owner, cells).index_select(0, owner)
 
 
 def _prepared(vectors: Tensor, normalise: bool) -> Tensor:

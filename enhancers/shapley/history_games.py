@@ -89,7 +89,7 @@ class HistoryGame:
         self.history = history.to(self.device)
         self.row = {name: value.to(self.device) for name, value in row.items()}
         if self.sequential:
-            longest = len(self.row[self.model.ITEM_SEQ])
+            longest = len(self.row[str(self.model.ITEM_SEQ)])
             if len(history) > longest:
                 raise ConfigurationError(
                     f"the history has {len(history)} items and the model's lists hold {longest} "
