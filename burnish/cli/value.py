@@ -325,13 +325,12 @@ def shown(outputs: tuple[str, ...]) -> list[str]:
 
 def show(screen: Screen, valuation: Valuation, top: int) -> None:
     """The tables for people, one set an output; of outputs by dimension only their sum."""
-    from burnish.valuing import COMBINED
-
     names: list[str | None] = [name for name in valuation.outputs if "." not in name]
     for name in names or [None]:
         title = name or "sum of all outputs"
+        spread = float(valuation.column(name).std(correction=0))
         for heading, frame in valuation.summary(top=top, output=name).tables(top):
-            if name == COMBINED and heading == "by user":
+            if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
             screen.results.print(as_table(f"{title}: {heading}", frame, cut))

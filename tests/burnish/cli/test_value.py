@@ -72,6 +72,8 @@ def test_a_run_to_every_format(run: Path, tmp_path: Path) -> None:
         done = call("value", "--run", str(run), "--out", str(tmp_path / name), *words)
         assert done.exit_code == 0, done.output
         assert "combined: by popularity" in done.stdout
+        assert "profile: by user" in done.stdout
+        assert "combined: by user" not in done.stdout  # all means are 0
         assert "reading" not in done.stderr
     frames = [
         pd.read_parquet(tmp_path / "v.parquet"),
