@@ -139,7 +139,16 @@ def _tensors(host: Host) -> dict[str, Tensor]:
 
 
 def _training_keys(host: Host) -> set[str]:
-    """Names, in the enhancers' state, of what only training needs."""
+    """Names, in the enhancers' state, of what only training needs.
+
+    Raises `UnsupportedError` where scores depend on it: where it holds the weights of a graph's edges.
+    """
+    for enhancer in host.enhancers():
+        if enhancer.propagates and enhancer.training_tensors():
+            raise UnsupportedError(
+                f"enhancer {enhancer.name!r} weighs the edges of the graph, one a training interaction, and these cannot "
+                f"be saved apart from their training split; keep RecBole's own checkpoint (load_data_and_model reads it)"
+            )
     return {f"{e.name}.{name}" for e in host.enhancers() for name in e.training_tensors()}
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from burnish import RVRec, Shapley, enhance
+from burnish import RVRec, Shapley, enhance, save_pretrained
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import assert_equal_states, copied_state, train
 from burnish.enhancers.conformance.suite import check_enhancer
@@ -264,6 +264,14 @@ def test_promises(check):
     if check.name == "two processes":
         pytest.skip("starts processes: seconds each; run by the page of promises")
     check()
+
+
+def test_saving_apart_from_the_graphs_weights_is_refused(folder, tmp_path):
+    """Scores of a model with weighted edges need the weights, which belong to rows of one training split."""
+    world = trained("LightGCN", folder, Shapley(warmup_epochs=1, propagate=True))
+    with pytest.raises(UnsupportedError, match="weighs the edges"):
+        save_pretrained(world.model, tmp_path / "saved", world.train._dataset)
+    assert not (tmp_path / "saved").exists()
 
 
 def test_explanations_sum_to_the_score(folder):
