@@ -146,8 +146,8 @@ def _training_keys(host: Host) -> set[str]:
     for enhancer in host.enhancers():
         if enhancer.propagates and enhancer.training_tensors():
             raise UnsupportedError(
-                f"enhancer {enhancer.name!r} weighs the edges of the graph, one a training interaction, and these cannot "
-                f"be saved apart from their training split; keep RecBole's own checkpoint (load_data_and_model reads it)"
+                f"enhancer {enhancer.name!r} weighs the edges of the graph, one a training interaction, and these "
+                f"cannot be saved apart from their training split; keep RecBole's own checkpoint (load_data_and_model)"
             )
     return {f"{e.name}.{name}" for e in host.enhancers() for name in e.training_tensors()}
 
