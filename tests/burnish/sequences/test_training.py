@@ -231,7 +231,7 @@ def test_fit_evaluate_and_load(world):
 class EveryOther(Enhancer[EnhancerConfig]):
     """Weights of training interactions that tell them all apart."""
 
-    name = "every-other"
+    name = "every_other"
 
     def bind(self, anatomy: Any, dataset: Any) -> None:
         n = len(dataset.inter_feat)
@@ -273,7 +273,7 @@ def test_enhanced_losses_are_those_of_prefixes(world, enhancer, backbone, option
 def test_each_target_has_its_own_weight(world):
     made = world(enhance("SASRec", EveryOther()), sequence_training="whole", sequence_stride="exact")
     layout = layout_for(made.trainer, made.train)
-    weights = made.model.enhancers["every-other"].weights
+    weights = made.model.enhancers["every_other"].weights
     model = made.model.eval()
     with by_windows(made.train, layout):
         rows = layout.order[:60]

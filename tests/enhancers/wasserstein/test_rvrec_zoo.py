@@ -181,7 +181,8 @@ def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
     state.step = 2
     state.generator(torch.device("cpu"))
     state.step = 1  # the same step once more draws the same items
-    columns, counted = enhancer._columns(batch)
+    columns, counted, weights = enhancer._columns(batch)
+    assert weights is None  # nobody weighs here
     users, items = columns["user_id"].tolist(), columns["item_id"].tolist()
     known = training_items(made)
     assert all(item in known[user] for user, item in zip(users, items, strict=True) if user)
