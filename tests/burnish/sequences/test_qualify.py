@@ -126,7 +126,9 @@ def test_auto_leaves_models_without_sequences_alone(world):
     made = world("BPR", sequence_training="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        made.trainer._train_epoch(made.train, 0)
+        loss = made.trainer._train_epoch(made.train, 0)
+    plain = world("BPR")
+    assert loss == plain.trainer._train_epoch(plain.train, 0)
 
 
 def snapshot(made: Any) -> list[Any]:

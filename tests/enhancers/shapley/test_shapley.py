@@ -255,15 +255,17 @@ def test_resuming_is_bit_exact(values, folder):
     assert_equal_states(copied_state(whole.model), copied_state(resumed.model))
 
 
-@pytest.mark.parametrize(
-    "check",
-    check_enhancer(Shapley(warmup_epochs=0), backbones=["BPR", "LightGCN", "MultiVAE", "SASRec"]),
-    ids=repr,
-)
+#: Starting two processes takes seconds: on one backbone only.
+PROMISES = [
+    check
+    for check in check_enhancer(Shapley(warmup_epochs=0), backbones=["BPR", "LightGCN", "MultiVAE", "SASRec"])
+    if check.name != "two processes" or check.subject.backbone.__name__ == "BPR"
+]
+
+
+@pytest.mark.parametrize("check", PROMISES, ids=repr)
 def test_promises(check):
-    if check.name == "two processes":
-        pytest.skip("starts processes: seconds each; run by the page of promises")
-    check()
+    assert check().status in ("passed", "not applicable")
 
 
 def test_saving_apart_from_the_graphs_weights_is_refused(folder, tmp_path):
