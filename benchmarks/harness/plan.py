@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from burnish.enhancers.errors import BurnishError, ConfigurationError, unknown_name
 
-from .yamls import read_yaml
+from burnish.enhancers.yamls import read_yaml
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"

@@ -29,7 +29,7 @@ from .saved import (
 )
 from .session import checkpoint_folder, command_line, literal_options, log_file, tensorboard_in, torch_threads
 from .stages import Run
-from .yamls import read_yaml
+from burnish.enhancers.yamls import read_yaml
 
 
 def train(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.benchmarks.harness.yamls import read_yaml
+from burnish.enhancers.yamls import read_yaml
 from burnish.enhancers.errors import ConfigurationError, nearest
 
 from .values import merge_enhancers, parse_options

@@ -1,0 +1,135 @@
+"""What is scored: a schema of interpretable attributes of one domain, read from a YAML file.
+
+Attributes that matter to the choice of an item, scored by a language model: Jia, Yuan, Wu, Zheng, "Improving LLM
+interpretability and performance via guided embedding refinement for sequential recommendation", arXiv 2504.11658.
+The attribute lists, the scale and the wording are ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import keyword
+import os
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.enhancers.yamls import read_yaml
+
+
+class AttributeSchema(BaseModel):
+    """The attributes of one domain, and how they are scored.
+
+    domain: what the items are, such as "films".  scale: the lowest and the highest score, whole numbers.
+    instruction: how to score, for whoever scores.  attributes: what each attribute means, by name, in order.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain: str = Field(min_length=1)
+    scale: tuple[int, int] = (0, 9)
+    instruction: str = Field(min_length=1)
+    attributes: dict[str, str] = Field(min_length=1)
+
+    @field_validator("scale")
+    @classmethod
+    def _rises(cls, scale: tuple[int, int]) -> tuple[int, int]:
+        if not scale[0] < scale[1]:
+            raise ValueError(f"the lowest score {scale[0]} must be below the highest, {scale[1]}")
+        return scale
+
+    @field_validator("attributes")
+    @classmethod
+    def _named(cls, attributes: dict[str, str]) -> dict[str, str]:
+        for name, meaning in attributes.items():
+            if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower():
+                raise ValueError(f"the attribute name {name!r} must be lower-case letters, digits and _")
+            if name in ("item_id", "user_id"):
+                raise ValueError(f"{name!r} is the name of the column of ids; call the attribute otherwise")
+            if not meaning.strip():
+                raise ValueError(f"the attribute {name!r} has no description")
+        return attributes
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The attributes' names, in order."""
+        return tuple(self.attributes)
+
+    @property
+    def middle(self) -> float:
+        """The middle of the scale."""
+        return (self.scale[0] + self.scale[1]) / 2
+
+    def only(self, names: Iterable[str]) -> AttributeSchema:
+        """The schema with some of its attributes.  Raises `UnknownNameError` for one that it has not."""
+        chosen = list(names)
+        for name in chosen:
+            if name not in self.attributes:
+                raise unknown_name("attribute", name, self.attributes)
+        return self.model_copy(update={"attributes": {name: self.attributes[name] for name in chosen}})
+
+    def fingerprint(self) -> str:
+        """A hash of everything in the schema: equal for equal schemas, whatever the layout of their files."""
+        content = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=False)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    def to_yaml(self) -> str:
+        """The text of a schema file."""
+        content = self.model_dump(mode="json")
+        return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
+
+
+def make_schema(content: Mapping[str, Any], *, origin: str = "schema") -> AttributeSchema:
+    """A schema from a mapping as its YAML file holds it.
+
+    Raises `UnknownNameError` for an unknown key and `ConfigurationError` for a bad value; both name `origin`.
+    """
+    for key in content:
+        if key not in AttributeSchema.model_fields:
+            raise unknown_name(f"{origin}: field", str(key), AttributeSchema.model_fields)
+    try:
+        return AttributeSchema(**content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"]) or "schema"
+        raise ConfigurationError(f"{origin}: {field} = {first.get('input')!r}: {first['msg']}") from error
+
+
+def load_schema(source: str | Path) -> AttributeSchema:
+    """A schema file, or a shipped schema by its domain ("films").
+
+    Raises `UnknownNameError` for what is neither, `ConfigurationError` for a file that is not a valid schema.
+    """
+    path = Path(source)
+    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+        return make_schema(read_yaml(path), origin=str(path))
+    if str(source) not in shipped_domains():
+        cure = "Or give the path of a schema file (burnish guide init writes one to edit)."
+        raise unknown_name("attribute domain", str(source), shipped_domains(), cure=cure)
+    with resources.as_file(resources.files(__package__) / "schemas" / f"{source}.yaml") as file:
+        return make_schema(read_yaml(file), origin=f"shipped schema {source!r}")
+
+
+def shipped_domains() -> tuple[str, ...]:
+    """The domains of the shipped schemas."""
+    folder = resources.files(__package__) / "schemas"
+    return tuple(sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".yaml")))
+
+
+def write_schema(schema: AttributeSchema, path: Path, *, overwrite: bool = False) -> None:
+    """Write a schema file.  Raises `ConfigurationError` where there is a file already, unless told to overwrite."""
+    if path.exists() and not overwrite:
+        raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        beside.write_text(schema.to_yaml(), encoding="utf-8")
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
