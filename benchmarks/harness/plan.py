@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from burnish.enhancers.errors import BurnishError, ConfigurationError, unknown_name
-
 from burnish.enhancers.yamls import read_yaml
 
 #: The arm that is always there: the backbone without any enhancer.

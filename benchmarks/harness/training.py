@@ -12,6 +12,7 @@ from typing import Any
 
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.errors import BurnishError, ConfigurationError
+from burnish.enhancers.yamls import read_yaml
 
 from .data_checks import check_files
 from .options import warn_unknown
@@ -29,7 +30,6 @@ from .saved import (
 )
 from .session import checkpoint_folder, command_line, literal_options, log_file, tensorboard_in, torch_threads
 from .stages import Run
-from burnish.enhancers.yamls import read_yaml
 
 
 def train(

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.enhancers.yamls import read_yaml
 from burnish.enhancers.errors import ConfigurationError, nearest
+from burnish.enhancers.yamls import read_yaml
 
 from .values import merge_enhancers, parse_options
 

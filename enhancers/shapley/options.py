@@ -46,8 +46,10 @@ class ShapleyConfig(EnhancerConfig):
     propagate: bool = Field(
         default=False, description="weigh the edges of a graph backbone's propagation, too (not bakeable)"
     )
-    permuted: bool = Field(
-        default=False, description="control: each user's weights on others of her interactions, at random"
+    control: Literal["none", "permuted", "popularity"] = Field(
+        default="none",
+        description="stands in for values, to be compared with: a user's weights on others of her interactions, at "
+        "random; or how popular items are",
     )
     weighs_by: Literal["loss", "loss or resampling", "resampling"] = Field(
         default="loss",

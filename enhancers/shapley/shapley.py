@@ -71,7 +71,7 @@ class Shapley(Enhancer[ShapleyConfig]):
         self._put("_rows", rows)
         self._put("_users", users[rows])
         self._put("_items", items[rows])
-        if self.config.permuted:
+        if self.config.control == "permuted":
             self._put("_permutation", permuted_within(users[rows], self._seed))
         self.register_buffer("values", torch.zeros(len(users)))
         self.register_buffer("weights", torch.ones(len(users)))
@@ -95,21 +95,30 @@ class Shapley(Enhancer[ShapleyConfig]):
     def revalue(self) -> None:
         """Value all training interactions by the model as it is, and set their weights."""
         users, rows = self._buffer("_users"), self._buffer("_rows")
-        new = torch.zeros(len(rows), device=rows.device, dtype=self.values.dtype)
-        if self.config.values != "in-run":
-            new = new + standardised(self._cross_fitted(), users).to(new.dtype)
-        if self.config.values != "cross-fit":
-            new = new + self._in_run().to(new.dtype)
+        new = self._judged().to(self.values.dtype)
         kept = self.config.smoothing if self._valuations else 0.0
         smoothed = kept * self.values[rows] + (1 - kept) * new
         weights = weights_from(
             smoothed, users, beta=self.config.beta, low=self.config.low, high=self.config.high
         )
-        if self.config.permuted:
+        if self.config.control == "permuted":
             weights = weights[self._buffer("_permutation")]
         self.values[rows] = smoothed
         self.weights[rows] = weights
         self._valuations += 1
+
+    def _judged(self) -> Tensor:
+        """What this valuation says: z-scores within user, or the sum of two."""
+        users = self._buffer("_users")
+        if self.config.control == "popularity":
+            items = self._buffer("_items")
+            return standardised(torch.bincount(items)[items].double().log(), users)
+        new = torch.zeros(len(users), device=users.device, dtype=torch.float64)
+        if self.config.values != "in-run":
+            new = new + standardised(self._cross_fitted(), users)
+        if self.config.values != "cross-fit":
+            new = new + self._in_run()
+        return new
 
     def _cross_fitted(self) -> Tensor:
         config = self.config

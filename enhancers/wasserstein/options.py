@@ -38,6 +38,11 @@ class ContrastConfig(EnhancerConfig):
     mask_known: bool = Field(
         default=True, description="leave a user's other training items out of her negatives"
     )
+    weighted: bool = Field(
+        default=False,
+        description="let the weights of other enhancers (shapley) count in the contrast, too, not only in the "
+        "backbone's loss",
+    )
     site: Literal["table", "output"] = Field(
         default="table",
         description="what is refined: the embedding tables, or a graph backbone's propagated output (not bakeable)",

@@ -215,6 +215,8 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def _weights(self, columns: Columns, chosen: Tensor | None) -> Tensor | None:
         """What enhancers say that the sample's interactions count, `[sample]`; None for 1."""
+        if not self.config.weighted:
+            return None
         rows, cells = self.state.weights, self.state.cell_weights
         if rows is not None:
             rows = rows[: len(columns[self._fields.user])] if chosen is None else rows[chosen]

@@ -80,8 +80,8 @@ class Scores:
         if np.isinf(self.values).any():
             row, column = np.argwhere(np.isinf(self.values))[0]
             raise DataError(
-                f"scores: {self.attributes[column]} of id {self.ids[row]!r} is infinite; give a finite number, or leave "
-                f"the cell empty"
+                f"scores: {self.attributes[column]} of id {self.ids[row]!r} is infinite; give a finite number, or "
+                f"leave the cell empty"
             )
 
     def only(self, names: Sequence[str]) -> Scores:

@@ -106,7 +106,9 @@ def test_the_warm_up_is_plain_training(folder):
 
 
 def test_permuted_weights_are_the_same_weights_elsewhere(folder):
-    plain, control = (world_of("BPR", folder, Shapley(warmup_epochs=0, permuted=p)) for p in (False, True))
+    plain, control = (
+        world_of("BPR", folder, Shapley(warmup_epochs=0, control=c)) for c in ("none", "permuted")
+    )
     for world in (plain, control):
         world.model.enhancers.on_epoch(0)
     users = plain.train._dataset.inter_feat["user_id"]
@@ -115,6 +117,20 @@ def test_permuted_weights_are_the_same_weights_elsewhere(folder):
     order = permuted_within(users, plain.model.enhancers.state.seed)
     assert torch.equal(one.weights[order], other.weights)
     assert not torch.equal(one.weights, other.weights)
+
+
+def test_popularity_as_a_control_takes_the_place_of_values(folder):
+    world = world_of("BPR", folder, Shapley(warmup_epochs=0, control="popularity"))
+    world.model.enhancers.on_epoch(0)
+    feat = world.train._dataset.inter_feat
+    users, counts = feat["user_id"], torch.bincount(feat["item_id"])[feat["item_id"]]
+    weights = world.model.enhancers["shapley"].weights
+    for user in users.unique()[:5]:
+        own = users == user
+        for i, j in itertools.combinations(own.nonzero().flatten().tolist(), 2):
+            more = (counts[i] - counts[j]).sign()
+            assert (weights[i] - weights[j]) * more >= 0
+    assert weights.std() > 0.1
 
 
 def test_graph_backbones_are_valued_by_propagated_vectors(folder):
@@ -172,8 +188,9 @@ def test_other_splits_change_no_value(model, folder):
 
 
 @pytest.mark.parametrize("model", ["BPR", "SASRec", "MultiVAE", "DeepFM"])
-def test_weights_enter_the_contrast_of_rvrec(model, folder):
-    world = world_of(model, folder, RVRec(sample=None, negatives=None, guard=0.0), Shapley(warmup_epochs=0))
+def test_weights_enter_the_contrast_of_rvrec_where_asked_for(model, folder):
+    gaussian = RVRec(sample=None, negatives=None, guard=0.0, weighted=True)
+    world = world_of(model, folder, gaussian, Shapley(warmup_epochs=0))
     model, host = world.model.train(), world.model.enhancers
     model.begin_epoch(0)
     rvrec, weights = host["rvrec"], host["shapley"].weights
@@ -210,6 +227,28 @@ def test_weights_enter_the_contrast_of_rvrec(model, folder):
             assert (own - ratio[place]).abs().min() < 1e-4
     assert (ratio[counted] - 1).abs().max() > 0.1
     assert host.state.weights is None  # not beyond the step
+
+
+def test_by_default_weights_stay_in_the_loss_of_the_backbone(folder):
+    world = world_of("BPR", folder, RVRec(sample=None, negatives=None), Shapley(warmup_epochs=0))
+    model, rvrec = world.model.train(), world.model.enhancers["rvrec"]
+    model.begin_epoch(0)
+    seen = {}
+    compute = rvrec.loss
+
+    def loss(batch):
+        state = rvrec.state
+        given = compute(batch)["contrast"]
+        rows, state.weights = state.weights, None
+        state._generators.clear()  # the same draws again
+        seen.update(rows=rows, given=given.detach(), plain=compute(batch)["contrast"].detach())
+        state.weights = rows
+        return {"contrast": given}
+
+    rvrec.loss = loss
+    model.calculate_loss(world.batch())
+    assert (seen["rows"] - 1).abs().max() > 0.1
+    assert torch.equal(seen["given"], seen["plain"])
 
 
 def test_each_half_trains_alone_and_together(folder):
