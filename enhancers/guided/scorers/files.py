@@ -1,0 +1,334 @@
+"""Scores in files: TSV, CSV or parquet, one row an id, one column an attribute.
+
+The first column is `item_id` (or `user_id`); `<attribute>_sd` beside an attribute is its uncertainty; an empty cell is
+an unknown score.  Ids are text: "007" stays "007".
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from burnish.enhancers.errors import ConfigurationError, DataError, nearest, unknown_name
+
+from ..attributes import AttributeSchema
+from .protocol import FloatArray, Scores, Texts
+
+ID_COLUMNS = ("item_id", "user_id")
+SPREAD = "_sd"
+_FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_UNKNOWN = ("", "nan", "na", "null", "none")
+
+
+class FileScorer:
+    """Scores that somebody else made, read from a file.
+
+    An id that has no row in the file gets NaN, and a note that says so.
+    """
+
+    name = "file"
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+
+    def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
+        """Scores of `texts.ids` on `schema.names`; the texts themselves are not looked at.
+
+        Raises `DataError` for a file that cannot be used, or that has a row for none of the ids; `UnknownNameError`
+        for an attribute that the file has no column for.
+        """
+        return chosen_rows(read_scores(self.path, schema), texts.ids)
+
+
+def chosen_rows(scores: Scores, ids: Sequence[str]) -> Scores:
+    """The scores of these ids, in this order; NaN and a note for an id that has none.
+
+    Raises `DataError` where none of the ids has a row.
+    """
+    number = {token: row for row, token in enumerate(scores.ids)}
+    missing = [token for token in ids if token not in number]
+    if len(missing) == len(ids):
+        raise DataError(
+            f"{scores.source}: none of the {len(ids)} ids has a row (it has {', '.join(map(repr, scores.ids[:3]))}, "
+            f"...; asked for {', '.join(map(repr, ids[:3]))}, ...); these are scores of something else"
+        )
+    spread = None
+    if scores.uncertainty is not None:
+        spread = np.full((len(ids), len(scores.attributes)), np.nan)
+        there = [row for row, token in enumerate(ids) if token in number]
+        spread[there] = scores.uncertainty[[number[ids[row]] for row in there]]
+    notes = {token: scores.notes[token] for token in ids if token in scores.notes}
+    notes |= dict.fromkeys(missing, f"no row in {scores.source}")
+    return Scores(tuple(ids), scores.attributes, scores.rows(ids), spread, scores.scale, scores.source, notes)
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The cells of a file: names of its columns, and rows of cells with the number of their line (or row)."""
+
+    names: tuple[str, ...]
+    rows: list[tuple[int, tuple[Any, ...]]]
+
+
+def read_scores(
+    path: Path | str, schema: AttributeSchema | None = None, *, id_column: str | None = None
+) -> Scores:
+    """The scores in a TSV, CSV or parquet file.
+
+    schema: take its attributes, in its order, and insist on its scale; columns beyond them are left out.  Without
+    it every column but that of ids is an attribute, and the scale is unknown.
+    id_column: insist on "item_id", or on "user_id"; by default either will do.
+
+    Raises `DataError` for a file that is missing or holds no scores, a repeated or empty id, a cell that is no number
+    or out of scale (with its row and column); `UnknownNameError` for a missing column of ids or of an attribute;
+    `ConfigurationError` for a suffix that names none of the formats.
+    """
+    path = Path(path)
+    table = _read_parquet(path) if _format_of(path) == "parquet" else _read_text(path)
+    key = _id_column(path, table.names, id_column)
+    attributes, spreads = _attribute_columns(path, table.names, key, schema)
+    if not table.rows:
+        raise DataError(f"{path} has a head line and no rows; give each item one")
+    ids = _ids(path, table, key)
+    scale = None if schema is None else (float(schema.scale[0]), float(schema.scale[1]))
+    values = _numbers(path, table, ids, attributes, scale)
+    uncertainty = None
+    if spreads:
+        uncertainty = np.full(values.shape, np.nan)
+        found = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
+        uncertainty[:, [attributes.index(name) for name in spreads]] = found
+    return Scores(ids, attributes, values, uncertainty, scale, source=f"file {path}")
+
+
+def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id") -> None:
+    """Write a file that `read_scores` reads back the same: TSV, CSV or parquet, by the suffix.
+
+    The file appears under its name when it is complete.  Raises `ConfigurationError` for another suffix or a folder,
+    `DataError` for an id that the format cannot hold.
+    """
+    path = Path(path)
+    kind = _format_of(path)
+    if id_column not in ID_COLUMNS:
+        raise unknown_name("column of ids", id_column, ID_COLUMNS)
+    names = [id_column, *scores.attributes]
+    if scores.uncertainty is not None:
+        names += [f"{name}{SPREAD}" for name in scores.attributes]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ConfigurationError(f"two columns would be called {twice!r}; call the attribute otherwise")
+    numbers = scores.values if scores.uncertainty is None else np.hstack([scores.values, scores.uncertainty])
+    with _written_whole(path) as beside:
+        if kind == "parquet":
+            _write_parquet(beside, names, scores.ids, numbers)
+        else:
+            _write_text(beside, kind, names, scores.ids, numbers)
+
+
+# ---------------------------------------------------------------------- reading
+
+
+def _format_of(path: Path) -> str:
+    kind = _FORMATS.get(path.suffix.lower())
+    if kind is None:
+        raise ConfigurationError(
+            f"{path}: the suffix {path.suffix!r} names no format of scores; use .tsv, .csv or .parquet"
+        )
+    return kind
+
+
+def _not_there(path: Path) -> DataError:
+    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    guess = nearest(path.name, beside)
+    hint = f" Did you mean {str(path.with_name(guess))!r}?" if guess else ""
+    return DataError(f"file of scores {str(path)!r} does not exist.{hint}")
+
+
+def _read_text(path: Path) -> _Table:
+    if not path.is_file():
+        raise _not_there(path)
+    tabs = _format_of(path) == "tsv"
+    options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=not tabs, **options)
+            names = tuple(_plain(name) for name in next(reader, []))
+            rows = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is no {'TSV' if tabs else 'CSV'} file: {error}") from error
+    if not names:
+        raise DataError(f"{path} is empty; its first line names the columns: item_id, and the attributes")
+    for line, row in rows:
+        if len(row) != len(names):
+            raise DataError(
+                f"{path}, line {line} has {len(row)} cells and the first line {len(names)}; the cells of a line are "
+                f"separated by {'tabs' if tabs else 'commas'}"
+            )
+    return _Table(names, rows)
+
+
+def _plain(name: str) -> str:
+    """The name of a column without the type that RecBole's files append: `item_id:token`."""
+    return name.strip().split(":")[0]
+
+
+def _read_parquet(path: Path) -> _Table:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not path.is_file():
+        raise _not_there(path)
+    try:
+        table = pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{path} is no parquet file: {error}") from error
+    columns = [column.to_pylist() for column in table.columns]
+    rows = [(number, row) for number, row in enumerate(zip(*columns, strict=True), start=1)]
+    return _Table(tuple(_plain(name) for name in table.column_names), rows)
+
+
+def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise DataError(f"{path}: two columns are called {name!r}; give each its own name")
+    wanted = ID_COLUMNS if asked is None else (asked,)
+    found = [name for name in wanted if name in names]
+    if len(found) > 1:
+        raise DataError(
+            f"{path} has columns 'item_id' and 'user_id'; scores are of items or of users, not of pairs"
+        )
+    if found:
+        return found[0]
+    near = next((guess for name in wanted if (guess := nearest(name, names))), None)
+    hint = f" Is it {near!r}? Then rename it." if near else ""
+    shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+    raise DataError(f"{path} has no column {' or '.join(map(repr, wanted))} (it has {shown}).{hint}")
+
+
+def _attribute_columns(
+    path: Path, names: tuple[str, ...], key: str, schema: AttributeSchema | None
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """The attributes, and the column of uncertainty of those that have one."""
+    others = [name for name in names if name != key]
+    if schema is not None:
+        for name in schema.names:
+            if name not in others:
+                raise unknown_name(f"{path}: column of the schema's attribute", name, others)
+        attributes = schema.names
+    else:
+        attributes = tuple(
+            name for name in others if not (name.endswith(SPREAD) and name.removesuffix(SPREAD) in others)
+        )
+    if not attributes:
+        raise DataError(f"{path} has ids and no attribute; give it a column for each attribute")
+    spreads = {name: f"{name}{SPREAD}" for name in attributes if f"{name}{SPREAD}" in others}
+    return attributes, spreads
+
+
+def _ids(path: Path, table: _Table, key: str) -> tuple[str, ...]:
+    at = table.names.index(key)
+    first: dict[str, int] = {}
+    for line, row in table.rows:
+        cell = row[at]
+        if isinstance(cell, float):
+            raise DataError(
+                f"{path}: {key} holds the number {cell!r} in row {line}; store ids as text or integers"
+            )
+        token = "" if cell is None else str(cell)
+        if not token.strip():
+            raise DataError(f"{path}, row {line}: {key} is empty")
+        if token in first:
+            raise DataError(f"{path}, row {line}: {key} {token!r} is there already, in row {first[token]}")
+        first[token] = line
+    return tuple(first)
+
+
+def _numbers(
+    path: Path,
+    table: _Table,
+    ids: tuple[str, ...],
+    columns: tuple[str, ...],
+    bounds: tuple[float, float] | None,
+) -> FloatArray:
+    places = [table.names.index(name) for name in columns]
+    values = np.full((len(ids), len(columns)), np.nan)
+    for number, (line, row) in enumerate(table.rows):
+        for column, at in enumerate(places):
+            where = f"{path}, row {line}, column {columns[column]!r} ({ids[number]!r})"
+            values[number, column] = _number(row[at], where, bounds)
+    return values
+
+
+def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
+    if cell is None or (isinstance(cell, str) and cell.strip().lower() in _UNKNOWN):
+        return math.nan
+    try:
+        value = float(cell)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"{where}: {cell!r} is no number; leave the cell empty where the score is unknown, and give a schema "
+            f"to read only its attributes"
+        ) from None
+    if math.isinf(value):
+        raise DataError(f"{where}: {cell!r} is infinite; give a finite number, or leave the cell empty")
+    if bounds is not None and not math.isnan(value) and not bounds[0] <= value <= bounds[1]:
+        limits = "0 or more" if bounds[1] == math.inf else f"from {bounds[0]:g} to {bounds[1]:g}"
+        raise DataError(f"{where}: {value:g} is out of scale; it must be {limits}")
+    return value
+
+
+# ---------------------------------------------------------------------- writing
+
+
+@contextmanager
+def _written_whole(path: Path) -> Iterator[Path]:
+    """A name beside `path`; what was written there takes the place of `path` unless an exception comes first."""
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; give the name of a file")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        yield beside
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+    if kind == "tsv":
+        for token in (*names, *ids):
+            if any(mark in token for mark in "\t\r\n"):
+                raise DataError(f"the id {token!r} has a tab or an end of line in it: write CSV or parquet")
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        if kind == "csv":
+            writer: Any = csv.writer(stream, lineterminator="\n")
+        else:
+            writer = csv.writer(
+                stream, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
+            )
+        writer.writerow(names)
+        for token, row in zip(ids, numbers.tolist(), strict=True):
+            writer.writerow([token, *(_cell(value) for value in row)])
+
+
+def _cell(value: float) -> str:
+    """The shortest text that reads back as the same number; empty for NaN."""
+    if math.isnan(value):
+        return ""
+    return repr(int(value)) if value == int(value) else repr(value)
+
+
+def _write_parquet(path: Path, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: list[Any] = [pa.array(ids, type=pa.string())]
+    columns += [pa.array(numbers[:, at], type=pa.float64(), from_pandas=True) for at in range(len(names) - 1)]
+    pq.write_table(pa.Table.from_arrays(columns, names=names), path)

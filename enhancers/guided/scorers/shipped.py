@@ -1,0 +1,102 @@
+"""The scores that come with the package: a large language model's, for data sets that come with RecBole.
+
+docs/attributes.md says where they are from.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import resources
+from pathlib import Path
+
+from burnish.enhancers.errors import ConfigurationError, DataError, nearest, unknown_name
+
+from ..attributes import AttributeSchema, load_schema
+from .files import chosen_rows, read_scores
+from .protocol import Scores, Texts
+
+#: The schema that shipped scores were made with, by data set.
+_SCHEMAS = {"ml-100k": "films"}
+
+
+class ShippedScorer:
+    """The shipped scores of a data set, for the ids asked for."""
+
+    name = "shipped"
+
+    def __init__(self, dataset: str) -> None:
+        self.scores = shipped_scores(dataset)
+
+    def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
+        """Scores of `texts.ids` on `schema.names`; NaN and a note for an id without.
+
+        Raises `UnknownNameError` for an attribute that was not scored, `DataError` where none of the ids is there.
+        """
+        _same_scale(self.scores, schema)
+        return chosen_rows(self.scores.only(schema.names), texts.ids)
+
+
+def shipped_names() -> tuple[str, ...]:
+    """The data sets that scores are shipped for."""
+    return tuple(sorted(_SCHEMAS))
+
+
+def shipped_schema(name: str) -> AttributeSchema:
+    """The schema that the shipped scores of a data set were made with.  Raises `UnknownNameError`."""
+    return load_schema(_SCHEMAS[_known(name)])
+
+
+def shipped_scores(name: str) -> Scores:
+    """The shipped scores of a data set ("ml-100k": 1,682 films, 16 attributes of the schema films, 0 to 9).
+
+    Raises `UnknownNameError` for a data set that scores are not shipped for.
+    """
+    schema = shipped_schema(name)
+    package = __package__.rpartition(".")[0]
+    with resources.as_file(resources.files(package) / "shipped" / f"{name}.tsv") as file:
+        return replace(read_scores(file, schema, id_column="item_id"), source=f"shipped scores of {name}")
+
+
+def load_scores(
+    source: str | Path, schema: AttributeSchema | None = None, *, id_column: str | None = None
+) -> Scores:
+    """Scores by the name of a data set that they are shipped for, or from a TSV, CSV or parquet file.
+
+    schema: take its attributes and insist on its scale, as in `read_scores`.  id_column: "item_id" or "user_id"
+    where only one of them will do.  Raises what `read_scores` raises, and `UnknownNameError` for what is neither.
+    """
+    path = Path(source)
+    if str(source) in _SCHEMAS and not path.is_file():
+        if id_column == "user_id":
+            raise ConfigurationError(
+                f"scores = {str(source)!r}: these are of items; give a file of users' scores"
+            )
+        scores = shipped_scores(str(source))
+        if schema is None:
+            return scores
+        _same_scale(scores, schema)
+        return scores.only(schema.names)
+    if not (path.suffix or path.exists() or len(path.parts) > 1):
+        _known(str(source))  # says which names there are
+    try:
+        return read_scores(path, schema, id_column=id_column)
+    except DataError as error:
+        guess = None if path.exists() else nearest(str(source), _SCHEMAS)
+        if guess is None:
+            raise
+        raise DataError(f"{error} The shipped scores are called {guess!r}.") from error
+
+
+def _known(name: str) -> str:
+    if name not in _SCHEMAS:
+        cure = "Or give a file of scores (.tsv, .csv, .parquet); burnish guide score makes one."
+        raise unknown_name("data set with shipped scores", name, _SCHEMAS, cure=cure)
+    return name
+
+
+def _same_scale(scores: Scores, schema: AttributeSchema) -> None:
+    if scores.scale is not None and scores.scale != tuple(schema.scale):
+        raise ConfigurationError(
+            f"scale = {list(schema.scale)}: {scores.source} go from {scores.scale[0]:g} to {scores.scale[1]:g}; "
+            f"use the schema that they were made with"
+        )
