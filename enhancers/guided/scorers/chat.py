@@ -1,0 +1,177 @@
+"""One request to an endpoint that speaks the chat-completions protocol, and what came of it.
+
+The client is the `openai` package, its own retries off: what is sent has to be counted here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from burnish.enhancers.errors import BurnishError, ConfigurationError
+
+from .secret import Secret, shown_address
+from .waiting import retry_after
+
+if TYPE_CHECKING:
+    import openai
+
+Action = Literal["again", "smaller", "otherwise", "stop"]
+
+
+class EndpointError(BurnishError, RuntimeError):
+    """The endpoint refuses the key or the model, or gives no usable answers; what was answered is in the ledger."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the model.  text: what it wrote.  body: the whole response.  tokens: None where not told."""
+
+    text: str
+    body: str
+    input_tokens: int | None
+    output_tokens: int | None
+    ended: str = "stop"
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """No answer.
+
+    status: a few words for the ledger.  why: for people, without the key.  action: "again" after a while, "smaller"
+    (this request will never do, a part of it may), "otherwise" (a parameter is refused), "stop".
+    wait: seconds that the endpoint asked for.  billed: whether it may have been paid for all the same.
+    """
+
+    status: str
+    why: str
+    action: Action
+    body: str = ""
+    wait: float | None = None
+    billed: bool = False
+    code: int = 0
+
+
+class Endpoint:
+    """An endpoint and a model; use it in one event loop, and close it.
+
+    base_url: None for OpenAI's own.  timeout: seconds for one request in all, from sending to the last byte.
+    Raises `ConfigurationError` where the key is missing or the package is not installed.
+    """
+
+    def __init__(self, *, model: str, base_url: str | None, secret: Secret, timeout: float) -> None:
+        self.model, self.secret, self.timeout = model, secret, timeout
+        self.address = shown_address(base_url)
+        self._client: openai.AsyncOpenAI = import_openai().AsyncOpenAI(
+            api_key=secret.reveal(), base_url=base_url, max_retries=0, timeout=timeout
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def ask(self, body: Mapping[str, Any]) -> Answer | Trouble:
+        """Send one request.  Never raises for what an endpoint or a network does."""
+        package = import_openai()
+        call = self._client.chat.completions.with_raw_response.create(**body)
+        try:
+            # the client's own time-out is one between two bytes, which a slow body never reaches
+            response = await asyncio.wait_for(call, self.timeout)
+        except (asyncio.TimeoutError, package.APITimeoutError):
+            return Trouble("time-out", f"no answer within {self.timeout:g} s", "smaller", billed=True)
+        except package.APIConnectionError as error:
+            return self._unconnected(error)
+        except package.APIStatusError as error:
+            return self._refused(error)
+        except package.OpenAIError as error:
+            return Trouble(
+                "error", f"{type(error).__name__}: {self.secret.shown(str(error))}", "again", billed=True
+            )
+        return self._answer(response.content)
+
+    def _answer(self, content: bytes) -> Answer | Trouble:
+        body = content.decode("utf-8", "replace")
+        try:
+            whole = json.loads(body)
+            choice = whole["choices"][0]
+            text = choice["message"].get("content") or choice["message"].get("refusal") or ""
+            usage = whole.get("usage") or {}
+            told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
+            tokens_in, tokens_out = (n if isinstance(n, int) and n >= 0 else None for n in told)
+            return Answer(str(text), body, tokens_in, tokens_out, str(choice.get("finish_reason") or "stop"))
+        except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+            why = f"the response is no chat completion: {self.secret.shown(body, 80)!r}"
+            return Trouble("no chat completion", why, "again", body, billed=True)
+
+    def _unconnected(self, error: Exception) -> Trouble:
+        cause = error.__cause__
+        never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol")
+        why = (
+            f"no connection ({type(cause or error).__name__}: {self.secret.shown(str(cause or error), 120)})"
+        )
+        status = "no connection" if never_sent else "dropped connection"
+        return Trouble(status, why, "again", billed=not never_sent)
+
+    def _refused(self, error: openai.APIStatusError) -> Trouble:
+        code = error.status_code
+        body = error.response.text
+        said = self.secret.shown(_message(error.body) or body)
+        status = f"HTTP {code}"
+        wait = retry_after(error.response.headers)
+        if code == 401:
+            return Trouble(status, self._no_entry(), "stop", body, code=code)
+        if code == 403:
+            why = f"{self.address} forbids this to the key in {self.secret.variable} ({code}: {said})"
+            return Trouble(status, why, "stop", body, code=code)
+        if code == 404:
+            why = (
+                f"model = {self.model!r} is not known at {self.address}, or that is not the address of an endpoint "
+                f"(404: {said}); check model and base_url"
+            )
+            return Trouble(status, why, "stop", body, code=code)
+        if code == 402 or (code == 429 and "insufficient_quota" in body):
+            why = f"the quota of the key in {self.secret.variable} is used up ({code}: {said}); raise it and run again"
+            return Trouble(status, why, "stop", body, code=code)
+        if code in (400, 413, 422):
+            action: Action = "smaller" if code == 413 else "otherwise"
+            return Trouble(status, f"{code}: {said}", action, body, code=code)
+        if code in (408, 409, 425, 429) or code >= 500:
+            return Trouble(status, f"{code}: {said}", "again", body, wait=wait, code=code)
+        return Trouble(
+            status, f"{self.address} refuses the request ({code}: {said})", "stop", body, code=code
+        )
+
+    def _no_entry(self) -> str:
+        # the endpoint's own words are left out: some quote the key
+        if not self.secret.is_set:
+            return (
+                f"{self.address} asks for a key (401), and the environment variable {self.secret.variable} is not set; "
+                f"put the key into it (export {self.secret.variable}=...)"
+            )
+        return (
+            f"{self.address} does not accept the key of the environment variable {self.secret.variable} (401): it is "
+            f"wrong or has expired; set a valid one (export {self.secret.variable}=...) and run again"
+        )
+
+
+def import_openai() -> Any:
+    """The `openai` package.  Raises `ConfigurationError` where it is not installed."""
+    try:
+        import openai
+    except ImportError as error:
+        raise ConfigurationError(
+            "the llm scorer needs the package openai: pip install 'burnish[llm]'"
+        ) from error
+    return openai
+
+
+def _message(body: object) -> str:
+    if isinstance(body, Mapping):
+        inner = body.get("error", body)
+        if isinstance(inner, Mapping):
+            return str(inner.get("message") or inner.get("detail") or "")
+        return str(inner)
+    return ""

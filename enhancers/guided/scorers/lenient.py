@@ -1,0 +1,111 @@
+"""Reading JSON as language models write it: in a fence, in the middle of prose, with trailing commas, cut off."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+_DEEPEST = 32
+_BRACKET = re.compile(r"[{\[]")
+_SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null")
+_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+
+
+class Pairs(list[tuple[str, Any]]):
+    """A JSON object as its pairs of name and value, so that a name that is there twice is seen."""
+
+
+class _CutOffError(ValueError):
+    """The text ends, or stops being JSON, at `place`; `value` is what was complete until there."""
+
+    def __init__(self, place: int, value: Any = None) -> None:
+        super().__init__(f"not JSON at {place}")
+        self.place = place
+        self.value = value
+
+
+def read_json(text: str) -> list[Any]:
+    """The outermost JSON objects and lists in a text, objects as `Pairs`.
+
+    Prose, fences and a model's <think> part are skipped; trailing commas are taken; of a value that is cut off, the
+    complete parts are kept.  An empty list where there is no JSON at all.
+    """
+    try:
+        whole = json.loads(text, object_pairs_hook=Pairs)
+        return [whole] if isinstance(whole, list) else []
+    except (ValueError, RecursionError):
+        pass
+    text = _THOUGHTS.sub(" ", text)
+    found: list[Any] = []
+    place = 0
+    while (start := _first_bracket(text, place)) >= 0:
+        try:
+            value, place = _container(text, start, 0)
+        except _CutOffError as cut:
+            value, place = cut.value, cut.place
+        if value:
+            found.append(value)
+    return found
+
+
+def _first_bracket(text: str, start: int) -> int:
+    match = _BRACKET.search(text, start)
+    return match.start() if match else -1
+
+
+def _blank(text: str, place: int) -> int:
+    while place < len(text) and text[place] in " \t\r\n":
+        place += 1
+    return place
+
+
+def _container(text: str, place: int, depth: int) -> tuple[Any, int]:
+    """The object or list that begins at `place`, and where it ends."""
+    if depth > _DEEPEST:
+        raise _CutOffError(place + 1)
+    is_object = text[place] == "{"
+    found: Any = Pairs() if is_object else []
+    place += 1
+    while True:
+        place = _blank(text, place)
+        while text[place : place + 1] == ",":
+            place = _blank(text, place + 1)
+        if text[place : place + 1] == ("}" if is_object else "]"):
+            return found, place + 1
+        try:
+            if is_object:
+                name, place = _string(text, place)
+                place = _blank(text, place)
+                if text[place : place + 1] != ":":
+                    raise _CutOffError(place)
+                place = _blank(text, place + 1)
+            value, place = _value(text, place, depth + 1)
+        except _CutOffError as cut:
+            if isinstance(cut.value, list) and cut.value:
+                found.append((name, cut.value) if is_object else cut.value)
+            raise _CutOffError(cut.place, found) from None
+        found.append((name, value) if is_object else value)
+
+
+def _value(text: str, place: int, depth: int) -> tuple[Any, int]:
+    first = text[place : place + 1]
+    if first in ("{", "["):
+        return _container(text, place, depth)
+    if first == '"':
+        return _string(text, place)
+    match = _SCALAR.match(text, place)
+    # a number at the very end of the text may have lost its last digits
+    if match is None or match.end() == len(text):
+        raise _CutOffError(place)
+    return json.loads(match.group()), match.end()
+
+
+def _string(text: str, place: int) -> tuple[str, int]:
+    if text[place : place + 1] != '"':
+        raise _CutOffError(place)
+    try:
+        value, end = json.JSONDecoder(strict=False).raw_decode(text, place)
+    except ValueError:
+        raise _CutOffError(place + 1) from None
+    return str(value), end
