@@ -22,6 +22,11 @@ _Loader.add_implicit_resolver(
 )
 
 
+def parse_yaml(text: str) -> Any:
+    """What a piece of YAML says.  Raises `yaml.YAMLError`."""
+    return yaml.load(text, Loader=_Loader)
+
+
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file.
 
@@ -32,7 +37,7 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"config file {str(path)!r} cannot be read: {error}") from error
     try:
-        content = yaml.load(text, Loader=_Loader)
+        content = parse_yaml(text)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"config file {str(path)!r} is not valid YAML: {error}") from error
     if content is None:

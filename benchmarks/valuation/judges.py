@@ -9,9 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from burnish.enhancers.attach import enhance
 from burnish.enhancers.errors import UnsupportedError, unknown_name
 from burnish.enhancers.shapley import objectives
 from burnish.enhancers.shapley.joint import joint_sum, joint_values
+from burnish.enhancers.shapley.shapley import Shapley
 
 from .slices import leave_one_out, one_slice
 from .world import World, scorer_of, train, vectors_of
@@ -107,6 +109,23 @@ def _out_of_sample(m: Material) -> Tensor:
     return objectives.out_of_sample(fit, judge, m.users, m.items, seed=m.seed)
 
 
+def _in_run(m: Material) -> Tensor:
+    """Trains once more, from the same seed: measuring leaves no trace, so the course of training is the same."""
+    return in_run_values(m.world, epochs=m.epochs, seed=m.seed)
+
+
+def in_run_values(world: World, *, epochs: int, seed: int) -> Tensor:
+    """What training steps did for half of their own rows, to first order: `[n]`, means over all steps of a run.
+
+    Every step is measured (see `first_order_values`); the warm-up lasts for the whole run, so nothing is reweighted.
+    An interaction that was never measured gets 0.
+    """
+    enhancer = Shapley(values="in-run", in_run_share=1.0, warmup_epochs=max(epochs, 1), seed=seed)
+    model = train(world, epochs=epochs, seed=seed, model_class=enhance(world.config.model_class, enhancer))
+    sums, counts = model.enhancers[Shapley.name].measured.cpu()
+    return sums / counts.clamp_min(1)
+
+
 def _output(name: str) -> Callable[[Material], Tensor]:
     return lambda m: m.joint()[name]
 
@@ -136,6 +155,7 @@ JUDGES = {
             True,
         ),
         Judge("out_of_sample", "loss under models trained without it", _out_of_sample, True, trains=True),
+        Judge("in_run", "what its training steps did for other rows", _in_run, False, trains=True),
         Judge(
             "one_slice",
             "Shapley value against one slice of a tenth",

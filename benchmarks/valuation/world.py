@@ -129,10 +129,12 @@ def train(
     epochs: int,
     seed: int,
     after_epoch: Callable[[Any, int], None] | None = None,
+    model_class: type | None = None,
 ) -> Any:
     """The backbone after `epochs` epochs on these rows of the training interactions (all by default).
 
     seed: of the weights and of everything drawn during training.  after_epoch: called with (model, epoch).
+    model_class: the backbone with enhancers attached; by default the world's own.
     """
     from recbole.data.utils import create_samplers, get_dataloader
     from recbole.utils import get_trainer, init_seed
@@ -149,7 +151,7 @@ def train(
     whole, valid, test = world.rest
     sampler = create_samplers(config, whole, [part, valid, test])[0]
     loader = get_dataloader(config, "train")(config, part, sampler, shuffle=config["shuffle"])
-    model = config.model_class(config, part).to(config["device"])
+    model = (model_class or config.model_class)(config, part).to(config["device"])
     with tempfile.TemporaryDirectory() as folder, tensorboard_in(None):
         config["checkpoint_dir"] = folder
         trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, model)

@@ -18,6 +18,7 @@ from .subject import (
     assert_equal_scores,
     assert_equal_states,
     copied_state,
+    in_epoch,
     loss_of,
     part,
     scores,
@@ -104,8 +105,7 @@ def one_row_batch(subject: Subject) -> None:
     if not bool(torch.isfinite(own).all()):
         raise NotApplicableError("the plain backbone's loss of one row is not finite")
     attached = subject.attached()
-    attached.model.train()
-    loss = loss_of(attached.model, part(attached.batch(), 0, 1))
+    loss = loss_of(in_epoch(attached.model), part(attached.batch(), 0, 1))
     assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
 
 
@@ -126,11 +126,11 @@ def float64(subject: Subject) -> None:
 
 
 def _in_float64(world: World) -> dict[str, torch.Tensor]:
-    model = _double(world.model).train()
+    model = _double(world.model)
     before = torch.get_default_dtype()
     torch.set_default_dtype(torch.float64)  # models make constants of the default type in every step
     try:
-        return {"loss": loss_of(model, _double_batch(world.batch())), **scores(world)}
+        return {"loss": loss_of(in_epoch(model), _double_batch(world.batch())), **scores(world)}
     finally:
         torch.set_default_dtype(before)
 

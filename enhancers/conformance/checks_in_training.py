@@ -13,6 +13,7 @@ from .subject import (
     assert_equal_scores,
     assert_equal_states,
     copied_state,
+    in_epoch,
     loss_of,
     scores,
     train,
@@ -35,7 +36,7 @@ def trains_and_evaluates(subject: Subject) -> None:
 @conformance_check("gradients arrive", "Training steps give every parameter of every enhancer a gradient.")
 def gradients_arrive(subject: Subject) -> None:
     world = subject.attached()
-    world.model.train()
+    in_epoch(world.model)
     for _ in range(8):  # LINE trains one or another of its tables, by chance
         loss_of(world.model, world.batch()).backward()
         if all(p.grad is not None for p in world.model.enhancers.parameters() if p.requires_grad):

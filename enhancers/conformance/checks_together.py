@@ -19,7 +19,7 @@ from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 
 from .check import NotApplicableError, conformance_check
-from .subject import Subject, loss_of, part
+from .subject import Subject, in_epoch, loss_of, part
 from .world import World, prepare_folder
 
 _WORLD_SIZE = 2
@@ -96,7 +96,7 @@ def _difference(build: Callable[[], World], rank: int) -> str:
 
 def _gradients(world: World, number: int, *, together: bool = False) -> dict[str, Tensor]:
     """Gradients by parameter of a fresh model's step on one half of the batch, taken as RecBole's trainer takes it."""
-    model, batch = world.model.train(), world.batch()
+    model, batch = in_epoch(world.model), world.batch()
     half = len(batch) // _WORLD_SIZE
     anchor: Any = 0.0
     if together:

@@ -11,6 +11,7 @@ from burnish.enhancers.weighting import RULES
 from burnish.enhancers.zoo import list_backbones
 
 from .check import Outcome, definitions
+from .columns import about, headings
 
 _SHORT = {
     "passed": "passed",
@@ -44,9 +45,9 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         "[attach.md](attach.md#checking-your-own)). The data are synthetic and small: what is checked is that the",
         "attachment keeps its promises, not that anybody's recommendations improve.",
         "",
-        f"Attached, one at a time, to {n_backbones} backbones:",
+        f"Attached, one column at a time, to {n_backbones} backbones:",
         "",
-        *(f"- {_ABOUT.get(enhancer, f'`{enhancer}`.')}" for enhancer in enhancers),
+        *(f"- {about(enhancer)}" for enhancer in enhancers),
         "",
     ]
     lines += _summary(enhancers, outcomes)
@@ -76,19 +77,11 @@ def weights_lines(backbones: Iterable[str]) -> list[str]:
     return lines
 
 
-_ABOUT = {
-    "probe": "`probe` (in the suite) uses every hook: it refines all tables, adds a loss and weighs interactions.",
-    "weighing_probe": "`weighing_probe` (in the suite) adds a loss and weighs interactions; it refines nothing.",
-    "rvrec": "`rvrec` with its default options.",
-    "euclid2d": "`euclid2d` with its default options.",
-}
-
-
 def _summary(enhancers: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]:
     lines = [
         "## What is promised, and how many backbones keep it",
         "",
-        "| check | promise | " + " | ".join(enhancers) + " |",
+        "| check | promise | " + " | ".join(headings(enhancers).values()) + " |",
         "|---|---|" + "---|" * len(enhancers),
     ]
     for name, definition in definitions().items():
@@ -105,14 +98,15 @@ def _counted(statuses: Iterable[str]) -> str:
     return ", ".join(f"{found[status]} {word}" for status, word in _SHORT.items() if found[status])
 
 
-def _reasons(outcomes: Iterable[Outcome]) -> list[str]:
+def _reasons(outcomes: Sequence[Outcome]) -> list[str]:
     """What was refused, does not apply or failed: each reason once, with its backbones and enhancers."""
+    heading = headings(list(dict.fromkeys(outcome.enhancers for outcome in outcomes)))
     groups: dict[tuple[str, str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for outcome in outcomes:
         if outcome.status != "passed":
             check = "every check" if outcome.status == "refused" else outcome.check
             detail = " ".join(outcome.detail.split()).replace("|", "\\|")
-            groups[outcome.status, check, detail][outcome.backbone].add(outcome.enhancers)
+            groups[outcome.status, check, detail][outcome.backbone].add(heading[outcome.enhancers])
     if not groups:
         return []
     lines = [
@@ -138,7 +132,7 @@ def _grid(enhancers: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]:
     lines = [
         "## Backbone by backbone",
         "",
-        "| backbone | kind | " + " | ".join(enhancers) + " |",
+        "| backbone | kind | " + " | ".join(headings(enhancers).values()) + " |",
         "|---|---|" + "---|" * len(enhancers),
     ]
     for backbone in dict.fromkeys(outcome.backbone for outcome in outcomes):

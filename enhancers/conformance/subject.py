@@ -18,6 +18,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import forked_randomness
 
 from .check import NotApplicableError
+from .columns import written
 from .data import PERMUTED
 from .world import World, build_world
 
@@ -41,8 +42,8 @@ class Subject:
 
     @property
     def attached_names(self) -> str:
-        """Names of the enhancers, separated by commas."""
-        return ",".join(enhancer.name for enhancer in self.enhancers)
+        """Names of the enhancers, separated by commas, each with the options that are not the defaults."""
+        return written(self.enhancers)
 
     @property
     def label(self) -> str:
@@ -85,6 +86,14 @@ def train(world: World) -> World:
     """Train for the configured epochs, validation included; nothing is saved.  Gives the same world."""
     world.trainer.fit(world.train, world.valid, verbose=False, saved=False, show_progress=False)
     return world
+
+
+def in_epoch(model: Any) -> Any:
+    """The model in training mode, told of its first epoch as RecBole's trainers tell it."""
+    model.train()
+    if hasattr(model, "begin_epoch"):
+        model.begin_epoch(0)
+    return model
 
 
 def pairs(world: World) -> Any:

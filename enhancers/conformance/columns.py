@@ -1,0 +1,86 @@
+"""What the matrix attaches, one column of its page each: enhancers with their options, as text and back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import yaml
+
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.yamls import parse_yaml
+
+#: The page that is shipped.  Options are such that one epoch shows what the enhancer does.
+COLUMNS = ("probe", "weighing_probe", "rvrec", "euclid2d", "shapley: {warmup_epochs: 0}")
+
+_ABOUT = {
+    "probe": "`probe` (in the suite) uses every hook: it refines all tables, adds a loss and weighs interactions.",
+    "weighing_probe": "`weighing_probe` (in the suite) adds a loss and weighs interactions; it refines nothing.",
+    "shapley: {warmup_epochs: 0}": (
+        "`shapley` with `warmup_epochs: 0` and otherwise its default options: a check trains for one epoch, in which "
+        "weights would all be 1 by default."
+    ),
+}
+
+
+def read_column(text: str) -> tuple[Enhancer[Any], ...]:
+    """Enhancers from text: `rvrec`, `rvrec,euclid2d` or `shapley: {warmup_epochs: 0}` (YAML after the colon).
+
+    Raises `ConfigurationError` for what is neither, and the errors of `make_enhancers`.
+    """
+    try:
+        block = parse_yaml("{" + text + "}")
+    except yaml.YAMLError as error:
+        raise ConfigurationError(
+            f"enhancers {text!r}: not a name, names separated by commas, or `name: {{option: value}}` "
+            f"({' '.join(str(error).split())})"
+        ) from error
+    if not block:
+        raise ConfigurationError(f"enhancers {text!r}: no enhancer is named; write one, such as 'rvrec'")
+    if len(_keys(text)) != len(block):
+        raise ConfigurationError(
+            f"enhancers {text!r}: one is given twice; give it once, with all of its options"
+        )
+    return tuple(make_enhancers({str(name): options for name, options in block.items()}))
+
+
+def _keys(text: str) -> list[str]:
+    node = yaml.compose("{" + text + "}", Loader=yaml.SafeLoader)
+    return [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
+
+
+def written(enhancers: Iterable[Enhancer[Any]]) -> str:
+    """Enhancers as `read_column` reads them: names, each with the options that are not the defaults."""
+    return ",".join(_written(enhancer) for enhancer in enhancers)
+
+
+def _written(enhancer: Enhancer[Any]) -> str:
+    options = enhancer.config.model_dump(mode="json", exclude_defaults=True)
+    if not options:
+        return enhancer.name
+    text = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=10**6)
+    return f"{enhancer.name}: {text.strip()}"
+
+
+def headings(columns: Sequence[str]) -> dict[str, str]:
+    """A heading for each column, as `written` gives them: the names alone where no other column has the same."""
+    names = {column: ",".join(_keys(column)) for column in columns}
+    alone = [name for name in names.values() if list(names.values()).count(name) == 1]
+    return {column: name if name in alone else column for column, name in names.items()}
+
+
+def about(column: str) -> str:
+    """What a column attaches, in a sentence."""
+    if column in _ABOUT:
+        return _ABOUT[column]
+    parts = []
+    for name, options in parse_yaml("{" + column + "}").items():
+        chosen = ", ".join(f"`{_written_option(key, value)}`" for key, value in (options or {}).items())
+        parts.append(f"`{name}` with {chosen or 'its default options'}")
+    return " and ".join(parts) + "."
+
+
+def _written_option(key: str, value: Any) -> str:
+    return yaml.safe_dump({key: value}, default_flow_style=True, width=10**6).strip()[1:-1]
