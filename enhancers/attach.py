@@ -175,10 +175,12 @@ def split_enhanced(cls: type) -> tuple[type, Recipe]:
 
 def enhancer_options(cls: type) -> dict[str, dict[str, Any]]:
     """The options of every enhancer on a class, by name, as an `enhancers:` block would write them."""
-    return {
-        e.name: e.config.model_dump(exclude_defaults=True)
-        for e in (_enhancer(*part) for part in split_enhanced(cls)[1])
-    }
+    return {e.name: e.config.model_dump(exclude_defaults=True) for e in enhancers_of(cls)}
+
+
+def enhancers_of(cls: type) -> list[Enhancer[Any]]:
+    """The enhancers on a class, unbound, with their options."""
+    return [_enhancer(*part) for part in split_enhanced(cls)[1]]
 
 
 def _enhancer(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -159,6 +160,17 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         `from_pretrained` then matches rows by token, so they fit a data set whose ids run in another order.
         """
         return {}
+
+    def base_run(self) -> str | None:
+        """A trained plain backbone to begin from: "auto" (trained first), the folder of a run, or None for none.
+
+        What trains the model (`burnish.run`, the benchmark) reads or makes it and gives it to `take_base` before the
+        first epoch; not when it loads a trained model.
+        """
+        return None
+
+    def take_base(self, weights: Mapping[str, Tensor]) -> None:
+        """Begin from the state of the plain backbone, by its keys, trained on the same data and split."""
 
     def on_epoch(self, epoch: int) -> None:
         """Called once before training epoch `epoch` (from 0): refresh values, advance schedules."""

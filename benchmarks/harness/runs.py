@@ -78,6 +78,7 @@ def carry_out(
                 keep_checkpoint=keep_checkpoint,
                 on_epoch=on_epoch,
                 evaluate_test=spec.trial is None,
+                bases=runs / spec.dataset / spec.label / "bases",
             )
             _write(partial, spec, result)
     except Exception as error:

@@ -51,10 +51,13 @@ class Run:
         self.test_result: dict[str, float] = {}
         self.per_user: pd.DataFrame | None = None
 
-    def prepare(self, expected: Mapping[str, Any] | None = None, *, trainer: bool = True) -> None:
+    def prepare(
+        self, expected: Mapping[str, Any] | None = None, *, identify: bool = False, trainer: bool = True
+    ) -> None:
         """Load and split the data, build the model and its trainer.
 
         expected: the fingerprint that the data must have; `DataError` when they have another one.
+        identify: take the data's fingerprint in any case.
         trainer: False leaves out what only training needs.
         """
         from recbole.data import data_preparation
@@ -66,7 +69,7 @@ class Run:
         root.info(config)
         self.dataset = load_dataset(config)
         root.info(self.dataset)
-        if expected is not None or self.weights is not None:
+        if expected is not None or identify or self.weights is not None:
             self.fingerprint = fingerprint(self.dataset)
             if expected is not None:
                 check_data(expected, self.fingerprint, config["dataset"])

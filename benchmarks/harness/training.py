@@ -14,6 +14,7 @@ from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.errors import BurnishError, ConfigurationError
 from burnish.enhancers.yamls import read_yaml
 
+from .bases import Base, BaseRequest, begin_from
 from .data_checks import check_files
 from .options import warn_unknown
 from .result import Epoch, TrainingResult, plain
@@ -47,6 +48,7 @@ def train(
     on_epoch: Callable[[Epoch], None] | None = None,
     evaluate_test: bool = True,
     save_every: int = 0,
+    bases: Path | str | None = None,
 ) -> TrainingResult:
     """Train `model` on `dataset` with RecBole's own config, data, trainer, early stopping and evaluation.
 
@@ -69,6 +71,8 @@ def train(
     evaluate_test: False leaves the test set alone (tuning).
     save_every: save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves
         none.  Needs a folder.
+    bases: where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run
+        with the same options; by default `base` in the folder, and without a folder nothing is kept.
 
     Raises `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.  A RecBole option that
     nobody reads gives a `UserWarning` with the nearest known name.
@@ -83,7 +87,10 @@ def train(
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
-    return _carry_out(request, target, keeper, None, on_epoch, keep_checkpoint, command_line, evaluate_test)
+    base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
+    return _carry_out(
+        request, target, keeper, None, on_epoch, keep_checkpoint, command_line, evaluate_test, base
+    )
 
 
 def resume(
@@ -136,7 +143,10 @@ def resume(
     epochs = settings.get("epochs")
     _check_resumable(saved, state, epochs)
     keeper = StateKeeper(saved.folder, save_every)
-    return _carry_out(request, saved.folder, keeper, (saved, state), on_epoch, True, False, True)
+    begun = None
+    if state is None:  # else it began already
+        begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
+    return _carry_out(request, saved.folder, keeper, (saved, state), on_epoch, True, False, True, begun)
 
 
 def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:
@@ -171,6 +181,7 @@ def _carry_out(
     keep_checkpoint: bool,
     visible: bool,
     evaluate_test: bool,
+    base: Base | None,
 ) -> TrainingResult:
     """Train, from the start or from a saved state, and test."""
     started = time.perf_counter()
@@ -188,7 +199,10 @@ def _carry_out(
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
         run = Run(config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper)
-        run.prepare(earlier[0].data if earlier else None)
+        run.prepare(earlier[0].data if earlier else None, identify=base is not None)
+        if base is not None:
+            base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
+            run.seconds["base"] = base.seconds
         if target is not None and own_files:
             run.trainer.saved_model_file = str(target / "checkpoint.pth")
             write_run(target, config, request.given_options(config), effective, run.fingerprint or {})
@@ -212,6 +226,11 @@ class _Request:
     files: list[str]
     options: dict[str, Any]
     given: set[str]
+
+    def base_request(self) -> BaseRequest:
+        """What a plain backbone with the same options is trained with."""
+        options = {name: value for name, value in self.options.items() if name != "enhancers"}
+        return BaseRequest(split_enhanced(self.model)[0], self.dataset, tuple(self.files), options)
 
     def given_options(self, config: Any) -> dict[str, Any]:
         """What files, arguments and the command line said, as the config took it."""

@@ -1,0 +1,114 @@
+"""The items' guided block: standardised scores, or one of the controls that they are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.errors import ConfigurationError, DataError
+
+from .normalising import Axis
+from .options import Control, GuidedConfig
+from .scorers.protocol import Scores
+from .scorers.shipped import load_scores, shipped_names
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+
+@dataclass(frozen=True)
+class Block:
+    """Guided rows of all item ids.
+
+    values: `[n_items, m]`, 0 for the padding item and for what is unknown.  names: of the columns.
+    known: how many items of the data set have a score.  axis: what scores of users are standardised by; None for
+    controls that are not made of scores.
+    """
+
+    values: Tensor
+    names: tuple[str, ...]
+    known: int
+    axis: Axis | None
+
+
+def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
+    """The block that the options ask for.  Raises `ConfigurationError` or `DataError` where scores do not fit."""
+    scores = find_scores(config, dataset)
+    tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]]
+    found = scores.rows(tokens[1:])
+    known = int((found == found).any(axis=1).sum())
+    if known == 0:
+        raise DataError(
+            f"guided: none of the {len(scores.ids)} ids of {scores.source or 'the scores'} (such as {scores.ids[0]!r}) "
+            f"is an item of {dataset.dataset_name!r} (such as {tokens[1]!r}); score the items of this data set"
+        )
+    axis = Axis.of(found, config.clip)
+    values = torch.zeros(len(tokens), len(scores.attributes))
+    values[1:] = torch.from_numpy(axis.standardise(found)).float()
+    block = Block(values, scores.attributes, known, axis)
+    return block if config.control == "none" else _control(config.control, block, dataset, seed, config.clip)
+
+
+def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:
+    """The scores that the options name, or the shipped ones of this data set."""
+    source = config.scores
+    if source is None:
+        if dataset.dataset_name not in shipped_names():
+            raise ConfigurationError(
+                f"guided: no scores come with data set {dataset.dataset_name!r} (only with "
+                f"{', '.join(shipped_names())}); give a file of scores (scores: my.tsv), which `burnish guide score` makes"
+            )
+        source = dataset.dataset_name
+    scores = load_scores(source, id_column="item_id")
+    return scores if config.attributes is None else scores.only(config.attributes)
+
+
+def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor | None:
+    """Users' own scores on the items' axis, `[n_users, m]`, NaN for users without; None where there is no file."""
+    if config.user_scores is None or block.axis is None:
+        return None
+    path = Path(config.user_scores)
+    scores = load_scores(path, id_column="user_id").only(block.names)
+    tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
+    found = scores.rows(tokens)
+    unknown = torch.from_numpy((found != found).all(axis=1))
+    if bool(unknown.all()):
+        raise DataError(
+            f"guided: none of the ids in user_scores = {str(path)!r} (such as {scores.ids[0]!r}) is a user of the data "
+            f"set (such as {tokens[1]!r})"
+        )
+    values = torch.from_numpy(block.axis.standardise(found)).float()
+    values[unknown] = float("nan")
+    return values
+
+
+def _control(kind: Control, block: Block, dataset: Dataset, seed: int, clip: float) -> Block:
+    n, m = block.values.shape
+    generator = torch.Generator().manual_seed(seed)
+    names = tuple(f"{kind}_{number + 1}" for number in range(m))
+    values = torch.zeros(n, m)
+    if kind == "random":
+        values[1:] = torch.randn(n - 1, m, generator=generator)
+    elif kind == "permuted":
+        values[1:] = block.values[1:][torch.randperm(n - 1, generator=generator)]
+        names = block.names
+    elif kind == "text":
+        values[1:] = text_components(dataset, m, seed)
+    return Block(values.clamp(-clip, clip), names, block.known, None)
+
+
+def text_components(dataset: Dataset, width: int, seed: int) -> Tensor:
+    """Principal components `[n_items - 1, width]` of sentence vectors of the items' texts, standardised."""
+    from .text_vectors import text_vectors
+    from .texts import item_texts
+
+    texts = item_texts(dataset)
+    ids, vectors = text_vectors(texts, width, seed=seed)
+    found = Scores(tuple(ids), tuple(f"text_{number + 1}" for number in range(width)), vectors)
+    tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]][1:]
+    rows = found.rows(tokens)
+    return torch.from_numpy(Axis.of(rows, 1e9).standardise(rows)).float()

@@ -1,0 +1,173 @@
+"""LLM-guided refinement: interpretable scores become part of the embeddings.
+
+Jia, Yuan, Wu, Zheng, "Improving LLM interpretability and performance via guided embedding refinement for sequential
+recommendation", arXiv 2504.11658.  From the paper: scores of items and users on interpretable attributes, joined with
+a reduced base embedding; items' scores frozen, users' trained.  Ours: see docs/guided.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.anatomy import Anatomy, Side, Table
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+from burnish.enhancers.wasserstein.pairs import training_pairs, with_first_items
+
+from .blocks import make_block, user_block
+from .fusion import Fusion
+from .options import GuidedConfig
+from .reduction import principal
+from .users import mean_of_items
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+
+class Guided(Enhancer[GuidedConfig]):
+    """Scores of items on interpretable attributes become part of their embeddings (arXiv 2504.11658).
+
+    guided: `[n_items, m]`, standardised scores, frozen.  users: `[n_users, m]`, trained, pulled to where they
+    started; there where the backbone has a table of users.  attributes: names of the m columns.
+    """
+
+    name = "guided"
+    Config = GuidedConfig
+
+    guided: Tensor
+    start: Tensor
+    users: nn.Parameter
+    ready: Tensor
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Read the scores, and find which tables they refine."""
+        items = anatomy.need("item", self.name)
+        self._anatomy = anatomy
+        seed = self.state.seed if self.config.seed is None else self.config.seed
+        block = make_block(self.config, dataset, seed)
+        self.attributes, self.known = block.names, block.known
+        self.register_buffer("guided", block.values)
+        self.fusions = nn.ModuleDict()
+        for table in items:
+            self.fusions[_key(table)] = self._fusion(table)
+        self._item_of = self._partners(anatomy) if self.config.users else {}
+        if self._item_of:
+            start = self._users_start(anatomy, dataset, user_block(self.config, dataset, block))
+            self.register_buffer("start", start)
+            self.users = nn.Parameter(start.clone())
+        self.register_buffer("ready", torch.tensor(self.config.base is None))
+        if self.config.base == "model":
+            self.take_base({})
+
+    def _fusion(self, table: Table) -> Fusion:
+        m, reduced = len(self.attributes), self.config.base is not None
+        most = table.width - 1 if reduced else table.width
+        if m > most:
+            some = ", ".join(self.attributes[: max(most, 1)])
+            raise UnsupportedError(
+                f"guided: {m} attributes do not fit into table {table.name!r} of {self._anatomy.backbone}, which is "
+                f"{table.width} wide; choose at most {most} (attributes: [{some}]), or raise the backbone's embedding size"
+            )
+        return Fusion(table.width, m, reduced=reduced, learn=self.config.learn_alpha)
+
+    def _partners(self, anatomy: Anatomy) -> dict[str, str]:
+        """The fusion of the items that a user table meets in the score, where both are equally wide."""
+        return {
+            _key(users): _key(items)
+            for users, items in anatomy.pairs
+            if users.side == "user" and items.side == "item" and users.width == items.width
+        }
+
+    def _users_start(self, anatomy: Anatomy, dataset: Dataset, own: Tensor | None) -> Tensor:
+        fields = anatomy.fields
+        users, items = with_first_items(dataset, fields, *training_pairs(dataset, fields))
+        users, items = users.cpu(), items.cpu()
+        start = mean_of_items(users, items, self.guided, anatomy.n_users, self.config.shrinkage)
+        if own is not None:
+            start = torch.where(own.isnan(), start, own)
+        start[0] = 0.0
+        return start
+
+    # ------------------------------------------------------------------ the base
+
+    def base_run(self) -> str | None:
+        """`auto` or a folder; None where no base is to come from elsewhere."""
+        return self.config.base if self.config.base not in (None, "model") else None
+
+    @torch.no_grad()
+    def take_base(self, weights: Mapping[str, Tensor]) -> None:
+        """Put a trained base's tables into the backbone's and reduce them.
+
+        weights: a plain backbone's state, by its keys; tables that are not in it stay as they are.
+        Raises `ConfigurationError` for a table of another shape.
+        """
+        tables = [t for t in self._anatomy.tables if _key(t) in self.fusions or _key(t) in self._item_of]
+        for table in tables:
+            found = weights.get(table.name)
+            if found is not None and found.shape != table.stored.shape:
+                raise ConfigurationError(
+                    f"guided: base = {self.config.base!r}: its table {table.name!r} is {tuple(found.shape)}, and the "
+                    f"backbone's is {tuple(table.stored.shape)}; train the base with the same options"
+                )
+        for name in {table.name for table in tables} & set(weights):
+            stored = next(table.stored for table in tables if table.name == name)
+            stored.copy_(weights[name])
+        by_key = {_key(table): table for table in tables}
+        for key, fusion in self.fusions.items():
+            assert isinstance(fusion, Fusion)
+            self._reduce(fusion, by_key[key], [by_key[u] for u, i in self._item_of.items() if i == key])
+        self.ready.fill_(True)
+
+    def _reduce(self, fusion: Fusion, items: Table, users: list[Table]) -> None:
+        rows = items.raw()[1:]
+        centre, basis = principal(rows, items.width - len(self.attributes))
+        theirs = (users[0].raw()[1:], self.users[1:]) if users else None
+        guided = self.guided[1:].to(rows)
+        fusion.start_from(centre, basis, (rows, guided), theirs, self.config.balance)
+
+    def on_epoch(self, epoch: int) -> None:
+        if not bool(self.ready):
+            raise ConfigurationError(
+                f"guided: base = {self.config.base!r} is trained or read by burnish.run, burnish run and burnish "
+                f"bench, not by run_recbole; use one of these, leave base out (one stage), or attach guided with base: model "
+                f"to a model that is trained already"
+            )
+
+    # ------------------------------------------------------------------ what the backbone sees
+
+    def refines(self, table: Table) -> bool:
+        return _key(table) in self.fusions or _key(table) in self._item_of
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
+        """Rows with the guided block of their ids; see `Fusion`."""
+        if table.side == "item":
+            return self._of(_key(table)).items(rows, self.guided[ids])
+        return self._of(self._item_of[_key(table)]).users(rows, self.users[ids])
+
+    def _of(self, key: str) -> Fusion:
+        fusion = self.fusions[key]
+        assert isinstance(fusion, Fusion)
+        return fusion
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """How far the batch's users' attributes are from where they started: squared distance, `[B]`."""
+        field = self._anatomy.fields.user
+        if not self._item_of or field not in batch:
+            return {}
+        ids = batch[field]
+        return {"anchor": (self.users[ids] - self.start[ids]).square().sum(-1)}
+
+    # ------------------------------------------------------------------ the rest
+
+    def row_tensors(self) -> dict[str, Side]:
+        found: dict[str, Side] = {"guided": "item"}
+        return {**found, "users": "user", "start": "user"} if self._item_of else found
+
+
+def _key(table: Table) -> str:
+    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots

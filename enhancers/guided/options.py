@@ -1,0 +1,66 @@
+"""Options of the enhancer `guided`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from burnish.enhancers.enhancer import EnhancerConfig
+
+Control = Literal["none", "random", "permuted", "text", "pca"]
+
+
+class GuidedConfig(EnhancerConfig):
+    """Options of `guided`."""
+
+    weight: float = Field(
+        default=0.05, ge=0.0, description="factor of what pulls users' attributes to where they started"
+    )
+    scores: str | None = Field(
+        default=None,
+        description="items' scores: a file, or shipped ones by name; null for the shipped ones of the data set",
+    )
+    user_scores: str | None = Field(
+        default=None,
+        description="file of users' scores on the same attributes; null for the mean of their training items",
+    )
+    attributes: tuple[str, ...] | None = Field(
+        default=None, description="which attributes to take; null for all that are scored"
+    )
+    base: str | None = Field(
+        default=None,
+        description="trained plain backbone whose tables are reduced: auto (trained first), model (the tables as they "
+        "are when attached), or the folder of a run; null: one stage, the identity at the start",
+    )
+    control: Control = Field(
+        default="none",
+        description="what stands in for the scores, to be compared with: noise, scores of other items, principal "
+        "components of the items' texts, or nothing (the reduced base alone)",
+    )
+    users: bool = Field(default=True, description="refine tables of users, too, where the backbone has them")
+    balance: float = Field(
+        default=1.0,
+        gt=0.0,
+        description="starting size of the guided block beside the reduced base (ratio of root mean squares)",
+    )
+    learn_alpha: bool = Field(default=True, description="train how much each attribute counts")
+    shrinkage: float = Field(
+        default=5.0, ge=0.0, description="how many average items a user starts with, in the mean of hers"
+    )
+    clip: float = Field(
+        default=3.0, gt=0.0, description="largest size of a standardised score, in standard deviations"
+    )
+    seed: int | None = Field(default=None, ge=0, description="of the controls' noise; null for the run's")
+
+    @field_validator("attributes", mode="before")
+    @classmethod
+    def _names(cls, value: object) -> object:
+        """A string of names with commas, as on the command line, is a list of them."""
+        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _reduced_base_alone(self) -> GuidedConfig:
+        if self.control == "pca" and self.base is None:
+            raise ValueError("control 'pca' is the reduced base alone, so it needs a base, such as auto")
+        return self
