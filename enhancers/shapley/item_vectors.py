@@ -39,10 +39,14 @@ def item_vectors(anatomy: Anatomy, state: HostState, enhancer: str) -> Tensor:
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Within the block the model is in evaluation mode: no dropout."""
-    was_training = model.training
+    """Within the block the model is in evaluation mode: no dropout.
+
+    Modes are put back one by one: SGL's `train()` draws new graphs, and no run may differ by having been looked at.
+    """
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was_training)
+        for module, training in modes:
+            module.training = training

@@ -15,7 +15,7 @@ import torch
 from burnish import RVRec, Shapley, enhance, save_pretrained
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import assert_equal_states, copied_state, train
-from burnish.enhancers.conformance.suite import check_enhancer
+from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
@@ -305,6 +305,12 @@ PROMISES = [
 @pytest.mark.parametrize("check", PROMISES, ids=repr)
 def test_promises(check):
     assert check().status in ("passed", "not applicable")
+
+
+def test_valuing_draws_no_graphs_of_the_backbones():
+    """SGL draws new graphs whenever it is told to train."""
+    (check,) = check_backbone("SGL", enhancers=[Shapley(warmup_epochs=0)], only=["same random stream"])
+    assert check().status == "passed"
 
 
 def test_saving_apart_from_the_graphs_weights_is_refused(folder, tmp_path):
