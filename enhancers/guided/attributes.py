@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from burnish.enhancers.errors import ConfigurationError, unknown_name
 from burnish.enhancers.yamls import read_yaml
@@ -28,6 +28,8 @@ class AttributeSchema(BaseModel):
 
     domain: what the items are, such as "films".  scale: the lowest and the highest score, whole numbers.
     instruction: how to score, for whoever scores.  attributes: what each attribute means, by name, in order.
+    contrasts: for some or all attributes what an item at either end is like, [low, high]; only sentence encoders read
+    them, since they do not understand "not at all".
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -36,6 +38,7 @@ class AttributeSchema(BaseModel):
     scale: tuple[int, int] = (0, 9)
     instruction: str = Field(min_length=1)
     attributes: dict[str, str] = Field(min_length=1)
+    contrasts: dict[str, tuple[str, str]] = Field(default_factory=dict)
 
     @field_validator("scale")
     @classmethod
@@ -56,6 +59,18 @@ class AttributeSchema(BaseModel):
                 raise ValueError(f"the attribute {name!r} has no description")
         return attributes
 
+    @field_validator("contrasts")
+    @classmethod
+    def _of_attributes(
+        cls, contrasts: dict[str, tuple[str, str]], info: ValidationInfo
+    ) -> dict[str, tuple[str, str]]:
+        for name, ends in contrasts.items():
+            if name not in info.data.get("attributes", contrasts):
+                raise ValueError(f"contrast of {name!r}, which is no attribute of the schema")
+            if not all(end.strip() for end in ends):
+                raise ValueError(f"the contrast of {name!r} needs words at both ends, [low, high]")
+        return contrasts
+
     @property
     def names(self) -> tuple[str, ...]:
         """The attributes' names, in order."""
@@ -72,16 +87,24 @@ class AttributeSchema(BaseModel):
         for name in chosen:
             if name not in self.attributes:
                 raise unknown_name("attribute", name, self.attributes)
-        return self.model_copy(update={"attributes": {name: self.attributes[name] for name in chosen}})
+        kept = {
+            "attributes": {name: self.attributes[name] for name in chosen},
+            "contrasts": {name: self.contrasts[name] for name in chosen if name in self.contrasts},
+        }
+        return self.model_copy(update=kept)
 
     def fingerprint(self) -> str:
-        """A hash of everything in the schema: equal for equal schemas, whatever the layout of their files."""
-        content = json.dumps(self.model_dump(mode="json"), ensure_ascii=False, sort_keys=False)
+        """A hash of what a judge is asked: equal for equal schemas, whatever the layout of their files.
+
+        Contrasts do not count: no language model sees them.
+        """
+        asked = self.model_dump(mode="json", exclude={"contrasts"})
+        content = json.dumps(asked, ensure_ascii=False, sort_keys=False)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     def to_yaml(self) -> str:
         """The text of a schema file."""
-        content = self.model_dump(mode="json")
+        content = self.model_dump(mode="json", exclude=None if self.contrasts else {"contrasts"})
         return yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=110)
 
 
