@@ -60,7 +60,7 @@ def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:
         if dataset.dataset_name not in shipped_names():
             raise ConfigurationError(
                 f"guided: no scores come with data set {dataset.dataset_name!r} (only with "
-                f"{', '.join(shipped_names())}); give a file of scores (scores: my.tsv), which `burnish guide score` makes"
+                f"{', '.join(shipped_names())}); give a file (scores: my.tsv), which `burnish guide score` makes"
             )
         source = dataset.dataset_name
     scores = load_scores(source, id_column="item_id")

@@ -16,12 +16,15 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy import Anatomy, Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+from burnish.enhancers.explanation import Reason
 from burnish.enhancers.wasserstein.pairs import training_pairs, with_first_items
 
 from .blocks import make_block, user_block
 from .fusion import Fusion
 from .options import GuidedConfig
+from .reasons import AttributeGame, Contributions, contributions
 from .reduction import principal
+from .rows import TrainingRows
 from .users import mean_of_items
 
 if TYPE_CHECKING:
@@ -56,10 +59,12 @@ class Guided(Enhancer[GuidedConfig]):
         for table in items:
             self.fusions[_key(table)] = self._fusion(table)
         self._item_of = self._partners(anatomy) if self.config.users else {}
+        start = self._users_start(anatomy, dataset, user_block(self.config, dataset, block))
+        self.register_buffer("start", start)
         if self._item_of:
-            start = self._users_start(anatomy, dataset, user_block(self.config, dataset, block))
-            self.register_buffer("start", start)
             self.users = nn.Parameter(start.clone())
+        self._rows = TrainingRows(dataset, anatomy.fields, dataset.config["MAX_ITEM_LIST_LENGTH"])
+        self._tokens = tuple(str(token) for token in dataset.field2id_token[anatomy.fields.item])
         self.register_buffer("ready", torch.tensor(self.config.base is None))
         if self.config.base == "model":
             self.take_base({})
@@ -71,7 +76,7 @@ class Guided(Enhancer[GuidedConfig]):
             some = ", ".join(self.attributes[: max(most, 1)])
             raise UnsupportedError(
                 f"guided: {m} attributes do not fit into table {table.name!r} of {self._anatomy.backbone}, which is "
-                f"{table.width} wide; choose at most {most} (attributes: [{some}]), or raise the backbone's embedding size"
+                f"{table.width} wide; choose at most {most} (attributes: [{some}]), or raise the embedding size"
             )
         return Fusion(table.width, m, reduced=reduced, learn=self.config.learn_alpha)
 
@@ -134,8 +139,8 @@ class Guided(Enhancer[GuidedConfig]):
         if not bool(self.ready):
             raise ConfigurationError(
                 f"guided: base = {self.config.base!r} is trained or read by burnish.run, burnish run and burnish "
-                f"bench, not by run_recbole; use one of these, leave base out (one stage), or attach guided with base: model "
-                f"to a model that is trained already"
+                f"bench, not by run_recbole; use one of these, leave base out (one stage), or attach guided with "
+                f"base: model to a model that is trained already"
             )
 
     # ------------------------------------------------------------------ what the backbone sees
@@ -162,11 +167,75 @@ class Guided(Enhancer[GuidedConfig]):
         ids = batch[field]
         return {"anchor": (self.users[ids] - self.start[ids]).square().sum(-1)}
 
+    # ------------------------------------------------------------------ reasons
+
+    def profile(self, side: Side, number: int) -> dict[str, float]:
+        """What an item is like, or what a user likes: attributes by name, in standard deviations over items.
+
+        Users: as trained, where the backbone has a table of users; else the shrunk mean of their training items (or
+        their own scores).  Largest first.
+        """
+        if side == "item":
+            values = self.guided[number]
+        else:
+            values = self.users[number] if self._item_of else self.start[number]
+        found = dict(zip(self.attributes, values.tolist(), strict=True))
+        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+
+    def contributions(self, user: int, item: int) -> Contributions | None:
+        """What each attribute of `item` adds to its score for `user`; None for a user without training sequence."""
+        backbone = self.state.backbone
+        row = self._rows.row(user, item, self.guided.device)
+        if backbone is None or row is None:
+            return None
+        return contributions(AttributeGame(backbone, self.guided, row, item, seed=self.state.seed))
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """One reason an attribute, the largest contribution to the score first.
+
+        Contributions are exact where the score is additive in the attributes, else Shapley values; with the score of
+        the same item with average attributes (`rest`) they sum to the score.  They are those of the user's training
+        history.  None for a user without one, where the backbone needs it.
+        """
+        found = self.contributions(user, item)
+        if found is None:
+            return None
+        tastes = self.profile("user", user)
+        traits = self.profile("item", item)
+        reasons = []
+        for place in found.values.argsort(descending=True).tolist():
+            name, adds = self.attributes[place], float(found.values[place])
+            evidence = {
+                "attribute": name,
+                "item": self._tokens[item],
+                "item_score": traits[name],
+                "user_score": tastes[name],
+                "score": found.score,
+                "rest": found.rest,
+                "share": found.share,
+                "additive": found.additive,
+                "standard_error": float(found.standard_error[place]),
+            }
+            text = (
+                f"{name}: item {self._tokens[item]} is {_size(traits[name])} and the user's items are "
+                f"{_size(tastes[name])}, which adds {adds:+.4g} to the score {found.score:.4g}"
+            )
+            reasons.append(Reason("attribute", text, adds, evidence))
+        return reasons
+
     # ------------------------------------------------------------------ the rest
 
     def row_tensors(self) -> dict[str, Side]:
-        found: dict[str, Side] = {"guided": "item"}
-        return {**found, "users": "user", "start": "user"} if self._item_of else found
+        found: dict[str, Side] = {"guided": "item", "start": "user"}
+        return {**found, "users": "user"} if self._item_of else found
+
+
+def _size(value: float) -> str:
+    """A standardised score in words and numbers."""
+    if abs(value) < 0.25:
+        return f"average ({value:+.1f} sd)"
+    return f"{'high' if value > 0 else 'low'} ({value:+.1f} sd)"
 
 
 def _key(table: Table) -> str:

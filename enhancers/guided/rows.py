@@ -1,0 +1,73 @@
+"""The columns of one prediction, made of the training data: what explanations ask a backbone with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.anatomy import Fields
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+
+class TrainingRows:
+    """Rows to predict from: ids, features of users and items, and sequences that end with the training data.
+
+    Keeps references to the data set's own feature tables, and one row of sequences a user.
+    """
+
+    def __init__(self, dataset: Dataset, fields: Fields, longest: int | None) -> None:
+        self.fields = fields
+        self.features = [
+            (name, feat.interaction)
+            for name, feat in (
+                (fields.user, getattr(dataset, "user_feat", None)),
+                (fields.item, getattr(dataset, "item_feat", None)),
+            )
+            if feat is not None
+        ]
+        self.sequences: dict[str, Tensor] = {}
+        self.has_sequence: Tensor | None = None
+        sequential = fields.sequence is not None and fields.sequence in dataset.inter_feat
+        if sequential and longest is not None:
+            self._keep_sequences(dataset, longest)
+
+    def _keep_sequences(self, dataset: Any, longest: int) -> None:
+        """Every user's longest list, moved on by the item that it is the history of."""
+        columns = dataset.inter_feat.interaction
+        fields, length_field = self.fields, self.fields.sequence_length
+        assert fields.sequence is not None
+        assert length_field is not None
+        users, lengths = columns[fields.user], columns[length_field]
+        last = torch.full((dataset.user_num,), -1)
+        last[users] = torch.arange(len(users))  # RecBole keeps a user's rows in the order of time
+        self.has_sequence = last >= 0
+        rows = last.clamp(min=0)
+        at = lengths[rows]
+        suffix = fields.sequence[len(fields.item) :]
+        for name in [name for name in columns if f"{name}{suffix}" in columns]:
+            before = columns[f"{name}{suffix}"][rows]
+            room = torch.cat([before, torch.zeros_like(before[:, :1])], dim=1)
+            room[torch.arange(len(at)), at] = columns[name][rows].to(room.dtype)
+            full = (at >= longest).view(-1, *[1] * (before.dim() - 1))
+            self.sequences[f"{name}{suffix}"] = torch.where(full, room[:, 1:], room[:, :-1])
+        self.sequences[length_field] = torch.clamp(at + 1, max=longest)
+
+    def row(self, user: int, item: int, device: torch.device) -> Interaction | None:
+        """One row of RecBole's; None for a user without a sequence."""
+        from recbole.data.interaction import Interaction
+
+        if self.has_sequence is not None and not bool(self.has_sequence[user]):
+            return None
+        columns = {self.fields.user: torch.tensor([user]), self.fields.item: torch.tensor([item])}
+        for name, values in self.sequences.items():
+            columns[name] = values[user : user + 1]
+        for key, feat in self.features:
+            for name, values in feat.items():
+                if name not in columns:
+                    columns[name] = values[int(columns[key])].unsqueeze(0)
+        return Interaction(columns).to(device)
