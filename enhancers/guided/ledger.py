@@ -104,9 +104,14 @@ class Ledger:
                 self.path.parent.mkdir(parents=True, exist_ok=True)
                 return self._connect(address)
             try:
-                return self._connect(address + "?mode=ro")
+                # for writing all the same: only such a connection takes the log's files away when it closes
+                connection = self._connect(address + "?mode=rw")
+                connection.execute("PRAGMA query_only = ON")
+                return connection
             except sqlite3.OperationalError:
-                # a folder that cannot be written has no place for the lock files of the log: nobody else writes there
+                if self.path.with_name(self.path.name + "-wal").exists():
+                    raise
+                # a folder that cannot be written has no place for the log's files: nobody else writes there
                 return self._connect(address + "?mode=ro&immutable=1")
         except (OSError, sqlite3.Error) as error:
             raise DataError(f"ledger = {str(self.path)!r} cannot be opened: {error}") from error

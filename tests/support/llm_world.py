@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-from chat_server import ChatServer
+import numpy as np
+from chat_server import ChatServer, expected
 
 from burnish.enhancers.guided.attributes import AttributeSchema, make_schema
 from burnish.enhancers.guided.scorers.llm import LLMScorer
@@ -29,3 +31,13 @@ def scorer(server: ChatServer, folder: Path, **options: Any) -> LLMScorer:
     """A scorer for this server, with back-off of milliseconds."""
     settings = {"model": "tiny", "base_url": server.url, "ledger": folder / "ledger.sqlite", "backoff": 0.001}
     return LLMScorer(**(settings | {"seed": 1} | options))
+
+
+def right_values(texts: Texts) -> np.ndarray:
+    """`[n, 2]`: the scores that the server's rule gives, without the scorer."""
+    names = tiny_schema().names
+    rows = [
+        [expected(json.dumps({"title": title}), name, "") for name in names]
+        for title in texts.fields["title"]
+    ]
+    return np.array(rows, dtype=float)

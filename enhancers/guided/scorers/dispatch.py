@@ -139,14 +139,19 @@ class Dispatch:
                 if refusal is None:
                     continue
                 outcome = refusal
+            refused = outcome.action == "smaller" and outcome.code > 0
+            if refused and len(work.texts) > 1:
+                self._halve(work)
+                return
             # a crowded endpoint that does answer others is waited for
             if not (outcome.code == 429 and seen != self._answers):
                 work = replace(work, failed=work.failed + 1)
             seen = self._answers
-            if self._split(work, outcome):
-                return
-            if work.failed > self.settings.retries or (outcome.action == "smaller" and outcome.code):
+            if refused or work.failed > self.settings.retries:
                 self._give_up(work, outcome)
+                return
+            if outcome.action == "smaller" and len(work.texts) > 1:
+                self._halve(work)
                 return
             await self._wait(work, outcome)
 
@@ -173,16 +178,11 @@ class Dispatch:
         self.dialect = other
         return None
 
-    def _split(self, work: Work, outcome: Trouble) -> bool:
-        """Whether the work was cut in two: a part of it may be answered in time, or be allowed."""
-        if outcome.action != "smaller" or len(work.texts) == 1 or work.failed > self.settings.retries:
-            return False
+    def _halve(self, work: Work) -> None:
+        """Ask for two halves instead: one of them may be in time, or be allowed."""
         half = (len(work.texts) + 1) // 2
-        if outcome.code:  # refused, not late: the parts have failed at nothing yet
-            work = replace(work, failed=0)
         for texts in (work.texts[half:], work.texts[:half]):
             self._again.appendleft(replace(work, texts=texts))
-        return True
 
     async def _wait(self, work: Work, outcome: Trouble) -> None:
         delay = back_off(max(1, work.failed), self.settings.backoff, self._chance)

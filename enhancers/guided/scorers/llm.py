@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import math
 import os
 import threading
@@ -30,7 +31,8 @@ from .protocol import Scores, Texts
 from .secret import Secret
 from .settings import Settings, make_settings
 
-_GRACE_S = 10.0  # for what is in flight at Ctrl-C: it has been paid for
+_GRACE_S = 30.0  # for what is in flight at Ctrl-C: it has been paid for
+_LOG = logging.getLogger("burnish")
 
 
 class LLMScorer:
@@ -339,6 +341,8 @@ class _Run:
         self._dispatch: Dispatch | None = None
         self._task: asyncio.Task[None] | None = None
         self._error: BaseException | None = None
+        # not the thread's join: interrupted once, it takes the thread for ended
+        self._ended = threading.Event()
 
     def started(self, dispatch: Dispatch) -> None:
         """Called inside the loop, once there is something to stop."""
@@ -357,26 +361,32 @@ class _Run:
                 asyncio.run(main())
             except BaseException as error:
                 self._error = error
+            finally:
+                self._ended.set()
 
         thread = threading.Thread(target=target, name="burnish-llm-scorer", daemon=True)
         thread.start()
         try:
-            thread.join()
+            self._ended.wait()
         except KeyboardInterrupt:
-            self._interrupt(thread)
+            self._interrupt()
             raise
         if self._error is not None:
             raise self._error
 
-    def _interrupt(self, thread: threading.Thread) -> None:
+    def _interrupt(self) -> None:
         try:
+            _LOG.warning(
+                "interrupted: nothing more is sent; up to %.0f s for the answers on their way (Ctrl-C again: none)",
+                _GRACE_S,
+            )
             self._call(lambda: self._dispatch.stop() if self._dispatch is not None else None)
-            thread.join(_GRACE_S)
+            self._ended.wait(_GRACE_S)
         except KeyboardInterrupt:
             pass
-        if thread.is_alive():
+        if not self._ended.is_set():
             self._call(lambda: self._task.cancel() if self._task is not None else None)
-            thread.join(_GRACE_S)
+            self._ended.wait(_GRACE_S)
 
     def _call(self, what: Any) -> None:
         if self._loop is not None and not self._loop.is_closed():
