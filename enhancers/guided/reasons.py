@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.shapley.estimators import enumeration, permutation
 
@@ -48,10 +49,20 @@ class AttributeGame:
                     self.guided[self.item] = own * mask
                     # The few models that draw random numbers to predict draw the same ones each time.
                     with forked_randomness(self.seed, own.device):
-                        found[number, 0] = self.backbone.predict(self.row).double().reshape(-1)[0]
+                        found[number, 0] = self._score()
             finally:
                 self.guided[self.item] = own
         return found.to(masks.device)
+
+    def _score(self) -> float:
+        try:
+            return float(self.backbone.predict(self.row).reshape(-1)[0])
+        except (KeyError, AssertionError, NotImplementedError) as error:
+            raise UnsupportedError(
+                f"guided cannot explain recommendations of {type(self.backbone).__name__}: it does not score one pair from a user's training "
+                f"history alone ({type(error).__name__}: {error}). Backbones whose predict needs ids, features and "
+                f"sequences only can be explained, such as BPR, LightGCN, DeepFM or SASRec."
+            ) from error
 
 
 @dataclass(frozen=True)
