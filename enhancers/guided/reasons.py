@@ -59,9 +59,9 @@ class AttributeGame:
             return float(self.backbone.predict(self.row).reshape(-1)[0])
         except (KeyError, AssertionError, NotImplementedError) as error:
             raise UnsupportedError(
-                f"guided cannot explain recommendations of {type(self.backbone).__name__}: it does not score one pair from a user's training "
-                f"history alone ({type(error).__name__}: {error}). Backbones whose predict needs ids, features and "
-                f"sequences only can be explained, such as BPR, LightGCN, DeepFM or SASRec."
+                f"guided cannot explain recommendations of {type(self.backbone).__name__}: it does not score one pair "
+                f"from a user's training history alone ({type(error).__name__}: {error}). Backbones that predict from "
+                f"ids, features and sequences alone can be explained, such as BPR, LightGCN, DeepFM or SASRec."
             ) from error
 
 
