@@ -29,7 +29,6 @@ from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 
 from .epoch import SMALL_SEQUENTIAL, build
 
-
 KINDS = ("identity", "silent", "guided", "guided-reduced")
 
 
