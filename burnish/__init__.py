@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
     from burnish.enhancers.detaching import detach
     from burnish.enhancers.enhancer import Enhancer
+    from burnish.enhancers.guided.guided import Guided
     from burnish.enhancers.shapley.shapley import Shapley
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
@@ -50,6 +51,7 @@ _HOME = {
     "Enhancer": "burnish.enhancers.enhancer",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
+    "Guided": "burnish.enhancers.guided.guided",
     "Shapley": "burnish.enhancers.shapley.shapley",
     "export_embeddings": "burnish.exporting",
     "load_run": "burnish.benchmarks.harness.saved",
@@ -61,6 +63,7 @@ _HOME = {
 __all__ = [
     "Enhancer",
     "Euclid2d",
+    "Guided",
     "RVRec",
     "Shapley",
     "__version__",
