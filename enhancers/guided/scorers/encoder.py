@@ -34,7 +34,7 @@ class EncoderScorer:
     Each judgement is standardised over the texts given (mean 0, standard deviation 1).  The score is the mean of the
     three, standardised again and put on the scale: the mean text in the middle, `REACH` standard deviations at the
     ends, clipped there.  So scores are relative to the texts that are scored together.  The uncertainty is the
-    standard deviation between the three judgements, in units of the scale.
+    standard deviation (of a sample) between the three judgements, in units of the scale.
 
     model, device, batch_size: see `SentenceEncoder`; None is the packaged MiniLM.
     """
@@ -74,7 +74,7 @@ class EncoderScorer:
         spread = values.copy()
         scores = schema.middle + _standardised(judged.mean(axis=0)) * half / REACH
         values[full] = scores.clip(*schema.scale)
-        spread[full] = judged.std(axis=0) * half / REACH
+        spread[full] = judged.std(axis=0, ddof=1) * half / REACH
         notes = dict.fromkeys(sorted(set(texts.ids) - {texts.ids[number] for number in full}), "no text")
         source = f"sentence encoder {self.encoder.model_name}"
         scale = (float(schema.scale[0]), float(schema.scale[1]))

@@ -68,7 +68,9 @@ def test_scores_are_those_of_the_formula() -> None:
     wanted = 3 + (mean - mean.mean(axis=0)) / mean.std(axis=0) * 2 / 3
     np.testing.assert_allclose(scores.values[[0, 1, 3, 4]], wanted.clip(1, 5), atol=1e-6)
     assert scores.uncertainty is not None
-    np.testing.assert_allclose(scores.uncertainty[[0, 1, 3, 4]], np.std(judged, axis=0) * 2 / 3, atol=1e-6)
+    np.testing.assert_allclose(
+        scores.uncertainty[[0, 1, 3, 4]], np.std(judged, axis=0, ddof=1) * 2 / 3, atol=1e-6
+    )
     assert scores.scale == (1.0, 5.0)
 
 
