@@ -44,6 +44,8 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         "page. Each check is a call of `burnish.enhancers.conformance`; yours can be checked with the same calls (see",
         "[attach.md](attach.md#checking-your-own)). The data are synthetic and small: what is checked is that the",
         "attachment keeps its promises, not that anybody's recommendations improve.",
+        "`python -m burnish.enhancers.conformance.matrix --enhancers 'shapley: {warmup_epochs: 0}'` runs one column,",
+        "an enhancer with options of your choice; with `--outcomes` and `--resume` a run that was stopped goes on.",
         "",
         f"Attached, one column at a time, to {n_backbones} backbones:",
         "",

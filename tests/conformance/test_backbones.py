@@ -21,7 +21,10 @@ CASES += [
     ("BPR", {"rvrec": {"covariance": "full", "sample": 32, "negatives": 8}}),
     ("BPR", {"rvrec": {"similarity": "distance"}}),
     ("BPR", {"rvrec": {}, "euclid2d": {}}),
+    ("LightGCN", {"shapley": {"warmup_epochs": 0, "propagate": True}}),
 ]
+# By default shapley's weights are 1 for three epochs, and here is only one.
+CASES += [(backbone, {"shapley": {"warmup_epochs": 0}}) for backbone in GENERAL + SEQUENTIAL]
 SMALL = {
     "epochs": 1,
     "embedding_size": 16,

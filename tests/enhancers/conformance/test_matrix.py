@@ -115,6 +115,7 @@ def test_the_page_says_with_which_options():
     lines = page(outcomes)
     assert any(line.startswith("- `shapley` with `warmup_epochs: 0`") for line in lines)
     assert "- `rvrec` with its default options." in lines
+    assert any("--enhancers 'shapley: {warmup_epochs: 0}'" in line for line in lines)
     assert "| check | promise | shapley | rvrec |" in lines
     assert "| refused | every check | LR | shapley | why |" in lines
     assert "| BPR | general | 1 passed | 1 passed |" in lines
