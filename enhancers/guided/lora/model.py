@@ -20,7 +20,7 @@ from .answers import make_form
 from .digits import expected_scores
 from .needs import require
 from .options import LoraOptions
-from .prompts import Prompts, Tokens
+from .prompts import Prompts, Tokens, question_fingerprint
 
 #: Beside peft's own files in the folder of an adapter: the schema that it was tuned for.
 SCHEMA_FILE = "schema.json"
@@ -160,6 +160,14 @@ def add_adapters(network: nn.Module, options: LoraOptions) -> nn.Module:
         ) from error
 
 
+def recompute_activations(network: nn.Module) -> None:
+    """Keep layers' inputs only, and compute the rest again for the gradient."""
+    # transformers 5 has a new name for it, and warns of the old one
+    newer = getattr(network, "activation_checkpointing_enable", None)
+    enable: Any = newer or network.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
 def _linear_names(network: nn.Module) -> list[str]:
     """Last parts of the names of linear layers, without the output layer."""
     linear = [
@@ -171,7 +179,7 @@ def _linear_names(network: nn.Module) -> list[str]:
 def save_adapter(network: nn.Module, folder: Path, schema: AttributeSchema) -> None:
     """Write adapters as peft does (safetensors, JSON), and the schema beside them.  The folder must not exist."""
     network.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)  # type: ignore[operator]
-    content = {"fingerprint": schema.fingerprint(), "schema": schema.model_dump(mode="json")}
+    content = {"question": question_fingerprint(schema), "schema": schema.model_dump(mode="json")}
     (folder / SCHEMA_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -189,7 +197,7 @@ def load_adapter(network: nn.Module, folder: Path, schema: AttributeSchema) -> n
         )
     if note.is_file():
         tuned = json.loads(note.read_text(encoding="utf-8"))
-        if tuned["fingerprint"] != schema.fingerprint():
+        if tuned["question"] != question_fingerprint(schema):
             raise ConfigurationError(
                 f"adapter = {str(folder)!r} was tuned for another schema (attributes "
                 f"{', '.join(tuned['schema']['attributes'])}); give that schema, or tune again"

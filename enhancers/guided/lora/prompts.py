@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,6 +34,12 @@ def question(schema: AttributeSchema) -> tuple[str, str]:
     )
     after = "\n\nAnswer with one line for each attribute, in this order, as `attribute: score`, and nothing else.\n"
     return before, after
+
+
+def question_fingerprint(schema: AttributeSchema) -> str:
+    """A hash of all of a schema that a model is told."""
+    told = json.dumps([*question(schema), list(schema.names), list(schema.scale)], ensure_ascii=False)
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 class Prompts:

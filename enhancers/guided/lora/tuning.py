@@ -22,11 +22,18 @@ from burnish.enhancers.host import forked_randomness
 from ..attributes import AttributeSchema
 from ..scorers.files import write_scores
 from ..scorers.protocol import Scores, Texts
-from .model import LocalModel, add_adapters, load_language_model, pick_device, save_adapter
+from .model import (
+    LocalModel,
+    add_adapters,
+    load_language_model,
+    pick_device,
+    recompute_activations,
+    save_adapter,
+)
 from .objective import BaseVectors, Objective
 from .options import LoraOptions, make_options
 from .pairs import hold_out, number_pairs
-from .prompts import histories_of
+from .prompts import histories_of, question_fingerprint
 from .scorer import score_texts
 from .state import Epoch, fingerprint_of, model_fingerprint
 from .tuner import Progress, Tuner
@@ -96,7 +103,7 @@ def tune(
         )
         network = add_adapters(network, settings)
         if settings.gradient_checkpointing:
-            network.gradient_checkpointing_enable({"use_reentrant": False})  # type: ignore[operator]
+            recompute_activations(network)
         local = LocalModel(network, tokenizer, schema, settings.max_tokens, device)
         learned, judged = hold_out(pairs, settings.held_out, settings.seed)
         if where is not None:
@@ -160,7 +167,7 @@ def _fingerprint(
 ) -> str:
     """Tells tunings apart.  More epochs or patience go on with the same one; where it runs and reports is no matter."""
     free = {"epochs", "patience", "save_every", "report_every", "device"}
-    parts: list[Any] = [model, schema.fingerprint(), list(scores.ids), scores.values.tobytes()]
+    parts: list[Any] = [model, question_fingerprint(schema), list(scores.ids), scores.values.tobytes()]
     parts += [list(texts.ids), list(histories_of(texts)), list(interactions[0]), list(interactions[1])]
     parts.append(options.model_dump(mode="json", exclude=free))
     if base is not None:
