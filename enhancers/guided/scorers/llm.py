@@ -6,12 +6,9 @@ mean over wordings with its spread as uncertainty, and the ledger are ours.
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import math
 import os
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -23,6 +20,7 @@ from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError
 from ..attributes import AttributeSchema
 from ..cost import Budget, Estimate, Limits, Price, Progress, tokens_of
 from ..ledger import Ledger, item_key
+from .background import InBackground
 from .chat import Endpoint, EndpointError, import_openai
 from .dialect import Dialect, Question, request_body
 from .dispatch import Asked, Dispatch, explain_stop, groups
@@ -30,9 +28,6 @@ from .prompts import Kind, item_text, prompt_name
 from .protocol import Scores, Texts
 from .secret import Secret
 from .settings import Settings, make_settings
-
-_GRACE_S = 30.0  # for what is in flight at Ctrl-C: it has been paid for
-_LOG = logging.getLogger("burnish")
 
 
 class LLMScorer:
@@ -242,7 +237,7 @@ class LLMScorer:
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
         secret = Secret(settings.api_key_env, optional=base_url is not None)
         import_openai()
-        run = _Run()
+        run = InBackground()
 
         async def everything() -> None:
             endpoint = Endpoint(
@@ -331,69 +326,6 @@ class LLMUserScorer(LLMScorer):
 
     def _no_text(self) -> str:
         return "she has no training history"
-
-
-class _Run:
-    """A coroutine in a thread of its own, which ends cleanly at Ctrl-C."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._dispatch: Dispatch | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._error: BaseException | None = None
-        # not the thread's join: interrupted once, it takes the thread for ended
-        self._ended = threading.Event()
-
-    def started(self, dispatch: Dispatch) -> None:
-        """Called inside the loop, once there is something to stop."""
-        self._dispatch = dispatch
-
-    def until_done(self, everything: Any) -> None:
-        """Run it.  At Ctrl-C nothing more is sent, and what is in flight gets some seconds (a second Ctrl-C: none)."""
-
-        async def main() -> None:
-            self._loop = asyncio.get_running_loop()
-            self._task = asyncio.current_task()
-            await everything()
-
-        def target() -> None:
-            try:
-                asyncio.run(main())
-            except BaseException as error:
-                self._error = error
-            finally:
-                self._ended.set()
-
-        thread = threading.Thread(target=target, name="burnish-llm-scorer", daemon=True)
-        thread.start()
-        try:
-            self._ended.wait()
-        except KeyboardInterrupt:
-            self._interrupt()
-            raise
-        if self._error is not None:
-            raise self._error
-
-    def _interrupt(self) -> None:
-        try:
-            _LOG.warning(
-                "interrupted: nothing more is sent; up to %.0f s for the answers on their way (Ctrl-C again: none)",
-                _GRACE_S,
-            )
-            self._call(lambda: self._dispatch.stop() if self._dispatch is not None else None)
-            self._ended.wait(_GRACE_S)
-        except KeyboardInterrupt:
-            pass
-        if not self._ended.is_set():
-            self._call(lambda: self._task.cancel() if self._task is not None else None)
-            self._ended.wait(_GRACE_S)
-
-    def _call(self, what: Any) -> None:
-        if self._loop is not None and not self._loop.is_closed():
-            try:
-                self._loop.call_soon_threadsafe(what)
-            except RuntimeError:  # it closed just now
-                return
 
 
 def body_bytes(body: dict[str, Any]) -> int:
