@@ -1,4 +1,4 @@
-"""A run in an event loop of its own, in another thread: the caller may have a loop already, and Ctrl-C ends it cleanly."""
+"""A run in an event loop in another thread: the caller may have a loop already, and Ctrl-C ends it cleanly."""
 
 from __future__ import annotations
 
