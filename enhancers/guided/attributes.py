@@ -145,14 +145,28 @@ def shipped_domains() -> tuple[str, ...]:
     return tuple(sorted(file.name[:-5] for file in folder.iterdir() if file.name.endswith(".yaml")))
 
 
-def write_schema(schema: AttributeSchema, path: Path, *, overwrite: bool = False) -> None:
-    """Write a schema file.  Raises `ConfigurationError` where there is a file already, unless told to overwrite."""
+def shipped_text(domain: str) -> str:
+    """The file of a shipped schema as it is, comments and all.  Raises `UnknownNameError`."""
+    if domain not in shipped_domains():
+        raise unknown_name("attribute domain", domain, shipped_domains())
+    file = resources.files(__package__) / "schemas" / f"{domain}.yaml"
+    return file.read_text(encoding="utf-8")
+
+
+def write_schema(schema: AttributeSchema | str, path: Path, *, overwrite: bool = False) -> None:
+    """Write a schema file, of a schema or of its text.
+
+    Raises `ConfigurationError` where there is a file already, unless told to overwrite.
+    """
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; give the name of a file")
     if path.exists() and not overwrite:
         raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        beside.write_text(schema.to_yaml(), encoding="utf-8")
+        text = schema if isinstance(schema, str) else schema.to_yaml()
+        beside.write_text(text, encoding="utf-8")
         os.replace(beside, path)
     finally:
         beside.unlink(missing_ok=True)

@@ -115,6 +115,7 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
     `DataError` for an id that the format cannot hold.
     """
     path = Path(path)
+    check_output(path)
     kind = _format_of(path)
     if id_column not in ID_COLUMNS:
         raise unknown_name("column of ids", id_column, ID_COLUMNS)
@@ -130,6 +131,13 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
             _write_parquet(beside, names, scores.ids, numbers)
         else:
             _write_text(beside, kind, names, scores.ids, numbers)
+
+
+def check_output(path: Path) -> None:
+    """Raises `ConfigurationError` for a path that `write_scores` would refuse: another suffix, or a folder."""
+    _format_of(path)
+    if path.is_dir():
+        raise ConfigurationError(f"{path} is a folder; give the name of a file")
 
 
 # ---------------------------------------------------------------------- reading
@@ -290,8 +298,6 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
 @contextmanager
 def _written_whole(path: Path) -> Iterator[Path]:
     """A name beside `path`; what was written there takes the place of `path` unless an exception comes first."""
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder; give the name of a file")
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -11,6 +11,7 @@ from burnish.enhancers.guided.attributes import (
     load_schema,
     make_schema,
     shipped_domains,
+    shipped_text,
     write_schema,
 )
 
@@ -54,6 +55,16 @@ def test_a_written_schema_is_the_same_schema(tmp_path: Path) -> None:
             write_schema(load_schema(domain), path)
         write_schema(load_schema(domain), path, overwrite=True)
     assert len(list((tmp_path / "new").iterdir())) == len(shipped_domains())
+
+
+def test_a_shipped_file_is_written_with_its_comments(tmp_path: Path) -> None:
+    write_schema(shipped_text("films"), tmp_path / "films.yaml")
+    assert load_schema(tmp_path / "films.yaml") == load_schema("films")
+    assert "# integers;" in (tmp_path / "films.yaml").read_text()
+    with pytest.raises(UnknownNameError, match="Did you mean 'films'"):
+        shipped_text("film")
+    with pytest.raises(ConfigurationError, match="is a folder"):
+        write_schema(load_schema("films"), tmp_path)
 
 
 def test_the_fingerprint_is_of_what_a_judge_is_asked() -> None:

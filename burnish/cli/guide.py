@@ -1,0 +1,226 @@
+"""`burnish guide`: interpretable attributes of items, scored and looked at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import guide_score
+from .failures import guarded
+from .screen import Screen
+
+if TYPE_CHECKING:
+    from burnish.enhancers.guided.scorers.protocol import Scores
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish guide init --domain films --out films.yaml\n\n"
+    "burnish guide score --dataset ml-100k --scorer encoder --schema films --out scores.tsv\n\n"
+    "burnish guide show --scores scores.tsv --dataset ml-100k --top violence"
+)
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb and its own verbs."""
+    guide = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
+    guide.callback(epilog=EPILOG)(describe)
+    guide.command("schemas")(guarded(schemas))
+    guide.command("init")(guarded(init))
+    guide_score.add_to(guide)
+    guide.command("show", epilog=SHOW_EPILOG)(guarded(show))
+    app.add_typer(guide, name="guide")
+
+
+def describe() -> None:
+    """Interpretable attributes of items, for guided refinement: schemas, scores, and a look at both."""
+
+
+def schemas(
+    context: typer.Context,
+    domain: Annotated[str | None, typer.Argument(help="Only this one, as its file has it.")] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+) -> None:
+    """List the shipped schemas of attributes, or print one of them."""
+    from rich.table import Table
+
+    from burnish.enhancers.guided.attributes import load_schema, shipped_domains, shipped_text
+
+    screen = Screen.of(context, quiet)
+    if domain is not None:
+        screen.write(shipped_text(domain).rstrip("\n"))
+        return
+    if screen.quiet:
+        screen.write("\n".join(shipped_domains()))
+        return
+    table = Table("domain", "scale", "n", "attributes")
+    for name in shipped_domains():
+        schema = load_schema(name)
+        scale = f"{schema.scale[0]} to {schema.scale[1]}"
+        table.add_row(name, scale, str(len(schema.names)), ", ".join(schema.names), end_section=True)
+    screen.results.print(table)
+
+
+def init(
+    context: typer.Context,
+    domain: Annotated[
+        str, typer.Option("--domain", "-d", help="Which shipped schema; `burnish guide schemas` lists them.")
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--out", "--output", "-o", help="The file to write (DOMAIN.yaml).")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+) -> None:
+    """Write the schema of a domain into a file, to be edited and given to `guide score --schema`."""
+    from burnish.enhancers.guided.attributes import shipped_text, write_schema
+
+    path = output or Path(f"{domain}.yaml")
+    write_schema(shipped_text(domain), path, overwrite=overwrite)
+    Screen.of(context, quiet).say(f"written: {path}; edit it, then: burnish guide score --schema {path} ...")
+
+
+SHOW_EPILOG = (
+    "Examples:\n\n"
+    "burnish guide show --scores ml-100k\n\n"
+    "burnish guide show --scores ml-100k --item 50\n\n"
+    "burnish guide show --scores scores.tsv --dataset ml-100k --top humor --k 20"
+)
+
+
+def show(
+    context: typer.Context,
+    source: Annotated[
+        str, typer.Option("--scores", "-s", help="ml-100k for the shipped scores, or a file of scores.")
+    ],
+    item: Annotated[
+        str | None, typer.Option("--item", "-i", help="The profile of one item (or user), by original id.")
+    ] = None,
+    top: Annotated[
+        str | None, typer.Option("--top", "-t", help="The items that are highest and lowest on an attribute.")
+    ] = None,
+    k: Annotated[int, typer.Option("--k", min=1, help="How many at either end.")] = 10,
+    dataset: Annotated[
+        str | None, typer.Option("--dataset", "-d", help="Data set with the items' titles.")
+    ] = None,
+    data_path: Annotated[
+        Path | None, typer.Option("--data-path", "--data_path", help="The folder that holds the data set.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
+) -> None:
+    """Look at scores: all attributes, one item's profile, or the ends of one attribute."""
+    from burnish.enhancers.errors import unknown_name
+    from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
+
+    screen = Screen.of(context, quiet)
+    if item is not None and top is not None:
+        raise typer.BadParameter("give --item or --top, not both", param_hint="--item")
+    scores = load_scores(source)
+    if item is not None and item not in scores.ids:
+        raise unknown_name("id", item, scores.ids)
+    if top is not None and top not in scores.attributes:
+        raise unknown_name("attribute", top, scores.attributes)
+    named = dataset or (source if source in shipped_names() else None)
+    titles = {} if named is None else find_titles(named, data_path)
+    if dataset is not None and not titles:
+        screen.say(f"data set {dataset} has no titles")
+    if item is not None:
+        screen.results.print(profile(scores, item, titles))
+    elif top is not None:
+        screen.results.print(ends(scores, top, k, titles))
+    else:
+        screen.results.print(summary(scores, titles))
+
+
+def find_titles(dataset: str, data_path: Path | None) -> dict[str, str]:
+    """The items' titles."""
+    from burnish.guiding import data_config, titles_of
+
+    return titles_of(data_config(dataset, options={} if data_path is None else {"data_path": str(data_path)}))
+
+
+def summary(scores: Scores, titles: dict[str, str]) -> Any:
+    """One row an attribute: how its scores are spread, and who is highest."""
+    import numpy as np
+    from rich.table import Table
+
+    table = Table(title=f"{scores.source}: {len(scores.ids)} ids", title_justify="left")
+    table.add_column("attribute")
+    for name in ("mean", "sd", "lowest", "highest", "unknown"):
+        table.add_column(name, justify="right")
+    table.add_column("an example of the highest")
+    for column, name in enumerate(scores.attributes):
+        values = scores.values[:, column]
+        known = values[~np.isnan(values)]
+        if not len(known):
+            table.add_row(name, "", "", "", "", str(len(values)), "")
+            continue
+        best = scores.ids[int(np.nanargmax(values))]
+        numbers = (f"{number:.2f}" for number in (known.mean(), known.std(), known.min(), known.max()))
+        table.add_row(name, *numbers, str(len(values) - len(known)), shown(best, titles))
+    return table
+
+
+def profile(scores: Scores, item: str, titles: dict[str, str]) -> Any:
+    """One row an attribute: the score, its uncertainty, and how many of the others lie below it."""
+    import numpy as np
+    from rich.table import Table
+
+    row = scores.ids.index(item)
+    table = Table(title=f"{shown(item, titles)}: {scores.source}", title_justify="left")
+    table.add_column("attribute")
+    columns = ["score", *(["uncertainty"] if scores.uncertainty is not None else []), "above"]
+    for name in columns:
+        table.add_column(name, justify="right")
+    for column in np.argsort(-np.nan_to_num(standing(scores)[row], nan=-1), kind="stable"):
+        value = scores.values[row, column]
+        cells = ["" if np.isnan(value) else f"{value:.2f}"]
+        if scores.uncertainty is not None:
+            spread = scores.uncertainty[row, column]
+            cells.append("" if np.isnan(spread) else f"{spread:.2f}")
+        cells.append("" if np.isnan(value) else f"{standing(scores)[row, column]:.0%}")
+        table.add_row(scores.attributes[column], *cells)
+    return table
+
+
+def standing(scores: Scores) -> Any:
+    """`[n, m]`: the part of all ids with a known score that lie below, ties counted half; NaN where unknown."""
+    import pandas as pd
+
+    ranks = pd.DataFrame(scores.values).rank()
+    return ((ranks - 0.5) / ranks.notna().sum()).to_numpy()
+
+
+def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
+    """The highest and the lowest on one attribute."""
+    import numpy as np
+    from rich.table import Table
+
+    values = scores.values[:, scores.attributes.index(attribute)]
+    order = [int(row) for row in np.argsort(-values, kind="stable") if not np.isnan(values[row])]
+    table = Table("id", "title", title=f"{attribute}: {scores.source}", title_justify="left")
+    table.add_column(attribute, justify="right")
+    cut = 2 * k < len(order)
+    rows: list[int | None] = [*order[:k], None, *order[-k:]] if cut else [*order]
+    for number in rows:
+        if number is None:
+            table.add_row("...", "...", "...")
+        else:
+            token = scores.ids[number]
+            table.add_row(plain(token), plain(titles.get(token, "")), f"{values[number]:.2f}")
+    return table
+
+
+def shown(token: str, titles: dict[str, str]) -> str:
+    """An id with its title."""
+    from rich.markup import escape
+
+    return escape(f"{token} {titles[token]}") if titles.get(token) else escape(token)
+
+
+def plain(text: str) -> str:
+    """Text in which rich sees no markup."""
+    from rich.markup import escape
+
+    return escape(text)
