@@ -68,14 +68,14 @@ def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:
 
 
 def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor | None:
-    """Users' own scores on the items' axis, `[n_users, m]`, NaN for users without; None where there is no file."""
+    """Users' own scores on the items' axis, `[n_users, m]`, NaN where unknown; None where there is no file."""
     if config.user_scores is None or block.axis is None:
         return None
     path = Path(config.user_scores)
     scores = load_scores(path, id_column="user_id").only(block.names)
     tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
     found = scores.rows(tokens)
-    unknown = torch.from_numpy((found != found).all(axis=1))
+    unknown = torch.from_numpy(found != found)
     if bool(unknown.all()):
         raise DataError(
             f"guided: none of the ids in user_scores = {str(path)!r} (such as {scores.ids[0]!r}) is a user of the data "

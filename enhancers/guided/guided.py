@@ -17,7 +17,6 @@ from burnish.enhancers.anatomy import Anatomy, Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.explanation import Reason
-from burnish.enhancers.wasserstein.pairs import training_pairs, with_first_items
 
 from .blocks import make_block, user_block
 from .fusion import Fusion
@@ -25,7 +24,7 @@ from .options import GuidedConfig
 from .reasons import AttributeGame, Contributions, contributions
 from .reduction import principal
 from .rows import TrainingRows
-from .users import mean_of_items
+from .users import mean_of_items, training_items
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -89,9 +88,7 @@ class Guided(Enhancer[GuidedConfig]):
         }
 
     def _users_start(self, anatomy: Anatomy, dataset: Dataset, own: Tensor | None) -> Tensor:
-        fields = anatomy.fields
-        users, items = with_first_items(dataset, fields, *training_pairs(dataset, fields))
-        users, items = users.cpu(), items.cpu()
+        users, items = (ids.cpu() for ids in training_items(dataset, anatomy.fields))
         start = mean_of_items(users, items, self.guided, anatomy.n_users, self.config.shrinkage)
         if own is not None:
             start = torch.where(own.isnan(), start, own)

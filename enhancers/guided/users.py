@@ -2,8 +2,31 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
+
+from burnish.enhancers.anatomy import Fields
+from burnish.enhancers.wasserstein.pairs import training_pairs
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+
+def training_items(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor]:
+    """(users, items), each `[n]`: every positive training interaction once.
+
+    In sequential data a row is a prefix and its target; a user's first item is never a target, so it is taken from
+    the prefix of length 1.
+    """
+    users, items = training_pairs(dataset, fields)
+    feat = dataset.inter_feat
+    if fields.sequence is None or fields.sequence_length is None or fields.sequence not in feat:
+        return users, items
+    first = feat[fields.sequence_length] == 1
+    users = torch.cat([users, feat[fields.user][first]])
+    return users, torch.cat([items, feat[fields.sequence][first][:, 0]])
 
 
 def mean_of_items(users: Tensor, items: Tensor, guided: Tensor, n_users: int, shrinkage: float) -> Tensor:
