@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
+    from .explaining import explain
     from .exporting import export_embeddings
     from .recommending import recommend
     from .running import run
@@ -53,6 +54,7 @@ _HOME = {
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
     "Guided": "burnish.enhancers.guided.guided",
     "Shapley": "burnish.enhancers.shapley.shapley",
+    "explain": "burnish.explaining",
     "export_embeddings": "burnish.exporting",
     "load_run": "burnish.benchmarks.harness.saved",
     "recommend": "burnish.recommending",
@@ -70,6 +72,7 @@ __all__ = [
     "bake",
     "detach",
     "enhance",
+    "explain",
     "export_embeddings",
     "from_pretrained",
     "load_run",

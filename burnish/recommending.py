@@ -95,9 +95,9 @@ class Recommender:
         title_field: str | None = None,
         batch_users: int | None = None,
     ) -> None:
-        _check_number("k", k)
+        check_number("k", k)
         if batch_users is not None:
-            _check_number("batch_users", batch_users)
+            check_number("batch_users", batch_users)
         if state not in STATES:
             raise unknown_name("state", state, STATES)
         if missing not in (None, "error", "row"):
@@ -301,6 +301,7 @@ def _append(columns: tuple[list[Any], ...], row: tuple[Any, ...]) -> None:
         column.append(value)
 
 
-def _check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: Any) -> None:
+    """Raise `ConfigurationError` unless this is a whole number, 1 or more."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ConfigurationError(f"{name} = {value!r}: give a whole number, 1 or more")

@@ -24,9 +24,15 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why `item` was recommended to `user` (original tokens), strongest reason first."""
+    """Why `item` was recommended to `user` (original tokens), strongest reason first.
+
+    score: the model's own.  title: the item's name, where the data have names.  note: what else is to be known, such as
+    why there are no reasons; empty where there is nothing.
+    """
 
     user: str
     item: str
     score: float
     reasons: tuple[Reason, ...] = ()
+    title: str | None = None
+    note: str = ""

@@ -179,23 +179,26 @@ class Guided(Enhancer[GuidedConfig]):
         found = dict(zip(self.attributes, values.tolist(), strict=True))
         return dict(sorted(found.items(), key=lambda pair: -pair[1]))
 
-    def contributions(self, user: int, item: int) -> Contributions | None:
-        """What each attribute of `item` adds to its score for `user`; None for a user without training sequence."""
+    def contributions(self, user: int, item: int, row: Interaction | None = None) -> Contributions | None:
+        """What each attribute of `item` adds to its score for `user`; None for a user without training sequence.
+
+        row: the one row that the backbone predicts from, on the model's device; by default by the training history.
+        """
         backbone = self.state.backbone
-        row = self._rows.row(user, item, self.guided.device)
+        row = self._rows.row(user, item, self.guided.device) if row is None else row
         if backbone is None or row is None:
             return None
         return contributions(AttributeGame(backbone, self.guided, row, item, seed=self.state.seed))
 
     @torch.no_grad()
-    def explain(self, user: int, item: int) -> list[Reason] | None:
+    def explain(self, user: int, item: int, row: Interaction | None = None) -> list[Reason] | None:
         """One reason an attribute, the largest contribution to the score first.
 
         Contributions are exact where the score is additive in the attributes, else Shapley values; with the score of
         the same item with average attributes (`rest`) they sum to the score.  They are those of the user's training
-        history.  None for a user without one, where the backbone needs it.
+        history, unless `row` says what else to predict from.  None for a user without one, where the backbone needs it.
         """
-        found = self.contributions(user, item)
+        found = self.contributions(user, item, row)
         if found is None:
             return None
         tastes = self.profile("user", user)

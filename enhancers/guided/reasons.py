@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers.caches import clear_kept, kept
 from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.shapley.estimators import enumeration, permutation
@@ -42,16 +43,21 @@ class AttributeGame:
     @torch.no_grad()
     def __call__(self, masks: Tensor) -> Tensor:
         own = self.guided[self.item].clone()
+        before = kept(self.backbone)  # SGL predicts from what it keeps, and keeps what it propagates to predict
         found = torch.empty(len(masks), 1, dtype=torch.float64)
         with _evaluating(self.backbone):
             try:
                 for number, mask in enumerate(masks.to(own.device)):
                     self.guided[self.item] = own * mask
+                    clear_kept(self.backbone)
                     # The few models that draw random numbers to predict draw the same ones each time.
                     with forked_randomness(self.seed, own.device):
                         found[number, 0] = self._score()
             finally:
                 self.guided[self.item] = own
+                clear_kept(self.backbone)
+                for name, value in before.items():
+                    setattr(self.backbone, name, value)
         return found.to(masks.device)
 
     def _score(self) -> float:

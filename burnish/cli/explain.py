@@ -1,0 +1,262 @@
+"""`burnish explain`: why a trained run recommends what it recommends."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from .failures import guarded
+from .screen import Screen, make_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from burnish.enhancers.explanation import Explanation
+    from burnish.explaining import Explainer
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish run --model BPR --dataset ml-100k --enhancers guided --output out, then: "
+    "burnish explain --run out --user 196\n\n"
+    "burnish explain --run out --user 196 --user 186 --top 3 --profile\n\n"
+    "burnish explain --run out --user 196 --item 242 --reasons 16 --out why.json\n\n"
+    "Reasons come from the enhancers guided (attributes of the item) and shapley (the user's own history); the docs "
+    "say what their numbers mean (docs/explain.md)."
+)
+#: On the screen, and in a file.
+SHOWN, FORMATS = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
+
+
+def add_to(app: typer.Typer) -> None:
+    """Register the verb."""
+    app.command("explain", epilog=EPILOG)(guarded(explain))
+
+
+def explain(
+    context: typer.Context,
+    run: Annotated[
+        Path,
+        typer.Option(
+            "--run", "-r", help="Folder of a run (burnish run --output), or a checkpoint with --trust."
+        ),
+    ],
+    users: Annotated[
+        list[str], typer.Option("--user", "-u", help="Original id of a user; may be given several times.")
+    ],
+    items: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--item", "-i", help="Explain this item instead of the best ones; several times if need be."
+        ),
+    ] = None,
+    top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
+    reasons: Annotated[
+        int, typer.Option("--reasons", help="How many reasons of each enhancer, the strongest first.")
+    ] = 3,
+    enhancer: Annotated[
+        str | None, typer.Option("--enhancer", "-e", help="Whose reasons: guided or shapley; all by default.")
+    ] = None,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Also what the user likes and what the items are like (guided).")
+    ] = False,
+    state: Annotated[
+        str,
+        typer.Option(
+            "--state", help="latest: after everything known; test: as the test evaluation sees a user."
+        ),
+    ] = "latest",
+    title_field: Annotated[
+        str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "--output",
+            "-o",
+            help="Write to this file: .json (one object a line), .csv, .parquet or .txt.",
+        ),
+    ] = None,
+    format: Annotated[
+        str | None,
+        typer.Option(
+            "--format", "-f", help="table, csv or json; of a file json, csv, parquet or txt (by its suffix)."
+        ),
+    ] = None,
+    data_path: Annotated[
+        Path | None, typer.Option("--data-path", "--data_path", help="Where the data set's folder is now.")
+    ] = None,
+    trust: Annotated[
+        bool,
+        typer.Option("--trust", help="Unpickle a checkpoint, or import a run's class: can execute code."),
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+) -> None:
+    """Why users are recommended what they are: reasons with their share of the score, in words."""
+    from burnish.explaining import Explainer
+    from burnish.sources import open_source
+
+    screen = Screen.of(context, quiet)
+    kind = choose_format(format, output, profile)
+    screen.say("reading the run and its data ...")
+    made = Explainer(
+        open_source(run, data_path=data_path, trust=trust),
+        top=top,
+        reasons=reasons,
+        enhancer=enhancer,
+        state=state,
+        title_field=title_field,
+    )
+    found = list(made.explanations(users, items or None))
+    profiles = collect_profiles(made, found) if profile else None
+    if output is None:
+        to_screen(screen, found, profiles, kind)
+    else:
+        to_file(output, found, profiles, kind)
+        screen.say(f"written: {output} ({len(found)} recommendations explained)")
+
+
+def choose_format(format: str | None, output: Path | None, profile: bool) -> str:
+    """The format asked for, else what the file's suffix says, else a table on the screen."""
+    from burnish.enhancers.errors import ConfigurationError, unknown_name
+    from burnish.table_files import format_of
+
+    if output is None:
+        kind = format or "table"
+        if kind in ("parquet", "txt"):
+            raise typer.BadParameter(f"{kind} needs a file: give --out", param_hint="--format")
+        if kind not in SHOWN:
+            raise unknown_name("format", kind, SHOWN)
+    else:
+        by_suffix = "txt" if format is None and output.suffix.lower() == ".txt" else format
+        kind = format_of(output, by_suffix, FORMATS)
+    if profile and kind in ("csv", "parquet"):
+        raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
+    return kind
+
+
+Profiles = dict[tuple[str, str], dict[str, float]]
+
+
+def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
+    """The profiles of all users and items, by ("user" or "item", id).
+
+    Raises `UnsupportedError` where no enhancer knows attributes.
+    """
+    from burnish.enhancers.errors import UnsupportedError
+
+    profiles: Profiles = {}
+    for one in found:
+        for key in (("user", one.user), ("item", one.item)):
+            if key in profiles:
+                continue
+            profile = made.profile("user" if key[0] == "user" else "item", key[1])
+            if profile is None:
+                names = ", ".join(enhancer.name for enhancer in made.enhancers)
+                raise UnsupportedError(
+                    f"--profile: profiles are made of attributes, which {names} has none of; train with guided"
+                )
+            profiles[key] = profile
+    return profiles
+
+
+def to_screen(screen: Screen, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
+    """Everything on standard output."""
+    from burnish.explaining_words import as_frame
+
+    if kind == "table":
+        show(screen.results, found, profiles)
+    elif kind == "csv":
+        screen.write(as_frame(found).to_csv(index=False, lineterminator="\n").rstrip("\n"))
+    else:
+        screen.write("\n".join(json_lines(found, profiles)))
+
+
+def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
+    """A whole file or none."""
+    from rich.console import Console
+
+    from burnish.explaining_words import as_frame
+    from burnish.table_files import TableFile, written_whole
+
+    if kind in ("csv", "parquet"):
+        with TableFile(path, kind) as file:
+            file.write(as_frame(found))
+        return
+    with written_whole(path) as beside, beside.open("w", encoding="utf-8") as stream:
+        if kind == "json":
+            stream.writelines(f"{text}\n" for text in json_lines(found, profiles))
+        else:
+            show(Console(file=stream, width=make_console().width, highlight=False), found, profiles)
+
+
+def json_lines(found: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
+    """One object a recommendation, with the profiles of its user and item where they are wanted."""
+    from burnish.explaining_words import as_json, as_object
+
+    lines = []
+    for one in found:
+        content = as_object(one)
+        if profiles is not None:
+            content["user_profile"] = profiles["user", one.user]
+            content["item_profile"] = profiles["item", one.item]
+        lines.append(as_json(content))
+    return lines
+
+
+def show(console: Console, found: Sequence[Explanation], profiles: Profiles | None) -> None:
+    """A table a user, for people; before it her profile beside those of the items, where it is wanted."""
+    for user in dict.fromkeys(one.user for one in found):
+        mine = [one for one in found if one.user == user]
+        if profiles is not None:
+            console.print(profile_table(user, mine, profiles))
+        console.print(reason_table(user, mine))
+
+
+def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
+    """The recommendations of one user, each with its reasons line by line."""
+    from rich.table import Table
+    from rich.text import Text
+
+    from burnish.explaining_words import line, share
+
+    shares = [share(one) for one in mine]
+    table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)
+    table.add_column("item")
+    table.add_column("score", justify="right")
+    if any(part is not None for part in shares):
+        table.add_column("by attributes", justify="right")
+    table.add_column("what adds to it, or takes from it")
+    for one, part in zip(mine, shares, strict=True):
+        lines = [line(reason) for reason in one.reasons]
+        lines += [f"({one.note})"] if one.note else []
+        cells = [name_of(one), f"{one.score:.4f}"]
+        if len(table.columns) == 4:
+            cells.append("" if part is None else f"{part:.0%}")
+        table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))
+    return table
+
+
+def profile_table(user: str, mine: Sequence[Explanation], profiles: Profiles) -> Any:
+    """What a user likes, most liked first, and what each of the items is like."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(f"attributes: user {user} and the items, in standard deviations"), title_justify="left"
+    )
+    table.add_column("attribute")
+    for name in (f"user {user}", *(name_of(one) for one in mine)):
+        table.add_column(Text(name), justify="right")
+    for attribute, value in profiles["user", user].items():
+        row = [value, *(profiles["item", one.item][attribute] for one in mine)]
+        table.add_row(attribute, *(f"{number:+.1f}" for number in row))
+    return table
+
+
+def name_of(one: Explanation) -> str:
+    """The title with the id, or the id alone."""
+    return f"{one.title} ({one.item})" if one.title else one.item

@@ -1,0 +1,239 @@
+"""`burnish.explain`: reasons that add up to the model's score, and clear words where there are none."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+import burnish
+from burnish.benchmarks.harness.training import train
+from burnish.enhancers.conformance.data import NAME, write_data
+from burnish.enhancers.conformance.presets import preset
+from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
+from burnish.enhancers.explanation import Explanation, Reason
+from burnish.explaining import Explainer, explain
+from burnish.explaining_words import as_frame, as_object, line, with_titles
+from burnish.recommending import Recommender, recommend
+from burnish.sources import open_source
+
+LAST_OUT = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
+RATIO = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "full"}}
+NAMES = ("warmth", "speed", "depth")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The conformance data with an item file that has titles, and scores of the items."""
+    folder = tmp_path_factory.mktemp("data")
+    write_data(folder)
+    numbers = np.random.default_rng(4).integers(0, 10, size=(60, len(NAMES)))
+    rows = pd.DataFrame(numbers, columns=list(NAMES))
+    rows.insert(0, "item_id", [f"i{number}" for number in range(1, 61)])
+    rows.to_csv(folder / "scores.tsv", sep="\t", index=False)
+    return folder
+
+
+def trained(model: str, data: Path, enhancers: Any = "guided", **more: Any) -> Any:
+    chosen = {"guided": {"scores": str(data / "scores.tsv")}} if enhancers == "guided" else enhancers
+    options = {**preset(model), "epochs": 3, "data_path": str(data), "threads": 1, **more}
+    return train(model, NAME, options=options, enhancers=chosen)
+
+
+@pytest.fixture(scope="module")
+def bpr(data: Path) -> Any:
+    return open_source(trained("BPR", data, **RATIO))
+
+
+@pytest.fixture(scope="module")
+def sasrec(data: Path) -> Any:
+    return open_source(trained("SASRec", data, hidden_size=8, **LAST_OUT))
+
+
+@pytest.mark.parametrize("state", ["latest", "test"])
+@pytest.mark.parametrize("name", ["bpr", "sasrec"])
+def test_contributions_and_the_rest_are_the_score_of_the_recommendation(
+    name: str, state: str, request: pytest.FixtureRequest
+) -> None:
+    source = request.getfixturevalue(name)
+    users = ["u3", "u17", "u40"]
+    found = explain(source, users, top=4, reasons=len(NAMES), state=state)
+    wanted = recommend(source, users, k=4, state=state)
+    assert [(one.user, one.item) for one in found] == list(zip(wanted["user"], wanted["item"], strict=True))
+    np.testing.assert_allclose([one.score for one in found], wanted["score"], rtol=1e-6)
+    for one in found:
+        assert {reason.evidence["attribute"] for reason in one.reasons} == set(NAMES)
+        whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
+        assert whole == pytest.approx(one.score, rel=1e-4, abs=1e-6)
+        sizes = [abs(reason.contribution) for reason in one.reasons]
+        assert sizes == sorted(sizes, reverse=True)
+        assert one.note == ""
+    assert any(abs(reason.contribution) > 1e-4 for one in found for reason in one.reasons)
+
+
+def test_a_contribution_is_what_the_score_loses_with_an_average_attribute(bpr: Any) -> None:
+    guided = bpr.model.enhancers["guided"]
+    one = explain(bpr, "u5", "i9", reasons=1)[0]
+    reason = one.reasons[0]
+    place = guided.attributes.index(reason.evidence["attribute"])
+    user, item = (
+        int(bpr.dataset.token2id(field, np.array([token]))[0])
+        for field, token in (("user_id", "u5"), ("item_id", "i9"))
+    )
+    own = guided.guided[item, place].clone()
+    try:
+        guided.guided[item, place] = 0.0
+        without = float(Recommender(bpr).scores(np.array([user]))[0, item])
+    finally:
+        guided.guided[item, place] = own
+    assert one.score - without == pytest.approx(reason.contribution, rel=1e-3, abs=1e-6)
+
+
+def test_what_is_kept_for_evaluation_stays_right(data: Path) -> None:
+    """SGL predicts from the embeddings that it keeps: questions with other attributes leave no trace there."""
+    source = open_source(trained("SGL", data, **RATIO))
+    before = recommend(source, ["u1", "u2"], k=50)
+    one = explain(source, "u1", reasons=3, top=1)[0]
+    whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
+    assert whole == pytest.approx(one.score, rel=1e-3)
+    assert any(abs(reason.contribution) > 1e-6 for reason in one.reasons)
+    pd.testing.assert_frame_equal(recommend(source, ["u1", "u2"], k=50), before)
+
+
+def test_shapley_explains_by_the_history(data: Path) -> None:
+    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    one = explain(source, "u3", top=1, reasons=100)[0]
+    train = source.train.inter_feat
+    own = train["item_id"][train["user_id"] == int(source.dataset.token2id("user_id", np.array(["u3"]))[0])]
+    assert {reason.evidence["item"] for reason in one.reasons} == set(source.tokens("item_id", own.numpy()))
+    table = source.model.item_embedding.weight.detach().double()
+    item = int(source.dataset.token2id("item_id", np.array([one.item]))[0])
+    total = sum(reason.contribution for reason in one.reasons)
+    assert total == pytest.approx(float(table[own].mean(dim=0) @ table[item]), rel=1e-4)
+    assert {reason.kind for reason in one.reasons} == {"interaction"}
+
+
+def test_several_enhancers_and_one_of_them(data: Path) -> None:
+    both = {"guided": {"scores": str(data / "scores.tsv")}, "rvrec": {}, "shapley": {}}
+    source = open_source(trained("BPR", data, both, **RATIO))
+    assert [enhancer.name for enhancer in Explainer(source).enhancers] == ["guided", "shapley"]
+    kinds = [reason.kind for reason in explain(source, "u3", top=1, reasons=2)[0].reasons]
+    assert kinds == ["attribute", "attribute", "interaction", "interaction"]
+    one = explain(source, "u3", top=1, enhancer="shapley")[0]
+    assert {reason.kind for reason in one.reasons} == {"interaction"}
+    with pytest.raises(UnknownNameError, match="Did you mean 'guided'"):
+        explain(source, "u3", enhancer="guidet")
+    with pytest.raises(UnsupportedError, match="guided and shapley give reasons"):
+        explain(source, "u3", enhancer="rvrec")
+
+
+@pytest.mark.parametrize("enhancers", [None, {"rvrec": {}}])
+def test_a_run_without_reasons_says_which_have_some(data: Path, enhancers: Any) -> None:
+    result = trained("BPR", data, enhancers, **RATIO)
+    with pytest.raises(UnsupportedError, match=r"guided and shapley give reasons.*--enhancers guided"):
+        explain(result, "u3")
+
+
+def test_names_are_checked_before_anything(bpr: Any) -> None:
+    with pytest.raises(UnknownNameError, match=r"user 'u400' is not known. Did you mean 'u40'"):
+        explain(bpr, ["u3", "u400"])
+    with pytest.raises(UnknownNameError, match="item 'i5x' is not known"):
+        explain(bpr, "u3", "i5x")
+    with pytest.raises(UnknownNameError, match=r"user .*PAD"):
+        explain(bpr, "[PAD]")
+    with pytest.raises(DataError, match="no user or item is named"):
+        explain(bpr, [])
+    with pytest.raises(ConfigurationError, match="reasons = 0"):
+        explain(bpr, "u3", reasons=0)
+
+
+def test_who_and_what_was_never_seen(data: Path, bpr: Any) -> None:
+    made = Explainer(bpr)
+    train, user = bpr.train.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
+    known = int(train["item_id"][train["user_id"] == int(user)][0])
+    token = bpr.tokens("item_id", [known])[0]
+    made.recommender.seen_items = made.recommender.seen_items.copy()
+    made.recommender.seen_items[known] = False
+    made.recommender.seen_users[int(user)] = False
+    one = next(made.explanations("u3", token))
+    assert "the user has no training interaction" in one.note
+    assert "the item has no training interaction" in one.note
+    assert "knows the item already" in one.note
+    assert len(one.reasons) == 3
+    with pytest.raises(DataError, match=r"'u3', who has no interaction in the training data; name items"):
+        made.explanations(["u1", "u3"])
+
+
+def test_a_user_without_a_sequence(sasrec: Any) -> None:
+    made = Explainer(sasrec)
+    rows = made.recommender.inputs._row_of
+    assert rows is not None
+    user = int(sasrec.dataset.token2id("user_id", np.array(["u3"]))[0])
+    before, rows[user] = rows[user], -1
+    with pytest.raises(DataError, match="SASRec predicts from a sequence"):
+        made.explanations("u3", "i1")
+    rows[user] = before
+
+
+def test_no_reasons_are_no_crash(data: Path) -> None:
+    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    shapley = source.model.enhancers["shapley"]
+    shapley.explain = lambda user, item: None
+    one = explain(source, "u3", "i1")[0]
+    assert one.reasons == ()
+    assert "shapley has no reason to give" in one.note
+    assert as_frame([one])["note"].iloc[0] == one.note
+
+
+def test_profiles_by_original_ids(bpr: Any) -> None:
+    made = Explainer(bpr)
+    profile = made.profile("item", "i7")
+    guided = bpr.model.enhancers["guided"]
+    item = int(bpr.dataset.token2id("item_id", np.array(["i7"]))[0])
+    assert profile == dict(
+        sorted(zip(guided.attributes, guided.guided[item].tolist(), strict=True), key=lambda pair: -pair[1])
+    )
+    assert made.profile("user", "u1") != made.profile("user", "u2")
+    with pytest.raises(UnknownNameError):
+        made.profile("item", "nothing")
+
+
+def test_it_leaves_no_trace(bpr: Any) -> None:
+    weights = {name: tensor.clone() for name, tensor in bpr.model.state_dict().items()}
+    stream = torch.random.get_rng_state()
+    explain(bpr, ["u1", "u2"], top=2)
+    assert all(torch.equal(weights[name], tensor) for name, tensor in bpr.model.state_dict().items())
+    assert torch.equal(stream, torch.random.get_rng_state())
+    assert not bpr.model.training
+
+
+def test_titles_instead_of_ids() -> None:
+    reason = Reason("interaction", "item 5 adds to item 50, not to item 505", 0.5, {"item": "5"})
+    titled = with_titles(reason, "50", {"5": "Alien", "50": "Heat"})
+    assert titled.text == "Alien adds to Heat, not to item 505"
+    assert titled.evidence == {"item": "5", "title": "Alien"}
+    assert line(titled) == "+0.5000  Alien in the history"
+    assert line(reason) == "+0.5000  item 5 in the history"
+    assert with_titles(reason, "50", {}) is reason
+    assert line(Reason("keyword", "because of tea", -1.0)) == "-1.0000  because of tea"
+
+
+def test_words_for_machines() -> None:
+    reason = Reason("attribute", "a", 0.25, {"share": 0.5, "odd": float("nan"), "item": "5"})
+    made = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
+    content = json.loads(json.dumps(as_object(made), allow_nan=False))
+    assert content["share"] == 0.5
+    assert content["reasons"][0]["evidence"] == {"share": 0.5, "odd": None, "item": "5"}
+    frame = as_frame([made, Explanation("u", "6", 1.0, (), None, "none")])
+    assert list(frame["reason"].isna()) == [False, True]
+    assert json.loads(frame["evidence"].iloc[0])["odd"] is None
+
+
+def test_it_is_public() -> None:
+    assert burnish.explain is explain
+    assert "explain" in dir(burnish)
