@@ -47,19 +47,33 @@ class BaseRequest:
 
 @dataclass(frozen=True)
 class Base:
-    """A trained plain backbone: its state by plain keys, the data it was trained on, and how long that took."""
+    """A trained plain backbone: its state by plain keys, the data it was trained on, and how long that took.
+
+    own: trained here with the options of the run that begins from it, so on the same split of equal data.
+    """
 
     source: str
     weights: Mapping[str, Tensor]
     data: Mapping[str, Any]
     seconds: float
+    own: bool
 
     def give(self, model: Any, data: Mapping[str, Any], *, dataset: str) -> None:
         """Let the enhancers of a model that was just built begin from it.
 
-        data: the fingerprint of the data set that the model was built for; `DataError` where it is another.
+        data: the fingerprint of the data set that the model was built for; `DataError` where it is another, or where
+        the base was trained on other rows of it, which may be the model's validation or test rows.
         """
-        check_data(self.data, data, dataset)
+        try:
+            check_data(self.data, data, dataset)
+        except DataError as error:
+            cure = " Or remove that folder: the base is then trained anew." if self.own else ""
+            raise DataError(f"base = {self.source!r}: {error}{cure}") from error
+        if not self.own and self.data.get("training") != data["training"]:
+            raise DataError(
+                f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
+                f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"
+            )
         for enhancer in model.enhancers.enhancers():
             if enhancer.base_run() is not None:
                 enhancer.take_base(self.weights)
@@ -122,7 +136,7 @@ def _trained(
             evaluate_test=False,
             save_every=save_every,
         )
-    return _read(folder, request.model, time.perf_counter() - started)
+    return _read(folder, request.model, time.perf_counter() - started, own=True)
 
 
 def _state_of(folder: Path, request: BaseRequest) -> str:
@@ -138,7 +152,7 @@ def _state_of(folder: Path, request: BaseRequest) -> str:
     return "nothing"
 
 
-def _read(folder: Path, model: type, seconds: float = 0.0) -> Base:
+def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False) -> Base:
     saved = read_run(folder)
     if saved.model != class_name(model):
         raise ConfigurationError(
@@ -156,4 +170,4 @@ def _read(folder: Path, model: type, seconds: float = 0.0) -> Base:
     tree, tensors = read_file(path, "the weights of a trained model")
     found = {name: unpack(value, tensors) for name, value in tree["state"].items()}
     weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
-    return Base(str(folder), weights, saved.data, seconds)
+    return Base(str(folder), weights, saved.data, seconds, own)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch import Tensor, nn
 
 from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
@@ -124,6 +125,17 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
     }
 
 
+def training_rows(dataset: Any) -> str:
+    """A digest of who interacted with what in a training split, whatever the order of its rows."""
+    names = (dataset.uid_field, dataset.iid_field)
+    columns = [np.asarray(dataset.inter_feat[name]) for name in names if name in dataset.inter_feat]
+    order = np.lexsort(columns) if columns else slice(0)
+    rows = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        rows.update(column[order].astype(np.int64).tobytes())
+    return rows.hexdigest()
+
+
 def _tokens(tokens: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for token in tokens:
@@ -213,9 +225,14 @@ def read_run(folder: Path | str) -> SavedRun:
     folder = Path(folder)
     path = folder / RUN_FILE
     if not path.is_file():
-        raise DataError(
-            f"{folder} is not the folder of a run: there is no {RUN_FILE}. `burnish run --output {folder}` makes one."
-        )
+        from .bases import FOLDER
+
+        cure = f"`burnish run --output {folder}` makes one."
+        if (folder / FOLDER).is_dir():
+            cure = (
+                "It was interrupted while its base was trained; give the same command again without resume."
+            )
+        raise DataError(f"{folder} is not the folder of a run: there is no {RUN_FILE}. {cure}")
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != 1:
