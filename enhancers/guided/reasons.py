@@ -43,7 +43,9 @@ class AttributeGame:
     @torch.no_grad()
     def __call__(self, masks: Tensor) -> Tensor:
         own = self.guided[self.item].clone()
-        before = kept(self.backbone)  # SGL predicts from what it keeps, and keeps what it propagates to predict
+        before = kept(
+            self.backbone
+        )  # SGL predicts from what it keeps, and keeps what it propagates to predict
         found = torch.empty(len(masks), 1, dtype=torch.float64)
         with _evaluating(self.backbone):
             try:
@@ -123,9 +125,11 @@ def _is_additive(game: AttributeGame, alone: Tensor, rest: float, score: float) 
 
 @contextlib.contextmanager
 def _evaluating(model: nn.Module) -> Iterator[None]:
-    was = model.training
+    """Evaluation mode inside the block.  Modes are put back one by one: SGL's `train()` draws new graphs."""
+    modes = [(module, module.training) for module in model.modules()]
     model.eval()
     try:
         yield
     finally:
-        model.train(was)
+        for module, training in modes:
+            module.training = training

@@ -56,6 +56,13 @@ class TrainingRows:
             full = (at >= longest).view(-1, *[1] * (before.dim() - 1))
             self.sequences[f"{name}{suffix}"] = torch.where(full, room[:, 1:], room[:, :-1])
         self.sequences[length_field] = torch.clamp(at + 1, max=longest)
+        if (
+            dataset.config["transform"] == "inverse_itemseq"
+        ):  # SHAN reads its histories with the padding in front
+            found = self.sequences[fields.sequence]
+            places = torch.arange(longest) - (longest - self.sequences[length_field]).unsqueeze(1)
+            moved = found.gather(1, places.clamp(min=0))
+            self.sequences[f"Inverse_{fields.sequence}"] = torch.where(places >= 0, moved, 0)
 
     def row(self, user: int, item: int, device: torch.device) -> Interaction | None:
         """One row of RecBole's; None for a user without a sequence."""
