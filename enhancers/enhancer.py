@@ -169,6 +169,10 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """
         return None
 
+    def base_options(self) -> Mapping[str, Any]:
+        """RecBole options by which the base of `base_run` "auto" is trained otherwise than this model."""
+        return {}
+
     def take_base(self, weights: Mapping[str, Tensor]) -> None:
         """Begin from the state of the plain backbone, by its keys, trained on the same data and split."""
 

@@ -6,7 +6,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +69,7 @@ class Base:
         except DataError as error:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""
             raise DataError(f"base = {self.source!r}: {error}{cure}") from error
-        if not self.own and self.data.get("training") != data["training"]:
+        if self.data.get("training") != data["training"]:
             raise DataError(
                 f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
                 f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"
@@ -92,11 +92,12 @@ def begin_from(
     target: folder of the run that is to begin from it.  bases: folder of all bases of a comparison.
     Raises `ConfigurationError` where enhancers ask for different ones, or for a run of another backbone.
     """
-    wish = _wish(enhancers_of(enhanced))
+    wish, others = _wish(enhancers_of(enhanced))
     if wish is None:
         return None
     if wish != AUTO:
         return _read(Path(wish), request.model)
+    request = replace(request, options={**request.options, **others})
     if bases is not None:
         return _trained(request, Path(bases) / request.digest(), 0, on_epoch)
     if target is not None:
@@ -105,12 +106,17 @@ def begin_from(
         return _trained(request, Path(folder), 0, on_epoch)
 
 
-def _wish(recipes: Iterable[Enhancer[Any]]) -> str | None:
-    wishes = {recipe.name: wish for recipe in recipes if (wish := recipe.base_run()) is not None}
-    if len(set(wishes.values())) > 1:
-        said = ", ".join(f"{name}: {wish!r}" for name, wish in wishes.items())
+def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, Any]]:
+    """Which base is asked for, and the options of its own."""
+    asking = [recipe for recipe in recipes if recipe.base_run() is not None]
+    wishes = [(recipe.base_run(), dict(recipe.base_options())) for recipe in asking]
+    if any(wish != wishes[0] for wish in wishes):
+        said = ", ".join(
+            f"{recipe.name}: {wish} {options or ''}".rstrip()
+            for recipe, (wish, options) in zip(asking, wishes, strict=True)
+        )
         raise ConfigurationError(f"enhancers ask for different bases ({said}); give all of them the same one")
-    return next(iter(wishes.values()), None)
+    return wishes[0] if wishes else (None, {})
 
 
 def _trained(

@@ -8,7 +8,7 @@ a reduced base embedding; items' scores frozen, users' trained.  Ours: see docs/
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -100,6 +100,9 @@ class Guided(Enhancer[GuidedConfig]):
     def base_run(self) -> str | None:
         """`auto` or a folder; None where no base is to come from elsewhere."""
         return self.config.base if self.config.base not in (None, "model") else None
+
+    def base_options(self) -> Mapping[str, Any]:
+        return self.config.base_options
 
     @torch.no_grad()
     def take_base(self, weights: Mapping[str, Tensor]) -> None:

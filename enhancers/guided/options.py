@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -33,6 +33,10 @@ class GuidedConfig(EnhancerConfig):
         description="trained plain backbone whose tables are reduced: auto (trained first), model (the tables as they "
         "are when attached), or the folder of a run; null: one stage, the identity at the start",
     )
+    base_options: dict[str, Any] = Field(
+        default_factory=dict,
+        description="RecBole options of the base that differ from the run's (base: auto), such as its learning_rate",
+    )
     control: Control = Field(
         default="none",
         description="what stands in for the scores, to be compared with: noise, scores of other items, principal "
@@ -60,7 +64,9 @@ class GuidedConfig(EnhancerConfig):
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
 
     @model_validator(mode="after")
-    def _reduced_base_alone(self) -> GuidedConfig:
+    def _base_where_needed(self) -> GuidedConfig:
         if self.control == "pca" and self.base is None:
             raise ValueError("control 'pca' is the reduced base alone, so it needs a base, such as auto")
+        if self.base_options and self.base != "auto":
+            raise ValueError("base_options are for the base that base 'auto' trains; leave them out")
         return self

@@ -294,7 +294,26 @@ def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:
 
     with pytest.raises(ConfigurationError, match="different bases"):
         _wish([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])
-    assert _wish([Guided(base="model"), Guided()]) is None
+    one, two = (Guided(base="auto", base_options={"learning_rate": rate}) for rate in (0.1, 0.2))
+    with pytest.raises(ConfigurationError, match="different bases"):
+        _wish([one, two])
+    assert _wish([one, Guided()]) == ("auto", {"learning_rate": 0.1})
+    assert _wish([Guided(base="model"), Guided()]) == (None, {})
+
+
+def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
+    run(data, tmp_path / "out", block=guided(data, base_options={"learning_rate": 0.01, "epochs": 2}))
+    of_base, of_run = (
+        json.loads((tmp_path / "out" / folder / "run.json").read_text())["options"]
+        for folder in ("base", ".")
+    )
+    assert (of_base["learning_rate"], of_base["epochs"]) == (0.01, 2)
+    assert (of_run["learning_rate"], of_run["epochs"]) == (0.05, 3)
+    # A seed is another split: the base would know what is tested on.
+    with pytest.raises(DataError, match="another split"):
+        run(data, tmp_path / "other", block=guided(data, base_options={"seed": 7}))
+    with pytest.raises(ConfigurationError, match="base_options are for the base"):
+        run(data, tmp_path / "none", block=guided(data, base=None, base_options={"epochs": 2}))
 
 
 # ------------------------------------------------------------------ comparisons
