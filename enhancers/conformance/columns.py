@@ -13,7 +13,14 @@ from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.yamls import parse_yaml
 
 #: The page that is shipped.  Options are such that one epoch shows what the enhancer does.
-COLUMNS = ("probe", "weighing_probe", "rvrec", "euclid2d", "shapley: {warmup_epochs: 0}")
+COLUMNS = (
+    "probe",
+    "weighing_probe",
+    "rvrec",
+    "euclid2d",
+    "shapley: {warmup_epochs: 0}",
+    "guided: {scores: scores.tsv}",
+)
 
 _ABOUT = {
     "probe": "`probe` (in the suite) uses every hook: it refines all tables, adds a loss and weighs interactions.",
@@ -21,6 +28,11 @@ _ABOUT = {
     "shapley: {warmup_epochs: 0}": (
         "`shapley` with `warmup_epochs: 0` and otherwise its default options: a check trains for one epoch, in which "
         "weights would all be 1 by default."
+    ),
+    "guided: {scores: scores.tsv}": (
+        "`guided` in one stage, with scores of two attributes that are written beside the data (the matrix runs where "
+        "they are). Two stages begin from reduced tables, not from the plain backbone's scores; the tests train all "
+        "backbones in two stages, too."
     ),
 }
 

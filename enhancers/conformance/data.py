@@ -12,6 +12,9 @@ NAME = "conformance"
 #: The same data with the lines of every file in another order, so that RecBole gives every id another number.
 PERMUTED = "conformance-permuted"
 
+#: Scores of the items, beside the data sets' folders.
+SCORES = "scores.tsv"
+
 _JOBS = ("cook", "smith", "nurse", "clerk")
 _GENRES = ("drama", "comedy", "crime", "war", "music")
 
@@ -45,6 +48,15 @@ def write_permuted(folder: Path, *, seed: int = 2) -> Path:
         head, *lines = file.read_text(encoding="utf-8").splitlines()
         _write(target / f"{PERMUTED}{file.suffix}", [head, *(lines[i] for i in rng.permutation(len(lines)))])
     return target
+
+
+def write_scores(folder: Path, *, n_items: int = 60, seed: int = 3) -> Path:
+    """Write `folder/scores.tsv`: scores of the items on two attributes, 0 to 9, as the enhancer `guided` reads them."""
+    rng = np.random.default_rng(seed)
+    lines = ["item_id\tpace\twit"]
+    lines += [f"i{item}\t{int(rng.integers(10))}\t{int(rng.integers(10))}" for item in range(1, n_items + 1)]
+    _write(folder / SCORES, lines)
+    return folder / SCORES
 
 
 def _write(path: Path, lines: list[str]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .data import NAME, PERMUTED, write_data, write_permuted
+from .data import NAME, PERMUTED, SCORES, write_data, write_permuted, write_scores
 from .presets import preset
 
 _numbers = itertools.count(1)
@@ -88,12 +88,14 @@ def build_world(
 
 
 def prepare_folder(folder: Path) -> None:
-    """Make what worlds need in `folder`: the conformance data and a place for checkpoints."""
+    """Make what worlds need in `folder`: the conformance data, scores of its items and a place for checkpoints."""
     (folder / "saved").mkdir(parents=True, exist_ok=True)
     if not (folder / NAME).exists():
         write_data(folder)
     if not (folder / PERMUTED).exists():
         write_permuted(folder)
+    if not (folder / SCORES).exists():
+        write_scores(folder)
 
 
 class _Nowhere:
