@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from typing import Any
 
@@ -232,6 +233,37 @@ def test_words_for_machines() -> None:
     frame = as_frame([made, Explanation("u", "6", 1.0, (), None, "none")])
     assert list(frame["reason"].isna()) == [False, True]
     assert json.loads(frame["evidence"].iloc[0])["odd"] is None
+
+
+def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any) -> None:
+    """The example prints its users, and an edited score is put back."""
+    options = {**preset("BPR"), "epochs": 3, "data_path": str(data), "threads": 1, **RATIO}
+    train(
+        "BPR",
+        NAME,
+        options=options,
+        enhancers={"guided": {"scores": str(data / "scores.tsv")}},
+        folder=tmp_path / "run",
+    )
+    script = Path(__file__).parents[2] / "examples" / "guided_case_study.py"
+    monkeypatch.setattr("sys.argv", [str(script), str(tmp_path / "run"), "--users", "2"])
+    example = runpy.run_path(str(script), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.count("USER ") == printed.count("among their first 5") == 2
+    assert all(f"{name} " in printed for name in NAMES)
+    source = open_source(tmp_path / "run")
+    made = Explainer(source)
+    before = source.model.enhancers["guided"].guided.clone()
+    first = next(made.explanations("u3"))
+    score, rank, _ = example["standing"](made, "u3", first.item)
+    assert rank == 1
+    assert score == pytest.approx(first.score, rel=1e-6)
+    best = max(first.reasons, key=lambda reason: abs(reason.contribution))
+    with example["edited"](source, first.item, best.evidence["attribute"], 0.0):
+        assert example["standing"](made, "u3", first.item)[0] == pytest.approx(
+            first.score - best.contribution, rel=1e-3
+        )
+    assert torch.equal(source.model.enhancers["guided"].guided, before)
 
 
 def test_it_is_public() -> None:
