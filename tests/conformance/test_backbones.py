@@ -25,6 +25,13 @@ CASES += [
 ]
 # By default shapley's weights are 1 for three epochs, and here is only one.
 CASES += [(backbone, {"shapley": {"warmup_epochs": 0}}) for backbone in GENERAL + SEQUENTIAL]
+FEW = {"attributes": ["humor", "pacing", "darkness"]}
+CASES += [(backbone, {"guided": {}}) for backbone in GENERAL + SEQUENTIAL]
+CASES += [(backbone, {"guided": {"base": "auto", **FEW}}) for backbone in ("BPR", "LightGCN", "SASRec")]
+CASES += [
+    ("BPR", {"guided": {"base": "auto", "control": "text", **FEW}}),
+    ("BPR", {"rvrec": {}, "guided": FEW}),
+]
 SMALL = {
     "epochs": 1,
     "embedding_size": 16,
