@@ -170,7 +170,7 @@ def profile(scores: Scores, item: str, titles: dict[str, str]) -> Any:
     row = scores.ids.index(item)
     table = Table(title=f"{shown(item, titles)}: {scores.source}", title_justify="left")
     table.add_column("attribute")
-    columns = ["score", *(["uncertainty"] if scores.uncertainty is not None else []), "above"]
+    columns = ["score", *(["uncertainty"] if scores.uncertainty is not None else []), "ranks above"]
     for name in columns:
         table.add_column(name, justify="right")
     for column in np.argsort(-np.nan_to_num(standing(scores)[row], nan=-1), kind="stable"):
