@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +72,8 @@ def test_bpr_by_the_formula(base: str | None, folder: Path) -> None:
     world = trained("BPR", folder, base=base)
     guided = guided_of(world)
     (fusion,) = guided.fusions.values()
-    alpha = fusion.alpha.detach().clamp(min=0).tolist()
-    assert max(alpha) > 1e-3
+    alpha = fusion.strength.detach().tolist()
+    assert max(map(abs, alpha)) > 1e-3
     for user, item in some_pairs(world):
         found = guided.contributions(user, item)
         assert found is not None
@@ -97,18 +96,36 @@ def table_of(world: World, side: str) -> Any:
     return next(t for t in guided_of(world)._anatomy.tables if t.side == side)
 
 
+def directions(world: World) -> np.ndarray:
+    """`[m, d]`: by what one unit of each attribute moves the row of an item, as it is read; orthogonal."""
+    guided, table = guided_of(world), table_of(world, "item")
+    before = read(table).detach().double().numpy()
+    found = []
+    for k in range(len(guided.attributes)):
+        with torch.no_grad():
+            kept = guided.guided.clone()
+            guided.guided[:, k] += 1.0
+            world.model.train(world.model.training)  # what was read before is forgotten
+            way = (read(table).detach().double().numpy() - before)[1:].mean(0)
+            guided.guided.copy_(kept)
+            world.model.train(world.model.training)
+        found.append(way)
+    lengths = np.linalg.norm(found, axis=1)
+    assert (lengths > 1e-6).all()
+    assert np.allclose(
+        (np.array(found) @ np.array(found).T) / np.outer(lengths, lengths), np.eye(2), atol=1e-4
+    )
+    return np.array(found)
+
+
 def stored_row(world: World, side: str, number: int) -> list[float]:
     return table_of(world, side).raw()[number].detach().tolist()
 
 
-def read_row(world: World, side: str, number: int) -> list[float]:
-    return read(table_of(world, side))[number].detach().tolist()
-
-
 def test_lightgcn_by_a_dense_propagation(folder: Path) -> None:
-    """The item's neighbours get its attributes, too, and their own columns alone: still a sum over attributes."""
-    world = trained("LightGCN", folder, base="model")
-    guided = guided_of(world)
+    """Users near the item get its attributes, too, in the directions of these alone: still a sum over attributes."""
+    world = trained("LightGCN", folder, base="model", learn_alpha=False)
+    guided, ways = guided_of(world), directions(world)
     n_users, n_items = world.dataset.user_num, world.dataset.item_num
     graph = np.zeros((n_users + n_items,) * 2)
     for user, item in history(world):
@@ -117,29 +134,31 @@ def test_lightgcn_by_a_dense_propagation(folder: Path) -> None:
     graph = graph / np.sqrt(degree)[:, None] / np.sqrt(degree)[None, :]
     tables = np.vstack([read(table_of(world, side)).detach().double().numpy() for side in ("user", "item")])
 
-    def columns(rows: np.ndarray, user: int, item: int) -> np.ndarray:
+    def vectors(rows: np.ndarray, user: int, item: int) -> tuple[np.ndarray, np.ndarray]:
         layers = [rows]
         for _ in range(world.config["n_layers"]):
             layers.append(graph @ layers[-1])
         mean = np.mean(layers, axis=0)
-        return np.asarray(mean[user] * mean[n_users + item])
+        return mean[user], mean[n_users + item]
 
     for user, item in [*some_pairs(world), history(world)[0]]:
         found = guided.contributions(user, item)
         assert found is not None
         without = tables.copy()
-        without[n_users + item, :2] = 0.0
-        with_all, with_none = columns(tables, user, item), columns(without, user, item)
+        without[n_users + item] -= guided.guided[item].double().numpy() @ ways
+        (u, i), (u_without, i_without) = vectors(tables, user, item), vectors(without, user, item)
+        units = ways / np.linalg.norm(ways, axis=1, keepdims=True)
+        expected = (units @ u) * (units @ i) - (units @ u_without) * (units @ i_without)
         assert found.additive
-        assert found.values.tolist() == pytest.approx((with_all - with_none)[:2].tolist(), rel=1e-3, abs=1e-6)
-        assert found.score == pytest.approx(float(with_all.sum()), rel=1e-4)
-        assert found.rest == pytest.approx(float(with_none.sum()), rel=1e-3, abs=1e-5)
+        assert found.values.tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-5)
+        assert found.score == pytest.approx(float(u @ i), rel=1e-4, abs=1e-5)
+        assert found.rest == pytest.approx(float(u_without @ i_without), rel=1e-3, abs=1e-5)
 
 
 @pytest.mark.parametrize("model", ["SASRec", "GRU4Rec"])
 def test_sequential_backbones_by_the_history_times_the_items_row(model: str, folder: Path) -> None:
-    world = trained(model, folder, base="model")
-    guided = guided_of(world)
+    world = trained(model, folder, base="model", learn_alpha=False)
+    guided, ways = guided_of(world), directions(world)
     pairs = [
         (user, item)
         for user, item in ((1, 5), (7, 30), (12, 44), (20, 9))
@@ -149,14 +168,14 @@ def test_sequential_backbones_by_the_history_times_the_items_row(model: str, fol
     for user, item in pairs:
         found = guided.contributions(user, item)
         assert found is not None
-        row = read_row(world, "item", item)
+        row = read(table_of(world, "item"))[item].detach().double().numpy()
         with torch.no_grad():
-            seen = world.model(*sequence(world, user).values())[0].tolist()
+            seen = world.model(*sequence(world, user).values())[0].double().numpy()
+        expected = guided.guided[item].double().numpy() * (ways @ seen)
         assert found.additive
-        for k in range(2):
-            assert float(found.values[k]) == pytest.approx(row[k] * seen[k], rel=1e-3, abs=1e-5)
+        assert found.values.tolist() == pytest.approx(expected.tolist(), rel=1e-3, abs=1e-5)
         assert found.score == pytest.approx(own_score(world, user, item), rel=1e-5)
-        assert found.rest == pytest.approx(math.fsum(row[k] * seen[k] for k in range(2, 8)), abs=1e-4)
+        assert found.rest == pytest.approx(float(row @ seen - expected.sum()), abs=1e-4)
 
 
 def shapley_by_loops(worth: Any, m: int) -> list[float]:
