@@ -164,8 +164,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     def base_run(self) -> str | None:
         """A trained plain backbone to begin from: "auto" (trained first), the folder of a run, or None for none.
 
-        What trains the model (`burnish.run`, the benchmark) reads or makes it and gives it to `take_base` before the
-        first epoch; not when it loads a trained model.
+        What trains the model (`burnish.run`, the benchmark) reads or makes it, puts its parameters into the model and
+        calls `take_base` before the first epoch; not when it loads a trained model.
         """
         return None
 
@@ -173,8 +173,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """RecBole options by which the base of `base_run` "auto" is trained otherwise than this model."""
         return {}
 
-    def take_base(self, weights: Mapping[str, Tensor]) -> None:
-        """Begin from the state of the plain backbone, by its keys, trained on the same data and split."""
+    def take_base(self) -> None:
+        """The backbone's parameters are now those of the base, trained on the same data and split: begin from them."""
 
     def on_epoch(self, epoch: int) -> None:
         """Called once before training epoch `epoch` (from 0): refresh values, advance schedules."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from burnish.enhancers.attach import enhancers_of
@@ -74,9 +75,23 @@ class Base:
                 f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
                 f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"
             )
+        self._put_into(model)
         for enhancer in model.enhancers.enhancers():
             if enhancer.base_run() is not None:
-                enhancer.take_base(self.weights)
+                enhancer.take_base()
+
+    def _put_into(self, model: Any) -> None:
+        own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+        for name, value in self.weights.items():
+            if name in own and own[name].shape != value.shape:
+                raise ConfigurationError(
+                    f"base = {self.source!r}: its {name!r} is {tuple(value.shape)}, and the backbone's is "
+                    f"{tuple(own[name].shape)}; train the base with the same options"
+                )
+        with torch.no_grad():
+            for name, value in self.weights.items():
+                if name in own:
+                    own[name].copy_(value)
 
 
 def begin_from(

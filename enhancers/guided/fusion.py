@@ -13,14 +13,20 @@ from torch import Tensor, nn
 class Fusion(nn.Module):
     """One item table, and the user table that meets it in the score, with their guided blocks.
 
-    Two stages (`reduced=True`): `[alpha * guided ; (row - centre) @ basis]`, the basis being the item table's
-    principal components; users share basis and alpha.  One stage: `row + [alpha * guided ; 0]`, the identity while
-    alpha is 0, where it starts.  alpha `[m]` is trained and counts as 0 where it is negative, so that the sign of
-    what an attribute contributes is that of user and item together.
+    Two stages (`reduced=True`): the m directions `freed` `[d, m]` along which the trained item table varies least take
+    the guided block, `row + (alpha * guided - (row - centre) @ freed) @ freed'`.  In coordinates of its principal
+    components that is `[alpha * guided ; reduced row]`; written in its own, the base's other parameters, which read
+    its rows, stay of use.  alpha `[m]` is trained and counts as 0 where it is negative.
+
+    One stage: `row + [alpha * guided ; 0]`, the identity while alpha is 0, where it starts.  Here alpha has either
+    sign: the columns that it is added to are random at the start, and an attribute that happens to meet them the
+    wrong way round would be shut out otherwise.
+
+    Users share directions and alpha, so that alpha^2 >= 0 is what an attribute counts where both meet.
     """
 
     centre: Tensor
-    basis: Tensor
+    freed: Tensor
     user_scale: Tensor
 
     def __init__(self, width: int, attributes: int, *, reduced: bool, learn: bool) -> None:
@@ -29,50 +35,58 @@ class Fusion(nn.Module):
         self.alpha = nn.Parameter(torch.zeros(attributes), requires_grad=learn)
         if reduced:
             self.register_buffer("centre", torch.zeros(width))
-            self.register_buffer("basis", torch.eye(width)[:, : width - attributes].clone())
+            self.register_buffer("freed", torch.eye(width)[:, :attributes].clone())
             self.register_buffer("user_scale", torch.ones(()))
 
     @property
     def strength(self) -> Tensor:
-        """`[m]`, at least 0: how much each attribute counts.  Gradients reach a negative alpha, too."""
+        """`[m]`: how much each attribute counts.  Gradients reach an alpha that counts as 0, too."""
+        if not self.reduced:
+            return self.alpha
         return self.alpha + (self.alpha.clamp(min=0.0) - self.alpha).detach()
 
     def items(self, rows: Tensor, guided: Tensor) -> Tensor:
         """Refined item rows `[n, d]` of `rows` `[n, d]` with their guided block `[n, m]`."""
         block = self.strength.to(rows.dtype) * guided.to(rows.dtype)
-        if self.reduced:
-            return torch.cat([block, (rows - self.centre.to(rows.dtype)) @ self.basis.to(rows.dtype)], 1)
-        return _added(rows, block)
+        if not self.reduced:
+            return _added(rows, block)
+        return self._freed_for(rows, rows - self.centre.to(rows.dtype), block)
 
     def users(self, rows: Tensor, guided: Tensor) -> Tensor:
-        """The same for users.  Their rows are not centred: that would change scores by more than a constant a user."""
+        """The same for users, whose rows have no centre: their score with it is the same for every item."""
         block = self.strength.to(rows.dtype) * guided.to(rows.dtype)
-        if self.reduced:
-            block = block * self.user_scale.to(rows.dtype)
-            return torch.cat([block, rows @ self.basis.to(rows.dtype)], 1)
-        return _added(rows, block)
+        if not self.reduced:
+            return _added(rows, block)
+        return self._freed_for(rows, rows, self.user_scale.to(rows.dtype) * block)
+
+    def _freed_for(self, rows: Tensor, from_centre: Tensor, block: Tensor) -> Tensor:
+        freed = self.freed.to(rows.dtype)
+        return rows + (block - from_centre @ freed) @ freed.t()
 
     @torch.no_grad()
     def start_from(
         self,
         centre: Tensor,
-        basis: Tensor,
+        directions: Tensor,
         items: tuple[Tensor, Tensor],
         users: tuple[Tensor, Tensor] | None,
         balance: float,
     ) -> None:
-        """Set basis and balance by a trained base: both blocks as large as each other, times `balance`.
+        """Set directions and balance by a trained base: both blocks as large as each other, times `balance`.
 
-        items, users: their rows `[n, d]` and guided blocks `[n, m]`.  Sizes are root mean squares; users' blocks are
-        balanced by one number for all of them (`user_scale`).
+        directions: `[d, d]`, orthonormal, the last m of which are freed.  items, users: their rows `[n, d]` and guided
+        blocks `[n, m]`.  Sizes are root mean squares a coordinate; users' blocks are balanced by one number for all of
+        them (`user_scale`).
         """
+        m = len(self.alpha)
         self.centre.copy_(centre)
-        self.basis.copy_(basis)
+        self.freed.copy_(directions[:, -m:])
+        kept = directions[:, :-m]
         rows, guided = items
-        alpha = balance * _ratio((rows - centre) @ basis, guided)
+        alpha = balance * _ratio((rows - centre) @ kept, guided)
         self.alpha.fill_(alpha)
         if users is not None and alpha > 0:
-            self.user_scale.fill_(balance * _ratio(users[0] @ basis, alpha * users[1]))
+            self.user_scale.fill_(balance * _ratio(users[0] @ kept, alpha * users[1]))
 
 
 def _added(rows: Tensor, block: Tensor) -> Tensor:

@@ -66,7 +66,7 @@ class Guided(Enhancer[GuidedConfig]):
         self._tokens = tuple(str(token) for token in dataset.field2id_token[anatomy.fields.item])
         self.register_buffer("ready", torch.tensor(self.config.base is None))
         if self.config.base == "model":
-            self.take_base({})
+            self.take_base()
 
     def _fusion(self, table: Table) -> Fusion:
         m, reduced = len(self.attributes), self.config.base is not None
@@ -105,24 +105,9 @@ class Guided(Enhancer[GuidedConfig]):
         return self.config.base_options
 
     @torch.no_grad()
-    def take_base(self, weights: Mapping[str, Tensor]) -> None:
-        """Put a trained base's tables into the backbone's and reduce them.
-
-        weights: a plain backbone's state, by its keys; tables that are not in it stay as they are.
-        Raises `ConfigurationError` for a table of another shape.
-        """
-        tables = [t for t in self._anatomy.tables if _key(t) in self.fusions or _key(t) in self._item_of]
-        for table in tables:
-            found = weights.get(table.name)
-            if found is not None and found.shape != table.stored.shape:
-                raise ConfigurationError(
-                    f"guided: base = {self.config.base!r}: its table {table.name!r} is {tuple(found.shape)}, and the "
-                    f"backbone's is {tuple(table.stored.shape)}; train the base with the same options"
-                )
-        for name in {table.name for table in tables} & set(weights):
-            stored = next(table.stored for table in tables if table.name == name)
-            stored.copy_(weights[name])
-        by_key = {_key(table): table for table in tables}
+    def take_base(self) -> None:
+        """Reduce the tables as they are now, and balance the guided blocks with what is left of them."""
+        by_key = {_key(table): table for table in self._anatomy.tables}
         for key, fusion in self.fusions.items():
             assert isinstance(fusion, Fusion)
             self._reduce(fusion, by_key[key], [by_key[u] for u, i in self._item_of.items() if i == key])
@@ -130,10 +115,10 @@ class Guided(Enhancer[GuidedConfig]):
 
     def _reduce(self, fusion: Fusion, items: Table, users: list[Table]) -> None:
         rows = items.raw()[1:]
-        centre, basis = principal(rows, items.width - len(self.attributes))
+        centre, directions = principal(rows, items.width)
         theirs = (users[0].raw()[1:], self.users[1:]) if users else None
         guided = self.guided[1:].to(rows)
-        fusion.start_from(centre, basis, (rows, guided), theirs, self.config.balance)
+        fusion.start_from(centre, directions, (rows, guided), theirs, self.config.balance)
 
     def on_epoch(self, epoch: int) -> None:
         if not bool(self.ready):

@@ -89,7 +89,7 @@ def reduced_by_hand(
 ) -> np.ndarray:
     """Scores of two stages at their start, in float64: alpha^2 scale <g_u, g_i> + <P'e_u, P'(e_i - mean)>.
 
-    All without the padding ids.
+    All without the padding ids, and less each user's mean over items, which no ranking depends on.
     """
 
     def size(values: np.ndarray) -> float:
@@ -100,4 +100,10 @@ def reduced_by_hand(
     alpha = size(centred @ basis) / size(items_guided)
     scale = size(users @ basis) / size(alpha * users_guided)
     guided: np.ndarray = alpha**2 * scale * users_guided @ items_guided.T
-    return guided + users @ basis @ (centred @ basis).T
+    return less_user_means(guided + users @ basis @ (centred @ basis).T)
+
+
+def less_user_means(scores: np.ndarray) -> np.ndarray:
+    """Scores `[n_users, n_items]` less each user's mean."""
+    found: np.ndarray = scores - scores.mean(1, keepdims=True)
+    return found

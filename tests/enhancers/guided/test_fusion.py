@@ -16,30 +16,38 @@ def drawn(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+DIRECTIONS = torch.linalg.qr(drawn(WIDTH, WIDTH, seed=2))[0]
+
+
 def reduced_fusion() -> Fusion:
     fusion = Fusion(WIDTH, M, reduced=True, learn=True)
     with torch.no_grad():
         fusion.alpha.copy_(torch.tensor([0.7, 1.3]))
         fusion.centre.copy_(drawn(WIDTH, seed=1))
-        fusion.basis.copy_(torch.linalg.qr(drawn(WIDTH, WIDTH, seed=2))[0][:, : WIDTH - M])
+        fusion.freed.copy_(DIRECTIONS[:, -M:])
         fusion.user_scale.fill_(0.4)
     return fusion
 
 
 def test_two_stages_by_a_loop() -> None:
+    """In coordinates of the directions: the block in the freed ones, the row as it was in the others."""
     fusion, rows, guided = reduced_fusion(), drawn(N, WIDTH, seed=3), drawn(N, M, seed=4)
     items, users = fusion.items(rows, guided), fusion.users(rows, guided)
     assert items.shape == users.shape == (N, WIDTH)
-    alpha, basis, centre = fusion.alpha.tolist(), fusion.basis.tolist(), fusion.centre.tolist()
+    alpha, centre, directions = fusion.alpha.tolist(), fusion.centre.tolist(), DIRECTIONS.double().tolist()
+
+    def along(vector: list[float], j: int) -> float:
+        return math.fsum(vector[d] * directions[d][j] for d in range(WIDTH))
+
     for n in range(N):
-        for k in range(M):
-            assert float(items[n, k]) == pytest.approx(alpha[k] * float(guided[n, k]), rel=1e-6)
-            assert float(users[n, k]) == pytest.approx(0.4 * alpha[k] * float(guided[n, k]), rel=1e-6)
+        item, user, row = items[n].tolist(), users[n].tolist(), rows[n].tolist()
         for j in range(WIDTH - M):
-            centred = math.fsum((float(rows[n, d]) - centre[d]) * basis[d][j] for d in range(WIDTH))
-            whole = math.fsum(float(rows[n, d]) * basis[d][j] for d in range(WIDTH))
-            assert float(items[n, M + j]) == pytest.approx(centred, abs=1e-6)
-            assert float(users[n, M + j]) == pytest.approx(whole, abs=1e-6)
+            assert along(item, j) == pytest.approx(along(row, j), abs=1e-5)
+            assert along(user, j) == pytest.approx(along(row, j), abs=1e-5)
+        for k in range(M):
+            block, j = alpha[k] * float(guided[n, k]), WIDTH - M + k
+            assert along(item, j) - along(centre, j) == pytest.approx(block, abs=1e-5)
+            assert along(user, j) == pytest.approx(0.4 * block, abs=1e-5)
 
 
 def test_one_stage_by_a_loop() -> None:
@@ -55,19 +63,33 @@ def test_one_stage_by_a_loop() -> None:
                 assert float(found[n, k]) == pytest.approx(float(rows[n, k]) + added, abs=1e-6)
 
 
-@pytest.mark.parametrize("reduced", [False, True])
-def test_a_negative_alpha_counts_as_nothing_and_can_come_back(reduced: bool) -> None:
-    fusion = Fusion(WIDTH, M, reduced=reduced, learn=True)
+def test_a_negative_alpha_counts_as_nothing_and_can_come_back() -> None:
+    fusion = reduced_fusion()
     with torch.no_grad():
         fusion.alpha.copy_(torch.tensor([-0.3, 0.2]))
     rows, guided = drawn(N, WIDTH), drawn(N, M, seed=4)
     assert fusion.strength.tolist() == pytest.approx([0.0, 0.2])
-    found = fusion.items(rows, guided)
-    plain = rows[:, 0] if not reduced else torch.zeros(N)
-    assert torch.equal(found[:, 0], plain)
-    found[:, :M].sum().backward()
+    found = (fusion.items(rows, guided) - fusion.centre) @ fusion.freed
+    assert torch.allclose(found[:, 0], torch.zeros(N), atol=1e-6)
+    found.sum().backward()
     assert fusion.alpha.grad is not None
-    assert fusion.alpha.grad.tolist() == pytest.approx(guided.sum(0).tolist(), rel=1e-5)
+    assert fusion.alpha.grad.tolist() == pytest.approx(guided.sum(0).tolist(), rel=1e-4)
+
+
+def test_in_one_stage_the_sign_of_alpha_is_that_of_the_columns() -> None:
+    """Turning alpha and the columns that it is added to gives the same scores."""
+    fusion = Fusion(WIDTH, M, reduced=False, learn=True)
+    users, items, tastes, traits = drawn(N, WIDTH), drawn(N, WIDTH, seed=1), drawn(N, M), drawn(N, M, seed=2)
+
+    def scores(alpha: list[float], sign: float) -> torch.Tensor:
+        turned = torch.ones(WIDTH)
+        turned[0] = sign
+        with torch.no_grad():
+            fusion.alpha.copy_(torch.tensor(alpha))
+            return fusion.users(users * turned, tastes) @ fusion.items(items * turned, traits).t()
+
+    assert torch.allclose(scores([0.6, 0.2], 1.0), scores([-0.6, 0.2], -1.0), atol=1e-5)
+    assert not torch.allclose(scores([0.6, 0.2], 1.0), scores([0.0, 0.2], 1.0), atol=1e-2)
 
 
 def test_alpha_stays_where_it_is_not_to_be_learned() -> None:
@@ -80,13 +102,12 @@ def test_balance_of_root_mean_squares(balance: float) -> None:
     fusion = Fusion(WIDTH, M, reduced=True, learn=True)
     source = reduced_fusion()
     items, users = (5 * drawn(40, WIDTH, seed=5), drawn(40, M, seed=6)), (drawn(30, WIDTH), drawn(30, M) / 9)
-    fusion.start_from(source.centre, source.basis, items, users, balance)
+    fusion.start_from(source.centre, DIRECTIONS, items, users, balance)
     assert (fusion.alpha == fusion.alpha[0]).all()  # one number until training tells attributes apart
-    for rows in (fusion.items(*items), fusion.users(*users)):
-        size = rows.detach().double().square()
-        assert float(size[:, :M].mean().sqrt() / size[:, M:].mean().sqrt()) == pytest.approx(
-            balance, rel=1e-5
-        )
+    for rows in (fusion.items(*items) - source.centre, fusion.users(*users)):
+        size = (rows.detach() @ DIRECTIONS).double().square()
+        ratio = float(size[:, -M:].mean().sqrt() / size[:, :-M].mean().sqrt())
+        assert ratio == pytest.approx(balance, rel=1e-4)
 
 
 def test_nothing_to_balance() -> None:
@@ -94,7 +115,7 @@ def test_nothing_to_balance() -> None:
     fusion = Fusion(WIDTH, M, reduced=True, learn=True)
     source = reduced_fusion()
     rows = drawn(N, WIDTH)
-    fusion.start_from(source.centre, source.basis, (rows, torch.zeros(N, M)), (rows, drawn(N, M)), 1.0)
+    fusion.start_from(source.centre, DIRECTIONS, (rows, torch.zeros(N, M)), (rows, drawn(N, M)), 1.0)
     assert fusion.alpha.tolist() == [0.0, 0.0]
     assert torch.isfinite(fusion.users(rows, drawn(N, M))).all()
     assert float(fusion.user_scale) == 1.0

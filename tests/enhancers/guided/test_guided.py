@@ -9,7 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from guided_world import guided_of, history, quiet_training, quiet_world, reduced_by_hand, write_world
+from guided_world import (
+    guided_of,
+    history,
+    less_user_means,
+    quiet_training,
+    quiet_world,
+    reduced_by_hand,
+    write_world,
+)
 
 from burnish.enhancers.attach import attach, enhance, split_enhanced
 from burnish.enhancers.conformance.reloading import read
@@ -77,11 +85,11 @@ def test_scores_of_two_stages_before_the_first_step(folder: Path, scores: str) -
     attach(world.model, recipe, world.config, world.train._dataset)
     guided = guided_of(world)
     expected = reduced_by_hand(users[1:], items[1:], guided.start[1:].numpy(), guided.guided[1:].numpy())
-    assert np.allclose(every_pair(world)[1:, 1:].numpy(), expected, atol=1e-5)
+    found = less_user_means(every_pair(world)[1:, 1:].numpy())
+    assert np.allclose(found, expected, atol=1e-5)
     (fusion,) = guided.fusions.values()
-    for table in guided._anatomy.tables:
-        rows = read(table).detach()[1:].double().square()
-        assert float(rows[:, :2].mean().sqrt() / rows[:, 2:].mean().sqrt()) == pytest.approx(1, rel=1e-4)
+    for side, rows in sizes_of(guided):
+        assert ratio_of_sizes(fusion, rows) == pytest.approx(1, rel=1e-4), side
     assert (fusion.alpha == fusion.alpha[0]).all()
     # what is stored is untouched, so it can be taken off again
     detach(world.model)
@@ -95,7 +103,8 @@ def test_the_reduced_base_alone_is_the_plain_scores_but_for_two_directions(folde
     centred = items - items.mean(0)
     left, sizes, right = torch.linalg.svd(centred, full_matrices=False)
     kept = left[:, :6] * sizes[:6] @ right[:6]
-    assert torch.allclose(every_pair(world)[1:, 1:], users @ kept.t(), atol=1e-5)
+    found = less_user_means(every_pair(world)[1:, 1:].numpy())
+    assert np.allclose(found, less_user_means((users @ kept.t()).numpy()), atol=1e-5)
 
 
 def test_histories_of_sequential_backbones_pass_through_the_same_table(folder: Path, scores: str) -> None:
@@ -103,22 +112,43 @@ def test_histories_of_sequential_backbones_pass_through_the_same_table(folder: P
     guided, stored = guided_of(world), world.model.item_embedding
     (table,) = (t for t in guided._anatomy.tables if t.side == "item")
     raw = table.raw().detach()[1:].double()
-    left, sizes, _ = torch.linalg.svd(raw - raw.mean(0), full_matrices=False)
+    left, sizes, right = torch.linalg.svd(raw - raw.mean(0), full_matrices=False)
     rows = stored(torch.arange(world.dataset.item_num)).detach().double()
-    assert torch.allclose(rows[1:, 2:].abs(), (left * sizes)[:, :6].abs(), atol=1e-5)  # signs are free
-    alpha = float((rows[1:, 2:].square().mean() / guided.guided[1:].double().square().mean()).sqrt())
-    assert torch.allclose(rows[1:, :2], alpha * guided.guided[1:].double(), rtol=1e-4)
+    (fusion,) = guided.fusions.values()
+    freed, apart = fusion.freed.double(), rows[1:] - raw.mean(0)
+    kept = apart - apart @ freed @ freed.t()
+    assert torch.allclose(kept, (left * sizes)[:, :6] @ right[:6], atol=1e-5)
+    alpha = float((kept.square().sum() / (6 * len(kept)) / guided.guided[1:].double().square().mean()).sqrt())
+    assert torch.allclose(apart @ freed, alpha * guided.guided[1:].double(), rtol=1e-4, atol=1e-6)
     assert not guided._item_of
     assert [name for name, _ in guided.named_parameters()] == ["fusions.item_embedding-weight.alpha"]
     seen = torch.tensor([[3, 9, 0], [3, 0, 0]])
     assert torch.allclose(stored(seen)[:, 0].detach(), rows[[3, 3]].float(), atol=1e-7)
 
 
+def sizes_of(guided: Guided) -> list[tuple[str, torch.Tensor]]:
+    """Refined rows of both sides, items' less the centre of their stored ones."""
+    found = []
+    for table in guided._anatomy.tables:
+        rows = read(table).detach()[1:].double()
+        centre = table.raw().detach()[1:].double().mean(0) if table.side == "item" else 0.0
+        found.append((table.side, rows - centre))
+    return found
+
+
+def ratio_of_sizes(fusion: Any, rows: torch.Tensor) -> float:
+    """Root mean square a coordinate along the freed directions, over that along the others."""
+    block = rows @ fusion.freed.double()
+    m, width = block.shape[1], rows.shape[1]
+    rest = (rows.square().sum() - block.square().sum()) / (len(rows) * (width - m))
+    return float((block.square().mean() / rest).sqrt())
+
+
 def test_balance_is_the_ratio_of_sizes(folder: Path, scores: str) -> None:
     world = quiet_world("BPR", folder, Guided(scores=scores, base="model", balance=0.3))
-    for table in guided_of(world)._anatomy.tables:
-        rows = read(table).detach()[1:].double().square()
-        assert float(rows[:, :2].mean().sqrt() / rows[:, 2:].mean().sqrt()) == pytest.approx(0.3, rel=1e-4)
+    (fusion,) = guided_of(world).fusions.values()
+    for side, rows in sizes_of(guided_of(world)):
+        assert ratio_of_sizes(fusion, rows) == pytest.approx(0.3, rel=1e-4), side
 
 
 # ------------------------------------------------------------------ training
