@@ -19,6 +19,7 @@ OWN_OPTIONS = frozenset(
         "enhancers",
         "threads",
         "tensorboard",
+        "cold_below",
         "eval_memory_mib",
         "sequence_training",
         "sequence_stride",

@@ -10,10 +10,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from burnish.enhancers.errors import NonFiniteError
 
+from .cold import cold_limit, cold_values, collect_items
 from .data_checks import load_dataset
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
@@ -237,6 +239,8 @@ class Run:
         if ours:
             assert self.weights is not None
             load_model(self.weights, self.model)
+        if cold_limit(self.config) is not None:
+            collect_items(self.trainer)
         with captured(self.trainer) as capture:
             found = self.trainer.evaluate(
                 self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
@@ -246,6 +250,18 @@ class Run:
         self.test_result = unrounded_result(self.config, capture.last, found)
         if capture.last is not None:
             self.per_user = per_user_frame(self.config, capture.last, self.test_data)
+            self._add_cold(capture.last)
+
+    def _add_cold(self, struct: Any) -> None:
+        """Metrics of cold items, where they are asked for and any is in the test data."""
+        if self.per_user is None:
+            return
+        for name, values in cold_values(
+            self.config, struct, self.test_data, self.train_data._dataset
+        ).items():
+            if not np.isnan(values).all():
+                self.per_user[name] = values
+                self.test_result[name] = float(np.nanmean(values))
 
     def result(self) -> TrainingResult:
         """Everything that the stages left."""

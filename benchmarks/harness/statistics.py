@@ -129,9 +129,9 @@ def pair_users(
 ) -> pd.DataFrame:
     """One line a user: `user`, `baseline`, `other`: the metric averaged over rows and then over seeds.
 
-    baseline, other: per-user tables (`user`, `row`, metrics) by seed.  Only seeds of both count; within a
-    seed both must have the same test rows, because a random split depends on the seed.  Raises `DataError`
-    when they do not: then the data or the options that split them have changed between the runs.
+    baseline, other: per-user tables (`user`, `row`, metrics) by seed; NaN does not count.  Only seeds of both
+    count; within a seed both must have the same test rows, because a random split depends on the seed.  Raises
+    `DataError` when they do not: then the data or the options that split them have changed between the runs.
     """
     parts = []
     for seed in sorted(set(baseline) & set(other)):
@@ -147,4 +147,4 @@ def pair_users(
     if not parts:
         raise DataError("the two arms have no seed in common")
     pooled = pd.concat(parts).groupby(level="user", sort=True).mean()
-    return pooled.reset_index()
+    return pooled.dropna().reset_index()

@@ -15,6 +15,7 @@ from burnish.enhancers.errors import BurnishError, ConfigurationError
 from burnish.enhancers.yamls import read_yaml
 
 from .bases import Base, BaseRequest, begin_from
+from .cold import cold_limit
 from .data_checks import check_files
 from .options import warn_unknown
 from .result import Epoch, TrainingResult, plain
@@ -295,6 +296,7 @@ def _make_config(request: _Request, visible: bool) -> Any:
             raise ConfigurationError(f"RecBole refuses the configuration: {error}") from error
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=5)
     _check_metric(config)
+    cold_limit(config)
     check_files(config)
     return config
 
