@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, TextIO
@@ -12,6 +11,7 @@ from typing import Any, TextIO
 import pandas as pd
 
 from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.enhancers.whole_files import written_whole
 
 _SUFFIXES = {
     ".csv": "csv",
@@ -40,20 +40,6 @@ def format_of(path: Path, format: str | None, allowed: Sequence[str]) -> str:
             f"({', '.join(allowed)}) or one of these as the suffix"
         )
     return chosen
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """A name beside `path`; what was written there takes the place of `path` unless an exception comes first."""
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder; give the name of a file")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_text(frame: pd.DataFrame, format: str, stream: TextIO, *, header: bool) -> None:

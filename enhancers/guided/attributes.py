@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import keyword
-import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -20,6 +19,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
 from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.enhancers.whole_files import written_whole
 from burnish.enhancers.yamls import read_yaml
 
 
@@ -158,15 +158,7 @@ def write_schema(schema: AttributeSchema | str, path: Path, *, overwrite: bool =
 
     Raises `ConfigurationError` where there is a file already, unless told to overwrite.
     """
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder; give the name of a file")
-    if path.exists() and not overwrite:
+    if path.is_file() and not overwrite:
         raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        text = schema if isinstance(schema, str) else schema.to_yaml()
-        beside.write_text(text, encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with written_whole(path) as beside:
+        beside.write_text(schema if isinstance(schema, str) else schema.to_yaml(), encoding="utf-8")

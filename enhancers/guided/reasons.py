@@ -6,8 +6,6 @@ score with the attributes of the others at the catalogue's mean.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +16,7 @@ from burnish.enhancers.caches import clear_kept, kept
 from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.shapley.estimators import enumeration, permutation
+from burnish.enhancers.weights.quiet import evaluating
 
 #: Up to so many attributes all coalitions of them are asked for.
 ENUMERATED = 10
@@ -47,7 +46,7 @@ class AttributeGame:
             self.backbone
         )  # SGL predicts from what it keeps, and keeps what it propagates to predict
         found = torch.empty(len(masks), 1, dtype=torch.float64)
-        with _evaluating(self.backbone):
+        with evaluating(self.backbone):
             try:
                 for number, mask in enumerate(masks.to(own.device)):
                     self.guided[self.item] = own * mask
@@ -121,15 +120,3 @@ def _is_additive(game: AttributeGame, alone: Tensor, rest: float, score: float) 
     halves = torch.rand(4, m, generator=generator) < 0.5
     worth = game(halves)[:, 0]
     return bool(((halves.double() @ alone + rest - worth).abs() <= tolerance).all())
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode inside the block.  Modes are put back one by one: SGL's `train()` draws new graphs."""
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

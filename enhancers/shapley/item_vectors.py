@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from burnish.enhancers.anatomy import Anatomy, is_output, propagation
 from burnish.enhancers.state import HostState
-from burnish.enhancers.weights.quiet import unchanged
+from burnish.enhancers.weights.quiet import evaluating, unchanged
 
 
 @torch.no_grad()
@@ -24,7 +21,7 @@ def item_vectors(anatomy: Anatomy, state: HostState, enhancer: str) -> Tensor:
     backbone = state.backbone
     if anatomy.output is not None and backbone is not None:
         call = propagation(backbone)
-        with _evaluating(backbone), unchanged(backbone):
+        with evaluating(backbone), unchanged(backbone):
             found = call() if call is not None else None
         if found is not None and is_output(found, anatomy.n_users, anatomy.n_items):
             return found[1].detach()
@@ -35,18 +32,3 @@ def item_vectors(anatomy: Anatomy, state: HostState, enhancer: str) -> Tensor:
         smallest = torch.finfo(parts[0].dtype).tiny
         parts = [part / part.norm(dim=1).mean().clamp_min(smallest) for part in parts]
     return torch.cat(parts, dim=1).detach()
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    """Within the block the model is in evaluation mode: no dropout.
-
-    Modes are put back one by one: SGL's `train()` draws new graphs, and no run may differ by having been looked at.
-    """
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training

@@ -14,6 +14,21 @@ _PLAIN = (int, float, bool, str, bytes, type(None))
 
 
 @contextlib.contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Within the block the model is in evaluation mode: no dropout.
+
+    Modes are put back one by one: SGL's `train()` draws new graphs, and no run may differ by having been looked at.
+    """
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
+
+
+@contextlib.contextmanager
 def unchanged(model: nn.Module, apart: nn.Module | None = None) -> Iterator[None]:
     """Put back, after the block, whatever a forward pass may have changed besides parameters and random streams.
 

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import math
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from burnish.enhancers.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.enhancers.whole_files import written_whole
 
 from ..attributes import AttributeSchema
 from .protocol import FloatArray, Scores, Texts
@@ -126,7 +125,7 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
         twice = next(name for name in names if names.count(name) > 1)
         raise ConfigurationError(f"two columns would be called {twice!r}; call the attribute otherwise")
     numbers = scores.values if scores.uncertainty is None else np.hstack([scores.values, scores.uncertainty])
-    with _written_whole(path) as beside:
+    with written_whole(path) as beside:
         if kind == "parquet":
             _write_parquet(beside, names, scores.ids, numbers)
         else:
@@ -293,18 +292,6 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
 
 
 # ---------------------------------------------------------------------- writing
-
-
-@contextmanager
-def _written_whole(path: Path) -> Iterator[Path]:
-    """A name beside `path`; what was written there takes the place of `path` unless an exception comes first."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        yield beside
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
