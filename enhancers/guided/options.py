@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -63,12 +62,6 @@ class GuidedConfig(EnhancerConfig):
     def _names(cls, value: object) -> object:
         """A string of names with commas, as on the command line, is a list of them."""
         return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
-
-    @field_validator("scores", "user_scores")
-    @classmethod
-    def _found_from_elsewhere(cls, value: str | None) -> str | None:
-        """A file that is there by its whole path, so that the model can be loaded from another folder."""
-        return str(Path(value).resolve()) if value is not None and Path(value).is_file() else value
 
     @model_validator(mode="after")
     def _base_where_needed(self) -> GuidedConfig:
