@@ -1,7 +1,7 @@
 """How a guided block and an embedding become one row of the embedding's own width.
 
 Jia, Yuan, Wu, Zheng, arXiv 2504.11658: normalised scores are joined with a reduced base embedding.  Ours: the
-principal components, the balance of both blocks, one non-negative factor an attribute, the one-stage form.
+principal components, the balance of both blocks, one factor an attribute, the one-stage form.
 """
 
 from __future__ import annotations
