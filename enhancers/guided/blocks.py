@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from burnish.enhancers.errors import ConfigurationError, DataError
 
+from .item_fields import beside, field_scores
 from .normalising import Axis
 from .options import Control, GuidedConfig
 from .scorers.protocol import Scores
@@ -54,17 +56,25 @@ def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
 
 
 def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:
-    """The scores that the options name, or the shipped ones of this data set."""
-    source = config.scores
+    """The scores that the options name, or the shipped ones of this data set, with columns of its item file."""
+    more = field_scores(dataset, config.fields) if config.fields else None
+    scores = beside(_judged(config.scores, dataset, needed=more is None), more)
+    assert scores is not None  # one of them is there
+    return scores if config.attributes is None else scores.only(config.attributes)
+
+
+def _judged(source: str | None, dataset: Dataset, *, needed: bool) -> Scores | None:
     if source is None:
         if dataset.dataset_name not in shipped_names():
+            if not needed:
+                return None
             raise ConfigurationError(
                 f"guided: no scores come with data set {dataset.dataset_name!r} (only with "
-                f"{', '.join(shipped_names())}); give a file (scores: my.tsv), which `burnish guide score` makes"
+                f"{', '.join(shipped_names())}); give a file (scores: my.tsv), which `burnish guide score` makes, "
+                f"or columns of the item file (fields: [...])"
             )
         source = dataset.dataset_name
-    scores = load_scores(source, id_column="item_id")
-    return scores if config.attributes is None else scores.only(config.attributes)
+    return load_scores(source, id_column="item_id")
 
 
 def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor | None:
@@ -72,9 +82,11 @@ def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
     if config.user_scores is None or block.axis is None:
         return None
     path = Path(config.user_scores)
-    scores = load_scores(path, id_column="user_id").only(block.names)
+    scores = load_scores(path, id_column="user_id")
+    judged = [name for name in block.names if name in scores.attributes or name not in _made(config, dataset)]
     tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
-    found = scores.rows(tokens)
+    found = np.full((len(tokens), len(block.names)), np.nan)
+    found[:, [block.names.index(name) for name in judged]] = scores.only(judged).rows(tokens)
     unknown = torch.from_numpy(found != found)
     if bool(unknown.all()):
         raise DataError(
@@ -84,6 +96,11 @@ def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
     values = torch.from_numpy(block.axis.standardise(found)).float()
     values[unknown] = float("nan")
     return values
+
+
+def _made(config: GuidedConfig, dataset: Dataset) -> tuple[str, ...]:
+    """Attributes that nobody is asked to score for users, since the item file has them."""
+    return field_scores(dataset, config.fields).attributes if config.fields else ()
 
 
 def _control(kind: Control, block: Block, dataset: Dataset, seed: int, clip: float) -> Block:

@@ -19,7 +19,12 @@ class GuidedConfig(EnhancerConfig):
     )
     scores: str | None = Field(
         default=None,
-        description="items' scores: a file, or shipped ones by name; null for the shipped ones of the data set",
+        description="items' scores: a file, or shipped ones by name; null for the shipped ones of the data set, if any",
+    )
+    fields: tuple[str, ...] = Field(
+        default=(),
+        description="columns of the data set's item file that become attributes, too: numbers as they are, words "
+        "(genres) as yes or no",
     )
     user_scores: str | None = Field(
         default=None,
@@ -57,7 +62,7 @@ class GuidedConfig(EnhancerConfig):
     )
     seed: int | None = Field(default=None, ge=0, description="of the controls' noise; null for the run's")
 
-    @field_validator("attributes", mode="before")
+    @field_validator("attributes", "fields", mode="before")
     @classmethod
     def _names(cls, value: object) -> object:
         """A string of names with commas, as on the command line, is a list of them."""
