@@ -29,18 +29,24 @@ def log() -> io.StringIO:
     """All that any logger says, at the finest level."""
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    root = logging.getLogger()
-    levels = {
-        name: logging.getLogger(name).level
-        for name in ("", "openai", "httpx", "httpx2", "httpcore", "httpcore2")
-    }
-    for name in levels:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    root.addHandler(handler)
+    talkers = ("openai", "httpx", "httpx2", "httpcore", "httpcore2")
+    # Other tests may have shut some of them: RecBole sets levels, and libraries disable what others log.
+    loggers = [logging.getLogger(), *(logging.getLogger(name) for name in talkers)]
+    known = list(logging.Logger.manager.loggerDict.items())
+    loggers += [one for name, one in known if name.startswith(talkers) and isinstance(one, logging.Logger)]
+    before = [(one, one.level, one.disabled, one.propagate) for one in loggers]
+    shut = logging.root.manager.disable
+    logging.disable(logging.NOTSET)
+    for one in loggers:
+        one.setLevel(logging.DEBUG)
+        one.disabled, one.propagate = False, True
+    loggers[0].addHandler(handler)
     yield stream
-    root.removeHandler(handler)
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
+    loggers[0].removeHandler(handler)
+    logging.disable(shut)
+    for one, level, disabled, propagate in before:
+        one.setLevel(level)
+        one.disabled, one.propagate = disabled, propagate
 
 
 def echo(scores: dict) -> str:
