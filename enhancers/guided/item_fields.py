@@ -8,9 +8,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from burnish.enhancers.errors import DataError
 
 from .scorers.protocol import FloatArray, Scores
 from .texts import item_texts
@@ -22,20 +25,27 @@ if TYPE_CHECKING:
 MOST_WORDS = 24
 
 
-def field_scores(dataset: Dataset, fields: Sequence[str]) -> Scores:
+def field_scores(dataset: Dataset | Path, fields: Sequence[str]) -> Scores:
     """Attributes `[n, m]` made of columns of the data set's item file.
 
     A column that holds nothing but numbers is one attribute of its own name.  Of any other each word is an attribute
     (`<column>_<word>`): 1 where the item has it, 0 where it has not; at most `MOST_WORDS`, those of a single item left
-    out.  An empty cell is unknown.  Raises `UnknownNameError` for a column that is not there.
+    out.  An empty cell is unknown.  Raises `UnknownNameError` for a column that is not there and `DataError`
+    where nothing can be made of any.
     """
     texts = item_texts(dataset, fields, itemtext=False)
     names: list[str] = []
     columns: list[FloatArray] = []
     for field in fields:
         for name, values in _attributes(field, texts.fields[field]):
-            names.append(name)
+            taken = name in names  # two words may differ in their punctuation only
+            names.append(f"{name}_{len(names)}" if taken else name)
             columns.append(values)
+    if not columns:
+        raise DataError(
+            f"guided: fields = {list(fields)!r}: no number, and no word that two items share, is in these columns of "
+            f"the item file; choose others"
+        )
     return Scores(texts.ids, tuple(names), np.stack(columns, axis=1), source="the item file")
 
 

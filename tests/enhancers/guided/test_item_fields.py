@@ -11,7 +11,7 @@ from guided_world import guided_of, quiet_training, quiet_world, write_world
 
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.world import World
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
+from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.guided.item_fields import beside, field_scores
 from burnish.enhancers.guided.scorers.protocol import Scores
@@ -92,6 +92,15 @@ def test_users_need_no_scores_on_them(folder: Path, tmp_path: Path) -> None:
 def test_a_column_that_is_not_there(folder: Path, world: World) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'tags'"):
         field_scores(world.dataset, ["tag"])
+
+
+def test_a_column_that_says_nothing(folder: Path, tmp_path: Path) -> None:
+    file = tmp_path / NAME / f"{NAME}.item"
+    file.parent.mkdir()
+    file.write_text("item_id:token\tcode:token\ttags:token_seq\ni1\tx1\ta-b a_b\ni2\tx2\ta-b a_b\n")
+    with pytest.raises(DataError, match="no word that two items share"):
+        field_scores(file.parent, ["code"])
+    assert field_scores(file.parent, ["tags"]).attributes == ("tags_a_b", "tags_a_b_1")
 
 
 def test_names_that_are_taken() -> None:
