@@ -70,7 +70,9 @@ class Base:
         except DataError as error:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""
             raise DataError(f"base = {self.source!r}: {error}{cure}") from error
-        if self.data.get("training") != data["training"]:
+        # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
+        chosen_on = self.data.get("validation", data.get("validation"))
+        if self.data.get("training") != data["training"] or chosen_on != data.get("validation"):
             raise DataError(
                 f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
                 f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"

@@ -125,8 +125,8 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
     }
 
 
-def training_rows(dataset: Any) -> str:
-    """A digest of who interacted with what in a training split, whatever the order of its rows."""
+def split_rows(dataset: Any) -> str:
+    """A digest of who interacted with what in one part of a split, whatever the order of its rows."""
     names = (dataset.uid_field, dataset.iid_field)
     columns = [np.asarray(dataset.inter_feat[name]) for name in names if name in dataset.inter_feat]
     order = np.lexsort(columns) if columns else slice(0)

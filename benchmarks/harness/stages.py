@@ -20,7 +20,7 @@ from .data_checks import load_dataset
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .resume import StateKeeper
-from .saved import check_data, fingerprint, load_model, training_rows, write_model
+from .saved import check_data, fingerprint, load_model, split_rows, write_model
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,9 @@ class Run:
                 check_data(expected, self.fingerprint, config["dataset"])
         self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
         if self.fingerprint is not None:
-            self.fingerprint["training"] = training_rows(self.train_data._dataset)
+            for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
+                if loader is not None:
+                    self.fingerprint[part] = split_rows(loader._dataset)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
         root.info(self.model)

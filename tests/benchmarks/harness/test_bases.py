@@ -260,6 +260,11 @@ def test_another_split_would_leak(plain: Path, data: Path, tmp_path: Path) -> No
     refused(DataError, leak, data, tmp_path / "out", plain, seed=7)
     half = {"split": {"RS": [0.5, 0.2, 0.3]}, "order": "RO", "group_by": "user", "mode": "full"}
     refused(DataError, leak, data, tmp_path / "out", plain, eval_args=half)
+    thirds = {
+        **half,
+        "split": {"RS": [0.8, 0.15, 0.05]},
+    }  # equal training rows; the epoch was chosen on others
+    refused(DataError, leak, data, tmp_path / "out", plain, eval_args=thirds)
     note = json.loads((plain / "run.json").read_text())
     del note["data"]["training"]  # of a run that did not note its split
     old = Path(shutil.copytree(plain, tmp_path / "old"))
