@@ -272,6 +272,28 @@ def test_another_split_would_leak(plain: Path, data: Path, tmp_path: Path) -> No
     refused(DataError, leak, data, tmp_path / "out", old)
 
 
+def test_an_epoch_chosen_on_test_rows_would_leak(data: Path, tmp_path: Path) -> None:
+    """Equal training rows, but rows that this run tests on were the base's validation rows."""
+    own = {"split": {"RS": [0.6, 0.3, 0.1]}, "order": "RO", "group_by": None, "mode": "full"}
+    run(data, tmp_path / "base", block={}, eval_args=own)
+    out = tmp_path / "out"
+    run(data, out, block=guided(data, base=str(tmp_path / "base")), eval_args=own)
+    other = {**own, "split": {"RS": [0.6, 0.1, 0.3]}}
+    leak = "trained on another split of 'conformance'.*same seed and eval_args"
+    refused(DataError, leak, data, tmp_path / "other", tmp_path / "base", eval_args=other)
+    parts = [
+        json.loads((folder / "run.json").read_text())["data"]
+        for folder in (tmp_path / "base", _run_of(data, tmp_path / "swapped", eval_args=other))
+    ]
+    assert parts[0]["training"] == parts[1]["training"]
+    assert parts[0]["validation"] != parts[1]["validation"]
+
+
+def _run_of(data: Path, folder: Path, **more: Any) -> Path:
+    run(data, folder, block={}, **more)
+    return folder
+
+
 def test_other_data_are_refused(plain: Path, data: Path, tmp_path: Path) -> None:
     other = Path(shutil.copytree(data, tmp_path / "other"))
     file = other / NAME / f"{NAME}.inter"
