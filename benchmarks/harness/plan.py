@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -204,7 +204,7 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     try:
         plan = Plan.model_validate(dict(content))
     except ValidationError as error:
-        raise _readable(error, origin) from error
+        raise readable(error, origin) from error
     check_names(plan)
     return plan
 
@@ -236,11 +236,16 @@ def check_names(plan: Plan) -> None:
             raise type(error)(f"arm {label!r}: {error}") from error
 
 
-def _readable(error: ValidationError, origin: str) -> BurnishError:
+def readable(
+    error: ValidationError,
+    origin: str,
+    model_at: Callable[[tuple[int | str, ...]], type[BaseModel]] | None = None,
+) -> BurnishError:
+    """What is wrong with a plan, in one sentence.  model_at: the schema at a place in it, by default a `Plan`'s."""
     first = error.errors()[0]
     where = [str(part) for part in first["loc"]]
     if first["type"] == "extra_forbidden":
-        model = _model_at(first["loc"][:-1])
+        model = (model_at or _model_at)(first["loc"][:-1])
         place = f" in {'.'.join(where[:-1])}" if where[:-1] else ""
         return unknown_name(f"{origin}: key{place}", where[-1], model.model_fields)
     field = ".".join(where)

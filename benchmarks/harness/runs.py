@@ -67,7 +67,7 @@ def carry_out(
         return read_record(spec, folder, "kept")
     note = folder.with_name(f"failed-{folder.name}.json")
     try:
-        with _own_folder(folder) as partial:
+        with own_folder(folder) as partial:
             result = train(
                 spec.backbone,
                 spec.dataset,
@@ -141,7 +141,7 @@ def remove_stale(runs: Path) -> list[Path]:
 
 
 @contextmanager
-def _own_folder(folder: Path) -> Iterator[Path]:
+def own_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder`, which takes its place on success and is removed otherwise."""
     partial = folder.with_name(f".partial-{folder.name}@{_host()}-{os.getpid()}-{_start_of(os.getpid())}")
     shutil.rmtree(partial, ignore_errors=True)

@@ -46,7 +46,7 @@ class AtRandom:
     def discounts(self, k: int) -> FloatArray:
         """See `Order`: the sum of the first min(k, n) discounts over n."""
         sums = np.cumsum(1 / np.log2(np.arange(k) + 2.0))
-        return sums[np.minimum(k, self.n) - 1] / self.n
+        return np.asarray(sums[np.minimum(k, self.n) - 1] / self.n, dtype=np.float64)
 
     def hits(self, k: int) -> FloatArray:
         """See `Order`: min(k, n) / n."""
@@ -55,7 +55,7 @@ class AtRandom:
 
 def per_user(owner: IntArray, values: FloatArray, n: int) -> FloatArray:
     """Sums by owner: `[t]` values of owners 0 to n - 1 to `[n]`."""
-    return np.bincount(owner, weights=values, minlength=n)
+    return np.asarray(np.bincount(owner, weights=values, minlength=n), dtype=np.float64)
 
 
 def ideal(owner: IntArray, gains: FloatArray, n: int, k: int | None) -> FloatArray:
