@@ -55,7 +55,7 @@ def recbole_options() -> frozenset[str]:
 
 
 def model_options(model: type) -> set[str]:
-    """Options that the modules of a model class and of its bases read."""
+    """Options that the modules of a model class and of its bases read, and those of its `options_files`."""
     modules = {base.__module__ for base in model.__mro__ if base is not object}
     sources = []
     for name in modules:
@@ -66,7 +66,8 @@ def model_options(model: type) -> set[str]:
             sources.append(inspect.getsource(module))
         except (OSError, TypeError):  # a class typed into an interpreter has no source file
             continue
-    return _read_in(sources)
+    declared = (Path(file).read_text(encoding="utf-8") for file in getattr(model, "options_files", ()))
+    return _read_in(sources) | {key for text in declared for key in _KEY.findall(text)}
 
 
 def _read_in(sources: Iterable[str]) -> set[str]:

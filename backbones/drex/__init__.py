@@ -1,0 +1,1 @@
+"""DReX: rating prediction and keyword reasons from reviews and ratings, through gated recurrent updates."""

@@ -1,0 +1,109 @@
+"""EMF: matrix factorization that puts a user near the items which users like her have rated."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.errors import DataError
+from burnish.enhancers.explanation import Reason
+
+from .checks import not_negative, whole_number
+from .neighbours import mean_of_neighbours, nearest_rows, rating_matrix
+from .rating_model import RatingModel, training_ratings
+
+PROPERTIES = Path(__file__).parent / "properties"
+
+
+class EMF(RatingModel):
+    """Explainable matrix factorization, as a native RecBole model: needs ratings and nothing else.
+
+    r = p_u . q_i, learned by J = sum over training ratings of
+    (r - p_u . q_i)^2 + beta / 2 (|p_u|^2 + |q_i|^2) + lambda / 2 |p_u - q_i|^2 W_ui.
+    W_ui is the mean rating of item i by the k users whose training ratings are most like user u's (cosine), 0 standing
+    for those who did not rate it; where it is not above theta, W_ui = 0.
+
+    explainability: W before the threshold is applied, for the pairs of the training split, ascending by
+        `user * n_items + item`, `[n_pairs]`.
+
+    Source: Abdollahi and Nasraoui, "Explainable Matrix Factorization for Collaborative Filtering", WWW 2016.
+    Ours: the option `centre` (r = mean + p_u . q_i), J as a mean over the ratings of a batch, and fewer than k
+    neighbours where fewer have a positive similarity (W is then the mean over those).
+    """
+
+    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "emf"))
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        size = whole_number(config, "embedding_size")
+        self.reg_weight = not_negative(config, "reg_weight")
+        self.explain_weight = not_negative(config, "explain_weight")
+        self.centre = self.mean if config["centre"] else 0.0
+        self.user_embedding = nn.Embedding(self.n_users, size)
+        self.item_embedding = nn.Embedding(self.n_items, size)
+        for table in (self.user_embedding, self.item_embedding):
+            nn.init.normal_(table.weight, std=0.1)
+        self._find_neighbours(config, dataset)
+
+    def _find_neighbours(self, config: Any, dataset: Any) -> None:
+        users, items = (np.asarray(dataset.inter_feat[field]) for field in (self.USER_ID, self.ITEM_ID))
+        ratings = training_ratings(config, dataset)
+        self._rated = rating_matrix(users, items, ratings, (self.n_users, self.n_items))
+        self._near = nearest_rows(self._rated, whole_number(config, "n_neighbours"))
+        self._tokens = [dataset.field2id_token[field] for field in (self.USER_ID, self.ITEM_ID)]
+        pairs = np.unique(users * self.n_items + items)
+        means = mean_of_neighbours(self._near, self._rated, pairs // self.n_items, pairs % self.n_items)
+        weights = np.where(means > float(config["explain_threshold"]), means, 0)
+        # Of the data, not learned: a checkpoint must not carry them.
+        for name, value in (("pairs", pairs), ("explainability", means), ("closeness", weights)):
+            made = torch.from_numpy(value)
+            self.register_buffer(name, made if name == "pairs" else made.float(), persistent=False)
+        self.pairs: Tensor
+        self.explainability: Tensor
+        self.closeness: Tensor
+
+    # ------------------------------------------------------------------ ratings
+
+    def closeness_of(self, users: Tensor, items: Tensor) -> Tensor:
+        """W of training pairs, `[n]`; 0 for other pairs."""
+        wanted = users * self.n_items + items
+        at = torch.searchsorted(self.pairs, wanted).clamp(max=len(self.pairs) - 1)
+        return self.closeness[at] * (self.pairs[at] == wanted)
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """J, as a mean over the training rows of the batch."""
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        p, q = self.user_embedding(users), self.item_embedding(items)
+        loss = self.squared_error(self.centre + (p * q).sum(1), interaction[self.RATING].float())
+        sizes = p.square().sum(1) + q.square().sum(1)
+        apart = (p - q).square().sum(1) * self.closeness_of(users, items)
+        return loss + self.reg_weight / 2 * sizes.mean() + self.explain_weight / 2 * apart.mean()
+
+    def rate(self, users: Tensor, items: Tensor) -> Tensor:
+        """Predicted ratings of pairs, `[n]`."""
+        return self.centre + (self.user_embedding(users) * self.item_embedding(items)).sum(1)
+
+    def rate_all(self, users: Tensor) -> Tensor:
+        """Predicted ratings of all items, `[n, n_items]`."""
+        return self.centre + self.user_embedding(users) @ self.item_embedding.weight.T
+
+    # ------------------------------------------------------------------ reasons
+
+    def explain(self, user: int, item: int) -> list[Reason]:
+        """How the user's neighbours rated the item in the training split: a `Reason` for each rating that occurs.
+
+        user, item: internal ids.  contribution: the share of her neighbours that gave this rating.  evidence: `rating`,
+        `neighbours` (original ids, the most similar first), `similarities`, `n_neighbours`, and `expected_rating`, which
+        is W before the threshold.  No reasons where no neighbour rated the item.
+        Raises `DataError` for ids that are none.
+        """
+        for name, number, n in (("user", user, self.n_users), ("item", item, self.n_items)):
+            if not 0 < number < n:
+                raise DataError(f"{name} {number!r}: internal ids of {name}s go from 1 to {n - 1}")
+        near = self._near[user]
+        row = self._rated.T.tocsr()[item] if self._by_item is None else self._by_item[item]
+        return []

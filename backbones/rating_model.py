@@ -1,0 +1,130 @@
+"""What models of ratings share: the scale, the target, the loss, and ranking by predicted rating."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor, nn
+
+from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
+
+#: More different ratings than this are put into so many equal bins where they are one-hot.
+MOST_LEVELS = 50
+
+
+class RatingModel(GeneralRecommender):
+    """A RecBole model that is trained on ratings by squared error and ranks by the rating it predicts.
+
+    A subclass gives `rate(users, items) -> [n]`, and may give `rate_all(users) -> [n, n_items]` where that is quicker.
+
+    scale: lowest and highest rating (option `rating_scale: [low, high]`, by default those of the training split).
+    mean: the mean rating of the training split.
+    Raises `DataError` for ratings outside the scale or missing, `ConfigurationError` for an impossible scale.
+    """
+
+    input_type = InputType.POINTWISE
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.RATING = config["RATING_FIELD"]
+        ratings = training_ratings(config, dataset)
+        self.scale = read_scale(config["rating_scale"], ratings, dataset, self.RATING)
+        self.mean = float(ratings.mean())
+        self.squared_error = nn.MSELoss()
+
+    # ------------------------------------------------------------------ to be given
+
+    def rate(self, users: Tensor, items: Tensor) -> Tensor:
+        """Predicted ratings of pairs, `[n]`, not clipped to the scale."""
+        raise UnsupportedError(f"{type(self).__name__} must define rate(users, items)")
+
+    def rate_all(self, users: Tensor) -> Tensor:
+        """Predicted ratings of all items, `[n, n_items]`, the padding item included.
+
+        Here pair by pair, in parts of bounded size.
+        """
+        items = torch.arange(self.n_items, device=users.device)
+        some = max(1, 65536 // self.n_items)
+        return torch.cat(
+            [
+                self.rate(part.repeat_interleave(self.n_items), items.repeat(len(part))).view(len(part), -1)
+                for part in users.split(some)
+            ]
+        )
+
+    # ------------------------------------------------------------------ RecBole's interface
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Mean squared error of a batch of training rows."""
+        found = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        return self.squared_error(found, interaction[self.RATING].float())
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Predicted ratings `[n]`; nothing but users and items is read."""
+        return self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Predicted ratings of all items, `[n * n_items]`."""
+        return self.rate_all(interaction[self.USER_ID]).reshape(-1)
+
+
+def training_ratings(config: Any, dataset: Any) -> Tensor:
+    """The ratings of a training split, `[n]` float32.
+
+    Raises `DataError` where there is no such column or a rating is missing.
+    """
+    field = config["RATING_FIELD"]
+    if field not in dataset.inter_feat:
+        raise DataError(
+            f"data set {dataset.dataset_name!r} has no column {field!r} of ratings; RATING_FIELD names it, and "
+            f"load_col.inter must list it"
+        )
+    ratings = torch.as_tensor(np.asarray(dataset.inter_feat[field])).float()
+    if not len(ratings) or not bool(torch.isfinite(ratings).all()):
+        raise DataError(
+            f"data set {dataset.dataset_name!r}: column {field!r} has missing or infinite ratings; remove those rows"
+        )
+    return ratings
+
+
+def read_scale(wanted: Any, ratings: Tensor, dataset: Any, field: str) -> tuple[float, float]:
+    """Lowest and highest rating.
+
+    wanted: `[low, high]`, or None for those that occur.
+    """
+    low, high = float(ratings.min()), float(ratings.max())
+    if wanted is None:
+        return low, high
+    proper = isinstance(wanted, Sequence) and not isinstance(wanted, str) and len(wanted) == 2
+    if not proper or not all(isinstance(end, int | float) for end in wanted) or not wanted[0] < wanted[1]:
+        raise ConfigurationError(
+            f"rating_scale = {wanted!r}: give the lowest and the highest rating, as in [1, 5]"
+        )
+    for value in (low, high):
+        if not wanted[0] <= value <= wanted[1]:
+            where = int((ratings == value).nonzero()[0, 0])
+            user, item = (
+                dataset.id2token(name, int(dataset.inter_feat[name][where]))
+                for name in (dataset.uid_field, dataset.iid_field)
+            )
+            raise DataError(
+                f"data set {dataset.dataset_name!r}: user {user!r} rated item {item!r} with {field} = {value:g}, "
+                f"outside rating_scale = {list(wanted)}; correct the row or widen the scale"
+            )
+    return float(wanted[0]), float(wanted[1])
+
+
+def rating_levels(ratings: Tensor, scale: tuple[float, float]) -> Tensor:
+    """Upper ends of the classes that ratings are put into, ascending; the last one takes what is above it.
+
+    The distinct ratings where they are at most `MOST_LEVELS`, else so many equal parts of the scale.
+    """
+    levels = ratings.unique()
+    if len(levels) <= MOST_LEVELS:
+        return levels
+    return torch.linspace(scale[0], scale[1], MOST_LEVELS + 1)[1:]

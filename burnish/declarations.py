@@ -1,0 +1,48 @@
+"""RecBole's side of a backbone that comes from outside it: what its class says of its data set and its options.
+
+A model class may have `dataset_class`, the class of data set that RecBole builds for it, and `options_files`, YAML
+files with default options, read where RecBole reads its own `properties/model/NAME.yaml`; later files win, and what
+the user gives wins over all of them.  Registered by `import burnish`.
+"""
+
+from __future__ import annotations
+
+import functools
+from types import ModuleType
+from typing import Any
+
+from .compat import after_import
+from .compat.hook import replace_everywhere
+
+
+def install() -> None:
+    """Register both changes; each is made once, when its module is loaded."""
+    after_import("recbole.config.configurator", read_declared_options)
+    after_import("recbole.data.utils", build_declared_dataset)
+
+
+def read_declared_options(module: ModuleType) -> None:
+    """Let `Config` read the option files of the model's class."""
+    config_class = module.Config
+    load = config_class._load_internal_config_dict
+
+    @functools.wraps(load)
+    def _load_internal_config_dict(self: Any, model: Any, model_class: Any, dataset: Any) -> None:
+        load(self, model, model_class, dataset)
+        for file in getattr(model_class, "options_files", ()):
+            self._update_internal_config_dict(file)
+
+    config_class._load_internal_config_dict = _load_internal_config_dict
+
+
+def build_declared_dataset(module: ModuleType) -> None:
+    """Let `create_dataset` build the data set of the model's class."""
+    create: Any = module.create_dataset
+
+    @functools.wraps(create)
+    def create_dataset(config: Any) -> Any:
+        declared = getattr(config.model_class, "dataset_class", None)
+        # A saved data set is a pickle that RecBole itself looks for; ours are built from the files every time.
+        return create(config) if declared is None else declared(config)
+
+    replace_everywhere(module, "create_dataset", create_dataset)
