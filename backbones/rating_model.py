@@ -109,7 +109,7 @@ def read_scale(wanted: Any, ratings: Tensor, dataset: Any, field: str) -> tuple[
         if not wanted[0] <= value <= wanted[1]:
             where = int((ratings == value).nonzero()[0, 0])
             user, item = (
-                dataset.id2token(name, int(dataset.inter_feat[name][where]))
+                str(dataset.id2token(name, int(dataset.inter_feat[name][where])))
                 for name in (dataset.uid_field, dataset.iid_field)
             )
             raise DataError(
