@@ -55,7 +55,7 @@ class Card:
 
     sources: (role, file name, bytes) of every file read.  before: all usable rows; `duplicates` of them were earlier
     ratings of the same pair and left out; after: what was written.  rounds: of the filter.  described: how many of
-    the items (users) have a row in the item (user) file.  broken: lines skipped, by file name.
+    the items (users) the metadata knew.  broken: lines skipped, by file name.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Card:
             f"ratings: {stars}",
             f"timestamps: {decimal(self.written.first)} to {decimal(self.written.last)} (seconds since 1970)",
             f"reviews with text: {kept:,} of {self.after.ratings:,}; {self.written.characters:,} characters",
-            *(f"{kind}s with a row of their own: {n:,}" for kind, n in self.described.items()),
+            *(f"{kind}s known to the metadata: {n:,}" for kind, n in self.described.items()),
             *(f"broken lines left out of {file}: {n:,}" for file, n in self.broken.items() if n),
             "",
             f"files: {', '.join(self.files)}",

@@ -191,7 +191,7 @@ def _describe(
     """Write the files of items and users: how many are described, and how many lines were broken, by file."""
     described, broken = {}, {}
     for role, path, description in published.described:
-        wanted = set((writing.items if role == "items" else writing.users).values())
+        wanted = dict.fromkeys((writing.items if role == "items" else writing.users).values())
         target = stem.with_name(f"{stem.name}.{description.kind}")
         skipped = Broken(path, options.skip_broken)
         progress = _progress(watch, f"writing {role}")

@@ -53,23 +53,24 @@ def core(user: Codes, item: Codes, min_user: int, min_item: int) -> Core:
 def milder(user: Codes, item: Codes, min_user: int, min_item: int) -> list[tuple[int, int, int]]:
     """For thresholds that leave nothing: (min_user, min_item, rows) of the nearest that leave something.
 
-    One lowers min_user alone, another min_item alone, a third both; those that do not help are left out.
+    One lowers min_user alone, another min_item alone, a third both by the same number; what does not help is left
+    out, and so is what asks for less than another of them in both.
     """
     found: dict[tuple[int, int], int] = {}
     for lower_user, lower_item in ((True, False), (False, True), (True, True)):
+
+        def lowered(by: int, users: bool = lower_user, items: bool = lower_item) -> tuple[int, int]:
+            return max(1, min_user - by * users), max(1, min_item - by * items)
+
         low, high = 0, max(min_user, min_item)  # lowering by `high` leaves something if anything does
         while low < high:
             middle = (low + high) // 2
-            thresholds = _lowered(min_user, min_item, middle, lower_user, lower_item)
-            if len(core(user, item, *thresholds).rows):
+            if len(core(user, item, *lowered(middle)).rows):
                 high = middle
             else:
                 low = middle + 1
-        thresholds = _lowered(min_user, min_item, low, lower_user, lower_item)
-        if rows := len(core(user, item, *thresholds).rows):
-            found.setdefault(thresholds, rows)
+        rows = len(core(user, item, *lowered(low)).rows)
+        better = any(u >= lowered(low)[0] and i >= lowered(low)[1] for u, i in found)
+        if rows and not better:
+            found[lowered(low)] = rows
     return [(*thresholds, rows) for thresholds, rows in found.items()]
-
-
-def _lowered(min_user: int, min_item: int, by: int, user: bool, item: bool) -> tuple[int, int]:
-    return max(1, min_user - by * user), max(1, min_item - by * item)

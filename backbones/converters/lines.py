@@ -79,10 +79,12 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[int, b
                 yield number, line.rstrip(b"\r\n")
     except EOFError as error:
         raise DataError(
-            f"{path} is cut off after line {number}: the gzip stream has no end. Download it again"
+            f"{path} is cut off somewhere after line {number}: the gzip stream has no end. Download it again"
         ) from error
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is damaged after line {number} ({error}). Download it again") from error
+        raise DataError(
+            f"{path} is damaged somewhere after line {number} ({error}). Download it again"
+        ) from error
     except OSError as error:
         raise DataError(f"{path} cannot be read after line {number}: {error.strerror or error}") from error
     if progress is not None:

@@ -20,10 +20,11 @@ def write_table(
     broken: Broken,
     progress: Progress | None = None,
 ) -> int:
-    """Write one row for every wanted id that the source knows; how many those are.
+    """Write one row for every wanted id; how many of them the source knows.
 
-    Of several records of one id the first counts.  Columns without a single value are left out, as RecBole cannot
-    fill their blanks.  Raises `DataError` where no wanted id is known.
+    An id that it does not know gets a row of blanks at the end: RecBole drops the interactions of ids that are not
+    in the file.  Of several records of one id the first counts.  Columns without a single value are left out, as
+    RecBole cannot fill their blanks.  Raises `DataError` where no wanted id is known.
     """
     columns = [f"{description.kind}_id:token", *description.cells]
     filled, seen = [True] + [False] * len(description.cells), set[str]()
@@ -41,6 +42,8 @@ def write_table(
             cells = [key, *(make(record) for make in description.cells.values())]
             filled = [known or cell != "" for known, cell in zip(filled, cells, strict=True)]
             file.write("\t".join(cells) + "\n")
+        blanks = "\t" * len(description.cells)
+        file.writelines(f"{key}{blanks}\n" for key in wanted if key not in seen)
     if not seen:
         raise DataError(
             f"{source} describes none of the {len(wanted)} {description.kind}s that stay, such as "

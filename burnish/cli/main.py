@@ -11,7 +11,21 @@ import typer
 from burnish._version import __version__
 from burnish.speed.waiting import wait_passively
 
-from . import bake, bench, doctor, enhancers, explain, export, guide, models, recommend, report, run, value
+from . import (
+    bake,
+    bench,
+    data,
+    doctor,
+    enhancers,
+    explain,
+    export,
+    guide,
+    models,
+    recommend,
+    report,
+    run,
+    value,
+)
 from .failures import INTERRUPTED
 
 app = typer.Typer(
@@ -57,7 +71,21 @@ def burnish(
     context.obj = {"quiet": quiet}
 
 
-for module in (run, recommend, explain, export, value, guide, bench, report, bake, models, enhancers, doctor):
+for module in (
+    run,
+    recommend,
+    explain,
+    export,
+    value,
+    guide,
+    data,
+    bench,
+    report,
+    bake,
+    models,
+    enhancers,
+    doctor,
+):
     module.add_to(app)
 
 
