@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -53,3 +55,37 @@ def drawn() -> Callable[..., Cases]:
 def written() -> Callable[..., Cases]:
     """`cases_of`."""
     return cases_of
+
+
+@pytest.fixture(scope="session")
+def rated_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the data set "rated": 30 users, 25 items, some 14 ratings a user from 1 to 5."""
+    folder = tmp_path_factory.mktemp("rated-data")
+    (folder / "rated").mkdir()
+    draw = np.random.default_rng(8)
+    good = draw.normal(0, 1, 25)
+    lines = ["user_id:token\titem_id:token\trating:float\ttimestamp:float"]
+    for user in range(30):
+        for time, item in enumerate(draw.choice(25, draw.integers(8, 21), replace=False)):
+            rating = int(np.clip(np.rint(3.4 + good[item] + 0.8 * draw.normal()), 1, 5))
+            lines.append(f"u{user}\ti{item}\t{rating}\t{time}")
+    (folder / "rated" / "rated.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def rated(rated_path: Path) -> dict[str, Any]:
+    """RecBole options for a short training on "rated"."""
+    return {
+        "data_path": str(rated_path),
+        "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]},
+        "epochs": 2,
+        "embedding_size": 8,
+        "use_gpu": False,
+    }
+
+
+@pytest.fixture(autouse=True)
+def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test runs in an empty folder, so that nothing is dropped into the checkout."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("cwd"))

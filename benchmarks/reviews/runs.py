@@ -1,0 +1,285 @@
+"""Training the models of a study, and judging them, into folders that are whole or not there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from burnish.benchmarks.harness.plan import make_plan as make_harness_plan
+from burnish.benchmarks.harness.runs import (
+    RunRecord,
+    carry_out,
+    is_done,
+    own_folder,
+    remove_stale,
+    write_json,
+)
+from burnish.benchmarks.harness.saved import LoadedRun, load_run
+from burnish.benchmarks.harness.session import torch_threads
+from burnish.benchmarks.harness.specs import RunSpec, computing, digest, with_settings
+from burnish.benchmarks.harness.tuning import tune_arm
+from burnish.enhancers.errors import BurnishError, DataError
+
+from .cases import Cases
+from .judging import Judgement, judge, judge_floors, make_scale
+from .plan import ModelEntry, StudyPlan
+from .scale import Scale
+
+#: Raised when the evaluation changes what it measures, so that older figures are not taken for new ones.
+EVALUATION = 1
+#: The arm of a model with all reviews, as a folder.
+ALL = "all"
+_SUMMARY = "summary.json"
+
+Said = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A judged run: where its tables lie, or why there are none.
+
+    share: of the reviews removed.  where: "training" or "test", None with all reviews.
+    """
+
+    label: str
+    seed: int
+    share: float = 0.0
+    where: Literal["training", "test"] | None = None
+    folder: Path | None = None
+    error: str | None = None
+
+    def read(self) -> Judgement:
+        """The tables.  Raises `DataError` for a run that failed."""
+        if self.folder is None:
+            raise DataError(f"{self.label}, seed {self.seed}: {self.error}")
+        return Judgement.read(self.folder)
+
+
+@dataclass
+class Outcome:
+    """What a study left: judged runs, floors (their label is their name), and chosen settings by label."""
+
+    runs: list[Measured]
+    floors: list[Measured]
+    chosen: dict[str, dict[str, Any]]
+
+    @property
+    def failed(self) -> list[Measured]:
+        """Runs without tables."""
+        return [run for run in self.runs if run.error is not None]
+
+
+def run_study(plan: StudyPlan, said: Said | None = None) -> Outcome:
+    """Tune, train and judge every model for every seed; what finished earlier is kept.
+
+    said: told a line at every step.  A run that fails is recorded and the others go on; Ctrl-C is passed on and leaves
+    nothing half-written.
+    """
+    remove_stale(plan.runs)
+    return _Study(plan, said or (lambda _: None)).run()
+
+
+class _Study:
+    def __init__(self, plan: StudyPlan, said: Said) -> None:
+        self.plan = plan
+        self.said = said
+        self.outcome = Outcome([], [], {})
+
+    def run(self) -> Outcome:
+        settled = [(entry, *self._settled(entry)) for entry in self.plan.models]
+        for seed in dict.fromkeys(s for entry in self.plan.models for s in self.plan.seeds_of(entry)):
+            for entry, spec, error in settled:
+                if seed not in self.plan.seeds_of(entry):
+                    continue
+                if spec is None:
+                    self.outcome.runs.append(Measured(entry.label, seed, error=error))
+                    continue
+                for arm in self._arms(entry, replace(spec, seed=seed)):
+                    self._measure(entry, *arm)
+        return self.outcome
+
+    def _settled(self, entry: ModelEntry) -> tuple[RunSpec | None, str | None]:
+        """The run of a model with the settings that tuning chose, or why it chose none."""
+        plan = self.plan
+        options = {**_common(plan), **entry.options}
+        spec = RunSpec(
+            plan.dataset, entry.name, entry.label, ALL, plan.seeds_of(entry)[0], entry.enhancers, options
+        )
+        if plan.tune is None:
+            return spec, None
+        try:
+            chosen, _ = tune_arm(spec, _harness_plan(plan, entry), self._trial)
+        except BurnishError as error:
+            self.said(f"{entry.label}: {error}")
+            return None, str(error)
+        self.outcome.chosen[entry.label] = chosen
+        self.said(f"{entry.label}: chosen {', '.join(f'{name} = {value}' for name, value in chosen.items())}")
+        return with_settings(spec, chosen), None
+
+    def _trial(self, spec: RunSpec) -> RunRecord:
+        try:
+            record = carry_out(spec, self.plan.runs, threads=self.plan.threads)
+        except Exception as error:  # whatever a model raises; the traceback is in failed-*.json
+            self.said(f"{spec.key}: {type(error).__name__}: {error}")
+            return RunRecord(
+                spec.dataset,
+                spec.label,
+                spec.arm,
+                spec.seed,
+                spec.trial,
+                spec.folder(self.plan.runs),
+                "failed",
+                str(error),
+            )
+        self.said(f"{spec.key}: {record.status}, validation {record.valid_score:.4f}")
+        return record
+
+    def _arms(self, entry: ModelEntry, spec: RunSpec) -> Iterator[tuple[RunSpec, float, list[float]]]:
+        """Runs to train: the spec, the share removed before training, shares to hide of the trained model."""
+        shares = self.plan.drop_reviews if _reads_reviews(entry.name) else []
+        yield spec, 0.0, shares if "test" in self.plan.drop_at else []
+        for share in shares if "training" in self.plan.drop_at else []:
+            options = {**spec.options, "drop_reviews": share}
+            yield replace(spec, arm=f"drop-{share:g}", options=options), share, []
+
+    def _measure(self, entry: ModelEntry, spec: RunSpec, dropped: float, hidden: list[float]) -> None:
+        """Train and judge one run, with reviews hidden too."""
+        where: Literal["training", "test"] | None = "training" if dropped else None
+        judged = [Measured(entry.label, spec.seed, dropped, where)]
+        judged += [Measured(entry.label, spec.seed, share, "test") for share in hidden]
+        try:
+            with torch_threads(self.plan.threads):
+                record = carry_out(spec, self.plan.runs, threads=self.plan.threads, keep_checkpoint=True)
+                folders = _Evaluation(self.plan, entry, spec, record).judged(hidden)
+        except Exception as error:  # whatever a model raises
+            self.said(f"{spec.key}: {type(error).__name__}: {error}")
+            said = f"{type(error).__name__}: {error}"
+            self.outcome.runs += [replace(one, error=said) for one in judged]
+            return
+        judged = [replace(one, folder=folder) for one, folder in zip(judged, folders, strict=False)]
+        self.outcome.runs += judged
+        if not any(floor.seed == spec.seed for floor in self.outcome.floors):
+            places = folders[len(judged) :]
+            self.outcome.floors += [Measured(place.name, spec.seed, folder=place) for place in places]
+        shown = json.loads((folders[0] / _SUMMARY).read_text(encoding="utf-8"))
+        names = ("mae", "rmse", *(name for name in shown if name.startswith("p3.")))
+        figures = ", ".join(f"{name} {shown[name]:.4f}" for name in names if name in shown)
+        self.said(f"{spec.key}: {record.status}: {figures}")
+
+
+class _Evaluation:
+    """The tables of one trained run, and the floors of its split."""
+
+    def __init__(self, plan: StudyPlan, entry: ModelEntry, spec: RunSpec, record: RunRecord) -> None:
+        self.plan = plan
+        self.entry = entry
+        self.record = record
+        settings = {"evaluation": EVALUATION, "protocols": plan.protocols.model_dump(mode="json")}
+        self.name = digest({**settings, "ratings": entry.ratings})
+        split = {"options": computing(_common(plan)), "seed": spec.seed, **settings}
+        self.floors = plan.runs / plan.dataset / "floors" / f"{spec.seed}-{digest(split)}"
+        self._loaded: LoadedRun | None = None
+
+    def judged(self, hidden: list[float]) -> list[Path]:
+        """Folders of the run's tables: as it is, for each hidden share, and then one for each floor."""
+        folders = [self.record.folder / f"evaluation-{self.name}"]
+        if not is_done(folders[0]):
+            found = self._judge()
+            self._check(found)
+            _write(folders[0], {".": found})
+        for share in hidden:
+            folders.append(self.record.folder / f"evaluation-{self.name}-hidden-{share:g}")
+            if not is_done(folders[-1]):
+                _write(folders[-1], {".": self._judge(share)})
+        if not is_done(self.floors):
+            cases = Cases.of(self._splits, self._loaded_run.config["RATING_FIELD"])
+            _write(self.floors, judge_floors(cases, self._scale, self.plan.protocols.protocol()))
+        return [*folders, *sorted(folder for folder in self.floors.iterdir() if folder.is_dir())]
+
+    def _judge(self, share: float = 0.0) -> Judgement:
+        run = self._loaded_run
+        names = {str(name).lower() for name in run.config["metrics"]}
+        ratings = self.entry.ratings if self.entry.ratings is not None else bool(names & {"rmse", "mae"})
+        if share:
+            run.model.hide_reviews(share, self.record.seed)
+        try:
+            protocol, field = self.plan.protocols.protocol(), run.config["RATING_FIELD"]
+            return judge(run.model, self._splits, self._scale, protocol, ratings=ratings, rating_field=field)
+        finally:
+            if share:
+                run.model.hide_reviews(0.0, self.record.seed)
+
+    @property
+    def _loaded_run(self) -> LoadedRun:
+        if self._loaded is None:
+            self._loaded = load_run(self.record.folder)
+        return self._loaded
+
+    @property
+    def _splits(self) -> tuple[Any, Any, Any]:
+        run = self._loaded_run
+        return run.train._dataset, getattr(run.valid, "_dataset", None), run.test._dataset
+
+    @property
+    def _scale(self) -> Scale:
+        wanted = self.plan.protocols
+        config = self._loaded_run.config
+        scale = wanted.rating_scale or config["rating_scale"]
+        return make_scale(self._splits, config["RATING_FIELD"], scale, wanted.threshold)
+
+    def _check(self, found: Judgement) -> None:
+        """RecBole's evaluation showed the model every column of the test rows, ours shows ids: both must agree."""
+        trained = self.record.test.get("rmse")
+        if trained is None or found.errors is None:
+            return
+        here = found.summary()["rmse_unclipped"]
+        if abs(here - trained) > 1e-3 * max(1.0, trained):
+            raise DataError(
+                f"{self.entry.label}: RMSE {trained:.5f} after training, and {here:.5f} of the model read back "
+                f"and shown nothing but user and item ids. Either its predictions read more of the test rows, or "
+                f"something that it predicts from is missing in its checkpoint"
+            )
+
+
+def _write(folder: Path, judgements: dict[str, Judgement]) -> None:
+    """Write tables and their means; "." goes into the folder itself."""
+    with own_folder(folder) as partial:
+        for name, found in judgements.items():
+            place = partial / name
+            place.mkdir(exist_ok=True)
+            found.write(place)
+            write_json(place / _SUMMARY, found.summary())
+
+
+def _common(plan: StudyPlan) -> dict[str, Any]:
+    path = {} if plan.data_path is None else {"data_path": str(plan.data_path)}
+    return {**path, **plan.options}
+
+
+def _harness_plan(plan: StudyPlan, entry: ModelEntry) -> Any:
+    """The tuning of one model as the harness knows it."""
+    assert plan.tune is not None
+    tune = {
+        **plan.tune.model_dump(exclude={"space"}),
+        "space": {},
+        "arms": {ALL: plan.space_of(entry)},
+    }
+    arm = {"enhancers": entry.enhancers, "options": {}}
+    return make_harness_plan(
+        {
+            "dataset": plan.dataset,
+            "backbones": [{"name": entry.name, "label": entry.label}],
+            "arms": {ALL: arm},
+            "tune": tune,
+            "runs": str(plan.runs),
+        }
+    )
+
+
+def _reads_reviews(name: str) -> bool:
+    from burnish.enhancers.zoo import find_backbone
+
+    return hasattr(find_backbone(name), "hide_reviews")
