@@ -14,6 +14,8 @@ from .lines import Progress, lines
 
 Record = dict[str, Any]
 
+_DECODER = json.JSONDecoder()
+
 
 class BrokenLineError(Exception):
     """A line that holds no usable record; the message says what is wrong with it, not where it is."""
@@ -25,12 +27,12 @@ def parse(line: bytes) -> Record:
     Raises `BrokenLineError` for everything else.
     """
     try:
-        text = line.decode("utf-8")
+        text = str(line, "utf-8")
     except UnicodeDecodeError as error:
         raise BrokenLineError(f"byte {error.start + 1} is not UTF-8 text") from error
     text = text.lstrip("\ufeff")
     try:
-        record = json.loads(text)
+        record = _DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         record = _literal(text, error)
     if not isinstance(record, dict):

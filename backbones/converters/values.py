@@ -22,6 +22,8 @@ _PRICE = re.compile(rf"(?:from\s+)?{_AMOUNT}(?:\s*(?:-|–|to)\s*{_AMOUNT})?", r
 def number(record: Record, field: str) -> float:
     """A finite number, also where it is written as text.  Raises `BrokenLineError`, which names the field."""
     value = record.get(field)
+    if type(value) is float and math.isfinite(value):  # what nearly every line has
+        return value
     if value is None:
         raise BrokenLineError(f"field {field!r} is missing")
     try:
@@ -46,6 +48,8 @@ def stars(record: Record, field: str) -> float:
 def token(record: Record, field: str) -> str:
     """An id that RecBole reads back unchanged: no tab, line end, quote or surrounding blank, not empty, not "NA"."""
     value = record.get(field)
+    if type(value) is str and len(value) > 4 and value.isascii() and value.isalnum():
+        return value  # what nearly every line has: too long to be a missing value
     if value is None:
         raise BrokenLineError(f"field {field!r} is missing")
     if not isinstance(value, str):
