@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.enhancers.explanation import Reason
 
+from .checks import not_negative, share, whole_number
 from .opening import open_words
+from .review_attention import Reading, read_slots
 from .review_model import ReviewModel
 from .review_slots import ReviewSlots, fill_slots
 from .text_cnn import TextCNN
 
 Side = Literal["user", "item"]
-SIDES: tuple[Side, Side] = ("user", "item")
 
 #: Users or items whose representations are computed at a time where all are.
 PART = 2048
@@ -26,75 +28,215 @@ EXCERPT = 240
 
 
 class SlotModel(ReviewModel):
-    """A `ReviewModel` whose users and items are, in part, the weighted mean of their newest reviews' text features.
+    """A `ReviewModel` that says of users and items what their newest reviews say, weighed by attention.
 
-    A subclass gives `attention` (a number for each review), `represent` (what stands for users or items) and `score`.
+    A subclass gives `weights`, `represent` and `join`.  The rating is a product of factors and biases:
+    `w . (a_u * b_i) + b_u + b_i + mean`, where a_u and b_i are what `join` gives for user and item.
 
-    No leak: a training rating of user u for item i is predicted without u's reviews of i, on both sides (all of them,
-    where the pair has several).  A test rating is predicted from training reviews, and nothing of its row but user
-    and item is read.
+    No leak: in training the rating of user u for item i is predicted without u's reviews of i, on either side (all of
+    them, where the pair has several).  A test rating is predicted from training reviews, and nothing of its row but
+    user and item is read.
 
-    The word vectors are frozen: input embeddings of the text encoder, reduced to `word_width` numbers and scaled to
-    a mean square of 1.  (The papers' are word2vec's, trained on Google News, which have to be downloaded.)
+    The word vectors are frozen: `StaticWords`, input embeddings of the text encoder reduced to `word_width` numbers.
+    (The papers' are word2vec's, trained on Google News, which have to be downloaded.)
     """
 
     #: What an enhancer refines: the embeddings that meet in the score, not those that weigh reviews.
     burnish_tables = (("user_embedding.weight", "user"), ("item_embedding.weight", "item"))
 
-    def __init__(self, config: Any, dataset: Any) -> None:
+    def __init__(self, config: Any, dataset: Any, width: int) -> None:
+        """width: of what `join` gives."""
         super().__init__(config, dataset)
-        self.size = positive(config, "embedding_size")
-        self.max_reviews = positive(config, "max_reviews")
-        self.reg_weight = float(config["reg_weight"])
+        size = whole_number(config, "embedding_size")
+        self.max_reviews, self.filters = whole_number(config, "max_reviews"), whole_number(config, "filters")
+        self.reg_weight = not_negative(config, "reg_weight")
         self.user_tokens, self.item_tokens = (
             np.asarray(dataset.field2id_token[field]) for field in (self.USER_ID, self.ITEM_ID)
         )
-        self.tokens: Tensor
         self._open_texts(config)
-        self.user_embedding = nn.Embedding(self.n_users, self.size)
-        self.item_embedding = nn.Embedding(self.n_items, self.size)
+        self.user_embedding, self.item_embedding = (
+            nn.Embedding(self.n_users, size),
+            nn.Embedding(self.n_items, size),
+        )
         self.user_bias, self.item_bias = nn.Embedding(self.n_users, 1), nn.Embedding(self.n_items, 1)
         for table in (self.user_embedding, self.item_embedding):
             nn.init.normal_(table.weight, std=0.1)
         for table in (self.user_bias, self.item_bias):
             nn.init.zeros_(table.weight)
-        self.dropout = nn.Dropout(float(config["dropout_prob"]))
+        self.dropout = nn.Dropout(share(config, "dropout_prob"))
+        self.output = nn.Linear(width, 1, bias=False)
+        nn.init.ones_(self.output.weight)
         self._slots: dict[Side, ReviewSlots] = {}
         self._final: dict[Side, Tensor] = {}
 
     def _open_texts(self, config: Any) -> None:
-        length, filters = positive(config, "review_length"), positive(config, "filters")
+        length, kernel = whole_number(config, "review_length"), whole_number(config, "kernel_size")
         if not self.texts:
             raise DataError(
                 f"{type(self).__name__}: none of the {self.n_events} training interactions has a review; give the "
                 f"data set a reviews file (review_file), or take a model that needs none, such as EMF"
             )
         words = open_words(self.texts, config)
-        vectors = torch.as_tensor(words.vectors).float()
-        scale = vectors.square().mean().sqrt()
         numbers = words.padded(torch.arange(len(self.texts)), length).int()
+        if not bool((numbers > 0).any()):
+            raise DataError(
+                f"{type(self).__name__}: no word of the {len(self.texts)} training reviews is left after cleaning; "
+                f"look at stop_words and REVIEW_FIELD"
+            )
         self.register_buffer("tokens", numbers, persistent=False)
+        self.tokens: Tensor
         self.text_cnn = nn.ModuleDict(
-            {side: TextCNN(vectors / scale, filters, positive(config, "kernel_size")) for side in SIDES}
+            {side: TextCNN(words.vectors, self.filters, kernel) for side in ("user", "item")}
         )
 
     # ------------------------------------------------------------------ to be given
 
-    def attention(self, side: Side, ids: Tensor, others: Tensor, features: Tensor, at: Tensor, own: Any) -> Tensor:
-        """A number for each review, `[n, R]`, whose softmax is its weight.
-
-        others: the items (users) at the other end of the reviews, `[n, R]`.  features: of the different texts,
-        `[m, filters]`; at: which of them each review is, `[n, R]`.  own: what `before_reviews` gave.
-        """
-        raise NotImplementedError
+    def weights(self, side: Side, ids: Tensor) -> Tensor:
+        """The attention on each review of users or items, `[n, max_reviews]`, see `slots`."""
+        raise UnsupportedError(f"{type(self).__name__} must define weights(side, ids)")
 
     def represent(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
-        """What reviews (and ratings) of the training split say of users or items, `[n, width]`.
+        """What the training split says of users or items, but for their embeddings, `[n, k]`.
 
-        hidden: for each of them the item (user) of the rating to be predicted.
+        hidden: for each of them the item (user) of the rating to be predicted, see `ReviewSlots.kept`.
         """
-        raise NotImplementedError
+        raise UnsupportedError(f"{type(self).__name__} must define represent(side, ids, hidden)")
 
-    def score(self, users: Tensor, items: Tensor, of_users: Tensor, of_items: Tensor) -> Tensor:
-        """Ratings of pairs from what `represent` gave for them, `[n]`."""
-        raise NotImplementedError
+    def join(self, side: Side, embedded: Tensor, said: Tensor) -> Tensor:
+        """The factors of users or items, `[n, width]`, from their embeddings and from what `represent` gave."""
+        raise UnsupportedError(f"{type(self).__name__} must define join(side, embedded, said)")
+
+    # ------------------------------------------------------------------ reviews
+
+    def slots(self, side: Side) -> ReviewSlots:
+        """The reviews that stand for the users or for the items; kept until `forget`."""
+        if side not in self._slots:
+            # A text of stop words alone says nothing: its place goes to an older review.
+            readable = self.shown & (self.event_texts >= 0)
+            readable = readable & (self.tokens[self.event_texts.clamp(min=0), 0] > 0)
+            texts = self.event_texts.where(readable, -1)
+            pair = self.event_users, self.event_items, self.n_users
+            owners, others, n = pair if side == "user" else (pair[1], pair[0], self.n_items)
+            self._slots[side] = fill_slots(owners, others, texts, n, self.max_reviews)
+        return self._slots[side]
+
+    def read(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Reading:
+        """Features of the reviews of users or items."""
+        cnn = self.text_cnn[side]
+        assert isinstance(cnn, TextCNN)
+        return read_slots(self.slots(side), self.tokens, cnn, ids, hidden)
+
+    def forget(self) -> None:
+        """Drop the places of reviews and what is kept for predictions."""
+        self._slots, self._final = {}, {}
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        super()._load_from_state_dict(*args, **kwargs)
+        self.forget()
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Any:
+        self.forget()  # it would stay on the former device
+        return super()._apply(fn, recurse)
+
+    # ------------------------------------------------------------------ ratings
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """Squared error of a batch of training rows, each predicted without its pair's own reviews; and the penalty.
+
+        The penalty is `reg_weight` times the squares of the embeddings and biases that a prediction uses, a mean
+        over the batch (ours).
+        """
+        users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
+        q, p = self.user_embedding(users), self.item_embedding(items)
+        left = self.join("user", q, self.represent("user", users, items))
+        right = self.join("item", p, self.represent("item", items, users))
+        b_u, b_i = self.user_bias(users), self.item_bias(items)
+        found = (self.output(self.dropout(left * right)) + b_u + b_i).squeeze(1) + self.mean
+        loss = self.squared_error(found, interaction[self.RATING].float())
+        penalty = sum(part.square().sum(1) for part in (q, p, b_u, b_i))
+        return loss + self.reg_weight * torch.as_tensor(penalty).mean()
+
+    @torch.no_grad()
+    def final(self, side: Side) -> Tensor:
+        """What `represent` says of all users or items, `[n, k]`; kept until the model is trained again."""
+        if side not in self._final:
+            n = self.n_users if side == "user" else self.n_items
+            every = torch.arange(n, device=self.event_users.device)
+            self._final[side] = torch.cat([self.represent(side, part) for part in every.split(PART)])
+        return self._final[side]
+
+    def rate(self, users: Tensor, items: Tensor) -> Tensor:
+        """Predicted ratings of pairs, `[n]`."""
+        left = self.join("user", self.user_embedding(users), self.final("user")[users])
+        right = self.join("item", self.item_embedding(items), self.final("item")[items])
+        factors = self.output(left * right)
+        return (factors + self.user_bias(users) + self.item_bias(items)).squeeze(1) + self.mean
+
+    def rate_all(self, users: Tensor) -> Tensor:
+        """Predicted ratings of all items, `[n, n_items]`."""
+        left = self.join("user", self.user_embedding(users), self.final("user")[users])
+        right = self.join("item", self.item_embedding.weight, self.final("item"))
+        factors = (left * self.output.weight) @ right.T
+        return factors + self.user_bias(users) + self.item_bias.weight.T + self.mean
+
+    # ------------------------------------------------------------------ explanations
+
+    @torch.no_grad()
+    def review_attention(self, side: Side, ids: Tensor) -> tuple[Tensor, Tensor]:
+        """Which events the reviews of users or items are, and their weights, each `[n, max_reviews]`.
+
+        Newest first; -1 and 0 where there is none.  The weights of who has a review add up to 1.
+        """
+        if side not in ("user", "item"):
+            raise ConfigurationError(f"side = {side!r}: give 'user' or 'item'")
+        ids = ids.to(self.event_users.device)
+        return self.slots(side).events[ids], self.weights(side, ids)
+
+    def explain(self, user: int, item: int) -> list[Reason]:
+        """The item's reviews that the prediction reads, the most attended first; none for an item without reviews.
+
+        user, item: internal ids.  The weights are the item's, whoever asks; a review of this user's own is left out.
+        """
+        events, weights = (found[0].tolist() for found in self.review_attention("item", torch.tensor([item])))
+        writers, texts = self.event_users.tolist(), self.event_texts.tolist()
+        ratings = self.event_ratings.tolist()
+        reasons = [
+            self._reason(item, event, writers[event], ratings[event], self.texts[texts[event]], weight)
+            for event, weight in zip(events, weights, strict=True)
+            if event >= 0 and writers[event] != user
+        ]
+        return sorted(reasons, key=lambda reason: -reason.contribution)
+
+    def _reason(self, item: int, event: int, writer: int, rating: float, text: str, weight: float) -> Reason:
+        name, about = str(self.user_tokens[writer]), str(self.item_tokens[item])
+        shown = f'{name}\'s ({rating:g}): "{excerpt(text)}"'
+        return Reason(
+            kind="review",
+            text=f"{weight:.0%} of the attention on reviews of {about} goes to {shown}",
+            contribution=weight,
+            evidence={
+                "writer": name,
+                "item": about,
+                "rating": rating,
+                "weight": weight,
+                "event": event,
+                "review": text,
+            },
+        )
+
+
+def small_layer(into: int, out: int) -> nn.Linear:
+    """A linear layer whose outputs start small, so that a product of two of them starts near the mean rating."""
+    layer = nn.Linear(into, out)
+    nn.init.normal_(layer.weight, std=0.1 / into**0.5)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+def excerpt(text: str, most: int = EXCERPT) -> str:
+    """The beginning of a text on one line, cut between words where it is longer than `most` characters."""
+    line = " ".join(text.split())
+    if len(line) <= most:
+        return line
+    cut = line[:most]
+    return (cut.rsplit(" ", 1)[0] if " " in cut else cut) + " …"

@@ -30,7 +30,9 @@ class TextCNN(nn.Module):
         self.vectors: Tensor
         self.filters, self.kernel_size = filters, kernel_size
         bound = 1 / math.sqrt(kernel_size * vectors.shape[1])
-        self.kernel = nn.Parameter(torch.empty(kernel_size, vectors.shape[1], filters).uniform_(-bound, bound))
+        self.kernel = nn.Parameter(
+            torch.empty(kernel_size, vectors.shape[1], filters).uniform_(-bound, bound)
+        )
         self.bias = nn.Parameter(torch.zeros(filters))
 
     def forward(self, tokens: Tensor) -> Tensor:
