@@ -7,6 +7,8 @@ from typing import Any
 
 from burnish.enhancers.errors import ConfigurationError
 
+from .reviews import check_share
+
 
 def whole_number(config: Any, name: str, least: int = 1) -> int:
     """The option as an int; `ConfigurationError` unless it is a whole number and not below `least`."""
@@ -21,4 +23,11 @@ def not_negative(config: Any, name: str) -> float:
     value = config[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         raise ConfigurationError(f"{name} = {value!r}: give a number, 0 or more")
+    return float(value)
+
+
+def share(config: Any, name: str) -> float:
+    """The option as a float; `ConfigurationError` unless it is a share between 0 and 1."""
+    value = config[name]
+    check_share(name, value)
     return float(value)

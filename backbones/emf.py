@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -45,18 +46,21 @@ class EMF(RatingModel):
         self.centre = self.mean if config["centre"] else 0.0
         self.user_embedding = nn.Embedding(self.n_users, size)
         self.item_embedding = nn.Embedding(self.n_items, size)
+        # Where nothing is taken off the ratings, every product begins at their mean.
+        start = math.sqrt(max(0.0, self.mean - self.centre) / size)
         for table in (self.user_embedding, self.item_embedding):
-            nn.init.normal_(table.weight, std=0.1)
+            nn.init.normal_(table.weight, mean=start, std=0.02)
         self._find_neighbours(config, dataset)
 
     def _find_neighbours(self, config: Any, dataset: Any) -> None:
         users, items = (np.asarray(dataset.inter_feat[field]) for field in (self.USER_ID, self.ITEM_ID))
         ratings = training_ratings(config, dataset)
-        self._rated = rating_matrix(users, items, ratings, (self.n_users, self.n_items))
-        self._near = nearest_rows(self._rated, whole_number(config, "n_neighbours"))
+        rated = rating_matrix(users, items, ratings, (self.n_users, self.n_items))
+        self._near = nearest_rows(rated, whole_number(config, "n_neighbours"))
+        self._raters = rated.tocsc()
         self._tokens = [dataset.field2id_token[field] for field in (self.USER_ID, self.ITEM_ID)]
         pairs = np.unique(users * self.n_items + items)
-        means = mean_of_neighbours(self._near, self._rated, pairs // self.n_items, pairs % self.n_items)
+        means = mean_of_neighbours(self._near, rated, pairs // self.n_items, pairs % self.n_items)
         weights = np.where(means > float(config["explain_threshold"]), means, 0)
         # Of the data, not learned: a checkpoint must not carry them.
         for name, value in (("pairs", pairs), ("explainability", means), ("closeness", weights)):
@@ -96,14 +100,49 @@ class EMF(RatingModel):
     def explain(self, user: int, item: int) -> list[Reason]:
         """How the user's neighbours rated the item in the training split: a `Reason` for each rating that occurs.
 
-        user, item: internal ids.  contribution: the share of her neighbours that gave this rating.  evidence: `rating`,
-        `neighbours` (original ids, the most similar first), `similarities`, `n_neighbours`, and `expected_rating`, which
-        is W before the threshold.  No reasons where no neighbour rated the item.
+        user, item: internal ids.  contribution: the share of her neighbours that gave this rating.  evidence:
+        `rating`, `neighbours` (original ids, the most similar first), `similarities`, `n_neighbours`, and
+        `expected_rating`, which is W before the threshold.  No reasons where no neighbour rated the item.
         Raises `DataError` for ids that are none.
         """
         for name, number, n in (("user", user, self.n_users), ("item", item, self.n_items)):
             if not 0 < number < n:
                 raise DataError(f"{name} {number!r}: internal ids of {name}s go from 1 to {n - 1}")
-        near = self._near[user]
-        row = self._rated.T.tocsr()[item] if self._by_item is None else self._by_item[item]
-        return []
+        first, last = self._near.indptr[user : user + 2]
+        near, similar = self._near.indices[first:last], self._near.data[first:last]
+        first, last = self._raters.indptr[item : item + 2]
+        raters, ratings = self._raters.indices[first:last], self._raters.data[first:last]
+        at = np.searchsorted(raters, near).clip(max=max(0, len(raters) - 1))
+        rated = raters[at] == near if len(raters) else np.zeros(len(near), dtype=bool)
+        given = ratings[at[rated]]
+        common = {"n_neighbours": len(near), "expected_rating": float(given.sum() / max(1, len(near)))}
+        reasons = [
+            self._reason(
+                user, item, value, near[rated][given == value], similar[rated][given == value], common
+            )
+            for value in np.unique(given)[::-1]
+        ]
+        return sorted(reasons, key=lambda reason: -reason.contribution)
+
+    def _reason(
+        self,
+        user: int,
+        item: int,
+        rating: float,
+        neighbours: np.ndarray,
+        similar: np.ndarray,
+        common: dict[str, Any],
+    ) -> Reason:
+        user_tokens, item_tokens = self._tokens
+        n, of = len(neighbours), common["n_neighbours"]
+        text = (
+            f"{n} of the {of} users whose ratings are most like those of {user_tokens[user]} "
+            f"rated {item_tokens[item]} {rating:g}"
+        )
+        evidence = {
+            "rating": float(rating),
+            "neighbours": [str(token) for token in user_tokens[neighbours]],
+            "similarities": similar.tolist(),
+            **common,
+        }
+        return Reason(kind="neighbour", text=text, contribution=n / of, evidence=evidence)
