@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .explaining import explain
     from .exporting import export_embeddings
+    from .profiling import keyword_profiles
     from .recommending import recommend
     from .running import run
     from .valuing import value
@@ -57,6 +58,7 @@ _HOME = {
     "Shapley": "burnish.enhancers.shapley.shapley",
     "explain": "burnish.explaining",
     "export_embeddings": "burnish.exporting",
+    "keyword_profiles": "burnish.profiling",
     "load_run": "burnish.benchmarks.harness.saved",
     "recommend": "burnish.recommending",
     "run": "burnish.running",
@@ -76,6 +78,7 @@ __all__ = [
     "explain",
     "export_embeddings",
     "from_pretrained",
+    "keyword_profiles",
     "load_run",
     "recommend",
     "run",

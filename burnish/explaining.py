@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from burnish.enhancers.anatomy import Side
-from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import DataError, NonFiniteError, UnsupportedError, unknown_name
+from burnish.enhancers.errors import DataError, NonFiniteError, unknown_name
 from burnish.enhancers.explanation import Explanation, Reason
-from burnish.enhancers.host import Host
-from burnish.enhancers.registry import list_enhancers
 
+from .explaining_asked import Asked, find_explaining
 from .explaining_words import with_titles
 from .recommending import Recommender, check_number
 from .sources import Source, open_source
@@ -47,13 +45,14 @@ def explain(
     source, model, data_path, trust: a run's folder or what else `open_source` takes.
     users: original ids, or one.  items: original ids, each explained for each user; None for the `top` items that
         `recommend` gives a user.
-    reasons: how many of each enhancer's reasons to give, the largest contributions first, whatever their sign.
-    enhancer: the enhancer to ask; by default every attached one that gives reasons.
+    reasons: how many of each one's reasons to give, the largest contributions first, whatever their sign.
+    enhancer: the enhancer to ask, or "backbone" (or its name) for a backbone that explains itself; by default such a
+        backbone and every attached enhancer that gives reasons, in that order.
     state: what is known of a user, see `recommend`; "latest" or "test".
     title_field: the column of the item file with the names of items; by default a usual one, if there is any.
 
-    Raises `UnsupportedError` where no attached enhancer gives reasons, `UnknownNameError` for users, items or an
-    enhancer that are not known, `DataError` for users whom the model cannot recommend anything to.
+    Raises `UnsupportedError` where neither the backbone nor an attached enhancer gives reasons, `UnknownNameError` for
+    users, items or an enhancer that are not known, `DataError` for users whom the model cannot recommend anything to.
     """
     opened = open_source(source, model=model, data_path=data_path, trust=trust)
     made = Explainer(
@@ -65,7 +64,7 @@ def explain(
 class Explainer:
     """Explains one recommendation after the other.  Arguments as for `explain`.
 
-    enhancers: those that are asked, in the order in which they are attached.
+    asked: who gives the reasons: the backbone, if it explains itself, and enhancers in the order of attaching.
     """
 
     def __init__(
@@ -81,7 +80,7 @@ class Explainer:
         check_number("top", top)
         check_number("reasons", reasons)
         self.source = source
-        self.enhancers = find_explaining(source.model, enhancer)
+        self.asked = find_explaining(source.model, enhancer)
         self.most = reasons
         self.recommender = Recommender(source, k=top, state=state, missing="row", title_field=title_field)
         titles = self.recommender.titles
@@ -104,16 +103,19 @@ class Explainer:
         return self._explanations(people, things)
 
     def profile(self, side: Side, token: str | int) -> dict[str, float] | None:
-        """What the item is like, or what the user likes, by attribute, largest first.
+        """What the item is like, or what the user likes, largest first, as the first of `asked` says who can.
 
-        In standard deviations over items.  None where no enhancer knows attributes.
+        Of an enhancer: by attribute, in standard deviations over items.  Of a backbone: by word, the sum of attention.
+        None where nobody knows profiles.
         """
         number = self._number(side, str(token).strip())
-        for enhancer in self.enhancers:
-            tell: Any = getattr(enhancer, "profile", None)
-            if tell is not None:
-                return dict(tell(side, number))
-        return None
+        teller = self.profiled_by
+        return None if teller is None else dict(teller.who.profile(side, number))
+
+    @property
+    def profiled_by(self) -> Asked | None:
+        """Who tells profiles."""
+        return next((one for one in self.asked if hasattr(one.who, "profile")), None)
 
     # ------------------------------------------------------------------ names
 
@@ -163,12 +165,10 @@ class Explainer:
         who, what = self._numbers["user"][user], self._numbers["item"][item]
         notes = self._remarks(who, what)
         found: list[Reason] = []
-        for enhancer in self.enhancers:
-            reasons = self._ask(enhancer, who, what)
-            if reasons is None:
-                notes.append(
-                    f"{enhancer.name} has no reason to give: it needs training interactions of the user"
-                )
+        for one in self.asked:
+            reasons = self._ask(one, who, what)
+            if not reasons:
+                notes.append(one.silence(who, what))
                 continue
             by_size = sorted(reasons, key=lambda reason: -abs(reason.contribution))
             found += [with_titles(reason, item, self.titles) for reason in by_size[: self.most]]
@@ -180,13 +180,14 @@ class Explainer:
             )
         return Explanation(user, item, score, tuple(found), self.titles.get(item), "; ".join(notes))
 
-    def _ask(self, enhancer: Enhancer[Any], user: int, item: int) -> list[Reason] | None:
-        """The enhancer's reasons; of this very prediction, where it can be told what the model is asked with."""
-        if "row" in inspect.signature(enhancer.explain).parameters:
+    def _ask(self, one: Asked, user: int, item: int) -> list[Reason] | None:
+        """Somebody's reasons; of this very prediction, where it can be told what the model is asked with."""
+        explain: Callable[..., list[Reason] | None] = one.who.explain
+        if "row" in inspect.signature(explain).parameters:
             row = self.recommender.inputs.batch(np.array([user])).to(self.source.config["device"])
             row.update(self._item_features[item : item + 1])
-            return enhancer.explain(user, item, row=row)  # type: ignore[call-arg]
-        return enhancer.explain(user, item)
+            return explain(user, item, row=row)
+        return explain(user, item)
 
     def _remarks(self, user: int, item: int) -> list[str]:
         made = self.recommender
@@ -202,41 +203,6 @@ class Explainer:
         if made.known[user, item]:
             notes.append("the user knows the item already")
         return notes
-
-
-def find_explaining(model: Any, name: str | None = None) -> list[Enhancer[Any]]:
-    """The attached enhancers that give reasons, or the one of that name.
-
-    Raises `UnsupportedError` where there is none, `UnknownNameError` for a name that is not attached.
-    """
-    host = getattr(model, "enhancers", None)
-    attached = host.enhancers() if isinstance(host, Host) else []
-    if name is not None and attached:
-        if name not in {enhancer.name for enhancer in attached}:
-            raise unknown_name("attached enhancer", name, [enhancer.name for enhancer in attached])
-        attached = [enhancer for enhancer in attached if enhancer.name == name]
-    found = [enhancer for enhancer in attached if gives_reasons(type(enhancer))]
-    if not found:
-        have = ", ".join(enhancer.name for enhancer in attached) or "no enhancer is attached"
-        able = [known for known in explaining_names() if known not in have.split(", ")]
-        cure = (
-            f"{' and '.join(able)} give reasons, so train with one of them: "
-            f"burnish run --model BPR --dataset ml-100k --enhancers {able[0]} --output out"
-            if able
-            else "and no enhancer that gives any is installed"
-        )
-        raise UnsupportedError(f"there are no reasons to be had from this model ({have}); {cure}")
-    return found
-
-
-def explaining_names() -> list[str]:
-    """The known enhancers that give reasons."""
-    return [name for name, info in list_enhancers().items() if gives_reasons(info.load())]
-
-
-def gives_reasons(enhancer: type[Enhancer[Any]]) -> bool:
-    """Whether this class of enhancers explains anything."""
-    return enhancer.explain is not Enhancer.explain
 
 
 def _tokens(given: Iterable[str | int] | str | int) -> Sequence[str]:

@@ -13,6 +13,9 @@ import pandas as pd
 
 from burnish.enhancers.explanation import Explanation, Reason
 
+#: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
+PARTS = ("interaction", "attribute")
+
 
 def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
     """The reason with titles where its text says `item ID`, of the explained item and of the one in its evidence."""
@@ -39,7 +42,12 @@ def line(reason: Reason) -> str:
             f"{evidence['attribute']}: the item {evidence['item_score']:+.1f} sd, "
             f"the user {evidence['user_score']:+.1f} sd"
         )
-    return f"{reason.contribution:+.4f}  {what}"
+    elif reason.kind == "keyword" and {"word", "user_share", "item_share", "item_sentence"} <= set(evidence):
+        what = (
+            f"{evidence['word']}: {evidence['user_share']:.1%} of the user's profile, {evidence['item_share']:.1%} of "
+            f"the item's; “{evidence['item_sentence']}”"
+        )
+    return f"{reason.contribution:{'+' if reason.kind in PARTS else ''}.4f}  {what}"
 
 
 def share(explanation: Explanation) -> float | None:

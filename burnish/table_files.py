@@ -15,6 +15,7 @@ from burnish.enhancers.whole_files import written_whole
 
 _SUFFIXES = {
     ".csv": "csv",
+    ".tsv": "tsv",
     ".json": "json",
     ".jsonl": "json",
     ".ndjson": "json",
@@ -43,9 +44,10 @@ def format_of(path: Path, format: str | None, allowed: Sequence[str]) -> str:
 
 
 def write_text(frame: pd.DataFrame, format: str, stream: TextIO, *, header: bool) -> None:
-    """One piece of a table as CSV, or as JSON with one object a line, on a text stream."""
-    if format == "csv":
-        frame.to_csv(stream, index=False, header=header, lineterminator="\n")
+    """One piece of a table as CSV, TSV, or as JSON with one object a line, on a text stream."""
+    if format in ("csv", "tsv"):
+        separator = "," if format == "csv" else "\t"
+        frame.to_csv(stream, sep=separator, index=False, header=header, lineterminator="\n")
     elif len(frame):
         text = frame.to_json(orient="records", lines=True, force_ascii=False, double_precision=15)
         stream.write(text if text.endswith("\n") else text + "\n")
@@ -54,7 +56,7 @@ def write_text(frame: pd.DataFrame, format: str, stream: TextIO, *, header: bool
 class TableFile:
     """A file that a table is written into piece by piece: `with TableFile(path, "csv") as file: file.write(frame)`.
 
-    format: csv, json (one object a line) or parquet.  The file appears under its name when the block ends, and not
+    format: csv, tsv, json (one object a line) or parquet.  The file appears under its name when the block ends, and not
     at all when it ends with an exception.
     """
 

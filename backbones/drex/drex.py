@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from burnish.backbones.rating_model import rating_levels
-from burnish.backbones.review_model import ReviewModel
+from burnish.enhancers.errors import ConfigurationError
 
 from .carrying import Carried, neighbours
 from .choosing import make_modalities
+from .explained import ExplainedByWords
 from .updates import Chains, GatedUpdate, run_chains
 
 PROPERTIES = Path(__file__).parent.parent / "properties"
@@ -23,7 +24,7 @@ PART = 4096
 Side = Literal["user", "item"]
 
 
-class DReX(ReviewModel):
+class DReX(ExplainedByWords):
     """DReX, as a native RecBole model.
 
     An interaction becomes z = W [review; rating; ...] + c, with zeros for what is missing; z updates the state of its
@@ -45,6 +46,10 @@ class DReX(ReviewModel):
     lanes = 1
 
     def __init__(self, config: Any, dataset: Any) -> None:
+        if config["shuffle"]:
+            raise ConfigurationError(
+                "shuffle = True: DReX carries states from batch to batch in the order of time; leave shuffle: False"
+            )
         super().__init__(config, dataset)
         size = self.size = int(config["embedding_size"])
         self.reg_weight = float(config["reg_weight"])
@@ -147,6 +152,7 @@ class DReX(ReviewModel):
 
     def forget(self) -> None:
         """Drop the final states: parameters or reviews changed."""
+        super().forget()
         self._final = None
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:

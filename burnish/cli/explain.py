@@ -23,8 +23,9 @@ EPILOG = (
     "burnish explain --run out --user 196\n\n"
     "burnish explain --run out --user 196 --user 186 --top 3 --profile\n\n"
     "burnish explain --run out --user 196 --item 242 --reasons 16 --out why.json\n\n"
-    "Reasons come from the enhancers guided (attributes of the item) and shapley (the user's own history); the docs "
-    "say what their numbers mean (docs/explain.md)."
+    "Reasons come from the enhancers guided (attributes of the item) and shapley (the user's own history), and from "
+    "backbones that explain themselves (DReX: words of reviews); the docs say what their numbers mean "
+    "(docs/explain.md)."
 )
 #: On the screen, and in a file.
 SHOWN, FORMATS = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
@@ -54,13 +55,14 @@ def explain(
     ] = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
     reasons: Annotated[
-        int, typer.Option("--reasons", help="How many reasons of each enhancer, the strongest first.")
+        int, typer.Option("--reasons", help="How many reasons of each, the strongest first.")
     ] = 3,
     enhancer: Annotated[
-        str | None, typer.Option("--enhancer", "-e", help="Whose reasons: guided or shapley; all by default.")
+        str | None,
+        typer.Option("--enhancer", "-e", help="Whose reasons: guided, shapley or backbone; all by default."),
     ] = None,
     profile: Annotated[
-        bool, typer.Option("--profile", help="Also what the user likes and what the items are like (guided).")
+        bool, typer.Option("--profile", help="Also what the user and the items are like (guided, DReX).")
     ] = False,
     state: Annotated[
         str,
@@ -138,28 +140,36 @@ def choose_format(format: str | None, output: Path | None, profile: bool) -> str
     return kind
 
 
-Profiles = dict[tuple[str, str], dict[str, float]]
+class Profiles(dict[tuple[str, str], dict[str, float]]):
+    """Profiles by ("user" or "item", id).
+
+    words: whether they are of words, each with words of its own, and not all of the same attributes.
+    """
+
+    words = False
 
 
 def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
     """The profiles of all users and items, by ("user" or "item", id).
 
-    Raises `UnsupportedError` where no enhancer knows attributes.
+    Raises `UnsupportedError` where nobody knows profiles.
     """
     from burnish.enhancers.errors import UnsupportedError
 
-    profiles: Profiles = {}
+    teller = made.profiled_by
+    if teller is None:
+        names = ", ".join(one.name for one in made.asked)
+        raise UnsupportedError(
+            f"--profile: profiles are made of attributes or of words, which {names} has none of; train with guided, or "
+            f"a DReX"
+        )
+    profiles = Profiles()
+    profiles.words = teller.is_backbone
     for one in found:
         for key in (("user", one.user), ("item", one.item)):
             if key in profiles:
                 continue
-            profile = made.profile("user" if key[0] == "user" else "item", key[1])
-            if profile is None:
-                names = ", ".join(enhancer.name for enhancer in made.enhancers)
-                raise UnsupportedError(
-                    f"--profile: profiles are made of attributes, which {names} has none of; train with guided"
-                )
-            profiles[key] = profile
+            profiles[key] = made.profile("user" if key[0] == "user" else "item", key[1]) or {}
     return profiles
 
 
@@ -212,7 +222,8 @@ def show(console: Console, found: Sequence[Explanation], profiles: Profiles | No
     for user in dict.fromkeys(one.user for one in found):
         mine = [one for one in found if one.user == user]
         if profiles is not None:
-            console.print(profile_table(user, mine, profiles))
+            table = word_table if profiles.words else profile_table
+            console.print(table(user, mine, profiles))
         console.print(reason_table(user, mine))
 
 
@@ -221,7 +232,7 @@ def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.explaining_words import line, share
+    from burnish.explaining_words import PARTS, line, share
 
     shares = [share(one) for one in mine]
     table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)
@@ -229,7 +240,8 @@ def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
     table.add_column("score", justify="right")
     if any(part is not None for part in shares):
         table.add_column("by attributes", justify="right")
-    table.add_column("what adds to it, or takes from it")
+    weights = {reason.kind for one in mine for reason in one.reasons} - set(PARTS)
+    table.add_column("reasons, with their weight" if weights else "what adds to it, or takes from it")
     for one, part in zip(mine, shares, strict=True):
         lines = [line(reason) for reason in one.reasons]
         lines += [f"({one.note})"] if one.note else []
@@ -254,6 +266,23 @@ def profile_table(user: str, mine: Sequence[Explanation], profiles: Profiles) ->
     for attribute, value in profiles["user", user].items():
         row = [value, *(profiles["item", one.item][attribute] for one in mine)]
         table.add_row(attribute, *(f"{number:+.1f}" for number in row))
+    return table
+
+
+def word_table(user: str, mine: Sequence[Explanation], profiles: Profiles) -> Any:
+    """The words of a user and of each of the items, a column each, with the sum of attention on them."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(f"words: user {user} and the items, with the attention on them"), title_justify="left"
+    )
+    columns = [profiles["user", user], *(profiles["item", one.item] for one in mine)]
+    for name in (f"user {user}", *(name_of(one) for one in mine)):
+        table.add_column(Text(name))
+    for place in range(max(map(len, columns))):
+        cells = [list(column.items())[place : place + 1] for column in columns]
+        table.add_row(*(Text(f"{cell[0][0]} {cell[0][1]:.2f}" if cell else "") for cell in cells))
     return table
 
 

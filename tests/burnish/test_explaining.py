@@ -122,7 +122,7 @@ def test_shapley_explains_by_the_history(data: Path) -> None:
 def test_several_enhancers_and_one_of_them(data: Path) -> None:
     both = {"guided": {"scores": str(data / "scores.tsv")}, "rvrec": {}, "shapley": {}}
     source = open_source(trained("BPR", data, both, **RATIO))
-    assert [enhancer.name for enhancer in Explainer(source).enhancers] == ["guided", "shapley"]
+    assert [one.name for one in Explainer(source).asked] == ["guided", "shapley"]
     kinds = [reason.kind for reason in explain(source, "u3", top=1, reasons=2)[0].reasons]
     assert kinds == ["attribute", "attribute", "interaction", "interaction"]
     one = explain(source, "u3", top=1, enhancer="shapley")[0]

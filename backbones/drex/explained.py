@@ -1,0 +1,82 @@
+"""What DReX says of its users, items and predictions: keyword profiles and reasons."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from burnish.backbones.review_model import ReviewModel
+from burnish.enhancers.errors import ConfigurationError, UnsupportedError, unknown_name
+from burnish.enhancers.explanation import Reason
+from burnish.enhancers.tokens import Tokens
+
+from .modalities import ReviewModality
+from .profiles import WEIGHTINGS, KeywordProfiles, Side
+from .reasons import keyword_reasons, missing_words
+
+
+class ExplainedByWords(ReviewModel):
+    """A `ReviewModel` with attention over reviews, the modality `review`, which tells words by it.
+
+    tokens: original ids of users and items.
+    Options: `keep_profile_words` (words of a profile, and the most reasons of a pair) and `profile_weighting`
+    (attention, excess or distinctive; see `KeywordProfiles`).
+    """
+
+    modalities: Any
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.tokens = Tokens.of(dataset)
+        self.keep_profile_words = int(config["keep_profile_words"])
+        if self.keep_profile_words < 1:
+            raise ConfigurationError(
+                f"keep_profile_words = {self.keep_profile_words}: a profile has at least 1 word"
+            )
+        self.profile_weighting = str(config["profile_weighting"])
+        if self.profile_weighting not in WEIGHTINGS:
+            raise unknown_name("profile_weighting", self.profile_weighting, WEIGHTINGS)
+        self._profiles: KeywordProfiles | None = None
+
+    @property
+    def explains(self) -> bool:
+        """Whether the model has reasons to give: it reads reviews."""
+        return "review" in self.modalities
+
+    def keyword_profiles(self) -> KeywordProfiles:
+        """The profiles that the present parameters give, kept until the model is trained again.
+
+        Raises `UnsupportedError` for a model that reads no reviews.
+        """
+        if self._profiles is None:
+            self._profiles = KeywordProfiles.of(self, self._attention(), self.profile_weighting)
+        return self._profiles
+
+    def profile(self, side: Side, id: int, k: int | None = None) -> list[tuple[str, float]]:
+        """The words of a user or item with their masses, the largest first; without training reviews none.
+
+        side: "user" or "item".  id: internal.  k: how many; by default `keep_profile_words`.
+        A mass is the sum of the attention that a word gets in the reviews, so at most their number.
+        """
+        return self.keyword_profiles().top(side, id, k or self.keep_profile_words)
+
+    def explain(self, user: int, item: int) -> list[Reason]:
+        """The words that the profiles of a user and an item share, see `keyword_reasons`.  Internal ids."""
+        return keyword_reasons(self, self._attention(), user, item, self.keep_profile_words)
+
+    def no_reason(self, user: int, item: int) -> str:
+        """Why `explain` has nothing to say of a pair."""
+        return missing_words(self, user, item)
+
+    def forget(self) -> None:
+        """See `ReviewModel.forget`."""
+        super().forget()
+        self._profiles = None
+
+    def _attention(self) -> ReviewModality:
+        if not self.explains:
+            raise UnsupportedError(
+                f"{type(self).__name__} with modalities = {list(self.modalities)} reads no reviews and has no words "
+                f"to tell; train it with modalities: [review, rating]"
+            )
+        part: ReviewModality = self.modalities["review"]
+        return part

@@ -1,0 +1,77 @@
+"""`burnish.keyword_profiles`: the words that a trained model's attention over reviews rests on, with original ids."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import pandas as pd
+
+from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.errors import UnsupportedError, unknown_name
+
+from .recommending import check_number
+from .sources import Source, open_source
+
+if TYPE_CHECKING:
+    from burnish.benchmarks.harness import TrainingResult
+    from burnish.enhancers.anatomy import Side
+
+SIDES = ("user", "item", "both")
+FORMATS = ("parquet", "tsv", "csv", "json")
+
+
+def keyword_profiles(
+    source: Source | TrainingResult | Path | str,
+    side: Literal["user", "item", "both"] = "both",
+    top: int | None = None,
+    *,
+    model: type | None = None,
+    data_path: Path | str | None = None,
+    trust: bool = False,
+) -> pd.DataFrame:
+    """The keyword profiles of all users, all items, or both, as a frame with a row a word.
+
+    source, model, data_path, trust: see `open_source`.
+    top: words a profile; by default the model's `keep_profile_words`.
+
+    Columns: side ("user" or "item"), id, rank (from 1), word, mass (the sum of attention, at most the number of
+    reviews), share (of the whole profile, 0 to 1), n_reviews (those with the word).
+    Only reviews of the training split count; who has none there has no row.
+    Raises `UnsupportedError` for a model that tells no words, `UnknownNameError` for another side.
+    """
+    if side not in SIDES:
+        raise unknown_name("side", side, SIDES)
+    if top is not None:
+        check_number("top", top)
+    opened = open_source(source, model=model, data_path=data_path, trust=trust)
+    if not hasattr(opened.model, "keyword_profiles"):
+        own = split_enhanced(type(opened.model))[0].__name__
+        raise UnsupportedError(
+            f"{own} has no keyword profiles; DReX and DReXMLP have: "
+            f"burnish run --model DReX --dataset NAME --output out"
+        )
+    from burnish.backbones.drex.profiles import profiles
+
+    opened.model.eval()
+    sides: tuple[Side, ...] = ("user", "item") if side == "both" else (side,)
+    frames = []
+    for one in sides:
+        frame = profiles(opened.model, one, top)
+        frame.insert(0, "side", pd.Series([one] * len(frame), dtype="string"))
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def save_profiles(profiles: pd.DataFrame, path: Path | str, format: str | None = None) -> Path:
+    """Write profiles to one file: whole or not at all.
+
+    format: parquet, tsv, csv or json (one object a line); by default what the suffix of `path` says.
+    Raises `UnknownNameError` for another format.
+    """
+    from .table_files import TableFile, format_of
+
+    target = Path(path)
+    with TableFile(target, format_of(target, format, FORMATS)) as file:
+        file.write(profiles)
+    return target
