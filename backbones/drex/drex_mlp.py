@@ -8,6 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.host import forked_randomness
+
 from .drex import PROPERTIES, DReX, Side
 
 
@@ -46,8 +49,6 @@ class DReXMLP(DReX):
     def __init__(self, config: Any, dataset: Any) -> None:
         self.lanes = int(config["initial_folds"])
         if self.lanes < 2:
-            from burnish.enhancers.errors import ConfigurationError
-
             raise ConfigurationError(
                 f"initial_folds = {self.lanes}: at least 2, or a rating would be predicted from itself"
             )
@@ -62,8 +63,6 @@ class DReXMLP(DReX):
         hidden = int(config["initial_hidden_size"])
         self.user_initial = RatingVectors(self.n_items, hidden, self.size)
         self.item_initial = RatingVectors(self.n_users, hidden, self.size)
-        from burnish.enhancers.host import forked_randomness
-
         with forked_randomness(int(config["seed"]), torch.device("cpu")):
             folds = torch.randperm(self.n_events) % self.lanes
         self.register_buffer("fold", folds.to(self.event_users.device), persistent=False)

@@ -115,6 +115,9 @@ def pooled(pooling: AttentionPooling, store: TokenStore, texts: Tensor, size: in
     found = torch.zeros(len(texts), size, device=texts.device, dtype=pooling.attention.dtype)
     if len(known):
         wanted = texts[known].cpu()
-        vectors = pooling(store.take(wanted).to(texts.device, pooling.attention.dtype), store.counts(wanted).to(texts.device))
+        vectors = pooling(
+            store.take(wanted).to(texts.device, pooling.attention.dtype),
+            store.counts(wanted).to(texts.device),
+        )
         found = found.index_copy(0, known, vectors.to(found.dtype))
     return found

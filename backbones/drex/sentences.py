@@ -14,8 +14,11 @@ MOST = 160
 
 # Line breaks of web pages, as they stand in published reviews, also with their brackets written as entities.
 _BREAK = re.compile(r"(?:<|&lt;)\s*/?\s*(?:br|p|div|li)\b[^<>&]{0,40}(?:>|&gt;)", re.IGNORECASE)
-# Marks that end a sentence, with what closes quotes and brackets; the Latin ones only before a space.
-_END = re.compile(r"""(?:[.!?\u2026]+["'”’)\]]*(?=\s|$))|(?:[。！？]+[」』”）]*)|\n+""")
+# Marks that end a sentence, with what closes quotes and brackets; the Latin ones before a space, or right before a
+# capital letter, since published reviews have lost some of their line breaks.
+_END = re.compile(
+    r"""(?:[.!?\u2026]+["'”’)\]]*(?=\s|$))|(?:(?<=[a-z]{2})[.!?]+(?=[A-Z][a-z]|I\b))|(?:[。！？]+[」』”）]*)|\n+"""
+)
 _SHORT = re.compile(
     r"(?:^|[\s(])(?:(?-i:[A-HJ-Z])|[a-z](?:\.[a-z])+|mr|mrs|ms|dr|st|vs|approx|inc|ltd)\.$", re.IGNORECASE
 )
@@ -30,8 +33,8 @@ def readable(text: str) -> str:
 def sentences(text: str) -> list[Span]:
     """Where the sentences of a readable text begin and end.
 
-    A sentence ends at . ! ? … before a space, at 。！？, and at the end of a line, but not at initials and a few usual
-    abbreviations.  Every letter that is no space belongs to one.
+    A sentence ends at . ! ? … before a space or between a small letter and a capital one, at 。！？, and at the end of
+    a line, but not at initials and a few usual abbreviations.  Every letter that is no space belongs to one.
     """
     spans, start = [], 0
     for found in _END.finditer(text):
