@@ -19,17 +19,20 @@ FIRST_SEED = 2020
 _LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """A part of a plan: unknown keys are errors, and nothing is changed after reading."""
+
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
-def _label(value: str) -> str:
+def checked_label(value: str) -> str:
+    """A label that can name a folder; `ValueError` for others."""
     if not _LABEL.match(value):
         raise ValueError("a label becomes a folder: use letters, digits and . _ + - (at most 64 characters)")
     return value
 
 
-def _seeds(value: Any) -> Any:
+def listed_seeds(value: Any) -> Any:
     """A number of seeds counts from 2020; a list stands for itself."""
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
@@ -38,13 +41,14 @@ def _seeds(value: Any) -> Any:
     return value
 
 
-def _distinct(value: list[int] | None) -> list[int] | None:
+def distinct_seeds(value: list[int] | None) -> list[int] | None:
+    """The seeds as they are; `ValueError` for none at all, or one twice."""
     if value is not None and (not value or len(set(value)) < len(value)):
         raise ValueError("give at least one seed, and each seed once")
     return value
 
 
-class BackboneEntry(_Strict):
+class BackboneEntry(Strict):
     """One backbone: its RecBole name, a label of your choice, its own options and seeds."""
 
     name: str
@@ -60,12 +64,12 @@ class BackboneEntry(_Strict):
             value = {**value, "label": value.get("name", "")}
         return value
 
-    _label = field_validator("label")(_label)
-    _count = field_validator("seeds", mode="before")(_seeds)
-    _once = field_validator("seeds")(_distinct)
+    _label = field_validator("label")(checked_label)
+    _count = field_validator("seeds", mode="before")(listed_seeds)
+    _once = field_validator("seeds")(distinct_seeds)
 
 
-class Arm(_Strict):
+class Arm(Strict):
     """One way to train each backbone: which enhancers, and which options besides the common ones."""
 
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -98,7 +102,7 @@ def _block(value: Any) -> Any:
 Space = dict[str, list[Any]]
 
 
-class Tune(_Strict):
+class Tune(Strict):
     """How options are chosen: as many trials for every arm, judged on the validation set alone."""
 
     trials: int = Field(ge=1)
@@ -129,7 +133,7 @@ def _check_space(space: Space) -> Space:
     return space
 
 
-class Plan(_Strict):
+class Plan(Strict):
     """What to compare: every backbone with every arm, for every seed, on one data set."""
 
     dataset: str
@@ -144,9 +148,9 @@ class Plan(_Strict):
     threads: int | None = Field(default=None, ge=1)
     keep_checkpoints: bool = False
 
-    _count = field_validator("seeds", mode="before")(_seeds)
-    _once = field_validator("seeds")(_distinct)
-    _folder = field_validator("dataset")(_label)
+    _count = field_validator("seeds", mode="before")(listed_seeds)
+    _once = field_validator("seeds")(distinct_seeds)
+    _folder = field_validator("dataset")(checked_label)
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -158,7 +162,7 @@ class Plan(_Strict):
     @model_validator(mode="after")
     def _consistent(self) -> Plan:
         for label in self.arms:
-            _label(label)
+            checked_label(label)
         if self.arms[PLAIN] != Arm():
             raise ValueError(f"the arm {PLAIN!r} is the bare backbone; give other settings another label")
         labels = [entry.label for entry in self.backbones]

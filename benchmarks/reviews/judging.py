@@ -19,6 +19,8 @@ from .scorers import ModelScorer
 
 ERRORS_FILE, RANKING_FILE = "rating_errors.parquet", "ranking.parquet"
 RANDOM, POPULARITY = "random order", "popularity"
+#: What `judge_floors` gives, in the order of reports.
+FLOORS = (RANDOM, POPULARITY, "constant median", "global mean", "user + item bias")
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,7 @@ def judge_floors(cases: Cases, scale: Scale, protocol: Protocol) -> dict[str, Ju
         if isinstance(floor, Bias):  # a constant ranks at random
             ranking = ranking_frame(place_all(floor.scores, cases, protocol), cases, scale, protocol)
         found[name] = Judgement(ranking, errors)
-    return found
+    return {name: found[name] for name in FLOORS}
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

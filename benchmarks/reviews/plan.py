@@ -13,10 +13,10 @@ from burnish.benchmarks.harness.plan import (
     Arm,
     BackboneEntry,
     Space,
-    _distinct,
-    _label,
-    _seeds,
-    _Strict,
+    Strict,
+    checked_label,
+    distinct_seeds,
+    listed_seeds,
     readable,
 )
 from burnish.benchmarks.harness.tuning import candidates
@@ -47,7 +47,7 @@ class ModelEntry(BackboneEntry):
         return Arm.model_validate({"enhancers": value}).enhancers
 
 
-class Tuning(_Strict):
+class Tuning(Strict):
     """How options are chosen: equally many trials for every model, judged on its validation rows.
 
     Each by its own `valid_metric`: RMSE for models of ratings, RecBole's for the others unless their options say more.
@@ -60,7 +60,7 @@ class Tuning(_Strict):
     options: dict[str, Any] = Field(default_factory=dict)
 
 
-class Protocols(_Strict):
+class Protocols(Strict):
     """What the evaluation leaves open; see `Protocol` and `Scale`.
 
     rating_scale: [lowest, highest]; by default the option `rating_scale`, else the ratings that occur.
@@ -89,7 +89,7 @@ class Protocols(_Strict):
         return Protocol(self.negatives, self.seed, self.ks, self.full_ks)
 
 
-class StudyPlan(_Strict):
+class StudyPlan(Strict):
     """What to compare: every model for every seed on one data set, and what missing reviews cost.
 
     reference: the label that all others are compared with, by default the first model's.
@@ -111,9 +111,9 @@ class StudyPlan(_Strict):
     runs: Path = Path("runs/reviews")
     threads: int | None = Field(default=None, ge=1)
 
-    _count = field_validator("seeds", mode="before")(_seeds)
-    _once = field_validator("seeds")(_distinct)
-    _folder = field_validator("dataset", "name")(_label)
+    _count = field_validator("seeds", mode="before")(listed_seeds)
+    _once = field_validator("seeds")(distinct_seeds)
+    _folder = field_validator("dataset", "name")(checked_label)
 
     @field_validator("drop_reviews")
     @classmethod

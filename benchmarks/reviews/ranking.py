@@ -23,10 +23,12 @@ def places(
     found: dict[str, list[Tensor]] = {name: [] for name in candidates}
     some = max(1, _AT_ONCE // max(1, scores.shape[1]))
     for rows, items in zip(row.split(some), item.split(some), strict=True):
-        theirs, their_keys = scores[rows], keys[rows]
+        theirs = scores[rows]
         own = theirs.gather(1, items[:, None])
-        own_key = their_keys.gather(1, items[:, None])
-        before = (theirs > own) | ((theirs == own) & (their_keys < own_key))
+        before, equal = theirs > own, theirs == own
+        if int(equal.sum()) > len(items):  # more than each with itself
+            their_keys = keys[rows]
+            before |= equal & (their_keys < their_keys.gather(1, items[:, None]))
         for name, mask in candidates.items():
             found[name].append((before & mask[rows]).sum(1) + 1)
     return {

@@ -24,7 +24,7 @@ from burnish.benchmarks.harness.tuning import tune_arm
 from burnish.enhancers.errors import BurnishError, DataError
 
 from .cases import Cases
-from .judging import Judgement, judge, judge_floors, make_scale
+from .judging import FLOORS, Judgement, judge, judge_floors, make_scale
 from .plan import ModelEntry, StudyPlan
 from .scale import Scale
 
@@ -197,7 +197,7 @@ class _Evaluation:
         if not is_done(self.floors):
             cases = Cases.of(self._splits, self._loaded_run.config["RATING_FIELD"])
             _write(self.floors, judge_floors(cases, self._scale, self.plan.protocols.protocol()))
-        return [*folders, *sorted(folder for folder in self.floors.iterdir() if folder.is_dir())]
+        return [*folders, *(self.floors / name for name in FLOORS)]
 
     def _judge(self, share: float = 0.0) -> Judgement:
         run = self._loaded_run

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
-from burnish.backbones.drex.drex import DReX
+from burnish.backbones import rating_model
 from burnish.backbones.rating_model import RatingModel
 
 
 class TinyRatings(RatingModel):
     """Mean and biases of user and item; `hide_reviews` moves predictions to the mean by the share hidden."""
 
-    options_files = (DReX.options_files[0],)  # those of every model of ratings
+    options_files = (Path(rating_model.__file__).parent / "properties" / "rating.yaml",)
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -12,7 +13,7 @@ from rating_models import announce
 from burnish.benchmarks.reviews.__main__ import main
 from burnish.benchmarks.reviews.figures import summarise
 from burnish.benchmarks.reviews.markdown import to_markdown
-from burnish.benchmarks.reviews.plan import make_plan
+from burnish.benchmarks.reviews.plan import load_plan, make_plan
 from burnish.benchmarks.reviews.runs import run_study
 from burnish.enhancers.errors import ConfigurationError, UnknownNameError
 
@@ -196,3 +197,9 @@ def test_plans_that_cannot_be_carried_out(content, change, error, said):
 def test_a_plan_that_cannot_be_read(tmp_path, capsys):
     assert main([str(tmp_path / "none.yaml")]) == 1
     assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_example_is_a_plan():
+    plan = load_plan(Path(__file__).parents[3] / "examples" / "reviews_musical_instruments.yaml")
+    assert plan.seeds == [2020, 2021, 2022]
+    assert plan.models[-1].options == plan.models[-2].options
