@@ -149,6 +149,16 @@ def test_rows_that_the_model_predicts_from_reach_a_backbone(
     assert seen[0][2] == seen[0][3]
 
 
+def test_neighbours_as_reasons(data: Path) -> None:
+    """EMF, another backbone that explains itself, by way of the same function."""
+    source = open_source(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
+    found = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
+    assert {reason.kind for one in found for reason in one.reasons} == {"neighbour"}
+    assert all(one.reasons or "EMF has no reason to give" in one.note for one in found)
+    with pytest.raises(UnsupportedError, match="EMF has no keyword profiles"):
+        keyword_profiles(source)
+
+
 # ---------------------------------------------------------------- as a table
 
 

@@ -23,6 +23,7 @@ def parts(text: str) -> list[str]:
             "Strings by J. S. Bach, e.g. the Mr. Brown set, vs. others.",
             ["Strings by J. S. Bach, e.g. the Mr. Brown set, vs. others."],
         ),
+        ("It hums.I sent it back!The U.S.A model", ["It hums.", "I sent it back!", "The U.S.A model"]),
         ("first line\nsecond line", ["first line", "second line"]),
         ("很好。便宜！我喜欢", ["很好。", "便宜！", "我喜欢"]),
         ("   ", []),
