@@ -20,6 +20,8 @@ from .encoder_files import find_encoder, fingerprint_of
 VectorArray = NDArray[np.float16]
 PlaceArray = NDArray[np.int32]
 
+#: A word has at least one piece, but for a few of odd characters; so no more words than this are looked at.
+_WORDS_A_TOKEN = 4
 _SAFE = {"local_files_only": True, "trust_remote_code": False}
 _HALF = float(torch.finfo(torch.float16).max)
 
@@ -120,12 +122,15 @@ class TokenEncoder:
     def _tokenize(self, texts: list[Sequence[str]]) -> list[_Pieces]:
         special = self._tokenizer.num_special_tokens_to_add(pair=False)
         read = self._tokenizer(
-            [list(words) for words in texts],
+            [list(words[: _WORDS_A_TOKEN * self.max_tokens]) for words in texts],
             is_split_into_words=True,
             truncation=True,
             max_length=self.max_tokens + special,
         )
-        return [_Pieces.of(encoding) for encoding in read.encodings]
+        return [
+            _Pieces.of(encoding, shortened=len(words) > _WORDS_A_TOKEN * self.max_tokens)
+            for encoding, words in zip(read.encodings, texts, strict=True)
+        ]
 
     @torch.inference_mode()
     def _hidden(self, rows: list[list[int]]) -> VectorArray:
@@ -183,11 +188,11 @@ class _Pieces(NamedTuple):
     cut: bool
 
     @classmethod
-    def of(cls, encoding: Any) -> _Pieces:
+    def of(cls, encoding: Any, *, shortened: bool) -> _Pieces:
         words = encoding.word_ids
         kept = np.array([word is not None for word in words], dtype=bool)
         places = np.array([word for word in words if word is not None], dtype=np.int32)
-        return cls(encoding.ids, kept, places, bool(encoding.overflowing))
+        return cls(encoding.ids, kept, places, shortened or bool(encoding.overflowing))
 
 
 def load_tokenizer(folder: Path, name: str) -> Any:
@@ -234,11 +239,12 @@ def load_model(folder: Path, name: str) -> Any:
 def _explained(folder: Path, name: str) -> Iterator[None]:
     try:
         import transformers  # noqa: F401  (so that its absence is told from an encoder's faults)
+        from safetensors import SafetensorError
     except ImportError as error:
         raise ConfigurationError(f"token vectors need transformers: {INSTALL}") from error
     try:
         yield
-    except (OSError, ValueError, ImportError, KeyError, RuntimeError) as error:
+    except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigurationError(
             f"encoder = {name!r} cannot be loaded from {folder}: {reason}  It must have config.json, a tokenizer and "

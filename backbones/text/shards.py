@@ -63,15 +63,17 @@ class ShardFolder:
     def __init__(self, folder: Path, key: str) -> None:
         self.folder, self.key = folder, key
         self._read: dict[str, pa.Table] = {}
+        self._refused: set[str] = set()
 
     # ------------------------------------------------------------------ reading
 
     def indices(self) -> dict[str, pa.Table]:
         """The index of every shard that is complete, by the shard's name; a shard is checked once by each object."""
         names = {path.name for path in self.folder.glob("*.shard")} if self.folder.is_dir() else set()
-        for name in sorted(names - self._read.keys()):
+        for name in sorted(names - self._read.keys() - self._refused):
             table, reason = self._checked(self.folder / name)
             if table is None:
+                self._refused.add(name)
                 _LOG.warning(
                     "%s: %s; it is not used, and its texts are encoded anew", self.folder / name, reason
                 )

@@ -24,8 +24,8 @@ from .cleaning import Cleaner, Word
 from .encoder import TokenEncoder
 from .shards import FORMAT, SCHEMA, ShardFolder
 
-#: A shard takes texts until they have about so many words: half a minute's work on two cores, 50 MB for MiniLM.
-WORDS_A_SHARD = 65536
+#: A shard takes texts until they have about so many words: half a minute's work on two cores, 30 MB for MiniLM.
+WORDS_A_SHARD = 32768
 #: ... or until it has so many texts.
 TEXTS_A_SHARD = 4096
 

@@ -8,11 +8,27 @@ import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
-WHOLE = "love guitar string amp pedal tone great bright warm bass drum neck tuner the not".split()
+WHOLE = [
+    "love",
+    "guitar",
+    "string",
+    "amp",
+    "pedal",
+    "tone",
+    "great",
+    "bright",
+    "warm",
+    "bass",
+    "drum",
+    "neck",
+    "tuner",
+    "the",
+    "not",
+]
 SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-def save_tiny_encoder(folder: Path, *, seed: int = 0, width: int = 8, positions: int = 64) -> str:
+def save_tiny_encoder(folder: Path, *, seed: int = 0, width: int = 8, positions: int = 512) -> str:
     """Save the encoder; letters are pieces too, so every English word has some.  Returns the folder."""
     letters = [chr(code) for code in range(ord("a"), ord("z") + 1)]
     pieces = [*SPECIAL, *WHOLE, *letters, *(f"##{letter}" for letter in letters), "##s"]
