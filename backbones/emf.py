@@ -124,6 +124,15 @@ class EMF(RatingModel):
         ]
         return sorted(reasons, key=lambda reason: -reason.contribution)
 
+    def no_reason(self, user: int, item: int) -> str | None:
+        """Why `explain` gives no reason for a pair, in words; None where it gives one."""
+        if self.explain(user, item):
+            return None
+        first, last = self._near.indptr[user : user + 2]
+        if first == last:
+            return "no other user has rated what this user has rated"
+        return f"none of the {last - first} users whose ratings are most like this user's has rated the item"
+
     def _reason(
         self,
         user: int,
@@ -136,8 +145,8 @@ class EMF(RatingModel):
         user_tokens, item_tokens = self._tokens
         n, of = len(neighbours), common["n_neighbours"]
         text = (
-            f"{n} of the {of} users whose ratings are most like those of {user_tokens[user]} "
-            f"rated {item_tokens[item]} {rating:g}"
+            f"{n} of the {of} users whose ratings are most like those of user {user_tokens[user]} "
+            f"rated item {item_tokens[item]} {rating:g}"
         )
         evidence = {
             "rating": float(rating),

@@ -62,9 +62,9 @@ class TextCNN(nn.Module):
             # Sorted by length: each part is only as long as its longest text.
             longest = max(1, int(counts[-1]))
             part = padded[rows]
-            windows = products[0][part[:, :longest]]
+            windows = nn.functional.embedding(part[:, :longest], products[0])  # quicker than indexing
             for j in range(1, self.kernel_size):
-                windows += products[j][part[:, j : j + longest]]
+                windows += nn.functional.embedding(part[:, j : j + longest], products[j])
             windows.masked_fill_((tokens[rows, :longest] == 0).unsqueeze(2), -math.inf)
             found[rows] = windows.argmax(1)
         return found

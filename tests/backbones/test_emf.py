@@ -173,7 +173,7 @@ def test_reasons_count_the_neighbours_ratings(tmp_path: Path) -> None:
                 assert reason.evidence["expected_rating"] == pytest.approx(sum(given.values()) / len(near))
                 assert f"{len(mine)} of the {len(near)} users" in reason.text
                 assert users[user] in reason.text
-                assert reason.text.endswith(f"rated {items[item]} {reason.evidence['rating']:g}")
+                assert reason.text.endswith(f"rated item {items[item]} {reason.evidence['rating']:g}")
     assert some > 50
 
 
@@ -184,9 +184,11 @@ def test_nobody_to_ask_means_no_reasons(tmp_path: Path) -> None:
     user, item = (
         list(tokens).index(name) for tokens, name in zip(model._tokens, ("alone", "odd"), strict=True)
     )
-    assert model.explain(user, item) == []
-    assert model.explain(user, 1) == []
-    assert model.explain(1, item) == []
+    assert model.explain(user, item) == model.explain(user, 1) == model.explain(1, item) == []
+    assert model.no_reason(user, 1) == "no other user has rated what this user has rated"
+    assert str(model.no_reason(1, item)).startswith("none of the 3 users")
+    rated = next(i for i in range(1, model.n_items) if model.explain(1, i))
+    assert model.no_reason(1, rated) is None
     assert bool((model.closeness_of(torch.tensor([user]), torch.tensor([item])) == 0).all())
 
 
