@@ -26,6 +26,7 @@ def keyword_profiles(
     side: Literal["user", "item", "both"] = "both",
     top: int | None = None,
     *,
+    weighting: str | None = None,
     model: type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
@@ -34,11 +35,14 @@ def keyword_profiles(
 
     source, model, data_path, trust: see `open_source`.
     top: words a profile; by default the model's `keep_profile_words`.
+    weighting: what a word counts: "attention", "excess" or "distinctive" (`KeywordProfiles`); by default the model's
+        `profile_weighting`.
 
-    Columns: side ("user" or "item"), id, rank (from 1), word, mass (the sum of attention, at most the number of
-    reviews), share (of the whole profile, 0 to 1), n_reviews (those with the word).
+    Columns: side ("user" or "item"), id, rank (from 1), word, mass (the sum of the words' weights; of
+    attention at most the number of reviews), share (of the whole profile, 0 to 1), n_reviews (those with the word).
     Only reviews of the training split count; who has none there has no row.
-    Raises `UnsupportedError` for a model that tells no words, `UnknownNameError` for another side.
+    Raises `UnsupportedError` for a model that tells no words, `UnknownNameError` for another side
+    or weighting.
     """
     if side not in SIDES:
         raise unknown_name("side", side, SIDES)
@@ -57,7 +61,7 @@ def keyword_profiles(
     sides: tuple[Side, ...] = ("user", "item") if side == "both" else (side,)
     frames = []
     for one in sides:
-        frame = profiles(opened.model, one, top)
+        frame = profiles(opened.model, one, top, weighting)
         frame.insert(0, "side", pd.Series([one] * len(frame), dtype="string"))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

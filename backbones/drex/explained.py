@@ -32,24 +32,33 @@ class ExplainedByWords(ReviewModel):
             raise ConfigurationError(
                 f"keep_profile_words = {self.keep_profile_words}: a profile has at least 1 word"
             )
-        self.profile_weighting = str(config["profile_weighting"])
-        if self.profile_weighting not in WEIGHTINGS:
-            raise unknown_name("profile_weighting", self.profile_weighting, WEIGHTINGS)
-        self._profiles: KeywordProfiles | None = None
+        self._profiles: dict[str, KeywordProfiles] = {}
+        self.weigh_words(str(config["profile_weighting"]))
 
     @property
     def explains(self) -> bool:
         """Whether the model has reasons to give: it reads reviews."""
         return "review" in self.modalities
 
-    def keyword_profiles(self) -> KeywordProfiles:
+    def weigh_words(self, weighting: str) -> None:
+        """From now on tell words by another `profile_weighting`; the model itself is as before.
+
+        Raises `UnknownNameError` for a weighting that is none.
+        """
+        if weighting not in WEIGHTINGS:
+            raise unknown_name("profile_weighting", weighting, WEIGHTINGS)
+        self.profile_weighting = weighting
+
+    def keyword_profiles(self, weighting: str | None = None) -> KeywordProfiles:
         """The profiles that the present parameters give, kept until the model is trained again.
 
-        Raises `UnsupportedError` for a model that reads no reviews.
+        weighting: by default `profile_weighting`.
+        Raises `UnsupportedError` for a model that reads no reviews, `UnknownNameError` for a weighting that is none.
         """
-        if self._profiles is None:
-            self._profiles = KeywordProfiles.of(self, self._attention(), self.profile_weighting)
-        return self._profiles
+        name = weighting or self.profile_weighting
+        if name not in self._profiles:
+            self._profiles[name] = KeywordProfiles.of(self, self._attention(), name)
+        return self._profiles[name]
 
     def profile(self, side: Side, id: int, k: int | None = None) -> list[tuple[str, float]]:
         """The words of a user or item with their masses, the largest first; without training reviews none.
@@ -70,7 +79,7 @@ class ExplainedByWords(ReviewModel):
     def forget(self) -> None:
         """See `ReviewModel.forget`."""
         super().forget()
-        self._profiles = None
+        self._profiles = {}
 
     def _attention(self) -> ReviewModality:
         if not self.explains:

@@ -147,16 +147,16 @@ class KeywordProfiles:
         )
 
 
-def profiles(model: Any, side: Side, k: int | None = None) -> pd.DataFrame:
+def profiles(model: Any, side: Side, k: int | None = None, weighting: str | None = None) -> pd.DataFrame:
     """The keyword profiles of all users or items of a trained DReX, a row a word, with original ids.
 
-    k: words a profile; by default the model's `keep_profile_words`.
+    k: words a profile; by default the model's `keep_profile_words`.  weighting: by default its `profile_weighting`.
     Columns: id, rank (from 1), word, mass, share (of the whole profile, 0 to 1), n_reviews (those with the word).
     From reviews of the training split only; who has none there has no row.
-    Raises `UnsupportedError` for a model that reads no reviews.
+    Raises `UnsupportedError` for a model that reads no reviews, `UnknownNameError` for a weighting that is none.
     """
     tokens = model.tokens.user if side == "user" else model.tokens.item
-    found = model.keyword_profiles().frame(side, len(tokens), k or model.keep_profile_words)
+    found = model.keyword_profiles(weighting).frame(side, len(tokens), k or model.keep_profile_words)
     ids = pd.array([tokens[owner] for owner in found.pop("owner")], dtype="string")
     found.insert(0, "id", ids)
     return found

@@ -39,6 +39,10 @@ def profiles(
         int | None,
         typer.Option("--top", "-k", help="Words a profile; by default the model's keep_profile_words."),
     ] = None,
+    weighting: Annotated[
+        str | None,
+        typer.Option("--weighting", "-w", help="attention (the model's, by default), excess or distinctive."),
+    ] = None,
     format: Annotated[
         str | None,
         typer.Option(
@@ -65,7 +69,7 @@ def profiles(
     chosen = (format or "tsv") if output is None else format_of(output, format, FORMATS)
     screen.say("reading the run and its data ...")
     sides: Any = side
-    found = keyword_profiles(run, sides, top, data_path=data_path, trust=trust)
+    found = keyword_profiles(run, sides, top, weighting=weighting, data_path=data_path, trust=trust)
     if output is None:
         write_text(found, chosen, sys.stdout, header=True)
         return

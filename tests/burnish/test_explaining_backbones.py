@@ -190,6 +190,7 @@ def test_profiles_on_the_screen_and_of_one_side(run: Path) -> None:
     lines = done.stdout.splitlines()
     assert lines[0] == "side\tid\trank\tword\tmass\tshare\tn_reviews"
     assert {text.split("\t")[0] for text in lines[1:]} == {"item"}
+    assert call("profiles", str(run), "--side", "item", "-q", "--weighting", "excess").stdout != done.stdout
     assert max(int(text.split("\t")[2]) for text in lines[1:]) == 4  # keep_profile_words
 
 
@@ -197,6 +198,7 @@ def test_what_cannot_be_is_refused(run: Path, tmp_path: Path) -> None:
     for words, says in (
         (["--side", "items"], "Did you mean 'item'"),
         (["--top", "0"], "top = 0"),
+        (["--weighting", "exces"], "Did you mean 'excess'"),
         (["--format", "parquet"], "format on the screen"),
         (["--out", str(tmp_path / "words.xlsx")], "'.xlsx' names no format"),
     ):

@@ -352,6 +352,29 @@ def test_ratings_alone_have_no_words(tmp_path: Path) -> None:
             ask()
 
 
+def test_another_weighting_of_a_trained_model(world: Any) -> None:
+    model = world.model
+    before = profiles(model, "item")
+    other = profiles(model, "item", 1000, "excess")
+    mine = other[other["id"] == model.tokens.item[2]]
+    assert dict(zip(mine["word"], mine["mass"], strict=True)) == pytest.approx(
+        by_hand(model, "item", "excess")[2], abs=1e-6
+    )
+    pd.testing.assert_frame_equal(profiles(model, "item"), before)
+    model.weigh_words("excess")
+    assert dict(model.profile("item", 2, 1000)) == pytest.approx(
+        by_hand(model, "item", "excess")[2], rel=1e-4
+    )
+    pairs = ((user, item) for user in range(1, 13) for item in range(1, 10))
+    reason = next(reason for pair in pairs for reason in model.explain(*pair))
+    assert "of the attention above an even spread in the user's reviews" in reason.text
+    assert 0 < reason.contribution <= 1
+    with pytest.raises(UnknownNameError, match="Did you mean 'excess'"):
+        model.weigh_words("exces")
+    with pytest.raises(UnknownNameError, match="profile_weighting"):
+        profiles(model, "item", weighting="none")
+
+
 def test_options_are_checked(tmp_path: Path) -> None:
     folder = write_reviews(tmp_path, rows())
     with pytest.raises(UnknownNameError, match="Did you mean 'distinctive'"):
