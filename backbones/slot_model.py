@@ -50,6 +50,7 @@ class SlotModel(ReviewModel):
         size = whole_number(config, "embedding_size")
         self.max_reviews, self.filters = whole_number(config, "max_reviews"), whole_number(config, "filters")
         self.reg_weight = not_negative(config, "reg_weight")
+        self.bias_shrinkage = not_negative(config, "bias_shrinkage")
         self.user_tokens, self.item_tokens = (
             np.asarray(dataset.field2id_token[field]) for field in (self.USER_ID, self.ITEM_ID)
         )
@@ -143,18 +144,19 @@ class SlotModel(ReviewModel):
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Squared error of a batch of training rows, each predicted without its pair's own reviews; and the penalty.
 
-        The penalty is `reg_weight` times the squares of the embeddings and biases that a prediction uses, a mean
-        over the batch (ours).
+        The penalty (ours) is `reg_weight` times the squares of the factors that a prediction is made of, a mean over
+        the batch, and the squares of all biases times `bias_shrinkage` / the number of training ratings: alone, a bias
+        would be the mean of its residuals and of so many zeros.
         """
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
-        q, p = self.user_embedding(users), self.item_embedding(items)
-        left = self.join("user", q, self.represent("user", users, items))
-        right = self.join("item", p, self.represent("item", items, users))
+        left = self.join("user", self.user_embedding(users), self.represent("user", users, items))
+        right = self.join("item", self.item_embedding(items), self.represent("item", items, users))
         b_u, b_i = self.user_bias(users), self.item_bias(items)
         found = (self.output(self.dropout(left * right)) + b_u + b_i).squeeze(1) + self.mean
         loss = self.squared_error(found, interaction[self.RATING].float())
-        penalty = sum(part.square().sum(1) for part in (q, p, b_u, b_i))
-        return loss + self.reg_weight * torch.as_tensor(penalty).mean()
+        factors = (left.square().sum(1) + right.square().sum(1)).mean()
+        biases = self.user_bias.weight.square().sum() + self.item_bias.weight.square().sum()
+        return loss + self.reg_weight * factors + self.bias_shrinkage / self.n_events * biases
 
     @torch.no_grad()
     def final(self, side: Side) -> Tensor:
@@ -197,22 +199,25 @@ class SlotModel(ReviewModel):
 
         user, item: internal ids.  The weights are the item's, whoever asks; a review of this user's own is left out.
         """
-        events, weights = (found[0].tolist() for found in self.review_attention("item", torch.tensor([item])))
-        writers, texts = self.event_users.tolist(), self.event_texts.tolist()
-        ratings = self.event_ratings.tolist()
+        events, weights = (found[0] for found in self.review_attention("item", torch.tensor([item])))
+        read = events >= 0
+        events, weights = events[read], weights[read]
+        columns = (self.event_users, self.event_ratings, self.event_texts)
+        writers, ratings, texts = (column[events].tolist() for column in columns)
+        rows = zip(events.tolist(), writers, ratings, texts, weights.tolist(), strict=True)
         reasons = [
-            self._reason(item, event, writers[event], ratings[event], self.texts[texts[event]], weight)
-            for event, weight in zip(events, weights, strict=True)
-            if event >= 0 and writers[event] != user
+            self._reason(item, event, writer, rating, self.texts[text], weight)
+            for event, writer, rating, text, weight in rows
+            if writer != user
         ]
         return sorted(reasons, key=lambda reason: -reason.contribution)
 
     def _reason(self, item: int, event: int, writer: int, rating: float, text: str, weight: float) -> Reason:
         name, about = str(self.user_tokens[writer]), str(self.item_tokens[item])
-        shown = f'{name}\'s ({rating:g}): "{excerpt(text)}"'
+        shown = f"user {name}'s (rated {rating:g}): “{excerpt(text)}”"
         return Reason(
             kind="review",
-            text=f"{weight:.0%} of the attention on reviews of {about} goes to {shown}",
+            text=f"{weight:.0%} of the attention on the reviews of item {about} goes to {shown}",
             contribution=weight,
             evidence={
                 "writer": name,

