@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 #: So many similarities are looked at a time.
@@ -43,23 +44,30 @@ def nearest_rows(matrix: Any, most: int) -> Any:
     some = max(1, PART // max(1, n))
     columns, values, counts = [], [], []
     for start in range(0, n, some):
-        found = (unit[start : start + some] @ transposed).tocoo()
-        similar = np.round(found.data, 12)
-        keep = (similar > 0) & (found.row + start != found.col)
-        row, column, similar = found.row[keep], found.col[keep], similar[keep]
-        order = np.lexsort((column, -similar, row))
-        row, column, similar = row[order], column[order], similar[order]
-        sizes = np.bincount(row, minlength=min(some, n - start))
-        rank = np.arange(len(row)) - np.repeat(sizes.cumsum() - sizes, sizes)
-        near = rank < most
-        columns.append(column[near])
-        values.append(similar[near])
-        counts.append(np.minimum(sizes, most))
-    ends = np.concatenate([[0], np.concatenate(counts).cumsum()])
+        found = (unit[start : start + some] @ transposed).tocsr()
+        for row, (first, last) in enumerate(pairwise(found.indptr), start=start):
+            near, similar = _largest(found.indices[first:last], found.data[first:last], row, most)
+            columns.append(near)
+            values.append(similar)
+            counts.append(len(near))
+    ends = np.concatenate([[0], np.cumsum(counts)])
     return sparse.csr_matrix((np.concatenate(values), np.concatenate(columns), ends), shape=(n, n))
 
 
-def mean_of_neighbours(near: Any, ratings: Any, users: ArrayLike, items: ArrayLike) -> np.ndarray:
+def _largest(
+    columns: NDArray[np.int64], values: NDArray[np.float64], own: int, most: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """The columns with the largest positive values but for the row's own, largest first, and the values."""
+    values = np.round(values, 12)
+    # A full sort of every row is most of the work; one more than `most`, as the row itself may be among them.
+    least = np.partition(values, len(values) - most - 1)[len(values) - most - 1] if len(values) > most else 0
+    keep = (values > 0) & (values >= least) & (columns != own)
+    columns, values = columns[keep], values[keep]
+    order = np.lexsort((columns, -values))[:most]
+    return columns[order], values[order]
+
+
+def mean_of_neighbours(near: Any, ratings: Any, users: ArrayLike, items: ArrayLike) -> NDArray[np.float64]:
     """The mean rating that a user's neighbours gave an item, 0 counting where they gave none; for pairs, `[n]`.
 
     near: of `nearest_rows`.  ratings: of `rating_matrix`.  0 for a user without neighbours.
