@@ -80,19 +80,19 @@ class TokenStore:
         if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(self):
             raise IndexError(f"texts have numbers from 0 to {len(self) - 1}")
         lengths = self.offsets[places + 1] - self.offsets[places]
-        if self._held is not None:
+        if self._held is not None and self._held.device.type != "cpu":
             rows = _ranges(self._held_starts[places], lengths).to(self._held.device)
             return self._held.index_select(0, rows).to(texts.device).float()
-        rows = _ranges(self._starts[places], lengths)
-        owners = self._shard[places]
-        used = owners[lengths > 0].unique().tolist()
-        if len(used) == 1:
-            return self._map(used[0]).index_select(0, rows).to(texts.device).float()
-        found = torch.empty(len(rows), self.width, dtype=torch.float16)
-        owner_of_row = owners.repeat_interleave(lengths)
-        for shard in used:
-            mine = (owner_of_row == shard).nonzero()[:, 0]
-            found.index_copy_(0, mine, self._map(shard).index_select(0, rows[mine]))
+        # The smaller numbers travel to another device, and become float32 there.
+        dtype = torch.float32 if texts.device.type == "cpu" else torch.float16
+        found = _empty(int(lengths.sum()), self.width, dtype)
+        starts = self._starts if self._held is None else self._held_starts
+        parts = zip(
+            found.split(lengths.tolist()), self._shard[places].tolist(), starts[places].tolist(), strict=True
+        )
+        # A copy a text: quicker than to gather rows by number, shard by shard.
+        for part, shard, start in parts:
+            part.copy_(self._map(shard).narrow(0, start, len(part)))
         return found.to(texts.device).float()
 
     def hold(self, device: str | torch.device = "cpu") -> TokenStore:
@@ -122,6 +122,8 @@ class TokenStore:
         ]
 
     def _map(self, shard: int) -> Tensor:
+        if self._held is not None:
+            return self._held
         if shard not in self._maps:
             self._maps[shard] = torch.from_numpy(self._shards.vectors(self._names[shard]))
         return self._maps[shard]
@@ -283,6 +285,12 @@ def _number_words(lemmas: pa.ChunkedArray, places: Tensor, lengths: Tensor) -> t
 
 def _numbers(column: Any, dtype: Any) -> Any:
     return np.array(column.to_numpy(zero_copy_only=False), dtype=dtype)
+
+
+def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
+    """As torch.empty; NumPy asks the system for large pages, which makes tens of megabytes three times as quick."""
+    kind = np.float32 if dtype == torch.float32 else np.float16
+    return torch.from_numpy(np.empty((rows, columns), dtype=kind))
 
 
 def _ranges(starts: Tensor, lengths: Tensor) -> Tensor:
