@@ -180,6 +180,10 @@ def test_hidden_reviews_are_in_no_profile(world: Any) -> None:
     after = model.profile("item", 2, 1000)
     assert dict(after) == pytest.approx(by_hand(model, "item")[2], rel=1e-5)
     assert dict(after) != pytest.approx(dict(before))
+    model.hide_reviews(1)
+    assert model.profile("item", 2) == model.explain(1, 2) == []
+    assert len(profiles(model, "user")) == 0
+    assert " and the item has no training review by another user" in model.no_reason(1, 2)
     model.hide_reviews(0)
     assert model.profile("item", 2, 1000) == before
 
