@@ -134,7 +134,9 @@ class KeywordProfiles:
         owner, word, mass = owner[first], word[first], mass[first]
         holds = self.attention.copy()
         holds.data = np.ones_like(holds.data)
-        reviews = np.asarray(sparse.csr_matrix(members @ holds)[owner, word]).ravel()
+        counted = sparse.csr_matrix(members @ holds)
+        # scipy gives a matrix, and no array, for no places at all.
+        reviews = np.asarray(counted[owner, word]).ravel() if len(owner) else np.zeros(0)
         return pd.DataFrame(
             {
                 "owner": owner,
