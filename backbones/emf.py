@@ -32,8 +32,9 @@ class EMF(RatingModel):
         `user * n_items + item`, `[n_pairs]`.
 
     Source: Abdollahi and Nasraoui, "Explainable Matrix Factorization for Collaborative Filtering", WWW 2016.
-    Ours: the option `centre` (r = mean + p_u . q_i), J as a mean over the ratings of a batch, and fewer than k
-    neighbours where fewer have a positive similarity (W is then the mean over those).
+    Ours: embeddings that begin with products near the mean rating (so that their lengths act as biases), the option
+    `centre` (r = mean + p_u . q_i), J as a mean over the ratings of a batch, and fewer than k neighbours where fewer
+    have a positive similarity (W is then the mean over those).
     """
 
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "emf"))
