@@ -14,7 +14,16 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tiny_encoder import WHOLE, save_tiny_encoder
-from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
+from tokenizers import ByteLevelBPETokenizer
+from transformers import (
+    AutoModel,
+    AutoTokenizer,
+    RobertaConfig,
+    RobertaModel,
+    RobertaTokenizerFast,
+    T5Config,
+    T5Model,
+)
 
 from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.encoder_files import find_encoder, fingerprint_of
@@ -234,3 +243,21 @@ def test_code_of_a_model_is_not_executed(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         TokenEncoder(tmp_path).encode([["guitar"]])
+
+
+def test_a_byte_level_tokenizer_takes_words_with_their_space(tmp_path: Path) -> None:
+    """RoBERTa's pieces of a word at the start of a text differ from those of one after a space; here none does."""
+    tokenizer = ByteLevelBPETokenizer()
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    tokenizer.train_from_iterator([" love guitar strings amp"] * 9, vocab_size=300, special_tokens=special)
+    tokenizer.save_model(str(tmp_path))
+    RobertaTokenizerFast.from_pretrained(tmp_path).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    RobertaModel(RobertaConfig(vocab_size=tokenizer.get_vocab_size(), **sizes)).save_pretrained(tmp_path)
+    encoder = TokenEncoder(tmp_path, device="cpu")
+    assert encoder.pieces(["guitar", "amp"]) == [
+        tokenizer.encode(f" {word}").ids for word in ("guitar", "amp")
+    ]
+    found = encoder.encode([["guitar", "strings", "zyx"], ["amp"]])
+    assert found[0].places.tolist() == [0, 1, *[2] * len(tokenizer.encode(" zyx").ids)]
+    assert len(found[1].vectors) == 1
