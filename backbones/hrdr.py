@@ -28,7 +28,8 @@ class HRDR(SlotModel):
     of ratings and reviews", Neurocomputing 374 (2020): the encoder of ratings, the attention with its result as the
     query, the joining with ids.  Ours: the pair's own rating and reviews are left out in training; how ratings are
     entered (`RatingVectors`); two layers for the ratings, the last without ReLU and no batch normalisation; at most
-    `max_reviews` newest reviews; the penalty; w starts at ones; word vectors, see `SlotModel`.
+    `max_reviews` newest reviews; the penalties; w starts at ones and the biases where they would end alone; word
+    vectors, see `SlotModel`.
     """
 
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "hrdr"))

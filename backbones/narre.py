@@ -25,8 +25,8 @@ class NARRE(SlotModel):
 
     Source: Chen, Zhang, Liu, Ma, "Neural attentional rating regression with review-level explanations", WWW 2018.
     Ours: the pair's own reviews are left out in training (the paper has them in); at most `max_reviews` newest ones a
-    user and item; the mean rating is the training mean, not a parameter; the penalty; W_1 starts at ones; word vectors,
-    see `SlotModel`.
+    user and item; the mean rating is the training mean, not a parameter; the penalties; W_1 starts at ones and the
+    biases where they would end alone; word vectors, see `SlotModel`.
     """
 
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "narre"))

@@ -23,6 +23,8 @@ Side = Literal["user", "item"]
 
 #: Users or items whose representations are computed at a time where all are.
 PART = 2048
+#: Rounds of fitting the biases of users to those of items and the other way round.
+BIAS_ROUNDS = 10
 #: Characters of a review that a reason shows.
 EXCERPT = 240
 
@@ -62,8 +64,7 @@ class SlotModel(ReviewModel):
         self.user_bias, self.item_bias = nn.Embedding(self.n_users, 1), nn.Embedding(self.n_items, 1)
         for table in (self.user_embedding, self.item_embedding):
             nn.init.normal_(table.weight, std=0.1)
-        for table in (self.user_bias, self.item_bias):
-            nn.init.zeros_(table.weight)
+        self._start_biases()
         self.dropout = nn.Dropout(share(config, "dropout_prob"))
         self.output = nn.Linear(width, 1, bias=False)
         nn.init.ones_(self.output.weight)
@@ -89,6 +90,19 @@ class SlotModel(ReviewModel):
         self.text_cnn = nn.ModuleDict(
             {side: TextCNN(words.vectors, self.filters, kernel) for side in ("user", "item")}
         )
+
+    @torch.no_grad()
+    def _start_biases(self) -> None:
+        """Begin with what the biases would end at without the factors (ours): a gradient takes many epochs to it."""
+        sides = ((self.user_bias.weight, self.event_users), (self.item_bias.weight, self.event_items))
+        for table, _ in sides:
+            nn.init.zeros_(table)
+        for _ in range(BIAS_ROUNDS):
+            for (table, ids), (other, others) in (sides, sides[::-1]):
+                left = self.event_ratings - self.mean - other[others, 0]
+                sums = torch.zeros(len(table)).index_add(0, ids, left)
+                held = torch.bincount(ids, minlength=len(table)) + self.bias_shrinkage
+                table[:, 0] = sums / held.clamp(min=1e-9)
 
     # ------------------------------------------------------------------ to be given
 

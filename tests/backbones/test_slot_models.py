@@ -130,6 +130,19 @@ def test_an_unknown_side_is_refused(tmp_path: Path) -> None:
         model.review_attention("users", torch.tensor([1]))
 
 
+def test_biases_begin_where_they_would_end_alone(tmp_path: Path) -> None:
+    model = build("NARRE", write_reviews(tmp_path), **SMALL, bias_shrinkage=4.0).model.double()
+    tables = [
+        model.user_bias.weight.detach().requires_grad_(),
+        model.item_bias.weight.detach().requires_grad_(),
+    ]
+    found = model.mean + tables[0][model.event_users, 0] + tables[1][model.event_items, 0]
+    errors = (found - model.event_ratings).square().sum()
+    (errors + 4 * sum(table.square().sum() for table in tables)).backward()
+    assert all(float(table.grad.abs().max()) < 1e-3 for table in tables)
+    assert float(tables[0].abs().max()) > 0.1
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_parts_change_nothing(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from burnish.backbones import slot_model
