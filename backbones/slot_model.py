@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.enhancers.explanation import Reason
 
+from .biases import Biases
 from .checks import not_negative, share, whole_number
 from .opening import open_words
 from .review_attention import Reading, read_slots
@@ -23,8 +24,6 @@ Side = Literal["user", "item"]
 
 #: Users or items whose representations are computed at a time where all are.
 PART = 2048
-#: Rounds of fitting the biases of users to those of items and the other way round.
-BIAS_ROUNDS = 10
 #: Characters of a review that a reason shows.
 EXCERPT = 240
 
@@ -94,15 +93,15 @@ class SlotModel(ReviewModel):
     @torch.no_grad()
     def _start_biases(self) -> None:
         """Begin with what the biases would end at without the factors (ours): a gradient takes many epochs to it."""
-        sides = ((self.user_bias.weight, self.event_users), (self.item_bias.weight, self.event_items))
-        for table, _ in sides:
-            nn.init.zeros_(table)
-        for _ in range(BIAS_ROUNDS):
-            for (table, ids), (other, others) in (sides, sides[::-1]):
-                left = self.event_ratings - self.mean - other[others, 0]
-                sums = torch.zeros(len(table)).index_add(0, ids, left)
-                held = torch.bincount(ids, minlength=len(table)) + self.bias_shrinkage
-                table[:, 0] = sums / held.clamp(min=1e-9)
+        found = Biases.of(
+            self.event_users,
+            self.event_items,
+            self.event_ratings,
+            self.n_users,
+            self.n_items,
+            self.bias_shrinkage,
+        )
+        self.user_bias.weight[:, 0], self.item_bias.weight[:, 0] = found.users, found.items
 
     # ------------------------------------------------------------------ to be given
 

@@ -8,6 +8,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from burnish.backbones.biases import Biases
+from burnish.backbones.checks import not_negative
 from burnish.backbones.rating_model import rating_levels
 from burnish.enhancers.errors import ConfigurationError
 
@@ -38,7 +40,8 @@ class DReX(ExplainedByWords):
     gradients end at the border of a batch (so `train_batch_size` says how far back they reach).
 
     Source: DReX, equations (2) to (8).  Ours: what is predicted from (states before the interaction), learned first
-    states, the last bias at the mean rating, and the penalty as a mean over predictions.
+    states, the last bias at the mean rating, the penalty as a mean over predictions, and (`biases`) biases of users and
+    items in closed form that the network's rating is added to; a training rating meets biases that leave it out.
     """
 
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "drex"))
@@ -61,13 +64,31 @@ class DReX(ExplainedByWords):
         self.hidden = nn.Linear(2 * size, size)
         self.dropout = nn.Dropout(float(config["dropout_prob"]))
         self.output = nn.Linear(size, 1)
+        nn.init.normal_(
+            self.output.weight, std=0.01
+        )  # begin near the mean, or the biases where there are any
         nn.init.constant_(self.output.bias, self.mean)
+        self._start_biases(config)
         self._make_initial(config)
         self._sides: dict[Side, Carried] = {
             "user": Carried(*neighbours(self.event_users), self.lanes, size),
             "item": Carried(*neighbours(self.event_items), self.lanes, size),
         }
         self._final: tuple[Tensor, Tensor] | None = None
+
+    def _start_biases(self, config: Any) -> None:
+        users, items, rest = torch.zeros(self.n_users), torch.zeros(self.n_items), torch.zeros(self.n_events)
+        if config["biases"]:
+            ratings = self.event_users, self.event_items, self.event_ratings
+            shrinkage = not_negative(config, "bias_shrinkage")
+            found = Biases.of(*ratings, self.n_users, self.n_items, shrinkage)
+            users, items, rest = found.users, found.items, found.without_own
+        self.register_buffer("user_bias", users)
+        self.register_buffer("item_bias", items)
+        self.register_buffer("event_bias", rest, persistent=False)
+        self.user_bias: Tensor
+        self.item_bias: Tensor
+        self.event_bias: Tensor
 
     # ------------------------------------------------------------------ states that histories begin with
 
@@ -174,14 +195,14 @@ class DReX(ExplainedByWords):
         inputs = self.interactions(events)
         at = torch.arange(len(events), device=events.device), self.lanes_of(events)
         users, items = (self._before(side, events, inputs)[at] for side in ("user", "item"))
-        found = self.head(users, items)[back]
+        found = (self.head(users, items) + self.event_bias[events])[back]
         loss = self.squared_error(found, interaction[self.RATING].float())
         return loss + self.reg_weight * (users.square().sum(1) + items.square().sum(1)).mean()
 
     def rate(self, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings of pairs, `[n]`, from the states after all training interactions."""
         of_users, of_items = self.final_states()
-        return self.head(of_users[users], of_items[items])
+        return self.head(of_users[users], of_items[items]) + self.user_bias[users] + self.item_bias[items]
 
     def rate_all(self, users: Tensor) -> Tensor:
         """Predicted ratings of all items, `[n, n_items]`."""
@@ -193,7 +214,7 @@ class DReX(ExplainedByWords):
             self.output(torch.relu(from_users.unsqueeze(1) + from_items)).squeeze(2)
             for from_users in (of_users[users] @ left.T).split(some)
         ]
-        return torch.cat(parts)
+        return torch.cat(parts) + self.user_bias[users].unsqueeze(1) + self.item_bias
 
 
 def _among(wanted: Tensor, ascending: Tensor) -> Tensor:

@@ -60,7 +60,6 @@ class RatingModality(Modality):
         self.levels: Tensor
         self.vectors = nn.Embedding(len(levels), size)  # a row a class is the linear map of a one-hot vector
         self.bias = nn.Parameter(torch.zeros(size))
-        nn.init.normal_(self.vectors.weight, std=size**-0.5)
 
     def forward(self, model: Any, events: Tensor) -> Tensor:
         """See `Modality.forward`."""

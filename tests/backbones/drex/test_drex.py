@@ -37,7 +37,8 @@ def loop_prediction(model: Any, event: int) -> torch.Tensor:
     lane = int(model.lanes_of(torch.tensor([event]))[0])
     users, items = loop_states(model, event, lane)
     user, item = model.event_users[event], model.event_items[event]
-    return model.head(users[user].unsqueeze(0), items[item].unsqueeze(0))[0], users[user], items[item]
+    rating = model.head(users[user].unsqueeze(0), items[item].unsqueeze(0))[0] + model.event_bias[event]
+    return rating, users[user], items[item]
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -183,3 +184,18 @@ def test_it_learns_what_users_and_items_are_like(name: str, tmp_path: Path) -> N
     ratings = world.test._dataset.inter_feat["rating"]
     floor = float((ratings - world.model.mean).square().mean().sqrt())
     assert result["rmse"] < 0.85 * floor
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_it_begins_at_the_biases(name: str, tmp_path: Path) -> None:
+    with_them, without = (
+        build(name, write_reviews(tmp_path), biases=biases).model.eval() for biases in (True, False)
+    )
+    users, items = with_them.event_users, with_them.event_items
+    expected = with_them.mean + with_them.user_bias[users] + with_them.item_bias[items]
+    torch.testing.assert_close(with_them.rate(users, items), expected, rtol=0, atol=0.1)
+    torch.testing.assert_close(
+        without.rate(users, items), torch.full_like(expected, without.mean), rtol=0, atol=0.1
+    )
+    assert not without.user_bias.any()
+    assert with_them.user_bias.any()
