@@ -16,7 +16,7 @@ class Biases:
     """A rating is about mean + b_u + b_i, each b shrunk as if `shrinkage` more ratings had said nothing.
 
     users: `[n_users]`, items: `[n_items]`; 0 for ids without a rating.
-    without_own: for each rating, b_u + b_i where both leave that rating out and the other side's biases are kept, `[n]`:
+    without_own: for each rating, b_u + b_i where both leave it out and the other side's biases are kept, `[n]`:
         what may be known of a training rating when it is predicted.
 
     The minimum of squared error plus `shrinkage` times the squared biases, by alternating sums.
