@@ -13,6 +13,21 @@ from .errors import BurnishError, UnsupportedError, unknown_name
 #: Other packages add backbones to this entry-point group: name = "package.module:ModelClass".
 ENTRY_POINT_GROUP = "burnish.backbones"
 
+#: Categories of backbones that are not RecBole's: burnish's own by what they read, and those of other packages.
+OUTSIDE = ("ratings", "reviews", "plug-in")
+
+#: What a backbone of each category needs, in words.
+NEEDS = {
+    "general": "who interacted with what",
+    "sequential": "interactions and when they were",
+    "context": "labels of interactions; columns of users and items",
+    "knowledge": "a knowledge graph beside the interactions",
+    "exlib": "labels and columns, and a package of its own (xgboost, lightgbm)",
+    "ratings": "ratings; burnish's own, trained by squared error",
+    "reviews": "ratings and a file of reviews; burnish's own, trained by squared error",
+    "plug-in": "what its package says",
+}
+
 _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
 
 
@@ -36,11 +51,21 @@ def _recbole_models() -> dict[str, str]:
 
 
 def list_backbones() -> dict[str, str]:
-    """Every backbone by name, with its category: general, sequential, context, knowledge, exlib, or plug-in."""
+    """Every backbone by name, with its category: general, sequential, context, knowledge, exlib, or one of `OUTSIDE`.
+
+    `NEEDS` says what each category needs.
+    """
     found = dict(_recbole_models())
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(point.name, "plug-in")
+        found.setdefault(point.name, _category(point.name, point.value))
     return found
+
+
+def _category(name: str, place: str) -> str:
+    """Of a backbone from outside RecBole, without importing it."""
+    if not place.startswith("burnish.backbones."):
+        return "plug-in"
+    return "ratings" if name == "EMF" else "reviews"
 
 
 def find_backbone(name: str) -> type:
@@ -52,7 +77,7 @@ def find_backbone(name: str) -> type:
     known = list_backbones()
     if name not in known:
         raise unknown_name("backbone", name, known, cure="`burnish models` lists all of them.")
-    if known[name] == "plug-in":
+    if known[name] in OUTSIDE:
         return next(p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name).load()
     from recbole.utils import get_model
 

@@ -20,15 +20,20 @@ def add_to(app: typer.Typer) -> None:
 def models(
     context: typer.Context,
     category: Annotated[
-        str | None, typer.Option("--category", "-c", help="Only this category: general, sequential, ...")
+        str | None,
+        typer.Option(
+            "--category",
+            "-c",
+            help="Only this category: general, sequential, context, knowledge, exlib, ratings, reviews, plug-in.",
+        ),
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
 ) -> None:
-    """List the backbones: RecBole's models and those of plug-ins, with their category."""
+    """List the backbones by category, with what each category needs: RecBole's models, burnish's own, plug-ins."""
     from rich.table import Table
 
     from burnish.enhancers.errors import unknown_name
-    from burnish.enhancers.zoo import list_backbones
+    from burnish.enhancers.zoo import NEEDS, list_backbones
 
     screen = Screen.of(context, quiet)
     found = list_backbones()
@@ -39,9 +44,12 @@ def models(
     if screen.quiet:
         screen.write("\n".join(names))
         return
-    table = Table("category", "n", "backbones")
+    table = Table("category", "n", "needs", "backbones")
+    table.columns[2].max_width = 24
     for group in categories:
         members = sorted((name for name in names if found[name] == group), key=str.lower)
         if members:
-            table.add_row(group, str(len(members)), ", ".join(members), end_section=True)
+            table.add_row(
+                group, str(len(members)), NEEDS.get(group, ""), ", ".join(members), end_section=True
+            )
     screen.results.print(table)

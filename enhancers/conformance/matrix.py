@@ -22,7 +22,7 @@ from rich.progress import Progress
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.errors import BurnishError, ConfigurationError
 from burnish.enhancers.registry import registered
-from burnish.enhancers.zoo import find_backbone, list_backbones
+from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
 
 from . import (
     journal,
@@ -52,7 +52,7 @@ WITHOUT_TABLES = (
 
 def backbones_with_tables() -> list[str]:
     """RecBole's models with learnable tables, by category and name."""
-    ours = {name: category for name, category in list_backbones().items() if category != "plug-in"}
+    ours = {name: category for name, category in list_backbones().items() if category not in OUTSIDE}
     return sorted((n for n in ours if n not in WITHOUT_TABLES), key=lambda n: (ours[n], n.lower()))
 
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from burnish.enhancers.conformance.world import World
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.registry import register
-from burnish.enhancers.zoo import list_backbones
+from burnish.enhancers.zoo import OUTSIDE, list_backbones
 
 #: RecBole's models that learn no embeddings at all.
 WITHOUT_TABLES = {
@@ -23,7 +23,7 @@ WITHOUT_TABLES = {
     *("XGBoost", "LightGBM"),
 }
 LEARNING = sorted(
-    name for name, kind in list_backbones().items() if name not in WITHOUT_TABLES and kind != "plug-in"
+    name for name, kind in list_backbones().items() if name not in WITHOUT_TABLES and kind not in OUTSIDE
 )
 #: LR's tables have one column: biases, which no enhancer refines.
 REFINABLE = [name for name in LEARNING if name != "LR"]

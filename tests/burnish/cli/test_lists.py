@@ -12,7 +12,7 @@ from burnish.cli.enhancers import option_table
 from burnish.cli.main import app
 from burnish.enhancers import registry
 from burnish.enhancers.enhancer import EnhancerConfig
-from burnish.enhancers.zoo import list_backbones
+from burnish.enhancers.zoo import NEEDS, find_backbone, list_backbones
 
 runner = CliRunner()
 
@@ -31,6 +31,22 @@ def test_models_of_one_category_one_a_line() -> None:
     assert names == [name for name, category in list_backbones().items() if category == "sequential"]
     assert "SASRec" in names
     assert "BPR" not in names
+
+
+def test_models_say_what_they_need() -> None:
+    shown = runner.invoke(app, ["models", "-c", "reviews"], env={"COLUMNS": "200"})
+    assert all(words in shown.stdout for words in ("DReX", "a file of", "reviews;"))
+    assert "EMF" not in shown.stdout
+    assert set(NEEDS) >= set(list_backbones().values())
+
+
+def test_burnishs_own_models_are_listed_by_what_they_read() -> None:
+    from burnish.backbones.review_model import ReviewModel
+
+    own = {name: kind for name, kind in list_backbones().items() if kind in ("ratings", "reviews")}
+    assert set(own) == {"DReX", "DReXMLP", "EMF", "DeepCoNN", "NARRE", "HRDR"}
+    for name, kind in own.items():
+        assert issubclass(find_backbone(name), ReviewModel) == (kind == "reviews"), name
 
 
 def test_unknown_category() -> None:

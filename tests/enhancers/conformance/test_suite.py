@@ -22,7 +22,7 @@ from burnish.enhancers.conformance.matrix import WITHOUT_TABLES, backbones_with_
 from burnish.enhancers.conformance.page import page
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.errors import UnknownNameError, UnsupportedError
-from burnish.enhancers.zoo import find_backbone, list_backbones
+from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
 
 IN_ONE_PROCESS = [name for name in definitions() if name != "two processes"]
 
@@ -64,7 +64,7 @@ def test_two_processes_agree_with_one() -> None:
 
 def test_there_are_84_backbones_with_tables_and_the_others_refuse() -> None:
     assert len(backbones_with_tables()) == 84
-    recboles = {name for name, category in list_backbones().items() if category != "plug-in"}
+    recboles = {name for name, category in list_backbones().items() if category not in OUTSIDE}
     assert set(backbones_with_tables()) | set(WITHOUT_TABLES) == recboles
     for name in set(WITHOUT_TABLES) - {
         "LightGBM",
