@@ -26,6 +26,14 @@ def not_negative(config: Any, name: str) -> float:
     return float(value)
 
 
+def number(config: Any, name: str) -> float:
+    """The option as a float; `ConfigurationError` unless it is a finite number."""
+    value = config[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ConfigurationError(f"{name} = {value!r}: give a number")
+    return float(value)
+
+
 def share(config: Any, name: str) -> float:
     """The option as a float; `ConfigurationError` unless it is a share between 0 and 1."""
     value = config[name]

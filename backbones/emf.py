@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from burnish.enhancers.errors import DataError
 from burnish.enhancers.explanation import Reason
 
-from .checks import not_negative, whole_number
+from .checks import not_negative, number, whole_number
 from .neighbours import mean_of_neighbours, nearest_rows, rating_matrix
 from .rating_model import RatingModel, training_ratings
 
@@ -62,7 +62,7 @@ class EMF(RatingModel):
         self._tokens = [dataset.field2id_token[field] for field in (self.USER_ID, self.ITEM_ID)]
         pairs = np.unique(users * self.n_items + items)
         means = mean_of_neighbours(self._near, rated, pairs // self.n_items, pairs % self.n_items)
-        weights = np.where(means > float(config["explain_threshold"]), means, 0)
+        weights = np.where(means > number(config, "explain_threshold"), means, 0)
         # Of the data, not learned: a checkpoint must not carry them.
         for name, value in (("pairs", pairs), ("explainability", means), ("closeness", weights)):
             made = torch.from_numpy(value)
@@ -106,9 +106,9 @@ class EMF(RatingModel):
         `expected_rating`, which is W before the threshold.  No reasons where no neighbour rated the item.
         Raises `DataError` for ids that are none.
         """
-        for name, number, n in (("user", user, self.n_users), ("item", item, self.n_items)):
-            if not 0 < number < n:
-                raise DataError(f"{name} {number!r}: internal ids of {name}s go from 1 to {n - 1}")
+        for name, id_, n in (("user", user, self.n_users), ("item", item, self.n_items)):
+            if not 0 < id_ < n:
+                raise DataError(f"{name} {id_!r}: internal ids of {name}s go from 1 to {n - 1}")
         first, last = self._near.indptr[user : user + 2]
         near, similar = self._near.indices[first:last], self._near.data[first:last]
         first, last = self._raters.indptr[item : item + 2]

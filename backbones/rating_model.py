@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
-from recbole.utils import InputType
+from recbole.utils import EvaluatorType, InputType
 from torch import Tensor, nn
 
 from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
@@ -28,6 +28,32 @@ class RatingModel(GeneralRecommender):
     """
 
     input_type = InputType.POINTWISE
+
+    @classmethod
+    def settle_options(cls, config: Any, given: Collection[str]) -> None:
+        """The column that metrics compare with is that of the ratings; see `burnish.declarations`.
+
+        Raises `ConfigurationError` for another column, negative samples, and ranking metrics of rated rows.
+        """
+        rating, modes = config["RATING_FIELD"], set(config["eval_args"]["mode"].values())
+        if "LABEL_FIELD" not in given:
+            config["LABEL_FIELD"] = rating
+        errors = [name for name in config["metrics"] if name.lower() in ("rmse", "mae")]
+        if errors and config["LABEL_FIELD"] != rating:
+            raise ConfigurationError(
+                f"LABEL_FIELD = {config['LABEL_FIELD']!r}, but {cls.__name__} predicts RATING_FIELD = {rating!r}: "
+                f"{' and '.join(errors)} would compare two columns; leave LABEL_FIELD out"
+            )
+        if config["eval_type"] == EvaluatorType.RANKING and "labeled" in modes:
+            raise ConfigurationError(
+                f"metrics = {config['metrics']}: these rank items, but eval_args.mode = labeled tests rated rows; "
+                f"rank all items with eval_args: {{mode: full}}, or measure errors with metrics: [RMSE, MAE]"
+            )
+        if config["train_neg_sample_args"]["distribution"] != "none":
+            raise ConfigurationError(
+                f"train_neg_sample_args = {config['train_neg_sample_args']!r}: {cls.__name__} learns from the ratings "
+                f"that there are, and RecBole would write 0 and 1 over them; leave this option out"
+            )
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.backbones.biases import Biases
-from burnish.backbones.checks import not_negative
+from burnish.backbones.checks import not_negative, share, whole_number
 from burnish.backbones.rating_model import rating_levels
 from burnish.enhancers.errors import ConfigurationError
 
@@ -54,15 +54,15 @@ class DReX(ExplainedByWords):
                 "shuffle = True: DReX carries states from batch to batch in the order of time; leave shuffle: False"
             )
         super().__init__(config, dataset)
-        size = self.size = int(config["embedding_size"])
-        self.reg_weight = float(config["reg_weight"])
+        size = self.size = whole_number(config, "embedding_size")
+        self.reg_weight = not_negative(config, "reg_weight")
         self.modalities = make_modalities(
             self, config, dataset, rating_levels(self.event_ratings, self.scale)
         )
         self.fuse = nn.Linear(len(self.modalities) * size, size)
         self.user_update, self.item_update = GatedUpdate(size), GatedUpdate(size)
         self.hidden = nn.Linear(2 * size, size)
-        self.dropout = nn.Dropout(float(config["dropout_prob"]))
+        self.dropout = nn.Dropout(share(config, "dropout_prob"))
         self.output = nn.Linear(size, 1)
         nn.init.normal_(
             self.output.weight, std=0.01
@@ -126,10 +126,10 @@ class DReX(ExplainedByWords):
         chains = Chains.of(owners, _among(previous, events))
         heads = chains.heads
         new = previous[heads] < 0
-        first = carried.before(events[heads], inputs.dtype)
+        first = carried.before(events[heads], self.hidden.weight.dtype)
         if bool(new.any()):
             begins = self.initial(side, owners[heads[new]], training=True)
-            first = first.index_copy(0, new.nonzero()[:, 0], begins)
+            first = first.index_copy(0, new.nonzero()[:, 0], begins.to(first.dtype))
         update = self.user_update if side == "user" else self.item_update
         before, after = run_chains(update, chains, inputs, first)
         carried.keep(events, after.detach())

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from burnish.backbones.checks import whole_number
 from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.host import forked_randomness
 
@@ -47,11 +48,11 @@ class DReXMLP(DReX):
     options_files = (*DReX.options_files, PROPERTIES / "drexmlp.yaml")
 
     def __init__(self, config: Any, dataset: Any) -> None:
-        self.lanes = int(config["initial_folds"])
-        if self.lanes < 2:
+        if whole_number(config, "initial_folds") < 2:
             raise ConfigurationError(
-                f"initial_folds = {self.lanes}: at least 2, or a rating would be predicted from itself"
+                "initial_folds = 1: at least 2, or a rating would be predicted from itself"
             )
+        self.lanes = config["initial_folds"]
         super().__init__(config, dataset)
 
     @property
@@ -60,7 +61,7 @@ class DReXMLP(DReX):
         return (("user_initial.columns.weight", "item"), ("item_initial.columns.weight", "user"))
 
     def _make_initial(self, config: Any) -> None:
-        hidden = int(config["initial_hidden_size"])
+        hidden = whole_number(config, "initial_hidden_size")
         self.user_initial = RatingVectors(self.n_items, hidden, self.size)
         self.item_initial = RatingVectors(self.n_users, hidden, self.size)
         with forked_randomness(int(config["seed"]), torch.device("cpu")):

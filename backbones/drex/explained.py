@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from burnish.backbones.checks import whole_number
 from burnish.backbones.review_model import ReviewModel
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError, unknown_name
+from burnish.enhancers.errors import UnsupportedError, unknown_name
 from burnish.enhancers.explanation import Reason
 from burnish.enhancers.tokens import Tokens
 
@@ -27,11 +28,7 @@ class ExplainedByWords(ReviewModel):
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         self.tokens = Tokens.of(dataset)
-        self.keep_profile_words = int(config["keep_profile_words"])
-        if self.keep_profile_words < 1:
-            raise ConfigurationError(
-                f"keep_profile_words = {self.keep_profile_words}: a profile has at least 1 word"
-            )
+        self.keep_profile_words = whole_number(config, "keep_profile_words")
         self._profiles: dict[str, KeywordProfiles] = {}
         self.weigh_words(str(config["profile_weighting"]))
 

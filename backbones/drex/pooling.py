@@ -29,7 +29,7 @@ class AttentionPooling(nn.Module):
 
         tokens: `[T, width]`, text after text.  counts: tokens of each text, `[n]`.
         """
-        weights = self.weights(tokens, counts)
+        weights = self.weights(tokens, counts).to(tokens.dtype)  # autocast computes them in half precision
         offsets = counts.cumsum(0) - counts
         places = torch.arange(len(tokens), device=tokens.device)
         summed = functional.embedding_bag(places, tokens, offsets, mode="sum", per_sample_weights=weights)

@@ -34,7 +34,8 @@ class GatedUpdate(nn.Module):
         gates = torch.sigmoid(projected[..., : 2 * size] + self.gates_from_state(states))
         reset, update = gates.chunk(2, dim=-1)
         candidate = torch.tanh(projected[..., 2 * size :] + self.candidate_from_state(reset * states))
-        return torch.lerp(states, candidate, update)
+        # Autocast computes gates in half precision; states go on for hundreds of steps and keep theirs.
+        return torch.lerp(states, candidate.to(states.dtype), update.to(states.dtype))
 
 
 @dataclass(frozen=True)

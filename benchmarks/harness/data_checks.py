@@ -12,7 +12,8 @@ def check_files(config: Any) -> None:
     """Raise when the atomic files of `config["dataset"]` are missing or hold fewer than two interactions.
 
     RecBole would go to the network for a name that it knows, and fail obscurely for the rest.
-    Raises `UnknownNameError` (folder missing; names the nearest data set found) or `DataError`.
+    Raises `UnknownNameError` (folder missing; names the nearest data set found) or `DataError`, also for a file
+    without the columns of users and items.
     """
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
@@ -35,12 +36,29 @@ def check_files(config: Any) -> None:
     for file in files:
         if not file.is_file():
             raise DataError(f"data set {name!r}: {file} does not exist; RecBole reads interactions from it")
+        _check_columns(config, file)
     rows = sum(_count_rows(file) for file in files)
     if rows < 2:
         raise DataError(
             f"data set {name!r} has {rows} interaction{'s' if rows != 1 else ''} in {files[0]}; "
             f"there is nothing to train and evaluate on. Check the file: one header line, then one a line."
         )
+
+
+def _check_columns(config: Any, file: Path) -> None:
+    """RecBole would say KeyError."""
+    separator = config["field_separator"] or "\t"
+    with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
+        head = next(lines, "").strip()
+    found = [cell.split(":")[0].strip() for cell in head.lstrip("\ufeff").split(separator)]
+    if not head:
+        return  # nothing in it at all: that is said below
+    for option in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
+        if config[option] and config[option] not in found:
+            raise DataError(
+                f"{file} has no column {config[option]!r}; it has {', '.join(map(repr, found))}. {option} names the "
+                f"column (a header cell is NAME:TYPE, as in user_id:token)"
+            )
 
 
 def _count_rows(file: Path, enough: int = 2) -> int:

@@ -293,7 +293,13 @@ def _make_config(request: _Request, visible: bool) -> Any:
             raise
         except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as error:
             # Config checks values with these built-in errors; its words name the option.
-            raise ConfigurationError(f"RecBole refuses the configuration: {error}") from error
+            cure = (
+                "; where eval_args.mode is full, metrics rank items, as in metrics: [NDCG], valid_metric: NDCG@10; "
+                "RMSE, MAE, AUC and LogLoss go with eval_args: {mode: labeled}"
+                if "Full sort evaluation" in str(error)
+                else ""
+            )
+            raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=5)
     _check_metric(config)
     cold_limit(config)

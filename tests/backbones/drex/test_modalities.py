@@ -72,7 +72,7 @@ def test_missing_ratings(tmp_path: Path) -> None:
         "\n".join(line.rsplit("\t", 2)[0] + "\t" + line.rsplit("\t", 1)[1] for line in lines) + "\n"
     )
     with pytest.raises(DataError, match="has no column 'rating' of ratings; RATING_FIELD names it"):
-        build("DReX", tmp_path, LABEL_FIELD="label")
+        build("DReX", tmp_path)
 
 
 # ------------------------------------------------------------------ items and users
