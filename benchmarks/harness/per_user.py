@@ -1,4 +1,4 @@
-"""Unrounded metrics, and one value a user, from what RecBole's trainer collects."""
+"""Unrounded metrics, and one value a test row, from what RecBole's trainer collects."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+
+from .rating_errors import ERRORS
 
 
 class Capture:
@@ -61,6 +63,16 @@ def top_k_values(config: Any, struct: Any) -> dict[str, np.ndarray]:
     return values
 
 
+def rating_errors(config: Any, struct: Any) -> dict[str, np.ndarray]:
+    """{"rating": [n_rows], "error": [n_rows]} in float64 where the config asks for MAE or RMSE; else nothing."""
+    if not set(ERRORS) & set(_metric_names(config)):
+        return {}
+    predicted, rated = (
+        struct.get(name).double().reshape(-1).cpu().numpy() for name in ("rec.score", "data.label")
+    )
+    return {"rating": rated, "error": predicted - rated}
+
+
 def unrounded_result(config: Any, struct: Any, rounded: dict[str, Any] | None) -> dict[str, float]:
     """RecBole's result dictionary without its rounding to `metric_decimal_place`.
 
@@ -83,10 +95,11 @@ def unrounded_result(config: Any, struct: Any, rounded: dict[str, Any] | None) -
 def per_user_frame(config: Any, struct: Any, loader: Any) -> pd.DataFrame | None:
     """One line a test row: `user` (token), `row` (position in the test set), one float64 column a metric.
 
-    A row is a user under a ratio split and a test case under leave-one-out of sequential models.  None where
-    the metrics are not top-k (AUC, LogLoss, ...), because these have no value a user.
+    A row is a user under a ratio split and a test case under leave-one-out of sequential models.  Where errors of
+    ratings are measured (MAE, RMSE) it is a rated pair, with the columns `rating` and `error`, prediction minus rating.
+    None where neither is (AUC, LogLoss, ...): these have no value a row.
     """
-    values = top_k_values(config, struct)
+    values = {**top_k_values(config, struct), **rating_errors(config, struct)}
     users = _row_users(loader)
     if not values or users is None:
         return None

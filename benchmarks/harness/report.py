@@ -16,6 +16,7 @@ from burnish.enhancers.errors import DataError, unknown_name
 
 from .metrics import sign
 from .plan import PLAIN
+from .rating_errors import ERRORS, compare_errors
 from .statistics import Paired, compare, holm, pair_users
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
@@ -27,9 +28,10 @@ ALPHA = 0.05
 class Row:
     """One arm against the baseline, on one metric.  `difference`: arm minus baseline; `relative`: a fraction.
 
-    n_users, low, high, the p values and `effect_size` are over users when `unit` is "users" (each user's
-    value averaged over the seeds), over seeds where a metric has no value a user.  `seed_sd` is the standard
-    deviation of the difference between seeds, `seeds_better` on how many seeds the arm was better.
+    low, high, the p values and `effect_size` are over users when `unit` is "users" (each user's value averaged over
+    the seeds); over the rated rows of all seeds, a user's together, when it is "rows" (MAE, RMSE); over seeds where a
+    metric has neither.  `seed_sd` is the standard deviation of the difference between seeds, `seeds_better` on how
+    many seeds the arm was better.
     """
 
     dataset: str
@@ -159,12 +161,7 @@ def _row(
     note: dict[str, Any], label: str, baseline: str, metric: str, base: _Arm, arm: _Arm, seeds: list[int]
 ) -> Row:
     by_seed = np.array([[side.tests[seed][metric] for seed in seeds] for side in (base, arm)])
-    by_user = all(metric in side.users.get(seed, ()) for side in (base, arm) for seed in seeds)
-    if by_user:
-        pairs = pair_users({s: base.users[s] for s in seeds}, {s: arm.users[s] for s in seeds}, metric)
-        result = compare(pairs["baseline"].to_numpy(), pairs["other"].to_numpy())
-    else:
-        result = compare(by_seed[0], by_seed[1])
+    unit, result = _compared(metric, base, arm, seeds, by_seed)
     changes = by_seed[1] - by_seed[0]
     return Row(
         dataset=note["dataset"],
@@ -173,16 +170,31 @@ def _row(
         baseline=baseline,
         metric=metric,
         n_seeds=len(seeds),
-        n_users=result.n if by_user else None,
+        n_users=None if unit == "seeds" else result.n,
         **_figures(result),
         p_holm=math.nan,
         seed_sd=float(changes.std(ddof=1)) if len(seeds) > 1 else math.nan,
         seeds_better=int((changes * sign(metric) > 0).sum()),
-        unit="users" if by_user else "seeds",
+        unit=unit,
         comparison=note["comparison"],
         verdict="",
         notes=_remarks(base, arm, seeds, label, baseline),
     )
+
+
+def _compared(
+    metric: str, base: _Arm, arm: _Arm, seeds: list[int], by_seed: np.ndarray
+) -> tuple[str, Paired]:
+    """What is paired, and the comparison: the finest that the tables of both arms allow."""
+    ours, theirs = ({seed: side.users[seed] for seed in seeds if seed in side.users} for side in (base, arm))
+    tables = [*ours.values(), *theirs.values()]
+    if len(tables) == 2 * len(seeds):
+        if all(metric in table for table in tables):
+            pairs = pair_users(ours, theirs, metric)
+            return "users", compare(pairs["baseline"].to_numpy(), pairs["other"].to_numpy())
+        if metric in ERRORS and all("error" in table for table in tables):
+            return "rows", compare_errors(ours, theirs, metric)
+    return "seeds", compare(by_seed[0], by_seed[1])
 
 
 def _figures(result: Paired) -> dict[str, float]:

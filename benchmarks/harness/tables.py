@@ -9,11 +9,20 @@ from collections.abc import Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from .metrics import sign
 from .plan import PLAIN
 from .report import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+#: What is paired, in words.
+_UNITS = {
+    "users": "users, each averaged over the seeds",
+    "rows": "test rows of all seeds, a user's together",
+    "seeds": "seeds",
+}
 
 
 def _names(rows: Sequence[Row]) -> list[str]:
@@ -46,11 +55,18 @@ def _p_value(value: float) -> str:
 def footnote(rows: Sequence[Row]) -> str:
     """What the figures are, in a few sentences, and what was missing."""
     family = max((sum(other.metric == row.metric for other in rows) for row in rows), default=0)
+    units = {unit: list(dict.fromkeys(row.metric for row in rows if row.unit == unit)) for unit in _UNITS}
+    used = {unit: metrics for unit, metrics in units.items() if metrics}
+    said = [
+        _UNITS[unit] + (f" ({', '.join(names)})" if len(used) > 1 else "") for unit, names in used.items()
+    ]
     text = (
-        "Change: with the arm minus without. Interval and p: paired t over "
-        f"{'users, each averaged over the seeds' if any(r.unit == 'users' for r in rows) else 'seeds'}; "
+        f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(said)}; "
         f"p corrected by Holm for {family} comparison{'s' if family != 1 else ''} a metric."
     )
+    smaller = list(dict.fromkeys(row.metric for row in rows if sign(row.metric) < 0))
+    if smaller:
+        text += f" Smaller is better: {', '.join(smaller)}."
     remarks = dict.fromkeys(f"{row.backbone}, {row.arm}: {note}." for row in rows for note in row.notes)
     return " ".join([text, *remarks])
 

@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
-from burnish.benchmarks.harness.statistics import LEVEL, compare, pair_users
+from burnish.benchmarks.harness.rating_errors import ERRORS, ErrorDifference, clustered
+from burnish.benchmarks.harness.statistics import compare, pair_users
 from burnish.enhancers.errors import DataError, unknown_name
-
-from .cases import IntArray
-from .scale import FloatArray
-
-#: Metrics of rating errors; smaller is better.
-ERRORS = ("mae", "rmse")
 
 
 @dataclass(frozen=True)
@@ -53,14 +46,9 @@ def rating_difference(
     both = pd.concat(_paired_rows(reference, other))
     ours, theirs = (both[f"error_{side}"].to_numpy() for side in ("reference", "other"))
     clusters = pd.factorize(both["user"])[0].astype(np.int64)
-    if metric == "mae":
-        before, after = float(np.abs(ours).mean()), float(np.abs(theirs).mean())
-        influence = np.abs(theirs) - np.abs(ours)
-    else:
-        before, after = (float(np.sqrt((errors**2).mean())) for errors in (ours, theirs))
-        # d sqrt(m) = dm / (2 sqrt(m)); a model without any error has no influence either.
-        influence = _over(theirs**2, 2 * after) - _over(ours**2, 2 * before)
-    half, p = clustered(influence, clusters, after - before)
+    found = ErrorDifference.of(metric, ours, theirs)
+    before, after = found.before, found.after
+    half, p = clustered(found.influence, clusters, found.difference)
     return Difference(
         metric,
         len(both),
@@ -73,24 +61,6 @@ def rating_difference(
         after - before + half,
         p,
     )
-
-
-def clustered(
-    influence: FloatArray, clusters: IntArray, estimate: float, *, level: float = LEVEL
-) -> tuple[float, float]:
-    """Half the width of the interval of a mean of `[n]` values that come in clusters, and p of `estimate`.
-
-    clusters: from 0, `[n]`.  Student's t with one degree of freedom less than there are clusters.
-    """
-    sums = np.bincount(clusters, weights=influence - influence.mean())
-    groups = len(sums)
-    if groups < 2:
-        return math.nan, math.nan
-    error = math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(influence)
-    half = float(stats.t.ppf((1 + level) / 2, groups - 1)) * error
-    if error == 0:
-        return 0.0, 1.0 if estimate == 0 else 0.0
-    return half, float(2 * stats.t.sf(abs(estimate) / error, groups - 1))
 
 
 def ranking_difference(
@@ -139,7 +109,3 @@ def _paired_rows(
     if not parts:
         raise DataError("the two models have no seed in common")
     return parts
-
-
-def _over(values: FloatArray, by: float) -> FloatArray:
-    return values / by if by else np.zeros_like(values)

@@ -1,0 +1,116 @@
+"""Two arms' errors of ratings on the same test rows, where a user's rows belong together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
+
+from burnish.enhancers.errors import DataError
+
+from .statistics import LEVEL, Paired, compare
+
+#: Metrics that are made of one error a test row.
+ERRORS = ("mae", "rmse")
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ErrorDifference:
+    """A metric of `n` errors of one arm (before) and of another (after), and what each row has in the difference.
+
+    influence: `[n]`; their mean is the difference for the MAE, and half of it for the RMSE's linearisation.
+    """
+
+    before: float
+    after: float
+    influence: FloatArray
+
+    @classmethod
+    def of(cls, metric: str, ours: FloatArray, theirs: FloatArray) -> ErrorDifference:
+        """metric: one of `ERRORS`.  ours, theirs: errors (prediction minus rating) of the same rows, `[n]`."""
+        if metric == "mae":
+            sizes = np.abs(ours), np.abs(theirs)
+            return cls(float(sizes[0].mean()), float(sizes[1].mean()), sizes[1] - sizes[0])
+        before, after = (float(np.sqrt((errors**2).mean())) for errors in (ours, theirs))
+        # d sqrt(m) = dm / (2 sqrt(m)); a model without any error has no influence either.
+        return cls(before, after, _over(theirs**2, 2 * after) - _over(ours**2, 2 * before))
+
+    @property
+    def difference(self) -> float:
+        """After minus before: below 0 is better."""
+        return self.after - self.before
+
+
+def clustered(
+    influence: FloatArray, clusters: IntArray, estimate: float, *, level: float = LEVEL
+) -> tuple[float, float]:
+    """Half the width of the interval of a mean of `[n]` values that come in clusters, and p of `estimate`.
+
+    clusters: from 0, `[n]`.  Student's t with one degree of freedom less than there are clusters; the variance is
+    the cluster-robust one (Liang and Zeger 1986).  NaN for a single cluster.
+    """
+    sums = np.bincount(clusters, weights=influence - influence.mean())
+    groups = len(sums)
+    if groups < 2:
+        return math.nan, math.nan
+    error = math.sqrt(groups / (groups - 1) * float((sums**2).sum())) / len(influence)
+    half = float(stats.t.ppf((1 + level) / 2, groups - 1)) * error
+    if error == 0:
+        return 0.0, 1.0 if estimate == 0 else 0.0
+    return half, float(2 * stats.t.sf(abs(estimate) / error, groups - 1))
+
+
+def compare_errors(
+    baseline: Mapping[int, pd.DataFrame], other: Mapping[int, pd.DataFrame], metric: str
+) -> Paired:
+    """MAE or RMSE of all test rows of the seeds that both have; a user with all rows of all seeds is a cluster.
+
+    baseline, other: tables `user`, `row`, `rating`, `error` by seed.  `n` is the number of users; `p_wilcoxon` and
+    `effect_size` are of what each user has in the difference.
+    Raises `DataError` where the rows of a seed differ.
+    """
+    both = pd.concat(
+        [_paired(seed, baseline[seed], other[seed]) for seed in sorted(set(baseline) & set(other))]
+    )
+    found = ErrorDifference.of(metric, both["error_baseline"].to_numpy(), both["error_other"].to_numpy())
+    clusters = pd.factorize(both["user"])[0].astype(np.int64)
+    half, p = clustered(found.influence, clusters, found.difference)
+    users = int(clusters.max()) + 1
+    shift = found.difference - float(found.influence.mean())
+    shares = np.bincount(clusters, weights=found.influence + shift) * users / len(both)
+    of_users = compare(np.zeros(users), shares)
+    return Paired(
+        users,
+        found.before,
+        found.after,
+        found.difference,
+        found.difference - half,
+        found.difference + half,
+        p,
+        of_users.p_wilcoxon,
+        of_users.effect_size,
+    )
+
+
+def _paired(seed: int, baseline: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
+    ours, theirs = (side[["user", "row", "rating", "error"]] for side in (baseline, other))
+    both = ours.merge(theirs, on=["user", "row"], suffixes=("_baseline", "_other"), validate="one_to_one")
+    same = both["rating_baseline"].to_numpy() == both["rating_other"].to_numpy()
+    if not len(both) == len(ours) == len(theirs) or not same.all():
+        raise DataError(
+            f"seed {seed}: the two arms were tested on different ratings ({len(ours)} and {len(theirs)}, "
+            f"{int(same.sum())} in common), so they cannot be paired. Run both again on the same data."
+        )
+    return both
+
+
+def _over(values: FloatArray, by: float) -> FloatArray:
+    return values / by if by else np.zeros_like(values)
