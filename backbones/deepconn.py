@@ -140,7 +140,7 @@ class DeepCoNN(ReviewModel):
         events = self.events_of(interaction)
         users = self.encode("user", interaction[self.USER_ID], events)
         items = self.encode("item", interaction[self.ITEM_ID], events)
-        return self.squared_error(self.machine(users, items), interaction[self.RATING].float())
+        return self.rating_error(self.machine(users, items), interaction[self.RATING].float())
 
     def rate(self, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings of pairs, `[n]`, from all training reviews."""

@@ -83,7 +83,7 @@ class EMF(RatingModel):
         """J, as a mean over the training rows of the batch."""
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         p, q = self.user_embedding(users), self.item_embedding(items)
-        loss = self.squared_error(self.centre + (p * q).sum(1), interaction[self.RATING].float())
+        loss = self.rating_error(self.centre + (p * q).sum(1), interaction[self.RATING].float())
         sizes = p.square().sum(1) + q.square().sum(1)
         apart = (p - q).square().sum(1) * self.closeness_of(users, items)
         return loss + self.reg_weight / 2 * sizes.mean() + self.explain_weight / 2 * apart.mean()

@@ -11,14 +11,14 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import EvaluatorType, InputType
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
 
 #: More different ratings than this are put into so many equal bins where they are one-hot.
 MOST_LEVELS = 50
 
 
 class RatingModel(GeneralRecommender):
-    """A RecBole model that is trained on ratings by squared error and ranks by the rating it predicts.
+    """A RecBole model that is trained on ratings by their squared (or absolute) error and ranks by what it predicts.
 
     A subclass gives `rate(users, items) -> [n]`, and may give `rate_all(users) -> [n, n_items]` where that is quicker.
 
@@ -61,7 +61,7 @@ class RatingModel(GeneralRecommender):
         ratings = training_ratings(config, dataset)
         self.scale = read_scale(config["rating_scale"], ratings, dataset, self.RATING)
         self.mean = float(ratings.mean())
-        self.squared_error = nn.MSELoss()
+        self.rating_error = rating_error(config["rating_loss"])
 
     # ------------------------------------------------------------------ to be given
 
@@ -86,9 +86,9 @@ class RatingModel(GeneralRecommender):
     # ------------------------------------------------------------------ RecBole's interface
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """Mean squared error of a batch of training rows."""
+        """Mean error of a batch of training rows, see `rating_error`."""
         found = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
-        return self.squared_error(found, interaction[self.RATING].float())
+        return self.rating_error(found, interaction[self.RATING].float())
 
     def predict(self, interaction: Any) -> Tensor:
         """Predicted ratings `[n]`; nothing but users and items is read."""
@@ -97,6 +97,14 @@ class RatingModel(GeneralRecommender):
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Predicted ratings of all items, `[n * n_items]`."""
         return self.rate_all(interaction[self.USER_ID]).reshape(-1)
+
+
+def rating_error(name: Any) -> nn.Module:
+    """The mean error of ratings that training makes small: "squared", for RMSE, or "absolute", for MAE."""
+    known = {"squared": nn.MSELoss, "absolute": nn.L1Loss}
+    if name not in known:
+        raise unknown_name("rating_loss", str(name), known)
+    return known[name]()
 
 
 def training_ratings(config: Any, dataset: Any) -> Tensor:

@@ -166,7 +166,7 @@ class SlotModel(ReviewModel):
         right = self.join("item", self.item_embedding(items), self.represent("item", items, users))
         b_u, b_i = self.user_bias(users), self.item_bias(items)
         found = (self.output(self.dropout(left * right)) + b_u + b_i).squeeze(1) + self.mean
-        loss = self.squared_error(found, interaction[self.RATING].float())
+        loss = self.rating_error(found, interaction[self.RATING].float())
         factors = (left.square().sum(1) + right.square().sum(1)).mean()
         biases = self.user_bias.weight.square().sum() + self.item_bias.weight.square().sum()
         return loss + self.reg_weight * factors + self.bias_shrinkage / self.n_events * biases

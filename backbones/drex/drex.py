@@ -55,7 +55,7 @@ class DReX(ExplainedByWords):
             )
         super().__init__(config, dataset)
         size = self.size = whole_number(config, "embedding_size")
-        self.reg_weight = not_negative(config, "reg_weight")
+        self.state_penalty = not_negative(config, "state_penalty")
         self.modalities = make_modalities(
             self, config, dataset, rating_levels(self.event_ratings, self.scale)
         )
@@ -196,8 +196,8 @@ class DReX(ExplainedByWords):
         at = torch.arange(len(events), device=events.device), self.lanes_of(events)
         users, items = (self._before(side, events, inputs)[at] for side in ("user", "item"))
         found = (self.head(users, items) + self.event_bias[events])[back]
-        loss = self.squared_error(found, interaction[self.RATING].float())
-        return loss + self.reg_weight * (users.square().sum(1) + items.square().sum(1)).mean()
+        loss = self.rating_error(found, interaction[self.RATING].float())
+        return loss + self.state_penalty * (users.square().sum(1) + items.square().sum(1)).mean()
 
     def rate(self, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings of pairs, `[n]`, from the states after all training interactions."""

@@ -134,7 +134,7 @@ def test_refused_before_training(name: str, more: dict[str, Any], says: str, dat
     ("name", "more", "says"),
     [
         ("DReX", {"dropout_prob": 1.5}, "dropout_prob = 1.5: give a share"),
-        ("DReX", {"reg_weight": "much"}, "reg_weight = 'much': give a number, 0 or more"),
+        ("DReX", {"state_penalty": "much"}, "state_penalty = 'much': give a number, 0 or more"),
         ("DReXMLP", {"initial_hidden_size": 0}, "initial_hidden_size = 0"),
         ("EMF", {"explain_threshold": "high"}, "explain_threshold = 'high': give a number"),
     ],

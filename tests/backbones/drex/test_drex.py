@@ -43,7 +43,7 @@ def loop_prediction(model: Any, event: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_losses_of_an_epoch_agree_with_a_loop(name: str, tmp_path: Path) -> None:
-    world = build(name, write_reviews(tmp_path), train_batch_size=13, reg_weight=0.01)
+    world = build(name, write_reviews(tmp_path), train_batch_size=13, state_penalty=0.01)
     model = world.model.double()
     model.train()
     seen = 0
@@ -91,7 +91,7 @@ def test_a_batch_from_the_middle_finds_its_states(tmp_path: Path) -> None:
     expected = torch.stack(
         [(loop_prediction(model, e)[0] - model.event_ratings[e]) ** 2 for e in model.events_of(late).tolist()]
     ).mean()
-    model.reg_weight = 0.0
+    model.state_penalty = 0.0
     torch.testing.assert_close(model.calculate_loss(late), expected, rtol=1e-5, atol=1e-6)
 
 
