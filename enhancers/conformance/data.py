@@ -1,4 +1,4 @@
-"""A small synthetic data set with everything that any RecBole model reads: ratings, times, features, a graph."""
+"""A small synthetic data set with everything that any backbone reads: ratings, times, features, a graph, reviews."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ PERMUTED = "conformance-permuted"
 SCORES = "scores.tsv"
 
 _JOBS = ("cook", "smith", "nurse", "clerk")
+_WORDS = ("bright", "dull", "funny", "slow", "warm", "clever", "long", "sad", "quick", "kind")
 _GENRES = ("drama", "comedy", "crime", "war", "music")
 
 
@@ -29,7 +30,9 @@ def write_data(folder: Path, *, n_users: int = 40, n_items: int = 60, seed: int 
     target = folder / NAME
     target.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
-    _write(target / "conformance.inter", _interactions(rng, n_users, n_items))
+    interactions = _interactions(rng, n_users, n_items)
+    _write(target / "conformance.inter", interactions)
+    _write(target / "conformance.reviews.tsv", _reviews(interactions, seed))
     _write(target / "conformance.user", _users(rng, n_users))
     _write(target / "conformance.item", _items(rng, n_items))
     _write(target / "conformance.link", _links(n_items))
@@ -46,7 +49,10 @@ def write_permuted(folder: Path, *, seed: int = 2) -> Path:
     rng = np.random.default_rng(seed)
     for file in sorted((folder / NAME).iterdir()):
         head, *lines = file.read_text(encoding="utf-8").splitlines()
-        _write(target / f"{PERMUTED}{file.suffix}", [head, *(lines[i] for i in rng.permutation(len(lines)))])
+        _write(
+            target / f"{PERMUTED}{file.name.removeprefix(NAME)}",
+            [head, *(lines[i] for i in rng.permutation(len(lines)))],
+        )
     return target
 
 
@@ -80,6 +86,18 @@ def _interactions(rng: np.random.Generator, n_users: int, n_items: int) -> list[
             liked = int(item) in own[: count - 2]
             rating = int(rng.integers(4, 6)) if liked else int(rng.integers(1, 5))
             lines.append(f"u{user}\ti{item}\t{rating}\t{880_000_000 + 60 * clock}")
+    return lines
+
+
+def _reviews(interactions: list[str], seed: int) -> list[str]:
+    """A few words about five interactions in six, as `burnish.backbones` reads them beside the atomic files."""
+    rng = np.random.default_rng([seed, 7])
+    lines = ["user_id\titem_id\ttimestamp\treview"]
+    for interaction in interactions[1:]:
+        user, item, _, time = interaction.split("\t")
+        words = rng.choice(_WORDS, size=int(rng.integers(2, 7)))
+        if rng.random() < 5 / 6:
+            lines.append(f"{user}\t{item}\t{time}\t{' '.join(words)}")
     return lines
 
 

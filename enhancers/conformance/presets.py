@@ -1,4 +1,4 @@
-"""Options that let each of RecBole's models run on the conformance data in about a second."""
+"""Options that let each backbone run on the conformance data in about a second."""
 
 from __future__ import annotations
 
@@ -36,6 +36,26 @@ _LABELLED: dict[str, Any] = {
     "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "none", "mode": "labeled"},
 }
 
+_RATED: dict[str, Any] = {
+    "metrics": ["RMSE", "MAE"],
+    "valid_metric": "RMSE",
+    "LABEL_FIELD": "rating",
+    "train_neg_sample_args": None,
+    "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "labeled"},
+}
+_REVIEWED: dict[str, Any] = {
+    **_RATED,
+    "max_tokens": 16,
+    "word_width": 4,
+    "filters": 6,
+    "attention_size": 4,
+    "document_length": 24,
+    "max_reviews": 4,
+    "review_length": 8,
+    "rating_hidden_size": 8,
+    "initial_hidden_size": 8,
+}
+
 #: Options for a category of models, as `list_backbones` names it.
 BY_CATEGORY: dict[str, dict[str, Any]] = {
     "general": {},
@@ -56,6 +76,8 @@ BY_CATEGORY: dict[str, dict[str, Any]] = {
         },
         "kg_embedding_size": 8,
     },
+    "ratings": _RATED,
+    "reviews": _REVIEWED,
 }
 
 _WITH_ITEM_CLASS: dict[str, Any] = {
@@ -162,7 +184,8 @@ BY_MODEL: dict[str, dict[str, Any]] = {
 def preset(model: str, category: str | None = None) -> dict[str, Any]:
     """The options for one model.
 
-    model: the backbone's name; one that is not RecBole's gets the options of `category` ("general" where None).
+    model: the backbone's name; one that is neither RecBole's nor burnish's gets the options of `category`
+        ("general" where None).
     """
     from burnish.enhancers.zoo import list_backbones
 

@@ -57,7 +57,7 @@ def check_backbone(
     backbone: a name or a RecBole model class of your own.
     enhancers: what to attach; by default a probe that uses every hook (refine, loss, weights).
     options: RecBole options, over small ones.  category: what kind of model your own is ("general", "sequential",
-        "context", "knowledge"); it chooses which fields are loaded.
+        "context", "knowledge", "ratings", "reviews"); it chooses which fields are loaded and what is measured.
     folder: where data and checkpoints go; by default a temporary one.  data: a data set inside `folder` to use
         in place of the synthetic one.
     expected_failed: checks that are known to fail, with the reason; a pass is then reported as wrong.

@@ -71,6 +71,7 @@ def build_world(
         **preset(name, category),
         "data_path": str(folder),
         "checkpoint_dir": str(folder / "saved"),
+        "text_folder": str(folder / "text"),  # of backbones that read reviews
         **(options or {}),
     }
     with _own_arguments():

@@ -37,6 +37,21 @@ class TinyRatings(RatingModel):
         self.kept = 1 - share
 
 
+class TinyFactors(RatingModel):
+    """A product of factors: it has tables that enhancers refine."""
+
+    options_files = TinyRatings.options_files
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.user = nn.Embedding(self.n_users, config["embedding_size"])
+        self.item = nn.Embedding(self.n_items, config["embedding_size"])
+
+    def rate(self, users: Tensor, items: Tensor) -> Tensor:
+        """Predicted ratings of pairs, `[n]`."""
+        return self.mean + (self.user(users) * self.item(items)).sum(1)
+
+
 class Peeking(TinyRatings):
     """Predicts the rating that stands in the row."""
 
