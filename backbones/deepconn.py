@@ -116,6 +116,10 @@ class DeepCoNN(ReviewModel):
             self._final = found
         return self._final
 
+    def output_vectors(self) -> tuple[Tensor, Tensor]:
+        """What `burnish export --kind output` gives: `final_vectors`."""
+        return self.final_vectors()
+
     def _every(self, side: Side, n: int) -> Tensor:
         every = torch.arange(n, device=self.offsets.device)
         return torch.cat([self.encode(side, part) for part in every.split(PART)])

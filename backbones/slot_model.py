@@ -180,6 +180,11 @@ class SlotModel(ReviewModel):
             self._final[side] = torch.cat([self.represent(side, part) for part in every.split(PART)])
         return self._final[side]
 
+    def output_vectors(self) -> tuple[Tensor, Tensor]:
+        """What `burnish export --kind output` gives: the factors of users and items, `[n, width]`."""
+        users = self.join("user", self.user_embedding.weight, self.final("user"))
+        return users, self.join("item", self.item_embedding.weight, self.final("item"))
+
     def rate(self, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings of pairs, `[n]`."""
         left = self.join("user", self.user_embedding(users), self.final("user")[users])

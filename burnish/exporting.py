@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.anatomy import Anatomy, Table
 
 SIDES = ("item", "user")
-#: refined: as the backbone reads them.  raw: as they are stored.  output: what a graph backbone propagated.
+#: refined: as the backbone reads them.  raw: as they are stored.  output: propagated, or made of the data.
 KINDS = ("refined", "raw", "output")
 
 
@@ -62,7 +62,8 @@ def export_embeddings(
     source, model, data_path, trust: see `open_source`.
     side: "item" or "user".
     kind: "refined" gives the rows as the backbone reads them (the stored ones where nothing is attached), "raw" the
-        stored ones, "output" what a graph backbone propagated (the vectors whose products are its scores).
+        stored ones, "output" what a graph backbone propagated (the vectors whose products are its scores), or what a
+        backbone's `output_vectors()` gives: users `[n_users, d]` and items `[n_items, d]`.
     table: the name of the table, where a side has several; by default the first.
 
     Raises `UnsupportedError` where the backbone has no such embeddings and `UnknownNameError`, with the names, for
@@ -133,12 +134,14 @@ def _output(source: Source, anatomy: Anatomy, side: str, name: str | None) -> Te
     from burnish.enhancers.anatomy import propagation
 
     if name is not None:
-        raise UnsupportedError(f"table = {name!r}: the output of a graph backbone is no table; leave it out")
+        raise UnsupportedError(f"table = {name!r}: the output of a backbone is no table; leave it out")
     call = propagation(source.model) if anatomy.output is not None else None
+    call = getattr(source.model, "output_vectors", call)
     if call is None:
         raise UnsupportedError(
             f"{anatomy.backbone} does not propagate all users and items at once, so it has no 'output' embeddings; "
-            f"take kind 'refined' or 'raw'. Graph backbones have them (LightGCN, NGCF, SGL, DGCF, NCL)."
+            f"take kind 'refined' or 'raw'. Graph backbones have them (LightGCN, NGCF, SGL, DGCF, NCL), and so do "
+            f"backbones with a method output_vectors (DReX, DeepCoNN, NARRE, ...)."
         )
     result: Any = call()
     return result[0] if side == "user" else result[1]

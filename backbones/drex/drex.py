@@ -160,6 +160,10 @@ class DReX(ExplainedByWords):
             self._final = self._after_all("user", inputs), self._after_all("item", inputs)
         return self._final
 
+    def output_vectors(self) -> tuple[Tensor, Tensor]:
+        """What `burnish export --kind output` gives: `final_states`."""
+        return self.final_states()
+
     def _after_all(self, side: Side, inputs: Tensor) -> Tensor:
         every = torch.arange(self.n_events, device=inputs.device)
         carried, owners = self._sides[side], self._owners(side, every)

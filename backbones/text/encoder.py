@@ -206,7 +206,8 @@ def load_tokenizer(folder: Path, name: str) -> Any:
             tokenizer = AutoTokenizer.from_pretrained(folder, use_fast=True, add_prefix_space=True, **_SAFE)
     if not tokenizer.is_fast:
         raise ConfigurationError(
-            f"encoder = {name!r} has no tokenizer.json (a fast tokenizer), which says what word a token is of. {CURE}"
+            f"text_encoder = {name!r} has no tokenizer.json (a fast tokenizer), which says what word a token is "
+            f"of. {CURE}"
         )
     return tokenizer
 
@@ -222,14 +223,14 @@ def load_model(folder: Path, name: str) -> Any:
             )
     if model.config.is_encoder_decoder:
         raise ConfigurationError(
-            f"encoder = {name!r} is an encoder with a decoder ({model.config.model_type}); choose an encoder, such as "
-            f"bert-base-uncased. {CURE}"
+            f"text_encoder = {name!r} is an encoder with a decoder ({model.config.model_type}); choose one such "
+            f"as bert-base-uncased. {CURE}"
         )
     # The pooler makes one vector of a text; it is not used here, and many encoders come without.
     missing = [key for key in report["missing_keys"] if "pooler" not in key]
     if missing:
         raise ConfigurationError(
-            f"encoder = {name!r}: its weights lack {missing[0]} and {len(missing) - 1} more; random numbers would "
+            f"text_encoder = {name!r}: its weights lack {missing[0]} and {len(missing) - 1} more; random numbers would "
             f"stand for them. {CURE}"
         )
     return model.float().eval().requires_grad_(False)
@@ -247,8 +248,8 @@ def _explained(folder: Path, name: str) -> Iterator[None]:
     except (OSError, ValueError, ImportError, KeyError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise ConfigurationError(
-            f"encoder = {name!r} cannot be loaded from {folder}: {reason}  It must have config.json, a tokenizer and "
-            f"model.safetensors. {CURE}"
+            f"text_encoder = {name!r} cannot be loaded from {folder}: {reason}  It must have config.json, a tokenizer "
+            f"and model.safetensors. {CURE}"
         ) from error
 
 

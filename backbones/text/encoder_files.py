@@ -36,10 +36,10 @@ def find_encoder(model: str | Path | None) -> Path:
     if folder.is_dir():
         lacking = _lacking(folder)
         if lacking:
-            raise ConfigurationError(f"encoder = {str(model)!r}: the folder lacks {lacking}. {CURE}")
+            raise ConfigurationError(f"text_encoder = {str(model)!r}: the folder lacks {lacking}. {CURE}")
         return folder
     if folder.is_absolute() or isinstance(model, Path) or str(model).startswith((".", "~")):
-        raise ConfigurationError(f"encoder = {str(model)!r}: there is no such folder. {CURE}")
+        raise ConfigurationError(f"text_encoder = {str(model)!r}: there is no such folder. {CURE}")
     return _from_hub(model)
 
 
@@ -47,7 +47,7 @@ def _from_hub(name: str) -> Path:
     try:
         from huggingface_hub import snapshot_download
     except ImportError as error:
-        raise ConfigurationError(f"encoder = {name!r} needs huggingface_hub: {INSTALL}") from error
+        raise ConfigurationError(f"text_encoder = {name!r} needs huggingface_hub: {INSTALL}") from error
     reason = ""
     for offline in (True, False):
         try:
@@ -64,7 +64,7 @@ def _from_hub(name: str) -> Path:
             return folder
         reason = f"it lacks {reason}"
     raise ConfigurationError(
-        f"encoder = {name!r} is not a folder, is not in the cache of the Hugging Face hub, and cannot be fetched: "
+        f"text_encoder = {name!r} is not a folder, is not in the cache of the Hugging Face hub, and cannot be fetched: "
         f"{reason}  On a machine with a network run `hf download {name}`, then copy its cache (~/.cache/huggingface) "
         f"or the folder here and give its path. {CURE}"
     )

@@ -254,7 +254,10 @@ def read_run(folder: Path | str) -> SavedRun:
 
 
 def check_same_options(saved: SavedRun, config: Any) -> None:
-    """Raise `ConfigurationError` for the first option that is not as it was in the run."""
+    """Raise `ConfigurationError` for the first option that is not as it was in the run.
+
+    An option that the run did not know, because its burnish was older, stands at its default: what was done before.
+    """
     from burnish.enhancers.attach import enhancer_options
 
     from .result import plain
@@ -263,7 +266,8 @@ def check_same_options(saved: SavedRun, config: Any) -> None:
     before = {**saved.config, "enhancers": saved.enhancers}
     now["enhancers"] = plain(enhancer_options(config.model_class))
     for name in [*before, *(name for name in now if name not in before)]:
-        if name in FREE or before.get(name) == now.get(name):
+        newer = name not in before and name not in config.external_config_dict
+        if name in FREE or newer or before.get(name) == now.get(name):
             continue
         raise ConfigurationError(
             f"{name} = {now.get(name)!r} now, and {before.get(name)!r} in {saved.folder / RUN_FILE}: a run goes on "

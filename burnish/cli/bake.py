@@ -18,7 +18,8 @@ EPILOG = (
     "burnish run --model BPR --dataset ml-100k --enhancers rvrec --output out\n\n"
     "burnish bake out --output plain.pth\n\n"
     "burnish bake saved/BPR-Jan-01-2026.pth --trust --output plain.pth\n\n"
-    "RecBole reads the result without burnish: load_data_and_model('plain.pth'). "
+    "RecBole reads the result without burnish: load_data_and_model('plain.pth'); where the backbone is burnish's own, "
+    "after `import burnish`. "
     "The data set must be where it was in training."
 )
 

@@ -34,7 +34,8 @@ def export(
     kind: Annotated[
         str,
         typer.Option(
-            "--kind", help="refined (as the backbone reads them), raw, or output (graph backbones)."
+            "--kind",
+            help="refined (as the backbone reads them), raw, or output (graph backbones, DReX, NARRE, ...).",
         ),
     ] = "refined",
     table: Annotated[

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from review_world import NAME, rows_of, write_reviews
 from tiny_encoder import save_tiny_encoder
 
 import burnish
 from burnish.backbones.rating_model import RatingModel
-from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError
+from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 from burnish.enhancers.zoo import find_backbone, list_backbones
 
 OWN = [name for name, kind in list_backbones().items() if kind in ("ratings", "reviews")]
@@ -151,3 +153,45 @@ def test_a_subclass_settles_its_options_too(data: Path) -> None:
     assert issubclass(Mine, RatingModel)
     with pytest.raises(ConfigurationError, match="these rank items"):
         burnish.run(Mine, NAME, config=options(data, **RANKED), show_progress=False)
+
+
+# ------------------------------------------------------------------ once it is trained
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_run_recommends_and_exports(name: str, data: Path, tmp_path: Path) -> None:
+    result = burnish.run(name, NAME, config=options(data), folder=tmp_path / "run", show_progress=False)
+    frame = burnish.recommend(tmp_path / "run", users=["u0", "u3"], k=2)
+    model, field = result.model.eval(), result.dataset.token2id
+    with torch.no_grad():
+        ratings = model.rate_all(torch.tensor([field("user_id", "u0")]))[0]
+    assert frame["score"].tolist()[0] == pytest.approx(float(ratings[field("item_id", frame["item"][0])]))
+    known = {(user, item) for user, item, *_ in rows_of()}
+    assert not known & set(zip(frame["user"], frame["item"], strict=True))
+    if name == "EMF":  # its tables are its factors
+        with pytest.raises(UnsupportedError, match="EMF does not propagate"):
+            burnish.export_embeddings(tmp_path / "run", kind="output")
+        return
+    users, items = model.output_vectors()
+    for side, expected in (("user", users), ("item", items)):
+        vectors = burnish.export_embeddings(tmp_path / "run", side=side, kind="output").vectors
+        torch.testing.assert_close(torch.from_numpy(vectors), expected[1:].detach())
+
+
+def test_a_run_of_before_an_option_was_there(data: Path, tmp_path: Path) -> None:
+    """A later burnish has options that an earlier one did not know; they stand at their defaults."""
+    folder = tmp_path / "run"
+    result = burnish.run("EMF", NAME, config=options(data), folder=folder, show_progress=False)
+    written = json.loads((folder / "run.json").read_text())
+    places = [
+        part for part in (written, *written.values()) if isinstance(part, dict) and "rating_scale" in part
+    ]
+    assert places
+    for part in places:
+        del part["rating_scale"]
+    (folder / "run.json").write_text(json.dumps(written))
+    loaded = burnish.load_run(folder).model.eval()
+    everybody = torch.arange(1, loaded.n_users)
+    torch.testing.assert_close(loaded.rate_all(everybody), result.model.eval().rate_all(everybody))
+    with pytest.raises(ConfigurationError, match=r"rating_scale = \[0, 5\] now, and None in"):
+        burnish.run(resume=folder, config={"rating_scale": [0, 5], "epochs": 2}, show_progress=False)
