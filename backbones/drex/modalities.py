@@ -113,7 +113,9 @@ def pooled(pooling: AttentionPooling, store: TokenStore, texts: Tensor, size: in
     known = (texts >= 0).nonzero()[:, 0]
     found = torch.zeros(len(texts), size, device=texts.device, dtype=pooling.attention.dtype)
     if len(known):
-        wanted = texts[known].cpu()
+        wanted = texts[known]
+        if wanted.device.type != "cpu":
+            store.hold_where_it_fits(wanted.device)
         vectors = pooling(
             store.take(wanted).to(texts.device, pooling.attention.dtype),
             store.counts(wanted).to(texts.device),

@@ -60,13 +60,16 @@ class TokenStore:
         self.words, self.vocabulary = _number_words(rows["lemmas"], self._places, lengths)
         self._maps: dict[int, Tensor] = {}
         self._held: Tensor | None = None
-        self._held_starts = self._starts
+        self._held_starts, self._held_lengths = self._starts, lengths
+        self._tried: torch.device | None = None
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def counts(self, texts: Tensor) -> Tensor:
         """How many tokens texts have, `[n]` int64, on the device of `texts`."""
+        if self._held_near(texts):
+            return self._held_lengths[texts]
         places = texts.cpu()
         return (self.offsets[places + 1] - self.offsets[places]).to(texts.device)
 
@@ -74,15 +77,16 @@ class TokenStore:
         """The tokens of texts, one text after the other, in the order asked: `[T, width]` float32.
 
         texts: numbers of texts, `[n]`, any of them more than once.  The result is on their device.
-        Raises `IndexError` for a number that is none.
+        Raises `IndexError` for a number that is none (where they are held on a GPU, as torch does there).
         """
+        if self._held_near(texts):
+            return self._gathered(texts)
         places = texts.cpu()
         if len(places) and not 0 <= int(places.min()) <= int(places.max()) < len(self):
             raise IndexError(f"texts have numbers from 0 to {len(self) - 1}")
         lengths = self.offsets[places + 1] - self.offsets[places]
         if self._held is not None and self._held.device.type != "cpu":
-            rows = _ranges(self._held_starts[places], lengths).to(self._held.device)
-            return self._held.index_select(0, rows).to(texts.device).float()
+            return self._gathered(places.to(self._held.device)).to(texts.device)
         # The smaller numbers travel to another device, and become float32 there.
         dtype = torch.float32 if texts.device.type == "cpu" else torch.float16
         found = _empty(int(lengths.sum()), self.width, dtype)
@@ -111,8 +115,27 @@ class TokenStore:
         for some in torch.arange(len(different)).split(1024):
             part = slice(int(starts[some[0]]), int(starts[some[-1]] + sizes[some[-1]]))
             held[part] = self.take(a_text[some]).half().to(device)
-        self._held, self._held_starts = held, starts[number]
+        self._held = held
+        self._held_starts, self._held_lengths = starts[number].to(device), lengths.to(device)
         return self
+
+    def hold_where_it_fits(self, device: torch.device) -> TokenStore:
+        """`hold` on a device with at least twice the room free; tried once a device, else the files are read."""
+        if self._tried != device:
+            self._tried = device
+            if 2 * 2 * self.width * int(self.offsets[-1]) <= free_memory(device):
+                self.hold(device)
+        return self
+
+    def _held_near(self, texts: Tensor) -> bool:
+        """Whether the vectors are on the GPU that asks, so that nothing need be copied to or from it."""
+        return self._held is not None and texts.device.type != "cpu" and texts.device == self._held.device
+
+    def _gathered(self, texts: Tensor) -> Tensor:
+        """Held tokens of texts, `[T, width]` float32.  texts: on the device that holds them."""
+        assert self._held is not None
+        rows = _ranges(self._held_starts[texts], self._held_lengths[texts])
+        return self._held.index_select(0, rows).float()
 
     def surface(self, k: int) -> list[str]:
         """The words of text k as they stand there, one a token: a word of three pieces comes three times."""
@@ -129,7 +152,13 @@ class TokenStore:
         return self._maps[shard]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_maps": {}, "_held": None, "_held_starts": self._starts}
+        lost = {
+            "_held": None,
+            "_held_starts": self._starts,
+            "_held_lengths": self.offsets.diff(),
+            "_tried": None,
+        }
+        return {**vars(self), "_maps": {}, **lost}
 
 
 def open_store(
@@ -179,6 +208,11 @@ def open_store(
             max_tokens,
         )
     return store
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that are free on a device; none where that cannot be known."""
+    return int(torch.cuda.mem_get_info(device)[0]) if device.type == "cuda" else 0
 
 
 def default_folder() -> Path:
@@ -296,7 +330,9 @@ def _empty(rows: int, columns: int, dtype: torch.dtype) -> Tensor:
 def _ranges(starts: Tensor, lengths: Tensor) -> Tensor:
     """`starts[0], starts[0] + 1, ...` of length `lengths[0]`, then the same for the next, in one vector."""
     before = lengths.cumsum(0) - lengths
-    return torch.arange(int(lengths.sum())) + (starts - before).repeat_interleave(lengths)
+    return torch.arange(int(lengths.sum()), device=starts.device) + (starts - before).repeat_interleave(
+        lengths
+    )
 
 
 @contextmanager

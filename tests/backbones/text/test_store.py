@@ -334,6 +334,24 @@ def test_held_in_memory(opened: Open, monkeypatch: pytest.MonkeyPatch, tmp_path:
     assert torch.equal(store.hold().take(asked), expected)
 
 
+def test_held_where_it_fits(opened: Open, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """What a model on a GPU does once, here on the CPU: the arithmetic is the same."""
+    cpu, asked = torch.device("cpu"), torch.tensor([6, 1, 0, 3, 4, 2, 5, 1])
+    store, bytes_needed = opened(TEXTS), []
+    expected, counts = store.take(asked), store.counts(asked)
+    need = 2 * store.width * int(store.offsets[-1])
+    monkeypatch.setattr(module, "free_memory", lambda device: bytes_needed.append(device) or 2 * need - 1)
+    store.hold_where_it_fits(cpu).hold_where_it_fits(cpu)
+    assert bytes_needed == [cpu]  # asked once
+    assert store._held is None
+    monkeypatch.setattr(module, "free_memory", lambda device: 2 * need)
+    again = copy.deepcopy(store).hold_where_it_fits(cpu)
+    shutil.rmtree(tmp_path / "cache")
+    assert torch.equal(again.take(asked), expected)
+    assert torch.equal(again._gathered(asked), expected)
+    assert torch.equal(again._held_lengths[asked], counts)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_on_a_gpu(opened: Open, tmp_path: Path) -> None:
     store, asked = opened(TEXTS), torch.tensor([6, 1, 0, 3])
@@ -344,6 +362,7 @@ def test_on_a_gpu(opened: Open, tmp_path: Path) -> None:
         taken = one.take(asked.cuda())
         assert taken.is_cuda
         assert torch.equal(taken.cpu(), expected)
+        assert torch.equal(one.counts(asked.cuda()).cpu(), one.counts(asked))
 
 
 def test_says_once_how_many_texts_are_cut(opened: Open, caplog: pytest.LogCaptureFixture) -> None:
