@@ -23,11 +23,20 @@ _SHORT = {
 }
 
 
+#: What stands from this line on was written by hand; a page that is written again keeps it.
+KEPT = "<!-- written by hand from here on -->"
+
+
 def write_page(path: Path, outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> None:
-    """Write the Markdown page, whole or not at all.  weights: lines about the exactness of weights."""
+    """Write the Markdown page, whole or not at all; what stands under `KEPT` in an earlier one stays.
+
+    weights: lines about the exactness of weights.
+    """
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    kept = f"\n{KEPT}{before.split(KEPT, 1)[1]}" if KEPT in before else ""
     unfinished = path.with_name(f".{path.name}.unfinished")
     try:
-        unfinished.write_text("\n".join(page(outcomes, weights)) + "\n", encoding="utf-8")
+        unfinished.write_text("\n".join(page(outcomes, weights)) + "\n" + kept, encoding="utf-8")
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ import torch
 
 from burnish.enhancers.conformance import Outcome, check_backbone, journal, matrix
 from burnish.enhancers.conformance.columns import COLUMNS, about, headings, read_column, written
-from burnish.enhancers.conformance.page import page
+from burnish.enhancers.conformance.page import KEPT, page, write_page
 from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.shapley.shapley import Shapley
 
@@ -192,3 +192,15 @@ def test_a_file_of_something_else_is_not_overwritten(line, tmp_path, capsys):
         run("--backbones", "BPR", "--outcomes", kept, "--resume")
     assert "leave out --resume" in capsys.readouterr().err
     assert kept.read_text() == line
+
+
+def test_what_was_written_by_hand_stays(tmp_path):
+    report = tmp_path / "page.md"
+    outcome = Outcome("BPR", "probe", "attaches", "passed", "", 0.1)
+    write_page(report, [outcome])
+    first = report.read_text()
+    report.write_text(first + f"\n{KEPT}\n\n## By hand\n")
+    write_page(report, [outcome, Outcome("LR", "probe", "attaches", "refused", "why", 0.1)])
+    again = report.read_text()
+    assert "LR" in again.split(KEPT)[0]
+    assert again.split(KEPT)[1] == "\n\n## By hand\n"
