@@ -10,7 +10,20 @@ from typing import Any
 import torch
 
 NAME = "tiny-reviews"
-WORDS = ("strings", "tone", "cable", "sturdy", "cheap", "warm", "pedal", "noise", "tuner", "battery", "broke", "love")
+WORDS = (
+    "strings",
+    "tone",
+    "cable",
+    "sturdy",
+    "cheap",
+    "warm",
+    "pedal",
+    "noise",
+    "tuner",
+    "battery",
+    "broke",
+    "love",
+)
 HEADER = "user_id:token\titem_id:token\trating:float\ttimestamp:float\n"
 
 Row = tuple[str, str, float, int, str]
@@ -76,7 +89,9 @@ def build(model: str | type, folder: Path, name: str = NAME, **options: Any) -> 
 class StandInStore:
     """Token embeddings drawn at random by the word: what `TokenStore` gives, without an encoder."""
 
-    def __init__(self, texts: Sequence[str], width: int = 5, cut: Callable[[str], list[str]] = str.split) -> None:
+    def __init__(
+        self, texts: Sequence[str], width: int = 5, cut: Callable[[str], list[str]] = str.split
+    ) -> None:
         words = [cut(text) for text in texts]
         self.vocabulary = sorted({word for text in words for word in text})
         numbers = {word: number for number, word in enumerate(self.vocabulary)}
