@@ -76,6 +76,16 @@ def build_declared_dataset(module: ModuleType) -> None:
     def create_dataset(config: Any) -> Any:
         declared = getattr(config.model_class, "dataset_class", None)
         # A saved data set is a pickle that RecBole itself looks for; ours are built from the files every time.
-        return create(config) if declared is None else declared(config)
+        if declared is None:
+            return create(config)
+        for option in ("save_dataset", "dataset_save_path"):
+            if config[option]:
+                from burnish.enhancers.errors import ConfigurationError
+
+                raise ConfigurationError(
+                    f"{option} = {config[option]!r}: the data set of {config['model']} is read from its files every "
+                    f"time, never from a pickle; leave this option out"
+                )
+        return declared(config)
 
     replace_everywhere(module, "create_dataset", create_dataset)

@@ -206,6 +206,12 @@ def test_bad_input_is_said(tmp_path: Path) -> None:
     )
     refused(ConfigurationError, r"no column 'reviw'.*Did you mean 'review'", tmp_path, REVIEW_FIELD="reviw")
     refused(ConfigurationError, r"drop_reviews = 2: give a share between 0 and 1", tmp_path, drop_reviews=2)
+    refused(
+        ConfigurationError,
+        r"save_dataset = True: the data set of DReX is read from its",
+        tmp_path,
+        save_dataset=True,
+    )
     text = file.read_text()
     file.write_text(text.replace("u1", "x1").replace("\nu", "\nx"))
     refused(DataError, r"none of its 60 reviews belongs to an interaction", tmp_path)
