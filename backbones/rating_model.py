@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
 
+from .ordinal import OrdinalError
+
 #: More different ratings than this are put into so many equal bins where they are one-hot.
 MOST_LEVELS = 50
 
@@ -21,6 +23,7 @@ class RatingModel(GeneralRecommender):
     """A RecBole model that is trained on ratings by their squared (or absolute) error and ranks by what it predicts.
 
     A subclass gives `rate(users, items) -> [n]`, and may give `rate_all(users) -> [n, n_items]` where that is quicker.
+    Where `rating_loss` is ordinal these are scores, which `OrdinalError` reads ratings from.
 
     scale: lowest and highest rating (option `rating_scale: [low, high]`, by default those of the training split).
     mean: the mean rating of the training split.
@@ -61,7 +64,12 @@ class RatingModel(GeneralRecommender):
         ratings = training_ratings(config, dataset)
         self.scale = read_scale(config["rating_scale"], ratings, dataset, self.RATING)
         self.mean = float(ratings.mean())
-        self.rating_error = rating_error(config["rating_loss"])
+        self.rating_error = self._rating_error(config, ratings)
+
+    def _rating_error(self, config: Any, ratings: Tensor) -> nn.Module:
+        if config["rating_loss"] == "ordinal":
+            return OrdinalError.of(ratings, rating_levels(ratings, self.scale), config["ordinal_rating"])
+        return rating_error(config["rating_loss"])
 
     # ------------------------------------------------------------------ to be given
 
@@ -92,18 +100,20 @@ class RatingModel(GeneralRecommender):
 
     def predict(self, interaction: Any) -> Tensor:
         """Predicted ratings `[n]`; nothing but users and items is read."""
-        return self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        found = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        return self.rating_error.read(found) if isinstance(self.rating_error, OrdinalError) else found
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Predicted ratings of all items, `[n * n_items]`."""
-        return self.rate_all(interaction[self.USER_ID]).reshape(-1)
+        """Predicted ratings of all items, `[n * n_items]`; ordinal: means, since many items share a median."""
+        found = self.rate_all(interaction[self.USER_ID]).reshape(-1)
+        return self.rating_error.read(found, "mean") if isinstance(self.rating_error, OrdinalError) else found
 
 
 def rating_error(name: Any) -> nn.Module:
     """The mean error of ratings that training makes small: "squared", for RMSE, or "absolute", for MAE."""
     known = {"squared": nn.MSELoss, "absolute": nn.L1Loss}
     if name not in known:
-        raise unknown_name("rating_loss", str(name), known)
+        raise unknown_name("rating_loss", str(name), (*known, "ordinal"))
     return known[name]()
 
 

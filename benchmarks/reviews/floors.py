@@ -1,7 +1,8 @@
 """What costs no model: the figures that every number is to be read beside.
 
-Ratings: the median or the mean of the training ratings, and a bias of user and item.  Rankings: popularity, and the
-same bias; the random order is in `protocols.random_frame`.
+Ratings: the median or the mean of the training ratings, and a bias of user and item (for absolute errors, of ordered
+ratings: `ordinal_bias`).  Rankings: popularity, and the bias by least squares; the random order is in
+`protocols.random_frame`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 from burnish.enhancers.errors import DataError
 
 from .cases import Cases, Rows
+from .ordinal_bias import OrdinalBias
 from .scale import FloatArray, Scale
 
 #: Strengths of regularisation, in interactions: b of an id seen n times is shrunk by about n / (n + strength).
@@ -107,13 +109,16 @@ class Bias:
         return self.item.to(users.device).expand(len(users), -1)
 
 
-def rating_floors(cases: Cases, scale: Scale) -> dict[str, Constant | Bias]:
+def rating_floors(cases: Cases, scale: Scale) -> dict[str, Constant | Bias | OrdinalBias]:
     """By what the report calls them."""
     ratings: FloatArray = _training(cases).ratings
+    median = Constant(float(np.median(ratings)))
+    ordered = len(np.unique(ratings)) > 1  # one and the same rating has no order, and is its own median
     return {
         "global mean": Constant(float(ratings.mean())),
-        "constant median": Constant(float(np.median(ratings))),
+        "constant median": median,
         "user + item bias": Bias.chosen(cases, scale),
+        "ordinal user + item bias": OrdinalBias.chosen(cases, scale) if ordered else median,
     }
 
 

@@ -20,7 +20,14 @@ from .scorers import ModelScorer
 ERRORS_FILE, RANKING_FILE = "rating_errors.parquet", "ranking.parquet"
 RANDOM, POPULARITY = "random order", "popularity"
 #: What `judge_floors` gives, in the order of reports.
-FLOORS = (RANDOM, POPULARITY, "constant median", "global mean", "user + item bias")
+FLOORS = (
+    RANDOM,
+    POPULARITY,
+    "constant median",
+    "global mean",
+    "user + item bias",
+    "ordinal user + item bias",
+)
 
 
 @dataclass(frozen=True)

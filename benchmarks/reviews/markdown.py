@@ -156,7 +156,8 @@ def _notes(figures: Figures) -> list[str]:
     notes = [
         "Mean ± standard deviation over seeds; each seed draws the split too. In italics: floors, which need no model "
         "(*random order* is its exact expectation; *user + item bias* is ridge regression on the training ratings, its "
-        "strength chosen on validation). Predictions are clipped to the scale, for every model alike.",
+        "strength chosen on validation; *ordinal*: the median of a proportional-odds model of both, strength chosen by "
+        "MAE on validation). Predictions are clipped to the scale, for every model alike.",
         f"P1: each user's test items among {plan.protocols.negatives} unrated ones, gains 2^r - 1; for F1@{k} and "
         f"binary NDCG items rated {_relevant(figures)} are relevant"
         + ". P2: own test items only; a user with a single one has an NDCG of 1 whatever the model. P3: all items but "

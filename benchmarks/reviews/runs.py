@@ -179,7 +179,7 @@ class _Evaluation:
         self.record = record
         settings = {"evaluation": EVALUATION, "protocols": plan.protocols.model_dump(mode="json")}
         self.name = digest({**settings, "ratings": entry.ratings})
-        split = {"options": computing(_common(plan)), "seed": spec.seed, **settings}
+        split = {"options": computing(_common(plan)), "seed": spec.seed, "floors": FLOORS, **settings}
         self.floors = plan.runs / plan.dataset / "floors" / f"{spec.seed}-{digest(split)}"
         self._loaded: LoadedRun | None = None
 

@@ -61,6 +61,7 @@ def test_floors_have_what_they_can_have(rated):
         "global mean": (False, True),
         "constant median": (False, True),
         "user + item bias": (True, True),
+        "ordinal user + item bias": (False, True),
     }
     rmse = {name: floor.summary().get("rmse") for name, floor in floors.items()}
     assert rmse["user + item bias"] < rmse["global mean"], "items differ in this world"

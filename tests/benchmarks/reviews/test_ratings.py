@@ -123,5 +123,7 @@ def test_constant_floors(written):
     one = torch.tensor([1])
     assert float(floors["global mean"].ratings(one, one)) == pytest.approx(11 / 3)
     assert float(floors["constant median"].ratings(one, one)) == 5
+    same = rating_floors(written([(1, 1, 3), (2, 1, 3)], [], [(1, 2, 4)], 3, 5), Scale(1, 5))
+    assert same["ordinal user + item bias"] == same["constant median"], "one rating has no order"
     with pytest.raises(DataError, match="no training ratings"):
         rating_floors(written([], [], [(1, 2, 4)], 3, 5), Scale(1, 5))

@@ -61,7 +61,14 @@ def test_from_a_file_to_a_report_and_again(content, tmp_path, capsys):
     line = next(line for line in text.splitlines() if line.startswith("| BPR |"))
     assert line.split("|")[3].strip() == "–", "a model that only ranks has no MAE"
     assert f"{sum(mae) / 2:.4f} ±" in text
-    for floor in ("random order", "popularity", "global mean", "constant median", "user + item bias"):
+    for floor in (
+        "random order",
+        "popularity",
+        "global mean",
+        "constant median",
+        "user + item bias",
+        "ordinal user + item bias",
+    ):
         assert f"| *{floor}* |" in text
     lost = report["robust"][0]
     assert (lost["label"], lost["where"], lost["share"]) == ("TinyRatings", "test", 0.5)
@@ -102,7 +109,7 @@ def test_an_interruption_leaves_nothing_half_written(content, monkeypatch):
     outcome = run_study(plan, said.append)
     assert not outcome.failed
     assert "kept" in said[-1], "the trained model was not trained again"
-    assert len(outcome.floors) == 5
+    assert len(outcome.floors) == 6
 
 
 def test_reviews_removed_before_training_is_another_run(content):
