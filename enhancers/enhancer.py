@@ -25,6 +25,9 @@ class EnhancerConfig(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
+    #: Options that may name a file: a saved run finds it from where the run was made.
+    files: ClassVar[tuple[str, ...]] = ()
+
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
 
 

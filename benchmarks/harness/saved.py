@@ -51,6 +51,7 @@ class SavedRun:
 
     options: RecBole's, as they were given.  config: all of them, the defaults too, as JSON holds them.
     data: the `fingerprint` of the data set.
+    made_in: the working directory that relative names of files are meant from; None in runs of an older burnish.
     """
 
     folder: Path
@@ -61,6 +62,21 @@ class SavedRun:
     config: dict[str, Any]
     data: dict[str, Any]
     finished: bool
+    made_in: str | None = None
+
+    def placed_enhancers(self) -> dict[str, Any]:
+        """The enhancers' options, with files that lie where the run was made named in full."""
+        from burnish.enhancers.registry import find_enhancer
+
+        found = {}
+        for name, options in self.enhancers.items():
+            placed = dict(options)
+            for option in find_enhancer(name).Config.files:
+                value = placed.get(option)
+                if isinstance(value, str) and self.made_in and (Path(self.made_in) / value).is_file():
+                    placed[option] = str(Path(self.made_in) / value)  # an absolute one stays what it is
+            found[name] = placed
+        return found
 
 
 def class_name(cls: type) -> str:
@@ -192,6 +208,7 @@ def write_run(
         "config": dict(effective),
         "data": dict(data),
         "environment": describe_environment(config["threads"]),
+        "made_in": str(Path.cwd()),
         "finished": False,
     }
     try:
@@ -246,6 +263,7 @@ def read_run(folder: Path | str) -> SavedRun:
             dict(content["config"]),
             dict(content["data"]),
             bool(content["finished"]),
+            content.get("made_in"),
         )
     except (ValueError, KeyError, TypeError) as error:
         if isinstance(error, DataError):
@@ -316,6 +334,7 @@ def load_run(
             f"epoch was kept, or its model has none that can be saved (trees)"
         )
     base = find_class(saved.model, trust=trust, known=model)
+    saved.enhancers = saved.placed_enhancers()
     config = make_config(base, saved.dataset, saved.enhancers, {**saved.options, **(options or {})})
     check_same_options(saved, config)
     run = Run(config, None)

@@ -128,6 +128,7 @@ def resume(
             f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
         )
     if enhancers is None:
+        saved.enhancers = saved.placed_enhancers()
         chosen: Any = {} if extra else saved.enhancers
     else:
         chosen = enhancers

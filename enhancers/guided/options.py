@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,8 @@ Control = Literal["none", "random", "permuted", "text", "pca"]
 
 class GuidedConfig(EnhancerConfig):
     """Options of `guided`."""
+
+    files: ClassVar[tuple[str, ...]] = ("scores", "user_scores")
 
     weight: float = Field(
         default=0.05, ge=0.0, description="factor of what pulls users' attributes to where they started"
