@@ -99,7 +99,7 @@ class OrdinalError(nn.Module):
     def read(self, scores: Tensor, reading: str | None = None) -> Tensor:
         """One rating a score, `[...]`: the mean or the median (the lowest rating that half are not above)."""
         slope, thresholds = self.start_slope * self.slope.exp(), self.thresholds()
-        found = torch.full_like(scores, float(self.levels[-1]))
+        found = self.levels[-1].to(scores.dtype).expand_as(scores)
         # Class by class: all users and items with all classes would be many times the memory.
         for step, threshold in zip(self.levels.diff(), thresholds, strict=True):
             above = scores - threshold
