@@ -37,7 +37,7 @@ def bake(
             help="Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The plain checkpoint to write.")],
+    output: Annotated[Path, typer.Option("--output", "--out", "-o", help="The plain checkpoint to write.")],
     trust: Annotated[
         bool,
         typer.Option(

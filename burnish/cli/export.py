@@ -29,7 +29,9 @@ def export(
     run: Annotated[
         Path, typer.Argument(help="Folder of a run (burnish run --output), or a checkpoint with --trust.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The file: .npz, .parquet or .csv.")],
+    output: Annotated[
+        Path, typer.Option("--output", "--out", "-o", help="The file: .npz, .parquet or .csv.")
+    ],
     side: Annotated[str, typer.Option("--side", "-s", help="item or user.")] = "item",
     kind: Annotated[
         str,

@@ -71,7 +71,7 @@ def recommend(
     output: Annotated[
         Path | None,
         typer.Option(
-            "--output", "-o", help="Write to this file: .csv, .json (one object a line) or .parquet."
+            "--output", "--out", "-o", help="Write to this file: .csv, .json (one object a line) or .parquet."
         ),
     ] = None,
     format: Annotated[

@@ -37,7 +37,7 @@ def report(
         typer.Option("--format", "-f", help="table, markdown or csv (by the suffix of --output)."),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Write to this file, not to the screen.")
+        Path | None, typer.Option("--output", "--out", "-o", help="Write to this file, not to the screen.")
     ] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the differences into this SVG file.")

@@ -72,6 +72,7 @@ def run(
         Path | None,
         typer.Option(
             "--output",
+            "--out",
             "-o",
             help="Folder for result.json, config.json, per_user.parquet, log.txt, checkpoint.pth, the weights and "
             "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",

@@ -8,8 +8,10 @@ import subprocess
 import sys
 import time
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -164,3 +166,24 @@ def test_ctrl_c_of_a_real_run_is_130(here: Path) -> None:
             process.kill()
     assert "stopped" in rest
     assert "Traceback" not in rest
+
+
+def commands(group: click.Group) -> Iterator[click.Command]:
+    """All commands, those of sub-groups too."""
+    for command in group.commands.values():
+        if isinstance(command, click.Group):
+            yield from commands(command)
+        else:
+            yield command
+
+
+def test_what_a_command_writes_has_the_same_names_everywhere() -> None:
+    """--out is what some commands' examples say, and --output what others' do; all take both."""
+    given = [
+        set(option.opts)
+        for command in commands(typer.main.get_command(app))
+        for option in command.params
+        if set(option.opts) & {"--out", "--output"}
+    ]
+    assert len(given) > 5
+    assert all({"--out", "--output", "-o"} <= names for names in given)
