@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -36,11 +37,18 @@ class RatingModel(GeneralRecommender):
     def settle_options(cls, config: Any, given: Collection[str]) -> None:
         """The column that metrics compare with is that of the ratings; see `burnish.declarations`.
 
-        Raises `ConfigurationError` for another column, negative samples, and ranking metrics of rated rows.
+        Raises `ConfigurationError` for another column, negative samples, and ranking metrics of rated rows; warns of an
+        `ordinal_rating` that nothing reads.
         """
         rating, modes = config["RATING_FIELD"], set(config["eval_args"]["mode"].values())
         if "LABEL_FIELD" not in given:
             config["LABEL_FIELD"] = rating
+        if "ordinal_rating" in given and config["rating_loss"] != "ordinal":
+            warnings.warn(
+                f"ordinal_rating = {config['ordinal_rating']!r} has no effect, since rating_loss = "
+                f"{config['rating_loss']!r} learns one number a rating; rating_loss: ordinal learns how likely each is",
+                stacklevel=2,
+            )
         errors = [name for name in config["metrics"] if name.lower() in ("rmse", "mae")]
         if errors and config["LABEL_FIELD"] != rating:
             raise ConfigurationError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import warnings
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,12 @@ def test_each_is_the_better_at_its_own_error(tmp_path: Path) -> None:
 def test_other_names_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"rating_loss 'squard' is not known. Did you mean 'squared'"):
         build("EMF", write_reviews(tmp_path), rating_loss="squard")
+
+
+def test_a_reading_without_likelihoods_is_said_to_do_nothing(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match=r"ordinal_rating = 'median' has no effect.*rating_loss = 'squared'"):
+        build("EMF", write_reviews(tmp_path), ordinal_rating="median")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="ordinal_rating")
+        build("EMF", tmp_path, ordinal_rating="median", rating_loss="ordinal")
+        build("EMF", tmp_path, rating_loss="absolute")
