@@ -78,7 +78,8 @@ class OrdinalError(nn.Module):
 
     def forward(self, scores: Tensor, ratings: Tensor) -> Tensor:
         """Mean of -log P(rating) over scores `[n]` and ratings `[n]`."""
-        classes = torch.searchsorted(self.upper, ratings.contiguous()).clamp(max=len(self.upper) - 1)
+        ends = ratings.contiguous().to(self.upper.dtype)
+        classes = torch.searchsorted(self.upper, ends).clamp(max=len(self.upper) - 1)
         odds = self._odds(scores)
         # s(high) - s(low) = s(high) s(-low) (1 - exp(low - high)): nothing cancels, and the last factor is no score's.
         zero = torch.zeros_like(odds[..., :1])

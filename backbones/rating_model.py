@@ -21,7 +21,7 @@ MOST_LEVELS = 50
 
 
 class RatingModel(GeneralRecommender):
-    """A RecBole model that is trained on ratings by their squared (or absolute) error and ranks by what it predicts.
+    """A RecBole model that is trained on ratings, by their errors or their likelihood, and ranks by what it predicts.
 
     A subclass gives `rate(users, items) -> [n]`, and may give `rate_all(users) -> [n, n_items]` where that is quicker.
     Where `rating_loss` is ordinal these are scores, which `OrdinalError` reads ratings from.
@@ -72,12 +72,7 @@ class RatingModel(GeneralRecommender):
         ratings = training_ratings(config, dataset)
         self.scale = read_scale(config["rating_scale"], ratings, dataset, self.RATING)
         self.mean = float(ratings.mean())
-        self.rating_error = self._rating_error(config, ratings)
-
-    def _rating_error(self, config: Any, ratings: Tensor) -> nn.Module:
-        if config["rating_loss"] == "ordinal":
-            return OrdinalError.of(ratings, rating_levels(ratings, self.scale), config["ordinal_rating"])
-        return rating_error(config["rating_loss"])
+        self.rating_error = rating_error(config, ratings, self.scale)
 
     # ------------------------------------------------------------------ to be given
 
@@ -117,9 +112,15 @@ class RatingModel(GeneralRecommender):
         return self.rating_error.read(found, "mean") if isinstance(self.rating_error, OrdinalError) else found
 
 
-def rating_error(name: Any) -> nn.Module:
-    """The mean error of ratings that training makes small: "squared", for RMSE, or "absolute", for MAE."""
+def rating_error(config: Any, ratings: Tensor, scale: tuple[float, float]) -> nn.Module:
+    """What training makes small, from predictions `[n]` and ratings `[n]`: the option `rating_loss`.
+
+    The mean squared error (for RMSE), the mean absolute error (for MAE), or `OrdinalError` of the training ratings.
+    """
+    name = config["rating_loss"]
     known = {"squared": nn.MSELoss, "absolute": nn.L1Loss}
+    if name == "ordinal":
+        return OrdinalError.of(ratings, rating_levels(ratings, scale), config["ordinal_rating"])
     if name not in known:
         raise unknown_name("rating_loss", str(name), (*known, "ordinal"))
     return known[name]()

@@ -127,11 +127,11 @@ def resume(
         raise ConfigurationError(
             f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
         )
-    if enhancers is None:
-        saved.enhancers = saved.placed_enhancers()
-        chosen: Any = {} if extra else saved.enhancers
-    else:
-        chosen = enhancers
+    chosen: Any = enhancers
+    if enhancers is None and extra:
+        chosen = {}
+    elif enhancers is None:
+        chosen = saved.enhancers = saved.placed_enhancers()
     settings: dict[str, Any] = dict(saved.options)
     for file in config_files:
         settings.update(read_yaml(file))

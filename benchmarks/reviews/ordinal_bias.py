@@ -41,7 +41,8 @@ class OrdinalBias:
                 "there are no training ratings; the training share of eval_args.split is too small"
             )
         users, items = torch.from_numpy(rows.users), torch.from_numpy(rows.items)
-        ratings = torch.from_numpy(rows.ratings)
+        # As models have them: ends of classes are kept in single precision, and 3.3 must not lie above its own.
+        ratings = torch.from_numpy(rows.ratings).float().double()
         upper = rating_levels(ratings, (scale.low, scale.high))
         ordinal = OrdinalError.of(ratings, upper, "median").double()
         ordinal.slope.requires_grad_(False)

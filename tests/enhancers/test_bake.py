@@ -36,7 +36,7 @@ def test_baked_scores_are_those_of_the_enhanced_model(folder, backbone):
     world = build_world(enhance(backbone, "rows"), folder)
     world.trainer.fit(world.train, saved=False, verbose=False)  # leaves tensors with graphs behind (MKR)
     ship.as_if_trained(world.model)
-    batch = ship.test_batch(world)
+    batch = ship.first_test_batch(world)
     wanted = ship.scores(world.model, batch)
     before = {key: value.clone() for key, value in world.model.state_dict().items()}
     baked = bake(world.model)
@@ -65,7 +65,7 @@ def test_baked_scores_are_those_of_the_enhanced_model(folder, backbone):
 def test_a_trained_network_bakes_within_rounding(folder, backbone):
     world = build_world(enhance(backbone, "rvrec"), folder)
     ship.as_if_trained(world.model)
-    batch = ship.test_batch(world)
+    batch = ship.first_test_batch(world)
     ship.assert_scores_equal(
         ship.scores(world.model, batch), ship.scores(bake(world.model), batch), **ROUNDING
     )
@@ -85,7 +85,7 @@ def test_recbole_without_burnish_loads_the_checkpoints_and_scores_equally(folder
         world = build_world(enhance(backbone, "rows"), folder)
         world.trainer.fit(world.train, saved=False, verbose=False)
         ship.as_if_trained(world.model)
-        batch = ship.test_batch(world)
+        batch = ship.first_test_batch(world)
         file = tmp_path / f"{backbone}.pth"
         baked = bake(world.model, file)
         assert names_of_burnish(file) == []
@@ -188,7 +188,7 @@ def test_a_checkpoint_of_kgat_scores_equally_by_what_it_kept(folder, tmp_path):
     world = build_world(enhance("KGAT", "rows"), folder)
     world.trainer.fit(world.train, saved=False, verbose=False)
     ship.as_if_trained(world.model)
-    batch = ship.test_batch(world)
+    batch = ship.first_test_batch(world)
     wanted = ship.scores(world.model, batch)[0]
     bake(world.model, tmp_path / "kgat.pth")
     loaded = load_data_and_model(str(tmp_path / "kgat.pth"))[1]

@@ -60,7 +60,7 @@ def tokens(world, side):
 def test_a_round_trip_gives_equal_scores(folder, tmp_path, backbone):
     world = build_world(enhance(backbone, "rows"), folder)
     ship.as_if_trained(world.model)
-    batch = ship.test_batch(world)
+    batch = ship.first_test_batch(world)
     save_pretrained(world.model, tmp_path / "it", data_of(world))
     fresh = build_world(backbone, folder)  # equal seeds give equal backbones
     loaded = from_pretrained(tmp_path / "it", fresh.model, data_of(fresh))
@@ -76,7 +76,7 @@ def test_a_round_trip_gives_equal_scores(folder, tmp_path, backbone):
 def test_a_network_goes_from_a_trained_model_to_its_plain_tables(folder, tmp_path, backbone):
     world = build_world(enhance(backbone, "rvrec"), folder)
     world.trainer.fit(world.train, saved=False, verbose=False)
-    batch = ship.test_batch(world)
+    batch = ship.first_test_batch(world)
     wanted = ship.scores(world.model, batch)
     save_pretrained(world.model, tmp_path / "it", data_of(world))
     plain = burnish.detach(world.model)
@@ -316,7 +316,8 @@ def test_a_trusted_checkpoint_gives_its_enhancers(folder, tmp_path):
     with pytest.warns(UserWarning, match="can run code"):
         loaded = from_pretrained(file, other.model, data_of(other), trust=True)
     ship.assert_scores_equal(
-        ship.scores(world.model, ship.test_batch(world)), ship.scores(loaded, ship.test_batch(world))
+        ship.scores(world.model, ship.first_test_batch(world)),
+        ship.scores(loaded, ship.first_test_batch(world)),
     )
     # Rows of single ids need tokens, which such a file does not have.
     rows = build_world(enhance("BPR", "rows"), folder)

@@ -28,7 +28,7 @@ def folder(tmp_path_factory):
 def test_detached_is_the_plain_model_bit_for_bit(folder, backbone):
     plain = build_world(backbone, folder)
     world = build_world(enhance(backbone, "rows"), folder)
-    batch = ship.test_batch(plain)
+    batch = ship.first_test_batch(plain)
     ship.as_if_trained(world.model)
     ship.scores(world.model, batch)  # what the model keeps of an evaluation must not survive
     for table in world.model.enhancers.anatomy.tables:
@@ -112,7 +112,7 @@ def test_one_of_several_leaves_the_others_as_they_are(folder, backbone):
     ship.as_if_trained(both.model)
     alone = build_world(enhance(backbone, "rows"), folder)
     alone.model.enhancers["rows"].load_state_dict(both.model.enhancers["rows"].state_dict())
-    batch = ship.test_batch(both)
+    batch = ship.first_test_batch(both)
     ship.scores(both.model, batch)
     assert detach(both.model, "shift") is both.model
     assert type(both.model) is type(alone.model)

@@ -68,13 +68,10 @@ def as_if_trained(model: Any) -> None:
         parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
 
 
-def test_batch(world: World) -> Any:
+def first_test_batch(world: World) -> Any:
     """The first batch of the test loader; get it once, since some loaders draw negatives anew."""
     first = next(iter(world.test))
     return (first[0] if isinstance(first, tuple | list) else first).to("cpu")
-
-
-test_batch.__test__ = False  # type: ignore[attr-defined]
 
 
 @torch.no_grad()

@@ -365,24 +365,3 @@ def test_arms_with_equal_options_share_one_base(fits: Fits, data: Path, tmp_path
     assert sum(not name.endswith("+") for name in fits.models) == 2 + 1  # two bases, and the arm `plain`
     bases = list((tmp_path / "runs" / NAME / "BPR" / "bases").iterdir())
     assert len(bases) == 2
-
-
-def test_a_run_is_read_from_another_working_directory(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Scores were named from where the run was made; a file of that name elsewhere is another one."""
-    made, elsewhere = tmp_path / "made", tmp_path / "elsewhere"
-    (made / "files").mkdir(parents=True)
-    (elsewhere / "files").mkdir(parents=True)
-    (made / "files/scores.tsv").write_bytes((data / "scores.tsv").read_bytes())
-    (elsewhere / "files/scores.tsv").write_text("item_id\tother\nx\t1\n")
-    monkeypatch.chdir(made)
-    block = {"guided": {"scores": "files/scores.tsv"}}
-    trained = run(data, made / "out", block=block, epochs=1)
-    monkeypatch.chdir(elsewhere)
-    read = burnish.load_run(made / "out")
-    for name, value in trained.model.state_dict().items():
-        assert torch.equal(value, read.model.state_dict()[name]), name
-    (made / "files/scores.tsv").unlink()
-    with pytest.raises(DataError):
-        burnish.load_run(made / "out")

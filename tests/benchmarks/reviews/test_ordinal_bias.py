@@ -80,3 +80,12 @@ def test_splits_without_validation_or_training_rows(written):
     assert float(found.ratings(one, worse)) < float(found.ratings(one, better))
     with pytest.raises(DataError, match="no training ratings"):
         OrdinalBias.fit(written([], [], rows, 3, 4), SCALE, 1.0)
+
+
+def test_ratings_that_single_precision_cannot_hold(written):
+    """3.3 is a little less in single precision; it must not count as the next rating up."""
+    rows = [(1, 1, 3.3), (1, 2, 3.3), (2, 1, 3.3), (2, 2, 4.7)]
+    found = OrdinalBias.fit(written(rows, [], [], 3, 3), SCALE, 20.0)
+    chances = found.ordinal.chances(found.user[1] + found.item[1])
+    assert chances[0] > 0.6
+    assert float(found.ratings(torch.tensor([1]), torch.tensor([1]))) == pytest.approx(3.3)
