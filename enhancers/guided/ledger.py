@@ -134,12 +134,24 @@ class Ledger:
         application = run("PRAGMA application_id").fetchone()[0]
         empty = run("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0
         if empty and application in (0, _APPLICATION) and not self.read_only:
-            run("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             self._create()
         self._check()
         if not self.read_only:
-            run("PRAGMA journal_mode = WAL")
+            self._write_ahead()
             run("PRAGMA synchronous = NORMAL")
+
+    def _write_ahead(self) -> None:
+        """Keep a log of what is written.  SQLite does not wait here for a process that does the same, so we do."""
+        until = time.monotonic() + _WAIT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
 
     def _create(self) -> None:
         with self._writing() as connection:

@@ -182,3 +182,19 @@ def test_processes_share_one_file_from_its_making_on(tmp_path) -> None:
         rows = list(ledger.rows("scores"))
         answers = {row["id"] for row in ledger.rows("answers")}
     assert {row["answer"] for row in rows} == answers  # every score hangs on an answer of its own
+
+
+def test_a_ledger_that_another_process_is_making_is_waited_for(tmp_path, monkeypatch) -> None:
+    """SQLite says "locked" at once where two change the journal's mode; seen once in a full test run."""
+    inner, refusals = sqlite3.connect, [True, True]
+
+    class Busy(sqlite3.Connection):
+        def execute(self, statement, *arguments):
+            if "journal_mode" in statement and refusals:
+                refusals.pop()
+                raise sqlite3.OperationalError("database is locked")
+            return super().execute(statement, *arguments)
+
+    monkeypatch.setattr(sqlite3, "connect", lambda *a, **k: inner(*a, **k, factory=Busy))
+    Ledger(tmp_path / "l").close()
+    assert not refusals
