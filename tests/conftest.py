@@ -4,6 +4,12 @@ from __future__ import annotations
 
 import signal
 
+from hypothesis import HealthCheck, settings
+
+# No test depends on the clock: machines are shared, and slow for reasons of their own.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("untimed")
+
 
 def pytest_configure() -> None:
     """Let Ctrl-C mean something: shells start jobs in the background with it ignored, and children inherit that."""

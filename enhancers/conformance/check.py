@@ -21,6 +21,12 @@ class NotApplicableError(Exception):
     """The backbone itself does not offer what the check is about; the message says why."""
 
 
+def require(held: bool, broken: str) -> None:
+    """Raise `AssertionError(broken)` unless the promise held; an `assert` would be gone under `python -O`."""
+    if not held:
+        raise AssertionError(broken)
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What one check found.

@@ -12,7 +12,7 @@ import torch
 
 from burnish.enhancers.attach import enhancer_options, is_enhanced
 
-from .check import NotApplicableError, conformance_check
+from .check import NotApplicableError, conformance_check, require
 from .subject import (
     Subject,
     assert_equal_scores,
@@ -30,9 +30,9 @@ from .world import World
 @conformance_check("attaches", "The enhanced model is built, and every enhancer is on it.")
 def attaches(subject: Subject) -> None:
     model = subject.attached().model
-    assert is_enhanced(model)
+    require(is_enhanced(model), f"{type(model).__name__} carries no enhancers")
     found = [enhancer.name for enhancer in model.enhancers.enhancers()]
-    assert found == [enhancer.name for enhancer in subject.enhancers], f"attached are {found}"
+    require(found == [enhancer.name for enhancer in subject.enhancers], f"attached are {found}")
 
 
 @conformance_check(
@@ -58,8 +58,8 @@ def same_random_stream(subject: Subject) -> None:
         train(world)
         ends.append((start, _random_state()))
     (plain_start, plain_end), (start, end) = ends
-    assert start == plain_start, "building the enhanced model moved a random stream"
-    assert end == plain_end, "training the enhanced model drew other random numbers than the plain one"
+    require(start == plain_start, "building the enhanced model moved a random stream")
+    require(end == plain_end, "training the enhanced model drew other random numbers than the plain one")
 
 
 def _random_state() -> tuple[Any, ...]:
@@ -78,8 +78,11 @@ def _random_state() -> tuple[Any, ...]:
 def config_round_trip(subject: Subject) -> None:
     cls = subject.enhanced_class()
     again = subject._build(subject.backbone, {"enhancers": enhancer_options(cls)})
-    assert again.config.model_class is cls, f"the options {enhancer_options(cls)} give another class"
-    assert again.config["enhancers"] == enhancer_options(cls)
+    require(again.config.model_class is cls, f"the options {enhancer_options(cls)} give another class")
+    require(
+        again.config["enhancers"] == enhancer_options(cls),
+        f"the config holds {again.config['enhancers']}, the class {enhancer_options(cls)}",
+    )
 
 
 @conformance_check("copies and pickles", "A deep copy scores the same, and the class comes through a pickle.")
@@ -91,7 +94,7 @@ def copies_and_pickles(subject: Subject) -> None:
         raise NotApplicableError(f"the plain backbone cannot be copied: {error}") from error
     assert_equal_scores(scores(world), scores(world, copy.deepcopy(world.model)))
     cls = subject.enhanced_class()
-    assert pickle.loads(pickle.dumps(cls)) is cls
+    require(pickle.loads(pickle.dumps(cls)) is cls, f"{cls.__name__} unpickles as another class")
 
 
 @conformance_check("one-row batch", "A batch of one interaction gives a finite loss.")
@@ -106,7 +109,7 @@ def one_row_batch(subject: Subject) -> None:
         raise NotApplicableError("the plain backbone's loss of one row is not finite")
     attached = subject.attached()
     loss = loss_of(in_epoch(attached.model), part(attached.batch(), 0, 1))
-    assert bool(torch.isfinite(loss).all()), f"the loss is {loss}"
+    require(bool(torch.isfinite(loss).all()), f"the loss is {loss}")
 
 
 @conformance_check("float64", "In double precision, loss and scores are float64 and finite.")
@@ -120,9 +123,9 @@ def float64(subject: Subject) -> None:
             f"the plain backbone computes its loss in {plain['loss'].dtype} even in float64"
         )
     found = _in_float64(subject.attached())
-    assert found["loss"].dtype == torch.float64, f"the loss is {found['loss'].dtype}"
+    require(found["loss"].dtype == torch.float64, f"the loss is {found['loss'].dtype}")
     for name, values in found.items():
-        assert bool(torch.isfinite(values).all()), f"{name} is not finite"
+        require(bool(torch.isfinite(values).all()), f"{name} is not finite")
 
 
 def _in_float64(world: World) -> dict[str, torch.Tensor]:

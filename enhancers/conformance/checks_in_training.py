@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from .check import conformance_check
+from .check import conformance_check, require
 from .reloading import need_sound_checkpoints, read
 from .subject import (
     Subject,
@@ -27,10 +27,10 @@ from .world import World
 def trains_and_evaluates(subject: Subject) -> None:
     world = train(subject.attached())
     losses = [float(loss) for loss in world.trainer.train_loss_dict.values()]
-    assert losses, "nothing was trained"
-    assert all(math.isfinite(loss) for loss in losses), f"losses are {losses}"
+    require(bool(losses), "nothing was trained")
+    require(all(math.isfinite(loss) for loss in losses), f"losses are {losses}")
     result = world.trainer.evaluate(world.test, load_best_model=False)
-    assert all(math.isfinite(value) for value in result.values()), f"metrics are {dict(result)}"
+    require(all(math.isfinite(value) for value in result.values()), f"metrics are {dict(result)}")
 
 
 @conformance_check("gradients arrive", "Training steps give every parameter of every enhancer a gradient.")
@@ -44,9 +44,9 @@ def gradients_arrive(subject: Subject) -> None:
     for enhancer in world.model.enhancers.enhancers():
         learned = {name: p for name, p in enhancer.named_parameters() if p.requires_grad}
         without = [name for name, p in learned.items() if p.grad is None]
-        assert not without, f"{enhancer.name}: no gradient reaches {without[:5]}"
+        require(not without, f"{enhancer.name}: no gradient reaches {without[:5]}")
         moved = any(bool((p.grad != 0).any()) for p in learned.values() if p.grad is not None)
-        assert moved or not learned, f"{enhancer.name}: every gradient is zero"
+        require(moved or not learned, f"{enhancer.name}: every gradient is zero")
 
 
 @conformance_check("padding untouched", "After training, row 0 of every refined table reads as it is stored.")
@@ -55,7 +55,7 @@ def padding_untouched(subject: Subject) -> None:
     with torch.no_grad():
         for table in model.enhancers.anatomy.tables:
             first = table.raw()[0]
-            assert torch.equal(read(table)[0], first), f"row 0 of {table.name!r} was refined"
+            require(torch.equal(read(table)[0], first), f"row 0 of {table.name!r} was refined")
 
 
 @conformance_check(
@@ -98,4 +98,7 @@ def _restored(subject: Subject, world: World) -> World:
 def same_seed_same_result(subject: Subject) -> None:
     one, other = (train(subject.attached()) for _ in range(2))
     assert_equal_states(copied_state(one.model), copied_state(other.model))
-    assert one.trainer.train_loss_dict == other.trainer.train_loss_dict
+    require(
+        one.trainer.train_loss_dict == other.trainer.train_loss_dict,
+        f"losses are {one.trainer.train_loss_dict} and {other.trainer.train_loss_dict}",
+    )

@@ -11,7 +11,7 @@ import torch
 
 from burnish.enhancers.attach import is_enhanced
 
-from .check import NotApplicableError, conformance_check
+from .check import NotApplicableError, conformance_check, require
 from .reloading import load, need_sound_checkpoints, read, reloaded
 from .subject import (
     Subject,
@@ -32,7 +32,7 @@ def checkpoint_reloads(subject: Subject) -> None:
     need_sound_checkpoints(subject)
     world = train(subject.attached())
     loaded = reloaded(world)
-    assert is_enhanced(loaded), "what was loaded has no enhancers"
+    require(is_enhanced(loaded), "what was loaded has no enhancers")
     assert_equal_scores(scores(world), scores(world, loaded))
 
 
@@ -42,7 +42,7 @@ def detaches(subject: Subject) -> None:
 
     plain, attached = subject.plain(), subject.attached()
     model: Any = detach(attached.model)
-    assert type(model) is subject.backbone, f"the class is {type(model)!r}"
+    require(type(model) is subject.backbone, f"the class is {type(model)!r}")
     assert_equal_states(copied_state(plain.model), copied_state(model))
     assert_equal_scores(scores(plain), scores(attached, model))
     trained = train(subject.attached())
@@ -56,9 +56,10 @@ def detaches(subject: Subject) -> None:
 def bakes(subject: Subject) -> None:
     world = train(subject.attached())
     baked: Any = _baked(subject, world)
-    assert type(baked) is subject.backbone, f"the class is {type(baked)!r}"
-    assert list(copied_state(baked)) == list(copied_state(subject.plain().model)), (
-        "other entries in the state dict"
+    require(type(baked) is subject.backbone, f"the class is {type(baked)!r}")
+    require(
+        list(copied_state(baked)) == list(copied_state(subject.plain().model)),
+        "other entries in the state dict",
     )
     assert_equal_scores(scores(world), scores(world, baked), close=True)
 
@@ -85,9 +86,9 @@ def baked_checkpoint_is_plain(subject: Subject) -> None:
     file = subject.folder / "saved" / f"{subject.backbone.__name__}-baked.pth"
     write_plain_checkpoint(baked, file, world.config, {})
     named = burnish_names(file, subject.backbone)
-    assert not named, f"the checkpoint names {named[:3]}"
+    require(not named, f"the checkpoint names {named[:3]}")
     loaded = load(file)
-    assert type(loaded) is subject.backbone, f"the class is {type(loaded)!r}"
+    require(type(loaded) is subject.backbone, f"the class is {type(loaded)!r}")
     assert_equal_scores(scores(world, baked), scores(world, loaded))
 
 
@@ -148,7 +149,7 @@ def other_order_of_ids(subject: Subject) -> None:
         model.train().eval()
         for here, there in tables:
             gap = float((read(here) - read(there)[moved[there.side]]).abs().max())
-            assert gap < 1e-5, f"rows of {here.name!r} are refined to vectors up to {gap:.3g} apart"
+            require(gap < 1e-5, f"rows of {here.name!r} are refined to vectors up to {gap:.3g} apart")
 
 
 def _moved(world: World, other: World, side: str) -> torch.Tensor:
@@ -156,5 +157,5 @@ def _moved(world: World, other: World, side: str) -> torch.Tensor:
     field = world.config["USER_ID_FIELD" if side == "user" else "ITEM_ID_FIELD"]
     tokens = world.dataset.id2token(field, range(world.dataset.num(field)))
     ids = [0, *(int(i) for i in other.dataset.token2id(field, tokens[1:]))]
-    assert ids != list(range(len(ids))), f"{field} has the same order in both data sets"
+    require(ids != list(range(len(ids))), f"{field} has the same order in both data sets")
     return torch.tensor(ids)

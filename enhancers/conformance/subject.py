@@ -17,7 +17,7 @@ from burnish.enhancers.caches import clear_kept
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import forked_randomness
 
-from .check import NotApplicableError
+from .check import NotApplicableError, require
 from .columns import written
 from .data import PERMUTED
 from .world import World, build_world
@@ -135,7 +135,7 @@ def assert_equal_scores(
     left: Mapping[str, Tensor], right: Mapping[str, Tensor], *, close: bool = False
 ) -> None:
     """AssertionError unless both hold the same scores: bit for bit, or with `close` to float32 accuracy."""
-    assert left.keys() == right.keys(), f"one scores by {sorted(left)}, the other by {sorted(right)}"
+    require(left.keys() == right.keys(), f"one scores by {sorted(left)}, the other by {sorted(right)}")
     for name, one in left.items():
         other = right[name]
         if torch.equal(one, other) or (close and _close(one, other)):
@@ -156,9 +156,9 @@ def copied_state(model: Any) -> dict[str, Tensor]:
 
 def assert_equal_states(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> None:
     """AssertionError, naming the first entry, unless both state dicts agree bit for bit."""
-    assert list(left) == list(right), f"state dicts have other entries: {sorted(set(left) ^ set(right))}"
+    require(list(left) == list(right), f"state dicts have other entries: {sorted(set(left) ^ set(right))}")
     for name, value in left.items():
-        assert _same_bits(value, right[name]), f"{name} of the state dict differs"
+        require(_same_bits(value, right[name]), f"{name} of the state dict differs")
 
 
 def _same_bits(one: Tensor, other: Tensor) -> bool:

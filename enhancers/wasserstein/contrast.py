@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from burnish.enhancers.errors import ConfigurationError, unknown_name
 
-from .blocks import Mask, Similarity
+from .blocks import Mask, Similarity, mean_key
 from .logsumexp import log_sum_exp
 
 #: Working memory by default: 64 MiB.
@@ -49,8 +49,9 @@ def contrast(
     budget_bytes: largest block of working memory.  Where all B * N weights fit, they are kept for the
     backward pass; otherwise they are computed again.  Beyond it are only tensors of the arguments' sizes.
 
-    Accuracy: a similarity is off by about 1e-7 scale (|q|^2 + |k|^2) in float32, with q and k seen from the
-    mean key, so a common offset costs nothing and clusters far apart cost what their distance is.
+    Accuracy: with q and k seen from the mean key, a squared similarity is off by about
+    1e-7 scale (2 |q| |k| + |k|^2) in float32, so a common offset costs nothing, a query far from all keys
+    little, and clusters of keys far apart what their distance is; a distance is off by 1e-7 of itself.
     A row whose keys are all masked has loss 0.  float16 and bfloat16 are computed in float32, as under
     autocast; float64 stays.  Gradients of first order go to queries, positives, keys and scale.  Nothing on
     the way waits for the device.  Raises `ConfigurationError` for shapes and values that do not fit.
@@ -63,20 +64,29 @@ def contrast(
     a = _as_tensor(scale, queries)
     log_q = None if log_q_keys is None else log_q_keys.detach().to(dtype)
     with torch.autocast(queries.device.type, enabled=False):
+        # No gradient goes through the centre: distances do not depend on it.
+        centre = mean_key(keys.detach())
         lse = log_sum_exp(
-            queries, keys, a, log_q=log_q, mask=mask, similarity=similarity, budget_bytes=budget_bytes
+            queries,
+            keys,
+            a,
+            centre=centre,
+            log_q=log_q,
+            mask=mask,
+            similarity=similarity,
+            budget_bytes=budget_bytes,
         )
-        positive = -a * _paired(queries, positives, similarity)
+        positive = a * _paired(queries - centre, positives - centre, similarity)
         if log_q_positives is not None:
             positive = positive - log_q_positives.detach().to(dtype)
         return -functional.logsigmoid(positive - lse)
 
 
 def _paired(queries: Tensor, positives: Tensor, similarity: Similarity) -> Tensor:
-    """(Squared) distances `[B]`; the gradient of a distance of 0 is 0."""
-    difference = queries - positives
-    # Not square(): its backward pass copies the whole difference to the first power.
-    return (difference * difference).sum(dim=1) if similarity == "squared" else difference.norm(dim=1)
+    """What `log_sum_exp` compares with, `[B]`: 2 q p - |p|^2, or -|q - p|, whose gradient at 0 is 0."""
+    if similarity == "squared":
+        return (positives * (2.0 * queries - positives)).sum(dim=1)
+    return -(queries - positives).norm(dim=1)
 
 
 def _as_tensor(scale: float | Tensor, like: Tensor) -> Tensor:

@@ -7,6 +7,8 @@ and over columns.  Weights of rows therefore go on the small factor and never co
 
 The shift in the exponent is each row's running maximum.  A constant bound would save a pass (a squared
 distance is never negative), but with it every term of a query that is far from all keys underflows.
+The backward pass takes the same maximum and divides by the same sum, on the small factor: the exponent of a
+recomputed logit minus a stored log-sum-exp would hold the rounding of both, which has no bound.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ def log_sum_exp(
     keys: Tensor,
     scale: Tensor,
     *,
+    centre: Tensor,
     log_q: Tensor | None,
     mask: Mask,
     similarity: Similarity,
@@ -36,9 +39,11 @@ def log_sum_exp(
 ) -> Tensor:
     """Row-wise log-sum-exp `[B]` over the unmasked keys; -inf where there is none.
 
-    queries `[B, D]`, keys `[N, D]`, scale `[]`: one floating type, float32 or float64.  log_q `[N]`, a
-    constant.  Gradients of first order go to queries, keys and scale.  Weights are kept for the backward pass
-    where all `B * N` of them fit `budget_bytes`, and computed again otherwise.
+    For the similarity "squared" it is that of scale (2 q k - |k|^2) - log q, with q and k seen from `centre`
+    `[D]`: add -scale |q|^2 for the log-sum-exp of -scale d^2.  For "distance" it is that of -scale d - log q.
+    queries `[B, D]`, keys `[N, D]`, scale `[]`: one floating type, float32 or float64.  log_q `[N]` and
+    centre are constants.  Gradients of first order go to queries, keys and scale.  Weights are kept for the
+    backward pass where all `B * N` of them fit `budget_bytes`, and computed again otherwise.
     """
     itemsize, on_cpu = queries.element_size(), queries.device.type == "cpu"
     tiling = tile(len(queries), len(keys), itemsize=itemsize, budget_bytes=budget_bytes, on_cpu=on_cpu)
@@ -47,7 +52,7 @@ def log_sum_exp(
     fixed_mask = mask if isinstance(mask, Tensor) else None
     pairing = Pairing(queries, keys, scale, log_q, mask, tiling)
     with torch.autocast(queries.device.type, enabled=False):
-        return _LogSumExp.apply(queries, keys, scale, log_q, fixed_mask, pairing, similarity, keep)
+        return _LogSumExp.apply(queries, keys, scale, centre, log_q, fixed_mask, pairing, similarity, keep)
 
 
 class _LogSumExp(torch.autograd.Function):
@@ -57,38 +62,39 @@ class _LogSumExp(torch.autograd.Function):
         queries: Tensor,
         keys: Tensor,
         scale: Tensor,
+        centre: Tensor,
         log_q: Tensor | None,
         fixed_mask: Tensor | None,
         pairing: Pairing,
         similarity: Similarity,
         keep: bool,
     ) -> Tensor:
-        centre = pairing.centre()
         sums = _RunningSums(BLOCKS[similarity](pairing, centre), keep)
         for chunk in sums.blocks.chunks():
             sums.add(chunk)
-        lse = sums.log()
-        ctx.save_for_backward(queries, keys, scale, log_q, fixed_mask, centre, lse, sums.kept, *sums.peaks)
+        ctx.save_for_backward(
+            queries, keys, scale, log_q, fixed_mask, centre, sums.peak, sums.total, sums.kept, *sums.peaks
+        )
         # The tensors above are not held here again, or in-place changes to them would go unnoticed.
         ctx.mask = None if isinstance(pairing.mask, Tensor) else pairing.mask
         ctx.tiling, ctx.similarity = pairing.tiling, similarity
-        return lse * LOG_2
+        return sums.log() * LOG_2
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        queries, keys, scale, log_q, fixed_mask, centre, lse, kept, *peaks = ctx.saved_tensors
+        queries, keys, scale, log_q, fixed_mask, centre, peak, total, kept, *peaks = ctx.saved_tensors
         mask = ctx.mask if fixed_mask is None else fixed_mask
         if kept is not None:
             mask = None  # kept weights are masked already
         pairing = Pairing(queries, keys, scale, log_q, mask, ctx.tiling)
-        shift = lse.masked_fill(lse == -torch.inf, 0.0)  # a row without keys has weights exp(-inf) = 0
+        share = grad / total.masked_fill(total == 0.0, 1.0)  # a row without keys has weights 0
         with torch.autocast(queries.device.type, enabled=False):
-            blocks = BLOCKS[ctx.similarity](pairing, centre, shift if kept is None else None)
-            pull = _Pull(blocks, grad, shift, kept, ctx.needs_input_grad[:3])
+            blocks = BLOCKS[ctx.similarity](pairing, centre)
+            pull = _Pull(blocks, share, peak, kept, ctx.needs_input_grad[:3])
             for index, chunk in enumerate(blocks.chunks()):
                 pull.add(chunk, None if kept is None else peaks[index])
-            return *pull.gradients(), None, None, None, None, None
+            return *pull.gradients(), None, None, None, None, None, None
 
 
 class _RunningSums:
@@ -126,25 +132,26 @@ class _RunningSums:
 class _Pull:
     """Backward: the products with c, and the gradients made of them.
 
-    Kept weights are relative to the maxima of their chunk.  So the sums over keys, c K `[B, D]` and c 1 `[B]`,
-    are relative to those of the present chunk, and step from one chunk to the next.
+    share: `[B]`, the gradient of each row over the row's sum of weights.  last: `[B]`, the maxima that this sum
+    is relative to.  Kept weights are relative to the maxima of their chunk.  So the sums over keys, c K `[B, D]`
+    and c 1 `[B]`, are relative to those of the present chunk, and step from one chunk to the next.
     """
 
     def __init__(
-        self, blocks: Blocks, grad: Tensor, lse: Tensor, kept: Tensor | None, needs: tuple[bool, bool, bool]
+        self, blocks: Blocks, share: Tensor, last: Tensor, kept: Tensor | None, needs: tuple[bool, bool, bool]
     ) -> None:
-        self.blocks, self.grad, self.lse, self.kept, self.needs = blocks, grad, lse, kept, needs
+        self.blocks, self.share, self.last, self.kept, self.needs = blocks, share, last, kept, needs
         self.peak: Tensor | None = None
         self.by_row, self.by_key = needs[0] or needs[2], needs[1] or needs[2]
         # A key's factor ends in a column of ones, so the product with it sums c over keys as well.
-        self.sums = blocks.queries.new_zeros(len(grad), blocks.queries.shape[1] + 2)
+        self.sums = blocks.queries.new_zeros(len(share), blocks.queries.shape[1] + 2)
         self.key_sum, self.row_sum = self.sums[:, :-2], self.sums[:, -1]
         self.double_scale = 2.0 * blocks.pairing.scale
-        self.weight = grad
-        self.weighted = blocks.queries.new_empty(len(grad), blocks.queries.shape[1] + 1)
+        self.weight = share
+        self.weighted = blocks.queries.new_empty(len(share), blocks.queries.shape[1] + 1)
         self.column_sums = blocks.queries.new_empty(blocks.tiling.keys, blocks.queries.shape[1] + 1)
         if kept is None:
-            self._weigh(grad)
+            self._weigh(share)
         self.to_keys = torch.empty_like(blocks.pairing.keys) if self.by_key else None
         self.to_scale = blocks.queries.new_zeros(())  # sum of grad_b c[b, k] |k|^2
 
@@ -165,7 +172,9 @@ class _Pull:
         for first, end in self.blocks.tiling.row_ranges():
             block = _kept(self.kept, self.blocks, chunk, first, end)
             if block is None:
-                block = self.blocks.slopes(self.blocks.logits(chunk, first, end).exp2_())
+                block = self.blocks.logits(chunk, first, end).sub_(self.last[first:end].unsqueeze(1))
+                # Computed again, a logit may be a rounding above its own maximum.
+                block = self.blocks.slopes(block.clamp_max_(0.0).exp2_())
             if self.by_row:
                 self.sums[first:end].addmm_(block, chunk.factor)
             if self.to_keys is not None:
@@ -181,20 +190,22 @@ class _Pull:
             change = (self.peak - peak).exp2_()
             self.sums.mul_(change.unsqueeze(1))
         self.peak = peak
-        self._weigh(self.grad * (peak - self.lse).exp2_())
+        self._weigh(self.share * (peak - self.last).exp2_())
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
         """To queries, keys and scale; None where not needed."""
         blocks, weight = self.blocks, self.weight
         to_queries = to_scale = None
-        if self.needs[2]:  # sum of grad_b c[b, k] |q_b - k|^2, multiplied out
-            own = self.row_sum * blocks.norms - 2.0 * (self.key_sum * blocks.queries).sum(dim=1)
+        if self.needs[2]:  # sum of grad_b c[b, k] |q_b - k|^2, multiplied out; less |q_b|^2 where relative
+            own = -2.0 * (self.key_sum * blocks.queries).sum(dim=1)
+            if not blocks.relative:
+                own += self.row_sum * blocks.norms
             to_scale = (torch.dot(weight, own) + self.to_scale) * -float(blocks.order)
         if self.needs[0]:
             pull = (weight * self.double_scale).unsqueeze(1)
-            to_queries = (self.key_sum * pull).addcmul_(
-                blocks.queries, pull * self.row_sum.unsqueeze(1), value=-1.0
-            )
+            to_queries = self.key_sum * pull
+            if not blocks.relative:
+                to_queries.addcmul_(blocks.queries, pull * self.row_sum.unsqueeze(1), value=-1.0)
         return to_queries, self.to_keys if self.needs[1] else None, to_scale
 
 

@@ -36,7 +36,7 @@ def graphs(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.integers(1, 6), st.integers(1, 6))
 def test_the_core_is_that_of_a_naive_loop(graph: tuple[np.ndarray, np.ndarray], u: int, i: int) -> None:
     assert core(*graph, u, i).rows.tolist() == naive(*graph, u, i)
@@ -53,7 +53,7 @@ def test_a_chain_that_needs_many_rounds() -> None:
     assert core(user, item, 1, 1).rounds == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.integers(1, 12), st.integers(1, 12))
 def test_milder_thresholds_keep_what_they_say(graph: tuple[np.ndarray, np.ndarray], u: int, i: int) -> None:
     if naive(*graph, u, i) or not len(graph[0]):
@@ -67,7 +67,7 @@ def test_milder_thresholds_keep_what_they_say(graph: tuple[np.ndarray, np.ndarra
                 assert not naive(*graph, *one_more) or one_more in [(a, b) for a, b, _ in found]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(graphs(), st.integers(0, 2**32 - 1))
 def test_the_latest_row_of_a_pair(graph: tuple[np.ndarray, np.ndarray], seed: int) -> None:
     user, item = graph

@@ -38,7 +38,7 @@ def test_one_update_is_the_equations() -> None:
     torch.testing.assert_close(update(z, p), expected)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(owners=st.lists(st.integers(0, 4), max_size=25), lanes=st.integers(1, 3))
 def test_chains_agree_with_a_loop_over_interactions(owners: list[int], lanes: int) -> None:
     torch.manual_seed(2)

@@ -204,7 +204,7 @@ def test_a_protocol_that_makes_no_sense(wrong):
 pairs = st.lists(st.tuples(st.integers(0, 3), st.integers(1, 5), st.integers(1, 12)), min_size=1, max_size=12)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(pairs, st.integers(1, 12))
 def test_metrics_stay_in_range(drawn_pairs, k):
     """Any users, ratings and distinct places: NDCG, recall and F1 lie in [0, 1] or are NaN without relevant pairs."""
@@ -225,7 +225,7 @@ def test_metrics_stay_in_range(drawn_pairs, k):
             assert ((known >= 0) & (known <= 1 + 1e-12)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 31), min_size=1, max_size=9), st.integers(1, 10))
 def test_the_ideal_is_the_best_order(gains, k):
     best = sum(g / math.log2(place + 2) for place, g in enumerate(sorted(gains, reverse=True)[:k]))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import logging
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -10,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers import conformance
 from burnish.enhancers.conformance import (
     REPRESENTATIVE,
     Outcome,
@@ -318,3 +323,24 @@ def test_the_page_counts_what_the_outcomes_say() -> None:
     assert "| LR | context | 1 refused, 1 not applicable |" in text
     assert "about weights" in text
     assert "to 2 backbones" in text
+
+
+def test_promises_hold_where_asserts_are_off() -> None:
+    """`python -O` removes assert statements: a promise must raise by itself."""
+    package = Path(str(conformance.__file__)).parent
+    bare = [
+        f"{file.name}:{node.lineno}"
+        for file in sorted(package.rglob("*.py"))
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Assert)
+    ]
+    assert not bare
+    code = (
+        "import torch\n"
+        "from burnish.enhancers.conformance.subject import assert_equal_states\n"
+        "assert False, 'asserts are on'\n"
+        "assert_equal_states({'a': torch.zeros(1)}, {'a': torch.ones(1)})\n"
+    )
+    ended = subprocess.run([sys.executable, "-O", "-c", code], capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr.strip().endswith("AssertionError: a of the state dict differs")

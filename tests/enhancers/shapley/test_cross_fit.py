@@ -85,7 +85,7 @@ def test_larger_folds_average_to_the_mean_over_all_deals() -> None:
     assert float((values - expected).abs().max()) < 0.02 * float(expected.abs().max())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     sizes=st.lists(st.integers(1, 12), min_size=1, max_size=8),
     folds=st.integers(2, 7),

@@ -89,7 +89,7 @@ def test_enumeration_is_the_mean_over_all_orders(n: int) -> None:
     assert not found.standard_error.any()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     n=st.integers(1, 10),
     d=st.integers(1, 4),
@@ -103,7 +103,7 @@ def test_the_closed_form_is_enumeration(n: int, d: int, shrinkage: float, k: int
     torch.testing.assert_close(closed_form.estimate(game).values, exact, rtol=1e-10, atol=1e-10)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(n=st.integers(1, 8), k=st.integers(1, 10), queries=st.integers(1, 3), seed=st.integers(0, 999))
 def test_neighbours_are_enumeration(n: int, k: int, queries: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
@@ -117,7 +117,7 @@ def test_neighbours_are_enumeration(n: int, k: int, queries: int, seed: int) -> 
     )
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(n=st.integers(2, 6), seed=st.integers(0, 999))
 def test_the_axioms_hold(n: int, seed: int) -> None:
     """Efficiency, symmetry, null player and linearity: exact for enumeration, within errors for samples."""
