@@ -8,7 +8,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .checks import share, whole_number
 from .documents import Documents

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import DataError
-from burnish.enhancers.explanation import Reason
+from burnish.errors import DataError
+from burnish.explanation import Reason
 
 from .checks import not_negative, number, whole_number
 from .neighbours import mean_of_neighbours, nearest_rows, rating_matrix

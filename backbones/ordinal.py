@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from burnish.enhancers.errors import DataError, unknown_name
+from burnish.errors import DataError, unknown_name
 
 READINGS = ("mean", "median")
 

@@ -12,7 +12,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import EvaluatorType, InputType
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
 
 from .ordinal import OrdinalError
 

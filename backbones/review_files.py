@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from burnish.enhancers.errors import ConfigurationError, DataError, nearest
+from burnish.errors import ConfigurationError, DataError, nearest
 
 from .converters.escapes import unescaped
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .rating_model import RatingModel, training_ratings
 from .reviews import INTERACTION_ROW, ReviewDataset, check_share

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 from .review_files import NO_FILE, find_review_file, read_reviews
 

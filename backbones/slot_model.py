@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
-from burnish.enhancers.explanation import Reason
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.explanation import Reason
 
 from .biases import Biases
 from .checks import not_negative, share, whole_number

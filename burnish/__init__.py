@@ -20,23 +20,22 @@ from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
-    from burnish.benchmarks.harness.saved import load_run
     from burnish.enhancers.attach import enhance
-    from burnish.enhancers.baking import bake
-    from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
-    from burnish.enhancers.detaching import detach
+    from burnish.enhancers.bake import bake
+    from burnish.enhancers.detach import detach
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
+    from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
     from burnish.enhancers.shapley.shapley import Shapley
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
-
-    from .explaining import explain
-    from .exporting import export_embeddings
-    from .profiling import keyword_profiles
-    from .recommending import recommend
-    from .running import run
-    from .valuing import value
+    from burnish.trained.explain import explain
+    from burnish.trained.export import export_embeddings
+    from burnish.trained.keyword_profiles import keyword_profiles
+    from burnish.trained.recommend import recommend
+    from burnish.trained.value import value
+    from burnish.training.load import load_run
+    from burnish.training.run import run
 
 activate()
 plugin.install()
@@ -45,24 +44,24 @@ speed.install()
 sequences.install()
 
 _HOME = {
-    "bake": "burnish.enhancers.baking",
-    "detach": "burnish.enhancers.detaching",
+    "bake": "burnish.enhancers.bake",
+    "detach": "burnish.enhancers.detach",
     "enhance": "burnish.enhancers.attach",
-    "from_pretrained": "burnish.enhancers.checkpoint",
-    "save_pretrained": "burnish.enhancers.checkpoint",
+    "from_pretrained": "burnish.enhancers.saving.pretrained",
+    "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
     "Enhancer": "burnish.enhancers.enhancer",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
     "Guided": "burnish.enhancers.guided.guided",
     "Shapley": "burnish.enhancers.shapley.shapley",
-    "explain": "burnish.explaining",
-    "export_embeddings": "burnish.exporting",
-    "keyword_profiles": "burnish.profiling",
-    "load_run": "burnish.benchmarks.harness.saved",
-    "recommend": "burnish.recommending",
-    "run": "burnish.running",
-    "value": "burnish.valuing",
+    "explain": "burnish.trained.explain",
+    "export_embeddings": "burnish.trained.export",
+    "keyword_profiles": "burnish.trained.keyword_profiles",
+    "load_run": "burnish.training.load",
+    "recommend": "burnish.trained.recommend",
+    "run": "burnish.training.run",
+    "value": "burnish.trained.value",
 }
 
 __all__ = [

@@ -80,7 +80,7 @@ def build_declared_dataset(module: ModuleType) -> None:
             return create(config)
         for option in ("save_dataset", "dataset_save_path"):
             if config[option]:
-                from burnish.enhancers.errors import ConfigurationError
+                from .errors import ConfigurationError
 
                 raise ConfigurationError(
                     f"{option} = {config[option]!r}: the data set of {config['model']} is read from its files every "

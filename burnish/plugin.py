@@ -119,7 +119,7 @@ def _announcing(train_epoch: Callable[..., Any]) -> Callable[..., Any]:
         host = getattr(self.model, "enhancers", None)
         if begin is None or host is None:
             return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
-        from burnish.enhancers.weighting import NoPlaceForWeightsError
+        from burnish.enhancers.weights.loss import NoPlaceForWeightsError
 
         host.state.optimizer = getattr(self, "optimizer", None)
         try:

@@ -8,14 +8,15 @@ from typing import Any
 
 from torch import nn
 
+from burnish.errors import ConfigurationError, UnsupportedError
+
+from .anatomy.methods import methods_of
 from .caches import clear_kept
 from .enhancer import Enhancer
-from .errors import ConfigurationError, UnsupportedError
-from .families_methods import methods_of
 from .host import Host, Losses
-from .intact import Watch
 from .recipe import RecipeType
 from .registry import check_name, make_enhancers
+from .watch import Watch
 from .zoo import find_backbone
 
 #: Where the tensors of enhancers wait that came with a pre-training stage's checkpoint.

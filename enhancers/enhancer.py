@@ -9,14 +9,16 @@ import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from torch import Tensor, nn
 
-from .errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, unknown_name
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
-    from .anatomy import Anatomy, Side, Table
-    from .explanation import Reason
+    from burnish.explanation import Reason
+
+    from .anatomy.describe import Anatomy
+    from .anatomy.table import Side, Table
     from .state import HostState
 
 

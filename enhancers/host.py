@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from .anatomy import Anatomy, describe, is_output
+from burnish.errors import NonFiniteError, UnsupportedError, unknown_name
+from burnish.randomness import forked_randomness
+
+from .anatomy.describe import Anatomy, describe, is_output
 from .enhancer import Enhancer
-from .errors import NonFiniteError, UnsupportedError, unknown_name
+from .quiet import unchanged
 from .state import HostState
 from .tables import refine_tables
-from .weighting import LossWeights, NoPlaceForWeightsError
-from .weights.quiet import unchanged
+from .weights.loss import LossWeights, NoPlaceForWeightsError
 from .weights.reductions import plainly
 from .weights.weigher import Weigher
 
@@ -26,25 +26,9 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
-    from .intact import Watch
+    from .watch import Watch
 
 Losses = Tensor | tuple[Tensor, ...]
-
-
-@contextlib.contextmanager
-def forked_randomness(seed: int, device: torch.device) -> Iterator[None]:
-    """Seed torch, numpy and random inside the block and put all three streams back afterwards."""
-    devices = [device] if device.type == "cuda" else []
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    with torch.random.fork_rng(devices=devices, enabled=True):
-        torch.manual_seed(seed)
-        np.random.seed(seed % 2**32)
-        random.seed(seed)
-        try:
-            yield
-        finally:
-            np.random.set_state(numpy_state)
-            random.setstate(python_state)
 
 
 class Host(nn.Module):

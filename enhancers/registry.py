@@ -10,8 +10,9 @@ from typing import Any
 
 from torch import nn
 
+from burnish.errors import ConfigurationError, unknown_name
+
 from .enhancer import Enhancer
-from .errors import ConfigurationError, unknown_name
 
 #: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
 ENTRY_POINT_GROUP = "burnish.enhancers"

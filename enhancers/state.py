@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from .anatomy import Table
-    from .tables import Refinement
+    from .anatomy.table import Table
+
+
+class Refined(Protocol):
+    """What reads a refined table: `tables.Refinement`."""
+
+    @property
+    def spans(self) -> Sequence[tuple[Table, Sequence[Any]]]:
+        """The tables that share a parameter, each with the enhancers that refine it."""
+        ...
+
+    def of_table(self, table: Table, ids: Tensor) -> Tensor:
+        """Refined rows `[*ids.shape, width]` for user or item ids."""
+        ...
 
 
 class HostState:
@@ -29,7 +42,7 @@ class HostState:
         self.seed = seed
         self.step = 0
         self.inside_step = False
-        self.refinements: dict[str, Refinement] = {}
+        self.refinements: dict[str, Refined] = {}
         self.output: tuple[Tensor, Tensor] | None = None
         self.weights: Tensor | None = None
         self.cell_weights: Tensor | None = None

@@ -8,10 +8,10 @@ from typing import Any
 
 from torch import nn
 
-from .anatomy import Side, Table
+from .anatomy.table import Side, Table
 from .attach import is_enhanced, split_enhanced
-from .baking import why_not_bakeable
-from .detaching import host_of
+from .bake import why_not_bakeable
+from .detach import host_of
 from .enhancer import Enhancer
 from .host import Host
 

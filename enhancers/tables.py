@@ -15,9 +15,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .anatomy import Table
+from burnish.errors import UnsupportedError
+
+from .anatomy.table import Table
 from .enhancer import Enhancer
-from .errors import UnsupportedError
 from .recipe import RecipeType
 from .state import HostState
 from .weights.reductions import plainly

@@ -8,7 +8,7 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from .errors import BurnishError, UnsupportedError, unknown_name
+from burnish.errors import BurnishError, UnsupportedError, unknown_name
 
 #: Other packages add backbones to this entry-point group: name = "package.module:ModelClass".
 ENTRY_POINT_GROUP = "burnish.backbones"

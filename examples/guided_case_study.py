@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from burnish.enhancers.caches import clear_kept
-from burnish.explaining import Explainer
-from burnish.explaining_words import line, share
-from burnish.sources import Source, open_source
+from burnish.trained.explain import Explainer
+from burnish.trained.source import Source, open_source
+from burnish.trained.words import line, share
 
 
 def draw_users(made: Explainer, count: int, seed: int) -> list[str]:

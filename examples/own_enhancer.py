@@ -12,7 +12,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 import burnish
-from burnish.enhancers.anatomy import Anatomy, Side, Table
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.registry import register
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .records import BrokenLineError, Record
 from .source import Body, Head, Source

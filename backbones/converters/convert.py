@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .card import Card, Size, Written
 from .filtering import Core, Rows, core, latest_rows, milder

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 #: The explanation in a converted folder, and the ending of its machine-readable twin.
 README, CARD = "README.txt", ".card.json"

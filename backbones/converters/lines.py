@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 #: `progress(bytes read so far, bytes of the file)`; bytes as they lie on the disk, so compressed ones for gzip.
 Progress = Callable[[int, int], None]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .lines import Progress, lines
 

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .filtering import Codes, Rows
 from .lines import Progress

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .lines import Progress
 from .records import Broken, BrokenLineError, records

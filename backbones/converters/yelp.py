@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .records import BrokenLineError, Record
 from .source import Body, Description, Head, Source

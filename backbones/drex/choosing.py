@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.backbones.opening import open_configured
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .modalities import DenseFeatures, Modality, RatingModality, ReviewModality, TextOfItems
 

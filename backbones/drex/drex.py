@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from burnish.backbones.biases import Biases
 from burnish.backbones.checks import not_negative, share, whole_number
 from burnish.backbones.rating_model import rating_levels
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 from .carrying import Carried, neighbours
 from .choosing import make_modalities

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from burnish.backbones.checks import whole_number
-from burnish.enhancers.errors import ConfigurationError
-from burnish.enhancers.host import forked_randomness
+from burnish.errors import ConfigurationError
+from burnish.randomness import forked_randomness
 
 from .drex import PROPERTIES, DReX, Side
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from burnish.backbones.checks import whole_number
 from burnish.backbones.review_model import ReviewModel
-from burnish.enhancers.errors import UnsupportedError, unknown_name
-from burnish.enhancers.explanation import Reason
-from burnish.enhancers.tokens import Tokens
+from burnish.enhancers.saving.tokens import Tokens
+from burnish.errors import UnsupportedError, unknown_name
+from burnish.explanation import Reason
 
 from .modalities import ReviewModality
 from .profiles import WEIGHTINGS, KeywordProfiles, Side

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from scipy import sparse
 
-from burnish.enhancers.anatomy import Side
-from burnish.enhancers.errors import NonFiniteError, unknown_name
+from burnish.enhancers.anatomy.table import Side
+from burnish.errors import NonFiniteError, unknown_name
 
 from .modalities import ReviewModality
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.enhancers.explanation import Reason
+from burnish.explanation import Reason
 
 from .modalities import ReviewModality
 from .profiles import FloatArray, IntArray, KeywordProfiles, Side, weights_of

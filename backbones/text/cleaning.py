@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from burnish.enhancers.errors import ConfigurationError, nearest
+from burnish.errors import ConfigurationError, nearest
 
 from .corrections import CORRECTIONS
 

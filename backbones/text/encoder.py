@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
-from burnish.enhancers.packaged_encoder import CURE, INSTALL, PACKAGED_NAME, undisturbed
+from burnish.errors import ConfigurationError, NonFiniteError
+from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, undisturbed
 
 from .encoder_files import find_encoder, fingerprint_of
 

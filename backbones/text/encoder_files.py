@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from burnish.enhancers.errors import ConfigurationError
-from burnish.enhancers.packaged_encoder import CURE, INSTALL, packaged_encoder
+from burnish.errors import ConfigurationError
+from burnish.text_encoder import CURE, INSTALL, packaged_encoder
 
 #: The files that decide what an encoder computes.
 _PARTS = (

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner
 from .encoder import TokenEncoder

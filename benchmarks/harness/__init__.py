@@ -6,34 +6,35 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from burnish.training.result import Epoch, TrainingResult
+    from burnish.training.train import train
+
     from .grid import exit_status, run_plan
     from .picture import plot
     from .plan import Plan, load_plan, make_plan
     from .progress import Event
     from .report import Row, summarise
-    from .result import Epoch, TrainingResult
     from .runs import RunRecord
     from .tables import to_csv, to_markdown, to_table
-    from .training import train
 
 # Loaded on first use, so that reading a plan or a help text costs neither torch nor RecBole.
 _HOME = {
-    "Epoch": "result",
-    "Event": "progress",
-    "Plan": "plan",
-    "Row": "report",
-    "RunRecord": "runs",
-    "TrainingResult": "result",
-    "exit_status": "grid",
-    "load_plan": "plan",
-    "make_plan": "plan",
-    "plot": "picture",
-    "run_plan": "grid",
-    "summarise": "report",
-    "to_csv": "tables",
-    "to_markdown": "tables",
-    "to_table": "tables",
-    "train": "training",
+    "Epoch": "burnish.training.result",
+    "Event": "burnish.benchmarks.harness.progress",
+    "Plan": "burnish.benchmarks.harness.plan",
+    "Row": "burnish.benchmarks.harness.report",
+    "RunRecord": "burnish.benchmarks.harness.runs",
+    "TrainingResult": "burnish.training.result",
+    "exit_status": "burnish.benchmarks.harness.grid",
+    "load_plan": "burnish.benchmarks.harness.plan",
+    "make_plan": "burnish.benchmarks.harness.plan",
+    "plot": "burnish.benchmarks.harness.picture",
+    "run_plan": "burnish.benchmarks.harness.grid",
+    "summarise": "burnish.benchmarks.harness.report",
+    "to_csv": "burnish.benchmarks.harness.tables",
+    "to_markdown": "burnish.benchmarks.harness.tables",
+    "to_table": "burnish.benchmarks.harness.tables",
+    "train": "burnish.training.train",
 }
 
 __all__ = [
@@ -59,7 +60,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f".{_HOME[name]}", __name__), name)
+    return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:

@@ -8,11 +8,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from burnish.files.whole import write_json
+from burnish.training.identity import computing, digest
+from burnish.training.result import Epoch
+
 from .plan import BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
-from .result import Epoch
-from .runs import RunRecord, carry_out, failed_record, remove_stale, write_json
-from .specs import PROTOCOL, RunSpec, computing, digest, spec_of, with_settings
+from .runs import RunRecord, carry_out, failed_record, remove_stale
+from .specs import PROTOCOL, RunSpec, spec_of, with_settings
 from .tuning import TuningError, candidates, space_of, tune_arm
 
 

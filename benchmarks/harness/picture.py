@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
+from burnish.files.svg import ticks
 
 from .metrics import sign
 from .report import Row
@@ -46,15 +47,6 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         encoding="utf-8",
     )
     return path
-
-
-def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers from `low` to `high`, about so many, zero among them when it lies between."""
-    raw = (high - low) / about
-    size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw)
-    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
-    return [round(place * step, 12) for place in range(first, last + 1)]
 
 
 def _range(rows: Sequence[Row]) -> tuple[float, float]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from burnish.enhancers.errors import BurnishError, ConfigurationError, unknown_name
-from burnish.enhancers.yamls import read_yaml
+from burnish.errors import BurnishError, ConfigurationError, unknown_name
+from burnish.files.yamls import read_yaml
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from .result import Epoch
+from burnish.training.result import Epoch
 
 EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned"]
 

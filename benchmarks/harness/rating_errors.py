@@ -11,12 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .statistics import LEVEL, Paired, compare
-
-#: Metrics that are made of one error a test row.
-ERRORS = ("mae", "rmse")
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from burnish.enhancers.errors import DataError, unknown_name
+from burnish.errors import DataError, unknown_name
+from burnish.training.per_user import ERRORS
 
 from .metrics import sign
 from .plan import PLAIN
-from .rating_errors import ERRORS, compare_errors
+from .rating_errors import compare_errors
 from .statistics import Paired, compare, holm, pair_users
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")

@@ -13,12 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from .environment import describe_environment
-from .result import Epoch, TrainingResult
+from burnish.files.whole import write_json
+from burnish.training.environment import describe_environment
+from burnish.training.result import Epoch, TrainingResult
+from burnish.training.train import train
+
 from .specs import RunSpec
-from .training import train
 
 DONE = "DONE"
 #: .partial-<run>@<host>-<pid>-<start of that process>
@@ -113,17 +115,6 @@ def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunR
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     folder = spec.folder(runs)
     return RunRecord(spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(content, indent=1, default=str) + "\n", encoding="utf-8")
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def remove_stale(runs: Path) -> list[Path]:

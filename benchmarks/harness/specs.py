@@ -2,35 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.training.identity import computing, digest
+
 from .plan import Arm, BackboneEntry, Plan
 
 #: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.
 PROTOCOL = 1
-
-#: Options that say how a run is carried out and watched, not what it computes.
-_EXECUTION = frozenset(
-    {
-        *(
-            "threads",
-            "show_progress",
-            "state",
-            "checkpoint_dir",
-            "gpu_id",
-            "use_gpu",
-            "worker",
-            "tensorboard",
-        ),
-        *("log_wandb", "wandb_project", "loss_decimal_place", "save_dataset", "dataset_save_path"),
-        *("save_dataloaders", "dataloaders_save_path"),
-    }
-)
 
 
 @dataclass(frozen=True)
@@ -93,17 +75,6 @@ class RunSpec:
             "digest": self.digest,
             "protocol": PROTOCOL,
         }
-
-
-def computing(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options without those that only say how a run is carried out and watched."""
-    return {key: value for key, value in options.items() if key not in _EXECUTION}
-
-
-def digest(settings: Any) -> str:
-    """Eight hexadecimal digits that depend on the content, not on the order of keys."""
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
 def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 LEVEL = 0.95
 

@@ -8,12 +8,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from burnish.enhancers.errors import BurnishError, unknown_name
+from burnish.errors import BurnishError, unknown_name
+from burnish.files.whole import write_json
+from burnish.training.identity import digest
 
 from .metrics import sign
 from .plan import Plan, Space, Tune
-from .runs import RunRecord, write_json
-from .specs import RunSpec, digest, with_settings
+from .runs import RunRecord
+from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.
 CarryOut = Callable[[RunSpec], RunRecord]

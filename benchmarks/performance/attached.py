@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table as Columns
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Table
+from burnish.enhancers.anatomy.table import Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 
 from .epoch import SMALL_SEQUENTIAL, build

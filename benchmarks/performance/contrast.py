@@ -23,9 +23,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from burnish.benchmarks.performance.memory import CountedMemory
 from burnish.enhancers.wasserstein.contrast import BUDGET_BYTES, contrast
 from burnish.enhancers.wasserstein.tiling import Tiling, tile
+from burnish.speed.memory import CountedMemory
 
 #: Baselines that hold [B, N] or [B, N, D] are run up to this many bytes in their largest tensor.
 MOST_BYTES = 3 * 2**30

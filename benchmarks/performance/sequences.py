@@ -30,7 +30,7 @@ import torch
 from rich.console import Console
 from rich.table import Table as Columns
 
-from .memory import CountedMemory
+from burnish.speed.memory import CountedMemory
 
 #: What single models need to run on ml-100k, beside RecBole's defaults.
 WITH_CLASSES = {

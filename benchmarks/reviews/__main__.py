@@ -14,8 +14,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from burnish.benchmarks.harness.runs import write_json
-from burnish.enhancers.errors import BurnishError
+from burnish.errors import BurnishError
+from burnish.files.whole import write_json
 
 from .figures import summarise
 from .markdown import to_markdown

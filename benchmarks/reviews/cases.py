@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .scale import FloatArray
 

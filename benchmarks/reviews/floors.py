@@ -17,7 +17,7 @@ from scipy import sparse
 from scipy.sparse.linalg import lsqr
 from torch import Tensor
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .cases import Cases, Rows
 from .ordinal_bias import OrdinalBias

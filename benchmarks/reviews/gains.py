@@ -101,7 +101,7 @@ def _share(part: FloatArray, whole: FloatArray) -> FloatArray:
 
 def check_cuts(ks: Sequence[int]) -> None:
     """Raise `ConfigurationError` unless all are whole numbers from 1."""
-    from burnish.enhancers.errors import ConfigurationError
+    from burnish.errors import ConfigurationError
 
     for k in ks:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from burnish.backbones.ordinal import OrdinalError
 from burnish.backbones.rating_model import rating_levels
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .cases import Cases, Rows
 from .scale import Scale

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from burnish.benchmarks.harness.rating_errors import ERRORS, ErrorDifference, clustered
+from burnish.benchmarks.harness.rating_errors import ErrorDifference, clustered
 from burnish.benchmarks.harness.statistics import compare, pair_users
-from burnish.enhancers.errors import DataError, unknown_name
+from burnish.errors import DataError, unknown_name
+from burnish.training.per_user import ERRORS
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from burnish.benchmarks.harness.plan import (
     readable,
 )
 from burnish.benchmarks.harness.tuning import candidates
-from burnish.enhancers.errors import BurnishError, ConfigurationError, unknown_name
-from burnish.enhancers.yamls import read_yaml
+from burnish.errors import BurnishError, ConfigurationError, unknown_name
+from burnish.files.yamls import read_yaml
 
 from .protocols import Protocol
 from .scale import Scale

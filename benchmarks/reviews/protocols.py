@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
+from burnish.errors import ConfigurationError, NonFiniteError
 
 from .cases import Cases, IntArray
 from .gains import AtRandom, Order, Ranked, check_cuts, f1, ndcg, recall

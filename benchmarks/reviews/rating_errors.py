@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import NonFiniteError
+from burnish.errors import NonFiniteError
 
 from .cases import Cases, Rows
 from .scale import FloatArray, Scale

@@ -9,19 +9,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 from burnish.benchmarks.harness.plan import make_plan as make_harness_plan
-from burnish.benchmarks.harness.runs import (
-    RunRecord,
-    carry_out,
-    is_done,
-    own_folder,
-    remove_stale,
-    write_json,
-)
-from burnish.benchmarks.harness.saved import LoadedRun, load_run
-from burnish.benchmarks.harness.session import torch_threads
-from burnish.benchmarks.harness.specs import RunSpec, computing, digest, with_settings
+from burnish.benchmarks.harness.runs import RunRecord, carry_out, is_done, own_folder, remove_stale
+from burnish.benchmarks.harness.specs import RunSpec, with_settings
 from burnish.benchmarks.harness.tuning import tune_arm
-from burnish.enhancers.errors import BurnishError, DataError
+from burnish.errors import BurnishError, DataError
+from burnish.files.whole import write_json
+from burnish.training.identity import computing, digest
+from burnish.training.load import LoadedRun, load_run
+from burnish.training.session import torch_threads
 
 from .cases import Cases
 from .judging import FLOORS, Judgement, judge, judge_floors, make_scale

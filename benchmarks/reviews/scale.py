@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 FloatArray = NDArray[np.float64]
 

@@ -19,8 +19,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from burnish.benchmarks.harness.session import torch_threads
-from burnish.enhancers.errors import BurnishError
+from burnish.errors import BurnishError
+from burnish.training.session import torch_threads
 
 from .curves import draw
 from .judges import JUDGES, find_judges

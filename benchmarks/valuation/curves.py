@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
-from burnish.benchmarks.harness.picture import ticks
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
+from burnish.files.svg import ticks
 
 from .removal import Point
 

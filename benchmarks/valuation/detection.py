@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import rankdata, spearmanr
 
-from burnish.enhancers.errors import DataError, NonFiniteError
+from burnish.errors import DataError, NonFiniteError
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.attach import enhance
-from burnish.enhancers.errors import UnsupportedError, unknown_name
 from burnish.enhancers.shapley import objectives
 from burnish.enhancers.shapley.joint import joint_sum, joint_values
 from burnish.enhancers.shapley.shapley import Shapley
+from burnish.errors import UnsupportedError, unknown_name
 
 from .slices import leave_one_out, one_slice
 from .world import World, scorer_of, train, vectors_of

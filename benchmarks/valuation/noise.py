@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 KINDS = ("uniform", "popular")
 Ids = NDArray[np.int64]

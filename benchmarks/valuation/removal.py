@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
 from burnish.enhancers.shapley.objectives import standardised
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .judges import Judge, material
 from .world import evaluate, make_world, train

@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.shapley.objectives import Scorer
+from burnish.errors import DataError
 
 from .noise import inject
 
@@ -60,7 +60,7 @@ def make_world(
     from recbole.utils import init_seed
 
     import burnish  # noqa: F401  (mends RecBole)
-    from burnish.benchmarks.harness.session import command_line
+    from burnish.training.session import command_line
 
     with command_line(False):
         config = Config(model=model, dataset=dataset, config_dict={"show_progress": False, **options})
@@ -139,7 +139,7 @@ def train(
     from recbole.data.utils import create_samplers, get_dataloader
     from recbole.utils import get_trainer, init_seed
 
-    from burnish.benchmarks.harness.session import tensorboard_in
+    from burnish.training.session import tensorboard_in
 
     config = world.config
     part = world.training
@@ -167,7 +167,7 @@ def evaluate(world: World, model: Any, loader: Any) -> dict[str, float]:
     """RecBole's metrics of a model on `world.valid` or `world.test`, by lower-case name."""
     from recbole.utils import get_trainer
 
-    from burnish.benchmarks.harness.session import tensorboard_in
+    from burnish.training.session import tensorboard_in
 
     with tempfile.TemporaryDirectory() as folder, tensorboard_in(None):
         world.config["checkpoint_dir"] = folder
@@ -195,7 +195,7 @@ def scorer_of(world: World, model: Any, batch: int = 65536) -> Scorer:
 
 def vectors_of(world: World, model: Any) -> tuple[Tensor | None, Tensor]:
     """The rows `[n_users, d]` (None where there are none) and `[n_items, d]` that meet in the score."""
-    from burnish.enhancers.anatomy import describe, is_output, propagation
+    from burnish.enhancers.anatomy.describe import describe, is_output, propagation
 
     found = describe(model, world.config, world.training)
     call = propagation(model) if found.output is not None else None

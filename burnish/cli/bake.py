@@ -47,7 +47,7 @@ def bake(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
 ) -> None:
     """Write what enhancers learned into the tables of a plain RecBole checkpoint, which scores the same."""
-    from burnish.enhancers.baking import bake as bake_model
+    from burnish.enhancers.bake import bake as bake_model
 
     screen = Screen.of(context, quiet)
     screen.say("building the model ...")
@@ -61,11 +61,11 @@ def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any
 
     Raises `DataError` for what is neither, and for a checkpoint without `trust`.
     """
-    from burnish.enhancers.errors import DataError
-    from burnish.enhancers.trusted import is_pickle, load_trusted, rebuild
+    from burnish.enhancers.saving.trusted import is_pickle, load_trusted, rebuild
+    from burnish.errors import DataError
 
     if source.is_dir():
-        from burnish.benchmarks.harness.saved import load_run
+        from burnish.training.load import load_run
 
         loaded = load_run(source, trust=trust)
         return loaded.model, loaded.config, {}

@@ -57,7 +57,7 @@ def find_plan(name: str) -> Path:
 
     Raises `ConfigurationError` for a file that does not exist.
     """
-    from burnish.enhancers.errors import ConfigurationError, nearest
+    from burnish.errors import ConfigurationError, nearest
 
     path = Path(name)
     if path.is_file():
@@ -106,7 +106,7 @@ def where(record: RunRecord) -> str:
 def compare(screen: Screen, runs: Path) -> None:
     """Print the table of differences, or why there is none."""
     from burnish.benchmarks import harness
-    from burnish.enhancers.errors import DataError
+    from burnish.errors import DataError
 
     try:
         rows = harness.summarise(runs)

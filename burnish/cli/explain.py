@@ -14,8 +14,8 @@ from .screen import Screen, make_console
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from burnish.enhancers.explanation import Explanation
-    from burnish.explaining import Explainer
+    from burnish.explanation import Explanation
+    from burnish.trained.explain import Explainer
 
 EPILOG = (
     "Examples:\n\n"
@@ -98,8 +98,8 @@ def explain(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
 ) -> None:
     """Why users are recommended what they are: reasons with their share of the score, in words."""
-    from burnish.explaining import Explainer
-    from burnish.sources import open_source
+    from burnish.trained.explain import Explainer
+    from burnish.trained.source import open_source
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, profile)
@@ -123,8 +123,8 @@ def explain(
 
 def choose_format(format: str | None, output: Path | None, profile: bool) -> str:
     """The format asked for, else what the file's suffix says, else a table on the screen."""
-    from burnish.enhancers.errors import ConfigurationError, unknown_name
-    from burnish.table_files import format_of
+    from burnish.errors import ConfigurationError, unknown_name
+    from burnish.files.tables import format_of
 
     if output is None:
         kind = format or "table"
@@ -154,7 +154,7 @@ def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
 
     Raises `UnsupportedError` where nobody knows profiles.
     """
-    from burnish.enhancers.errors import UnsupportedError
+    from burnish.errors import UnsupportedError
 
     teller = made.profiled_by
     if teller is None:
@@ -175,7 +175,7 @@ def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
 
 def to_screen(screen: Screen, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
     """Everything on standard output."""
-    from burnish.explaining_words import as_frame
+    from burnish.trained.words import as_frame
 
     if kind == "table":
         show(screen.results, found, profiles)
@@ -189,8 +189,8 @@ def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None,
     """A whole file or none."""
     from rich.console import Console
 
-    from burnish.explaining_words import as_frame
-    from burnish.table_files import TableFile, written_whole
+    from burnish.files.tables import TableFile, written_whole
+    from burnish.trained.words import as_frame
 
     if kind in ("csv", "parquet"):
         with TableFile(path, kind) as file:
@@ -205,7 +205,7 @@ def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None,
 
 def json_lines(found: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.explaining_words import as_json, as_object
+    from burnish.trained.words import as_json, as_object
 
     lines = []
     for one in found:
@@ -232,7 +232,7 @@ def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.explaining_words import PARTS, line, share
+    from burnish.trained.words import PARTS, line, share
 
     shares = [share(one) for one in mine]
     table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)

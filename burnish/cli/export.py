@@ -56,8 +56,8 @@ def export(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")] = False,
 ) -> None:
     """The embeddings of all items or users of a trained model, with the ids of the original data."""
-    from burnish.exporting import export_embeddings, save_embeddings
-    from burnish.table_files import format_of
+    from burnish.files.tables import format_of
+    from burnish.trained.export import export_embeddings, save_embeddings
 
     screen = Screen.of(context, quiet)
     chosen = format_of(output, format, ("npz", "parquet", "csv"))

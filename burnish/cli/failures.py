@@ -31,7 +31,7 @@ def exit_code(error: BaseException) -> int:
 
     A loss that turned NaN is a `BurnishError`, but of a run that had begun: 1.
     """
-    from burnish.enhancers.errors import BurnishError, NonFiniteError
+    from burnish.errors import BurnishError, NonFiniteError
 
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
@@ -42,7 +42,7 @@ def exit_code(error: BaseException) -> int:
 
 def message(error: BaseException) -> str:
     """The line printed for an error: its own words when they are ours, else its type as well."""
-    from burnish.enhancers.errors import BurnishError
+    from burnish.errors import BurnishError
 
     if isinstance(error, KeyboardInterrupt):
         return "stopped; what was finished is kept"

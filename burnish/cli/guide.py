@@ -110,8 +110,8 @@ def show(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
 ) -> None:
     """Look at scores: all attributes, one item's profile, or the ends of one attribute."""
-    from burnish.enhancers.errors import unknown_name
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
+    from burnish.errors import unknown_name
 
     screen = Screen.of(context, quiet)
     if item is not None and top is not None:
@@ -135,7 +135,7 @@ def show(
 
 def find_titles(dataset: str, data_path: Path | None) -> dict[str, str]:
     """The items' titles."""
-    from burnish.guiding import data_config, titles_of
+    from .guide_texts import data_config, titles_of
 
     return titles_of(data_config(dataset, options={} if data_path is None else {"data_path": str(data_path)}))
 

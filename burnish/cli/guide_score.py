@@ -190,7 +190,7 @@ def check_words(
 
     Raises `UnknownNameError` for the scorer, `typer.BadParameter` for an option of another one.
     """
-    from burnish.enhancers.errors import unknown_name
+    from burnish.errors import unknown_name
 
     if scorer not in SCORERS:
         raise unknown_name("scorer", scorer, SCORERS)
@@ -212,9 +212,9 @@ def check_words(
 
 def find_schema(scorer: str, schema: str | None, dataset: str | None) -> AttributeSchema:
     """The schema asked for; that of the shipped scores where none is."""
-    from burnish.enhancers.errors import ConfigurationError
     from burnish.enhancers.guided.attributes import load_schema, shipped_domains
     from burnish.enhancers.guided.scorers.shipped import shipped_schema
+    from burnish.errors import ConfigurationError
 
     if schema is not None:
         return load_schema(schema)
@@ -248,8 +248,7 @@ class Material:
         words: list[str],
     ) -> Material:
         """Read the texts; with `users` also the data, to split them as training would."""
-        from burnish.guiding import data_config, texts_of_items, texts_of_users
-
+        from .guide_texts import data_config, texts_of_items, texts_of_users
         from .request import make_request
 
         request = make_request(

@@ -32,8 +32,8 @@ def models(
     """List the backbones by category, with what each category needs: RecBole's models, burnish's own, plug-ins."""
     from rich.table import Table
 
-    from burnish.enhancers.errors import unknown_name
     from burnish.enhancers.zoo import NEEDS, list_backbones
+    from burnish.errors import unknown_name
 
     screen = Screen.of(context, quiet)
     found = list_backbones()

@@ -59,9 +59,9 @@ def profiles(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
 ) -> None:
     """Keyword profiles of users and items: the words of their reviews that a model's attention rests on."""
-    from burnish.enhancers.errors import unknown_name
-    from burnish.profiling import FORMATS, keyword_profiles, save_profiles
-    from burnish.table_files import format_of, write_text
+    from burnish.errors import unknown_name
+    from burnish.files.tables import format_of, write_text
+    from burnish.trained.keyword_profiles import FORMATS, keyword_profiles, save_profiles
 
     screen = Screen.of(context, quiet)
     if output is None and format not in (None, *FORMATS[1:]):

@@ -15,7 +15,7 @@ from .screen import Screen
 if TYPE_CHECKING:
     import pandas as pd
 
-    from burnish.recommending import Recommender
+    from burnish.trained.recommend import Recommender
 
 EPILOG = (
     "Examples:\n\n"
@@ -89,8 +89,8 @@ def recommend(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
-    from burnish.recommending import Recommender
-    from burnish.sources import open_source
+    from burnish.trained.recommend import Recommender
+    from burnish.trained.source import open_source
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output)
@@ -116,8 +116,8 @@ def recommend(
 
 def choose_format(format: str | None, output: Path | None) -> str:
     """The format asked for, else the one that the output's suffix names, else a table on the screen."""
-    from burnish.enhancers.errors import unknown_name
-    from burnish.table_files import format_of
+    from burnish.errors import unknown_name
+    from burnish.files.tables import format_of
 
     if output is None:
         if format not in (None, "table", "csv", "json"):
@@ -130,7 +130,7 @@ def choose_format(format: str | None, output: Path | None) -> str:
 
 def read_users(users: str | None, file: Path | None) -> list[str] | None:
     """The users asked for, None for all.  Raises `ConfigurationError` for both, a missing file, or none named."""
-    from burnish.enhancers.errors import ConfigurationError
+    from burnish.errors import ConfigurationError
 
     if users is not None and file is not None:
         raise ConfigurationError("--users and --users-file both name users; give one of them")
@@ -167,7 +167,7 @@ class OnScreen:
 
     def write(self, frame: pd.DataFrame) -> None:
         """Print the rows of one batch."""
-        from burnish.table_files import write_text
+        from burnish.files.tables import write_text
 
         if self.kind == "table":
             self.screen.results.print(as_table(frame))
@@ -178,7 +178,7 @@ class OnScreen:
 
 def destination(screen: Screen, output: Path | None, kind: str) -> Any:
     """Where the rows go."""
-    from burnish.table_files import TableFile
+    from burnish.files.tables import TableFile
 
     return OnScreen(screen, kind) if output is None else TableFile(output, kind)
 

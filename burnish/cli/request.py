@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.enhancers.errors import ConfigurationError, nearest
-from burnish.enhancers.yamls import read_yaml
+from burnish.errors import ConfigurationError, nearest
+from burnish.files.yamls import read_yaml
 
-from .values import merge_enhancers, parse_options
+from .words import merge_enhancers, parse_options
 
 if TYPE_CHECKING:
-    from burnish.benchmarks.harness.saved import SavedRun
+    from burnish.training.record import SavedRun
 
 #: Options of RecBole's run_recbole.py for several processes, with the only value that is right here.
 _PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_offset": None}

@@ -16,9 +16,9 @@ from .screen import Screen
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from burnish.benchmarks.harness import Epoch, TrainingResult
-    from burnish.benchmarks.harness.resume import FinishedError
-    from burnish.benchmarks.harness.saved import SavedRun
+    from burnish.training.record import SavedRun
+    from burnish.training.result import Epoch, TrainingResult
+    from burnish.training.state import FinishedError
 
     from .request import RunRequest
 
@@ -99,7 +99,7 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
-    from burnish.benchmarks.harness.resume import FinishedError
+    from burnish.training.state import FinishedError
 
     from .request import make_request
 
@@ -142,14 +142,14 @@ def open_run(folder: Path | None) -> SavedRun | None:
     """What the folder given to --resume says about its run."""
     if folder is None:
         return None
-    from burnish.benchmarks.harness.saved import read_run
+    from burnish.training.record import read_run
 
     return read_run(folder)
 
 
 def say_how_to_resume(screen: Screen, folder: Path | None) -> None:
     """After Ctrl-C: the command that goes on, or why there is none."""
-    from burnish.benchmarks.harness.resume import saved_states
+    from burnish.training.state import saved_states
 
     if folder is None:
         screen.say("nothing was saved; with --output FOLDER an interrupted run can be resumed")
@@ -184,7 +184,7 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
     seed = "" if request.seed is None else f", seed {request.seed}"
     screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
     if earlier is not None:
-        from burnish.benchmarks.harness.resume import saved_states
+        from burnish.training.state import saved_states
 
         done = next((number for number, _ in saved_states(earlier.folder)), 0)
         screen.say(f"going on after epoch {done}" if done else "no epoch was finished: starting again")
@@ -195,7 +195,7 @@ def train(
 ) -> TrainingResult:
     """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
     from burnish.benchmarks import harness
-    from burnish.benchmarks.harness.training import resume
+    from burnish.training.train import resume
 
     def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
         if going_on:

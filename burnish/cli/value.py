@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from burnish.enhancers.shapley.valuation import Valuation
-    from burnish.valuing import Valuer
+    from burnish.trained.value import Valuer
 
     from .request import RunRequest
 
@@ -112,10 +112,10 @@ def value(
 
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
-    from burnish.valuing import SHARD, Valuer, check_settings
-    from burnish.valuing_parts import parts_folder
-    from burnish.valuing_picture import check_picture
-    from burnish.valuing_picture import plot as draw
+    from burnish.trained.value import SHARD, Valuer, check_settings
+    from burnish.trained.value_parts import parts_folder
+    from burnish.trained.value_picture import check_picture
+    from burnish.trained.value_picture import plot as draw
 
     screen = Screen.of(context, quiet)
     kind = check_output(output, format)
@@ -149,9 +149,9 @@ def value(
 
 def check_output(output: Path | None, format: str | None) -> str:
     """The format of the file; an error, before anything is trained, for one that cannot be written."""
-    from burnish.enhancers.errors import unknown_name
-    from burnish.table_files import format_of
-    from burnish.valuing_parts import check_writable
+    from burnish.errors import unknown_name
+    from burnish.files.tables import format_of
+    from burnish.trained.value_parts import check_writable
 
     if output is None:
         if format is not None and format not in FORMATS:
@@ -183,8 +183,8 @@ def make_run_request(
 
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
-    from burnish.benchmarks.harness.saved import RUN_FILE, read_run
-    from burnish.enhancers.errors import ConfigurationError
+    from burnish.errors import ConfigurationError
+    from burnish.training.record import RUN_FILE, read_run
 
     from .request import make_request
 
@@ -234,8 +234,8 @@ def trained(
     screen: Screen, request: RunRequest | None, run: Path | None, data_path: Path | None, trust: bool
 ) -> Iterator[Any]:
     """The trained model: from its run, from the rest of its training, or trained now (into `run`, if there is one)."""
-    from burnish.benchmarks.harness.saved import RUN_FILE, read_run
-    from burnish.sources import open_source
+    from burnish.trained.source import open_source
+    from burnish.training.record import RUN_FILE, read_run
 
     from .run import describe, say_how_to_resume, train
 
@@ -307,8 +307,8 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
 
 def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
     """The file, and away with the shards that it was made from."""
-    from burnish.table_files import TableFile
-    from burnish.valuing_parts import Parts
+    from burnish.files.tables import TableFile
+    from burnish.trained.value_parts import Parts
 
     if kind == "parquet":
         valuation.save(output)

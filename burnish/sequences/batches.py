@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DistributedSampler, Sampler
 
-from burnish.enhancers.errors import UnsupportedError
+from burnish.errors import UnsupportedError
 
 from .layout import PLACE_FIELD, WINDOW_FIELD, Layout
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from burnish.enhancers.errors import UnsupportedError
+from burnish.errors import UnsupportedError
 
 from .options import check, mode_of, stride_of
 

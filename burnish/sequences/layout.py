@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import UnsupportedError
+from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

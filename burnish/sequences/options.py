@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError, nearest
+from burnish.errors import ConfigurationError, UnsupportedError, nearest
 
 #: What `sequence_training` may be.
 MODES = ("prefix", "whole", "auto")

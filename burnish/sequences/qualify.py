@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.attach import EnhancedMixin
-from burnish.enhancers.host import forked_randomness
-from burnish.enhancers.weights.quiet import unchanged
+from burnish.enhancers.quiet import unchanged
+from burnish.randomness import forked_randomness
 
 from .batches import by_windows
 from .encoder import Passes, Windows, encoding_windows

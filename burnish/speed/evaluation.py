@@ -76,7 +76,7 @@ def budget_bytes(config: Any) -> int:
     if wanted is None:
         wanted = DEFAULT_MIB
     if isinstance(wanted, bool) or not isinstance(wanted, (int, float)) or not wanted >= 0:
-        from burnish.enhancers.errors import ConfigurationError
+        from burnish.errors import ConfigurationError
 
         raise ConfigurationError(
             f"eval_memory_mib = {wanted!r}: give the MiB that a batch of users may take in evaluation, "

@@ -77,7 +77,7 @@ class RandomState:
 @contextmanager
 def counted() -> Iterator[Any]:
     """Counts the bytes of tensors that are made in the block: `.peak` are those alive at once."""
-    from burnish.benchmarks.performance.memory import CountedMemory
+    from .memory import CountedMemory
 
     with CountedMemory() as memory:
         yield memory

@@ -51,7 +51,7 @@ def _checked(parts: Any) -> list[str]:
     names = list(parts)
     for name in names:
         if name not in PARTS:
-            from burnish.enhancers.errors import unknown_name
+            from burnish.errors import unknown_name
 
             raise unknown_name(
                 "part of burnish.speed", name, PARTS, cure=f"{VARIABLE} is on, off or -part,-part."

@@ -11,8 +11,8 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from burnish.enhancers.errors import UnsupportedError, unknown_name
 from burnish.enhancers.registry import registered
+from burnish.errors import UnsupportedError, unknown_name
 
 Status = Literal["passed", "failed", "refused", "not applicable", "expected failure", "unexpected pass"]
 

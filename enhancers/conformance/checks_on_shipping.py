@@ -38,7 +38,7 @@ def checkpoint_reloads(subject: Subject) -> None:
 
 @conformance_check("detaches", "Detached, the model is the plain class with the bits that are stored.")
 def detaches(subject: Subject) -> None:
-    from burnish.enhancers.detaching import detach
+    from burnish.enhancers.detach import detach
 
     plain, attached = subject.plain(), subject.attached()
     model: Any = detach(attached.model)
@@ -65,7 +65,7 @@ def bakes(subject: Subject) -> None:
 
 
 def _baked(subject: Subject, world: World) -> Any:
-    from burnish.enhancers.baking import bake
+    from burnish.enhancers.bake import bake
 
     for enhancer in world.model.enhancers.enhancers():
         if not enhancer.bakeable:
@@ -78,7 +78,7 @@ def _baked(subject: Subject, world: World) -> Any:
     "A baked model's checkpoint names nothing of burnish, but the backbone's own package; RecBole loads and scores it.",
 )
 def baked_checkpoint_is_plain(subject: Subject) -> None:
-    from burnish.enhancers.plain_checkpoint import write_plain_checkpoint
+    from burnish.enhancers.saving.plain_checkpoint import write_plain_checkpoint
 
     need_sound_checkpoints(subject)
     world = train(subject.attached())
@@ -112,7 +112,7 @@ def burnish_names(file: Path, backbone: type) -> list[str]:
     "saves and loads", "What burnish added, saved alone, makes the same scores on the same backbone."
 )
 def saves_and_loads(subject: Subject) -> None:
-    from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
+    from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
 
     need_sound_checkpoints(subject)
     world = train(subject.attached())
@@ -133,7 +133,7 @@ def saves_and_loads(subject: Subject) -> None:
     "Loaded where ids have other numbers, rows of the same user or item are refined the same.",
 )
 def other_order_of_ids(subject: Subject) -> None:
-    from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
+    from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
 
     world = train(subject.attached())
     folder = subject.folder / "saved" / f"{subject.backbone.__name__}-enhancers"

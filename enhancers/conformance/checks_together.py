@@ -15,8 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import UnsupportedError
-from burnish.enhancers.host import forked_randomness
+from burnish.errors import UnsupportedError
+from burnish.randomness import forked_randomness
 
 from .check import NotApplicableError, conformance_check
 from .subject import Subject, in_epoch, loss_of, part

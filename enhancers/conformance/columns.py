@@ -8,9 +8,9 @@ from typing import Any
 import yaml
 
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.registry import make_enhancers
-from burnish.enhancers.yamls import parse_yaml
+from burnish.errors import ConfigurationError
+from burnish.files.yamls import parse_yaml
 
 #: The page that is shipped.  Options are such that one epoch shows what the enhancer does.
 COLUMNS = (

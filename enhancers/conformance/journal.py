@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import TextIO
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .check import Outcome
 

@@ -20,9 +20,9 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import BurnishError, ConfigurationError
 from burnish.enhancers.registry import registered
 from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
+from burnish.errors import BurnishError, ConfigurationError
 
 from . import (
     journal,

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from burnish.enhancers.weighting import RULES
+from burnish.enhancers.weights.loss import RULES
 from burnish.enhancers.zoo import list_backbones
 
 from .check import Outcome, definitions

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from burnish.enhancers.anatomy import Anatomy, Side, Table
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Table
+from burnish.enhancers.anatomy.table import Table
 
 from .check import NotApplicableError
 from .subject import Subject, assert_equal_scores, scores, train

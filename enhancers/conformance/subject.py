@@ -15,7 +15,7 @@ from torch import Tensor
 from burnish.enhancers.attach import enhance, split_enhanced
 from burnish.enhancers.caches import clear_kept
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.host import forked_randomness
+from burnish.randomness import forked_randomness
 
 from .check import NotApplicableError, require
 from .columns import written

@@ -33,7 +33,7 @@ class World:
 
     def batch(self) -> Any:
         """The first training batch, the same at every call (the random streams are put back)."""
-        from burnish.enhancers.host import forked_randomness
+        from burnish.randomness import forked_randomness
 
         if hasattr(
             self.train, "set_mode"

@@ -18,9 +18,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 
-from burnish.enhancers.errors import ConfigurationError, unknown_name
-from burnish.enhancers.whole_files import written_whole
-from burnish.enhancers.yamls import read_yaml
+from burnish.errors import ConfigurationError, unknown_name
+from burnish.files.whole import written_whole
+from burnish.files.yamls import read_yaml
 
 
 class AttributeSchema(BaseModel):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 from .item_fields import beside, field_scores
 from .normalising import Axis

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from math import ceil, isfinite
 
-from burnish.enhancers.errors import BurnishError, ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError
 
 BYTES_A_TOKEN = 4.0
 """The rule for tokens that nobody has counted yet: four bytes of UTF-8 make one, roughly right for English."""

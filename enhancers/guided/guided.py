@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.anatomy import Anatomy, Side, Table
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
-from burnish.enhancers.explanation import Reason
+from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.explanation import Reason
 
 from .blocks import make_block, user_block
 from .fusion import Fusion

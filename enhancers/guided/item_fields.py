@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .scorers.protocol import FloatArray, Scores
 from .texts import item_texts

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 _APPLICATION = 0x6275726E  # "burn", in SQLite's header: a file of ours is told from any other
 _VERSION = 1

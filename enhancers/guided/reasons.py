@@ -13,10 +13,10 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.caches import clear_kept, kept
-from burnish.enhancers.errors import UnsupportedError
-from burnish.enhancers.host import forked_randomness
+from burnish.enhancers.quiet import evaluating
 from burnish.enhancers.shapley.estimators import enumeration, permutation
-from burnish.enhancers.weights.quiet import evaluating
+from burnish.errors import UnsupportedError
+from burnish.randomness import forked_randomness
 
 #: Up to so many attributes all coalitions of them are asked for.
 ENUMERATED = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 
 def principal(rows: Tensor, keep: int) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Fields
+from burnish.enhancers.anatomy.describe import Fields
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

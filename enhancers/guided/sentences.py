@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import ConfigurationError
-from burnish.enhancers.packaged_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
+from burnish.errors import ConfigurationError
+from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
 
 VectorArray = NDArray[np.float32]
 

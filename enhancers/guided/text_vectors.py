@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 from .scorers.encoder import as_text
 from .scorers.protocol import FloatArray, Texts

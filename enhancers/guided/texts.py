@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .scorers.protocol import Texts
 

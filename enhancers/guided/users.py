@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Fields
-from burnish.enhancers.wasserstein.pairs import training_pairs
+from burnish.enhancers.anatomy.describe import Fields
+from burnish.enhancers.interactions import training_pairs
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

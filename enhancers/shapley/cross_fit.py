@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError
+from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 from .harmonic import factors
 

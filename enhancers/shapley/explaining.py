@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.anatomy import Anatomy
-from burnish.enhancers.explanation import Reason
-from burnish.enhancers.wasserstein.pairs import training_pairs, with_first_items
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.interactions import training_pairs, with_first_items
+from burnish.explanation import Reason
 
 from .harmonic import factors
 

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
+from burnish.errors import ConfigurationError, NonFiniteError
 
 
 @runtime_checkable

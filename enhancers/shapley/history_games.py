@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
-from burnish.enhancers.host import forked_randomness
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.randomness import forked_randomness
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -313,7 +313,7 @@ def _kind(model: Any) -> str:
 
 
 def _number(dataset: Dataset, field: str, token: str | int) -> int:
-    from burnish.enhancers.errors import unknown_name
+    from burnish.errors import unknown_name
 
     known = dataset.field2token_id[field]
     if str(token) not in known or known[str(token)] == 0:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import NonFiniteError, UnsupportedError
+from burnish.errors import NonFiniteError, UnsupportedError
 
 
 def first_order_values(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Anatomy, is_output, propagation
+from burnish.enhancers.anatomy.describe import Anatomy, is_output, propagation
+from burnish.enhancers.quiet import evaluating, unchanged
 from burnish.enhancers.state import HostState
-from burnish.enhancers.weights.quiet import evaluating, unchanged
 
 
 @torch.no_grad()

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError
+from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 #: Scores of chosen pairs: `(users [m], items [m]) -> [m]`.
 Scorer = Callable[[Tensor, Tensor], Tensor]

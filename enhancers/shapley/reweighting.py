@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
+from burnish.errors import ConfigurationError, NonFiniteError
 
 from .objectives import group_mean, standardised
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Anatomy
+from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from .cross_fit import cross_fitted
 from .explaining import History
@@ -29,7 +29,7 @@ from .reweighting import permuted_within, weights_from
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
-    from burnish.enhancers.explanation import Reason
+    from burnish.explanation import Reason
 
 
 class Shapley(Enhancer[ShapleyConfig]):

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
-from burnish.enhancers.errors import ConfigurationError, DataError
-
-if TYPE_CHECKING:
-    from .valuation import Valuation
+from burnish.errors import ConfigurationError, DataError
 
 DECILES = 10
 
@@ -55,20 +51,21 @@ def ends(frame: pd.DataFrame, top: int) -> pd.DataFrame:
     return frame if len(frame) <= 2 * top else pd.concat([frame.head(top), frame.tail(top)])
 
 
-def summarise(valuation: Valuation, *, top: int = 10, output: str | None = None) -> Summary:
-    """See `Valuation.summary`."""
+def summarise(
+    players: pd.DataFrame | None,
+    values: np.ndarray,
+    errors: np.ndarray,
+    *,
+    top: int = 10,
+    output: str | None = None,
+) -> Summary:
+    """See `Valuation.summary`.  values, errors: `[n]`, of the output."""
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ConfigurationError(f"top = {top!r}: give a whole number, 1 or more")
-    players = valuation.players
     if players is None or "user" not in players or "item" not in players:
         raise DataError(
             "the players of this valuation have no user and item, so there is nothing to sum up by"
         )
-    values = valuation.column(output).detach().cpu().double().numpy()
-    chosen = output or (valuation.outputs[0] if len(valuation.outputs) == 1 else None)
-    errors = np.full(len(values), np.nan)
-    if chosen is not None:
-        errors = valuation.standard_error[:, valuation.place(chosen)].detach().cpu().double().numpy()
     shown = [name for name in ("user", "item", "title") if name in players]
     frame = players[shown].reset_index(drop=True).assign(value=values, standard_error=errors)
     order = np.argsort(-values, kind="stable")
@@ -78,7 +75,7 @@ def summarise(valuation: Valuation, *, top: int = 10, output: str | None = None)
         users=_by(frame, "user"),
         items=_by(frame, "item"),
         deciles=_deciles(frame),
-        output=chosen,
+        output=output,
     )
 
 

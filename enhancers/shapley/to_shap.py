@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
-
-if TYPE_CHECKING:
-    from .valuation import Valuation
+from burnish.errors import ConfigurationError, UnsupportedError
 
 
 def explanation(
-    valuation: Valuation,
+    values: np.ndarray,
+    errors: np.ndarray,
+    outputs: Sequence[str],
+    players: pd.DataFrame | None,
     row: int | None,
     *,
     output: str | None,
+    place: int | None,
     base: float | Sequence[float],
     data: Any,
 ) -> Any:
@@ -26,14 +28,12 @@ def explanation(
         raise ConfigurationError(
             f"row = {row} and output = {output!r} leave a single number; give one of them"
         )
-    if row is not None and not -valuation.n_players <= row < valuation.n_players:
-        raise ConfigurationError(f"row = {row}: there are {valuation.n_players} players, counted from 0")
-    values = valuation.values.detach().cpu().double().numpy()
-    errors = valuation.standard_error.detach().cpu().double().numpy()
-    names: list[str] = list(valuation.outputs)
-    if output is not None:
-        place = valuation.place(output)
-        values, errors, names = values[:, place], errors[:, place], player_names(valuation)
+    if row is not None and not -len(values) <= row < len(values):
+        raise ConfigurationError(f"row = {row}: there are {len(values)} players, counted from 0")
+    names: list[str] = list(outputs)
+    if place is not None:
+        names = player_names(players, len(values))
+        values, errors = values[:, place], errors[:, place]
     elif row is not None:
         values, errors = values[row], errors[row]
     shown = values.copy() if data is None else np.asarray(data)
@@ -58,14 +58,13 @@ def explanation(
     )
 
 
-def player_names(valuation: Valuation) -> list[str]:
+def player_names(players: pd.DataFrame | None, n: int) -> list[str]:
     """What to call the players: the title, else the item's id, else `player 3`."""
-    players = valuation.players
     if players is None:
-        return [f"player {place}" for place in range(valuation.n_players)]
+        return [f"player {place}" for place in range(n)]
     column = next((name for name in ("title", "item") if name in players), None)
     if column is None:
-        return [f"player {place}" for place in range(valuation.n_players)]
+        return [f"player {place}" for place in range(n)]
     items = players["item"] if "item" in players else players[column]
     names: list[str] = []
     for title, item in zip(players[column], items, strict=True):

@@ -10,11 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError, unknown_name
+from burnish.errors import ConfigurationError, DataError, NonFiniteError, unknown_name
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -229,7 +230,12 @@ class Valuation:
         """
         from .summary import summarise
 
-        return summarise(self, top=top, output=output)
+        values = self.column(output).detach().cpu().double().numpy()
+        chosen = output or (self.outputs[0] if len(self.outputs) == 1 else None)
+        errors = np.full(len(values), np.nan)
+        if chosen is not None:
+            errors = self.standard_error[:, self.place(chosen)].detach().cpu().double().numpy()
+        return summarise(self.players, values, errors, top=top, output=chosen)
 
     def to_shap(
         self,
@@ -253,7 +259,11 @@ class Valuation:
         """
         from .to_shap import explanation
 
-        return explanation(self, row, output=output, base=base, data=data)
+        place = None if output is None else self.place(output)
+        values, errors = (part.detach().cpu().double().numpy() for part in (self.values, self.standard_error))
+        return explanation(
+            values, errors, self.outputs, self.players, row, output=output, place=place, base=base, data=data
+        )
 
 
 def _same_players(one: pd.DataFrame | None, other: pd.DataFrame | None) -> bool:

@@ -16,7 +16,7 @@ from typing import Literal, TypeAlias
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 from .tiling import Tiling
 

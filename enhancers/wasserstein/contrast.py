@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, unknown_name
 
 from .blocks import Mask, Similarity, mean_key
 from .logsumexp import log_sum_exp

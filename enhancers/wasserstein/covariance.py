@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, unknown_name
 
 from .distance import safe_sqrt
 from .network import last, two_layers

@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 
 def embed(mean: Tensor, spread: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 
 def spread_guard(spread: Tensor, n_interactions: Tensor, sigma_base: float | Tensor = 1.0) -> Tensor:

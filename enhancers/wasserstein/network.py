@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 
 class ProbabilityNetwork(nn.Module):

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from burnish.enhancers.anatomy import Fields, Side, Table
+from burnish.enhancers.anatomy.describe import Fields
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.state import HostState
 
 from .histories import Histories

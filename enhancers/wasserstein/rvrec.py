@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.anatomy import Anatomy, Side, Table
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import UnsupportedError
+from burnish.enhancers.interactions import training_pairs, with_first_items
+from burnish.errors import UnsupportedError
 
 from .contrast import contrast
 from .full import FullNetwork, deviations, full_contrast
@@ -24,7 +26,6 @@ from .guard import spread_guard
 from .histories import Histories
 from .network import ProbabilityNetwork
 from .options import ContrastConfig, RVRecConfig
-from .pairs import training_pairs, with_first_items
 from .positives import KnownPositives, log_shares
 from .projection import Projection
 from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 #: Bytes of a block on a processor, a thread: several passes go over it, so it should stay in the caches.
 #: Anything from 1 to 8 MiB measured alike; more blocks also mean more waits of threads for each other.

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

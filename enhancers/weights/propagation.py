@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.caches import clear_kept
-from burnish.enhancers.errors import UnsupportedError
+from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from burnish.enhancers.errors import unknown_name
+from burnish.errors import unknown_name
 
 Route = Literal["modules", "reductions"]
 Layout = Literal["rows", "tiled", "interleaved", "first", "part"]

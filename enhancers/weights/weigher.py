@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
-from burnish.enhancers.weighting import LossWeights
+from burnish.errors import ConfigurationError, UnsupportedError
 
 from .interactions import TrainingInteractions, check_weights
+from .loss import LossWeights
 from .plan import Plan
 from .propagation import Propagation
 from .resampling import Resampling, resampled

@@ -18,8 +18,8 @@ import burnish
 from burnish.backbones import deepconn
 from burnish.backbones.deepconn import DeepCoNN
 from burnish.backbones.factorization import PairMachine
-from burnish.enhancers.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.enhancers.zoo import find_backbone
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
 
 SMALL = {
     "word_width": 4,

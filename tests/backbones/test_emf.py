@@ -16,8 +16,8 @@ import burnish
 from burnish.backbones import neighbours
 from burnish.backbones.emf import EMF
 from burnish.backbones.neighbours import nearest_rows, rating_matrix
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.zoo import find_backbone
+from burnish.errors import ConfigurationError, DataError
 
 OPTIONS = {"n_neighbours": 3, "explain_weight": 0.3, "reg_weight": 0.2}
 

@@ -14,7 +14,7 @@ from review_world import build, write_reviews
 from scipy.special import expit
 
 from burnish.backbones.ordinal import OrdinalError
-from burnish.enhancers.errors import DataError, UnknownNameError
+from burnish.errors import DataError, UnknownNameError
 
 RATINGS = torch.tensor([1.0, 2, 4, 4, 5, 5, 5, 5, 4, 1])
 LEVELS = torch.tensor([1.0, 2, 4, 5])

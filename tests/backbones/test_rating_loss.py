@@ -10,7 +10,7 @@ import pytest
 import torch
 from review_world import build, write_reviews
 
-from burnish.enhancers.errors import UnknownNameError
+from burnish.errors import UnknownNameError
 
 
 @pytest.mark.parametrize(("loss", "power"), [("squared", 2), ("absolute", 1)])

@@ -18,7 +18,7 @@ import burnish  # noqa: F401  (RecBole has to know of review data sets)
 from burnish.backbones.converters.escapes import escaped
 from burnish.backbones.review_files import read_reviews
 from burnish.backbones.reviews import INTERACTION_ROW, ReviewDataset
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 NASTY = [
     'say "no"',

@@ -14,8 +14,8 @@ from tiny_encoder import save_tiny_encoder
 
 import burnish
 from burnish.backbones.rating_model import RatingModel
-from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 from burnish.enhancers.zoo import find_backbone, list_backbones
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 
 OWN = [name for name, kind in list_backbones().items() if kind in ("ratings", "reviews")]
 RANKED = {"metrics": ["NDCG"], "valid_metric": "NDCG@10"}

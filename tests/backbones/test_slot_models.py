@@ -12,7 +12,7 @@ from review_world import Row, build, rows_of, write_reviews
 from slot_reference import SIDES, StandInWords, number, rating, reviews_of
 
 from burnish.backbones.rating_model import RatingModel
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 MODELS = ("NARRE", "HRDR")
 SMALL = {

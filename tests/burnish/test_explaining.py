@@ -13,15 +13,15 @@ import pytest
 import torch
 
 import burnish
-from burnish.benchmarks.harness.training import train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.enhancers.explanation import Explanation, Reason
-from burnish.explaining import Explainer, explain
-from burnish.explaining_words import as_frame, as_object, line, with_titles
-from burnish.recommending import Recommender, recommend
-from burnish.sources import open_source
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
+from burnish.explanation import Explanation, Reason
+from burnish.trained.explain import Explainer, explain
+from burnish.trained.recommend import Recommender, recommend
+from burnish.trained.source import open_source
+from burnish.trained.words import as_frame, as_object, line, with_titles
+from burnish.training.train import train
 
 LAST_OUT = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
 RATIO = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "full"}}

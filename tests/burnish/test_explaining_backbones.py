@@ -13,14 +13,14 @@ from typer.testing import CliRunner
 
 import burnish
 from burnish.backbones.drex.drex import DReX
-from burnish.benchmarks.harness.training import train
 from burnish.cli.main import app
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
-from burnish.enhancers.explanation import Reason
-from burnish.explaining import Explainer, explain
-from burnish.explaining_words import line
-from burnish.profiling import keyword_profiles, save_profiles
-from burnish.sources import open_source
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.explanation import Reason
+from burnish.trained.explain import Explainer, explain
+from burnish.trained.keyword_profiles import keyword_profiles, save_profiles
+from burnish.trained.source import open_source
+from burnish.trained.words import line
+from burnish.training.train import train
 
 FEW = {"threads": 1, "epochs": 2, "embedding_size": 8, "train_batch_size": 16, "keep_profile_words": 4}
 

@@ -10,11 +10,11 @@ import pandas as pd
 import pytest
 import torch
 
-from burnish.benchmarks.harness.training import train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
-from burnish.exporting import export_embeddings, save_embeddings
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.trained.export import export_embeddings, save_embeddings
+from burnish.training.train import train
 
 
 @pytest.fixture(scope="module")

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 import burnish
-from burnish.benchmarks.harness.training import train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.zoo import list_backbones
-from burnish.recommending import Recommender, recommend
-from burnish.sources import open_source
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.trained.recommend import Recommender, recommend
+from burnish.trained.source import open_source
+from burnish.training.train import train
 
 FULL = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
 RATIO = {"eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "full"}}
@@ -60,7 +60,7 @@ def test_the_test_state_is_recboles_ranking(
     source = open_source(tmp_path / "run")
     sequential = source.sequential
     frame = recommend(source, k=5, state="test", include_unseen=True, include_known=sequential)
-    from burnish.benchmarks.harness.saved import load_run
+    from burnish.training.load import load_run
 
     loader = load_run(tmp_path / "run").test
     users = list(dict.fromkeys(loader._dataset.inter_feat["user_id"].tolist()))

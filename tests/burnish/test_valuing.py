@@ -12,14 +12,14 @@ from torch import Tensor
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
-from burnish.sources import Source, part_of
-from burnish.valuing import Valuer, value
-from burnish.valuing_objectives import ModelScorer, gather
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+from burnish.trained.source import Source, part_of
+from burnish.trained.value import Valuer, value
+from burnish.trained.value_objectives import ModelScorer, gather
 
 
 def open_world(model: Any, folder: Path) -> Source:

@@ -9,12 +9,13 @@ from recbole.model.general_recommender import BPR, MultiVAE
 from recbole.utils import InputType
 from torch import nn
 
-from burnish.enhancers.anatomy import describe
+from burnish.enhancers.anatomy.describe import describe
+from burnish.enhancers.anatomy.find import _named, find_tables
+from burnish.enhancers.anatomy.numbers import Numbers
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
-from burnish.enhancers.families import Numbers, _named, find_tables
+from burnish.errors import ConfigurationError, UnknownNameError
 
 UNEQUAL = Numbers(41, 61, 66, "user_id", "item_id", sequential=False)
 EQUAL = Numbers(41, 41, 46, "user_id", "item_id", sequential=False)

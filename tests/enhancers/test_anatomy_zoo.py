@@ -10,10 +10,10 @@ import pytest
 import torch
 from zoo_tables import EXPECTED, OTHER_ITEMS, OTHER_USERS
 
-from burnish.enhancers.anatomy import describe
+from burnish.enhancers.anatomy.describe import describe
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.host import forked_randomness
+from burnish.randomness import forked_randomness
 
 
 def expected(model, n_users, n_items):

@@ -13,7 +13,7 @@ import shift
 import torch
 
 from burnish.enhancers.attach import enhance, enhancer_options, is_enhanced
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 
 EIGHT = ["BPR", "NeuMF", "LightGCN", "NGCF", "SGL", "SASRec", "GRU4Rec", "BERT4Rec"]
 GRAPH = ["LightGCN", "NGCF", "SGL"]

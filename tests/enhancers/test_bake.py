@@ -17,9 +17,9 @@ import torch
 
 import burnish
 from burnish.enhancers.attach import enhance
-from burnish.enhancers.baking import bake
+from burnish.enhancers.bake import bake
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 
 #: Looks up single rows of a Linear layer by other sums than the whole product takes.
 ROUNDING = {"rtol": 2e-5, "atol": 2e-6}

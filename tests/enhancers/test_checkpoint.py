@@ -13,10 +13,10 @@ import torch
 
 import burnish
 from burnish.enhancers.attach import enhance
-from burnish.enhancers.checkpoint import from_pretrained, save_pretrained
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
+from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 
 @pytest.fixture(scope="module")

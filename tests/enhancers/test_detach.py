@@ -14,8 +14,8 @@ from torch import nn
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.detaching import detach
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.enhancers.detach import detach
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 
 
 @pytest.fixture(scope="module")

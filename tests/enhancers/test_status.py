@@ -13,8 +13,8 @@ from torch import nn
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.status import status
+from burnish.errors import UnsupportedError
 
 
 @pytest.fixture(scope="module")

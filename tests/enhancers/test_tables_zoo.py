@@ -15,7 +15,7 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import loss_of, scores
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
-from burnish.enhancers.host import forked_randomness
+from burnish.randomness import forked_randomness
 
 MODELS = sorted(set(zoo_tables.EXPECTED) - {"LR"})
 

@@ -15,10 +15,10 @@ from recbole.utils import init_seed
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import UnknownNameError
-from burnish.enhancers.weighting import RULES, weighting_of
-from burnish.enhancers.weights.quiet import unchanged
+from burnish.enhancers.quiet import unchanged
+from burnish.enhancers.weights.loss import RULES, weighting_of
 from burnish.enhancers.zoo import list_backbones
+from burnish.errors import UnknownNameError
 
 #: By hand below, as their rows have several terms or share the loss with others.
 BY_HAND = {"BERT4Rec", "CFKG", "S3Rec"}

@@ -17,13 +17,13 @@ from torch import Tensor, nn
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.detaching import detach
+from burnish.enhancers.detach import detach
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.registry import register
-from burnish.enhancers.weighting import weighting_of
 from burnish.enhancers.weights.interactions import ROW_FIELD
+from burnish.enhancers.weights.loss import weighting_of
 from burnish.enhancers.weights.rules import rule_for
+from burnish.errors import ConfigurationError, UnsupportedError
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from burnish.enhancers.conformance.world import prepare_folder
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
-from burnish.enhancers.weighting import RULES
 from burnish.enhancers.weights.interactions import ROW_FIELD
+from burnish.enhancers.weights.loss import RULES
 from burnish.enhancers.weights.modules import WeightedModules
+from burnish.errors import ConfigurationError, UnsupportedError
 
 OF_USERS = {name for name, rule in RULES.items() if rule.cells != "none"}
 

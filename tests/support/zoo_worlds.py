@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from burnish.enhancers.conformance.world import World, build_world
-from burnish.enhancers.host import forked_randomness
+from burnish.randomness import forked_randomness
 
 
 def build(model: str | type, folder: Path) -> World:

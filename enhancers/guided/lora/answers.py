@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 from ..attributes import AttributeSchema
 

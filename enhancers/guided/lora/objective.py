@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from ..normalising import Axis
 from ..scorers.protocol import FloatArray, Scores

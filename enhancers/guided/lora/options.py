@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from burnish.enhancers.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, unknown_name
 
 
 class LoraOptions(BaseModel):

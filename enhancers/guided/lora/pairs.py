@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 Numbers = NDArray[np.int64]
 

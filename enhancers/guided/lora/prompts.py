@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from ..attributes import AttributeSchema
 from ..scorers.protocol import Texts

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from burnish.enhancers.host import forked_randomness
+from burnish.randomness import forked_randomness
 
 from ..attributes import AttributeSchema
 from ..scorers.protocol import Scores, Texts

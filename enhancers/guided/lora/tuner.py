@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import NonFiniteError
-from burnish.enhancers.host import forked_randomness
+from burnish.errors import NonFiniteError
+from burnish.randomness import forked_randomness
 
 from .digits import expected_scores, format_loss
 from .model import LocalModel

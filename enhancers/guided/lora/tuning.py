@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from burnish.enhancers.errors import ConfigurationError, DataError
-from burnish.enhancers.host import forked_randomness
+from burnish.errors import ConfigurationError, DataError
+from burnish.randomness import forked_randomness
 
 from ..attributes import AttributeSchema
 from ..scorers.files import write_scores

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from burnish.enhancers.errors import BurnishError, ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError
 
 from .secret import Secret, shown_address
 from .waiting import retry_after

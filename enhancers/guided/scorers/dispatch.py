@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from burnish.enhancers.errors import BurnishError
+from burnish.errors import BurnishError
 
 from ..attributes import AttributeSchema
 from ..cost import Budget, Progress, Reservation, tokens_of

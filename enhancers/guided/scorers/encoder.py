@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 from ..attributes import AttributeSchema
 from ..sentences import SentenceEncoder

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from burnish.enhancers.errors import ConfigurationError, DataError, nearest, unknown_name
-from burnish.enhancers.whole_files import written_whole
+from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.files.whole import written_whole
 
 from ..attributes import AttributeSchema
 from .protocol import FloatArray, Scores, Texts

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 from ..attributes import AttributeSchema
 from ..cost import Budget, Estimate, Limits, Price, Progress, tokens_of

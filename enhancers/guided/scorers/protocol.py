@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from burnish.enhancers.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from ..attributes import AttributeSchema
 

@@ -6,7 +6,7 @@ import os
 import re
 from urllib.parse import urlsplit
 
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 _PLACEHOLDER = "none"  # what local servers get, which ask for no key; the client insists on one
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
-from burnish.enhancers.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
 
 from ..attributes import AttributeSchema, load_schema
 from .files import chosen_rows, read_scores

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from burnish.enhancers.errors import unknown_name
 from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import unknown_name
 
 from . import banzhaf, closed_form, enumeration, knn, multilinear, permutation
 

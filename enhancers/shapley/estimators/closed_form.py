@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.shapley.games import Game, MeanProfile
 from burnish.enhancers.shapley.harmonic import factors
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import UnsupportedError
 
 from .sampling import Asked
 

@@ -6,9 +6,9 @@ import math
 
 import torch
 
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import UnsupportedError
 
 from .sampling import Asked, enough
 

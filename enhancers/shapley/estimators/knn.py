@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.shapley.games import Game, NeighbourGame
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import UnsupportedError
 
 from .sampling import Asked
 

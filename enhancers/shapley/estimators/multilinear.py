@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import ConfigurationError
 
 from .bernoulli import Node, estimated, smallest
 from .sampling import Asked, enough, generator

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.shapley.games import Game, checked, device_of
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import ConfigurationError
 
 #: Coalitions that a game is asked for at once.
 BATCH = 8192

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from published_reviews import Row, amazon14, amazon18, amazon23, block, write_lines, yelp
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 META14 = {
     "asin": "I0",

@@ -11,7 +11,7 @@ import pytest
 
 from burnish.backbones.converters import lines as module
 from burnish.backbones.converters.lines import check_file, lines
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 TEXT = b"one\n\ntwo\r\nthree"
 

@@ -9,7 +9,7 @@ import pytest
 from published_reviews import write_lines
 
 from burnish.backbones.converters.records import Broken, BrokenLineError, parse, records
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 RECORD = {
     "asin": "B1",

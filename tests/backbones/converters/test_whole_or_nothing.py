@@ -16,7 +16,7 @@ from published_reviews import Row, amazon14, block
 
 from burnish.backbones.converters import Options, convert_amazon, tables, texts
 from burnish.backbones.converters.folder import check_target
-from burnish.enhancers.errors import BurnishError, ConfigurationError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 # By their full names: the package's own `convert` is the function.
 convert_module = importlib.import_module("burnish.backbones.converters.convert")

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from published_reviews import Row, amazon14, block, write_lines, yelp
 
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 BUSINESS = {
     "business_id": "I0",

@@ -13,8 +13,8 @@ from review_world import NAME, build, write_reviews
 import burnish
 from burnish.backbones.drex.drex import DReX
 from burnish.backbones.drex.drex_mlp import DReXMLP
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.zoo import find_backbone, list_backbones
+from burnish.errors import ConfigurationError
 
 MODELS = ("DReX", "DReXMLP")
 

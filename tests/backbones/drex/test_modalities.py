@@ -9,7 +9,7 @@ import pytest
 import torch
 from review_world import NAME, StandInStore, build, rows_of, write_reviews
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 def test_one_hot_ratings(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from review_world import NAME, StandInStore, build, rows_of, write_reviews
 from burnish.backbones.drex import choosing
 from burnish.backbones.drex import profiles as module
 from burnish.backbones.drex.profiles import profiles
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 
 STOP = {"the", "it", "is", "and", "a"}
 

@@ -11,7 +11,7 @@ import simplemma
 
 from burnish.backbones.text.cleaning import Cleaner, Word
 from burnish.backbones.text.corrections import CORRECTIONS
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 CLEANER = Cleaner()
 

@@ -27,8 +27,8 @@ from transformers import (
 
 from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.encoder_files import find_encoder, fingerprint_of
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
-from burnish.enhancers.packaged_encoder import PACKAGED
+from burnish.errors import ConfigurationError, NonFiniteError
+from burnish.text_encoder import PACKAGED
 
 
 def one_text(folder: Path | str, words: list[str], most: int) -> tuple[torch.Tensor, list[int]]:

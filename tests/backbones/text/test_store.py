@@ -20,7 +20,7 @@ from burnish.backbones.text import store as module
 from burnish.backbones.text.cleaning import Cleaner
 from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.store import TokenStore, default_folder, open_store
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 TEXTS = [
     "I love these guitars and the strings",

@@ -13,13 +13,13 @@ import torch
 from guided_world import less_user_means, reduced_by_hand, write_world
 
 import burnish
-from burnish.benchmarks.harness import stages
 from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
-from burnish.benchmarks.harness.saved import load_run
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
+from burnish.training import stages
+from burnish.training.load import load_run
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_an_interrupted_base_goes_on(fits: Fits, data: Path, tmp_path: Path) -> 
 
 
 def burnish_train(data: Path, folder: Path, told: list[int]) -> Any:
-    from burnish.benchmarks.harness.training import train
+    from burnish.training.train import train
 
     return train(
         "BPR",
@@ -317,8 +317,8 @@ def test_a_base_of_former_data_is_not_taken(fits: Fits, data: Path, tmp_path: Pa
 
 
 def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:
-    from burnish.benchmarks.harness.bases import _wish
     from burnish.enhancers.guided.guided import Guided
+    from burnish.training.bases import _wish
 
     with pytest.raises(ConfigurationError, match="different bases"):
         _wish([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])

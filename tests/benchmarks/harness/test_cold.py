@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from burnish.benchmarks.harness.statistics import pair_users
-from burnish.benchmarks.harness.training import train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
+from burnish.training.train import train
 
 
 def options(folder, model, **more):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from burnish.benchmarks.harness import load_plan, make_plan
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 def test_short_and_long_forms(plan_content: dict[str, Any]) -> None:

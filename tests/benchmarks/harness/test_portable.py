@@ -14,8 +14,8 @@ import pytest
 import scipy.sparse
 import torch
 
-from burnish.benchmarks.harness.portable import NotPortableError, Packer, read_file, unpack, write_file
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
+from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
 
 
 def there_and_back(value: Any, folder: Path) -> Any:

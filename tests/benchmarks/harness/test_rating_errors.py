@@ -14,9 +14,10 @@ from review_world import NAME, write_reviews
 from rich.console import Console
 from scipy import stats
 
-from burnish.benchmarks.harness import summarise, to_markdown, to_table, train
+from burnish.benchmarks.harness import summarise, to_markdown, to_table
 from burnish.benchmarks.harness.rating_errors import compare_errors
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
+from burnish.training.train import train
 
 USERS, EACH = 40, 5
 

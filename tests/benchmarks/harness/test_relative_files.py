@@ -10,10 +10,10 @@ import torch
 from guided_world import write_world
 
 import burnish
-from burnish.benchmarks.harness import stages
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
+from burnish.training import stages
 
 
 @pytest.fixture

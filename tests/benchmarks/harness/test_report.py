@@ -16,8 +16,8 @@ import pytest
 from rich.console import Console
 
 from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
-from burnish.benchmarks.harness.picture import ticks
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.files.svg import ticks
 
 USERS = 80
 

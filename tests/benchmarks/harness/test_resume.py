@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 
-from burnish.benchmarks.harness.resume import FinishedError, saved_states
-from burnish.benchmarks.harness.saved import load_run, read_run
-from burnish.benchmarks.harness.training import resume, train
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.zoo import list_backbones
+from burnish.errors import ConfigurationError, DataError
+from burnish.training.load import load_run
+from burnish.training.record import read_run
+from burnish.training.state import FinishedError, saved_states
+from burnish.training.train import resume, train
 
 EPOCHS = 4
 FEW = ["BPR", "LightGCN", "SASRec", "MultiVAE", "NeuMF", "RecVAE", "KGAT", "DeepFM", "NCL", "SGL", "DiffRec"]
@@ -59,7 +60,7 @@ class Interrupt:
     """Raises KeyboardInterrupt in the middle of an epoch (from 1)."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, in_epoch: int) -> None:
-        from burnish.benchmarks.harness import stages
+        from burnish.training import stages
 
         inner = stages.Run._watch_epochs
 
@@ -177,7 +178,7 @@ def test_killed_between_training_and_testing(data: Path, tmp_path: Path) -> None
     options = options_of("LightGCN", data)
     whole = train("LightGCN", NAME, options=options, folder=tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
-        from burnish.benchmarks.harness import stages
+        from burnish.training import stages
 
         def test(run: Any) -> None:
             raise KeyboardInterrupt

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from burnish.benchmarks.harness.statistics import bootstrap_interval, compare, holm, pair_users, t_interval
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 
 @pytest.fixture

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from burnish.benchmarks.harness import threads
-from burnish.benchmarks.harness.session import torch_threads
+from burnish.training import threads
+from burnish.training.session import torch_threads
 
 
 @pytest.fixture

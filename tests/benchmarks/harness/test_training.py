@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.benchmarks.harness import train
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError
+from burnish.training.train import train
 
 
 def recbole_result(model: str, dataset: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -208,7 +208,7 @@ def test_option_values_are_never_evaluated(small: dict[str, Any], tmp_path: Path
     [("1e-3", 1e-3), ("[1, 2]", [1, 2]), ("True", True), ("false", False), ("None", None), ("adam", "adam")],
 )
 def test_text_options_become_literals(text: str, value: object) -> None:
-    from burnish.benchmarks.harness.session import literal
+    from burnish.training.session import literal
 
     assert literal(text) == value
 

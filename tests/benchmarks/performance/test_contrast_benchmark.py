@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from burnish.benchmarks.performance import contrast as benchmark
-from burnish.benchmarks.performance.memory import CountedMemory
+from burnish.speed.memory import CountedMemory
 
 
 def test_every_way_computes_the_same_loss():

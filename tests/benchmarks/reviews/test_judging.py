@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from rating_models import TinyRatings
 
-from burnish.benchmarks.harness.training import train
 from burnish.benchmarks.reviews.cases import Cases
 from burnish.benchmarks.reviews.judging import Judgement, judge, judge_floors, make_scale
 from burnish.benchmarks.reviews.protocols import Protocol
 from burnish.benchmarks.reviews.scale import Scale
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
+from burnish.training.train import train
 
 FULL = {"metrics": ["NDCG", "Recall"], "topk": [3, 10], "valid_metric": "NDCG@10"}
 PROTOCOL = Protocol(negatives=5, full_ks=(3, 10))

@@ -10,7 +10,7 @@ from scipy.special import expit
 
 from burnish.benchmarks.reviews.ordinal_bias import STRENGTHS, OrdinalBias
 from burnish.benchmarks.reviews.scale import Scale
-from burnish.enhancers.errors import DataError
+from burnish.errors import DataError
 
 SCALE = Scale(1, 5)
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from burnish.benchmarks.reviews.paired import clustered, ranking_difference, rating_difference
-from burnish.enhancers.errors import DataError, UnknownNameError
+from burnish.errors import DataError, UnknownNameError
 
 
 def frames(seed: int, shift: float, n_users: int = 120) -> dict[int, pd.DataFrame]:

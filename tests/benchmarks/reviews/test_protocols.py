@@ -22,7 +22,7 @@ from burnish.benchmarks.reviews.protocols import (
     ranking_frame,
 )
 from burnish.benchmarks.reviews.scale import Scale
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
+from burnish.errors import ConfigurationError, NonFiniteError
 
 SCALE = Scale(1, 5)
 

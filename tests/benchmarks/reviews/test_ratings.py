@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from burnish.benchmarks.reviews.floors import STRENGTHS, Bias, Popularity, rating_floors
 from burnish.benchmarks.reviews.rating_errors import error_frame, predicted, summary
 from burnish.benchmarks.reviews.scale import Scale
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError
+from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 
 def test_the_five_star_scale():

@@ -15,7 +15,7 @@ from burnish.benchmarks.reviews.figures import summarise
 from burnish.benchmarks.reviews.markdown import to_markdown
 from burnish.benchmarks.reviews.plan import load_plan, make_plan
 from burnish.benchmarks.reviews.runs import run_study
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from burnish.benchmarks.valuation.detection import detect, rank_correlation
-from burnish.enhancers.errors import DataError, NonFiniteError
+from burnish.errors import DataError, NonFiniteError
 
 
 @pytest.mark.parametrize("decimals", [8, 1, 0])

@@ -13,8 +13,8 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.shapley.shapley import Shapley
+from burnish.errors import UnsupportedError
 
 
 @pytest.fixture

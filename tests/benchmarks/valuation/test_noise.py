@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from burnish.benchmarks.valuation.noise import inject
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 def _clean(n_users=40, n_items=60, n=400, seed=0):

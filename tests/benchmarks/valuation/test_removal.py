@@ -15,7 +15,7 @@ from burnish.benchmarks.valuation.removal import Point, kept_rows, removal_study
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
-from burnish.enhancers.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError
 
 USERS = np.array([0, 0, 0, 1, 1, 2])
 VALUES = np.array([0.1, 0.5, 0.3, 0.2, 0.9, -1.0])

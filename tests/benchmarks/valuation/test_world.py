@@ -12,7 +12,7 @@ from burnish.benchmarks.valuation.world import evaluate, make_world, scorer_of, 
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
-from burnish.enhancers.errors import DataError, UnknownNameError
+from burnish.errors import DataError, UnknownNameError
 
 
 @pytest.fixture

@@ -47,7 +47,7 @@ def scores(model):
 
 
 def test_a_runs_folder_needs_no_trust(trained, shared, tmp_path, monkeypatch):
-    from burnish.benchmarks.harness.saved import load_run
+    from burnish.training.load import load_run
 
     monkeypatch.chdir(tmp_path)
     done = invoke(shared / "out", "--output", tmp_path / "plain.pth")

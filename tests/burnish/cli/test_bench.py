@@ -13,7 +13,7 @@ from burnish.benchmarks.harness import load_plan
 from burnish.cli.bench import find_plan
 from burnish.cli.main import app
 from burnish.cli.report import choose_format
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 PLAN = """
 dataset: tiny

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from burnish import __version__
 from burnish.cli import failures
 from burnish.cli.main import app
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError
 
 VERBS = ("run", "bench", "report", "models", "enhancers", "doctor")
 

@@ -113,7 +113,7 @@ def test_what_is_no_run(tmp_path: Path, run: Path) -> None:
 
 
 def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from burnish.recommending import Recommender
+    from burnish.trained.recommend import Recommender
 
     (tmp_path / "top.csv").write_text("old")
     scores = Recommender.scores
@@ -145,7 +145,7 @@ def test_export(run: Path, tmp_path: Path) -> None:
 
 def test_interrupted_and_resumed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert call(*[word if word != "out" else "whole" for word in TRAIN]).exit_code == 0
-    from burnish.benchmarks.harness import stages
+    from burnish.training import stages
 
     with monkeypatch.context() as patch:
         inner = stages.Run._tell

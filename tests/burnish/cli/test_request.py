@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from burnish.cli.request import RunRequest, make_request, split_files
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 
 
 def request(words: list[str] | None = None, **given: Any) -> RunRequest:

@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from burnish.benchmarks.harness import Epoch
 from burnish.cli.main import app
 from burnish.cli.run import EpochLines, epoch_line, metric_table
 from burnish.cli.screen import Screen
+from burnish.training.result import Epoch
 
 SMALL = ["--embedding_size=8", "--eval_batch_size", "4000", "--train_batch_size=256", "--metrics=[NDCG]"]
 SMALL += ["--valid_metric=NDCG@10", "--show_progress", "false"]

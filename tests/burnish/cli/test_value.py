@@ -124,7 +124,7 @@ def test_trains_into_a_folder_once(here: Path) -> None:
 
 
 def test_interrupted_and_given_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from burnish.valuing import Valuer
+    from burnish.trained.value import Valuer
 
     words = ["value", "--run", str(run), "--shard", "100", "--out", str(tmp_path / "v.parquet")]
     judge = Valuer._shard
@@ -151,7 +151,7 @@ def test_interrupted_and_given_again(run: Path, tmp_path: Path, monkeypatch: pyt
 
 
 def test_training_that_was_interrupted_goes_on(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from burnish.benchmarks.harness import stages
+    from burnish.training import stages
 
     words = ["value", *MODEL, "--run", "kept", "--out", "v.parquet"]
     assert call("value", *MODEL, "--out", "whole.parquet").exit_code == 0
@@ -203,7 +203,7 @@ def test_bad_input(here: Path, words: list[str], says: str) -> None:
 
 
 def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from burnish.valuing import Valuer
+    from burnish.trained.value import Valuer
 
     def fail(self: Valuer, number: int) -> Any:
         raise RuntimeError("power cut")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burnish.cli.values import merge_enhancers, parse_options, parse_value, split_options
-from burnish.enhancers.errors import ConfigurationError
+from burnish.cli.words import merge_enhancers, parse_options, parse_value, split_options
+from burnish.errors import ConfigurationError
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from recbole.model.sequential_recommender.sasrec import SASRec
 from torch import nn
 
 from burnish import RVRec, enhance
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.zoo import list_backbones
+from burnish.errors import UnsupportedError
 from burnish.sequences.hooks import layout_for
 
 NO_STATE = "does not ask `gather_indexes`"

@@ -16,13 +16,13 @@ from typer.testing import CliRunner
 
 import burnish
 from burnish import RVRec, enhance
-from burnish.benchmarks.harness.training import resume, train
 from burnish.cli.main import app
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import build_world, prepare_folder
 from burnish.sequences.encoder import Windows
 from burnish.sequences.hooks import layout_for
+from burnish.training.train import resume, train
 
 
 @pytest.fixture(scope="module")

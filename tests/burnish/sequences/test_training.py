@@ -14,7 +14,7 @@ from torch.utils.data import DistributedSampler
 
 from burnish import RVRec, enhance, speed
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.sequences.batches import ShardedWindowSampler, by_windows
 from burnish.sequences.encoder import encoding_windows
 from burnish.sequences.hooks import layout_for

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from burnish.enhancers.conformance.world import World, build_world
-from burnish.enhancers.errors import ConfigurationError
+from burnish.errors import ConfigurationError
 from burnish.speed.evaluation import budget_bytes, plan_for
 from burnish.speed.plan import Plan
 from burnish.speed.switches import without

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from burnish.enhancers.errors import UnknownNameError
+from burnish.errors import UnknownNameError
 from burnish.speed import PARTS, switches
 
 

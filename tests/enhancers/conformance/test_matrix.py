@@ -12,8 +12,8 @@ import torch
 from burnish.enhancers.conformance import Outcome, check_backbone, journal, matrix
 from burnish.enhancers.conformance.columns import COLUMNS, about, headings, read_column, written
 from burnish.enhancers.conformance.page import KEPT, page, write_page
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.shapley.shapley import Shapley
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 WITH_OPTIONS = "shapley: {warmup_epochs: 0}"
 

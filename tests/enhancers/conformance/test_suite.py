@@ -26,8 +26,8 @@ from burnish.enhancers.conformance import (
 from burnish.enhancers.conformance.matrix import WITHOUT_TABLES, backbones_with_tables
 from burnish.enhancers.conformance.page import page
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
-from burnish.enhancers.errors import UnknownNameError, UnsupportedError
 from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
+from burnish.errors import UnknownNameError, UnsupportedError
 
 IN_ONE_PROCESS = [name for name in definitions() if name != "two processes"]
 

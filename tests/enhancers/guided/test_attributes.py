@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
 from burnish.enhancers.guided.attributes import (
     load_schema,
     make_schema,
@@ -14,6 +13,7 @@ from burnish.enhancers.guided.attributes import (
     shipped_text,
     write_schema,
 )
+from burnish.errors import ConfigurationError, UnknownNameError
 
 SMALL = {
     "domain": "toys",

@@ -12,10 +12,10 @@ import torch
 from guided_world import N_ITEMS, guided_of, item_scores, quiet_world, write_table, write_world
 
 from burnish.enhancers.conformance.world import World
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.enhancers.guided.blocks import Block, make_block
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.guided.options import GuidedConfig
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.guided.cost import Budget, Estimate, LimitError, Limits, Price
+from burnish.errors import ConfigurationError
 
 
 def test_a_price_is_for_a_million_tokens() -> None:

@@ -23,9 +23,9 @@ from burnish.enhancers.attach import attach, enhance, split_enhanced
 from burnish.enhancers.conformance.reloading import read
 from burnish.enhancers.conformance.subject import copied_state
 from burnish.enhancers.conformance.suite import check_enhancer
-from burnish.enhancers.detaching import detach
-from burnish.enhancers.errors import ConfigurationError
+from burnish.enhancers.detach import detach
 from burnish.enhancers.guided.guided import Guided
+from burnish.errors import ConfigurationError
 
 
 @pytest.fixture(scope="module")

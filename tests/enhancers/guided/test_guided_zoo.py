@@ -12,10 +12,10 @@ from guided_world import guided_of, quiet_training, quiet_world, write_world
 
 from burnish.enhancers.conformance.matrix import WITHOUT_TABLES, backbones_with_tables
 from burnish.enhancers.conformance.subject import assert_equal_scores, scores
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.guided.fusion import Fusion
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.zoo import find_backbone
+from burnish.errors import UnsupportedError
 
 #: Its tables are biases.
 REFUSED = {"LR"}

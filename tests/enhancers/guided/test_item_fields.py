@@ -11,10 +11,10 @@ from guided_world import guided_of, quiet_training, quiet_world, write_world
 
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.world import World
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.guided.item_fields import beside, field_scores
 from burnish.enhancers.guided.scorers.protocol import Scores
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 @pytest.fixture(scope="module")

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.guided.ledger import Ledger, item_key, text_hash
+from burnish.errors import DataError
 
 
 def asked(ledger: Ledger, model: str = "m", prompt: str = "p", items: int = 1, body: str = "{}") -> int:

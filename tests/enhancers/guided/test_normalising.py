@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.guided.normalising import Axis
+from burnish.errors import DataError
 
 DRAW = np.random.default_rng(3)
 

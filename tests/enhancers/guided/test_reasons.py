@@ -14,9 +14,9 @@ from torch import Tensor
 
 from burnish.enhancers.conformance.reloading import read
 from burnish.enhancers.conformance.world import World
-from burnish.enhancers.errors import UnsupportedError
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.guided.reasons import AttributeGame, contributions
+from burnish.errors import UnsupportedError
 
 
 @pytest.fixture(scope="module")

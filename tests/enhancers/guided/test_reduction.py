@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.guided.reduction import principal
+from burnish.errors import DataError
 
 
 def some_rows(n: int = 50, d: int = 8) -> torch.Tensor:

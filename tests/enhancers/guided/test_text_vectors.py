@@ -11,11 +11,11 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.sentences import SentenceEncoder
 from burnish.enhancers.guided.text_vectors import principal_components, text_vectors
-from burnish.enhancers.packaged_encoder import PACKAGED
+from burnish.errors import ConfigurationError, DataError
+from burnish.text_encoder import PACKAGED
 
 TEXTS = Texts(
     ("1", "2", "3", "4", "5"),

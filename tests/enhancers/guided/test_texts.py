@@ -14,9 +14,9 @@ from recbole.config import Config
 from recbole.data import create_dataset, data_preparation
 
 import burnish  # noqa: F401  (mends RecBole)
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 #: Data that may be tested with but not shipped; a folder with ml-100k-plot.tar.xz.
 PLOTS = Path(os.environ.get("BURNISH_TEST_DATA", "test-data")) / "ml-100k-plot.tar.xz"

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError
 from burnish.enhancers.shapley.cross_fit import catalogue_mean, cross_fitted
 from burnish.enhancers.shapley.harmonic import factors
+from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 
 def by_definition(x: Tensor, shrinkage: float = 0.0) -> Tensor:

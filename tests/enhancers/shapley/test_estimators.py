@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.enhancers.shapley.estimators import (
     closed_form,
     enumeration,
@@ -23,6 +22,7 @@ from burnish.enhancers.shapley.estimators import (
     permutation,
 )
 from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 
 SAMPLING = [multilinear.estimate, permutation.estimate]
 

@@ -12,16 +12,10 @@ from torch import Tensor
 
 from burnish import RVRec, enhance
 from burnish.enhancers.conformance.world import World, build_world
-from burnish.enhancers.errors import (
-    ConfigurationError,
-    DataError,
-    NonFiniteError,
-    UnknownNameError,
-    UnsupportedError,
-)
 from burnish.enhancers.shapley.estimators import enumeration, permutation
 from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame, checked
 from burnish.enhancers.shapley.history_games import HistoryGame, ScoreGame, log_likelihood, margin, tail_share
+from burnish.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError, UnsupportedError
 
 SEQUENTIAL = ["SASRec", "GRU4Rec", "NARM", "STAMP", "BERT4Rec", "Caser", "SRGNN", "FDSA", "GRU4RecF", "FPMC"]
 AUTOENCODERS = ["MultiVAE", "MultiDAE", "CDAE", "RecVAE", "MacridVAE", "DiffRec"]
@@ -132,7 +126,7 @@ def test_members_are_the_row_of_an_autoencoder(name: str, folder: Path) -> None:
     # With the held-out items as players too, everybody together is what the model itself predicts.
     whole = HistoryGame(model, game.row, items, {"first": lambda scores: scores[:, 1]})
     model.eval()
-    from burnish.enhancers.host import forked_randomness
+    from burnish.randomness import forked_randomness
 
     with torch.no_grad(), forked_randomness(0, torch.device("cpu")):
         scores = model.full_sort_predict(Interaction({model.USER_ID: user.view(1)})).view(-1)

@@ -13,10 +13,10 @@ from burnish import Shapley, enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import train
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import NonFiniteError, UnsupportedError
-from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.shapley.in_run import first_order_values, step_sizes
-from burnish.enhancers.weighting import RULES
+from burnish.enhancers.weights.loss import RULES
+from burnish.errors import NonFiniteError, UnsupportedError
+from burnish.randomness import forked_randomness
 
 
 @pytest.fixture(scope="module")

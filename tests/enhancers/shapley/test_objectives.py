@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError
 from burnish.enhancers.shapley import objectives as O
+from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 USERS = torch.tensor([3, 3, 3, 7, 7, 7, 7, 9])
 ITEMS = torch.tensor([0, 1, 2, 1, 2, 3, 4, 0])

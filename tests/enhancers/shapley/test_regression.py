@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.joint import OUTPUTS, joint_value, joint_values
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
+from burnish.errors import ConfigurationError, DataError
 
 
 def _data(n_users=30, n_items=9, seed=0):

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, NonFiniteError
 from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.errors import ConfigurationError, NonFiniteError
 
 USERS = torch.tensor([4, 1, 4, 4, 2, 1, 4, 7, 7])
 VALUES = torch.tensor([0.3, -1.0, 9.0, 0.1, 5.0, 2.5, -0.4, 0.7, 0.7], dtype=torch.double)

@@ -17,12 +17,12 @@ from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import assert_equal_states, copied_state, train
 from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, UnsupportedError
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.explaining import contributions
 from burnish.enhancers.shapley.item_vectors import item_vectors
 from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
-from burnish.enhancers.weighting import RULES
+from burnish.enhancers.weights.loss import RULES
+from burnish.errors import ConfigurationError, UnsupportedError
 
 #: Two epochs in which values act in the second.
 SOON = {"epochs": 2, "pretrain_epochs": 2}

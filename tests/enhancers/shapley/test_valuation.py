@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError
 from burnish.enhancers.shapley.valuation import Valuation
+from burnish.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError
 
 
 def players(n: int = 6) -> pd.DataFrame:

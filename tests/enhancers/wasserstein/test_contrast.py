@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from burnish.benchmarks.performance.memory import CountedMemory
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
 from burnish.enhancers.wasserstein.blocks import Blocks
 from burnish.enhancers.wasserstein.contrast import contrast
+from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.speed.memory import CountedMemory
 
 MANY = 64 * 2**20
 

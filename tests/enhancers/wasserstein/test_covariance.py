@@ -2,9 +2,9 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError
 from burnish.enhancers.wasserstein.covariance import CovarianceHead, full_w2_paired, full_w2_pairwise
 from burnish.enhancers.wasserstein.distance import embed, w2_pairwise
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 def gaussians(n, width=3, seed=0):

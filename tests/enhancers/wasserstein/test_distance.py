@@ -3,8 +3,8 @@ import pytest
 import torch
 from scipy.linalg import sqrtm
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.wasserstein.distance import embed, safe_sqrt, w2_paired, w2_pairwise
+from burnish.errors import ConfigurationError
 
 
 def gaussians(n, width=4, seed=0, dtype=torch.float64):

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.wasserstein.guard import spread_guard
+from burnish.errors import ConfigurationError
 
 
 def case(n=6, width=5):

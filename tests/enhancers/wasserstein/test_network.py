@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.wasserstein.network import ProbabilityNetwork
+from burnish.errors import ConfigurationError
 
 
 def rows(n=50, width=8, scale=0.03):

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.wasserstein.positives import KnownPositives, log_shares
+from burnish.errors import ConfigurationError, DataError
 
 DENSE, SPARSE = 64 * 2**20, 10
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from burnish.enhancers.attach import enhance
-from burnish.enhancers.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 
 EVERYTHING = {"sample": None, "negatives": None, "guard": 0.5, "temperature": 0.05, "strength": 1.0}
 

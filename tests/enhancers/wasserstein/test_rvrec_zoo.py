@@ -10,10 +10,10 @@ from zoo_worlds import batch_of, build
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import loss_of, scores
-from burnish.enhancers.errors import UnsupportedError
-from burnish.enhancers.host import forked_randomness
 from burnish.enhancers.wasserstein.rows import HistoryRows, SequenceRows, TableRows
 from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
+from burnish.errors import UnsupportedError
+from burnish.randomness import forked_randomness
 
 MODELS = sorted(set(zoo_tables.EXPECTED) - {"LR"})
 EVERYTHING = {"sample": None, "negatives": None, "guard": 0.0, "temperature": 0.05, "strength": 1.0}

@@ -9,11 +9,11 @@ import pytest
 import torch
 from tiny_language_model import make_tokenizer
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.guided.attributes import AttributeSchema
 from burnish.enhancers.guided.lora.answers import answer_text, make_form
 from burnish.enhancers.guided.lora.digits import clip_towards, expected_scores, format_loss
 from burnish.enhancers.guided.lora.model import LocalModel, load_language_model
+from burnish.errors import ConfigurationError
 
 
 def one_by_one(network, tokens: list[int]) -> torch.Tensor:

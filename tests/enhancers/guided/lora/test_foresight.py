@@ -8,11 +8,11 @@ import pytest
 
 from burnish import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.guided.lora import lessons, tune
 from burnish.enhancers.guided.scorers.files import read_scores, write_scores
 from burnish.enhancers.guided.scorers.protocol import Scores
+from burnish.errors import ConfigurationError, DataError
 
 
 def written(folder) -> pd.DataFrame:

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.guided.lora.objective import BaseVectors, Objective, judge
 from burnish.enhancers.guided.lora.pairs import Pairs, Samples, hold_out, number_pairs, sample
 from burnish.enhancers.guided.scorers.protocol import Scores
+from burnish.errors import DataError
 
 CPU = torch.device("cpu")
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.lora.answers import make_form
 from burnish.enhancers.guided.lora.prompts import Prompts, histories_of
 from burnish.enhancers.guided.scorers.protocol import Texts
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 @pytest.fixture(params=["model_folder", "gpt2_folder"])

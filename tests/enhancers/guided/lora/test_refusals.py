@@ -7,11 +7,11 @@ import sys
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.lora import tune
 from burnish.enhancers.guided.lora.model import load_language_model
 from burnish.enhancers.guided.lora.options import make_options
 from burnish.enhancers.guided.scorers.protocol import Scores, Texts
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 def test_missing_packages_are_named_with_the_cure(model_folder, schema, planted, monkeypatch):

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.guided.lora import BaseVectors, LocalUserScorer, tune
 from burnish.enhancers.guided.lora.model import add_adapters
 from burnish.enhancers.guided.lora.options import LoraOptions
 from burnish.enhancers.guided.scorers.protocol import Scores, Texts
+from burnish.errors import ConfigurationError
 
 FAST = {
     "target_modules": "all-linear",

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from burnish.enhancers.errors import DataError
 from burnish.enhancers.guided.attributes import AttributeSchema, load_schema, make_schema
 from burnish.enhancers.guided.scorers.encoder import EncoderScorer, as_text, without_examples
 from burnish.enhancers.guided.scorers.protocol import Texts
+from burnish.errors import DataError
 
 
 class Words:

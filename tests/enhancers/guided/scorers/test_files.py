@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.attributes import make_schema
 from burnish.enhancers.guided.scorers.files import FileScorer, read_scores, write_scores
 from burnish.enhancers.guided.scorers.protocol import Scores, Texts
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 SCHEMA = make_schema(
     {"domain": "toys", "instruction": "Score.", "attributes": {"fun": "how much fun", "noise": "how loud"}}

@@ -13,11 +13,11 @@ import pytest
 from chat_server import ChatServer, Misdeed, expected
 from llm_world import right_values, scorer, some_texts, tiny_schema
 
-from burnish.enhancers.errors import ConfigurationError, DataError
 from burnish.enhancers.guided.cost import Price
 from burnish.enhancers.guided.ledger import Ledger
 from burnish.enhancers.guided.scorers.llm import LLMScorer, LLMUserScorer
 from burnish.enhancers.guided.scorers.protocol import Texts
+from burnish.errors import ConfigurationError, DataError
 
 
 def test_scores_are_those_of_the_model_in_the_order_of_the_ids(tmp_path) -> None:

@@ -10,9 +10,9 @@ import pytest
 from chat_server import ChatServer, Misdeed
 from llm_world import right_values, scorer, some_texts, tiny_schema
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.guided.cost import LimitError, Limits, Price
 from burnish.enhancers.guided.ledger import Ledger
+from burnish.errors import ConfigurationError
 
 
 def test_so_many_requests_and_not_one_more(tmp_path) -> None:

@@ -12,10 +12,10 @@ import pytest
 from chat_server import ChatServer, Misdeed
 from llm_world import scorer, some_texts, tiny_schema
 
-from burnish.enhancers.errors import ConfigurationError
 from burnish.enhancers.guided.scorers.chat import EndpointError
 from burnish.enhancers.guided.scorers.llm import LLMScorer
 from burnish.enhancers.guided.scorers.secret import Secret, shown_address
+from burnish.errors import ConfigurationError
 
 KEY = "sk-proj-Zq8vJ2mW5xTn7RbYc4LdKe91"
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from burnish.enhancers.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.enhancers.guided.attributes import load_schema
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.scorers.shipped import (
@@ -18,6 +17,7 @@ from burnish.enhancers.guided.scorers.shipped import (
     shipped_names,
     shipped_scores,
 )
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
 def test_ml_100k_covers_recboles_items() -> None:

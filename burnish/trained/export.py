@@ -1,0 +1,178 @@
+"""`burnish.export_embeddings`: the rows of one embedding table, with the ids of the original data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from burnish.errors import UnsupportedError, unknown_name
+
+from .source import Source, open_source
+
+if TYPE_CHECKING:
+    from burnish.enhancers.anatomy.describe import Anatomy
+    from burnish.enhancers.anatomy.table import Table
+    from burnish.training.result import TrainingResult
+
+SIDES = ("item", "user")
+#: refined: as the backbone reads them.  raw: as they are stored.  output: propagated, or made of the data.
+KINDS = ("refined", "raw", "output")
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """Vectors with the ids that they belong to.
+
+    ids: `[n]` original ids as text, without padding.  vectors: `[n, d]`.  table: which table they are from.
+    seen_in_training: `[n]`, False for an id that no training interaction has.
+    """
+
+    ids: np.ndarray
+    vectors: np.ndarray
+    seen_in_training: np.ndarray
+    table: str
+    side: str
+    kind: str
+
+    def frame(self) -> pd.DataFrame:
+        """Columns id, seen_in_training, and d0, d1, … with the vectors."""
+        columns = {f"d{i}": self.vectors[:, i] for i in range(self.vectors.shape[1])}
+        return pd.DataFrame(
+            {"id": self.ids.astype(object), "seen_in_training": self.seen_in_training, **columns}
+        )
+
+
+def export_embeddings(
+    source: Source | TrainingResult | Path | str,
+    side: Literal["item", "user"] = "item",
+    kind: Literal["refined", "raw", "output"] = "refined",
+    *,
+    table: str | None = None,
+    model: type | None = None,
+    data_path: Path | str | None = None,
+    trust: bool = False,
+) -> Embeddings:
+    """The embeddings of all items or users.
+
+    source, model, data_path, trust: see `open_source`.
+    side: "item" or "user".
+    kind: "refined" gives the rows as the backbone reads them (the stored ones where nothing is attached), "raw" the
+        stored ones, "output" what a graph backbone propagated (the vectors whose products are its scores), or what a
+        backbone's `output_vectors()` gives: users `[n_users, d]` and items `[n_items, d]`.
+    table: the name of the table, where a side has several; by default the first.
+
+    Raises `UnsupportedError` where the backbone has no such embeddings and `UnknownNameError`, with the names, for
+    a table that it does not have.
+    """
+    if side not in SIDES:
+        raise unknown_name("side", side, SIDES)
+    if kind not in KINDS:
+        raise unknown_name("kind of embeddings", kind, KINDS)
+    opened = open_source(source, model=model, data_path=data_path, trust=trust)
+    opened.model.eval()
+    anatomy = anatomy_of(opened)
+    with torch.no_grad():
+        if kind == "output":
+            name, rows = "output", _output(opened, anatomy, side, table)
+        else:
+            name, rows = _table_rows(opened, anatomy, side, kind, table)
+    data = opened.dataset
+    field = data.uid_field if side == "user" else data.iid_field
+    count = int(data.num(field))
+    seen = np.zeros(count, dtype=bool)
+    seen[_ids_in(opened.train, field)] = True
+    return Embeddings(
+        ids=np.array(opened.tokens(field, np.arange(1, count))),
+        vectors=rows[1:count].detach().cpu().numpy().copy(),
+        seen_in_training=seen[1:],
+        table=name,
+        side=side,
+        kind=kind,
+    )
+
+
+def anatomy_of(source: Source) -> Anatomy:
+    """The anatomy of a model, enhanced or plain."""
+    from burnish.enhancers.anatomy.describe import describe
+    from burnish.enhancers.attach import is_enhanced
+
+    if is_enhanced(source.model):
+        return source.model.enhancers.anatomy
+    return describe(source.model, source.config, source.train)
+
+
+def tables_of(anatomy: Anatomy, side: str) -> dict[str, Table]:
+    """The tables of one side by the names that `table` takes."""
+    return {getattr(table, "key", table.name): table for table in anatomy.tables if table.side == side}
+
+
+def _table_rows(
+    source: Source, anatomy: Anatomy, side: str, kind: str, name: str | None
+) -> tuple[str, Tensor]:
+    found = tables_of(anatomy, side)
+    if not found:
+        raise UnsupportedError(
+            f"{anatomy.backbone} has no {side} embeddings; it has "
+            f"{', '.join(sorted({table.side for table in anatomy.tables})) or 'no'} tables"
+        )
+    if name is not None and name not in found:
+        raise unknown_name(f"{side} table of {anatomy.backbone}", name, found)
+    chosen = name or next(iter(found))
+    table = found[chosen]
+    if kind == "raw" or not hasattr(source.model, "enhancers"):
+        return chosen, table.raw()
+    ids = torch.arange(table.count, device=table.raw().device)
+    return chosen, source.model.enhancers.state.refined(table, ids)
+
+
+def _output(source: Source, anatomy: Anatomy, side: str, name: str | None) -> Tensor:
+    from burnish.enhancers.anatomy.describe import propagation
+
+    if name is not None:
+        raise UnsupportedError(f"table = {name!r}: the output of a backbone is no table; leave it out")
+    call = propagation(source.model) if anatomy.output is not None else None
+    call = getattr(source.model, "output_vectors", call)
+    if call is None:
+        raise UnsupportedError(
+            f"{anatomy.backbone} does not propagate all users and items at once, so it has no 'output' embeddings; "
+            f"take kind 'refined' or 'raw'. Graph backbones have them (LightGCN, NGCF, SGL, DGCF, NCL), and so do "
+            f"backbones with a method output_vectors (DReX, DeepCoNN, NARRE, ...)."
+        )
+    result: Any = call()
+    return result[0] if side == "user" else result[1]
+
+
+def _ids_in(part: Any, field: str) -> np.ndarray:
+    matrix = part.inter_matrix(form="coo")
+    return matrix.row if field == part.uid_field else matrix.col
+
+
+def save_embeddings(embeddings: Embeddings, path: Path | str, format: str | None = None) -> Path:
+    """Write embeddings to one file: whole or not at all.
+
+    format: npz (arrays ids, vectors, seen_in_training; read with `numpy.load`, no pickled objects), parquet or csv
+        (columns id, seen_in_training, d0, d1, …); by default what the suffix of `path` says.
+    Raises `UnknownNameError` for another format.
+    """
+    from burnish.files.tables import TableFile, format_of, written_whole
+
+    target = Path(path)
+    chosen = format_of(target, format, ("npz", "parquet", "csv"))
+    if chosen == "npz":
+        with written_whole(target) as beside, beside.open("wb") as handle:
+            np.savez(
+                handle,
+                ids=embeddings.ids.astype(np.str_),
+                vectors=embeddings.vectors,
+                seen_in_training=embeddings.seen_in_training,
+            )
+    else:
+        with TableFile(target, chosen) as file:
+            file.write(embeddings.frame())
+    return target

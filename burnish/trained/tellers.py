@@ -1,0 +1,109 @@
+"""Who has reasons to give: attached enhancers, and backbones that explain themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import Any
+
+from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.host import Host
+from burnish.enhancers.registry import list_enhancers
+from burnish.errors import UnsupportedError, unknown_name
+
+#: What `enhancer` may say instead of the class name of the backbone.
+BACKBONE = "backbone"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """An enhancer or a backbone with `explain(user, item)`, internal ids.
+
+    name: of the enhancer, or of the backbone's class.  who: the enhancer, or the model.
+    """
+
+    name: str
+    who: Any
+    is_backbone: bool = False
+
+    def silence(self, user: int, item: int) -> str:
+        """Why there is no reason for this pair, in words.
+
+        A backbone may say so itself, by a method `no_reason(user, item)`.
+        """
+        tell = getattr(self.who, "no_reason", None)
+        why = tell(user, item) if tell is not None else None
+        if why is None:
+            why = (
+                "it knows of none for this pair"
+                if self.is_backbone
+                else "it needs training interactions of the user"
+            )
+        return f"{self.name} has no reason to give: {why}"
+
+
+def find_explaining(model: Any, name: str | None = None) -> list[Asked]:
+    """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
+
+    name: of an enhancer, of the backbone's class, or "backbone".
+    Raises `UnsupportedError` where there is none, `UnknownNameError` for a name that is not attached.
+    """
+    host = getattr(model, "enhancers", None)
+    attached = host.enhancers() if isinstance(host, Host) else []
+    own = split_enhanced(type(model))[0].__name__
+    backbone = [Asked(own, model, True)] if explains_itself(model) else []
+    if name is not None and name in (BACKBONE, own):
+        attached = []
+    elif name is not None and (attached or backbone):
+        known = [*(one.name for one in backbone), *(enhancer.name for enhancer in attached)]
+        if name not in known:
+            raise unknown_name("attached enhancer", name, known)
+        attached, backbone = [enhancer for enhancer in attached if enhancer.name == name], []
+    found = [Asked(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))]
+    if not backbone and not found:
+        raise UnsupportedError(
+            _nobody(own, [enhancer.name for enhancer in attached], asked_backbone=name in (BACKBONE, own))
+        )
+    return [*backbone, *found]
+
+
+def explains_itself(model: Any) -> bool:
+    """Whether a model has `explain(user, item)` and does not say by `explains` that it has nothing to tell."""
+    return callable(getattr(model, "explain", None)) and bool(getattr(model, "explains", True))
+
+
+def explaining_names() -> list[str]:
+    """The known enhancers that give reasons."""
+    return [name for name, info in list_enhancers().items() if gives_reasons(info.load())]
+
+
+def explaining_backbones() -> list[str]:
+    """The installed backbones that explain themselves."""
+    found = []
+    for entry in entry_points(group="burnish.backbones"):
+        try:
+            if callable(getattr(entry.load(), "explain", None)):
+                found.append(entry.name)
+        except ImportError:  # one that lacks a library is no cure
+            continue
+    return sorted(set(found))
+
+
+def gives_reasons(enhancer: type[Enhancer[Any]]) -> bool:
+    """Whether this class of enhancers explains anything."""
+    return enhancer.explain is not Enhancer.explain
+
+
+def _nobody(own: str, attached: list[str], *, asked_backbone: bool) -> str:
+    have = own if asked_backbone else ", ".join(attached) or "no enhancer is attached"
+    able = [known for known in explaining_names() if known not in attached]
+    cure = (
+        f"{' and '.join(able)} give reasons, so train with one of them: "
+        f"burnish run --model BPR --dataset ml-100k --enhancers {able[0]} --output out"
+        if able
+        else "and no enhancer that gives any is installed"
+    )
+    themselves = [name for name in explaining_backbones() if name != own]
+    more = f". Backbones that explain themselves: {', '.join(themselves)}" if themselves else ""
+    return f"there are no reasons to be had from this model ({have}); {cure}{more}"

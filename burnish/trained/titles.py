@@ -1,0 +1,51 @@
+"""Names of items for people to read, from the data set's item file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import DataError, unknown_name
+
+#: Columns that hold a name, the most telling first.
+USUAL = (
+    "movie_title",
+    "title",
+    "name",
+    "item_name",
+    "product_name",
+    "book_title",
+    "track_name",
+    "song",
+    "headline",
+)
+
+
+def read_titles(config: Any, field: str | None = None) -> tuple[str, dict[str, str]] | None:
+    """The name of the title column and {item's original id: title}; None where the data have no titles.
+
+    Read from `<dataset>.item` itself, since titles are hardly ever among the columns that a model loads.
+    field: the column to take; by default the first of `USUAL` that is there.
+    Raises `UnknownNameError` for a column that is not there, `DataError` for an asked-for column without a file.
+    """
+    path = Path(config["data_path"]) / f"{config['dataset']}.item"
+    if not path.is_file():
+        if field is not None:
+            raise DataError(f"title field {field!r}: there is no file {path} that could hold it")
+        return None
+    separator = config["field_separator"] or "\t"
+    with path.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
+        names = [column.split(":")[0] for column in next(lines, "").rstrip("\r\n").split(separator)]
+        chosen = field or next((name for name in USUAL if name in names), None)
+        if chosen is None:
+            return None
+        if chosen not in names:
+            raise unknown_name("title field", chosen, names)
+        key = config["ITEM_ID_FIELD"]
+        at, title_at = names.index(key) if key in names else 0, names.index(chosen)
+        titles = {}
+        for line in lines:
+            cells = line.rstrip("\r\n").split(separator)
+            if len(cells) > max(at, title_at):
+                titles[cells[at]] = cells[title_at]
+    return chosen, titles

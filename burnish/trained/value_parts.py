@@ -1,0 +1,84 @@
+"""Finished shards of a valuation, kept beside the file that it will be until all are there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from burnish.errors import ConfigurationError
+
+
+def parts_folder(output: Path) -> Path:
+    """Where the finished shards of this output are kept."""
+    return output.with_name(f".{output.name}.parts")
+
+
+class Parts:
+    """One file a shard, each written whole.  fingerprint: of all that the values depend on."""
+
+    def __init__(self, folder: Path | None, fingerprint: str) -> None:
+        self.folder = folder
+        self.fingerprint = fingerprint
+
+    def _file(self, number: int) -> Path | None:
+        return None if self.folder is None else self.folder / f"{number:06d}.safetensors"
+
+    def read(self, number: int) -> tuple[Tensor, Tensor] | None:
+        """Values and standard errors of a finished shard; None where there is none of this very valuation."""
+        file = self._file(number)
+        if file is None or not file.is_file():
+            return None
+        try:
+            with safe_open(file, "pt") as content:
+                if (content.metadata() or {}).get("fingerprint") != self.fingerprint:
+                    return None
+                return content.get_tensor("values"), content.get_tensor("standard_error")
+        except (SafetensorError, OSError):
+            return None  # damaged: computed again
+
+    def write(self, number: int, values: Tensor, errors: Tensor) -> None:
+        """Keep a finished shard.  Raises `ConfigurationError` where nothing can be written."""
+        file = self._file(number)
+        if file is None:
+            return
+        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            save_file(
+                {"values": values.contiguous(), "standard_error": errors.contiguous()},
+                beside,
+                {"fingerprint": self.fingerprint},
+            )
+            os.replace(beside, file)
+        except (OSError, SafetensorError) as error:
+            raise ConfigurationError(
+                f"{file.parent} cannot be written ({error}); it holds the finished part of a valuation. Give an "
+                f"output in a folder that you may write to"
+            ) from error
+        finally:
+            with contextlib.suppress(OSError):
+                beside.unlink()
+
+    def remove(self) -> None:
+        """Forget them all, once the valuation is in its file."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def check_writable(output: Path) -> None:
+    """Raise `ConfigurationError`, before anything is computed, for a file that cannot be written."""
+    if output.is_dir():
+        raise ConfigurationError(f"{output} is a folder; give the name of a file")
+    folder = output.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise ConfigurationError(
+            f"{output} cannot be written: {folder} is no folder that you may write to; give another output"
+        )

@@ -1,0 +1,104 @@
+"""Explanations in words and as tables: titles instead of ids, one line a reason, rows of a file."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import pandas as pd
+
+from burnish.explanation import Explanation, Reason
+
+#: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
+PARTS = ("interaction", "attribute")
+
+
+def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
+    """The reason with titles where its text says `item ID`, of the explained item and of the one in its evidence."""
+    other = reason.evidence.get("item")
+    named = {token: titles[token] for token in {item, str(other)} if titles.get(token)}
+    if not named:
+        return reason
+    tokens = "|".join(re.escape(token) for token in sorted(named, key=len, reverse=True))
+    text = re.sub(rf"\bitem ({tokens})(?!\w)", lambda found: named[found[1]], reason.text)
+    evidence = dict(reason.evidence)
+    if other is not None and str(other) in named:
+        evidence["title"] = named[str(other)]
+    return replace(reason, text=text, evidence=evidence)
+
+
+def line(reason: Reason) -> str:
+    """One reason in one short line: its contribution, and what it is."""
+    evidence = reason.evidence
+    what = reason.text
+    if reason.kind == "interaction" and "item" in evidence:
+        what = f"{evidence.get('title') or 'item ' + str(evidence['item'])} in the history"
+    elif reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= set(evidence):
+        what = (
+            f"{evidence['attribute']}: the item {evidence['item_score']:+.1f} sd, "
+            f"the user {evidence['user_score']:+.1f} sd"
+        )
+    elif reason.kind == "keyword" and {"word", "user_share", "item_share", "item_sentence"} <= set(evidence):
+        what = (
+            f"{evidence['word']}: {evidence['user_share']:.1%} of the user's profile, {evidence['item_share']:.1%} of "
+            f"the item's; “{evidence['item_sentence']}”"
+        )
+    return f"{reason.contribution:{'+' if reason.kind in PARTS else ''}.4f}  {what}"
+
+
+def share(explanation: Explanation) -> float | None:
+    """The share of the score that attributes explain, 0 to 1; None where no attribute is among the reasons."""
+    return next((r.evidence["share"] for r in explanation.reasons if "share" in r.evidence), None)
+
+
+def as_object(explanation: Explanation) -> dict[str, Any]:
+    """An explanation as JSON has it: plain types, nothing that is not a number where numbers are."""
+    return {
+        "user": explanation.user,
+        "item": explanation.item,
+        "title": explanation.title,
+        "score": _finite(explanation.score),
+        "share": share(explanation),
+        "note": explanation.note,
+        "reasons": [
+            {
+                "kind": reason.kind,
+                "text": reason.text,
+                "contribution": _finite(reason.contribution),
+                "evidence": {name: _finite(value) for name, value in reason.evidence.items()},
+            }
+            for reason in explanation.reasons
+        ],
+    }
+
+
+def as_json(content: Mapping[str, Any]) -> str:
+    """One line of JSON; what has no form in JSON becomes text."""
+    return json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
+    """One row a reason, and one without a reason for an explanation that has none.
+
+    Columns: user, item, title, score, note, reason (from 1), kind, contribution, text, evidence (JSON).
+    """
+    rows: list[tuple[Any, ...]] = []
+    for made in explanations:
+        head = (made.user, made.item, made.title, made.score, made.note)
+        if not made.reasons:
+            rows.append((*head, None, None, math.nan, None, None))
+        for place, reason in enumerate(made.reasons, start=1):
+            evidence = as_json({name: _finite(value) for name, value in reason.evidence.items()})
+            rows.append((*head, place, reason.kind, reason.contribution, reason.text, evidence))
+    names = ("user", "item", "title", "score", "note", "reason", "kind", "contribution", "text", "evidence")
+    frame = pd.DataFrame(rows, columns=pd.Index(names))
+    numbers = {"score": "float64", "contribution": "float64", "reason": "Int32"}
+    return frame.astype({name: numbers.get(name, "string") for name in names})
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,83 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from burnish.errors import ConfigurationError, DataError
+from burnish.files.yamls import read_yaml
+
+from .identity import check_data, class_name, computing, digest
+
+
+@dataclass(frozen=True)
+class BaseRequest:
+    """How a plain backbone is trained: its class, and RecBole's options from files and arguments."""
+
+    model: type
+    dataset: str
+    files: tuple[str, ...]
+    options: Mapping[str, Any]
+
+    def digest(self) -> str:
+        """Equal for equal results."""
+        options: dict[str, Any] = {}
+        for file in self.files:
+            options |= read_yaml(file)
+        options = computing({**options, **self.options})
+        return digest({"model": class_name(self.model), "dataset": self.dataset, "options": options})
+
+
+@dataclass(frozen=True)
+class Base:
+    """A trained plain backbone: its state by plain keys, the data it was trained on, and how long that took.
+
+    own: trained here with the options of the run that begins from it, so on the same split of equal data.
+    """
+
+    source: str
+    weights: Mapping[str, Tensor]
+    data: Mapping[str, Any]
+    seconds: float
+    own: bool
+
+    def give(self, model: Any, data: Mapping[str, Any], *, dataset: str) -> None:
+        """Let the enhancers of a model that was just built begin from it.
+
+        data: the fingerprint of the data set that the model was built for; `DataError` where it is another, or where
+        the base was trained on other rows of it, which may be the model's validation or test rows.
+        """
+        try:
+            check_data(self.data, data, dataset)
+        except DataError as error:
+            cure = " Or remove that folder: the base is then trained anew." if self.own else ""
+            raise DataError(f"base = {self.source!r}: {error}{cure}") from error
+        # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
+        chosen_on = self.data.get("validation", data.get("validation"))
+        if self.data.get("training") != data["training"] or chosen_on != data.get("validation"):
+            raise DataError(
+                f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
+                f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"
+            )
+        self._put_into(model)
+        for enhancer in model.enhancers.enhancers():
+            if enhancer.base_run() is not None:
+                enhancer.take_base()
+
+    def _put_into(self, model: Any) -> None:
+        own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+        for name, value in self.weights.items():
+            if name in own and own[name].shape != value.shape:
+                raise ConfigurationError(
+                    f"base = {self.source!r}: its {name!r} is {tuple(value.shape)}, and the backbone's is "
+                    f"{tuple(own[name].shape)}; train the base with the same options"
+                )
+        with torch.no_grad():
+            for name, value in self.weights.items():
+                if name in own:
+                    own[name].copy_(value)

@@ -1,0 +1,121 @@
+"""Plain backbones that enhancers begin from: trained first with the same options, or read from a run's folder."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from burnish.enhancers.attach import enhancers_of
+from burnish.enhancers.enhancer import Enhancer
+from burnish.errors import ConfigurationError, DataError
+from burnish.files.portable import read_file, unpack
+
+from .base import Base, BaseRequest
+from .identity import class_name
+from .one_run import begin, go_on
+from .record import BASE, MODEL_FILE, read_run
+from .request import Request
+from .result import Epoch
+from .state import latest_state
+
+AUTO = "auto"
+
+
+def begin_from(
+    request: BaseRequest,
+    enhanced: type,
+    target: Path | None,
+    bases: Path | str | None,
+    save_every: int,
+    on_epoch: Callable[[Epoch], None] | None,
+) -> Base | None:
+    """The base that the enhancers of a class ask for; None where they ask for none.
+
+    target: folder of the run that is to begin from it.  bases: folder of all bases of a comparison.
+    Raises `ConfigurationError` where enhancers ask for different ones, or for a run of another backbone.
+    """
+    wish, others = _wish(enhancers_of(enhanced))
+    if wish is None:
+        return None
+    if wish != AUTO:
+        return _read(Path(wish), request.model)
+    request = replace(request, options={**request.options, **others})
+    if bases is not None:
+        return _trained(request, Path(bases) / request.digest(), 0, on_epoch)
+    if target is not None:
+        return _trained(request, target / BASE, save_every, on_epoch)
+    with tempfile.TemporaryDirectory(prefix="burnish-base-") as folder:
+        return _trained(request, Path(folder), 0, on_epoch)
+
+
+def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, Any]]:
+    """Which base is asked for, and the options of its own."""
+    asking = [recipe for recipe in recipes if recipe.base_run() is not None]
+    wishes = [(recipe.base_run(), dict(recipe.base_options())) for recipe in asking]
+    if any(wish != wishes[0] for wish in wishes):
+        said = ", ".join(
+            f"{recipe.name}: {wish} {options or ''}".rstrip()
+            for recipe, (wish, options) in zip(asking, wishes, strict=True)
+        )
+        raise ConfigurationError(f"enhancers ask for different bases ({said}); give all of them the same one")
+    return wishes[0] if wishes else (None, {})
+
+
+def _trained(
+    request: BaseRequest, folder: Path, save_every: int, on_epoch: Callable[[Epoch], None] | None
+) -> Base:
+    """The base in a folder, trained there unless it is there already; an interrupted one goes on."""
+    started = time.perf_counter()
+    found = _state_of(folder, request)
+    state = latest_state(folder) if found == "unfinished" else None
+    if state is not None:
+        saved = read_run(folder)
+        again = Request.gather(request.model, saved.dataset, {}, (), saved.options, None, False)
+        go_on(again, saved, state, on_epoch=on_epoch, save_every=max(save_every, 1))
+    elif found != "finished":
+        plain = Request.gather(
+            request.model, request.dataset, {}, request.files, request.options, None, False
+        )
+        begin(plain, folder, on_epoch=on_epoch, save_every=save_every, evaluate_test=False)
+    return _read(folder, request.model, time.perf_counter() - started, own=True)
+
+
+def _state_of(folder: Path, request: BaseRequest) -> str:
+    """What a folder holds: a `finished` or `unfinished` run of this request, or `nothing` of use."""
+    note = folder / "base.json"
+    if note.is_file() and json.loads(note.read_text(encoding="utf-8")).get("digest") == request.digest():
+        try:
+            return "finished" if read_run(folder).finished else "unfinished"
+        except DataError:
+            return "nothing"
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"digest": request.digest()}) + "\n", encoding="utf-8")
+    return "nothing"
+
+
+def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False) -> Base:
+    saved = read_run(folder)
+    if saved.model != class_name(model):
+        raise ConfigurationError(
+            f"base = {str(folder)!r} is a run of {saved.model}, not of {class_name(model)}"
+        )
+    if saved.enhancers:
+        raise ConfigurationError(
+            f"base = {str(folder)!r} is a run with enhancers ({', '.join(saved.enhancers)}); give a plain one"
+        )
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise DataError(
+            f"base = {str(folder)!r} holds no trained weights ({MODEL_FILE}): train it to its end"
+        )
+    tree, tensors = read_file(path, "the weights of a trained model")
+    found = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    return Base(str(folder), weights, saved.data, seconds, own)

@@ -1,0 +1,142 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from burnish.errors import ConfigurationError, DataError, UnknownNameError
+
+
+def class_name(cls: type) -> str:
+    """How a plain backbone class is written in `run.json`: a known backbone's name, or `module:Class`."""
+    from burnish.enhancers.zoo import find_backbone, list_backbones
+
+    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
+        return cls.__name__
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def find_class(name: str, *, trust: bool = False, known: type | None = None) -> type:
+    """The class behind a name of `class_name`.
+
+    A class that is neither RecBole's nor announced by a package is taken from modules that are loaded already;
+    another module is imported only with `trust`.  known: the plain class, where the caller has it.
+    """
+    from burnish.enhancers.zoo import find_backbone
+
+    if known is not None:
+        if class_name(known) != name:
+            raise ConfigurationError(f"the run was made with {name}, not with {class_name(known)}")
+        return known
+    if ":" not in name:
+        return find_backbone(name)
+    module_name, _, path = name.partition(":")
+    module = sys.modules.get(module_name)
+    if module is None and trust:
+        try:
+            module = importlib.import_module(module_name)
+        except ImportError as error:
+            raise UnknownNameError(f"the run's model {name} cannot be imported: {error}") from error
+    found: Any = module
+    for part in path.split("."):
+        found = getattr(found, part, None)
+    if not isinstance(found, type):
+        raise ConfigurationError(
+            f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
+            f"itself (model=...), or say trust=True (--trust) to let burnish import it"
+        )
+    return found
+
+
+def fingerprint(dataset: Any) -> dict[str, Any]:
+    """Counts and digests of a data set just read: the ids of every field, and who interacted with what.
+
+    Two data sets with the same fingerprint give the same meaning to every row of every embedding table.
+    """
+    users, items = dataset.uid_field, dataset.iid_field
+    fields = {name: _tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
+    rows = hashlib.blake2b(digest_size=16)
+    for name in (users, items):
+        if name is not None and name in dataset.inter_feat:
+            column = dataset.inter_feat[name]
+            rows.update((column.to_numpy() if hasattr(column, "to_numpy") else column.numpy()).tobytes())
+    return {
+        "users": int(dataset.num(users)) - 1 if users else 0,
+        "items": int(dataset.num(items)) - 1 if items else 0,
+        "interactions": len(dataset.inter_feat),
+        "ids": fields,
+        "rows": rows.hexdigest(),
+    }
+
+
+def split_rows(dataset: Any) -> str:
+    """A digest of who interacted with what in one part of a split, whatever the order of its rows."""
+    names = (dataset.uid_field, dataset.iid_field)
+    columns = [np.asarray(dataset.inter_feat[name]) for name in names if name in dataset.inter_feat]
+    order = np.lexsort(columns) if columns else slice(0)
+    rows = hashlib.blake2b(digest_size=16)
+    for column in columns:
+        rows.update(column[order].astype(np.int64).tobytes())
+    return rows.hexdigest()
+
+
+def check_data(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
+    """Raise `DataError` when a data set is not the one of the run, with what differs."""
+    for part in ("users", "items", "interactions"):
+        if saved[part] != now[part]:
+            raise DataError(
+                f"data set {name!r} is not the one this run was made with: it had {saved[part]} {part} and has "
+                f"{now[part]} now. Put the former files back (or give their folder as data_path), or train anew."
+            )
+    other = [field for field, digest in saved["ids"].items() if now["ids"].get(field) != digest]
+    if other or saved["rows"] != now["rows"]:
+        what = f"the ids of {', '.join(other[:3])}" if other else "the interactions"
+        raise DataError(
+            f"data set {name!r} is not the one this run was made with: {what} differ although the counts agree. "
+            f"Put the former files back (or give their folder as data_path), or train anew."
+        )
+
+
+def _tokens(tokens: Any) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for token in tokens:
+        text = str(token).encode()
+        digest.update(len(text).to_bytes(4, "little") + text)
+    return digest.hexdigest()
+
+
+def computing(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options without those that only say how a run is carried out and watched."""
+    return {key: value for key, value in options.items() if key not in _EXECUTION}
+
+
+def digest(settings: Any) -> str:
+    """Eight hexadecimal digits that depend on the content, not on the order of keys."""
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+#: Options that say how a run is carried out and watched, not what it computes.
+_EXECUTION = frozenset(
+    {
+        *(
+            "threads",
+            "show_progress",
+            "state",
+            "checkpoint_dir",
+            "gpu_id",
+            "use_gpu",
+            "worker",
+            "tensorboard",
+        ),
+        *("log_wandb", "wandb_project", "loss_decimal_place", "save_dataset", "dataset_save_path"),
+        *("save_dataloaders", "dataloaders_save_path"),
+    }
+)

@@ -1,0 +1,194 @@
+"""The folder of a run: what is in it beside the results, so that the trained model can be used and trained on.
+
+`run.json` says how the model was made (names, options, a fingerprint of the data); `model.safetensors` holds the
+weights of the best epoch.  Reading them executes nothing.  `load_run` builds the same model by the code that
+trained it, and puts the weights into it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import ConfigurationError, DataError
+
+from .identity import class_name
+
+RUN_FILE = "run.json"
+MODEL_FILE = "model.safetensors"
+#: Folders in the folder of a run: states to resume from, and the plain backbone that the run began from.
+STATES, BASE = "resume", "base"
+#: Options that may differ between two runs of one model: they say where and how to show, not what to compute.
+FREE = frozenset(
+    {
+        *(
+            "epochs",
+            "show_progress",
+            "checkpoint_dir",
+            "data_path",
+            "gpu_id",
+            "device",
+            "tensorboard",
+            "threads",
+        ),
+        *("log_wandb", "wandb_project", "state", "save_dataset", "save_dataloaders"),
+        *("dataset_save_path", "dataloaders_save_path"),
+    }
+)
+
+
+@dataclass
+class SavedRun:
+    """The content of a `run.json`.
+
+    options: RecBole's, as they were given.  config: all of them, the defaults too, as JSON holds them.
+    data: the `fingerprint` of the data set.
+    made_in: the working directory that relative names of files are meant from; None in runs of an older burnish.
+    """
+
+    folder: Path
+    model: str
+    dataset: str
+    enhancers: dict[str, Any]
+    options: dict[str, Any]
+    config: dict[str, Any]
+    data: dict[str, Any]
+    finished: bool
+    made_in: str | None = None
+
+    def placed_enhancers(self) -> dict[str, Any]:
+        """The enhancers' options, with files that lie where the run was made named in full."""
+        from burnish.enhancers.registry import find_enhancer
+
+        found = {}
+        for name, options in self.enhancers.items():
+            placed = dict(options)
+            for option in find_enhancer(name).Config.files:
+                value = placed.get(option)
+                if isinstance(value, str) and self.made_in and (Path(self.made_in) / value).is_file():
+                    placed[option] = str(Path(self.made_in) / value)  # an absolute one stays what it is
+            found[name] = placed
+        return found
+
+
+def write_run(
+    folder: Path,
+    config: Any,
+    given: Mapping[str, Any],
+    effective: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> None:
+    """Write `run.json`.
+
+    given: the options of RecBole's that were given, typed.  effective: all of them, before anything was built.
+    """
+    from burnish._version import __version__
+    from burnish.enhancers.attach import enhancer_options, split_enhanced
+    from burnish.files.whole import write_json
+
+    from .environment import describe_environment
+
+    options = {key: value for key, value in given.items() if key not in ("enhancers", "model", "dataset")}
+    if config["dataset"] != "ml-100k":  # RecBole brings that one, wherever it is installed
+        options["data_path"] = str(Path(config["data_path"]).resolve().parent)
+    base, _ = split_enhanced(config.model_class)
+    content = {
+        "format": 1,
+        "burnish": __version__,
+        "model": class_name(base),
+        "dataset": config["dataset"],
+        "enhancers": enhancer_options(config.model_class),
+        "options": {key: value for key, value in options.items() if key != "checkpoint_dir"},
+        "config": dict(effective),
+        "data": dict(data),
+        "environment": describe_environment(config["threads"]),
+        "made_in": str(Path.cwd()),
+        "finished": False,
+    }
+    try:
+        json.dumps(content["options"])
+    except TypeError as error:
+        raise ConfigurationError(
+            f"an option cannot be kept in {folder / RUN_FILE}: {error}; give numbers, text, lists and mappings only"
+        ) from error
+    write_json(folder / RUN_FILE, content)
+
+
+def forget_run(folder: Path) -> None:
+    """Remove what an earlier run left in a folder that a new one is about to use."""
+
+    for name in (RUN_FILE, MODEL_FILE):
+        (folder / name).unlink(missing_ok=True)
+    shutil.rmtree(folder / STATES, ignore_errors=True)
+
+
+def mark_finished(folder: Path) -> None:
+    """Note in `run.json` that training and testing are over."""
+    from burnish.files.whole import write_json
+
+    content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    write_json(folder / RUN_FILE, {**content, "finished": True})
+
+
+def read_run(folder: Path | str) -> SavedRun:
+    """The `run.json` of a folder.  Raises `DataError` when there is none or it is damaged."""
+    folder = Path(folder)
+    path = folder / RUN_FILE
+    if not path.is_file():
+        cure = f"`burnish run --output {folder}` makes one."
+        if (folder / BASE).is_dir():
+            cure = (
+                "It was interrupted while its base was trained; give the same command again without resume."
+            )
+        raise DataError(f"{folder} is not the folder of a run: there is no {RUN_FILE}. {cure}")
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != 1:
+            raise DataError(f"{path} has format {content['format']!r}, of a later burnish; this one reads 1")
+        return SavedRun(
+            folder,
+            str(content["model"]),
+            str(content["dataset"]),
+            dict(content["enhancers"]),
+            dict(content["options"]),
+            dict(content["config"]),
+            dict(content["data"]),
+            bool(content["finished"]),
+            content.get("made_in"),
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"{path} is damaged: {error!r}; train again, or restore the file") from error
+
+
+def check_same_options(saved: SavedRun, config: Any) -> None:
+    """Raise `ConfigurationError` for the first option that is not as it was in the run.
+
+    An option that the run did not know, because its burnish was older, stands at its default: what was done before.
+    """
+    from burnish.enhancers.attach import enhancer_options
+
+    from .result import plain
+
+    now = plain(config.final_config_dict)
+    before = {**saved.config, "enhancers": saved.enhancers}
+    now["enhancers"] = plain(enhancer_options(config.model_class))
+    for name in [*before, *(name for name in now if name not in before)]:
+        newer = name not in before and name not in config.external_config_dict
+        if name in FREE or newer or before.get(name) == now.get(name):
+            continue
+        raise ConfigurationError(
+            f"{name} = {now.get(name)!r} now, and {before.get(name)!r} in {saved.folder / RUN_FILE}: a run goes on "
+            f"with the options that it began with (only epochs may be raised). Leave {name} out, or begin a new run."
+        )
+
+
+# ---------------------------------------------------------------------- the trained model
+
+
+# ---------------------------------------------------------------------- weights

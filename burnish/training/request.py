@@ -1,0 +1,121 @@
+"""What `train` was asked for, put together from files, arguments and the command line; and its RecBole config."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from burnish.enhancers.attach import split_enhanced
+from burnish.errors import BurnishError, ConfigurationError
+from burnish.files.yamls import read_yaml
+
+from .base import BaseRequest
+from .cold import cold_limit
+from .data import check_files
+from .options import warn_unknown
+from .session import command_line, literal_options
+
+
+@dataclass
+class Request:
+    """The arguments of `train`, put together: which class, with which options from which source."""
+
+    model: type
+    dataset: str
+    files: list[str]
+    options: dict[str, Any]
+    given: set[str]
+
+    def base_request(self) -> BaseRequest:
+        """What a plain backbone with the same options is trained with."""
+        options = {name: value for name, value in self.options.items() if name != "enhancers"}
+        return BaseRequest(split_enhanced(self.model)[0], self.dataset, tuple(self.files), options)
+
+    def given_options(self, config: Any) -> dict[str, Any]:
+        """What files, arguments and the command line said, as the config took it."""
+        own = {"show_progress", "checkpoint_dir"} - self.given
+        return {key: value for key, value in config.external_config_dict.items() if key not in own}
+
+    @classmethod
+    def gather(
+        cls,
+        model: str | type,
+        dataset: str,
+        enhancers: Any,
+        config_files: Sequence[str | Path],
+        options: Mapping[str, Any] | None,
+        seed: int | None,
+        show_progress: bool,
+    ) -> Request:
+        settings: dict[str, Any] = {}
+        for file in config_files:
+            settings.update(read_yaml(file))
+        own = dict(options or {})
+        settings.update(own)
+        block = settings.get("enhancers") if enhancers is None else enhancers
+        # Config attaches any block that it finds; the class below has it already.
+        own["enhancers"] = {}
+        if seed is not None:
+            own["seed"] = seed
+        own.setdefault("show_progress", show_progress)
+        return cls(_attach(model, block), dataset, [str(file) for file in config_files], own, set(settings))
+
+
+def _attach(model: str | type, block: Any) -> type:
+    """The class to train."""
+    from burnish.enhancers.attach import enhance
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone(model) if isinstance(model, str) else model
+    return enhance(cls, *make_enhancers(block)) if block else cls
+
+
+def make_config(cls: type, dataset: str, enhancers: Any, options: Mapping[str, Any]) -> Any:
+    """The RecBole config of a model class with these enhancers and options, checked as `train` checks it."""
+    return _make_config(Request.gather(cls, dataset, enhancers, (), options, None, False), False)
+
+
+def _make_config(request: Request, visible: bool) -> Any:
+    from recbole.config import Config
+
+    with command_line(visible), literal_options():
+        try:
+            config = Config(
+                model=request.model,
+                dataset=request.dataset,
+                config_file_list=request.files or None,
+                config_dict=copy.deepcopy(request.options),  # Config completes nested values in place
+            )
+        except BurnishError:
+            raise
+        except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as error:
+            # Config checks values with these built-in errors; its words name the option.
+            cure = (
+                "; where eval_args.mode is full, metrics rank items, as in metrics: [NDCG], valid_metric: NDCG@10; "
+                "RMSE, MAE, AUC and LogLoss go with eval_args: {mode: labeled}"
+                if "Full sort evaluation" in str(error)
+                else ""
+            )
+            raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
+    warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=6)
+    _check_metric(config)
+    cold_limit(config)
+    check_files(config)
+    return config
+
+
+def _check_metric(config: Any) -> None:
+    """RecBole would fail with a bare KeyError after the first epoch."""
+    name, _, k = str(config["valid_metric"]).lower().partition("@")
+    available = {metric.lower() for metric in config["metrics"]}
+    ks = {str(k) for k in config["topk"]}
+    if name not in available or (k and k not in ks):
+        raise ConfigurationError(
+            f"valid_metric = {config['valid_metric']!r} is not among the metrics that are computed: "
+            f"metrics = {config['metrics']}, topk = {config['topk']}; choose it from these "
+            f"or add to them"
+        )

@@ -1,0 +1,163 @@
+"""Contexts around a RecBole call that keep its habits in place: arguments, logs, TensorBoard, threads."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import ConfigurationError
+
+from .threads import threads_by_default
+
+_ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+
+
+@contextmanager
+def command_line(visible: bool) -> Iterator[None]:
+    """Hide `sys.argv[1:]` unless `visible`: RecBole's Config takes every `--key=value` it finds there."""
+    before = sys.argv
+    if not visible:
+        sys.argv = before[:1] or [""]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
+def literal(text: str) -> Any:
+    """The value of an option written as text: a Python literal, true/false in any case, else the text itself.
+
+    RecBole passes such text to `eval`; this gives the same values for numbers, lists, dictionaries and None,
+    and never runs code.
+    """
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return {"true": True, "false": False}.get(text.lower(), text)
+
+
+@contextmanager
+def literal_options() -> Iterator[None]:
+    """While this is open, RecBole's Config reads option values with `literal` instead of `eval`."""
+    from recbole.config import Config
+
+    def convert(_: Any, options: dict[str, Any]) -> dict[str, Any]:
+        return {key: literal(value) if isinstance(value, str) else value for key, value in options.items()}
+
+    before = Config._convert_config_dict
+    Config._convert_config_dict = convert
+    try:
+        yield
+    finally:
+        Config._convert_config_dict = before
+
+
+class _PlainFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        return _ANSI.sub("", super().format(record))
+
+
+@contextmanager
+def log_file(path: Path | None) -> Iterator[None]:
+    """Write RecBole's log (the root logger, from INFO) to `path`, without colours; None changes nothing.
+
+    Other handlers of the root logger see only warnings and worse meanwhile, so that a console stays readable.
+    """
+    if path is None:
+        yield
+        return
+    root = logging.getLogger()
+    handler = logging.FileHandler(path, encoding="utf-8", delay=False)
+    handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
+    others = [(other, other.level) for other in root.handlers]
+    level = root.level
+    for other, _ in others:
+        other.setLevel(max(other.level, logging.WARNING))
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        root.setLevel(level)
+        for other, old in others:
+            other.setLevel(old)
+        handler.close()
+
+
+class _NoTensorBoard:
+    """What trainers write to when no TensorBoard files are wanted."""
+
+    def add_scalar(self, *_: Any, **__: Any) -> None:
+        """Drop a number."""
+
+    def add_hparams(self, *_: Any, **__: Any) -> None:
+        """Drop a set of options."""
+
+
+@contextmanager
+def tensorboard_in(folder: Path | None) -> Iterator[None]:
+    """Trainers made while this is open write TensorBoard files to `folder`, or nowhere when it is None.
+
+    RecBole itself would write to ./log_tensorboard.
+    """
+    from recbole.trainer import trainer as module
+
+    def writer(_: Any) -> Any:
+        if folder is None:
+            return _NoTensorBoard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        return SummaryWriter(str(folder))
+
+    before = module.get_tensorboard
+    module.get_tensorboard = writer
+    try:
+        yield
+    finally:
+        module.get_tensorboard = before
+
+
+@contextmanager
+def torch_threads(number: int | None) -> Iterator[None]:
+    """Use `number` torch threads inside; None only lowers a number for which there are no cores.
+
+    `threads_by_default` has the rule.  Raises `ConfigurationError` below 1.
+    """
+    import torch
+
+    if number is None:
+        number = threads_by_default(torch.get_num_threads())
+    if number is None:
+        yield
+        return
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        raise ConfigurationError(f"threads = {number!r}: give a whole number of torch threads, 1 or more")
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@contextmanager
+def checkpoint_folder(folder: Path | None, keep: bool) -> Iterator[Path | None]:
+    """Where checkpoints go: `folder`, a temporary one when none is kept, or None for RecBole's choice."""
+    if keep and folder is None:
+        yield None
+    elif keep:
+        yield folder
+    else:
+        with tempfile.TemporaryDirectory(
+            prefix="burnish-", dir=os.fspath(folder) if folder else None
+        ) as made:
+            yield Path(made)

@@ -1,0 +1,339 @@
+"""The stages of one training run, in the order of RecBole's `run_recbole`."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+
+from burnish.errors import NonFiniteError
+
+from .cold import cold_limit, cold_values, collect_items
+from .data import load_dataset
+from .identity import check_data, fingerprint, split_rows
+from .per_user import Capture, captured, per_user_frame, unrounded_result
+from .result import Epoch, TrainingResult, plain
+from .weights import load_model, write_model
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """What keeps the state of a run: `state.StateKeeper`."""
+
+    def begin(self, run: Run) -> None:
+        """Before the first epoch."""
+        ...
+
+    def restore(self, run: Run, state: Any) -> None:
+        """Put a state onto a prepared run."""
+        ...
+
+    def epoch_done(self, run: Run, epoch: int) -> None:
+        """After epoch `epoch`, from 0."""
+        ...
+
+
+class Run:
+    """The stages of `run_recbole`, in its order, with a stop-watch on each."""
+
+    def __init__(
+        self,
+        config: Any,
+        on_epoch: Callable[[Epoch], None] | None,
+        weights: Path | None = None,
+        keeper: Keeper | None = None,
+    ) -> None:
+        """Nothing is read yet.
+
+        weights: where the best epoch's weights go, beside RecBole's checkpoint.  keeper: saves what resuming needs.
+        """
+        self.config = config
+        self.on_epoch = on_epoch
+        self.weights = weights
+        self.keeper = keeper
+        self.fingerprint: dict[str, Any] | None = None
+        self.seconds = {"train": 0.0, "valid": 0.0, "test": 0.0}
+        self.flops: float | None = None
+        self.losses: list[float] = []
+        self.best_epoch: int | None = None
+        self.valid_result: dict[str, float] = {}
+        self.test_rounded: dict[str, Any] = {}
+        self.test_result: dict[str, float] = {}
+        self.per_user: pd.DataFrame | None = None
+
+    def prepare(
+        self, expected: Mapping[str, Any] | None = None, *, identify: bool = False, trainer: bool = True
+    ) -> None:
+        """Load and split the data, build the model and its trainer.
+
+        expected: the fingerprint that the data must have; `DataError` when they have another one.
+        identify: take the data's fingerprint in any case.
+        trainer: False leaves out what only training needs.
+        """
+        from recbole.data import data_preparation
+        from recbole.utils import get_trainer, init_seed
+
+        config = self.config
+        root = logging.getLogger()
+        init_seed(config["seed"], config["reproducibility"])
+        root.info(config)
+        self.dataset = load_dataset(config)
+        root.info(self.dataset)
+        if expected is not None or identify or self.weights is not None:
+            self.fingerprint = fingerprint(self.dataset)
+            if expected is not None:
+                check_data(expected, self.fingerprint, config["dataset"])
+        self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
+        if self.fingerprint is not None:
+            for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
+                if loader is not None:
+                    self.fingerprint[part] = split_rows(loader._dataset)
+        init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+        self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
+        root.info(self.model)
+        if not trainer:
+            return
+        self.flops = self._count_flops()
+        self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
+        _reset_peak_memory(config["device"])
+
+    def _count_flops(self) -> float | None:
+        """RecBole's count for one test row.
+
+        Kept even though nobody may look at it: some transforms and models draw random numbers in it, and
+        the training that follows would differ from that of `run_recbole` without them.
+        """
+        from recbole.data.transform import construct_transform
+        from recbole.utils import get_flops
+
+        device, transform = self.config["device"], construct_transform(self.config)
+        try:
+            return float(get_flops(self.model, self.dataset, device, logging.getLogger(), transform))
+        except Exception as error:  # any model may fail under thop's hooks; training does not need them
+            logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
+            return None
+
+    def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
+        """Train with early stopping on the validation set.  state: go on from it (`resume.latest_state`)."""
+        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)))
+        if self.keeper is not None:
+            self.keeper.begin(self)
+            if state is not None:
+                self.keeper.restore(self, state)
+        if state is not None and (self.trainer.start_epoch >= self.last_epoch() or self.stopped_early()):
+            # Nothing is left to train.  RecBole's fit would write a checkpoint of no epoch over the best one.
+            self.trainer.eval_collector.data_collect(self.train_data)
+            self._conclude(self.trainer.best_valid_score, self.trainer.best_valid_result)
+            return
+        self._watch_epochs()
+        arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
+        with captured(self.trainer) as capture:
+            if "callback_fn" in inspect.signature(self.trainer.fit).parameters:
+                arguments["callback_fn"] = lambda epoch, score: self._validated(epoch, score, capture)
+            try:
+                score, result = self.trainer.fit(self.train_data, self.valid_data, **arguments)
+            except ValueError as error:
+                if str(error) != "Training loss is nan":  # RecBole's own words, trainer.py
+                    raise
+                raise self._not_finite() from error
+        self._conclude(score, result)
+
+    def _conclude(self, score: float, result: Mapping[str, Any] | None) -> None:
+        self.best_valid_score = float(score)
+        self.best_valid_result = dict(result or {})
+        if not self.valid_result:  # tree models call nobody back: RecBole's rounded figures have to do
+            self.valid_result = {key: float(value) for key, value in self.best_valid_result.items()}
+
+    def _not_finite(self) -> NonFiniteError:
+        return NonFiniteError(
+            f"the training loss of {self.config['model']} became NaN in epoch {len(self.losses) + 1}; "
+            f"learning_rate = {self.config['learning_rate']} may be too large, "
+            f"or set clip_grad_norm: {{max_norm: 1}}"
+        )
+
+    def _watch_epochs(self) -> None:
+        trainer = self.trainer
+        self._watch_checkpoints()
+        inner_train = getattr(trainer, "_train_epoch", None)
+        inner_valid = trainer._valid_epoch
+
+        def train_epoch(data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            assert inner_train is not None
+            loss = inner_train(data, epoch, *args, **kwargs)
+            spent = time.perf_counter() - start
+            self.seconds["train"] += spent
+            total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
+            self.losses.append(total)
+            self._tell(Epoch(epoch + 1, self._last.total, total, None, spent))
+            if not self._validates(epoch):
+                trainer.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
+                self._epoch_done(epoch)
+            return loss
+
+        def valid_epoch(*args: Any, **kwargs: Any) -> Any:
+            start = time.perf_counter()
+            found = inner_valid(*args, **kwargs)
+            self.seconds["valid"] += time.perf_counter() - start
+            return found
+
+        if inner_train is not None:  # tree models train at once
+            trainer._train_epoch = train_epoch
+        trainer._valid_epoch = valid_epoch
+
+    def _validated(self, epoch: int, score: float, capture: Capture) -> None:
+        # cur_step counts evaluations since the best one; RecBole sets it just before this call.
+        if self.trainer.cur_step == 0:
+            self.best_epoch = epoch + 1
+            self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
+        self._tell(Epoch(epoch + 1, self._last.total, self._last.loss, float(score), self._last.seconds))
+        self._epoch_done(epoch)
+
+    def _validates(self, epoch: int) -> bool:
+        """Whether RecBole evaluates after this epoch: not in pre-training, nor between two evaluations."""
+        if self._pretrains() or not self.valid_data or self.trainer.eval_step <= 0:
+            return False
+        return (epoch + 1) % self.trainer.eval_step == 0
+
+    def _pretrains(self) -> bool:
+        return hasattr(self.trainer, "pretrain_epochs") and self.model.train_stage != "finetune"
+
+    def _watch_checkpoints(self) -> None:
+        """Write our own file of weights whenever RecBole writes its checkpoint."""
+        target = self.weights
+        if target is None:
+            return
+        for name in ("_save_checkpoint", "save_pretrained_model"):
+            inner = getattr(self.trainer, name, None)
+            if inner is None or not hasattr(self.model, "state_dict"):
+                continue
+
+            def save(epoch: int, *args: Any, _inner: Any = inner, **kwargs: Any) -> None:
+                _inner(epoch, *args, **kwargs)
+                write_model(target, self.model, {"epoch": epoch + 1})
+
+            setattr(self.trainer, name, save)
+
+    def _epoch_done(self, epoch: int) -> None:
+        if self.keeper is not None:
+            self.keeper.epoch_done(self, epoch)
+
+    def last_epoch(self) -> int:
+        """How many epochs the training has at most."""
+        return int(self.trainer.pretrain_epochs if self._pretrains() else self.trainer.epochs)
+
+    def stopped_early(self) -> bool:
+        """Whether validation has not improved for longer than `stopping_step`, so that no further epoch follows."""
+        stopping = getattr(self.trainer, "stopping_step", None)
+        return stopping is not None and getattr(self.trainer, "cur_step", 0) > stopping
+
+    def progress(self) -> dict[str, Any]:
+        """What `result` tells about the epochs so far."""
+        names = ("losses", "best_epoch", "valid_result", "flops")
+        return {**{name: getattr(self, name) for name in names}, "seconds": dict(self.seconds)}
+
+    def set_progress(self, progress: Mapping[str, Any]) -> None:
+        """Take over what an earlier process told by `progress`."""
+        for name, value in progress.items():
+            setattr(self, name, value)
+
+    def _tell(self, epoch: Epoch) -> None:
+        self._last = epoch
+        if self.on_epoch is not None:
+            self.on_epoch(epoch)
+
+    def test(self) -> None:
+        """Evaluate the best checkpoint on the test set."""
+        start = time.perf_counter()
+        ours = self.weights is not None and self.weights.is_file()
+        if ours:
+            assert self.weights is not None
+            load_model(self.weights, self.model)
+        if cold_limit(self.config) is not None:
+            collect_items(self.trainer)
+        with captured(self.trainer) as capture:
+            found = self.trainer.evaluate(
+                self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
+            )
+        self.seconds["test"] = time.perf_counter() - start
+        self.test_rounded = {key: float(value) for key, value in (found or {}).items()}
+        self.test_result = unrounded_result(self.config, capture.last, found)
+        if capture.last is not None:
+            self.per_user = per_user_frame(self.config, capture.last, self.test_data)
+            self._add_cold(capture.last)
+
+    def _add_cold(self, struct: Any) -> None:
+        """Metrics of cold items, where they are asked for and any is in the test data."""
+        if self.per_user is None:
+            return
+        for name, values in cold_values(
+            self.config, struct, self.test_data, self.train_data._dataset
+        ).items():
+            if not np.isnan(values).all():
+                self.per_user[name] = values
+                self.test_result[name] = float(np.nanmean(values))
+
+    def result(self) -> TrainingResult:
+        """Everything that the stages left."""
+        from burnish.enhancers.attach import enhancer_options
+
+        config = self.config
+        parameters = self.model.parameters() if hasattr(self.model, "parameters") else ()
+        return TrainingResult(
+            model_name=config["model"],
+            dataset_name=config["dataset"],
+            seed=int(config["seed"]),
+            enhancers=enhancer_options(config.model_class),
+            valid_metric=str(config["valid_metric"]).lower(),
+            best_valid_score=self.best_valid_score,
+            best_valid_result={key: float(value) for key, value in self.best_valid_result.items()},
+            rounded_test_result=self.test_rounded,
+            valid_result=self.valid_result,
+            test_result=self.test_result,
+            per_user=self.per_user,
+            n_epochs=len(self.losses),
+            best_epoch=self.best_epoch,
+            losses=self.losses,
+            seconds=self.seconds,
+            peak_memory_mb=_peak_memory(config["device"]),
+            n_parameters=sum(p.numel() for p in parameters if p.requires_grad),
+            flops=self.flops,
+            checkpoint=None,
+            config=plain(config.final_config_dict),
+            model=self.model,
+            dataset=self.dataset,
+            splits=(
+                self.train_data._dataset,
+                getattr(self.valid_data, "_dataset", None),
+                getattr(self.test_data, "_dataset", None),
+            ),
+        )
+
+
+def _reset_peak_memory(device: Any) -> None:
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def _peak_memory(device: Any) -> float | None:
+    """In units of 2^20 bytes."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)

@@ -1,0 +1,167 @@
+"""Train one model as `recbole.quick_start.run_recbole` does, and keep what a fair comparison needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from burnish.enhancers.attach import split_enhanced
+from burnish.errors import ConfigurationError
+from burnish.files.yamls import read_yaml
+
+from .bases import begin_from
+from .identity import find_class
+from .one_run import begin, go_on
+from .record import SavedRun, forget_run, read_run
+from .request import Request
+from .result import Epoch, TrainingResult
+from .state import FinishedError, StateKeeper, latest_state
+
+
+def train(
+    model: str | type,
+    dataset: str,
+    *,
+    enhancers: Mapping[str, Any] | Iterable[Any] | str | None = None,
+    config_files: Sequence[str | Path] = (),
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    folder: Path | str | None = None,
+    show_progress: bool = False,
+    keep_checkpoint: bool = True,
+    command_line: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    evaluate_test: bool = True,
+    save_every: int = 0,
+    bases: Path | str | None = None,
+) -> TrainingResult:
+    """Train `model` on `dataset` with RecBole's own config, data, trainer, early stopping and evaluation.
+
+    Random numbers are drawn in the order of `run_recbole`, so a plain backbone gets the same metrics.
+
+    model: a backbone's name, a RecBole model class, or a class made by `enhance`.
+    dataset: the name of a folder of atomic files in `data_path`, or "ml-100k", which RecBole brings.
+    enhancers: what to attach: a block `{"rvrec": {"weight": 0.1}}`, "rvrec,euclid2d", names or `Enhancer`
+        objects.  None takes the `enhancers` block of `options` or of the config files; `{}` attaches none.
+    config_files: RecBole YAML files, later ones win.  options: RecBole options with typed values; they win
+        over the files.  Strings are read as literals, never evaluated.  Two options are burnish's own:
+        `threads` (torch threads while this runs) and `tensorboard` (write TensorBoard files into `folder`).
+    seed: wins over the `seed` of options and files.
+    folder: receives log.txt, checkpoint.pth (RecBole's own), run.json and model.safetensors (the same weights, read
+        without executing anything: see `load_run`), and nothing is written elsewhere.  Without a folder there is
+        no log file, and the checkpoint goes to RecBole's `checkpoint_dir`.
+    keep_checkpoint: False removes the checkpoint once the test set was evaluated, and writes no files of our own.
+    command_line: True lets `--option=value` of `sys.argv` win over everything, as in RecBole.
+    on_epoch: called after each training epoch, and again after its validation.
+    evaluate_test: False leaves the test set alone (tuning).
+    save_every: save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves
+        none.  Needs a folder.
+    bases: where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run
+        with the same options; by default `base` in the folder, and without a folder nothing is kept.
+
+    Raises `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.  A RecBole option that
+    nobody reads gives a `UserWarning` with the nearest known name.
+    """
+    request = Request.gather(model, dataset, enhancers, config_files, options, seed, show_progress)
+    target = Path(folder) if folder is not None else None
+    if save_every and (target is None or not keep_checkpoint):
+        raise ConfigurationError(
+            f"save_every = {save_every}: states are saved in a folder; give one (folder=...)"
+        )
+    if save_every:
+        StateKeeper.check(save_every)
+    if target is not None:
+        target.mkdir(parents=True, exist_ok=True)
+        forget_run(target)
+    base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
+    return begin(
+        request,
+        target,
+        save_every=save_every,
+        on_epoch=on_epoch,
+        keep_checkpoint=keep_checkpoint,
+        visible=command_line,
+        evaluate_test=evaluate_test,
+        base=base,
+    )
+
+
+def resume(
+    folder: Path | str,
+    *,
+    model: str | type | None = None,
+    dataset: str | None = None,
+    enhancers: Mapping[str, Any] | Iterable[Any] | str | None = None,
+    config_files: Sequence[str | Path] = (),
+    options: Mapping[str, Any] | None = None,
+    seed: int | None = None,
+    show_progress: bool = False,
+    on_epoch: Callable[[Epoch], None] | None = None,
+    save_every: int = 1,
+    trust: bool = False,
+) -> TrainingResult:
+    """Go on with a run that was interrupted, from the end of its last saved epoch: bit for bit as if it had not been.
+
+    folder: of the run (`train(..., folder=, save_every=)` or `burnish run --output`).  Everything else is read from
+    it; what is given all the same must be as it was, but for `epochs`, which may be larger, and options that say
+    where and how to show (`saved.FREE`).  A run without a saved state starts from its first epoch.
+
+    Raises `FinishedError` when nothing is left to do, `ConfigurationError` naming the first option that differs, and
+    `DataError` for damaged files or changed data.
+    """
+    saved = read_run(folder)
+    base = model if isinstance(model, type) else None
+    known, extra = split_enhanced(base) if base is not None else (None, ())
+    cls = find_class(saved.model, trust=trust, known=known)
+    if isinstance(model, str) and model != saved.model:
+        raise ConfigurationError(f"model = {model!r}, but {saved.folder} holds a run of {saved.model!r}")
+    if dataset is not None and dataset != saved.dataset:
+        raise ConfigurationError(
+            f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
+        )
+    chosen: Any = enhancers
+    if enhancers is None and extra:
+        chosen = {}
+    elif enhancers is None:
+        chosen = saved.enhancers = saved.placed_enhancers()
+    settings: dict[str, Any] = dict(saved.options)
+    for file in config_files:
+        settings.update(read_yaml(file))
+    settings.update(options or {})
+    for name in ("model", "dataset", "enhancers"):
+        settings.pop(name, None)
+    request = Request.gather(
+        base if extra and base is not None else cls, saved.dataset, chosen, (), settings, seed, show_progress
+    )
+    state = latest_state(saved.folder)
+    epochs = settings.get("epochs")
+    _check_resumable(saved, state, epochs)
+    StateKeeper.check(save_every)
+    begun = None
+    if state is None:  # else it began already
+        begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
+    return go_on(request, saved, state, save_every=save_every, on_epoch=on_epoch, base=begun)
+
+
+def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:
+    before = saved.config["epochs"]
+    if epochs is not None and epochs < before:
+        raise ConfigurationError(
+            f"epochs = {epochs}, but the run began with {before}; epochs can only be raised"
+        )
+    if not saved.finished:
+        return
+    if state is None:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished; it saved no states, so it cannot be lengthened"
+        )
+    if state[0]["stopped"]:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished: validation stopped improving, in epoch {state[0]['epoch'] + 1}"
+        )
+    if epochs is None or epochs <= state[0]["epoch"] + 1:
+        raise FinishedError(
+            f"the run in {saved.folder} is finished after {state[0]['epoch'] + 1} epochs; give more epochs "
+            f"(--epochs) to go on"
+        )

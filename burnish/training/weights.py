@@ -1,0 +1,59 @@
+"""TODO: say what this is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from burnish.errors import DataError
+from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
+
+
+def write_model(path: Path, model: Any, facts: Mapping[str, Any] | None = None) -> None:
+    """Write a model's state dict, under its plain keys, and what RecBole calls its other parameters.
+
+    facts: a few numbers to keep with it, such as the epoch.
+    """
+    packer = Packer("other.")
+    state: dict[str, Any] = {}
+    for name, value in model.state_dict().items():
+        # Sparse buffers and the extra state of enhancers are packed as they come.
+        state[name] = packer.add(name, value) if _is_plain(value) else packer.pack(value)
+    others = {}
+    for name, value in model.other_parameter().items() if hasattr(model, "other_parameter") else ():
+        if isinstance(value, nn.Module):
+            continue  # DIN lists a sub-module here, whose parameters are in the state dict
+        try:
+            others[name] = packer.pack(value)
+        except NotPortableError:
+            continue  # built again by the model's constructor
+    write_file(
+        path, {"format": 1, "state": state, "others": others, "facts": dict(facts or {})}, packer.tensors
+    )
+
+
+def load_model(path: Path, model: Any) -> dict[str, Any]:
+    """Put the weights of `write_model` into a model, and give the facts kept with them.
+
+    Raises `DataError` for a damaged file, or one whose names or shapes are not those of the model.
+    """
+    tree, tensors = read_file(path, "the weights of a trained model")
+    try:
+        model.load_state_dict({name: unpack(value, tensors) for name, value in tree["state"].items()})
+        others = {name: unpack(value, tensors) for name, value in tree["others"].items()}
+    except (KeyError, RuntimeError, TypeError) as error:
+        raise DataError(f"{path} does not fit {type(model).__name__}: {error}") from error
+    if others:
+        device = next((p.device for p in model.parameters()), None)
+        moved = {k: v.to(device) if isinstance(v, Tensor) and device else v for k, v in others.items()}
+        model.load_other_parameter(moved)
+    return dict(tree["facts"])
+
+
+def _is_plain(value: Any) -> bool:
+    import torch
+
+    return isinstance(value, Tensor) and value.layout == torch.strided

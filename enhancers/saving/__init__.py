@@ -1,0 +1,1 @@
+"""What burnish added to a model, as files; and RecBole's own checkpoints."""

@@ -1,0 +1,164 @@
+"""The files of saved enhancers: what is in them, written whole or not at all, read without trusting them.
+
+enhancers.safetensors   every parameter and persistent buffer of the enhancers
+tokens.json             user and item tokens in the order of their ids
+enhancers.json          format, names, options, tables, and the checksums of the other two
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from torch import Tensor
+
+from burnish.enhancers.anatomy.table import Side
+from burnish.errors import ConfigurationError, DataError
+
+from .tokens import Tokens
+
+FORMAT = "burnish-enhancers"
+VERSION = 1
+MANIFEST, TENSORS, TOKENS = "enhancers.json", "enhancers.safetensors", "tokens.json"
+
+
+class SavedTable(BaseModel):
+    """A table that enhancers are bound to: `rows` of `width` numbers."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    side: Side
+    width: int
+    rows: int
+
+
+class SavedEnhancer(BaseModel):
+    """One enhancer: its options, and which of its tensors have a row for each user or item."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    options: dict[str, Any]
+    row_tensors: dict[str, Side]
+
+
+class Manifest(BaseModel):
+    """Everything in `enhancers.json`.
+
+    step: training steps done.  output: widths of propagated embeddings, for enhancers that refine those.
+    checksums: SHA-256 of the two other files, by name.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    format: str
+    version: int
+    burnish: str
+    backbone: str
+    step: int
+    output: tuple[int, int] | None
+    tables: list[SavedTable]
+    enhancers: list[SavedEnhancer]
+    checksums: dict[str, str]
+
+
+def version() -> str:
+    """The version of burnish that is installed."""
+    return importlib.metadata.version("burnish")
+
+
+def write(folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], tokens: Tokens) -> None:
+    """Write the three files; the manifest comes last, so that an interrupted write is noticed when read.
+
+    Raises `ConfigurationError` when the folder cannot be written.
+    """
+    from safetensors.torch import save
+
+    contents = {
+        TENSORS: save({name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}),
+        TOKENS: json.dumps({"user": tokens.user, "item": tokens.item}, ensure_ascii=False).encode(),
+    }
+    checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
+    complete = manifest.model_copy(update={"checksums": checksums})
+    contents[MANIFEST] = (complete.model_dump_json(indent=2) + "\n").encode()
+    unfinished = {name: folder / f".{name}.{uuid.uuid4().hex}" for name in contents}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            unfinished[name].write_bytes(content)
+        for name in contents:
+            os.replace(unfinished[name], folder / name)
+    except OSError as error:
+        raise ConfigurationError(f"cannot save enhancers in {str(folder)!r}: {error}") from error
+    finally:
+        for file in unfinished.values():
+            with contextlib.suppress(OSError):
+                file.unlink()
+
+
+def read(folder: Path) -> tuple[Manifest, dict[str, Tensor], Tokens]:
+    """The contents of the three files, checked.
+
+    Raises `DataError` for a file that is missing, changed, cut short, foreign or of a newer format.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load
+
+    manifest = _manifest(_bytes(folder, MANIFEST), folder)
+    contents = {name: _bytes(folder, name) for name in (TENSORS, TOKENS)}
+    for name, content in contents.items():
+        if hashlib.sha256(content).hexdigest() != manifest.checksums.get(name):
+            raise DataError(
+                f"{folder / name} does not belong to {MANIFEST} beside it: it was cut short, changed, or comes from "
+                f"another save; save the enhancers again"
+            )
+    try:
+        tensors = load(contents[TENSORS])
+        listed = json.loads(contents[TOKENS])
+        tokens = Tokens(tuple(listed["user"]), tuple(listed["item"]))
+    except (SafetensorError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{folder}: {TENSORS} or {TOKENS} cannot be read: {error}") from error
+    return manifest, tensors, tokens
+
+
+def _bytes(folder: Path, name: str) -> bytes:
+    try:
+        return (folder / name).read_bytes()
+    except FileNotFoundError:
+        found = sorted(file.name for file in folder.iterdir())[:5] if folder.is_dir() else []
+        inside = f"it has {', '.join(found)}" if found else "it is empty or does not exist"
+        raise DataError(
+            f"{str(folder)!r} has no file {name!r} ({inside}); give the folder that save_pretrained wrote"
+        ) from None
+    except OSError as error:
+        raise DataError(f"cannot read {folder / name}: {error}") from error
+
+
+def _manifest(content: bytes, folder: Path) -> Manifest:
+    file = folder / MANIFEST
+    try:
+        plain = json.loads(content)
+    except ValueError as error:
+        raise DataError(f"{file} is no JSON ({error}); it was cut short, or is no file of burnish") from error
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT:
+        raise DataError(f"{file} was not written by save_pretrained: it does not say format {FORMAT!r}")
+    number = plain.get("version")
+    if not isinstance(number, int) or number > VERSION:
+        raise DataError(
+            f"{file} has format version {number!r}, written by burnish {plain.get('burnish')}; this burnish reads "
+            f"up to {VERSION}: install a newer one"
+        )
+    try:
+        return Manifest.model_validate(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise DataError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
