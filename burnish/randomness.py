@@ -1,23 +1,14 @@
-"""TODO: say what this is."""
+"""The streams of random numbers that RecBole draws from: forked for a while, read, and put back."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    pass
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import torch
 
-from burnish.benchmarks.performance.epoch import first_batch
+from .epoch import first_batch
 
 OPTIONS = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample_args": None}
 

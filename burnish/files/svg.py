@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""What drawings in SVG share."""
 
 from __future__ import annotations
 

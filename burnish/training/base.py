@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""A trained plain backbone that enhancers begin from, and how one is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""What tells one run from another: the class, the data, the options that count; as names and digests."""
 
 from __future__ import annotations
 

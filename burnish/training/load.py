@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""`burnish.load_run`: the trained model of a run's folder, built by the code that trained it."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError
-from burnish.training.identity import find_class
-from burnish.training.record import MODEL_FILE, check_same_options, read_run
-from burnish.training.weights import load_model
+
+from .identity import find_class
+from .record import MODEL_FILE, check_same_options, read_run
+from .weights import load_model
 
 
 @dataclass

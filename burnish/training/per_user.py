@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-pass  # MOVED
-
 
 class Capture:
     """Stands where a trainer's evaluator stood: same results, and what was collected stays in `last`."""

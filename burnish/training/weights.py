@@ -1,4 +1,4 @@
-"""TODO: say what this is."""
+"""The weights of a model as a file, `model.safetensors`, and back into a model of the same shape."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def weights_lines(backbones: Iterable[str]) -> list[str]:
         "",
         "A weighted loss is exact where its value and the gradient of every parameter are those of the ideal: each",
         "interaction's own term counts its weight, every other term counts as before. The tests compare model by model",
-        "(`tests/enhancers/test_weighting*.py`); [weights.md](weights.md) says how weights get there.",
+        "(`tests/enhancers/weights/`); [weights.md](weights.md) says how weights get there.",
         "",
         f"- `weigh(batch)`: exact on {len(exact)} of {len(rules)} backbones.",
         f"- `interaction_weights()`: exact on {len(exact_interactions)} of {len(rules)}.",

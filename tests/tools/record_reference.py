@@ -1,6 +1,6 @@
 """Measure RecBole on small runs; run as a script on an old stack, it records what RecBole is meant to give.
 
-The regression test (tests/burnish/test_compat_reference.py) calls `measure` under burnish's mends and
+The regression test (tests/burnish/compat/test_compat_reference.py) calls `measure` under burnish's mends and
 compares with tests/data/recbole_reference.json, which this script wrote on a stack that RecBole 1.2.1 suits:
 
     python3.11 -m venv old && old/bin/pip install torch==2.13.0 numpy==1.26.4 pandas==2.2.3 scipy==1.11.4 \

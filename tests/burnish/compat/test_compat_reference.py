@@ -16,7 +16,7 @@ import torch
 
 import burnish  # noqa: F401  (activates the mends)
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 RECORDED = json.loads((TESTS / "data" / "recbole_reference.json").read_text())
 
 

@@ -245,7 +245,7 @@ def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: An
         enhancers={"guided": {"scores": str(data / "scores.tsv")}},
         folder=tmp_path / "run",
     )
-    script = Path(__file__).parents[2] / "examples" / "guided_case_study.py"
+    script = Path(__file__).parents[3] / "examples" / "guided_case_study.py"
     monkeypatch.setattr("sys.argv", [str(script), str(tmp_path / "run"), "--users", "2"])
     example = runpy.run_path(str(script), run_name="__main__")
     printed = capsys.readouterr().out
