@@ -1,0 +1,107 @@
+"""Configuration that refuses what it does not know: strict pydantic models, and their errors as sentences."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from .errors import BurnishError, ConfigurationError, unknown_name
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+class Strict(BaseModel):
+    """Options: an unknown key is an error, and nothing is changed after reading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+def validated(
+    model: type[ModelT],
+    content: Mapping[str, Any],
+    origin: str,
+    *,
+    kind: str = "option",
+    secret: Sequence[str] = (),
+) -> ModelT:
+    """`content` as a `model`.
+
+    Parameters
+    ----------
+    model
+        The schema.
+    content
+        What a file, a call or the command line gave.
+    origin
+        What messages call the source: a file, "enhancer 'rvrec'".
+    kind
+        What messages call a key.
+    secret
+        Fields whose values are not shown, such as an address that may hold a password.
+
+    Raises
+    ------
+    UnknownNameError
+        For a key that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used: it names source, field, value and cure.
+    """
+    try:
+        return model.model_validate(dict(content))
+    except ValidationError as error:
+        # A secret may stand in the original error too.
+        raise readable(error, model, origin, kind=kind, secret=secret) from (None if secret else error)
+
+
+def readable(
+    error: ValidationError, model: type[BaseModel], origin: str, *, kind: str, secret: Sequence[str] = ()
+) -> BurnishError:
+    """The first thing that is wrong, in one sentence; arguments as for `validated`."""
+    # A key that does not exist explains the missing one beside it.
+    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    place = first["loc"]
+    field = ".".join(str(part) for part in place)
+    if first["type"] == "extra_forbidden":
+        inside = ".".join(str(part) for part in place[:-1])
+        known = model_at(model, place[:-1]).model_fields
+        return unknown_name(f"{origin}: {kind}{f' in {inside}' if inside else ''}", str(place[-1]), known)
+    if first["type"] == "missing":
+        return ConfigurationError(f"{origin}: {field!r} is missing; it has no default, so give it")
+    message = first["msg"].removeprefix("Value error, ")
+    value = first.get("input")
+    shown = "" if isinstance(value, Mapping) or field in secret else f" = {value!r}"
+    return ConfigurationError(f"{origin}: {field}{shown}: {message}" if field else f"{origin}: {message}")
+
+
+def model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:
+    """The schema of the part that a location in a pydantic error belongs to."""
+    kinds: list[Any] = [model]
+    for part in place:
+        inner = [_step(kind, part) for kind in kinds]
+        # A location also names the member of a union that was tried: that is no step.
+        kinds = [kind for found in inner for kind in found] or kinds
+    models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
+    return models[0] if models else model
+
+
+def _step(kind: Any, part: int | str) -> list[Any]:
+    """The types that may stand at one key or place of a type."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        field = kind.model_fields.get(str(part))
+        return [] if field is None else _members(field.annotation)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is None or not arguments:
+        return []
+    if isinstance(part, int) and not issubclass(origin, Mapping):
+        return _members(arguments[part] if origin is tuple and part < len(arguments) else arguments[0])
+    return _members(arguments[1]) if issubclass(origin, Mapping) else []
+
+
+def _members(kind: Any) -> list[Any]:
+    """The members of a union, or the type alone."""
+    if get_origin(kind) in (Union, types.UnionType):
+        return [member for one in get_args(kind) for member in _members(one)]
+    return [kind]

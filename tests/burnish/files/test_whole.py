@@ -1,0 +1,67 @@
+"""A file is there whole or not at all, whatever comes between."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from burnish.errors import ConfigurationError
+from burnish.files.whole import write_json, write_text, written_whole
+
+
+def test_what_was_written_takes_the_place(tmp_path: Path) -> None:
+    file = tmp_path / "new" / "a.json"
+    write_json(file, {"a": 1, "b": Path("x")})
+    assert json.loads(file.read_text()) == {"a": 1, "b": "x"}
+    with written_whole(file, durable=True) as beside:
+        beside.write_bytes(b"other")
+        assert file.read_text() != "other"
+    assert file.read_bytes() == b"other"
+    assert [path.name for path in file.parent.iterdir()] == ["a.json"]
+
+
+@pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt()])
+def test_an_exception_leaves_what_was_there(tmp_path: Path, error: BaseException) -> None:
+    file = tmp_path / "a.txt"
+    write_text(file, "before")
+    with pytest.raises(type(error)), written_whole(file) as beside:  # noqa: PT012
+        beside.write_text("half")
+        raise error
+    assert file.read_text() == "before"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_link_is_not_written_through(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.write_text("kept")
+    link = tmp_path / "folder" / "a.txt"
+    link.parent.mkdir()
+    link.symlink_to(outside)
+    write_text(link, "mine")
+    assert outside.read_text() == "kept"
+    assert link.read_text() == "mine"
+    assert not link.is_symlink()
+
+
+def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigurationError, match="is a folder; give the name of a file"):
+        write_text(tmp_path, "x")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigurationError, match=r"cannot be written \((Not a directory|File exists)\)"):
+        write_text(tmp_path / "file" / "a.txt", "x")
+
+    def full(*_: object) -> None:
+        raise OSError(28, os.strerror(28))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(ConfigurationError, match=r"a.txt cannot be written \(No space left on device\)"):
+        write_text(tmp_path / "a.txt", "x")
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_errors_of_other_files_go_through(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), written_whole(tmp_path / "deep" / "a.txt"):
+        (tmp_path / "elsewhere" / "b.txt").read_text()
