@@ -22,7 +22,7 @@ def test_the_former_path_gives_the_same_names(old: str, new: str) -> None:
     with pytest.warns(DeprecationWarning, match=f"{old} is now {new}"):
         alias = importlib.import_module(old)
     module = importlib.import_module(new)
-    public = [name for name in vars(module) if not name.startswith("_")]
+    public = getattr(module, "__all__", [name for name in vars(module) if not name.startswith("_")])
     assert public
     for name in public:
         assert getattr(alias, name) is getattr(module, name)
