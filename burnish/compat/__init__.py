@@ -11,11 +11,13 @@ from . import (  # noqa: F401  (declare their mends)
     anomaly_,
     dgl_,
     ksr_,
+    metrics_,
     numpy_,
     pandas_,
     ray_,
     scatter_,
     scipy_,
+    time_,
     torch_,
 )
 from .hook import after_import

@@ -374,3 +374,109 @@ def test_ksr_float64_lets_ksr_train(tmp_path: Path) -> None:
     torch.testing.assert_close(world.model.relation_Matrix, vectors[: world.model.n_relations].float())
     world.trainer.fit(world.train, world.valid, saved=False, show_progress=False)
     assert np.isfinite(world.trainer.train_loss_dict[0])
+
+
+# ------------------------------------------------------------------ times
+
+
+def last_items(parts: tuple[Any, Any, Any], dataset: Any) -> dict[str, str]:
+    """The item that each user is tested on."""
+    tested = parts[2]._dataset.inter_feat
+    users = dataset.id2token(dataset.uid_field, tested[dataset.uid_field].numpy())
+    items = dataset.id2token(dataset.iid_field, tested[dataset.iid_field].numpy())
+    assert len(set(users)) == len(users)
+    return dict(zip(map(str, users), map(str, items), strict=True))
+
+
+def split_by_time(model: str, data_path: Path | None, name: str, **options: Any) -> tuple[Any, Any]:
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+
+    fixed: dict[str, Any] = {
+        "use_gpu": False,
+        "load_col": {"inter": ["user_id", "item_id", "timestamp"]},
+        "train_neg_sample_args": None if model == "SASRec" else {"distribution": "uniform", "sample_num": 1},
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
+        "show_progress": False,
+    }
+    if data_path is not None:
+        fixed["data_path"] = str(data_path)
+    config = Config(model=model, dataset=name, config_dict={**fixed, **options})
+    dataset = create_dataset(config)
+    return data_preparation(config, dataset), dataset
+
+
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+def test_exact_times_tell_the_last_item_of_every_user_of_ml_100k(model: str) -> None:
+    import pandas as pd
+    import recbole
+
+    file = Path(recbole.__file__).parent / "dataset_example/ml-100k/ml-100k.inter"
+    table = pd.read_csv(file, sep="\t", dtype=str)
+    table.columns = [name.split(":")[0] for name in table.columns]
+    table["timestamp"] = table["timestamp"].astype(float).astype("int64")
+    last = table.sort_values("timestamp", kind="stable").groupby("user_id").tail(1)
+    parts, dataset = split_by_time(model, None, "ml-100k")
+    assert last_items(parts, dataset) == dict(zip(last["user_id"], last["item_id"], strict=True))
+
+
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+@pytest.mark.parametrize("step", [1e-3, 1, 20])
+def test_exact_times_order_histories(model: str, step: float, tmp_path: Path) -> None:
+    """Seconds, their parts, and milliseconds since 1970 alike; the file's order says nothing."""
+    import random
+
+    draw = random.Random(3)
+    rows = [(f"u{u}", f"i{u}-{n}", 1.6e9 + 1e5 * u + step * n) for u in range(8) for n in range(10)]
+    rows += [
+        (f"u{u}", f"i{v}-{n}", 1.5e9 + n) for u in range(8) for v in range(8) for n in range(10) if u != v
+    ][:40]
+    draw.shuffle(rows)
+    (tmp_path / "d").mkdir()
+    lines = [f"{user}\t{item}\t{time!r}\n" for user, item, time in rows]
+    (tmp_path / "d/d.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
+    parts, dataset = split_by_time(model, tmp_path, "d")
+    assert last_items(parts, dataset) == {f"u{u}": f"i{u}-9" for u in range(8)}
+    for part in parts:
+        assert part._dataset.inter_feat["timestamp"].dtype == torch.float32
+    assert dataset.inter_feat["timestamp"].dtype == torch.float32
+    if model == "SASRec":
+        tested = parts[2]._dataset.inter_feat
+        assert tested["timestamp_list"].dtype == torch.float32
+        own = [dataset.id2token("item_id", row.numpy()) for row in tested["item_id_list"]]
+        for user, history in zip(dataset.id2token("user_id", tested["user_id"].numpy()), own, strict=True):
+            assert [item for item in history if item.startswith(f"i{user[1:]}-")] == [
+                f"i{user[1:]}-{n}" for n in range(9)
+            ]
+
+
+# ------------------------------------------------------------------ metrics
+
+
+def test_beyond_accuracy_metrics_are_computed(data: Path, tmp_path: Path) -> None:
+    """By hand: what is recommended, and how often the training data have it."""
+    from collections import Counter
+
+    metrics = ["NDCG", "ItemCoverage", "AveragePopularity", "TailPercentage", "GiniIndex"]
+    config = make_config(
+        "BPR", data, metrics=metrics, topk=[2], valid_metric="NDCG@2", load_col={"inter": "*"}
+    )
+    train, valid, _ = make_data(config)
+    from recbole.trainer import Trainer
+    from recbole.utils import get_model
+
+    trainer = Trainer(config, get_model("BPR")(config, train._dataset))
+    collected = []
+    evaluate = trainer.evaluator.evaluate
+    trainer.evaluator.evaluate = lambda struct: collected.append(struct) or evaluate(struct)
+    _, result = trainer.fit(train, valid, saved=False, show_progress=False)
+    items = collected[-1].get("rec.items").numpy()[:, :2]
+    counts = Counter(train._dataset.inter_feat["item_id"].numpy().tolist())
+    assert result["itemcoverage@2"] == pytest.approx(
+        len(set(items.ravel())) / 7, abs=1e-4
+    )  # padding counts in RecBole
+    assert result["averagepopularity@2"] == pytest.approx(
+        np.mean([counts[i] for i in items.ravel()]), abs=1e-4
+    )
+    assert 0 <= result["giniindex@2"] <= 1
+    assert 0 <= result["tailpercentage@2"] <= 1
