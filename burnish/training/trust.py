@@ -1,0 +1,138 @@
+"""What stands between the data of a run and RecBole's ways to execute code from data.
+
+RecBole unpickles data sets and loaders that it happens to find, unpickles the models that some options name, and
+passes one option to `eval`.  docs/security.md lists every such place.  Here each is closed for one run: saved data
+are never looked for, named models are refused without `trust`, and what `eval` would get must be a class's name.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from burnish.compat.view import ModuleView
+from burnish.errors import ConfigurationError, DataError, unknown_name
+
+#: RecBole's options that keep data as a pickle, or read them from one.
+SAVED_DATA = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
+
+
+def refuse_saved_data(config: Any) -> None:
+    """Raise `ConfigurationError` for options that write or read pickles of data sets and loaders."""
+    for option in SAVED_DATA:
+        if config[option]:
+            raise ConfigurationError(
+                f"{option} = {config[option]!r}: RecBole's saved data are pickles, which can run any code, and they hand "
+                f"on the split of the options that they were saved with. burnish reads the data from their files every "
+                f"time; leave {option} out"
+            )
+
+
+@contextmanager
+def no_saved_data(config: Any) -> Iterator[None]:
+    """RecBole finds no saved data sets and loaders meanwhile, wherever such files lie.
+
+    It looks for them in `checkpoint_dir`, under names made of the data set's and the model's.
+    """
+    refuse_saved_data(config)
+    options = config.final_config_dict
+    before = options["checkpoint_dir"]
+    # Nothing can lie below a file, so no name below this one exists.
+    options["checkpoint_dir"] = str(Path(__file__) / "no-saved-data")
+    try:
+        yield
+    finally:
+        options["checkpoint_dir"] = before
+
+
+@contextmanager
+def built_without_code(config: Any, trust: bool) -> Iterator[None]:
+    """The model's constructor reads no pickle meanwhile, and evaluates no text.
+
+    Raises
+    ------
+    ConfigurationError
+        Where an option names a pretrained model, and `trust` is not given.
+    DataError
+        Where an array that the model reads holds Python objects.
+    """
+    modules = _recbole_modules(config.model_class)
+    _check_evaluated(config, modules)
+    with ExitStack() as stack:
+        for module in modules:
+            for name, view in (("torch", _Torch), ("np", _Numpy)):
+                seen = vars(module).get(name)
+                if isinstance(seen, ModuleType):
+                    vars(module)[name] = view(seen, config, trust)
+                    stack.callback(vars(module).__setitem__, name, seen)
+        yield
+
+
+def refuse_links(folder: Path) -> None:
+    """Raise `DataError` where something in a run's folder is a link: what is written goes through it."""
+    for path in (folder, *(folder.rglob("*") if folder.is_dir() else ())):
+        if path.is_symlink() and path != folder:
+            raise DataError(
+                f"{path} is a link to {path.readlink()}, and a run would write through it; remove it, or give another "
+                f"folder"
+            )
+
+
+def _recbole_modules(model: type) -> list[ModuleType]:
+    names = dict.fromkeys(cls.__module__ for cls in model.__mro__)
+    return [sys.modules[name] for name in names if name.startswith("recbole.") and name in sys.modules]
+
+
+def _check_evaluated(config: Any, modules: list[ModuleType]) -> None:
+    """KD_DAGFM passes the option `teacher` to `eval` (kd_dagfm.py:44)."""
+    for module in modules:
+        if module.__name__.endswith(".kd_dagfm"):
+            classes = [
+                name
+                for name, kind in vars(module).items()
+                if isinstance(kind, type) and kind.__module__ == module.__name__ and name != "KD_DAGFM"
+            ]
+            if config["teacher"] not in classes:
+                raise unknown_name("teacher", str(config["teacher"]), classes)
+
+
+class _Torch(ModuleView):
+    """torch as a model's module sees it, whose `load` asks for trust."""
+
+    def __init__(self, viewed: ModuleType, config: Any, trust: bool) -> None:
+        super().__init__(viewed)
+        self.config, self.trust = config, trust
+
+    def load(self, file: Any, *args: Any, **options: Any) -> Any:
+        named = [name for name, value in self.config.final_config_dict.items() if value == file]
+        option = f"{named[0]} = {file!r}" if named else f"the model reads {str(file)!r}"
+        if not self.trust:
+            raise ConfigurationError(
+                f"{option}: a pretrained model of RecBole's is a pickle, which can run any code when it is read. Where "
+                f"you trust who made it, say trust=True (--trust); else leave the option out"
+            )
+        warnings.warn(
+            f"{option} is a pickle: whatever code it holds is executed now, as you asked", stacklevel=2
+        )
+        return self.viewed.load(file, *args, **options)
+
+
+class _Numpy(ModuleView):
+    """numpy as a model's module sees it, whose `load` reads numbers only, trusted or not."""
+
+    def __init__(self, viewed: ModuleType, config: Any, trust: bool) -> None:
+        super().__init__(viewed)
+
+    def load(self, file: Any, *args: Any, **options: Any) -> Any:
+        try:
+            return self.viewed.load(file, *args, **{**options, "allow_pickle": False})
+        except ValueError as error:
+            raise DataError(
+                f"{file} holds Python objects, which can run any code when they are read, or is not an array; write it "
+                f"with numpy.save from an array of numbers"
+            ) from error
