@@ -27,9 +27,9 @@ def refuse_saved_data(config: Any) -> None:
     for option in SAVED_DATA:
         if config[option]:
             raise ConfigurationError(
-                f"{option} = {config[option]!r}: RecBole's saved data are pickles, which can run any code, and they hand "
-                f"on the split of the options that they were saved with. burnish reads the data from their files every "
-                f"time; leave {option} out"
+                f"{option} = {config[option]!r}: RecBole's saved data are pickles, which can run any code, and they "
+                f"hand on the split of the options that they were saved with. burnish reads the data from their files "
+                f"every time; leave {option} out"
             )
 
 
