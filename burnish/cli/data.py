@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import Silent, add_verb, out_option
 
 if TYPE_CHECKING:
     from burnish.backbones.converters.card import Card
@@ -32,9 +32,7 @@ YELP_EPILOG = (
     "--min-user 20 --min-item 20 --out dataset/yelp"
 )
 
-OutOption = Annotated[
-    Path, typer.Option("--out", "--output", "-o", help="The folder to make, which also names the data set.")
-]
+OutOption = Annotated[Path, out_option("The folder to make, which also names the data set.")]
 MinUserOption = Annotated[
     int, typer.Option("--min-user", min=1, help="Users with fewer ratings go; 1 keeps all.")
 ]
@@ -49,18 +47,12 @@ DedupeOption = Annotated[
 ]
 SkipOption = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out, and count them.")]
 ForceOption = Annotated[bool, typer.Option("--force", help="Replace a data set that was converted before.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb and its own verbs."""
-    data = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-    data.callback(epilog=EPILOG)(describe)
-    data.command("amazon", epilog=AMAZON_EPILOG)(guarded(amazon))
-    data.command("yelp", epilog=YELP_EPILOG)(guarded(yelp))
-    app.add_typer(data, name="data")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 
+@app.callback(epilog=EPILOG)
 def describe() -> None:
     """Convert published files of reviews into RecBole's atomic files and a file of texts."""
 
@@ -78,7 +70,7 @@ def amazon(
     dedupe: DedupeOption = "latest",
     skip_broken: SkipOption = False,
     force: ForceOption = False,
-    quiet: QuietOption = False,
+    quiet: Silent = False,
 ) -> None:
     """Amazon Reviews of 2014, 2018 or 2023, as published; which of them, the fields of the file say."""
     from burnish.backbones.converters import Options, convert_amazon
@@ -106,7 +98,7 @@ def yelp(
     dedupe: DedupeOption = "latest",
     skip_broken: SkipOption = False,
     force: ForceOption = False,
-    quiet: QuietOption = False,
+    quiet: Silent = False,
 ) -> None:
     """Yelp's open data set, from the JSON files of its archive."""
     from burnish.backbones.converters import Options, convert_yelp
@@ -118,29 +110,19 @@ def yelp(
     report(screen, card, out)
 
 
+add_verb(app, amazon, AMAZON_EPILOG)
+add_verb(app, yelp, YELP_EPILOG)
+
+
 @contextmanager
 def watching(screen: Screen) -> Iterator[Callable[[str, int, int], None]]:
     """A bar over the bytes of the file that is being read, where somebody watches."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), DownloadColumn(), BarColumn(), TimeRemainingColumn())
-    hidden = screen.quiet or not screen.notes.is_terminal
-    with Progress(*columns, console=screen.notes, transient=True, disable=hidden) as progress:
-        task, shown = progress.add_task("", total=None), ""
-
-        def watch(stage: str, done: int, total: int) -> None:
-            nonlocal shown
-            if stage != shown:
-                progress.reset(task, description=stage, total=total)
-                shown = stage
-            progress.update(task, completed=done)
-
-        try:
-            yield watch
-        except KeyboardInterrupt:
-            progress.stop()
-            screen.say("nothing was written; the same command begins again")
-            raise
+    try:
+        with screen.bar(of_bytes=True) as move:
+            yield lambda stage, done, total: move(description=stage, completed=done, total=total)
+    except KeyboardInterrupt:
+        screen.say("nothing was written; the same command begins again")
+        raise
 
 
 def report(screen: Screen, card: Card, out: Path) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import guide_score
-from .failures import guarded
+from .guide_score import EPILOG as SCORE_EPILOG
+from .guide_score import LLMHelp, score
 from .screen import Screen
+from .shared import NamesOnly, Silent, add_verb, data_path_option, out_option, quiet_option
 
 if TYPE_CHECKING:
     from burnish.enhancers.guided.scorers.protocol import Scores
@@ -22,17 +23,10 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb and its own verbs."""
-    guide = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-    guide.callback(epilog=EPILOG)(describe)
-    guide.command("schemas")(guarded(schemas))
-    guide.command("init")(guarded(init))
-    guide_score.add_to(guide)
-    guide.command("show", epilog=SHOW_EPILOG)(guarded(show))
-    app.add_typer(guide, name="guide")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 
+@app.callback(epilog=EPILOG)
 def describe() -> None:
     """Interpretable attributes of items, for guided refinement: schemas, scores, and a look at both."""
 
@@ -40,7 +34,7 @@ def describe() -> None:
 def schemas(
     context: typer.Context,
     domain: Annotated[str | None, typer.Argument(help="Only this one, as its file has it.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    quiet: NamesOnly = False,
 ) -> None:
     """List the shipped schemas of attributes, or print one of them."""
     from rich.table import Table
@@ -67,11 +61,9 @@ def init(
     domain: Annotated[
         str, typer.Option("--domain", "-d", help="Which shipped schema; `burnish guide schemas` lists them.")
     ],
-    output: Annotated[
-        Path | None, typer.Option("--out", "--output", "-o", help="The file to write (DOMAIN.yaml).")
-    ] = None,
+    output: Annotated[Path | None, out_option("The file to write (DOMAIN.yaml).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Write the schema of a domain into a file, to be edited and given to `guide score --schema`."""
     from burnish.enhancers.guided.attributes import shipped_text, write_schema
@@ -104,10 +96,8 @@ def show(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Data set with the items' titles.")
     ] = None,
-    data_path: Annotated[
-        Path | None, typer.Option("--data-path", "--data_path", help="The folder that holds the data set.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
+    data_path: Annotated[Path | None, data_path_option("The folder that holds the data set.")] = None,
+    quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
     """Look at scores: all attributes, one item's profile, or the ends of one attribute."""
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
@@ -131,6 +121,12 @@ def show(
         screen.results.print(ends(scores, top, k, titles))
     else:
         screen.results.print(summary(scores, titles))
+
+
+add_verb(app, schemas)
+add_verb(app, init)
+add_verb(app, score, SCORE_EPILOG, recbole_options=True, command=LLMHelp)
+add_verb(app, show, SHOW_EPILOG)
 
 
 def find_titles(dataset: str, data_path: Path | None) -> dict[str, str]:
