@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,20 +34,32 @@ YELP_EPILOG = (
 )
 
 OutOption = Annotated[Path, out_option("The folder to make, which also names the data set.")]
-MinUserOption = Annotated[
-    int, typer.Option("--min-user", min=1, help="Users with fewer ratings go; 1 keeps all.")
-]
-MinItemOption = Annotated[
-    int, typer.Option("--min-item", min=1, help="Items with fewer ratings go; 1 keeps all.")
-]
-FormatOption = Annotated[
-    str, typer.Option("--format", help="Of the file of reviews: parquet (exact), or tsv (gzip, escaped).")
-]
-DedupeOption = Annotated[
-    str, typer.Option("--dedupe", help="Of several ratings of one item by one user keep the latest, or all.")
-]
-SkipOption = Annotated[bool, typer.Option("--skip-broken", help="Leave broken lines out, and count them.")]
-ForceOption = Annotated[bool, typer.Option("--force", help="Replace a data set that was converted before.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvertOptions:
+    """How files are converted; the fields are those of `converters.Options`."""
+
+    min_user: Annotated[
+        int, typer.Option("--min-user", min=1, help="Users with fewer ratings go; 1 keeps all.")
+    ] = 20
+    min_item: Annotated[
+        int, typer.Option("--min-item", min=1, help="Items with fewer ratings go; 1 keeps all.")
+    ] = 5
+    file_format: Annotated[
+        str, typer.Option("--format", help="Of the file of reviews: parquet (exact), or tsv (gzip, escaped).")
+    ] = "parquet"
+    dedupe: Annotated[
+        str,
+        typer.Option("--dedupe", help="Of several ratings of one item by one user keep the latest, or all."),
+    ] = "latest"
+    skip_broken: Annotated[
+        bool, typer.Option("--skip-broken", help="Leave broken lines out, and count them.")
+    ] = False
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Replace a data set that was converted before."),
+    ] = False
 
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
@@ -64,21 +77,15 @@ def amazon(
     meta: Annotated[
         Path | None, typer.Option("--meta", help="The items' metadata of the same collection.")
     ] = None,
-    min_user: MinUserOption = 20,
-    min_item: MinItemOption = 5,
-    file_format: FormatOption = "parquet",
-    dedupe: DedupeOption = "latest",
-    skip_broken: SkipOption = False,
-    force: ForceOption = False,
+    options: ConvertOptions = ConvertOptions(),
     quiet: Silent = False,
 ) -> None:
     """Amazon Reviews of 2014, 2018 or 2023, as published; which of them, the fields of the file say."""
     from burnish.backbones.converters import Options, convert_amazon
 
     screen = Screen.of(context, quiet)
-    options = Options(min_user, min_item, file_format, dedupe, skip_broken, force)
     with watching(screen) as watch:
-        card = convert_amazon(reviews, out, meta=meta, options=options, watch=watch)
+        card = convert_amazon(reviews, out, meta=meta, options=Options(**vars(options)), watch=watch)
     report(screen, card, out)
 
 
@@ -92,21 +99,17 @@ def yelp(
         Path | None, typer.Option("--business", help="yelp_academic_dataset_business.json: the items.")
     ] = None,
     user: Annotated[Path | None, typer.Option("--user", help="yelp_academic_dataset_user.json.")] = None,
-    min_user: MinUserOption = 20,
-    min_item: MinItemOption = 5,
-    file_format: FormatOption = "parquet",
-    dedupe: DedupeOption = "latest",
-    skip_broken: SkipOption = False,
-    force: ForceOption = False,
+    options: ConvertOptions = ConvertOptions(),
     quiet: Silent = False,
 ) -> None:
     """Yelp's open data set, from the JSON files of its archive."""
     from burnish.backbones.converters import Options, convert_yelp
 
     screen = Screen.of(context, quiet)
-    options = Options(min_user, min_item, file_format, dedupe, skip_broken, force)
     with watching(screen) as watch:
-        card = convert_yelp(reviews, out, business=business, user=user, options=options, watch=watch)
+        card = convert_yelp(
+            reviews, out, business=business, user=user, options=Options(**vars(options)), watch=watch
+        )
     report(screen, card, out)
 
 

@@ -66,14 +66,10 @@ def explain(
     state: State = "latest",
     title_field: TitleField = None,
     output: Annotated[
-        Path | None,
-        out_option(
-            "Write to this file: .json (one object a line), .csv, .parquet or .txt.",
-        ),
+        Path | None, out_option("Write to this file: .json (one object a line), .csv, .parquet or .txt.")
     ] = None,
     format: Annotated[
-        str | None,
-        format_option("table, csv or json; of a file json, csv, parquet or txt (by its suffix)."),
+        str | None, format_option("table, csv or json; of a file json, csv, parquet or txt (by its suffix).")
     ] = None,
     data_path: DataPath = None,
     trust: Trust = False,

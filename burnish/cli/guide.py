@@ -103,6 +103,8 @@ def show(
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
     from burnish.errors import unknown_name
 
+    from .guide_texts import titles_of
+
     screen = Screen.of(context, quiet)
     if item is not None and top is not None:
         raise typer.BadParameter("give --item or --top, not both", param_hint="--item")
@@ -112,7 +114,7 @@ def show(
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
     named = dataset or (source if source in shipped_names() else None)
-    titles = {} if named is None else find_titles(named, data_path)
+    titles = {} if named is None else titles_of(named, data_path)
     if dataset is not None and not titles:
         screen.say(f"data set {dataset} has no titles")
     if item is not None:
@@ -127,13 +129,6 @@ add_verb(app, schemas)
 add_verb(app, init)
 add_verb(app, score, SCORE_EPILOG, recbole_options=True, command=LLMHelp)
 add_verb(app, show, SHOW_EPILOG)
-
-
-def find_titles(dataset: str, data_path: Path | None) -> dict[str, str]:
-    """The items' titles."""
-    from .guide_texts import data_config, titles_of
-
-    return titles_of(data_config(dataset, options={} if data_path is None else {"data_path": str(data_path)}))
 
 
 def summary(scores: Scores, titles: dict[str, str]) -> Any:
@@ -191,6 +186,7 @@ def standing(scores: Scores) -> Any:
 def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
     """The highest and the lowest on one attribute."""
     import numpy as np
+    from rich.markup import escape
     from rich.table import Table
 
     values = scores.values[:, scores.attributes.index(attribute)]
@@ -204,7 +200,7 @@ def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
             table.add_row("...", "...", "...")
         else:
             token = scores.ids[number]
-            table.add_row(plain(token), plain(titles.get(token, "")), f"{values[number]:.2f}")
+            table.add_row(escape(token), escape(titles.get(token, "")), f"{values[number]:.2f}")
     return table
 
 
@@ -213,10 +209,3 @@ def shown(token: str, titles: dict[str, str]) -> str:
     from rich.markup import escape
 
     return escape(f"{token} {titles[token]}") if titles.get(token) else escape(token)
-
-
-def plain(text: str) -> str:
-    """Text in which rich sees no markup."""
-    from rich.markup import escape
-
-    return escape(text)

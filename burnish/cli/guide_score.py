@@ -12,7 +12,7 @@ import typer
 from typer.core import TyperCommand, TyperOption
 
 from .screen import Screen
-from .shared import Dataset, config_files_option, out_option, quiet_option, unfolded
+from .shared import Dataset, config_files_option, out_option, quiet_option
 
 if TYPE_CHECKING:
     from burnish.enhancers.guided.attributes import AttributeSchema
@@ -129,7 +129,6 @@ class ScoreOptions:
     quiet: Annotated[bool, quiet_option("No progress and no remarks.")] = False
 
 
-@unfolded
 def score(context: typer.Context, options: ScoreOptions) -> None:
     """Score items on attributes: by a language model, a sentence encoder, a file, or the scores in the package."""
     from burnish.enhancers.guided.scorers.files import check_output, write_scores

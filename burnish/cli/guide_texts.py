@@ -91,12 +91,13 @@ def texts_to_score(
     return user_texts(training_split(config), items, most=most or 50) if users else items
 
 
-def titles_of(config: Any) -> dict[str, str]:
+def titles_of(dataset: str, data_path: Path | None) -> dict[str, str]:
     """Names of items for people; empty where the data have none."""
     from burnish.errors import DataError
 
+    options = {} if data_path is None else {"data_path": str(data_path)}
     try:
-        items = item_texts(config)
+        items = item_texts(data_config(dataset, options=options))
     except DataError:
         return {}
     return dict(zip(items.ids, items.fields[title_field(items)], strict=True))

@@ -23,10 +23,7 @@ EPILOG = (
 def profiles(
     context: typer.Context,
     run: RunArgument,
-    output: Annotated[
-        Path | None,
-        out_option("The file: .parquet, .tsv, .csv or .json."),
-    ] = None,
+    output: Annotated[Path | None, out_option("The file: .parquet, .tsv, .csv or .json.")] = None,
     side: Annotated[str, typer.Option("--side", "-s", help="user, item or both.")] = "both",
     top: Annotated[
         int | None,
@@ -37,8 +34,7 @@ def profiles(
         typer.Option("--weighting", "-w", help="attention (the model's, by default), excess or distinctive."),
     ] = None,
     format: Annotated[
-        str | None,
-        format_option("parquet, tsv, csv or json (by the suffix of --out; tsv on the screen)."),
+        str | None, format_option("parquet, tsv, csv or json (by the suffix of --out; tsv on the screen).")
     ] = None,
     data_path: DataPath = None,
     trust: Trust = False,

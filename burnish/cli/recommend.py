@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -65,12 +64,10 @@ def recommend(
     ] = None,
     title_field: TitleField = None,
     output: Annotated[
-        Path | None,
-        output_option("Write to this file: .csv, .json (one object a line) or .parquet."),
+        Path | None, output_option("Write to this file: .csv, .json (one object a line) or .parquet.")
     ] = None,
     format: Annotated[
-        str | None,
-        format_option("table, csv, json or parquet (by the suffix of --output)."),
+        str | None, format_option("table, csv, json or parquet (by the suffix of --output).")
     ] = None,
     data_path: DataPath = None,
     batch_users: Annotated[int | None, typer.Option("--batch-users", help="Users scored at a time.")] = None,
@@ -99,7 +96,7 @@ def recommend(
         screen.say(
             f"{recommender.unseen_items} items without a training interaction are left out (--include-unseen)"
         )
-    write(screen, recommender, user_ids, lambda: destination(screen, output, kind))
+    write(screen, recommender, user_ids, output, kind)
 
 
 def read_users(users: str | None, file: Path | None) -> list[str] | None:
@@ -150,13 +147,6 @@ class OnScreen:
         self.rows += len(frame)
 
 
-def destination(screen: Screen, output: Path | None, kind: str) -> Any:
-    """Where the rows go."""
-    from burnish.files.tables import TableFile
-
-    return OnScreen(screen, kind) if output is None else TableFile(output, kind)
-
-
 def as_table(frame: pd.DataFrame) -> Any:
     """A table for people: the user once, scores with four decimals, a reason where there is no item."""
     import pandas as pd
@@ -180,17 +170,19 @@ def as_table(frame: pd.DataFrame) -> Any:
 
 
 def write(
-    screen: Screen, recommender: Recommender, users: list[str] | None, open_file: Callable[[], Any]
+    screen: Screen, recommender: Recommender, users: list[str] | None, output: Path | None, kind: str
 ) -> None:
-    """Score batch after batch into what `open_file` gives, with a bar where somebody watches a file being written."""
+    """Score batch after batch, with a bar where somebody watches a file being written."""
+    from burnish.files.tables import TableFile
+
     total = len(users if users is not None else recommender.all_users())
     batches = recommender.chunks(users)
     batch = next(batches, None)  # unknown users are refused before any file is begun
-    file = open_file()
-    with file, screen.bar("users", total=total, hidden=isinstance(file, OnScreen)) as move:
+    file: Any = OnScreen(screen, kind) if output is None else TableFile(output, kind)
+    with file, screen.bar("users", total=total, hidden=output is None) as move:
         while batch is not None:
             file.write(batch)
             move(advance=batch["user"].nunique())
             batch = next(batches, None)
-    if not isinstance(file, OnScreen):
-        screen.say(f"written: {file.path} ({file.rows} rows, {total} users)")
+    if output is not None:
+        screen.say(f"written: {output} ({file.rows} rows, {total} users)")

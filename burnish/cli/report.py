@@ -28,8 +28,7 @@ def report(
     ] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="The arm to compare with.")] = "plain",
     format: Annotated[
-        str | None,
-        format_option("table, markdown or csv (by the suffix of --output)."),
+        str | None, format_option("table, markdown or csv (by the suffix of --output).")
     ] = None,
     output: Annotated[Path | None, output_option("Write to this file, not to the screen.")] = None,
     plot: Annotated[

@@ -52,8 +52,7 @@ def run(
         ),
     ] = None,
     config_files: Annotated[
-        str | None,
-        config_files_option("YAML files, separated by commas; later win."),
+        str | None, config_files_option("YAML files, separated by commas; later win.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Random seed (RecBole's default is 2020).")
@@ -62,7 +61,7 @@ def run(
         Path | None,
         output_option(
             "Folder for result.json, config.json, per_user.parquet, log.txt, checkpoint.pth, the weights and "
-            "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",
+            "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir."
         ),
     ] = None,
     resume: Annotated[
@@ -180,34 +179,17 @@ def train(
     screen: Screen, request: RunRequest, output: Path | None, save_every: int, *, going_on: bool = False
 ) -> TrainingResult:
     """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
-    from burnish.benchmarks import harness
     from burnish.training.train import resume
+    from burnish.training.train import train as begin
 
     def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
         if going_on:
             assert output is not None
-            return resume(
-                output,
-                model=None if ":" in request.model else request.model,
-                dataset=request.dataset,
-                enhancers=request.enhancers,
-                config_files=request.config_files,
-                options=request.options,
-                seed=request.seed,
-                on_epoch=on_epoch,
-                save_every=save_every or 1,
-            )
-        return harness.train(
-            request.model,
-            request.dataset,
-            enhancers=request.enhancers,
-            config_files=request.config_files,
-            options=request.options,
-            seed=request.seed,
-            folder=output,
-            on_epoch=on_epoch,
-            save_every=save_every if output is not None else 0,
-        )
+            by_name = None if ":" in request.model else request.model  # else the class that the run names
+            asked_for = {**vars(request), "model": by_name}
+            return resume(output, **asked_for, on_epoch=on_epoch, save_every=save_every or 1)
+        save_epochs = save_every if output is not None else 0
+        return begin(**vars(request), folder=output, on_epoch=on_epoch, save_every=save_epochs)
 
     if screen.quiet:
         return start(None)

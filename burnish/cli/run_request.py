@@ -21,7 +21,7 @@ _PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_off
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One training run, complete: what `burnish.benchmarks.harness.train` needs."""
+    """One training run, complete: what `burnish.training.train.train` needs."""
 
     model: str
     dataset: str

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_type_hints
+from typing import Annotated, Any, get_type_hints
 
 import typer
 from typer.core import TyperCommand
@@ -25,52 +25,45 @@ def add_verb(
     recbole_options: bool = False,
     command: type[TyperCommand] | None = None,
 ) -> None:
-    """Register a verb under its function's name.
+    """Register a verb under its function's name; a parameter that is a dataclass stands for one option a field.
 
     recbole_options: it also takes options that it does not declare, in `context.args`.
     """
     settings = {"allow_extra_args": True, "ignore_unknown_options": True} if recbole_options else None
-    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(verb))
+    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(unfolded(verb)))
 
 
-OptionsT = TypeVar("OptionsT")
-
-
-def unfolded(verb: Callable[[typer.Context, OptionsT], None]) -> Callable[..., None]:
-    """A verb `(context, options)` as typer wants it: the fields of `options`, a dataclass, are its parameters.
-
-    A field that is such a dataclass itself is unfolded in its place.
-    """
-    kind = get_type_hints(verb)["options"]
+def unfolded(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb as typer wants it: in the place of a parameter that is a dataclass its fields, and so on inside it."""
+    hints = get_type_hints(verb, include_extras=True)
+    own = inspect.signature(verb).parameters.values()
+    parameters = list(_unfolded(((one.name, one.default) for one in own), hints))
 
     @functools.wraps(verb)
-    def flat(context: typer.Context, **given: Any) -> None:
-        verb(context, _folded(kind, given))
+    def flat(**given: Any) -> None:
+        verb(**{one.name: _folded(hints[one.name], one.name, given) for one in own})
 
-    context = inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
-    parameters = [context, *_parameters(kind)]
     vars(flat)["__signature__"] = inspect.Signature(parameters)
     flat.__annotations__ = {one.name: one.annotation for one in parameters}
     return flat
 
 
-def _parameters(kind: Any) -> Iterator[inspect.Parameter]:
-    hints = get_type_hints(kind, include_extras=True)
-    for field in fields(kind):
-        if is_dataclass(hints[field.name]):
-            yield from _parameters(hints[field.name])
+def _unfolded(defaults: Iterable[tuple[str, Any]], hints: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
+    for name, default in defaults:
+        kind = hints[name]
+        if is_dataclass(kind):
+            inside = ((field.name, field.default) for field in fields(kind))
+            yield from _unfolded(inside, get_type_hints(kind, include_extras=True))
         else:
-            default = inspect.Parameter.empty if field.default is MISSING else field.default
-            yield inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hints[field.name]
-            )
+            default = inspect.Parameter.empty if default is MISSING else default
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _folded(kind: Any, given: Mapping[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    return kind(
-        **{name: _folded(hint, given) if is_dataclass(hint) else given[name] for name, hint in hints.items()}
-    )
+def _folded(kind: Any, name: str, given: Mapping[str, Any]) -> Any:
+    if not is_dataclass(kind):
+        return given[name]
+    group: Any = kind
+    return group(**{inner: _folded(hint, inner, given) for inner, hint in get_type_hints(kind).items()})
 
 
 # ---------------------------------------------------------------------- options

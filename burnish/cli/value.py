@@ -22,7 +22,6 @@ from .shared import (
     format_option,
     out_option,
     quiet_option,
-    unfolded,
 )
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ class ValueOptions:
         ),
     ] = "profile"
     combine: Annotated[
-        bool,
-        typer.Option("--combine", help="Add the sum of the objectives, each standardised within user."),
+        bool, typer.Option("--combine", help="Add the sum of the objectives, each standardised within user.")
     ] = False
     repeats: Annotated[
         int, typer.Option("--repeats", help="With other folds and draws each; they give the standard error.")
@@ -100,7 +98,6 @@ class ValueOptions:
     quiet: Annotated[bool, quiet_option("Print the summary only.")] = False
 
 
-@unfolded
 def value(context: typer.Context, options: ValueOptions) -> None:
     """The value of every training interaction, by objective, with standard error, rank and original ids.
 

@@ -10,7 +10,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from burnish.cli.shared import add_verb, choose_format, unfolded
+from burnish.cli.shared import add_verb, choose_format
 from burnish.errors import ConfigurationError, UnknownNameError
 
 
@@ -37,7 +37,6 @@ class TestUnfolded:
         options_given: list[Outer] = []
         rest: list[str] = []
 
-        @unfolded
         def verb(context: typer.Context, options: Outer) -> None:
             """What it does."""
             options_given.append(options)
