@@ -199,7 +199,7 @@ def test_what_cannot_be_is_refused(run: Path, tmp_path: Path) -> None:
         (["--side", "items"], "Did you mean 'item'"),
         (["--top", "0"], "top = 0"),
         (["--weighting", "exces"], "Did you mean 'excess'"),
-        (["--format", "parquet"], "format on the screen"),
+        (["--format", "parquet"], "parquet needs a file"),
         (["--out", str(tmp_path / "words.xlsx")], "'.xlsx' names no format"),
     ):
         done = call("profiles", str(run), *words)
