@@ -28,9 +28,7 @@ def test_frame_and_marks_are_equal_to_the_byte(tmp_path: Path) -> None:
         label(1.5, 4, "5%"),
         heading(0, 9, "x < y", 14),
     ]
-    path = write_svg(
-        tmp_path / "new" / "a.svg", parts, width=20, height=10, title="a < b & c", font_size=12
-    )
+    path = write_svg(tmp_path / "new" / "a.svg", parts, width=20, height=10, title="a < b & c", font_size=12)
     assert path.read_text(encoding="utf-8") == FRAME
     ElementTree.parse(path)
 
