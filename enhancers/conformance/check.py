@@ -115,12 +115,12 @@ class Check:
 
     def __call__(self) -> Outcome:
         """Run the check; AssertionError when it failed, or passed where a failure was announced."""
-        found = self.outcome()
-        if not found.good:
+        outcome = self.outcome()
+        if not outcome.good:
             raise AssertionError(
-                f"{self!r} {found.status}: {found.detail}\npromise: {self.definition.promise}"
+                f"{self!r} {outcome.status}: {outcome.detail}\npromise: {self.definition.promise}"
             )
-        return found
+        return outcome
 
 
 @contextmanager
