@@ -58,23 +58,23 @@ def inject(
     if known is not None:
         taken = np.union1d(taken, _keys(*known, n_items))
     chance = _chances(items, n_items, first_item, kind)
-    found = np.empty(0, np.int64)
+    drawn = np.empty(0, np.int64)
     for _ in range(200):
-        missing = wanted - len(found)
+        missing = wanted - len(drawn)
         if not missing:
             break
         draw = rng.choice(users, size=2 * missing), rng.choice(n_items, size=2 * missing, p=chance)
         keys = _keys(*draw, n_items)
-        fresh = keys[~np.isin(keys, taken) & ~np.isin(keys, found)]
+        fresh = keys[~np.isin(keys, taken) & ~np.isin(keys, drawn)]
         _, first = np.unique(fresh, return_index=True)
-        found = np.concatenate([found, fresh[np.sort(first)][:missing]])
+        drawn = np.concatenate([drawn, fresh[np.sort(first)][:missing]])
     else:
         raise DataError(
-            f"inject: only {len(found)} of {wanted} interactions could be drawn that users do not know; lower the share"
+            f"inject: only {len(drawn)} of {wanted} interactions could be drawn that users do not know; lower the share"
         )
     return Noisy(
-        np.concatenate([users, found // n_items]),
-        np.concatenate([items, found % n_items]),
+        np.concatenate([users, drawn // n_items]),
+        np.concatenate([items, drawn % n_items]),
         np.repeat([False, True], [len(users), wanted]),
     )
 
