@@ -27,7 +27,18 @@ class ProbeConfig(EnhancerConfig):
 
 
 class WeighingProbe(Enhancer[ProbeConfig]):
-    """Adds a loss with a learned number, and weighs interactions unevenly; tables stay as they are."""
+    """Adds a loss with a learned number, and weighs interactions unevenly.
+
+    Tables stay as they are.
+
+    Parameters
+    ----------
+    config
+        A `ProbeConfig`; None makes one of the options.
+    **options
+        Options of `ProbeConfig`: `strength` (a factor of everything, 0 or more) and `spread` (how far weights lie from
+        1, from 0 to below 1).
+    """
 
     name = "weighing_probe"
     Config = ProbeConfig
@@ -50,9 +61,18 @@ class WeighingProbe(Enhancer[ProbeConfig]):
 
 
 class Probe(WeighingProbe):
-    """Uses every hook: mixes rows by a learned matrix, shifts each, adds a loss, and weighs interactions unevenly.
+    """Uses every hook: refines all tables, adds a loss, and weighs interactions unevenly.
 
-    The refinement starts as the identity; a loss that does not depend on the batch moves it away from there.
+    A learned matrix mixes the rows of each table, and each row has a shift of its own.  The refinement starts as the
+    identity; a loss that does not depend on the batch moves it away from there.
+
+    Parameters
+    ----------
+    config
+        A `ProbeConfig`; None makes one of the options.
+    **options
+        Options of `ProbeConfig`: `strength` (a factor of everything, 0 or more) and `spread` (how far weights lie from
+        1, from 0 to below 1).
     """
 
     name = "probe"

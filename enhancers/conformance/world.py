@@ -20,7 +20,18 @@ _numbers = itertools.count(1)
 class World:
     """One model in its surroundings.
 
-    train, valid, test: RecBole's loaders.  model: the (perhaps enhanced) backbone, freshly initialised.
+    Parameters
+    ----------
+    config
+        RecBole's config.
+    dataset
+        The whole data set.
+    train, valid, test
+        RecBole's loaders.
+    model
+        The (perhaps enhanced) backbone, freshly initialised.
+    trainer
+        RecBole's trainer of it.
     """
 
     config: Any
@@ -53,12 +64,25 @@ def build_world(
     category: str | None = None,
     data: str | None = None,
 ) -> World:
-    """Build everything for one model.
+    """Build everything for one model on the conformance data.
 
-    model: a backbone's name or class, plain or enhanced.
-    folder: where data lie and checkpoints go; the conformance data are written there when they are missing.
-    options: RecBole options over the model's preset.  category: see `preset`.
-    data: the name of another data set inside `folder`.
+    Parameters
+    ----------
+    model
+        A backbone's name or class, plain or enhanced.
+    folder
+        Where data lie and checkpoints go; the conformance data are written there when they are missing.
+    options
+        RecBole options over the model's preset.
+    category
+        What kind of model your own is; see `check_backbone`.
+    data
+        The name of another data set inside `folder`.
+
+    Returns
+    -------
+    World
+        Config, data, model and trainer.
     """
     name = model if isinstance(model, str) else model.__name__
     prepare_folder(folder)
