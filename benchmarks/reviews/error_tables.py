@@ -34,7 +34,7 @@ def error_frame(predictions: FloatArray, cases: Cases, scale: Scale) -> pd.DataF
     """One line a test row: `user`, `item` (tokens), `row`, `rating`, `predicted`, `error` and `error_unclipped`.
 
     `row` numbers the rows of a pair from 0.  Errors are prediction minus rating; the prediction is clipped to the
-    scale in `error`, for every model alike.  Raises `NonFiniteError` for a prediction that is no number.
+    scale in `error`, for every model alike.  Raises `NonFiniteError` for a prediction that is not finite.
     """
     rows = cases.test
     bad = ~np.isfinite(predictions)

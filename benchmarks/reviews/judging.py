@@ -71,16 +71,16 @@ def _ranking_means(ranking: pd.DataFrame) -> dict[str, float]:
     return {**means, **{name: float(value) for name, value in counts.items()}}
 
 
-def make_scale(splits: Sequence[Any], rating_field: str, wanted: Any, threshold: float | None) -> Scale:
+def make_scale(splits: Sequence[Any], rating_field: str, limits: Any, threshold: float | None) -> Scale:
     """The scale of a split's ratings.
 
-    wanted: `[low, high]`, or None for the ratings that occur in all parts.  Raises `DataError` for one outside.
+    limits: `[low, high]`, or None for the ratings that occur in all parts.  Raises `DataError` for one outside.
     """
     ratings = Cases.of(splits, rating_field).all_ratings
     scale = (
         Scale.observed(ratings, threshold)
-        if wanted is None
-        else Scale(float(wanted[0]), float(wanted[1]), threshold)
+        if limits is None
+        else Scale(float(limits[0]), float(limits[1]), threshold)
     )
     scale.check(ratings)
     return scale

@@ -220,10 +220,10 @@ class _Evaluation:
 
     @property
     def _scale(self) -> Scale:
-        wanted = self.plan.protocols
+        protocols = self.plan.protocols
         config = self._loaded_run.config
-        scale = wanted.rating_scale or config["rating_scale"]
-        return make_scale(self._splits, config["RATING_FIELD"], scale, wanted.threshold)
+        scale = protocols.rating_scale or config["rating_scale"]
+        return make_scale(self._splits, config["RATING_FIELD"], scale, protocols.threshold)
 
     def _check(self, judgement: Judgement) -> None:
         """RecBole's evaluation showed the model every column of the test rows, ours shows ids: both must agree."""

@@ -59,7 +59,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """False for a failure nobody expected, and for a pass where a failure was announced."""
+        """False for an unexpected failure, and for a pass where a failure was announced."""
         return self.status not in ("failed", "unexpected pass")
 
 

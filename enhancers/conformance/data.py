@@ -91,9 +91,9 @@ def _interactions(rng: np.random.Generator, n_users: int, n_items: int) -> list[
         own = rng.permutation(half) + 1 + (user % 2) * half  # a group prefers its half of the items
         other = rng.permutation(n_items) + 1
         count = int(rng.integers(8, min(15, half + 1)))
-        wanted = list(dict.fromkeys([*own[: count - 2], *other]))[:count]
+        chosen = list(dict.fromkeys([*own[: count - 2], *other]))[:count]
         missing = [item for item in range(1, n_items + 1) if item not in seen][:2]
-        for item in dict.fromkeys([*wanted, *missing]):
+        for item in dict.fromkeys([*chosen, *missing]):
             seen.add(int(item))
             clock += 1
             liked = int(item) in own[: count - 2]

@@ -108,8 +108,8 @@ class Probe(WeighingProbe):
         total: Any = (self.number - 1).square()
         total = total + sum((p - 0.1).square().sum() for p in self.matrices.parameters())
         for shift in self.shifts.values():
-            wanted = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
-            total = total + (shift - wanted).square().sum()
+            target = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
+            total = total + (shift - target).square().sum()
         return {"distance": (0.5 * self.config.strength * total).expand(len(batch))}
 
     def row_tensors(self) -> dict[str, Side]:

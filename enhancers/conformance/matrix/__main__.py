@@ -77,13 +77,13 @@ def run_matrix(
     subjects = [
         Subject(find_backbone(backbone), column, folder) for column in columns for backbone in backbones
     ]
-    wanted = [
+    checks = [
         check for subject in subjects for check in make_checks(subject, {}, None) if _key(check) not in done
     ]
-    together = [check.subject for check in wanted if check.name == "two processes"]
+    together = [check.subject for check in checks if check.name == "two processes"]
     if together:
         compare_all(together)
-    for check in wanted:
+    for check in checks:
         yield check.outcome()
 
 

@@ -50,6 +50,7 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         "attachment keeps its promises, not that anybody's recommendations improve.",
         "`python -m burnish.enhancers.conformance.matrix --enhancers 'shapley: {warmup_epochs: 0}'` runs one column,",
         "an enhancer with options of your choice; with `--outcomes` and `--resume` a run that was stopped goes on.",
+        "Both need a checkout: what is installed from a wheel has the checks, but not the matrix.",
         "",
         f"Attached, one column at a time, to {n_backbones} backbones:",
         "",
