@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -53,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     for backbone in chosen.backbones:
         print(f"{backbone}: {statistics.median(ratios(backbone, chosen.repeats)):.2f} times as long")

@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
@@ -97,7 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     table = Columns(title=f"an epoch attached / plain, {chosen.dataset}, {chosen.threads} thread(s)")
     for column in ("backbone", "enhancer", "ratio (median)", "ratio (min - max)", "losses"):

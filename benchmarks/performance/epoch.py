@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
 from collections.abc import Sequence
 from typing import Any
@@ -60,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--default-sizes", action="store_true", help="RecBole's default SASRec, minutes an epoch"
     )
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     enhancers = json.loads(chosen.enhancers) if chosen.enhancers.startswith("{") else chosen.enhancers
     table = Table(title=f"one training epoch on {chosen.dataset}, {chosen.threads} thread(s)")

@@ -16,7 +16,6 @@ import itertools
 import json
 import math
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -234,7 +233,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if not 0 < chosen.share <= 1:
         parser.error(f"--share {chosen.share}: give a number above 0 and up to 1")
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     measured = "" if chosen.share == 1 else f", prefix from {chosen.share:.0%} of its batches"
     console = Console(width=110)

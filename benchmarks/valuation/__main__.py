@@ -35,7 +35,6 @@ _HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "s")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a study and print a table; 1 with the reason on standard error when that is not possible."""
     chosen = _parser().parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     silenced = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
