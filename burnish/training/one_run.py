@@ -8,11 +8,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from burnish.compat.habits import tensorboard_in
+
 from .base import Base
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, _make_config
 from .result import Epoch, TrainingResult, plain
-from .session import checkpoint_folder, log_file, tensorboard_in, torch_threads
+from .session import checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
 

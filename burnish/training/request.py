@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.compat.habits import command_line
 from burnish.enhancers.attach import split_enhanced
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import read_yaml
@@ -16,7 +17,7 @@ from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
 from .options import warn_unknown
-from .session import command_line, literal_options
+from .session import literal_options
 
 
 @dataclass

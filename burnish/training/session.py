@@ -1,4 +1,4 @@
-"""Contexts around a RecBole call that keep its habits in place: arguments, logs, TensorBoard, threads."""
+"""Contexts around a RecBole call that keep its habits in place: text as options, logs, threads, checkpoints."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import ast
 import logging
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,18 +17,6 @@ from burnish.errors import ConfigurationError
 from .threads import threads_by_default
 
 _ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
-
-
-@contextmanager
-def command_line(visible: bool) -> Iterator[None]:
-    """Hide `sys.argv[1:]` unless `visible`: RecBole's Config takes every `--key=value` it finds there."""
-    before = sys.argv
-    if not visible:
-        sys.argv = before[:1] or [""]
-    try:
-        yield
-    finally:
-        sys.argv = before
 
 
 def literal(text: str) -> Any:
@@ -91,39 +78,6 @@ def log_file(path: Path | None) -> Iterator[None]:
         for other, old in others:
             other.setLevel(old)
         handler.close()
-
-
-class _NoTensorBoard:
-    """What trainers write to when no TensorBoard files are wanted."""
-
-    def add_scalar(self, *_: Any, **__: Any) -> None:
-        """Drop a number."""
-
-    def add_hparams(self, *_: Any, **__: Any) -> None:
-        """Drop a set of options."""
-
-
-@contextmanager
-def tensorboard_in(folder: Path | None) -> Iterator[None]:
-    """Trainers made while this is open write TensorBoard files to `folder`, or nowhere when it is None.
-
-    RecBole itself would write to ./log_tensorboard.
-    """
-    from recbole.trainer import trainer as module
-
-    def writer(_: Any) -> Any:
-        if folder is None:
-            return _NoTensorBoard()
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(folder))
-
-    before = module.get_tensorboard
-    module.get_tensorboard = writer
-    try:
-        yield
-    finally:
-        module.get_tensorboard = before
 
 
 @contextmanager
