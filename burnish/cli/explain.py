@@ -99,13 +99,13 @@ def explain(
 ) -> None:
     """Why users are recommended what they are: reasons with their share of the score, in words."""
     from burnish.trained.explain import Explainer
-    from burnish.trained.source import open_source
+    from burnish.trained.open import open_trained
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, profile)
     screen.say("reading the run and its data ...")
     made = Explainer(
-        open_source(run, data_path=data_path, trust=trust),
+        open_trained(run, data_path=data_path, trust=trust),
         top=top,
         reasons=reasons,
         enhancer=enhancer,
@@ -156,15 +156,15 @@ def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
     """
     from burnish.errors import UnsupportedError
 
-    teller = made.profiled_by
-    if teller is None:
-        names = ", ".join(one.name for one in made.asked)
+    giver = made.profile_giver
+    if giver is None:
+        names = ", ".join(one.name for one in made.givers)
         raise UnsupportedError(
             f"--profile: profiles are made of attributes or of words, which {names} has none of; train with guided, or "
             f"a DReX"
         )
     profiles = Profiles()
-    profiles.words = teller.is_backbone
+    profiles.words = giver.is_backbone
     for one in found:
         for key in (("user", one.user), ("item", one.item)):
             if key in profiles:
@@ -175,7 +175,7 @@ def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
 
 def to_screen(screen: Screen, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
     """Everything on standard output."""
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind == "table":
         show(screen.results, found, profiles)
@@ -190,7 +190,7 @@ def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None,
     from rich.console import Console
 
     from burnish.files.tables import TableFile, written_whole
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind in ("csv", "parquet"):
         with TableFile(path, kind) as file:
@@ -205,7 +205,7 @@ def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None,
 
 def json_lines(found: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.trained.words import as_json, as_object
+    from burnish.trained.explanation_formats import as_json, as_object
 
     lines = []
     for one in found:
@@ -232,7 +232,7 @@ def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.trained.words import PARTS, line, share
+    from burnish.trained.explanation_formats import PARTS, line, share
 
     shares = [share(one) for one in mine]
     table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)

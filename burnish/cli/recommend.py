@@ -89,15 +89,15 @@ def recommend(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
+    from burnish.trained.open import open_trained
     from burnish.trained.recommend import Recommender
-    from burnish.trained.source import open_source
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output)
     chosen = read_users(users, users_file)
     screen.say("reading the run and its data ...")
     made = Recommender(
-        open_source(run, data_path=data_path, trust=trust),
+        open_trained(run, data_path=data_path, trust=trust),
         k=k,
         state=state,
         include_known=include_known,

@@ -112,8 +112,8 @@ def value(
 
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
+    from burnish.trained.finished_shards import shards_folder
     from burnish.trained.value import SHARD, Valuer, check_settings
-    from burnish.trained.value_parts import parts_folder
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
@@ -136,10 +136,12 @@ def value(
             title_field=title_field,
             shard=shard,
         )
-        screen.say(f"valuing {made.material.n} training interactions by {', '.join(shown(made.outputs))}")
-        found = with_progress(screen, made, None if output is None else parts_folder(output), run is not None)
+        screen.say(f"valuing {made.interactions.n} training interactions by {', '.join(shown(made.outputs))}")
+        found = with_progress(
+            screen, made, None if output is None else shards_folder(output), run is not None
+        )
     if output is not None:
-        write(found, output, kind, parts_folder(output))
+        write(found, output, kind, shards_folder(output))
         screen.say(f"written: {output} ({found.n_players} interactions, {found.seconds:.1f} s)")
     if plot is not None:
         draw(found, plot)
@@ -151,7 +153,7 @@ def check_output(output: Path | None, format: str | None) -> str:
     """The format of the file; an error, before anything is trained, for one that cannot be written."""
     from burnish.errors import unknown_name
     from burnish.files.tables import format_of
-    from burnish.trained.value_parts import check_writable
+    from burnish.trained.finished_shards import check_writable
 
     if output is None:
         if format is not None and format not in FORMATS:
@@ -234,7 +236,7 @@ def trained(
     screen: Screen, request: RunRequest | None, run: Path | None, data_path: Path | None, trust: bool
 ) -> Iterator[Any]:
     """The trained model: from its run, from the rest of its training, or trained now (into `run`, if there is one)."""
-    from burnish.trained.source import open_source
+    from burnish.trained.open import open_trained
     from burnish.training.record import RUN_FILE, read_run
 
     from .run import describe, say_how_to_resume, train
@@ -242,7 +244,7 @@ def trained(
     if request is None:
         assert run is not None
         screen.say("reading the run and its data ...")
-        yield open_source(run, data_path=data_path, trust=trust)
+        yield open_trained(run, data_path=data_path, trust=trust)
         return
     going_on = run is not None and (run / RUN_FILE).is_file()
     describe(screen, request, read_run(run) if going_on and run is not None else None)
@@ -259,7 +261,7 @@ def trained(
             if run is not None:
                 say_how_to_resume(screen, run)
             raise
-        yield open_source(result)
+        yield open_trained(result)
 
 
 # ---------------------------------------------------------------------- valuing and writing
@@ -308,14 +310,14 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
 def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
     """The file, and away with the shards that it was made from."""
     from burnish.files.tables import TableFile
-    from burnish.trained.value_parts import Parts
+    from burnish.trained.finished_shards import FinishedShards
 
     if kind == "parquet":
         valuation.save(output)
     else:
         with TableFile(output, kind) as file:
             file.write(valuation.frame())
-    Parts(parts, "").remove()
+    FinishedShards(parts, "").remove()
 
 
 def shown(outputs: tuple[str, ...]) -> list[str]:

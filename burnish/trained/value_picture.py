@@ -12,7 +12,7 @@ import pandas as pd
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.svg import ticks
-from burnish.files.tables import written_whole
+from burnish.files.whole import write_text
 
 _WIDTH, _PANEL, _HEIGHT, _ROW, _MARGIN = 960, 400, 180, 290, 60
 _BLUE, _DARK, _LIGHT, _GREY = "#0969da", "#1f2328", "#e5e7eb", "#6b7280"
@@ -52,13 +52,12 @@ def plot(valuation: Valuation, path: Path | str) -> Path:
             parts += _by_decile(values, deciles, name, 2 * _MARGIN + _PANEL, place * _ROW)
     height = _ROW * len(outputs)
     body = "\n".join(parts)
-    with written_whole(path) as beside:
-        beside.write_text(
-            f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {height}' role='img' "
-            f"width='{_WIDTH}' height='{height}'>\n<title>Values of {valuation.n_players} interactions</title>\n"
-            f"<rect width='{_WIDTH}' height='{height}' fill='#ffffff'/>\n<g {_STYLE}>\n{body}\n</g>\n</svg>\n",
-            encoding="utf-8",
-        )
+    write_text(
+        path,
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {height}' role='img' "
+        f"width='{_WIDTH}' height='{height}'>\n<title>Values of {valuation.n_players} interactions</title>\n"
+        f"<rect width='{_WIDTH}' height='{height}' fill='#ffffff'/>\n<g {_STYLE}>\n{body}\n</g>\n</svg>\n",
+    )
     return path
 
 

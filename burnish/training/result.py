@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from .trained_model import Splits, TrainedModel
+
 
 @dataclass(frozen=True)
 class Epoch:
@@ -52,19 +54,31 @@ class TrainingResult:
     flops: float | None
     checkpoint: Path | None
     config: dict[str, Any]
-    model: Any = field(default=None, repr=False)
-    dataset: Any = field(default=None, repr=False)
-    #: The parts of the data set: training, validation, test (RecBole data sets, None where there is none).
-    splits: tuple[Any, Any, Any] | None = field(default=None, repr=False)
+    trained: TrainedModel = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The trained model."""
+        return self.trained.model
+
+    @property
+    def dataset(self) -> Any:
+        """RecBole's whole data set."""
+        return self.trained.dataset
+
+    @property
+    def splits(self) -> Splits:
+        """The parts of the data set: training, validation, test."""
+        return self.trained.splits
 
     def summary(self) -> dict[str, Any]:
         """Everything but the tables and the objects, ready for JSON."""
-        left_out = {"model", "dataset", "splits", "per_user", "config"}
+        left_out = {"trained", "per_user", "config"}
         shown = {name: value for name, value in vars(self).items() if name not in left_out}
         shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
         return shown
 
 
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as JSON can hold them: what is no number, text, list or mapping becomes text."""
+    """The options as JSON can hold them: what is not a number, text, list or mapping becomes text."""
     return json.loads(json.dumps(dict(options), default=str))

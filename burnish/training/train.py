@@ -12,7 +12,7 @@ from burnish.files.yamls import read_yaml
 
 from .bases import begin_from
 from .identity import find_class
-from .one_run import begin, go_on
+from .one_run import train_and_test
 from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
@@ -75,7 +75,7 @@ def train(
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
-    return begin(
+    return train_and_test(
         request,
         target,
         save_every=save_every,
@@ -141,7 +141,15 @@ def resume(
     begun = None
     if state is None:  # else it began already
         begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
-    return go_on(request, saved, state, save_every=save_every, on_epoch=on_epoch, base=begun)
+    return train_and_test(
+        request,
+        saved.folder,
+        saved=saved,
+        state=state,
+        save_every=save_every,
+        on_epoch=on_epoch,
+        base=begun,
+    )
 
 
 def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:

@@ -10,8 +10,8 @@ import torch
 
 from burnish.enhancers.conformance.world import World, build_world
 from burnish.errors import ConfigurationError
-from burnish.speed.evaluation import budget_bytes, plan_for
-from burnish.speed.plan import Plan
+from burnish.speed.batch_sizes import BatchSizes
+from burnish.speed.evaluation import batch_sizes_for, budget_bytes
 from burnish.speed.switches import without
 
 
@@ -107,7 +107,7 @@ def test_what_the_user_sets_holds(tmp_path, options):
     made = build_world("BPR", tmp_path, options={"eval_batch_size": 1, **options})
     if "eval_memory_mib" in options:
         del made.config.external_config_dict["eval_batch_size"]
-    assert plan_for(made.config, made.test) is None
+    assert batch_sizes_for(made.config, made.test) is None
 
 
 @pytest.mark.parametrize("value", [-1, "much", True, float("nan")])
@@ -146,7 +146,7 @@ def test_other_errors_pass(tmp_path):
     made.model.full_sort_predict = broken
     with pytest.raises(RuntimeError, match="shapes do not match"):
         made.trainer.evaluate(made.test, load_best_model=False)
-    assert "_burnish_plan" not in vars(made.test)
+    assert "_burnish_sizes" not in vars(made.test)
     assert "eval_batch_collect" not in vars(made.trainer.eval_collector)
 
 
@@ -158,32 +158,32 @@ def test_progress_counts_users(tmp_path, capsys):
 
 
 def test_plan_grows_by_what_it_sees():
-    plan = Plan(2, budget=1000)
-    plan.learn(
+    sizes = BatchSizes(2, budget=1000)
+    sizes.learn(
         2, taken=20, drew=False
     )  # 10 a user: 100 would fit, but not more than 16 times as many at once
-    assert (plan.size, plan.settled) == (32, False)
-    plan.learn(32, taken=320, drew=False)
-    assert (plan.size, plan.settled) == (100, False)
-    plan.learn(100, taken=1250, drew=False)  # more a user than before
-    assert (plan.size, plan.settled) == (80, True)
+    assert (sizes.size, sizes.settled) == (32, False)
+    sizes.learn(32, taken=320, drew=False)
+    assert (sizes.size, sizes.settled) == (100, False)
+    sizes.learn(100, taken=1250, drew=False)  # more a user than before
+    assert (sizes.size, sizes.settled) == (80, True)
 
 
 def test_plan_lets_the_first_batch_draw():
-    plan = Plan(2, budget=10**6)
-    plan.learn(2, taken=20, drew=True)
-    assert (plan.size, plan.settled) == (2, False)
-    plan.learn(2, taken=20, drew=False)
-    assert plan.size == 32
-    plan.learn(32, taken=20, drew=True)
-    assert (plan.size, plan.settled) == (2, True)
+    sizes = BatchSizes(2, budget=10**6)
+    sizes.learn(2, taken=20, drew=True)
+    assert (sizes.size, sizes.settled) == (2, False)
+    sizes.learn(2, taken=20, drew=False)
+    assert sizes.size == 32
+    sizes.learn(32, taken=20, drew=True)
+    assert (sizes.size, sizes.settled) == (2, True)
 
 
 def test_labelled_data_and_sequences_keep_their_batches(tmp_path):
     for model in ("DeepFM", "SASRec"):
         made = build_world(model, tmp_path)
         made.config.external_config_dict.pop("eval_batch_size")
-        assert plan_for(made.config, made.test) is None
+        assert batch_sizes_for(made.config, made.test) is None
 
 
 def test_a_batch_is_collated_as_in_recbole(tmp_path):
@@ -204,7 +204,7 @@ def test_a_batch_is_collated_as_in_recbole(tmp_path):
 def test_budget_by_default():
     assert budget_bytes({"eval_memory_mib": None}) == 256 * 2**20
     assert (
-        plan_for(
+        batch_sizes_for(
             type("Config", (dict,), {"external_config_dict": {}})(eval_memory_mib=1, single_spec=True),
             SimpleNamespace(uid_list=[1], num_workers=2),
         )

@@ -18,9 +18,9 @@ from burnish.enhancers.conformance.presets import preset
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.explanation import Explanation, Reason
 from burnish.trained.explain import Explainer, explain
+from burnish.trained.explanation_formats import as_frame, as_object, line, with_titles
+from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
-from burnish.trained.source import open_source
-from burnish.trained.words import as_frame, as_object, line, with_titles
 from burnish.training.train import train
 
 LAST_OUT = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
@@ -48,12 +48,12 @@ def trained(model: str, data: Path, enhancers: Any = "guided", **more: Any) -> A
 
 @pytest.fixture(scope="module")
 def bpr(data: Path) -> Any:
-    return open_source(trained("BPR", data, **RATIO))
+    return open_trained(trained("BPR", data, **RATIO))
 
 
 @pytest.fixture(scope="module")
 def sasrec(data: Path) -> Any:
-    return open_source(trained("SASRec", data, hidden_size=8, **LAST_OUT))
+    return open_trained(trained("SASRec", data, hidden_size=8, **LAST_OUT))
 
 
 @pytest.mark.parametrize("state", ["latest", "test"])
@@ -97,7 +97,7 @@ def test_a_contribution_is_what_the_score_loses_with_an_average_attribute(bpr: A
 
 def test_what_is_kept_for_evaluation_stays_right(data: Path) -> None:
     """SGL predicts from the embeddings that it keeps: questions with other attributes leave no trace there."""
-    source = open_source(trained("SGL", data, **RATIO))
+    source = open_trained(trained("SGL", data, **RATIO))
     before = recommend(source, ["u1", "u2"], k=50)
     one = explain(source, "u1", reasons=3, top=1)[0]
     whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
@@ -107,9 +107,9 @@ def test_what_is_kept_for_evaluation_stays_right(data: Path) -> None:
 
 
 def test_shapley_explains_by_the_history(data: Path) -> None:
-    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    source = open_trained(trained("BPR", data, "shapley", **RATIO))
     one = explain(source, "u3", top=1, reasons=100)[0]
-    train = source.train.inter_feat
+    train = source.splits.training.inter_feat
     own = train["item_id"][train["user_id"] == int(source.dataset.token2id("user_id", np.array(["u3"]))[0])]
     assert {reason.evidence["item"] for reason in one.reasons} == set(source.tokens("item_id", own.numpy()))
     table = source.model.item_embedding.weight.detach().double()
@@ -121,8 +121,8 @@ def test_shapley_explains_by_the_history(data: Path) -> None:
 
 def test_several_enhancers_and_one_of_them(data: Path) -> None:
     both = {"guided": {"scores": str(data / "scores.tsv")}, "rvrec": {}, "shapley": {}}
-    source = open_source(trained("BPR", data, both, **RATIO))
-    assert [one.name for one in Explainer(source).asked] == ["guided", "shapley"]
+    source = open_trained(trained("BPR", data, both, **RATIO))
+    assert [one.name for one in Explainer(source).givers] == ["guided", "shapley"]
     kinds = [reason.kind for reason in explain(source, "u3", top=1, reasons=2)[0].reasons]
     assert kinds == ["attribute", "attribute", "interaction", "interaction"]
     one = explain(source, "u3", top=1, enhancer="shapley")[0]
@@ -155,7 +155,7 @@ def test_names_are_checked_before_anything(bpr: Any) -> None:
 
 def test_who_and_what_was_never_seen(data: Path, bpr: Any) -> None:
     made = Explainer(bpr)
-    train, user = bpr.train.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
+    train, user = bpr.splits.training.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
     known = int(train["item_id"][train["user_id"] == int(user)][0])
     token = bpr.tokens("item_id", [known])[0]
     made.recommender.seen_items = made.recommender.seen_items.copy()
@@ -182,7 +182,7 @@ def test_a_user_without_a_sequence(sasrec: Any) -> None:
 
 
 def test_no_reasons_are_no_crash(data: Path) -> None:
-    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    source = open_trained(trained("BPR", data, "shapley", **RATIO))
     shapley = source.model.enhancers["shapley"]
     shapley.explain = lambda user, item: None
     one = explain(source, "u3", "i1")[0]
@@ -251,7 +251,7 @@ def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: An
     printed = capsys.readouterr().out
     assert printed.count("USER ") == printed.count("among their first 5") == 2
     assert all(f"{name} " in printed for name in NAMES)
-    source = open_source(tmp_path / "run")
+    source = open_trained(tmp_path / "run")
     made = Explainer(source)
     before = source.model.enhancers["guided"].guided.clone()
     first = next(made.explanations("u3"))

@@ -17,9 +17,9 @@ from burnish.cli.main import app
 from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.explanation import Reason
 from burnish.trained.explain import Explainer, explain
+from burnish.trained.explanation_formats import line
 from burnish.trained.keyword_profiles import keyword_profiles, save_profiles
-from burnish.trained.source import open_source
-from burnish.trained.words import line
+from burnish.trained.open import open_trained
 from burnish.training.train import train
 
 FEW = {"threads": 1, "epochs": 2, "embedding_size": 8, "train_batch_size": 16, "keep_profile_words": 4}
@@ -54,7 +54,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guided(data: Path) -> Any:
     options = {**FEW, "data_path": str(data)}
-    return open_source(
+    return open_trained(
         train("DReX", NAME, options=options, enhancers={"guided": {"scores": str(data / "scores.tsv")}})
     )
 
@@ -64,7 +64,7 @@ def call(*words: str) -> Any:
 
 
 def test_words_as_reasons_with_titles(run: Path) -> None:
-    source = open_source(run)
+    source = open_trained(run)
     found = explain(source, ["u1", "u4"], top=3, reasons=2)
     assert len(found) > 2
     for one in found:
@@ -85,7 +85,7 @@ def test_words_as_reasons_with_titles(run: Path) -> None:
 
 def test_the_backbone_is_asked_first_and_by_name(guided: Any) -> None:
     assert type(guided.model) is not DReX
-    assert [one.name for one in Explainer(guided).asked] == ["DReX", "guided"]
+    assert [one.name for one in Explainer(guided).givers] == ["DReX", "guided"]
     kinds = [reason.kind for reason in explain(guided, "u1", top=1, reasons=2)[0].reasons]
     assert kinds == ["keyword", "keyword", "attribute", "attribute"]
     for name in ("DReX", "backbone"):
@@ -109,7 +109,7 @@ def test_the_profiles_of_an_enhanced_backbone_are_its_own(guided: Any) -> None:
 
 
 def test_a_backbone_that_is_silent_says_why(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = open_source(run)
+    source = open_trained(run)
     monkeypatch.setattr(source.model, "explain", lambda user, item: [])
     monkeypatch.setattr(source.model, "no_reason", lambda user, item: "nobody wrote a word")
     one = explain(source, "u1", "i1")[0]
@@ -121,12 +121,12 @@ def test_a_backbone_that_is_silent_says_why(run: Path, monkeypatch: pytest.Monke
 
 def test_backbones_without_words(data: Path) -> None:
     options = {**FEW, "data_path": str(data)}
-    ratings = open_source(train("DReX", NAME, options={**options, "modalities": ["rating"]}))
+    ratings = open_trained(train("DReX", NAME, options={**options, "modalities": ["rating"]}))
     with pytest.raises(UnsupportedError, match="no reasons to be had"):
         explain(ratings, "u1")
     with pytest.raises(UnsupportedError, match=r"modalities: \[review, rating\]"):
         keyword_profiles(ratings)
-    plain = open_source(train("BPR", NAME, options={"threads": 1, "epochs": 1, "data_path": str(data)}))
+    plain = open_trained(train("BPR", NAME, options={"threads": 1, "epochs": 1, "data_path": str(data)}))
     with pytest.raises(UnsupportedError, match="BPR has no keyword profiles; DReX and DReXMLP have"):
         keyword_profiles(plain)
     with pytest.raises(UnsupportedError, match=r"\(BPR\).*Backbones that explain themselves: .*DReX"):
@@ -136,7 +136,7 @@ def test_backbones_without_words(data: Path) -> None:
 def test_rows_that_the_model_predicts_from_reach_a_backbone(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = open_source(run)
+    source = open_trained(run)
     seen: list[Any] = []
 
     def with_row(user: int, item: int, row: Any = None) -> list[Reason]:
@@ -151,7 +151,7 @@ def test_rows_that_the_model_predicts_from_reach_a_backbone(
 
 def test_neighbours_as_reasons(data: Path) -> None:
     """EMF, another backbone that explains itself, by way of the same function."""
-    source = open_source(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
+    source = open_trained(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
     found = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
     assert {reason.kind for one in found for reason in one.reasons} == {"neighbour"}
     assert all(one.reasons or "EMF has no reason to give" in one.note for one in found)

@@ -15,8 +15,8 @@ from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
-from burnish.trained.source import open_source
 from burnish.training.train import train
 
 FULL = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
@@ -57,7 +57,7 @@ def test_the_test_state_is_recboles_ranking(
 
     more = more or RATIO
     trained(model, data, tmp_path / "run", enhancers, **more)
-    source = open_source(tmp_path / "run")
+    source = open_trained(tmp_path / "run")
     sequential = source.sequential
     frame = recommend(source, k=5, state="test", include_unseen=True, include_known=sequential)
     from burnish.training.load import load_run
@@ -96,7 +96,7 @@ def test_known_items_are_left_out(data: Path) -> None:
 def test_the_latest_state_of_a_sequence(data: Path) -> None:
     """The model is asked with the last items of the raw file, in the order of time."""
     result = trained("GRU4Rec", data, **FULL)
-    source = open_source(result)
+    source = open_trained(result)
     made = Recommender(source)
     for user in ("u1", "u17", "u40"):
         mine = raw(data).query("user_id == @user").sort_values("timestamp")
@@ -113,7 +113,7 @@ def test_the_latest_state_of_a_sequence(data: Path) -> None:
 
 def test_a_short_sequence_grows(data: Path) -> None:
     result = trained("GRU4Rec", data, MAX_ITEM_LIST_LENGTH=50, **FULL)
-    made = Recommender(open_source(result))
+    made = Recommender(open_trained(result))
     mine = raw(data).query("user_id == 'u5'").sort_values("timestamp")
     ids = result.dataset.token2id("user_id", np.array(["u5"]))
     batch = made.inputs.batch(np.asarray(ids))
@@ -128,7 +128,7 @@ def test_a_short_sequence_grows(data: Path) -> None:
 def test_models_that_score_pairs(model: str, data: Path) -> None:
     """Each score equals `predict` of that one pair."""
     result = trained(model, data, eval_batch_size=37)
-    source = open_source(result)
+    source = open_trained(result)
     made = Recommender(source, k=3)
     users = np.array([3, 9])
     scores = made.scores(users)
@@ -142,7 +142,7 @@ def test_models_that_score_pairs(model: str, data: Path) -> None:
 
 
 def test_batches_do_not_change_the_answer(data: Path) -> None:
-    source = open_source(trained("BPR", data))
+    source = open_trained(trained("BPR", data))
     whole = pd.concat(Recommender(source, batch_users=1000).chunks(), ignore_index=True)
     parts = list(Recommender(source, batch_users=7).chunks())
     assert len(parts) == 6
@@ -192,11 +192,11 @@ def test_users_and_items_that_training_has_not_seen(tmp_path: Path) -> None:
 
 def test_nothing_left(data: Path) -> None:
     result = trained("BPR", data)
-    made = Recommender(open_source(result), k=3)
+    made = Recommender(open_trained(result), k=3)
     made.known = made.known.tolil()
     made.known[1, :] = True
     made.known = made.known.tocsr()
-    frame = next(made.chunks([made.source.tokens("user_id", np.array([1]))[0]]))
+    frame = next(made.chunks([made.trained.tokens("user_id", np.array([1]))[0]]))
     assert list(frame["status"]) == ["nothing left"]
 
 

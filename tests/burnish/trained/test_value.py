@@ -17,34 +17,27 @@ from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
-from burnish.trained.source import Source, part_of
 from burnish.trained.value import Valuer, value
-from burnish.trained.value_objectives import ModelScorer, gather
+from burnish.trained.valued_interactions import ModelScorer, valued_interactions
+from burnish.training.trained_model import TrainedModel
 
 
-def open_world(model: Any, folder: Path) -> Source:
+def open_world(model: Any, folder: Path) -> TrainedModel:
     world = build_world(model, folder)
-    return Source(
-        world.config,
-        world.dataset,
-        part_of(world.train),
-        part_of(world.valid),
-        part_of(world.test),
-        world.model,
-    )
+    return TrainedModel(world.config, world.dataset, world.train, world.valid, world.test, world.model)
 
 
 @pytest.fixture(scope="module")
-def bpr(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def bpr(tmp_path_factory: pytest.TempPathFactory) -> TrainedModel:
     return open_world("BPR", tmp_path_factory.mktemp("bpr"))
 
 
-def plain_similarity(source: Source) -> np.ndarray:
+def plain_similarity(source: TrainedModel) -> np.ndarray:
     """The cosine of each item to the sum of the directions of the user's others, one by one."""
     table = source.model.item_embedding.weight.detach().double().numpy()
     directions = table / np.linalg.norm(table, axis=1, keepdims=True).clip(1e-12)
-    users = source.train.inter_feat["user_id"].numpy()
-    items = source.train.inter_feat["item_id"].numpy()
+    users = source.splits.training.inter_feat["user_id"].numpy()
+    items = source.splits.training.inter_feat["item_id"].numpy()
     found = []
     for row, (user, item) in enumerate(zip(users, items, strict=True)):
         others = [place for place in np.flatnonzero(users == user) if place != row]
@@ -54,7 +47,7 @@ def plain_similarity(source: Source) -> np.ndarray:
     return np.array(found)
 
 
-def test_against_the_plain_formula_with_original_ids(bpr: Source) -> None:
+def test_against_the_plain_formula_with_original_ids(bpr: TrainedModel) -> None:
     found = value(bpr, "similarity")
     np.testing.assert_allclose(found.values[:, 0].numpy(), plain_similarity(bpr), atol=1e-5)
     assert torch.equal(found.standard_error, torch.zeros_like(found.values))
@@ -62,15 +55,15 @@ def test_against_the_plain_formula_with_original_ids(bpr: Source) -> None:
     assert found.evaluations == 0
     frame = found.players
     assert frame is not None
-    assert frame["row"].tolist() == list(range(len(bpr.train.inter_feat)))
+    assert frame["row"].tolist() == list(range(len(bpr.splits.training.inter_feat)))
     for name, field in (("user", "user_id"), ("item", "item_id")):
-        assert frame[name].tolist() == bpr.tokens(field, bpr.train.inter_feat[field].numpy())
+        assert frame[name].tolist() == bpr.tokens(field, bpr.splits.training.inter_feat[field].numpy())
 
 
-def test_profile_is_the_mean_of_cross_fits(bpr: Source) -> None:
+def test_profile_is_the_mean_of_cross_fits(bpr: TrainedModel) -> None:
     found = value(bpr, "profile", repeats=400)
-    users = bpr.train.inter_feat["user_id"] - 1
-    items = bpr.train.inter_feat["item_id"] - 1
+    users = bpr.splits.training.inter_feat["user_id"] - 1
+    items = bpr.splits.training.inter_feat["item_id"] - 1
     vectors = bpr.model.item_embedding.weight.detach()[1:]
     reference = cross_fitted(users, items, vectors, seed=99, repeats=2000).double()
     apart = (found.values[:, 0] - reference).abs()
@@ -82,17 +75,17 @@ def test_profile_is_the_mean_of_cross_fits(bpr: Source) -> None:
     assert bool((apart <= 6 * errors + 1e-6).all())
 
 
-def test_dimensions_add_up_to_the_profile(bpr: Source) -> None:
+def test_dimensions_add_up_to_the_profile(bpr: TrainedModel) -> None:
     found = value(bpr, "profile,dimensions", repeats=2)
     width = bpr.model.item_embedding.weight.shape[1]
     assert found.outputs == ("profile", *(f"dimensions.{k}" for k in range(width)))
     torch.testing.assert_close(found.values[:, 1:].sum(dim=1), found.values[:, 0], rtol=1e-4, atol=1e-6)
 
 
-def test_joint_is_made_of_three_games(bpr: Source) -> None:
+def test_joint_is_made_of_three_games(bpr: TrainedModel) -> None:
     names = ("profile", "profile_beyond_popularity", "regression", "joint")
     found = value(bpr, names, repeats=1)
-    users, items = (bpr.train.inter_feat[name] - 1 for name in ("user_id", "item_id"))
+    users, items = (bpr.splits.training.inter_feat[name] - 1 for name in ("user_id", "item_id"))
     vectors = bpr.model.item_embedding.weight.detach()[1:]
     torch.testing.assert_close(
         found.values[:, 2], regression_values(users, items, len(vectors)).double(), rtol=0, atol=0
@@ -106,7 +99,7 @@ def test_joint_is_made_of_three_games(bpr: Source) -> None:
     assert abs(found.values[:, 1].mean()) < abs(found.values[:, 0].mean())
 
 
-def test_more_repeats_smaller_errors(bpr: Source) -> None:
+def test_more_repeats_smaller_errors(bpr: TrainedModel) -> None:
     few, many = (value(bpr, "profile", repeats=repeats).standard_error for repeats in (4, 64))
     assert many.mean() < 0.4 * few.mean()
     single = value(bpr, "profile,similarity", repeats=1)
@@ -115,9 +108,9 @@ def test_more_repeats_smaller_errors(bpr: Source) -> None:
     assert not single.converged
 
 
-def test_combined_is_the_standardised_sum(bpr: Source) -> None:
+def test_combined_is_the_standardised_sum(bpr: TrainedModel) -> None:
     found = value(bpr, ["similarity", "fit"], combine=True, repeats=1)
-    users = bpr.train.inter_feat["user_id"].numpy()
+    users = bpr.splits.training.inter_feat["user_id"].numpy()
     expected = np.zeros(len(users))
     for column in found.values[:, :2].numpy().T:
         for user in np.unique(users):
@@ -126,13 +119,13 @@ def test_combined_is_the_standardised_sum(bpr: Source) -> None:
     np.testing.assert_allclose(found.values[:, 2].numpy(), expected, atol=1e-5)
 
 
-def test_the_seed_decides(bpr: Source) -> None:
+def test_the_seed_decides(bpr: TrainedModel) -> None:
     first, again, other = (value(bpr, "profile,fit", seed=seed).values for seed in (1, 1, 2))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
 
-def test_global_random_numbers_are_left_alone(bpr: Source) -> None:
+def test_global_random_numbers_are_left_alone(bpr: TrainedModel) -> None:
     torch.manual_seed(5)
     before = torch.get_rng_state()
     value(bpr, "profile,fit,standing", repeats=2)
@@ -142,22 +135,22 @@ def test_global_random_numbers_are_left_alone(bpr: Source) -> None:
 def test_validation_and_test_data_change_nothing(tmp_path: Path) -> None:
     source = open_world("BPR", tmp_path)
     before = value(source, "profile,fit,standing,similarity", repeats=2).values
-    for part in (source.valid, source.test):
+    for part in source.splits[1:]:
         feat = part.inter_feat
         feat.interaction["item_id"] = feat.interaction["item_id"].flip(0)
     assert torch.equal(value(source, "profile,fit,standing,similarity", repeats=2).values, before)
-    feat = source.train.inter_feat
+    feat = source.splits.training.inter_feat
     feat.interaction["item_id"] = feat.interaction["item_id"].flip(0)
     assert not torch.equal(value(source, "profile,similarity", repeats=2).values[:, 0], before[:, 0])
 
 
-def test_shards(bpr: Source, tmp_path: Path) -> None:
+def test_shards(bpr: TrainedModel, tmp_path: Path) -> None:
     whole = Valuer(bpr, "similarity,standing", repeats=2)
     parted = Valuer(bpr, "similarity,standing", repeats=2, shard=40)
     assert whole.n_shards == 1
     assert parted.n_shards > 4
     torch.testing.assert_close(parted.run().values, whole.run().values, rtol=1e-5, atol=1e-6)
-    users = bpr.train.inter_feat["user_id"].numpy()
+    users = bpr.splits.training.inter_feat["user_id"].numpy()
     seen: set[int] = set()
     for number in range(parted.n_shards):
         mine = set(users[parted._rows(number).numpy()])
@@ -170,7 +163,7 @@ class PowerCut(KeyboardInterrupt):
     """Ctrl-C at a place of our choice."""
 
 
-def test_interrupted_and_gone_on_with(bpr: Source, tmp_path: Path) -> None:
+def test_interrupted_and_gone_on_with(bpr: TrainedModel, tmp_path: Path) -> None:
     folder = tmp_path / "parts"
     settings = {"objectives": "profile,fit", "repeats": 3, "shard": 60}
     whole = Valuer(bpr, **settings).run()  # type: ignore[arg-type]
@@ -197,8 +190,8 @@ def test_shards_of_something_else_are_not_taken(change: str, tmp_path: Path) -> 
     if change == "weights":
         source.model.user_embedding.weight.data[1] += 1
     if change == "data":
-        source.train.inter_feat.interaction["item_id"][0] = 7 + int(
-            source.train.inter_feat["item_id"][0] == 7
+        source.splits.training.inter_feat.interaction["item_id"][0] = 7 + int(
+            source.splits.training.inter_feat["item_id"][0] == 7
         )
     news: list[bool] = []
     made = Valuer(source, "profile", seed=int(change == "seed"))
@@ -211,16 +204,16 @@ def test_families(model: str, tmp_path: Path) -> None:
     source = open_world(model, tmp_path)
     names = "profile,similarity" if source.sequential else "profile,similarity,fit,standing"
     found = value(source, names, repeats=2)
-    assert found.n_players == len(gather(source).rows)
+    assert found.n_players == len(valued_interactions(source).rows)
     assert (found.values.std(dim=0) > 0).all()
 
 
 def test_scores_are_the_models_own(tmp_path: Path) -> None:
     for model in ("LightGCN", "NeuMF", enhance("BPR", RVRec())):
         source = open_world(model, tmp_path / str(model)[-12:].strip("<>'"))
-        scorer = gather(source).scorer
+        scorer = valued_interactions(source).scorer
         assert scorer is not None
-        rows = source.train.inter_feat[:30]
+        rows = source.splits.training.inter_feat[:30]
         with torch.no_grad():
             expected = source.model.eval().predict(source.dataset.join(rows)).reshape(-1)
         found = scorer(rows["user_id"] - 1, rows["item_id"] - 1)
@@ -235,15 +228,15 @@ def test_refined_vectors_are_valued(tmp_path: Path) -> None:
         for parameter in source.model.enhancers.parameters():
             parameter += 0.3
     stored: Tensor = source.model.item_embedding._parameters["weight"].detach()[1:]
-    assert not torch.allclose(gather(source).vectors, stored)
+    assert not torch.allclose(valued_interactions(source).vectors, stored)
 
 
 def test_negative_interactions_are_left_out(tmp_path: Path) -> None:
     source = open_world("DeepFM", tmp_path)
     label = source.config["LABEL_FIELD"]
-    assert label in source.train.inter_feat
-    positive = np.flatnonzero(source.train.inter_feat[label].numpy() > 0)
-    assert 0 < len(positive) < len(source.train.inter_feat)
+    assert label in source.splits.training.inter_feat
+    positive = np.flatnonzero(source.splits.training.inter_feat[label].numpy() > 0)
+    assert 0 < len(positive) < len(source.splits.training.inter_feat)
     frame = value(source, "similarity").players
     assert frame is not None
     assert frame["row"].tolist() == positive.tolist()
@@ -251,8 +244,8 @@ def test_negative_interactions_are_left_out(tmp_path: Path) -> None:
 
 def test_a_user_with_one_interaction_and_a_repeated_one(tmp_path: Path) -> None:
     source = open_world("BPR", tmp_path)
-    users = source.train.inter_feat.interaction["user_id"]
-    items = source.train.inter_feat.interaction["item_id"]
+    users = source.splits.training.inter_feat.interaction["user_id"]
+    items = source.splits.training.inter_feat.interaction["item_id"]
     lonely, *others = (users == 1).nonzero().flatten().tolist()
     users[others] = 2
     first, second = (users == 3).nonzero().flatten().tolist()[:2]
@@ -281,7 +274,7 @@ def test_a_model_whose_training_went_wrong(tmp_path: Path) -> None:
         value(source)
 
 
-def test_bad_input(bpr: Source, tmp_path: Path) -> None:
+def test_bad_input(bpr: TrainedModel, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="Did you mean 'profile'"):
         value(bpr, "profil")
     with pytest.raises(ConfigurationError, match="none is named"):
