@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from burnish import RVRec, enhance
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 
 BPR = {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
 

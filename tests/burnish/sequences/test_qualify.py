@@ -16,7 +16,7 @@ from torch import nn
 from burnish import RVRec, enhance
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import UnsupportedError
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 
 NO_STATE = "does not ask `gather_indexes`"
 MORE = "uses more of a sequence than the state at one position"

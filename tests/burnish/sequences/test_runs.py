@@ -21,7 +21,7 @@ from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import build_world, prepare_folder
 from burnish.sequences.encoder import Windows
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 from burnish.training.train import resume, train
 
 

@@ -17,7 +17,7 @@ from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.sequences.batches import ShardedWindowSampler, by_windows
 from burnish.sequences.encoder import encoding_windows
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 from burnish.sequences.layout import PLACE_FIELD, WINDOW_FIELD, lay_out
 
 WITHIN = {"MAX_ITEM_LIST_LENGTH": 20}  # no history of the small data is longer
