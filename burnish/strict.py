@@ -81,8 +81,8 @@ def model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseMod
     kinds: list[Any] = [model]
     for part in place:
         inner = [_step(kind, part) for kind in kinds]
-        # A location also names the member of a union that was tried: that is no step.
-        kinds = [kind for found in inner for kind in found] or kinds
+        # A location also names the member of a union that was tried: not a step.
+        kinds = [kind for steps in inner for kind in steps] or kinds
     models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return models[0] if models else model
 

@@ -73,7 +73,7 @@ def _open_checkpoint(path: Path, data_path: Path | str | None, trust: bool) -> T
             f"{path} is a checkpoint of RecBole's, and reading it can execute code that somebody put into it. "
             f"{better}If you trust where it comes from, say trust=True (--trust)."
         )
-    warn(f"unpickling {path}, which can execute code: it was said to be trusted")
+    warn(f"unpickling {path}, which can execute code: trust was given")
     checkpoint = load_trusted(path)
     config = checkpoint["config"]
     if data_path is not None:

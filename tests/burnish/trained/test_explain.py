@@ -63,18 +63,20 @@ def test_contributions_and_the_rest_are_the_score_of_the_recommendation(
 ) -> None:
     source = request.getfixturevalue(name)
     users = ["u3", "u17", "u40"]
-    found = explain(source, users, top=4, reasons=len(NAMES), state=state)
+    explanations = explain(source, users, top=4, reasons=len(NAMES), state=state)
     wanted = recommend(source, users, k=4, state=state)
-    assert [(one.user, one.item) for one in found] == list(zip(wanted["user"], wanted["item"], strict=True))
-    np.testing.assert_allclose([one.score for one in found], wanted["score"], rtol=1e-6)
-    for one in found:
+    assert [(one.user, one.item) for one in explanations] == list(
+        zip(wanted["user"], wanted["item"], strict=True)
+    )
+    np.testing.assert_allclose([one.score for one in explanations], wanted["score"], rtol=1e-6)
+    for one in explanations:
         assert {reason.evidence["attribute"] for reason in one.reasons} == set(NAMES)
         whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
         assert whole == pytest.approx(one.score, rel=1e-4, abs=1e-6)
         sizes = [abs(reason.contribution) for reason in one.reasons]
         assert sizes == sorted(sizes, reverse=True)
         assert one.note == ""
-    assert any(abs(reason.contribution) > 1e-4 for one in found for reason in one.reasons)
+    assert any(abs(reason.contribution) > 1e-4 for one in explanations for reason in one.reasons)
 
 
 def test_a_contribution_is_what_the_score_loses_with_an_average_attribute(bpr: Any) -> None:
@@ -154,30 +156,30 @@ def test_names_are_checked_before_anything(bpr: Any) -> None:
 
 
 def test_who_and_what_was_never_seen(data: Path, bpr: Any) -> None:
-    made = Explainer(bpr)
+    explainer = Explainer(bpr)
     train, user = bpr.splits.training.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
     known = int(train["item_id"][train["user_id"] == int(user)][0])
     token = bpr.tokens("item_id", [known])[0]
-    made.recommender.seen_items = made.recommender.seen_items.copy()
-    made.recommender.seen_items[known] = False
-    made.recommender.seen_users[int(user)] = False
-    one = next(made.explanations("u3", token))
+    explainer.recommender.seen_items = explainer.recommender.seen_items.copy()
+    explainer.recommender.seen_items[known] = False
+    explainer.recommender.seen_users[int(user)] = False
+    one = next(explainer.explanations("u3", token))
     assert "the user has no training interaction" in one.note
     assert "the item has no training interaction" in one.note
     assert "knows the item already" in one.note
     assert len(one.reasons) == 3
     with pytest.raises(DataError, match=r"'u3', who has no interaction in the training data; name items"):
-        made.explanations(["u1", "u3"])
+        explainer.explanations(["u1", "u3"])
 
 
 def test_a_user_without_a_sequence(sasrec: Any) -> None:
-    made = Explainer(sasrec)
-    rows = made.recommender.inputs._row_of
+    explainer = Explainer(sasrec)
+    rows = explainer.recommender.inputs._row_of
     assert rows is not None
     user = int(sasrec.dataset.token2id("user_id", np.array(["u3"]))[0])
     before, rows[user] = rows[user], -1
     with pytest.raises(DataError, match="SASRec predicts from a sequence"):
-        made.explanations("u3", "i1")
+        explainer.explanations("u3", "i1")
     rows[user] = before
 
 
@@ -192,16 +194,16 @@ def test_no_reasons_are_no_crash(data: Path) -> None:
 
 
 def test_profiles_by_original_ids(bpr: Any) -> None:
-    made = Explainer(bpr)
-    profile = made.profile("item", "i7")
+    explainer = Explainer(bpr)
+    profile = explainer.profile("item", "i7")
     guided = bpr.model.enhancers["guided"]
     item = int(bpr.dataset.token2id("item_id", np.array(["i7"]))[0])
     assert profile == dict(
         sorted(zip(guided.attributes, guided.guided[item].tolist(), strict=True), key=lambda pair: -pair[1])
     )
-    assert made.profile("user", "u1") != made.profile("user", "u2")
+    assert explainer.profile("user", "u1") != explainer.profile("user", "u2")
     with pytest.raises(UnknownNameError):
-        made.profile("item", "nothing")
+        explainer.profile("item", "nothing")
 
 
 def test_it_leaves_no_trace(bpr: Any) -> None:
@@ -226,11 +228,11 @@ def test_titles_instead_of_ids() -> None:
 
 def test_words_for_machines() -> None:
     reason = Reason("attribute", "a", 0.25, {"share": 0.5, "odd": float("nan"), "item": "5"})
-    made = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
-    content = json.loads(json.dumps(as_object(made), allow_nan=False))
+    one = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
+    content = json.loads(json.dumps(as_object(one), allow_nan=False))
     assert content["share"] == 0.5
     assert content["reasons"][0]["evidence"] == {"share": 0.5, "odd": None, "item": "5"}
-    frame = as_frame([made, Explanation("u", "6", 1.0, (), None, "none")])
+    frame = as_frame([one, Explanation("u", "6", 1.0, (), None, "none")])
     assert list(frame["reason"].isna()) == [False, True]
     assert json.loads(frame["evidence"].iloc[0])["odd"] is None
 
@@ -252,15 +254,15 @@ def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: An
     assert printed.count("USER ") == printed.count("among their first 5") == 2
     assert all(f"{name} " in printed for name in NAMES)
     source = open_trained(tmp_path / "run")
-    made = Explainer(source)
+    explainer = Explainer(source)
     before = source.model.enhancers["guided"].guided.clone()
-    first = next(made.explanations("u3"))
-    score, rank, _ = example["standing"](made, "u3", first.item)
+    first = next(explainer.explanations("u3"))
+    score, rank, _ = example["standing"](explainer, "u3", first.item)
     assert rank == 1
     assert score == pytest.approx(first.score, rel=1e-6)
     best = max(first.reasons, key=lambda reason: abs(reason.contribution))
     with example["edited"](source, first.item, best.evidence["attribute"], 0.0):
-        assert example["standing"](made, "u3", first.item)[0] == pytest.approx(
+        assert example["standing"](explainer, "u3", first.item)[0] == pytest.approx(
             first.score - best.contribution, rel=1e-3
         )
     assert torch.equal(source.model.enhancers["guided"].guided, before)

@@ -65,9 +65,9 @@ def call(*words: str) -> Any:
 
 def test_words_as_reasons_with_titles(run: Path) -> None:
     source = open_trained(run)
-    found = explain(source, ["u1", "u4"], top=3, reasons=2)
-    assert len(found) > 2
-    for one in found:
+    explanations = explain(source, ["u1", "u4"], top=3, reasons=2)
+    assert len(explanations) > 2
+    for one in explanations:
         user, item = (
             int(source.dataset.token2id(field, token))
             for field, token in (("user_id", one.user), ("item_id", one.item))
@@ -152,9 +152,9 @@ def test_rows_that_the_model_predicts_from_reach_a_backbone(
 def test_neighbours_as_reasons(data: Path) -> None:
     """EMF, another backbone that explains itself, by way of the same function."""
     source = open_trained(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
-    found = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
-    assert {reason.kind for one in found for reason in one.reasons} == {"neighbour"}
-    assert all(one.reasons or "EMF has no reason to give" in one.note for one in found)
+    explanations = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
+    assert {reason.kind for one in explanations for reason in one.reasons} == {"neighbour"}
+    assert all(one.reasons or "EMF has no reason to give" in one.note for one in explanations)
     with pytest.raises(UnsupportedError, match="EMF has no keyword profiles"):
         keyword_profiles(source)
 
@@ -174,12 +174,12 @@ def test_profiles_as_a_file(format: str, run: Path, tmp_path: Path) -> None:
         "csv": pd.read_csv,
         "json": lambda path: pd.read_json(path, lines=True),
     }
-    found = readers[format](target)
+    saved = readers[format](target)
     wanted = keyword_profiles(run, "both", 2)
-    assert list(found.columns) == ["side", "id", "rank", "word", "mass", "share", "n_reviews"]
+    assert list(saved.columns) == ["side", "id", "rank", "word", "mass", "share", "n_reviews"]
     for column in ("side", "id", "rank", "word", "n_reviews"):
-        assert list(found[column]) == list(wanted[column])
-    assert list(found["mass"]) == pytest.approx(list(wanted["mass"]))
+        assert list(saved[column]) == list(wanted[column])
+    assert list(saved["mass"]) == pytest.approx(list(wanted["mass"]))
     assert set(wanted["side"]) == {"user", "item"}
     assert wanted["rank"].max() == 2
 
@@ -215,9 +215,9 @@ def test_the_verb_explain_with_words(run: Path, tmp_path: Path) -> None:
     words = ["explain", "--run", str(run), "--user", "u1", "--top", "2", "--profile"]
     done = call(*words, "--format", "json", "-q")
     assert done.exit_code == 0, done.output
-    found = [json.loads(text) for text in done.stdout.splitlines()]
-    assert len(found) == 2
-    for one in found:
+    explanations = [json.loads(text) for text in done.stdout.splitlines()]
+    assert len(explanations) == 2
+    for one in explanations:
         assert one["reasons"][0]["kind"] == "keyword"
         assert one["reasons"][0]["evidence"]["word"] in one["reasons"][0]["text"]
         assert 1 <= len(one["user_profile"]) <= 4
@@ -225,6 +225,6 @@ def test_the_verb_explain_with_words(run: Path, tmp_path: Path) -> None:
     assert call(*words, "--out", str(target), "--enhancer", "backbone").exit_code == 0
     text = target.read_text(encoding="utf-8")
     assert "reasons, with their weight" in text
-    word, mass = next(iter(found[0]["user_profile"].items()))
+    word, mass = next(iter(explanations[0]["user_profile"].items()))
     assert f"{word} {mass:.2f}" in text
-    assert f"{found[0]['reasons'][0]['contribution']:.4f}" in text
+    assert f"{explanations[0]['reasons'][0]['contribution']:.4f}" in text

@@ -97,11 +97,11 @@ def test_the_latest_state_of_a_sequence(data: Path) -> None:
     """The model is asked with the last items of the raw file, in the order of time."""
     result = trained("GRU4Rec", data, **FULL)
     source = open_trained(result)
-    made = Recommender(source)
+    recommender = Recommender(source)
     for user in ("u1", "u17", "u40"):
         mine = raw(data).query("user_id == @user").sort_values("timestamp")
         ids = source.dataset.token2id("user_id", np.array([user]))
-        batch = made.inputs.batch(np.asarray(ids))
+        batch = recommender.inputs.batch(np.asarray(ids))
         length = int(batch["item_length"][0])
         assert length == min(6, len(mine))
         sequence = source.dataset.id2token("item_id", batch["item_id_list"][0][:length].numpy())
@@ -113,10 +113,10 @@ def test_the_latest_state_of_a_sequence(data: Path) -> None:
 
 def test_a_short_sequence_grows(data: Path) -> None:
     result = trained("GRU4Rec", data, MAX_ITEM_LIST_LENGTH=50, **FULL)
-    made = Recommender(open_trained(result))
+    recommender = Recommender(open_trained(result))
     mine = raw(data).query("user_id == 'u5'").sort_values("timestamp")
     ids = result.dataset.token2id("user_id", np.array(["u5"]))
-    batch = made.inputs.batch(np.asarray(ids))
+    batch = recommender.inputs.batch(np.asarray(ids))
     assert int(batch["item_length"][0]) == len(mine) < 50
     assert list(result.dataset.id2token("item_id", batch["item_id_list"][0][: len(mine)].numpy())) == list(
         mine["item_id"]
@@ -129,12 +129,12 @@ def test_models_that_score_pairs(model: str, data: Path) -> None:
     """Each score equals `predict` of that one pair."""
     result = trained(model, data, eval_batch_size=37)
     source = open_trained(result)
-    made = Recommender(source, k=3)
+    recommender = Recommender(source, k=3)
     users = np.array([3, 9])
-    scores = made.scores(users)
+    scores = recommender.scores(users)
     assert scores.shape == (2, source.dataset.item_num)
     for user, item in ((0, 5), (1, 17), (1, source.dataset.item_num - 1)):
-        pair = made.inputs.batch(users[user : user + 1])
+        pair = recommender.inputs.batch(users[user : user + 1])
         pair.update(source.dataset.get_item_feature()[torch.tensor([item])])
         with torch.no_grad():
             alone = source.model.predict(pair).reshape(())
@@ -192,11 +192,11 @@ def test_users_and_items_that_training_has_not_seen(tmp_path: Path) -> None:
 
 def test_nothing_left(data: Path) -> None:
     result = trained("BPR", data)
-    made = Recommender(open_trained(result), k=3)
-    made.known = made.known.tolil()
-    made.known[1, :] = True
-    made.known = made.known.tocsr()
-    frame = next(made.chunks([made.trained.tokens("user_id", np.array([1]))[0]]))
+    recommender = Recommender(open_trained(result), k=3)
+    recommender.known = recommender.known.tolil()
+    recommender.known[1, :] = True
+    recommender.known = recommender.known.tocsr()
+    frame = next(recommender.chunks([recommender.trained.tokens("user_id", np.array([1]))[0]]))
     assert list(frame["status"]) == ["nothing left"]
 
 
