@@ -96,7 +96,8 @@ def _step(kind: Any, part: int | str) -> list[Any]:
     if origin is None or not arguments:
         return []
     if isinstance(part, int) and not issubclass(origin, Mapping):
-        return _members(arguments[part] if origin is tuple and part < len(arguments) else arguments[0])
+        each = origin is tuple and arguments[-1] is not Ellipsis and part < len(arguments)
+        return _members(arguments[part if each else 0])
     return _members(arguments[1]) if issubclass(origin, Mapping) else []
 
 

@@ -61,9 +61,17 @@ def value(
     source : TrainedModel, TrainingResult, Path or str
         What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
     objectives : str or sequence of str, default "profile"
-        What interactions are judged by, an output each: "profile", "dimensions" (an output a dimension of the
-        embeddings), "profile_beyond_popularity", "regression", "joint", "fit", "standing", "similarity"
-        (docs/methods.md); a text may name several, separated by commas.
+        What interactions are judged by, an output each; a text may name several, separated by commas.
+
+        * "profile": Shapley value for the user's profile, judged by held-out folds of their own training interactions;
+        * "dimensions": the same by embedding dimension, an output each, which add up to "profile";
+        * "profile_beyond_popularity": as "profile", less what popular items have in common;
+        * "regression": Shapley value for predicting the user's other items, by a ridge regression between items;
+        * "joint": "profile", "profile_beyond_popularity" and twice "regression", standardised within user: separates
+          noise best;
+        * "fit": negated ranking loss of the trained model, how well it explains the interaction;
+        * "standing": the score among other users' scores of the same item, so that popularity cancels;
+        * "similarity": cosine of the item to the rest of the user's profile.
     repeats : int, default 5
         With other folds and drawn items, 1 or more; their mean is the value, their spread its standard error (unknown,
         NaN, for a single repeat; 0 for an objective that draws nothing).

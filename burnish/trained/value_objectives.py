@@ -39,7 +39,6 @@ class Objective:
     """
 
     name: str
-    text: str
     compute: Callable[[ValuedInteractions, Shard], Tensor]
     random: bool = True
     needs_scores: bool = False
@@ -99,54 +98,25 @@ def _similarity(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return judges.profile_similarity(shard.users, shard.items, valued.vectors)
 
 
+#: By name; `burnish.value` says what each one judges.
 OBJECTIVES = {
     objective.name: objective
     for objective in (
-        Objective(
-            "profile",
-            "Shapley value for the user's profile, judged by held-out folds of their own training interactions",
-            _cross_fitted,
-        ),
+        Objective("profile", _cross_fitted),
         Objective(
             "dimensions",
-            "the same by embedding dimension: profile is the sum of them",
             lambda valued, shard: _cross_fitted(valued, shard, per_dimension=True),
             dimensions=True,
         ),
         Objective(
             "profile_beyond_popularity",
-            "as profile, less what popular items have in common",
             lambda valued, shard: _cross_fitted(valued, shard, controlled=True),
         ),
-        Objective(
-            "regression",
-            "Shapley value for predicting the user's other items, by a ridge regression between items",
-            _regression,
-            random=False,
-        ),
-        Objective(
-            "joint",
-            "profile, profile_beyond_popularity and twice regression, standardised within user: finds noise best",
-            _joint,
-        ),
-        Objective(
-            "fit",
-            "negated ranking loss of the trained model: how well it explains the interaction",
-            _fit,
-            needs_scores=True,
-        ),
-        Objective(
-            "standing",
-            "the score among other users' scores of the same item: popularity cancels",
-            _standing,
-            needs_scores=True,
-        ),
-        Objective(
-            "similarity",
-            "cosine of the item to the rest of the user's profile",
-            _similarity,
-            random=False,
-        ),
+        Objective("regression", _regression, random=False),
+        Objective("joint", _joint),
+        Objective("fit", _fit, needs_scores=True),
+        Objective("standing", _standing, needs_scores=True),
+        Objective("similarity", _similarity, random=False),
     )
 }
 

@@ -27,16 +27,16 @@ def tensors(built):
 @pytest.mark.parametrize("model", sorted(MODELS))
 def test_graphs_are_recboles_bit_for_bit(tmp_path, model):
     built = build_world(model, tmp_path)
-    built = built.model
+    made = built.model
     module, function = MODELS[model]
-    if hasattr(built, "inter_matrix"):  # MCCLK makes a tensor of it later
-        built.inter_matrix = built.train._dataset.inter_matrix(form="coo").astype(np.float32)
-    assert isinstance(built, getattr(importlib.import_module(module), model))
+    if hasattr(made, "inter_matrix"):  # MCCLK makes a tensor of it later
+        made.inter_matrix = built.train._dataset.inter_matrix(form="coo").astype(np.float32)
+    assert isinstance(made, getattr(importlib.import_module(module), model))
     modes = [{}] if "inter" not in function else [{"mode": "bi"}, {"mode": "si"}]
     for arguments in modes:
-        fast = tensors(getattr(built, function)(**arguments))
+        fast = tensors(getattr(made, function)(**arguments))
         with without("adjacency"):
-            slow = tensors(getattr(built, function)(**arguments))
+            slow = tensors(getattr(made, function)(**arguments))
         assert len(fast) == len(slow)
         for one, other in zip(fast, slow, strict=True):
             assert torch.equal(one[0], other[0])
@@ -49,16 +49,16 @@ def test_graphs_are_recboles_bit_for_bit(tmp_path, model):
 @pytest.mark.parametrize("times", [1, 2])
 def test_any_order_and_repeats(tmp_path, model, times):
     """Interactions in no order, and twice: the matrices are equal, entries in the same order."""
-    built = build_world(model, tmp_path).model
+    made = build_world(model, tmp_path).model
     _, function = MODELS[model]
     name = "inter_matrix" if model == "KGIN" else "interaction_matrix"
-    matrix = getattr(built, name)
+    matrix = getattr(made, name)
     again = np.random.default_rng(0).permutation(np.tile(np.arange(matrix.nnz), times))
     entries = (matrix.data[again], (matrix.row[again], matrix.col[again]))
-    setattr(built, name, scipy.sparse.coo_matrix(entries, shape=matrix.shape))
-    fast = tensors(getattr(built, function)())
+    setattr(made, name, scipy.sparse.coo_matrix(entries, shape=matrix.shape))
+    fast = tensors(getattr(made, function)())
     with without("adjacency"):
-        slow = tensors(getattr(built, function)())
+        slow = tensors(getattr(made, function)())
     for one, other in zip(fast, slow, strict=True):
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])

@@ -60,9 +60,7 @@ def test_the_test_state_is_recboles_ranking(
     source = open_trained(tmp_path / "run")
     sequential = source.sequential
     frame = recommend(source, k=5, state="test", include_unseen=True, include_known=sequential)
-    from burnish.training.load import load_run
-
-    loader = load_run(tmp_path / "run").test
+    loader = source.test
     users = list(dict.fromkeys(loader._dataset.inter_feat["user_id"].tolist()))
     scores, items = full_sort_topk(users, source.model, loader, 5)
     for user, row, values in zip(users, items, scores, strict=True):
@@ -70,6 +68,15 @@ def test_the_test_state_is_recboles_ranking(
         mine = frame[frame["user"] == token]
         assert list(mine["item"]) == list(source.dataset.id2token("item_id", row.numpy()))
         np.testing.assert_allclose(mine["score"], values.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_loaded_run_its_folder_and_the_result_of_training_give_the_same(data: Path, tmp_path: Path) -> None:
+    result = trained("BPR", data, tmp_path / "run", **RATIO)
+    loaded = burnish.load_run(tmp_path / "run")
+    frame = recommend(loaded, ["u1", "u2"])
+    pd.testing.assert_frame_equal(frame, recommend(tmp_path / "run", ["u1", "u2"]))
+    pd.testing.assert_frame_equal(frame, recommend(result, ["u1", "u2"]))
+    assert loaded.splits.training is loaded.train._dataset
 
 
 def raw(data: Path) -> pd.DataFrame:
