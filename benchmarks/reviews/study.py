@@ -22,8 +22,9 @@ from burnish.benchmarks.harness.tuning import tune_arm
 from burnish.errors import BurnishError, DataError
 from burnish.files.whole import write_json
 from burnish.training.identity import computing, digest
-from burnish.training.load import LoadedRun, load_run
+from burnish.training.load import load_run
 from burnish.training.session import torch_threads
+from burnish.training.trained_model import TrainedModel
 
 from .cases import Cases
 from .judging import FLOORS, Judgement, judge, judge_floors, make_scale
@@ -176,7 +177,7 @@ class _Evaluation:
         self.name = digest({**settings, "ratings": entry.ratings})
         split = {"options": computing(_common(plan)), "seed": spec.seed, "floors": FLOORS, **settings}
         self.floors = plan.runs / plan.dataset / "floors" / f"{spec.seed}-{digest(split)}"
-        self._loaded: LoadedRun | None = None
+        self._loaded: TrainedModel | None = None
 
     def judged(self, hidden: list[float]) -> list[Path]:
         """Folders of the run's tables: as it is, for each hidden share, and then one for each floor."""
@@ -208,7 +209,7 @@ class _Evaluation:
                 run.model.hide_reviews(0.0, self.record.seed)
 
     @property
-    def _loaded_run(self) -> LoadedRun:
+    def _loaded_run(self) -> TrainedModel:
         if self._loaded is None:
             self._loaded = load_run(self.record.folder)
         return self._loaded

@@ -78,7 +78,7 @@ def explain(
     """Why users are recommended what they are: reasons with their share of the score, in words."""
     from burnish.errors import ConfigurationError
     from burnish.trained.explain import Explainer
-    from burnish.trained.source import open_source
+    from burnish.trained.open import open_trained
 
     screen = Screen.of(context, quiet)
     if output is not None and output.suffix.lower() == ".txt":
@@ -88,7 +88,7 @@ def explain(
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
     explainer = Explainer(
-        open_source(run, data_path=data_path, trust=trust),
+        open_trained(run, data_path=data_path, trust=trust),
         top=top,
         reasons=reasons,
         enhancer=enhancer,
@@ -120,15 +120,15 @@ def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) 
     """
     from burnish.errors import UnsupportedError
 
-    teller = explainer.profiled_by
-    if teller is None:
-        names = ", ".join(one.name for one in explainer.asked)
+    giver = explainer.profile_giver
+    if giver is None:
+        names = ", ".join(one.name for one in explainer.givers)
         raise UnsupportedError(
             f"--profile: profiles are made of attributes or of words, which {names} has none of; train with guided, or "
             f"a DReX"
         )
     profiles = Profiles()
-    profiles.words = teller.is_backbone
+    profiles.words = giver.is_backbone
     for one in explanations:
         for key in (("user", one.user), ("item", one.item)):
             if key in profiles:
@@ -141,7 +141,7 @@ def to_screen(
     screen: Screen, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str
 ) -> None:
     """Everything on standard output."""
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind == "table":
         show(screen.results, explanations, profiles)
@@ -156,7 +156,7 @@ def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles 
     from rich.console import Console
 
     from burnish.files.tables import TableFile, written_whole
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind in ("csv", "parquet"):
         with TableFile(path, kind) as file:
@@ -171,7 +171,7 @@ def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles 
 
 def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.trained.words import as_json, as_object
+    from burnish.trained.explanation_formats import as_json, as_object
 
     lines = []
     for one in explanations:
@@ -198,7 +198,7 @@ def reason_table(user: str, recommended: Sequence[Explanation]) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.trained.words import PARTS, line, share
+    from burnish.trained.explanation_formats import PARTS, line, share
 
     shares = [share(one) for one in recommended]
     table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)

@@ -46,14 +46,13 @@ def training_split(config: Any) -> Any:
     from recbole.data import data_preparation
     from recbole.utils import init_seed
 
-    from burnish.trained.source import part_of
     from burnish.training.data import load_dataset
 
     init_seed(config["seed"], config["reproducibility"])
     dataset = load_dataset(config)
     train, _, _ = data_preparation(config, dataset)
-    logging.getLogger().info("texts of users come from %d training interactions", len(part_of(train)))
-    return part_of(train)
+    logging.getLogger().info("texts of users come from %d training interactions", len(train._dataset))
+    return train._dataset
 
 
 def texts_to_score(

@@ -75,15 +75,15 @@ def recommend(
     quiet: Quiet = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
+    from burnish.trained.open import open_trained
     from burnish.trained.recommend import Recommender
-    from burnish.trained.source import open_source
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
     user_ids = read_users(users, users_file)
     screen.say("reading the run and its data ...")
     recommender = Recommender(
-        open_source(run, data_path=data_path, trust=trust),
+        open_trained(run, data_path=data_path, trust=trust),
         k=k,
         state=state,
         include_known=include_known,

@@ -103,8 +103,8 @@ def value(context: typer.Context, options: ValueOptions) -> None:
 
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
+    from burnish.trained.finished_shards import check_writable, shards_folder
     from burnish.trained.value import SHARD, Valuer, check_settings
-    from burnish.trained.value_parts import check_writable, parts_folder
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
@@ -127,10 +127,12 @@ def value(context: typer.Context, options: ValueOptions) -> None:
             title_field=options.title_field,
             **settings,
         )
-        screen.say(f"valuing {valuer.material.n} training interactions by {', '.join(shown(valuer.outputs))}")
+        screen.say(
+            f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}"
+        )
         valuation = value_shards(screen, valuer, options)
     if output is not None:
-        write(valuation, output, kind, parts_folder(output))
+        write(valuation, output, kind, shards_folder(output))
         screen.say(f"written: {output} ({valuation.n_players} interactions, {valuation.seconds:.1f} s)")
     if plot is not None:
         draw(valuation, plot)
@@ -193,7 +195,7 @@ def begun(run: Path) -> bool:
 @contextmanager
 def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -> Iterator[Any]:
     """The trained model: from its run, from the rest of its training, or trained now (into `run`, if there is one)."""
-    from burnish.trained.source import open_source
+    from burnish.trained.open import open_trained
     from burnish.training.record import read_run
 
     from .run import describe, say_how_to_resume, train
@@ -202,7 +204,7 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
     if request is None:
         assert run is not None
         screen.say("reading the run and its data ...")
-        yield open_source(run, data_path=options.data_path, trust=options.trust)
+        yield open_trained(run, data_path=options.data_path, trust=options.trust)
         return
     earlier = read_run(run) if run is not None and begun(run) else None
     describe(screen, request, earlier)
@@ -214,7 +216,7 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
             if run is not None:
                 say_how_to_resume(screen, run)
             raise
-        yield open_source(result)
+        yield open_trained(result)
 
 
 # ---------------------------------------------------------------------- valuing and writing
@@ -222,9 +224,9 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
 
 def value_shards(screen: Screen, valuer: Valuer, options: ValueOptions) -> Valuation:
     """Value shard after shard, with a bar where somebody watches; after Ctrl-C say how to go on."""
-    from burnish.trained.value_parts import parts_folder
+    from burnish.trained.finished_shards import shards_folder
 
-    parts = None if options.output is None else parts_folder(options.output)
+    parts = None if options.output is None else shards_folder(options.output)
     done = kept = 0
     try:
         with screen.bar("shards", total=valuer.n_shards) as move:
@@ -260,14 +262,14 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
 def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
     """The file, and away with the shards that it was made from."""
     from burnish.files.tables import TableFile
-    from burnish.trained.value_parts import Parts
+    from burnish.trained.finished_shards import FinishedShards
 
     if kind == "parquet":
         valuation.save(output)
     else:
         with TableFile(output, kind) as file:
             file.write(valuation.frame())
-    Parts(parts, "").remove()
+    FinishedShards(parts, "").remove()
 
 
 def shown(outputs: tuple[str, ...]) -> list[str]:

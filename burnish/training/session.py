@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError
+from burnish.checks import whole_number
 
 from .threads import threads_by_default
 
@@ -93,8 +93,7 @@ def torch_threads(number: int | None) -> Iterator[None]:
     if number is None:
         yield
         return
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigurationError(f"threads = {number!r}: give a whole number of torch threads, 1 or more")
+    whole_number("threads", number, what="a whole number of torch threads")
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -113,5 +112,5 @@ def checkpoint_folder(folder: Path | None, keep: bool) -> Iterator[Path | None]:
     else:
         with tempfile.TemporaryDirectory(
             prefix="burnish-", dir=os.fspath(folder) if folder else None
-        ) as made:
-            yield Path(made)
+        ) as passing:
+            yield Path(passing)
