@@ -35,7 +35,7 @@ class RatingModel(GeneralRecommender):
 
     @classmethod
     def settle_options(cls, config: Any, given: Collection[str]) -> None:
-        """The column that metrics compare with is that of the ratings; see `burnish.declarations`.
+        """The column that metrics compare with is that of the ratings; see `burnish.plugin`.
 
         Raises `ConfigurationError` for another column, negative samples, and ranking metrics of rated rows; warns of an
         `ordinal_rating` that nothing reads.

@@ -15,7 +15,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from . import declarations, plugin, sequences, speed
+from . import plugin, speed
 from ._version import __version__
 from .compat import activate
 
@@ -39,9 +39,7 @@ if TYPE_CHECKING:
 
 activate()
 plugin.install()
-declarations.install()
 speed.install()
-sequences.install()
 
 _HOME = {
     "bake": "burnish.enhancers.bake",

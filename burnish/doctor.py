@@ -233,16 +233,16 @@ def find_threads(torch_works: bool) -> Threads:
 
 def find_devices(cores: int, torch_works: bool) -> tuple[str, ...]:
     """The devices that torch can use, the CPU first."""
-    found = [f"cpu ({cores} cores)"]
+    devices = [f"cpu ({cores} cores)"]
     if torch_works:
         import torch
 
         for index in range(torch.cuda.device_count()):
             card = torch.cuda.get_device_properties(index)
-            found.append(f"cuda:{index} ({card.name}, {card.total_memory / 2**30:.0f} GiB)")
+            devices.append(f"cuda:{index} ({card.name}, {card.total_memory / 2**30:.0f} GiB)")
         if torch.backends.mps.is_available():
-            found.append("mps")
-    return tuple(found)
+            devices.append("mps")
+    return tuple(devices)
 
 
 def find_folder(path: Path) -> Folder:
@@ -288,10 +288,10 @@ def check_recbole(version: str | None, reason: str | None) -> list[Finding]:
     """RecBole is there, in the right version, and imports."""
     if version is None:
         return [_problem("RecBole is not installed.", recbole_cure())]
-    found = []
+    findings = []
     if version != RECBOLE:
         why = " (pip falls back to it where ray has no wheel)" if version == "1.2.0" else ""
-        found.append(
+        findings.append(
             _problem(f"RecBole {version} is installed{why}; burnish needs {RECBOLE}.", recbole_cure())
         )
     if reason is not None:
@@ -299,8 +299,8 @@ def check_recbole(version: str | None, reason: str | None) -> list[Finding]:
         cure = "Cure torch first." if missing and missing[1] == "torch" else recbole_cure()
         if missing and missing[1] not in ("torch", "recbole"):
             cure = f"pip install {_DISTRIBUTIONS.get(missing[1], missing[1])}"
-        found.append(_problem(f"RecBole {version} does not import: {reason}", cure))
-    return found
+        findings.append(_problem(f"RecBole {version} does not import: {reason}", cure))
+    return findings
 
 
 def check_requirements(unmet: dict[str, str]) -> list[Finding]:
@@ -363,17 +363,17 @@ def check_gpu(torch_works: bool) -> list[Finding]:
 
 def check_folder(folder: Folder) -> list[Finding]:
     """Runs write checkpoints, logs and results."""
-    found = []
+    findings = []
     if not folder.writable:
-        found.append(
+        findings.append(
             _problem(
                 f"Nothing can be written into {folder.path}.", "Start elsewhere, or give --output FOLDER."
             )
         )
     if folder.free_gib is not None and folder.free_gib < LITTLE_SPACE:
         text = f"Only {folder.free_gib:.2f} GiB are free in {folder.path}."
-        found.append(_problem(text, "Free some space, or give --output FOLDER on another disk."))
-    return found
+        findings.append(_problem(text, "Free some space, or give --output FOLDER on another disk."))
+    return findings
 
 
 def _problem(what: str, cure: str) -> Finding:

@@ -1,8 +1,10 @@
-"""Errors that a user can act on: what happened, with which value, and what to do about it."""
+"""Errors and warnings that a user can act on: what happened, with which value, and what to do about it."""
 
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 
 
@@ -36,8 +38,8 @@ class DataError(BurnishError, ValueError):
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, ignoring case, or None when nothing is close."""
     by_lower = {k.lower(): k for k in known}
-    found = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
-    return by_lower[found[0]] if found else None
+    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    return by_lower[close[0]] if close else None
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") -> UnknownNameError:
@@ -56,3 +58,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     if cure:
         parts.append(cure)
     return UnknownNameError(" ".join(parts))
+
+
+def warn(message: str) -> None:
+    """A `UserWarning` at the line outside burnish that led here: the one that its reader can change."""
+    level, frame = 2, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "burnish":
+        level, frame = level + 1, frame.f_back
+    warnings.warn(message, UserWarning, stacklevel=level)

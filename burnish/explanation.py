@@ -10,10 +10,16 @@ from typing import Any
 class Reason:
     """One reason for a recommendation.
 
-    kind: what sort of evidence it is ("interaction", "attribute", "path", "keyword").
-    text: a sentence for a person.
-    contribution: its share of the score, in score units where the method is additive, else a weight in [0, 1].
-    evidence: the ids and numbers behind the sentence.
+    Attributes
+    ----------
+    kind
+        What sort of evidence it is: "interaction", "attribute", "path", "keyword".
+    text
+        A sentence for a person.
+    contribution
+        Its share of the score, in score units where the method is additive, else a weight in [0, 1].
+    evidence
+        The ids and numbers behind the sentence.
     """
 
     kind: str
@@ -24,10 +30,20 @@ class Reason:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why `item` was recommended to `user` (original tokens), strongest reason first.
+    """Why an item was recommended to a user.
 
-    score: the model's own.  title: the item's name, where the data have names.  note: what else is to be known, such as
-    why there are no reasons; empty where there is nothing.
+    Attributes
+    ----------
+    user, item
+        Original ids.
+    score
+        The model's own.
+    reasons
+        The strongest first.
+    title
+        The item's name, where the data have names.
+    note
+        What else is to be known, such as why there are no reasons; empty where there is nothing.
     """
 
     user: str

@@ -1,7 +1,15 @@
-"""RecBole's side of the attachment: an `enhancers:` block in any config, and epochs announced to enhancers.
+"""What burnish adds to RecBole: to its configs, to the classes that these build, and to the epochs of its trainers.
 
-Registered by `import burnish` and applied when RecBole is imported.  After that, RecBole's own `run_recbole`,
-`load_data_and_model` and trainers work with enhanced models; nothing changes for plain ones.
+Registered by `import burnish` and made when RecBole is imported, before or after.  From then on RecBole's own
+`run_recbole`, `load_data_and_model` and trainers work with enhanced models and with backbones from outside; nothing
+changes for RecBole's plain ones.  Mends are in `burnish.compat`, the same work in less time in `burnish.speed`.
+
+All of it is here, in one wrapper each, because the order of effects matters: see `change_config` and `train_epoch`.
+
+A model class may have `dataset_class`, the class of data set that RecBole builds for it, and `options_files`, YAML
+files with default options; later files win, and what the user gives wins over all of them.  Its class method
+`settle_options(config, given)`, where it has one, completes options that follow from others and refuses what cannot be;
+`given` holds the names that the user gave.
 """
 
 from __future__ import annotations
@@ -11,50 +19,120 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from burnish.sequences.epochs import train_by_windows
+from burnish.sequences.options import check as check_sequence_options
+
 from .compat import after_import
+from .compat.hook import replace_everywhere
 
 
 def install() -> None:
-    """Register the four changes below; each is made once, when its module is loaded."""
-    after_import("recbole.config.configurator", accept_enhancers_block)
+    """Register the changes; each is made once, when its module is loaded."""
+    after_import("recbole.config.configurator", change_config)
+    after_import("recbole.data.utils", build_declared_dataset)
     after_import("recbole.quick_start.quick_start", build_configured_class)
-    after_import("recbole.trainer.trainer", announce_epochs)
-    after_import("recbole.trainer.trainer", optimise_enhancers)
+    after_import("recbole.trainer.trainer", change_trainers)
 
 
-def accept_enhancers_block(module: ModuleType) -> None:
-    """Let `Config` read `enhancers:` from a file, a dictionary or the command line, and put it on the model class.
+def _wrap(owner: type, name: str, new: Callable[..., Any]) -> None:
+    """Let `owner.name` be `new(original, self, ...)`."""
+    original = vars(owner)[name]
 
-    The class is then `config.model_class`, and `config["enhancers"]` holds the options that were used.
+    @functools.wraps(original)
+    def wrapped(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return new(original, self, *args, **kwargs)
+
+    setattr(owner, name, wrapped)
+
+
+# ---------------------------------------------------------------------- configs
+
+
+def change_config(module: ModuleType) -> None:
+    """Let a `Config` do more while it is made, in this order.
+
+    1. `attach_block`: `config.model_class` is the model's class with the `enhancers:` block of a file, a dictionary or
+       the command line.
+    2. `read_options_files`: the option files of that class are read after RecBole's for it.
+    3. `keep_declared_evaluation`: what the user gives is put over them; of `eval_args`, each entry for itself.
+    4. `finish`: once RecBole has completed all options, the steps of `FINISHING`.
     """
     config_class = module.Config
-    find, initialise = config_class._get_model_and_dataset, config_class.__init__
+    _wrap(config_class, "_get_model_and_dataset", attach_block)
+    _wrap(config_class, "_load_internal_config_dict", read_options_files)
+    _wrap(config_class, "_get_final_config_dict", keep_declared_evaluation)
+    _wrap(config_class, "__init__", finish)
 
-    @functools.wraps(find)
-    def _get_model_and_dataset(self: Any, model: Any, dataset: Any) -> Any:
-        from burnish.enhancers.attach import enhance
-        from burnish.enhancers.registry import make_enhancers
-        from burnish.enhancers.zoo import find_backbone
 
-        if model is None:
-            model = self.external_config_dict.get("model")
-        if isinstance(model, str):
-            model = find_backbone(model)  # names the nearest model where RecBole only says no
-        name, cls, dataset = find(self, model, dataset)
-        block = self.external_config_dict.get("enhancers")
-        return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
+def attach_block(find: Callable[..., Any], config: Any, model: Any, dataset: Any) -> Any:
+    """The model's name, its class with what the `enhancers:` block asks for, and the data set's name."""
+    from burnish.enhancers.attach import enhance
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import find_backbone
 
-    @functools.wraps(initialise)
-    def initialise_and_record(self: Any, *args: Any, **kwargs: Any) -> None:
-        from burnish.enhancers.attach import enhancer_options
+    if model is None:
+        model = config.external_config_dict.get("model")
+    if isinstance(model, str):
+        model = find_backbone(model)  # names the nearest model where RecBole only says no
+    name, cls, dataset = find(config, model, dataset)
+    block = config.external_config_dict.get("enhancers")
+    return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
 
-        initialise(self, *args, **kwargs)
-        options = enhancer_options(self.model_class)
-        if options:
-            self.final_config_dict["enhancers"] = options
 
-    config_class._get_model_and_dataset = _get_model_and_dataset
-    config_class.__init__ = initialise_and_record
+def read_options_files(
+    load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any
+) -> None:
+    """RecBole's defaults for the class, then those of its `options_files`."""
+    load(config, model, model_class, dataset)
+    for file in getattr(model_class, "options_files", ()):
+        config._update_internal_config_dict(file)
+
+
+def keep_declared_evaluation(merge: Callable[..., dict[str, Any]], config: Any) -> dict[str, Any]:
+    """All options, with the declared entries of `eval_args` that the user leaves out.
+
+    RecBole would fill them with defaults of its own, and lose that ratings are tested as they stand in the rows.
+    """
+    options = merge(config)
+    declared = config.internal_config_dict.get("eval_args")
+    given = config.external_config_dict.get("eval_args")
+    if (
+        getattr(config.model_class, "options_files", ())
+        and isinstance(declared, dict)
+        and isinstance(given, dict)
+    ):
+        options["eval_args"] = {**declared, **given}
+    return options
+
+
+def finish(initialise: Callable[..., None], config: Any, *args: Any, **kwargs: Any) -> None:
+    """Make the config, then take the steps of `FINISHING`."""
+    initialise(config, *args, **kwargs)
+    for step in FINISHING:
+        step(config)
+
+
+def record_enhancers(config: Any) -> None:
+    """Let `config["enhancers"]` be the options that were used."""
+    from burnish.enhancers.attach import enhancer_options
+
+    options = enhancer_options(config.model_class)
+    if options:
+        config.final_config_dict["enhancers"] = options
+
+
+def settle_options(config: Any) -> None:
+    """Let the model's class complete and check the options."""
+    settle = getattr(config.model_class, "settle_options", None)
+    if settle is not None:
+        settle(config, frozenset(config.external_config_dict))
+
+
+#: What is done with a config that has all its options, in this order: what a class settles is checked after it.
+FINISHING = (record_enhancers, settle_options, check_sequence_options)
+
+
+# ---------------------------------------------------------------------- what configs build
 
 
 def build_configured_class(module: ModuleType) -> None:
@@ -69,69 +147,110 @@ def build_configured_class(module: ModuleType) -> None:
     module.get_model = get_model  # type: ignore[attr-defined]
 
 
-def announce_epochs(module: ModuleType) -> None:
-    """Let every trainer tell an enhanced model which epoch begins, through `begin_epoch`."""
-    for trainer in vars(module).values():
-        if isinstance(trainer, type) and "_train_epoch" in vars(trainer):
-            trainer._train_epoch = _announcing(trainer._train_epoch)  # type: ignore[attr-defined]
+def build_declared_dataset(module: ModuleType) -> None:
+    """Let `create_dataset` build the data set of the model's class."""
+    create: Any = module.create_dataset
+
+    @functools.wraps(create)
+    def create_dataset(config: Any) -> Any:
+        declared = getattr(config.model_class, "dataset_class", None)
+        # A saved data set is a pickle that RecBole itself looks for; ours are built from the files every time.
+        if declared is None:
+            return create(config)
+        for option in ("save_dataset", "dataset_save_path"):
+            if config[option]:
+                from .errors import ConfigurationError
+
+                raise ConfigurationError(
+                    f"{option} = {config[option]!r}: the data set of {config['model']} is read from its files every "
+                    f"time, never from a pickle; leave this option out"
+                )
+        return declared(config)
+
+    replace_everywhere(module, "create_dataset", create_dataset)
 
 
-def optimise_enhancers(module: ModuleType) -> None:
+# ---------------------------------------------------------------------- trainers
+
+
+def change_trainers(module: ModuleType) -> None:
+    """Let every trainer of RecBole's make and train enhanced models; see `optimise_enhancers` and `train_epoch`."""
+    for trainer in list(vars(module).values()):
+        if not isinstance(trainer, type) or trainer.__module__ != module.__name__:
+            continue
+        if "__init__" in vars(trainer):
+            _wrap(trainer, "__init__", optimise_enhancers)
+        if "_train_epoch" in vars(trainer):
+            _wrap(trainer, "_train_epoch", train_epoch)
+
+
+def optimise_enhancers(
+    initialise: Callable[..., None], trainer: Any, config: Any, model: Any, *args: Any, **kwargs: Any
+) -> None:
     """Let optimizers that a trainer makes from parts of its model have the enhancers' parameters too.
 
     RecVAE's trainer makes one from the encoder's and one from the decoder's parameters.
     """
-    for trainer in list(vars(module).values()):
-        if (
-            isinstance(trainer, type)
-            and trainer.__module__ == module.__name__
-            and "__init__" in vars(trainer)
-        ):
-            trainer.__init__ = _completing(trainer.__init__)  # type: ignore[misc]
+    from torch.optim import Optimizer
+
+    initialise(trainer, config, model, *args, **kwargs)
+    host = getattr(model, "enhancers", None)
+    if not hasattr(model, "begin_epoch") or host is None:
+        return
+    for optimizer in [value for value in vars(trainer).values() if isinstance(value, Optimizer)]:
+        known = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        missing = [p for p in host.parameters() if id(p) not in known]
+        if missing:
+            optimizer.add_param_group({"params": missing})
 
 
-def _completing(initialise: Callable[..., None]) -> Callable[..., None]:
-    @functools.wraps(initialise)
-    def initialise_completely(self: Any, config: Any, model: Any, *args: Any, **kwargs: Any) -> None:
-        from torch.optim import Optimizer
+def train_epoch(
+    train: Callable[..., Any],
+    trainer: Any,
+    train_data: Any,
+    epoch_idx: int,
+    loss_func: Any = None,
+    *args: Any,
+    **kwargs: Any,
+) -> Any:
+    """An epoch, on windows of whole histories where the config asks for that, announced to the enhancers.
 
-        initialise(self, config, model, *args, **kwargs)
-        host = getattr(model, "enhancers", None)
-        if not hasattr(model, "begin_epoch") or host is None:
-            return
-        for optimizer in [value for value in vars(self).values() if isinstance(value, Optimizer)]:
-            known = {id(p) for group in optimizer.param_groups for p in group["params"]}
-            missing = [p for p in host.parameters() if id(p) not in known]
-            if missing:
-                optimizer.add_param_group({"params": missing})
+    Windows come first: enhancers see the rows and the loss of the epoch as it is then carried out.
+    """
+    return train_by_windows(
+        lambda loss: train_enhanced(
+            lambda: train(trainer, train_data, epoch_idx, loss, *args, **kwargs),
+            trainer,
+            train_data,
+            epoch_idx,
+        ),
+        trainer,
+        train_data,
+        loss_func,
+    )
 
-    return initialise_completely
 
+def train_enhanced(train: Callable[[], Any], trainer: Any, train_data: Any, epoch: int) -> Any:
+    """Tell an enhanced model which epoch begins, through `begin_epoch`, and let its enhancers take part in it."""
+    begin = getattr(trainer.model, "begin_epoch", None)
+    # Trainers call their parent's _train_epoch, some of them twice: one epoch is announced once.
+    if begin is not None and trainer.__dict__.get("_burnish_epoch") != epoch:
+        trainer.__dict__["_burnish_epoch"] = epoch
+        begin(epoch)
+    host = getattr(trainer.model, "enhancers", None)
+    if begin is None or host is None:
+        return train()
+    from burnish.enhancers.weights.loss import NoPlaceForWeightsError
 
-def _announcing(train_epoch: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(train_epoch)
-    def _train_epoch(self: Any, train_data: Any, epoch_idx: int, *args: Any, **kwargs: Any) -> Any:
-        begin = getattr(self.model, "begin_epoch", None)
-        # Trainers call their parent's _train_epoch, some of them twice: one epoch is announced once.
-        if begin is not None and self.__dict__.get("_burnish_epoch") != epoch_idx:
-            self.__dict__["_burnish_epoch"] = epoch_idx
-            begin(epoch_idx)
-        host = getattr(self.model, "enhancers", None)
-        if begin is None or host is None:
-            return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
-        from burnish.enhancers.weights.loss import NoPlaceForWeightsError
-
-        host.state.optimizer = getattr(self, "optimizer", None)
+    host.state.optimizer = getattr(trainer, "optimizer", None)
+    try:
         try:
-            try:
-                with host.training_epoch(train_data, epoch_idx):
-                    return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
-            except NoPlaceForWeightsError as error:
-                if not host.falls_back(error):
-                    raise
-            with host.training_epoch(train_data, epoch_idx):
-                return train_epoch(self, train_data, epoch_idx, *args, **kwargs)
-        finally:
-            host.state.optimizer = None
-
-    return _train_epoch
+            with host.training_epoch(train_data, epoch):
+                return train()
+        except NoPlaceForWeightsError as error:
+            if not host.falls_back(error):
+                raise
+        with host.training_epoch(train_data, epoch):
+            return train()
+    finally:
+        host.state.optimizer = None

@@ -27,6 +27,19 @@ def forked_randomness(seed: int, device: torch.device) -> Iterator[None]:
             random.setstate(python_state)
 
 
+def stream_positions(device: torch.device) -> tuple[Any, ...]:
+    """Where Python's, numpy's, torch's and the device's streams are: equal before and after where nothing was drawn."""
+    numpy_state: Any = np.random.get_state()
+    positions = (
+        random.getstate(),
+        (numpy_state[1].tobytes(), *numpy_state[2:]),
+        torch.get_rng_state().numpy().tobytes(),
+    )
+    if device.type == "cuda":
+        return (*positions, torch.cuda.get_rng_state(device).numpy().tobytes())
+    return positions
+
+
 def random_state() -> dict[str, Any]:
     """The states of the streams that RecBole draws from: Python's, numpy's, torch's on the CPU and on each GPU."""
     kind, keys, position, has_gauss, gauss = np.random.get_state(legacy=True)
@@ -39,7 +52,7 @@ def random_state() -> dict[str, Any]:
 
 
 def set_random_state(state: dict[str, Any]) -> None:
-    """Put the streams where `random_state` found them."""
+    """Put the streams where they were at `random_state`."""
     random.setstate(state["python"])
     kind, keys, position, has_gauss, gauss = state["numpy"]
     np.random.set_state((kind, keys.astype(np.uint32), position, has_gauss, gauss))

@@ -81,8 +81,8 @@ def model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseMod
     kinds: list[Any] = [model]
     for part in place:
         inner = [_step(kind, part) for kind in kinds]
-        # A location also names the member of a union that was tried: that is no step.
-        kinds = [kind for found in inner for kind in found] or kinds
+        # A location also names the member of a union that was tried: not a step.
+        kinds = [kind for steps in inner for kind in steps] or kinds
     models = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)]
     return models[0] if models else model
 
@@ -96,7 +96,8 @@ def _step(kind: Any, part: int | str) -> list[Any]:
     if origin is None or not arguments:
         return []
     if isinstance(part, int) and not issubclass(origin, Mapping):
-        return _members(arguments[part] if origin is tuple and part < len(arguments) else arguments[0])
+        each = origin is tuple and arguments[-1] is not Ellipsis and part < len(arguments)
+        return _members(arguments[part if each else 0])
     return _members(arguments[1]) if issubclass(origin, Mapping) else []
 
 

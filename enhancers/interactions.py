@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -11,6 +12,37 @@ from .anatomy.describe import Fields
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
+
+
+def moved_on(
+    columns: Mapping[str, Tensor], *, suffix: str, length_field: str, longest: int
+) -> dict[str, Tensor]:
+    """Histories with each row's own target at their end: what is known of a user once it has happened.
+
+    Parameters
+    ----------
+    columns
+        Of a sequential data set: the targets `NAME` `[n, ...]`, the histories before them, `NAME` + `suffix`,
+        `[n, longest, ...]`, and how many entries of them count, `length_field` `[n]`.
+    longest
+        How many entries a history has at most; the oldest make room.
+
+    Returns
+    -------
+    dict
+        The histories and their lengths.
+    """
+    lengths = columns[length_field]
+    at, full = torch.arange(len(lengths)), lengths >= longest
+    histories = {}
+    for name in [name for name in columns if f"{name}{suffix}" in columns]:
+        before = columns[f"{name}{suffix}"]
+        room = torch.cat([before, torch.zeros_like(before[:, :1])], dim=1)
+        room[at, lengths] = columns[name].to(room.dtype)
+        shape = (-1, *[1] * (before.dim() - 1))
+        histories[f"{name}{suffix}"] = torch.where(full.view(shape), room[:, 1:], room[:, :-1])
+    histories[length_field] = torch.clamp(lengths + 1, max=longest)
+    return histories
 
 
 def training_pairs(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor]:

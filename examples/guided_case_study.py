@@ -20,8 +20,9 @@ import torch
 
 from burnish.enhancers.caches import clear_kept
 from burnish.trained.explain import Explainer
-from burnish.trained.source import Source, open_source
-from burnish.trained.words import line, share
+from burnish.trained.explanation_formats import line, share
+from burnish.training.load import load_run
+from burnish.training.trained_model import TrainedModel
 
 
 def draw_users(made: Explainer, count: int, seed: int) -> list[str]:
@@ -34,42 +35,42 @@ def draw_users(made: Explainer, count: int, seed: int) -> list[str]:
 
 def number(made: Explainer, user: str) -> int:
     """The internal id of a user."""
-    data = made.source.dataset
+    data = made.trained.dataset
     return int(data.token2id(data.uid_field, np.array([user]))[0])
 
 
-def liked(source: Source, made: Explainer, user: str, count: int) -> tuple[int, list[str]]:
+def liked(trained: TrainedModel, made: Explainer, user: str, count: int) -> tuple[int, list[str]]:
     """How many training interactions a user has, and the titles of the best rated (of equals the latest)."""
-    data, columns = source.dataset, source.train.inter_feat.interaction
+    data, columns = trained.dataset, trained.splits.training.inter_feat.interaction
     mine = columns[data.uid_field] == number(made, user)
     keys = [columns[name][mine].numpy() for name in ("timestamp", "rating") if name in columns]
     items = columns[data.iid_field][mine].numpy()
     order = np.lexsort(keys)[::-1] if keys else np.arange(len(items))
-    tokens = source.tokens(data.iid_field, items[order[:count]])
+    tokens = trained.tokens(data.iid_field, items[order[:count]])
     return len(items), [made.titles.get(token, token) for token in tokens]
 
 
 @contextmanager
-def edited(source: Source, item: str, attribute: str, value: float) -> Iterator[None]:
+def edited(trained: TrainedModel, item: str, attribute: str, value: float) -> Iterator[None]:
     """One standardised score of one item set to another value, and put back."""
-    guided = source.model.enhancers["guided"]
-    data = source.dataset
+    guided = trained.model.enhancers["guided"]
+    data = trained.dataset
     row = int(data.token2id(data.iid_field, np.array([item]))[0])
     place = guided.attributes.index(attribute)
     before = guided.guided[row, place].clone()
     try:
         guided.guided[row, place] = value
-        clear_kept(source.model)
+        clear_kept(trained.model)
         yield
     finally:
         guided.guided[row, place] = before
-        clear_kept(source.model)
+        clear_kept(trained.model)
 
 
 @torch.no_grad()
 def standing(made: Explainer, user: str, item: str) -> tuple[float, int, int]:
     """An item's score for a user, its rank among what may be recommended, and how many users have it in their top 5."""
-    recommender, data = made.recommender, made.source.dataset
+    recommender, data = made.recommender, made.trained.dataset
     row = int(data.token2id(data.iid_field, np.array([item]))[0])
     ids = np.arange(1, data.user_num)
     scores = recommender.scores(ids)
@@ -85,7 +86,7 @@ def steer(made: Explainer, user: str, one: Any) -> None:
     best = max(one.reasons, key=lambda reason: reason.contribution)
     attribute, value = best.evidence["attribute"], best.evidence["item_score"]
     before = standing(made, user, one.item)
-    with edited(made.source, one.item, attribute, -value):
+    with edited(made.trained, one.item, attribute, -value):
         after = standing(made, user, one.item)
         first = next(iter(made.explanations(user)))
     print(f"  edit {attribute} of {one.title} from {value:+.1f} to {-value:+.1f}:")
@@ -101,13 +102,13 @@ def main() -> None:
     words.add_argument("--seed", type=int, default=6, help="draws the users")
     words.add_argument("--users", type=int, default=3, help="how many")
     given = words.parse_args()
-    source = open_source(given.run)
-    made = Explainer(source, reasons=3, enhancer="guided")
+    trained = load_run(given.run)
+    made = Explainer(trained, reasons=3, enhancer="guided")
     everything = Explainer(
-        source, top=1, reasons=len(source.model.enhancers["guided"].attributes), enhancer="guided"
+        trained, top=1, reasons=len(trained.model.enhancers["guided"].attributes), enhancer="guided"
     )
     for user in draw_users(made, given.users, given.seed):
-        count, titles = liked(source, made, user, 8)
+        count, titles = liked(trained, made, user, 8)
         print(f"USER {user}, {count} training interactions")
         print(f"  rated best, latest first: {'; '.join(titles)}")
         tastes = made.profile("user", user) or {}

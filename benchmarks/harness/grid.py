@@ -80,8 +80,8 @@ class _Grid:
             for spec in specs:
                 self._record(failed_record(spec, self.plan.runs, error), spec)
             return []
-        said = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
-        self._tell("tuned", key, f"{key}: {said}")
+        settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
+        self._tell("tuned", key, f"{key}: {settings}")
         return [with_settings(spec, chosen) for spec in specs]
 
     def _carry_out(self, spec: RunSpec) -> RunRecord:

@@ -1,4 +1,4 @@
-"""The differences and their intervals as a picture: an SVG file, written without any library."""
+"""The differences and their intervals as a picture: an SVG file."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ from collections.abc import Callable, Sequence
 from html import escape
 from pathlib import Path
 
-from burnish.errors import ConfigurationError, DataError
-from burnish.files.svg import ticks
+from burnish.errors import DataError
+from burnish.files.svg import (
+    DARK,
+    GREY,
+    LIGHT,
+    heading,
+    label,
+    line,
+    scale,
+    svg_path,
+    ticks,
+    with_margin,
+    write_svg,
+)
 
 from .metrics import sign
 from .report import Row
 
 _WIDTH, _LEFT, _RIGHT, _LINE, _HEAD = 900, 230, 290, 26, 58
-_COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: "#6b7280"}
-_STYLE = "font-family='system-ui, DejaVu Sans, sans-serif' font-size='13' fill='#1f2328'"
+_COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: GREY}
 
 
 def plot(rows: Sequence[Row], path: Path | str) -> Path:
@@ -24,11 +35,7 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
     Green is a clear gain, red a clear loss, grey neither.  Returns the path.
     Raises `ConfigurationError` for another suffix than .svg, `DataError` for no rows.
     """
-    path = Path(path)
-    if path.suffix.lower() != ".svg":
-        raise ConfigurationError(
-            f"plot: {str(path)!r}: the picture is an SVG; give a file name that ends in .svg"
-        )
+    path = svg_path(path)
     if not rows:
         raise DataError("plot: there are no rows to draw")
     parts: list[str] = []
@@ -37,42 +44,26 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         panel = [row for row in rows if row.metric == metric]
         parts += _panel(panel, metric, top)
         top += _HEAD + _LINE * len(panel) + 34
-    body = "\n".join(parts)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_WIDTH} {top}' role='img' "
-        f"width='{_WIDTH}' height='{top}'>\n"
-        f"<title>Differences to {escape(rows[0].baseline)} with 95% intervals</title>\n"
-        f"<rect width='{_WIDTH}' height='{top}' fill='#ffffff'/>\n<g {_STYLE}>\n{body}\n</g>\n</svg>\n",
-        encoding="utf-8",
-    )
-    return path
+    title = f"Differences to {rows[0].baseline} with 95% intervals"
+    return write_svg(path, parts, width=_WIDTH, height=top, title=title, font_size=13)
 
 
 def _range(rows: Sequence[Row]) -> tuple[float, float]:
     ends = [value for row in rows for value in (row.low, row.high, row.difference) if math.isfinite(value)]
-    low, high = min([0.0, *ends]), max([0.0, *ends])
-    margin = 0.08 * (high - low) or 0.01
-    return low - margin, high + margin
+    return with_margin(min([0.0, *ends]), max([0.0, *ends]))
 
 
 def _panel(rows: Sequence[Row], metric: str, top: int) -> list[str]:
     low, high = _range(rows)
-    inner = _WIDTH - _LEFT - _RIGHT
-
-    def across(value: float) -> float:
-        return round(_LEFT + inner * (value - low) / (high - low), 1)
-
+    across = scale(low, high, _LEFT, _WIDTH - _RIGHT)
     bottom = top + _HEAD + _LINE * len(rows)
     hint = "" if sign(metric) > 0 else " (smaller is better)"
     title = f"{metric}{hint}: difference to {rows[0].baseline}, 95% interval"
-    parts = [f"<text x='16' y='{top + 28}' font-size='15' font-weight='600'>{escape(title)}</text>"]
+    parts = [heading(16, top + 28, title, 15)]
     for tick in ticks(low, high):
         x, zero = across(tick), tick == 0
-        look = "stroke='#1f2328'" if zero else "stroke='#e5e7eb'"
-        parts.append(f"<line x1='{x}' x2='{x}' y1='{top + _HEAD - 14}' y2='{bottom}' {look}/>")
-        label = "0" if zero else f"{tick:+.6g}"
-        parts.append(f"<text x='{x}' y='{bottom + 18}' text-anchor='middle' font-size='11'>{label}</text>")
+        parts.append(line((x, x), (top + _HEAD - 14, bottom), DARK if zero else LIGHT))
+        parts.append(label(x, bottom + 18, "0" if zero else f"{tick:+.6g}"))
     for place, row in enumerate(rows):
         parts += _mark(row, top + _HEAD + _LINE * place + 4, across)
     return parts
@@ -82,15 +73,13 @@ def _mark(row: Row, y: int, across: Callable[[float], float]) -> list[str]:
     colour = _COLOURS[row.direction]
     name = f"{row.backbone}, {row.arm}"
     parts = [f"<text x='{_LEFT - 12}' y='{y + 4}' text-anchor='end'>{escape(name)}</text>"]
-    said = f"{row.difference:+.4f}"
+    change = f"{row.difference:+.4f}"
     if math.isfinite(row.low) and math.isfinite(row.high):
         left, right = across(row.low), across(row.high)
-        parts.append(
-            f"<line x1='{left}' x2='{right}' y1='{y}' y2='{y}' stroke='{colour}' stroke-width='2.5'/>"
-        )
+        parts.append(line((left, right), (y, y), colour, " stroke-width='2.5'"))
         if math.isfinite(row.relative):
-            said += f" ({100 * row.relative:+.1f}%)"
+            change += f" ({100 * row.relative:+.1f}%)"
     parts.append(f"<circle cx='{across(row.difference)}' cy='{y}' r='4.5' fill='{colour}'/>")
-    verdict = escape(f"{said} {row.verdict.split(',')[0]}")
+    verdict = escape(f"{change} {row.verdict.split(',')[0]}")
     parts.append(f"<text x='{_WIDTH - _RIGHT + 12}' y='{y + 4}' fill='{colour}'>{verdict}</text>")
     return parts

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from burnish.errors import BurnishError, ConfigurationError, unknown_name
+from burnish.errors import BurnishError, unknown_name
 from burnish.files.yamls import read_yaml
+from burnish.strict import Strict, validated
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
 FIRST_SEED = 2020
 #: Labels become names of folders.
 _LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-
-
-class Strict(BaseModel):
-    """A part of a plan: unknown keys are errors, and nothing is changed after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
 
 def checked_label(value: str) -> str:
@@ -205,10 +200,7 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     origin: what messages call the source.  Raises `UnknownNameError` for a key, backbone, arm or enhancer
     that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
-    try:
-        plan = Plan.model_validate(dict(content))
-    except ValidationError as error:
-        raise readable(error, origin) from error
+    plan = validated(Plan, content, origin, kind="key")
     check_names(plan)
     return plan
 
@@ -218,21 +210,19 @@ def load_plan(path: Path | str, *, runs: Path | str | None = None) -> Plan:
 
     Raises as `make_plan` does, and `ConfigurationError` for a file that cannot be read.
     """
-    content = read_yaml(path)
-    if runs is not None:
-        content["runs"] = str(runs)
-    return make_plan(content, origin=str(path))
+    return make_plan(plan_content(path, runs), origin=str(path))
+
+
+def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
+    """What a plan's YAML file holds.  runs: the folder of the runs, instead of the plan's own."""
+    return read_yaml(path) | ({} if runs is None else {"runs": str(runs)})
 
 
 def check_names(plan: Plan) -> None:
     """Raise now for names of backbones, enhancers and their options that would fail every run later."""
     from burnish.enhancers.registry import make_enhancers
-    from burnish.enhancers.zoo import list_backbones
 
-    known = list_backbones()
-    for entry in plan.backbones:
-        if entry.name not in known:
-            raise unknown_name("backbone", entry.name, known, cure="`burnish models` lists all of them.")
+    check_backbones(entry.name for entry in plan.backbones)
     for label, arm in plan.arms.items():
         try:
             make_enhancers(arm.enhancers)
@@ -240,29 +230,11 @@ def check_names(plan: Plan) -> None:
             raise type(error)(f"arm {label!r}: {error}") from error
 
 
-def readable(
-    error: ValidationError,
-    origin: str,
-    model_at: Callable[[tuple[int | str, ...]], type[BaseModel]] | None = None,
-) -> BurnishError:
-    """What is wrong with a plan, in one sentence.  model_at: the schema at a place in it, by default a `Plan`'s."""
-    first = error.errors()[0]
-    where = [str(part) for part in first["loc"]]
-    if first["type"] == "extra_forbidden":
-        model = (model_at or _model_at)(first["loc"][:-1])
-        place = f" in {'.'.join(where[:-1])}" if where[:-1] else ""
-        return unknown_name(f"{origin}: key{place}", where[-1], model.model_fields)
-    field = ".".join(where)
-    if first["type"] == "missing":
-        return ConfigurationError(f"{origin}: {field!r} is missing; every plan needs it")
-    message = first["msg"].removeprefix("Value error, ")
-    value = "" if isinstance(first.get("input"), Mapping) else f" = {first.get('input')!r}"
-    return ConfigurationError(f"{origin}: {field}{value}: {message}" if field else f"{origin}: {message}")
+def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:
+    """Raise `UnknownNameError` for the first name that no backbone has.  kind: what the message calls it."""
+    from burnish.enhancers.zoo import list_backbones
 
-
-def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
-    """The part of the schema that a location in a plan belongs to."""
-    if not place:
-        return Plan
-    parts: dict[str, type[BaseModel]] = {"backbones": BackboneEntry, "arms": Arm, "tune": Tune}
-    return parts.get(str(place[0]), Plan)
+    known = list_backbones()
+    for name in names:
+        if name not in known:
+            raise unknown_name(kind, name, known, cure="`burnish models` lists all of them.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,45 +66,50 @@ def clustered(
 
 
 def compare_errors(
-    baseline: Mapping[int, pd.DataFrame], other: Mapping[int, pd.DataFrame], metric: str
+    baseline: Mapping[int, pd.DataFrame],
+    other: Mapping[int, pd.DataFrame],
+    metric: str,
+    *,
+    keys: Sequence[str] = ("user", "row"),
 ) -> Paired:
     """MAE or RMSE of all test rows of the seeds that both have; a user with all rows of all seeds is a cluster.
 
-    baseline, other: tables `user`, `row`, `rating`, `error` by seed.  `n` is the number of users; `p_wilcoxon` and
-    `effect_size` are of what each user has in the difference.
-    Raises `DataError` where the rows of a seed differ.
+    baseline, other: tables with the columns `keys` (which name a row), `rating` and `error` by seed.  `n` is the number
+    of users; `p_wilcoxon` and `effect_size` are of what each user has in the difference.
+    Raises `DataError` where the rows of a seed differ, or there is no common seed.
     """
-    both = pd.concat(
-        [_paired(seed, baseline[seed], other[seed]) for seed in sorted(set(baseline) & set(other))]
-    )
-    found = ErrorDifference.of(metric, both["error_baseline"].to_numpy(), both["error_other"].to_numpy())
+    seeds = sorted(set(baseline) & set(other))
+    if not seeds:
+        raise DataError("the two arms have no seed in common")
+    both = pd.concat([_paired_rows(seed, baseline[seed], other[seed], list(keys)) for seed in seeds])
+    errors = ErrorDifference.of(metric, both["error_baseline"].to_numpy(), both["error_other"].to_numpy())
     clusters = pd.factorize(both["user"])[0].astype(np.int64)
-    half, p = clustered(found.influence, clusters, found.difference)
+    half, p = clustered(errors.influence, clusters, errors.difference)
     users = int(clusters.max()) + 1
-    shift = found.difference - float(found.influence.mean())
-    shares = np.bincount(clusters, weights=found.influence + shift) * users / len(both)
+    shift = errors.difference - float(errors.influence.mean())
+    shares = np.bincount(clusters, weights=errors.influence + shift) * users / len(both)
     of_users = compare(np.zeros(users), shares)
     return Paired(
         users,
-        found.before,
-        found.after,
-        found.difference,
-        found.difference - half,
-        found.difference + half,
+        errors.before,
+        errors.after,
+        errors.difference,
+        errors.difference - half,
+        errors.difference + half,
         p,
         of_users.p_wilcoxon,
         of_users.effect_size,
     )
 
 
-def _paired(seed: int, baseline: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    ours, theirs = (side[["user", "row", "rating", "error"]] for side in (baseline, other))
-    both = ours.merge(theirs, on=["user", "row"], suffixes=("_baseline", "_other"), validate="one_to_one")
+def _paired_rows(seed: int, baseline: pd.DataFrame, other: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    ours, theirs = (side[[*keys, "rating", "error"]] for side in (baseline, other))
+    both = ours.merge(theirs, on=keys, suffixes=("_baseline", "_other"), validate="one_to_one")
     same = both["rating_baseline"].to_numpy() == both["rating_other"].to_numpy()
     if not len(both) == len(ours) == len(theirs) or not same.all():
         raise DataError(
             f"seed {seed}: the two arms were tested on different ratings ({len(ours)} and {len(theirs)}, "
-            f"{int(same.sum())} in common), so they cannot be paired. Run both again on the same data."
+            f"{int(same.sum())} in common), so they cannot be paired. Run both again on the same data and split."
         )
     return both
 

@@ -111,10 +111,10 @@ def summarise(
 
 
 def _notes(folder: Path) -> list[Path]:
-    found = sorted(folder.rglob("comparison-*.json")) if folder.is_dir() else []
-    if not found:
+    notes = sorted(folder.rglob("comparison-*.json")) if folder.is_dir() else []
+    if not notes:
         raise DataError(f"{folder} holds no runs of `burnish bench`; give the folder that a plan wrote into")
-    return found
+    return notes
 
 
 def _load(place: Path, runs: dict[str, str]) -> _Arm:
@@ -130,16 +130,16 @@ def _load(place: Path, runs: dict[str, str]) -> _Arm:
     return _Arm(len(runs), tests, users)
 
 
-def _choose_metrics(asked: Sequence[str] | None, arms: Iterable[_Arm]) -> list[str]:
+def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[_Arm]) -> list[str]:
     known = list(dict.fromkeys(name for arm in arms for test in arm.tests.values() for name in test))
     if not known:
         raise DataError("no run of this folder has finished; run `burnish bench` again")
-    if asked is None:
+    if chosen is None:
         return [name for name in DEFAULT_METRICS if name in known] or known
-    for name in asked:
+    for name in chosen:
         if name.lower() not in known:
             raise unknown_name("metric", name, known, cure="Add it to `metrics` and `topk` of the plan.")
-    return [name.lower() for name in asked]
+    return [name.lower() for name in chosen]
 
 
 def _rows(note: dict[str, Any], arms: dict[str, _Arm], metric: str, baseline: str) -> list[Row]:

@@ -69,20 +69,6 @@ def t_interval(differences: np.ndarray, *, level: float = LEVEL) -> tuple[float,
     return mean - half, mean + half
 
 
-def bootstrap_interval(
-    differences: np.ndarray, *, level: float = LEVEL, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Percentile interval of the mean of `[n]` differences, users drawn with replacement; NaN for n = 1."""
-    n = len(differences)
-    if n < 2:
-        return math.nan, math.nan
-    draw = np.random.default_rng(seed)
-    # One resample at a time: [resamples, n] indices would not fit for millions of users.
-    means = np.array([differences[draw.integers(0, n, n)].mean() for _ in range(resamples)])
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
 def _p_student(differences: np.ndarray) -> float:
     n = len(differences)
     if n < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
@@ -43,12 +43,13 @@ def _figures(row: Row) -> list[str]:
     interval = "-" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}"
     relative = "-" if math.isnan(row.relative) else f"{100 * row.relative:+.1f}%"
     figures = [f"{row.baseline_mean:.4f}", f"{row.mean:.4f}", f"{row.difference:+.4f}", interval, relative]
-    return [*figures, _p_value(row.p_holm)]
+    return [*figures, p_value(row.p_holm)]
 
 
-def _p_value(value: float) -> str:
+def p_value(value: float, missing: str = "-") -> str:
+    """A p value as tables show it.  missing: what stands for NaN."""
     if math.isnan(value):
-        return "-"
+        return missing
     return "<.0001" if value < 1e-4 else f"{value:.4f}"
 
 
@@ -57,11 +58,11 @@ def footnote(rows: Sequence[Row]) -> str:
     family = max((sum(other.metric == row.metric for other in rows) for row in rows), default=0)
     units = {unit: list(dict.fromkeys(row.metric for row in rows if row.unit == unit)) for unit in _UNITS}
     used = {unit: metrics for unit, metrics in units.items() if metrics}
-    said = [
+    pairs = [
         _UNITS[unit] + (f" ({', '.join(names)})" if len(used) > 1 else "") for unit, names in used.items()
     ]
     text = (
-        f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(said)}; "
+        f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(pairs)}; "
         f"p corrected by Holm for {family} comparison{'s' if family != 1 else ''} a metric."
     )
     smaller = list(dict.fromkeys(row.metric for row in rows if sign(row.metric) < 0))
@@ -101,12 +102,18 @@ def to_markdown(rows: Sequence[Row]) -> str:
     """A Markdown table, with the footnote under it."""
     baseline = rows[0].baseline if rows else PLAIN
     heads = ["backbone", "arm", "metric", "seeds", baseline, "with arm", "difference", "95% interval"]
-    lines = [[*heads, "relative", "p (Holm)", "verdict"]]
-    lines.append(["---"] * len(lines[0]))
-    for name, row in zip(_names(rows), rows, strict=True):
-        lines.append([name, row.arm, row.metric, str(row.n_seeds), *_figures(row), row.verdict])
-    text = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    return "\n".join([*text, "", footnote(rows), ""])
+    cells = [
+        [name, row.arm, row.metric, str(row.n_seeds), *_figures(row), row.verdict]
+        for name, row in zip(_names(rows), rows, strict=True)
+    ]
+    table = markdown_table([*heads, "relative", "p (Holm)", "verdict"], cells, align="---")
+    return "\n".join([table, "", footnote(rows), ""])
+
+
+def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "---:") -> str:
+    """A table in Markdown.  align: of all columns but the first, which is at the left."""
+    lines = [heads, ["---", *(align for _ in heads[1:])], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -9,36 +9,38 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import sys
+import tempfile
 import time
 from collections.abc import Sequence
 
 import torch
 
-from .epoch import first_batch
+from .timed import TimedModel
 
 OPTIONS = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample_args": None}
 
 
 def ratios(model: str, repeats: int) -> list[float]:
     """Seconds of a step with anomaly detection over seconds of one without, for every pair."""
-    made, batch = first_batch(model, "ml-100k", dict(OPTIONS))
-    optimizer = torch.optim.Adam(made.parameters())
+    with tempfile.TemporaryDirectory() as folder:
+        timed = TimedModel(model, "ml-100k", {**OPTIONS, "checkpoint_dir": folder})
+    batch = timed.first_batch()
+    optimizer = torch.optim.Adam(timed.model.parameters())
 
     def step(detect: bool) -> float:
         with torch.autograd.set_detect_anomaly(detect):
             start = time.perf_counter()
             optimizer.zero_grad()
-            made.calculate_loss(batch).backward()
+            timed.model.calculate_loss(batch).backward()
             optimizer.step()
             return time.perf_counter() - start
 
     step(False)
-    found = []
+    pairwise = []
     for _ in range(repeats):
         without = step(False)
-        found.append(step(True) / without)
-    return found
+        pairwise.append(step(True) / without)
+    return pairwise
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -50,7 +52,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     for backbone in chosen.backbones:
         print(f"{backbone}: {statistics.median(ratios(backbone, chosen.repeats)):.2f} times as long")

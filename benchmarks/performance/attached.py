@@ -13,9 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
@@ -27,7 +25,8 @@ from torch import Tensor
 from burnish.enhancers.anatomy.table import Table
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 
-from .epoch import SMALL_SEQUENTIAL, build
+from .epoch import SMALL_SEQUENTIAL
+from .timed import TimedModel
 
 KINDS = ("identity", "silent", "guided", "guided-reduced")
 
@@ -55,31 +54,13 @@ def enhanced(backbone: str, kind: str) -> Any:
 
     if kind == "plain":
         return find_backbone(backbone)
-    made: dict[str, Callable[[], Enhancer[Any]]] = {
+    makers: dict[str, Callable[[], Enhancer[Any]]] = {
         "identity": Identity,
         "silent": lambda: RVRec(weight=0.0),
         "guided": Guided,
         "guided-reduced": lambda: Guided(base="model"),
     }
-    return enhance(backbone, made[kind]())
-
-
-def epochs_of(model: Any, options: dict[str, Any], dataset: str) -> Callable[[int], tuple[float, Any]]:
-    """A function that trains one epoch with RecBole's own trainer: (seconds, loss)."""
-    from recbole.utils import get_trainer
-
-    config, made, train = build(model, dataset, options)
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
-
-    def epoch(number: int) -> tuple[float, Any]:
-        torch.manual_seed(number)  # dropout draws from one stream that the arms share
-        start = time.perf_counter()
-        loss = trainer._train_epoch(train, number)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter() - start, loss
-
-    return epoch
+    return enhance(backbone, makers[kind]())
 
 
 def compare(
@@ -89,20 +70,18 @@ def compare(
     import numpy as np
 
     with tempfile.TemporaryDirectory() as folder:
-        arms = [
-            epochs_of(enhanced(backbone, arm), {"checkpoint_dir": folder, **options}, dataset)
-            for arm in ("plain", kind)
-        ]
-        pairs = []
+        options = {"checkpoint_dir": folder, **options}
+        plain, attached = (TimedModel(enhanced(backbone, arm), dataset, options) for arm in ("plain", kind))
+        ratios, equal = [], True
         for number in range(repeats + 1):
-            order = (0, 1) if number % 2 == 0 else (1, 0)
-            taken: dict[int, tuple[float, Any]] = {}
-            for arm in order:
-                np.random.seed(number)  # negative samples too
-                taken[arm] = arms[arm](number)
-            pairs.append((taken[0], taken[1]))
-    counted = pairs[1:]  # the first epoch of a model warms it up
-    return [other[0] / one[0] for one, other in counted], all(one[1] == other[1] for one, other in pairs)
+            seconds: dict[TimedModel, float] = {}
+            for timed in (plain, attached) if number % 2 == 0 else (attached, plain):
+                np.random.seed(number)  # both arms share the streams of negative samples
+                torch.manual_seed(number)  # and of dropout
+                seconds[timed] = timed.epoch()
+            ratios.append(seconds[attached] / seconds[plain])
+            equal &= plain.loss == attached.loss
+    return ratios[1:], equal  # the first epoch of a model warms it up
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -117,7 +96,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     table = Columns(title=f"an epoch attached / plain, {chosen.dataset}, {chosen.threads} thread(s)")
     for column in ("backbone", "enhancer", "ratio (median)", "ratio (min - max)", "losses"):

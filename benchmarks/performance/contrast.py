@@ -140,12 +140,12 @@ def peak_memory(problem: Problem, loss: Callable[..., Tensor]) -> CountedMemory:
 
 def baselines(problem: Problem) -> dict[str, Callable[..., Tensor]]:
     """The obvious ways to write the loss that fit `MOST_BYTES`."""
-    found: dict[str, Callable[..., Tensor]] = {}
+    fitting: dict[str, Callable[..., Tensor]] = {}
     if problem.n_rows * problem.n_keys * 4 * 8 <= MOST_BYTES:
-        found["cdist"] = by_cdist
+        fitting["cdist"] = by_cdist
     if problem.logit_bytes * 2 * problem.d <= MOST_BYTES:
-        found["broadcast"] = by_broadcast
-    return found
+        fitting["broadcast"] = by_broadcast
+    return fitting
 
 
 def measure(
@@ -159,7 +159,7 @@ def measure(
     for name, loss in others.items():  # a few turns, apart: they are slow, and would disturb the turns above
         seconds |= interleaved({name: partial(step, problem, loss)}, min(repeats, 3))
     unit = statistics.median(seconds["products"])
-    found = [("products", unit, 1.0, float("nan"), float("nan"))]
+    measured = [("products", unit, 1.0, float("nan"), float("nan"))]
     for name, loss in {"contrast": ours, **others}.items():
         median = statistics.median(seconds[name])
         if name == "contrast":
@@ -168,8 +168,8 @@ def measure(
         else:
             ratio = median / unit
         memory = peak_memory(problem, loss)
-        found.append((name, median, ratio, memory.peak / 2**20, memory.largest / 2**20))
-    return found
+        measured.append((name, median, ratio, memory.peak / 2**20, memory.largest / 2**20))
+    return measured
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import resource
 import statistics
 import tempfile
@@ -28,6 +27,8 @@ import torch
 from rich.console import Console
 from rich.table import Table as Columns
 from torch import Tensor
+
+from .timed import TimedModel
 
 TOKENS, WIDTH, EACH = 55, 384, 7
 
@@ -86,47 +87,21 @@ def synthetic_tokens(folder: Path) -> Any:
         choosing.open_configured = before
 
 
-class Arm:
+class TimedDReX(TimedModel):
     """DReX on one data set."""
 
-    def __init__(self, model: str, dataset: str, options: dict[str, Any]) -> None:
-        from recbole import data
-        from recbole.config import Config
-        from recbole.utils import get_trainer, init_seed
-
-        import burnish  # noqa: F401  (RecBole has to know of it)
-
-        logging.disable(logging.WARNING)
-        settings = {"show_progress": False, "seed": 2020, **options}
-        config = Config(model=model, dataset=dataset, config_dict=settings)
-        init_seed(config["seed"], config["reproducibility"])
-        self.train, _, _ = data.data_preparation(config, data.create_dataset(config))
-        init_seed(config["seed"], config["reproducibility"])
-        self.model = config.model_class(config, self.train._dataset).to(config["device"])
-        self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
-        self.rows = len(self.train._dataset.inter_feat)
-        self.epochs = 0
-
-    def epoch(self) -> float:
-        """Seconds of one more epoch."""
-        start = time.perf_counter()
-        self.trainer._train_epoch(self.train, self.epochs)
-        self._synchronise()
-        self.epochs += 1
-        return time.perf_counter() - start
+    @property
+    def rows(self) -> int:
+        """Training interactions."""
+        return len(self.train._dataset.inter_feat)
 
     def states(self) -> float:
         """Seconds of the pass over all interactions that predictions begin with."""
         self.model.eval()
         start = time.perf_counter()
         self.model.final_states()
-        self._synchronise()
+        self.synchronise()
         return time.perf_counter() - start
-
-    @staticmethod
-    def _synchronise() -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
 
 
 def compare_sizes(model: str, sizes: Sequence[int], repeats: int, batch: int) -> list[dict[str, float]]:
@@ -135,21 +110,21 @@ def compare_sizes(model: str, sizes: Sequence[int], repeats: int, batch: int) ->
         folder = Path(place)
         options = {"data_path": place, "checkpoint_dir": place, "train_batch_size": batch}
         with synthetic_tokens(folder):
-            arms = [Arm(model, write_synthetic(folder, size), options) for size in sizes]
-        for arm in arms:
-            arm.epoch()  # the files are read from the disk once
-        seconds: list[list[float]] = [[] for _ in arms]
+            timed = [TimedDReX(model, write_synthetic(folder, size), options) for size in sizes]
+        for one in timed:
+            one.epoch()  # the files are read from the disk once
+        seconds: list[list[float]] = [[] for _ in timed]
         for _ in range(repeats):
-            for arm, found in zip(arms, seconds, strict=True):
-                found.append(arm.epoch())
+            for one, epochs in zip(timed, seconds, strict=True):
+                epochs.append(one.epoch())
         return [
             {
-                "interactions": arm.rows,
-                "epoch_s": statistics.median(found),
-                "epoch_rows_per_s": arm.rows / statistics.median(found),
-                "states_rows_per_s": arm.rows / arm.states(),
+                "interactions": one.rows,
+                "epoch_s": statistics.median(epochs),
+                "epoch_rows_per_s": one.rows / statistics.median(epochs),
+                "states_rows_per_s": one.rows / one.states(),
             }
-            for arm, found in zip(arms, seconds, strict=True)
+            for one, epochs in zip(timed, seconds, strict=True)
         ]
 
 
@@ -157,16 +132,16 @@ def one_data_set(model: str, dataset: str, options: dict[str, Any], repeats: int
     """Epochs of a real data set, and the memory of the process."""
     with tempfile.TemporaryDirectory() as place:
         start = time.perf_counter()
-        arm = Arm(model, dataset, {"checkpoint_dir": place, **options})
-        made = time.perf_counter() - start
-        seconds = [arm.epoch() for _ in range(repeats)]
+        timed = TimedDReX(model, dataset, {"checkpoint_dir": place, **options})
+        preparation = time.perf_counter() - start
+        seconds = [timed.epoch() for _ in range(repeats)]
         return [
             {
-                "interactions": arm.rows,
-                "preparation_s": made,
+                "interactions": timed.rows,
+                "preparation_s": preparation,
                 "epoch_s": statistics.median(seconds),
-                "epoch_rows_per_s": arm.rows / statistics.median(seconds),
-                "states_s": arm.states(),
+                "epoch_rows_per_s": timed.rows / statistics.median(seconds),
+                "states_s": timed.states(),
                 "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             }
         ]
@@ -185,23 +160,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--json", type=Path, help="also write the figures to this file")
-    asked = parser.parse_args(arguments)
-    if asked.threads:
-        torch.set_num_threads(asked.threads)
-    if asked.dataset:
-        options = {"data_path": asked.data_path, "train_batch_size": asked.batch}
-        options |= {"text_folder": asked.text_folder} if asked.text_folder else {}
-        rows = one_data_set(asked.model, asked.dataset, options, asked.repeats)
+    chosen = parser.parse_args(arguments)
+    if chosen.threads:
+        torch.set_num_threads(chosen.threads)
+    if chosen.dataset:
+        options = {"data_path": chosen.data_path, "train_batch_size": chosen.batch}
+        options |= {"text_folder": chosen.text_folder} if chosen.text_folder else {}
+        rows = one_data_set(chosen.model, chosen.dataset, options, chosen.repeats)
     else:
-        rows = compare_sizes(asked.model, asked.sizes, asked.repeats, asked.batch)
-    table = Columns(title=f"{asked.model}, {torch.get_num_threads()} threads, batches of {asked.batch}")
+        rows = compare_sizes(chosen.model, chosen.sizes, chosen.repeats, chosen.batch)
+    table = Columns(title=f"{chosen.model}, {torch.get_num_threads()} threads, batches of {chosen.batch}")
     for column in rows[0]:
         table.add_column(column, justify="right")
     for row in rows:
         table.add_row(*(f"{value:,.2f}" if value < 100 else f"{value:,.0f}" for value in row.values()))
     Console().print(table)
-    if asked.json:
-        asked.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
+    if chosen.json:
+        chosen.json.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

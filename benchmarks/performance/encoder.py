@@ -63,12 +63,12 @@ def measure(data: Path, model: str | None = None) -> Measured:
 def agreement(scores: Scores, reference: Scores) -> dict[str, float]:
     """Spearman's correlation over the ids that both know, by attribute."""
     other = reference.only(scores.attributes).rows(scores.ids)
-    found = {}
+    correlations = {}
     for column, name in enumerate(scores.attributes):
         pair = np.column_stack([scores.values[:, column], other[:, column]])
         pair = pair[~np.isnan(pair).any(axis=1)]
-        found[name] = float(spearmanr(pair[:, 0], pair[:, 1]).statistic)
-    return found
+        correlations[name] = float(spearmanr(pair[:, 0], pair[:, 1]).statistic)
+    return correlations
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -87,12 +87,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         f"{n} items by {m} attributes, {chosen.threads} threads: loading {done.loading:.1f} s, scoring "
         f"{done.scoring:.1f} s ({done.processor:.1f} s of processor time)"
     )
-    found = agreement(done.scores, shipped_scores("ml-100k"))
+    correlations = agreement(done.scores, shipped_scores("ml-100k"))
     table = Table("attribute", "rank correlation with the shipped scores")
-    for name, value in sorted(found.items(), key=lambda pair: -pair[1]):
+    for name, value in sorted(correlations.items(), key=lambda pair: -pair[1]):
         table.add_row(name, f"{value:.2f}")
     table.add_section()
-    table.add_row("mean", f"{np.mean(list(found.values())):.2f}")
+    table.add_row("mean", f"{np.mean(list(correlations.values())):.2f}")
     console.print(table)
 
 

@@ -11,61 +11,19 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import statistics
-import sys
 import tempfile
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from rich.console import Console
 from rich.table import Table
 
+from .timed import TimedModel
+
 #: RecBole's default SASRec (two layers, length 50) costs minutes an epoch on a processor; --default-sizes takes it.
 SMALL_SEQUENTIAL = {"MAX_ITEM_LIST_LENGTH": 20, "n_layers": 1, "train_neg_sample_args": None}
-
-
-def build(model: str, dataset: str, options: dict[str, Any]) -> tuple[Any, Any, Any]:
-    """(config, model, training data), made as RecBole makes them, without a word in the log."""
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import init_seed
-
-    import burnish  # noqa: F401  (mends RecBole)
-
-    logging.disable(logging.WARNING)
-    config = Config(
-        model=model, dataset=dataset, config_dict={"show_progress": False, "seed": 2020, **options}
-    )
-    init_seed(config["seed"], config["reproducibility"])
-    train, _, _ = data_preparation(config, create_dataset(config))
-    init_seed(config["seed"], config["reproducibility"])
-    return config, config.model_class(config, train._dataset).to(config["device"]), train
-
-
-def first_batch(model: str, dataset: str, options: dict[str, Any]) -> tuple[Any, Any]:
-    """(model, its first training batch on its device)."""
-    config, made, train = build(model, dataset, options)
-    return made, next(iter(train)).to(config["device"])
-
-
-def epoch_of(model: str, dataset: str, options: dict[str, Any], folder: str) -> Callable[[int], float]:
-    """A function that trains one epoch (RecBole's own trainer and data) and returns its seconds."""
-    from recbole.utils import get_trainer
-
-    config, made, train = build(model, dataset, {"checkpoint_dir": folder, **options})
-    trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
-
-    def epoch(number: int) -> float:
-        start = time.perf_counter()
-        trainer._train_epoch(train, number)
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        return time.perf_counter() - start
-
-    return epoch
 
 
 def compare(
@@ -73,11 +31,12 @@ def compare(
 ) -> tuple[float, float, list[float], float]:
     """Median seconds of a plain epoch, of an enhanced one, the ratio of every pair, and that of all together."""
     with tempfile.TemporaryDirectory() as folder:
-        plain = epoch_of(model, dataset, dict(options), folder)
-        enhanced = epoch_of(model, dataset, {**options, "enhancers": enhancers}, folder)
+        options = {"checkpoint_dir": folder, **options}
+        plain = TimedModel(model, dataset, options)
+        enhanced = TimedModel(model, dataset, {**options, "enhancers": enhancers})
         for warm_up in (plain, enhanced):
-            warm_up(0)
-        pairs = [(plain(number), enhanced(number)) for number in range(1, repeats + 1)]
+            warm_up.epoch()
+        pairs = [(plain.epoch(), enhanced.epoch()) for _ in range(repeats)]
     ratios = [other / one for one, other in pairs]
     run = sum(other for _, other in pairs) / sum(one for one, _ in pairs)
     return statistics.median(p for p, _ in pairs), statistics.median(e for _, e in pairs), ratios, run
@@ -100,7 +59,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--default-sizes", action="store_true", help="RecBole's default SASRec, minutes an epoch"
     )
     chosen = parser.parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     enhancers = json.loads(chosen.enhancers) if chosen.enhancers.startswith("{") else chosen.enhancers
     table = Table(title=f"one training epoch on {chosen.dataset}, {chosen.threads} thread(s)")

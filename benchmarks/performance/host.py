@@ -55,9 +55,9 @@ def run_once(side: str, job: dict[str, Any], threads: int) -> dict[str, Any]:
         seconds = time.perf_counter() - start
     if done.returncode:
         raise RuntimeError(f"{side} with {job['model']} failed:\n{done.stderr[-2000:]}")
-    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    found["seconds"].update(total=seconds, processor=_processor_seconds() - worked)
-    return found
+    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    measured["seconds"].update(total=seconds, processor=_processor_seconds() - worked)
+    return measured
 
 
 def _processor_seconds() -> float:
@@ -116,8 +116,8 @@ def child(side: str, job: dict[str, Any]) -> dict[str, Any]:
         from recbole.quick_start import run_recbole
 
         watch.start()
-        found = run_recbole(job["model"], job["dataset"], config_dict=options)
-        valid, test = found["best_valid_result"], found["test_result"]
+        results = run_recbole(job["model"], job["dataset"], config_dict=options)
+        valid, test = results["best_valid_result"], results["test_result"]
     metrics = {"valid": valid, "test": test}
     plain = {
         split: {name: float(value) for name, value in values.items()} for split, values in metrics.items()
@@ -188,21 +188,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     agreed = True
     for backbone in chosen.backbones:
         short = {} if chosen.defaults else SHORT.get(backbone, {"epochs": 2})
-        found = compare(backbone, chosen.dataset, {**short, **chosen.options}, chosen.repeats, chosen.threads)
-        table.add_row(backbone, *_row(found))
-        agreed &= all(found["equal"].values())
+        comparison = compare(
+            backbone, chosen.dataset, {**short, **chosen.options}, chosen.repeats, chosen.threads
+        )
+        table.add_row(backbone, *_row(comparison))
+        agreed &= all(comparison["equal"].values())
     Console(width=150).print(table)
     if not agreed:
         raise SystemExit(1)
 
 
-def _row(found: dict[str, Any]) -> list[str]:
-    total = found["ratios"]["total"]
-    marks = ", ".join("equal" if same else "DIFFERENT" for same in found["equal"].values())
+def _row(comparison: dict[str, Any]) -> list[str]:
+    total = comparison["ratios"]["total"]
+    marks = ", ".join("equal" if same else "DIFFERENT" for same in comparison["equal"].values())
     return [
-        *(f"{found['seconds'][side]['total']:.1f}" for side in SIDES),
+        *(f"{comparison['seconds'][side]['total']:.1f}" for side in SIDES),
         f"{statistics.median(total):.2f} ({min(total):.2f} - {max(total):.2f})",
-        *(f"{statistics.median(found['ratios'][stage]):.2f}" for stage in ("processor", *STAGES)),
+        *(f"{statistics.median(comparison['ratios'][stage]):.2f}" for stage in ("processor", *STAGES)),
         marks,
     ]
 

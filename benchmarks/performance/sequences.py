@@ -14,10 +14,8 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
-import logging
 import math
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -32,6 +30,8 @@ from rich.table import Table as Columns
 
 from burnish.speed.memory import CountedMemory
 
+from .timed import TimedModel
+
 #: What single models need to run on ml-100k, beside RecBole's defaults.
 WITH_CLASSES = {
     "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"], "item": ["item_id", "class"]}
@@ -40,7 +40,7 @@ NEEDS: dict[str, dict[str, Any]] = dict.fromkeys(("SASRecF", "GRU4RecF", "FDSA")
 METRIC = "NDCG@10"
 
 
-class Part:
+class FirstBatches:
     """The first `count` batches of a loader's epochs."""
 
     def __init__(self, loader: Any, count: int) -> None:
@@ -54,45 +54,26 @@ class Part:
         return itertools.islice(iter(self.general_dataloader), self.count)
 
 
-class Arm:
-    """One model with its data and RecBole's trainer.
+class TimedSequenceModel(TimedModel):
+    """One sequential model.
 
     mode: its `sequence_training`.
     """
 
     def __init__(self, backbone: str, dataset: str, options: dict[str, Any], mode: str) -> None:
-        from recbole.config import Config
-        from recbole.data import create_dataset, data_preparation
-        from recbole.utils import get_trainer, init_seed
-
-        import burnish  # noqa: F401  (mends RecBole, and brings whole sequences)
-
-        logging.disable(logging.WARNING)
-        settings = {
-            "show_progress": False,
-            "seed": 2020,
-            "train_neg_sample_args": None,
-            "sequence_training": mode,
-        }
-        settings |= {**NEEDS.get(backbone, {}), **options}
-        config = Config(model=backbone, dataset=dataset, config_dict=settings)
-        init_seed(config["seed"], config["reproducibility"])
-        self.train, self.valid, _ = data_preparation(config, create_dataset(config))
-        init_seed(config["seed"], config["reproducibility"])
-        self.model = config.model_class(config, self.train._dataset).to(config["device"])
-        self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
-        self.stopping_step = int(config["stopping_step"])
-        self.epochs = 0
+        settings = {"train_neg_sample_args": None, "sequence_training": mode}
+        super().__init__(backbone, dataset, {**settings, **NEEDS.get(backbone, {}), **options})
+        self.stopping_step = int(self.config["stopping_step"])
 
     def seconds(self, share: float = 1.0) -> float:
         """Seconds of one more epoch; of a share of its batches, multiplied."""
         batches = len(self.train)
         count = math.ceil(batches * share)
-        loader = self.train if count >= batches else Part(self.train, count)
-        self._synchronise()
+        loader = self.train if count >= batches else FirstBatches(self.train, count)
+        self.synchronise()
         start = time.perf_counter()
         self.trainer._train_epoch(loader, self.epochs)
-        self._synchronise()
+        self.synchronise()
         self.epochs += 1
         return (time.perf_counter() - start) * batches / min(count, batches)
 
@@ -106,10 +87,6 @@ class Arm:
     def score(self) -> float:
         """NDCG@10 on the validation data."""
         return float(self.trainer._valid_epoch(self.valid)[0])
-
-    def _synchronise(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
 
 
 @dataclass
@@ -142,11 +119,11 @@ class Course:
         return n < epochs and (n == 0 or n - 1 - self.best() <= stopping_step)
 
 
-def why_not(arm: Arm) -> str:
+def why_not(timed: TimedSequenceModel) -> str:
     """Why a model under `auto` trains on prefixes, or an empty string.  Trains on one batch to see."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", UserWarning)
-        arm.trainer._train_epoch(Part(arm.train, 1), 0)
+        timed.trainer._train_epoch(FirstBatches(timed.train, 1), 0)
     notices = [str(one.message) for one in caught if "sequence_training" in str(one.message)]
     return notices[0].partition("): ")[2] if notices else ""
 
@@ -155,21 +132,21 @@ def compare_epochs(
     backbone: str, dataset: str, options: dict[str, Any], share: float, repeats: int
 ) -> Epochs:
     """Time epochs of both modes in turns."""
-    found = Epochs()
+    epochs = Epochs()
     with tempfile.TemporaryDirectory() as folder:
         options = {"checkpoint_dir": folder, **options}
-        whole = Arm(backbone, dataset, options, "auto")
-        found.reason = why_not(whole)
-        if found.reason:
-            return found
-        prefix = Arm(backbone, dataset, options, "prefix")
-        found.prefix_mebibytes = prefix.mebibytes(1 / len(prefix.train))
-        found.whole_mebibytes = whole.mebibytes()
+        whole = TimedSequenceModel(backbone, dataset, options, "auto")
+        epochs.reason = why_not(whole)
+        if epochs.reason:
+            return epochs
+        prefix = TimedSequenceModel(backbone, dataset, options, "prefix")
+        epochs.prefix_mebibytes = prefix.mebibytes(1 / len(prefix.train))
+        epochs.whole_mebibytes = whole.mebibytes()
         for number in range(repeats):
-            for arm in (whole, prefix) if number % 2 else (prefix, whole):
-                seconds = arm.seconds(share if arm is prefix else 1.0)
-                (found.prefix if arm is prefix else found.whole).append(seconds)
-    return found
+            for timed in (whole, prefix) if number % 2 else (prefix, whole):
+                seconds = timed.seconds(share if timed is prefix else 1.0)
+                (epochs.prefix if timed is prefix else epochs.whole).append(seconds)
+    return epochs
 
 
 def compare_courses(backbone: str, dataset: str, options: dict[str, Any], epochs: int) -> dict[str, Course]:
@@ -183,13 +160,13 @@ def compare_courses(backbone: str, dataset: str, options: dict[str, Any], epochs
             "topk": [10],
             **options,
         }
-        arms = {mode: Arm(backbone, dataset, settings, mode) for mode in courses}
-        while any(courses[mode].goes_on(epochs, arms[mode].stopping_step) for mode in arms):
-            for mode, arm in arms.items():
+        timed = {mode: TimedSequenceModel(backbone, dataset, settings, mode) for mode in courses}
+        while any(courses[mode].goes_on(epochs, timed[mode].stopping_step) for mode in timed):
+            for mode, model in timed.items():
                 course = courses[mode]
-                if course.goes_on(epochs, arm.stopping_step):
-                    course.seconds.append((course.seconds or [0.0])[-1] + arm.seconds())
-                    course.scores.append(arm.score())
+                if course.goes_on(epochs, model.stopping_step):
+                    course.seconds.append((course.seconds or [0.0])[-1] + model.seconds())
+                    course.scores.append(model.score())
     return courses
 
 
@@ -206,23 +183,23 @@ def show_epochs(console: Console, results: dict[str, Epochs], title: str) -> Non
         "MiB whole",
     ):
         table.add_column(column, justify="left" if column == "backbone" else "right")
-    for backbone, found in results.items():
-        if found.reason:
+    for backbone, one in results.items():
+        if one.reason:
             continue
-        ratios = found.ratios()
+        ratios = one.ratios()
         table.add_row(
             backbone,
-            f"{statistics.median(found.prefix):.2f}",
-            f"{statistics.median(found.whole):.2f}",
+            f"{statistics.median(one.prefix):.2f}",
+            f"{statistics.median(one.whole):.2f}",
             f"{statistics.median(ratios):.1f}",
             f"{min(ratios):.1f} - {max(ratios):.1f}",
-            f"{found.prefix_mebibytes:.0f}",
-            f"{found.whole_mebibytes:.0f}",
+            f"{one.prefix_mebibytes:.0f}",
+            f"{one.whole_mebibytes:.0f}",
         )
     console.print(table)
-    for backbone, found in results.items():
-        if found.reason:
-            console.print(f"{backbone} trains on prefixes: {found.reason}")
+    for backbone, one in results.items():
+        if one.reason:
+            console.print(f"{backbone} trains on prefixes: {one.reason}")
 
 
 def show_courses(console: Console, results: dict[str, dict[str, Course]]) -> None:
@@ -256,7 +233,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     if not 0 < chosen.share <= 1:
         parser.error(f"--share {chosen.share}: give a number above 0 and up to 1")
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     torch.set_num_threads(chosen.threads)
     measured = "" if chosen.share == 1 else f", prefix from {chosen.share:.0%} of its batches"
     console = Console(width=110)
@@ -275,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "share": chosen.share,
             "threads": chosen.threads,
             "options": chosen.options,
-            "epochs": {name: asdict(found) for name, found in epochs.items()},
+            "epochs": {name: asdict(one) for name, one in epochs.items()},
             "courses": {
                 name: {mode: asdict(one) for mode, one in both.items()} for name, both in courses.items()
             },

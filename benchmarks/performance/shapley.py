@@ -135,8 +135,8 @@ def coverage(options: argparse.Namespace) -> None:
             for seed in range(options.games):
                 game = make(seed)
                 truth = banzhaf_exactly(game) if name == "banzhaf" else enumeration.estimate(game).values
-                found = estimate(name, game, budget=options.budget, seed=seed)
-                off, error = (found.values - truth).abs(), found.standard_error
+                estimated = estimate(name, game, budget=options.budget, seed=seed)
+                off, error = (estimated.values - truth).abs(), estimated.standard_error
                 one.append((off <= error).double().mean())
                 two.append((off <= 2 * error).double().mean())
                 true.append(off.square().mean())
@@ -260,11 +260,11 @@ def ratio(options: argparse.Namespace) -> None:
     for turn in range(options.repeats + 1):
         for name, (way, count, exact) in ways.items():
             start = time.perf_counter()
-            found = way()
+            values = way()
             if turn:
                 seconds[name].append((time.perf_counter() - start) / count)
             elif exact is not None:
-                off = (found.double() - exact).square().mean().sqrt() / exact.square().mean().sqrt()
+                off = (values.double() - exact).square().mean().sqrt() / exact.square().mean().sqrt()
                 errors[name] = f"{float(off):.1e}"
     agree = np.corrcoef(ways["cross_fitted"][0](), ways["cross-fitting, user by user"][0]())[0, 1]
     errors["cross-fitting, user by user"] = f"r = {agree:.2f}"  # folds are dealt by another draw

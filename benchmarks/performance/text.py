@@ -37,8 +37,8 @@ def review_texts(file: Path) -> list[str]:
 def timed(call: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds of a call, and what it gives."""
     start = time.perf_counter()
-    found = call()
-    return time.perf_counter() - start, found
+    result = call()
+    return time.perf_counter() - start, result
 
 
 def take_seconds(store: TokenStore, batch: int, repeats: int) -> tuple[float, int]:
@@ -47,9 +47,9 @@ def take_seconds(store: TokenStore, batch: int, repeats: int) -> tuple[float, in
     seconds, tokens = [], []
     for _ in range(repeats):
         texts = torch.randint(len(store), (batch,), generator=generator)
-        taken, found = timed(partial(store.take, texts))
-        seconds.append(taken)
-        tokens.append(len(found))
+        duration, embeddings = timed(partial(store.take, texts))
+        seconds.append(duration)
+        tokens.append(len(embeddings))
     return statistics.median(seconds), int(statistics.median(tokens))
 
 

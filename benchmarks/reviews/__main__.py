@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from burnish.errors import BurnishError
-from burnish.files.whole import write_json
+from burnish.files.whole import write_json, write_text
 
 from .figures import summarise
 from .markdown import to_markdown
-from .plan import load_plan
-from .runs import run_study
+from .study import run_study
+from .study_plan import load_plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,32 +33,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)
     try:
         plan = load_plan(chosen.plan, runs=chosen.runs)
-        outcome = run_study(plan, None if chosen.quiet else _say)
-        figures = summarise(plan, outcome)
+        result = run_study(plan, None if chosen.quiet else _print_step)
+        figures = summarise(plan, result)
         output = chosen.output or plan.runs
         text = to_markdown(figures)
         write_json(output / f"{plan.name}.json", figures.as_dict())
-        _write_text(output / f"{plan.name}.md", text)
+        write_text(output / f"{plan.name}.md", text)
     except BurnishError as error:
         print(error, file=sys.stderr)
         return 1
     finally:
         logging.disable(silenced)
     print(text)
-    return int(bool(outcome.failed))
+    return int(bool(result.failed))
 
 
-def _say(line: str) -> None:
+def _print_step(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
-
-
-def _write_text(path: Path, text: str) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        part.write_text(text, encoding="utf-8")
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -82,7 +82,7 @@ class Cases:
 
     @cached_property
     def known(self) -> Rows:
-        """Pairs of training and validation that are no test pairs, once each, sorted; ratings are left out (0)."""
+        """Pairs of training and validation that are not test pairs, once each, sorted; ratings are left out (0)."""
         parts = (self.train, self.valid)
         pairs = np.unique(np.concatenate([part.users * self.n_items + part.items for part in parts]))
         pairs = np.setdiff1d(pairs, self.tested.users * self.n_items + self.tested.items, assume_unique=True)

@@ -12,8 +12,8 @@ from burnish.benchmarks.harness.statistics import holm
 
 from .judging import Judgement, mean_and_spread
 from .paired import ERRORS, Difference, ranking_difference, rating_difference
-from .plan import StudyPlan
-from .runs import Measured, Outcome
+from .study import Measured, StudyResult
+from .study_plan import StudyPlan
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ class Figures:
                 {"label": one.label, **vars(one.difference), "p_holm": one.p_holm} for one in self.compared
             ],
             "robust": [
-                {**vars(one), "against": {name: vars(found) for name, found in one.against.items()}}
+                {**vars(one), "against": {name: vars(gap) for name, gap in one.against.items()}}
                 for one in self.robust
             ],
             "chosen": self.chosen,
@@ -83,35 +83,35 @@ def main_metrics(plan: StudyPlan) -> list[str]:
     return [*ERRORS, *(f"{kind}@{k}" for kind in kinds), *catalogue]
 
 
-def summarise(plan: StudyPlan, outcome: Outcome) -> Figures:
+def summarise(plan: StudyPlan, result: StudyResult) -> Figures:
     """The figures of what a study left; runs that failed are told, and left out."""
     tables: dict[tuple[str, str | None, float], dict[int, Judgement]] = {}
-    for run in outcome.runs:
+    for run in result.runs:
         if run.error is None:
             tables.setdefault((run.label, run.where, run.share), {})[run.seed] = run.read()
     floors: dict[str, dict[int, Judgement]] = {}
-    for floor in outcome.floors:
+    for floor in result.floors:
         floors.setdefault(floor.label, {})[floor.seed] = floor.read()
-    whole = {label: found for (label, where, _), found in tables.items() if where is None}
+    whole = {label: by_seed for (label, where, _), by_seed in tables.items() if where is None}
     return Figures(
         plan,
-        {label: _over_seeds(found) for label, found in whole.items()},
-        {label: _over_seeds(found) for label, found in floors.items()},
-        {label: sorted(found) for label, found in {**whole, **floors}.items()},
+        {label: _over_seeds(by_seed) for label, by_seed in whole.items()},
+        {label: _over_seeds(by_seed) for label, by_seed in floors.items()},
+        {label: sorted(by_seed) for label, by_seed in {**whole, **floors}.items()},
         _compared(plan, whole, floors),
         _robust(plan, tables, whole),
-        outcome.chosen,
-        [_told(run) for run in outcome.failed],
+        result.chosen,
+        [_failure(run) for run in result.failed],
     )
 
 
-def _told(run: Measured) -> str:
+def _failure(run: Measured) -> str:
     lost = "" if run.where is None else f", {100 * run.share:g}% of reviews removed ({run.where})"
     return f"{run.label}, seed {run.seed}{lost}: {run.error}"
 
 
-def _over_seeds(found: Mapping[int, Judgement]) -> dict[str, tuple[float, float]]:
-    summaries = [found[seed].summary() for seed in sorted(found)]
+def _over_seeds(by_seed: Mapping[int, Judgement]) -> dict[str, tuple[float, float]]:
+    summaries = [by_seed[seed].summary() for seed in sorted(by_seed)]
     return {
         name: mean_and_spread([one[name] for one in summaries if name in one])
         for name in dict.fromkeys(name for one in summaries for name in one)
@@ -144,11 +144,11 @@ def _compared(
     reference = whole.get(plan.reference_label)
     if reference is None:
         return []
-    others = {label: found for label, found in {**whole, **floors}.items() if label != plan.reference_label}
+    others = {label: one for label, one in {**whole, **floors}.items() if label != plan.reference_label}
     compared = []
     for metric in main_metrics(plan):
-        found = {label: difference(reference, other, metric) for label, other in others.items()}
-        known = {label: one for label, one in found.items() if one is not None}
+        differences = {label: difference(reference, other, metric) for label, other in others.items()}
+        known = {label: one for label, one in differences.items() if one is not None}
         corrected = holm([one.p for one in known.values()])
         compared += [
             Compared(label, one, p) for (label, one), p in zip(known.items(), corrected, strict=True)
@@ -162,16 +162,16 @@ def _robust(
     whole: Mapping[str, Mapping[int, Judgement]],
 ) -> list[Robust]:
     rows = []
-    for (label, where, share), found in sorted(
+    for (label, where, share), by_seed in sorted(
         tables.items(), key=lambda one: (one[0][0], str(one[0][1]), one[0][2])
     ):
         if where is None:
             continue
-        means = {name: mean for name, (mean, _) in _over_seeds(found).items()}
+        means = {name: mean for name, (mean, _) in _over_seeds(by_seed).items()}
         against = {
             metric: one
             for metric in main_metrics(plan)
-            if label in whole and (one := difference(whole[label], found, metric)) is not None
+            if label in whole and (one := difference(whole[label], by_seed, metric)) is not None
         }
         rows.append(Robust(label, where, share, means, against))
     return rows

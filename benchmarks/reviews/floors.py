@@ -76,10 +76,10 @@ class Bias:
         at = np.concatenate([np.arange(n), np.arange(n)])
         shape = (n, cases.n_users + cases.n_items)
         design = sparse.csr_matrix((np.ones(2 * n), (at, columns)), shape=shape)
-        found = lsqr(
+        biases = lsqr(
             design, rows.ratings - mean, damp=math.sqrt(strength), atol=1e-12, btol=1e-12, iter_lim=10_000
         )[0]
-        both = torch.from_numpy(found)
+        both = torch.from_numpy(biases)
         return cls(mean, both[: cases.n_users], both[cases.n_users :], strength)
 
     @classmethod
@@ -94,8 +94,8 @@ class Bias:
         return min(fits, key=lambda fit: fit._squared_error(cases.valid, scale))
 
     def _squared_error(self, rows: Rows, scale: Scale) -> float:
-        found = self.ratings(torch.from_numpy(rows.users), torch.from_numpy(rows.items)).numpy()
-        return float(np.mean((scale.clip(found) - rows.ratings) ** 2))
+        predictions = self.ratings(torch.from_numpy(rows.users), torch.from_numpy(rows.items)).numpy()
+        return float(np.mean((scale.clip(predictions) - rows.ratings) ** 2))
 
     def ratings(self, users: Tensor, items: Tensor) -> Tensor:
         """`[b]` users and items to `[b]`."""

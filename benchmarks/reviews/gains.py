@@ -105,4 +105,4 @@ def check_cuts(ks: Sequence[int]) -> None:
 
     for k in ks:
         if isinstance(k, bool) or not isinstance(k, int) or k < 1:
-            raise ConfigurationError(f"ks: {k!r} is no length of a list; give whole numbers from 1")
+            raise ConfigurationError(f"ks: {k!r} is not a length of a list; give whole numbers from 1")

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
+from torch import Tensor
 
-from . import rating_errors
 from .cases import Cases
+from .error_tables import error_frame, error_summary, predicted
 from .floors import Bias, Popularity, rating_floors
 from .protocols import Protocol, place_all, random_frame, ranking_frame
 from .scale import Scale
-from .scorers import ModelScorer
 
 ERRORS_FILE, RANKING_FILE = "rating_errors.parquet", "ranking.parquet"
 RANDOM, POPULARITY = "random order", "popularity"
@@ -39,12 +40,12 @@ class Judgement:
 
     def summary(self) -> dict[str, float]:
         """Means: of errors over rows, of rankings over users with a relevant item."""
-        found: dict[str, float] = {}
+        means: dict[str, float] = {}
         if self.errors is not None:
-            found |= rating_errors.summary(self.errors)
+            means |= error_summary(self.errors)
         if self.ranking is not None:
-            found |= _means(self.ranking)
-        return found
+            means |= _ranking_means(self.ranking)
+        return means
 
     def write(self, folder: Path) -> None:
         """Write the tables into a folder that is there."""
@@ -60,7 +61,7 @@ class Judgement:
         return cls(*(pd.read_parquet(file) if file.is_file() else None for file in tables))
 
 
-def _means(ranking: pd.DataFrame) -> dict[str, float]:
+def _ranking_means(ranking: pd.DataFrame) -> dict[str, float]:
     means = {name: float(ranking[name].mean()) for name in ranking.columns if "@" in name}
     counts = {
         "test_users": len(ranking),
@@ -70,19 +71,63 @@ def _means(ranking: pd.DataFrame) -> dict[str, float]:
     return {**means, **{name: float(value) for name, value in counts.items()}}
 
 
-def make_scale(splits: Sequence[Any], rating_field: str, wanted: Any, threshold: float | None) -> Scale:
+def make_scale(splits: Sequence[Any], rating_field: str, limits: Any, threshold: float | None) -> Scale:
     """The scale of a split's ratings.
 
-    wanted: `[low, high]`, or None for the ratings that occur in all parts.  Raises `DataError` for one outside.
+    limits: `[low, high]`, or None for the ratings that occur in all parts.  Raises `DataError` for one outside.
     """
     ratings = Cases.of(splits, rating_field).all_ratings
     scale = (
         Scale.observed(ratings, threshold)
-        if wanted is None
-        else Scale(float(wanted[0]), float(wanted[1]), threshold)
+        if limits is None
+        else Scale(float(limits[0]), float(limits[1]), threshold)
     )
     scale.check(ratings)
     return scale
+
+
+class ModelPredictor:
+    """A trained RecBole model as a scorer of catalogues and a rater of pairs.
+
+    Scores come from `full_sort_predict`, or pair by pair where a model has none, and ratings from `predict`.  The model
+    sees ids, and the columns of user and item files that RecBole's own evaluation joins to them; never the rating, the
+    review or the time of a test row.
+    """
+
+    def __init__(self, model: Any, dataset: Any, *, pairs_at_once: int = 1 << 17) -> None:
+        """model: in evaluation mode afterwards.  dataset: any part of its data."""
+        self.model = model.eval()
+        self.dataset = dataset
+        self.device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        self.pairs_at_once = pairs_at_once
+
+    @torch.no_grad()
+    def scores(self, users: Tensor) -> Tensor:
+        """`[b]` users to `[b, n_items]`."""
+        from recbole.data.interaction import Interaction
+
+        query = self.dataset.join(Interaction({self.dataset.uid_field: users.cpu()})).to(self.device)
+        try:
+            scores = self.model.full_sort_predict(query)
+        except NotImplementedError:  # RecBole's sign that a model has none
+            items = torch.arange(self.dataset.item_num, device=users.device)
+            pairs = self.ratings(users.repeat_interleave(len(items)), items.repeat(len(users)))
+            return pairs.view(len(users), -1)
+        return scores.detach().view(len(users), -1)
+
+    @torch.no_grad()
+    def ratings(self, users: Tensor, items: Tensor) -> Tensor:
+        """`[b]` users and items to `[b]`."""
+        from recbole.data.interaction import Interaction
+
+        parts = []
+        fields = self.dataset.uid_field, self.dataset.iid_field
+        for some, others in zip(
+            users.split(self.pairs_at_once), items.split(self.pairs_at_once), strict=True
+        ):
+            pairs = Interaction(dict(zip(fields, (some.cpu(), others.cpu()), strict=True)))
+            parts.append(self.model.predict(self.dataset.join(pairs).to(self.device)).detach().view(-1))
+        return torch.cat(parts)
 
 
 def judge(
@@ -100,30 +145,30 @@ def judge(
     test), as in `TrainingResult.splits`.  ratings: whether `predict` gives ratings.
     """
     cases = Cases.of(splits, rating_field)
-    scorer = ModelScorer(model, splits[0])
-    placed = place_all(scorer.scores, cases, protocol, device=scorer.device)
+    predictor = ModelPredictor(model, splits[0])
+    placed = place_all(predictor.scores, cases, protocol, device=predictor.device)
     errors = None
     if ratings:
-        found = rating_errors.predicted(scorer.ratings, cases.test, device=scorer.device)
-        errors = rating_errors.error_frame(found, cases, scale)
+        ratings_of_rows = predicted(predictor.ratings, cases.test, device=predictor.device)
+        errors = error_frame(ratings_of_rows, cases, scale)
     return Judgement(ranking_frame(placed, cases, scale, protocol), errors)
 
 
 def judge_floors(cases: Cases, scale: Scale, protocol: Protocol) -> dict[str, Judgement]:
     """What needs no model, by the name that reports give it."""
     popular = place_all(Popularity.of(cases).scores, cases, protocol)
-    found = {
+    judgements = {
         RANDOM: Judgement(random_frame(popular, cases, scale, protocol), None),
         POPULARITY: Judgement(ranking_frame(popular, cases, scale, protocol), None),
     }
     for name, floor in rating_floors(cases, scale).items():
-        guesses = rating_errors.predicted(floor.ratings, cases.test)
-        errors = rating_errors.error_frame(guesses, cases, scale)
+        guesses = predicted(floor.ratings, cases.test)
+        errors = error_frame(guesses, cases, scale)
         ranking = None
         if isinstance(floor, Bias):  # a constant ranks at random
             ranking = ranking_frame(place_all(floor.scores, cases, protocol), cases, scale, protocol)
-        found[name] = Judgement(ranking, errors)
-    return {name: found[name] for name in FLOORS}
+        judgements[name] = Judgement(ranking, errors)
+    return {name: judgements[name] for name in FLOORS}
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
+
+from burnish.benchmarks.harness.tables import markdown_table, p_value
 
 from .figures import Figures, counts, main_metrics
 from .paired import ERRORS
@@ -27,7 +29,7 @@ def _main(figures: Figures) -> list[str]:
         [name, str(len(figures.seeds[label])), *(_cell(values, metric) for metric in metrics)]
         for label, name, values in _named(figures)
     ]
-    return [table(["model", "seeds", *(_head(metric) for metric in metrics)], rows)]
+    return [markdown_table(["model", "seeds", *(_head(metric) for metric in metrics)], rows)]
 
 
 def _named(figures: Figures) -> Iterable[tuple[str, str, _Values]]:
@@ -62,7 +64,7 @@ def _head(metric: str) -> str:
 def _curves(figures: Figures) -> list[str]:
     """NDCG of P1 at every cut, ideal cut at k and ideal of all test items."""
     parts = []
-    for kind, said in (
+    for kind, ideal in (
         ("p1.ndcg", "ideal cut at k"),
         ("p1.ndcg_full", "ideal of all the user's test items"),
     ):
@@ -72,7 +74,7 @@ def _curves(figures: Figures) -> list[str]:
             for _, name, values in _named(figures)
             if f"{kind}@{ks[0]}" in values
         ]
-        parts += [f"## P1 NDCG@k, {said}", table(["model", *(f"@{k}" for k in ks)], rows)]
+        parts += [f"## P1 NDCG@k, {ideal}", markdown_table(["model", *(f"@{k}" for k in ks)], rows)]
     return parts
 
 
@@ -100,7 +102,7 @@ def _unclipped(figures: Figures) -> list[str]:
         return []
     return [
         "## Predictions that leave the scale",
-        table(["model", "MAE", "MAE unclipped", "RMSE", "RMSE unclipped"], rows),
+        markdown_table(["model", "MAE", "MAE unclipped", "RMSE", "RMSE unclipped"], rows),
     ]
 
 
@@ -109,10 +111,10 @@ def _paired(figures: Figures) -> list[str]:
         return []
     rows = []
     for one in figures.compared:
-        found = one.difference
-        interval = "–" if math.isnan(found.low) else f"{found.low:+.4f} to {found.high:+.4f}"
-        values = [f"{found.reference:.4f}", f"{found.value:.4f}", f"{found.difference:+.4f}", interval]
-        rows.append([_head(found.metric), one.label, *values, _p(one.p_holm), str(found.n_users)])
+        gap = one.difference
+        interval = "–" if math.isnan(gap.low) else f"{gap.low:+.4f} to {gap.high:+.4f}"
+        values = [f"{gap.reference:.4f}", f"{gap.value:.4f}", f"{gap.difference:+.4f}", interval]
+        rows.append([_head(gap.metric), one.label, *values, p_value(one.p_holm, "–"), str(gap.n_users)])
     reference = figures.plan.reference_label
     heads = [
         "metric",
@@ -124,11 +126,7 @@ def _paired(figures: Figures) -> list[str]:
         "p (Holm)",
         "users",
     ]
-    return [f"## Against {reference}", table(heads, rows)]
-
-
-def _p(value: float) -> str:
-    return "–" if math.isnan(value) else "<.0001" if value < 1e-4 else f"{value:.4f}"
+    return [f"## Against {reference}", markdown_table(heads, rows)]
 
 
 def _robustness(figures: Figures) -> list[str]:
@@ -147,7 +145,7 @@ def _robustness(figures: Figures) -> list[str]:
             change = "–" if lost is None else f"{lost.difference:+.4f} ({lost.low:+.4f} to {lost.high:+.4f})"
             rows.append([label, one.where, f"{100 * one.share:g}%", *shown, change])
     heads = ["model", "removed at", "share", *(_head(metric) for metric in metrics), "change of MAE"]
-    return ["## Reviews removed at random", table(heads, rows)]
+    return ["## Reviews removed at random", markdown_table(heads, rows)]
 
 
 def _notes(figures: Figures) -> list[str]:
@@ -173,12 +171,12 @@ def _notes(figures: Figures) -> list[str]:
             "Users without a relevant item are left out of F1 and binary NDCG."
         )
     if figures.chosen:
-        said = "; ".join(
+        settings_of_models = "; ".join(
             f"{label}: {', '.join(f'{name} = {value}' for name, value in settings.items())}"
             for label, settings in figures.chosen.items()
         )
         trials = plan.tune.trials if plan.tune else 0
-        notes.append(f"Chosen on validation, {trials} trials a model: {said}.")
+        notes.append(f"Chosen on validation, {trials} trials a model: {settings_of_models}.")
     notes += [f"Failed: {error}" for error in figures.errors]
     return notes
 
@@ -186,9 +184,3 @@ def _notes(figures: Figures) -> list[str]:
 def _relevant(figures: Figures) -> str:
     threshold = figures.plan.protocols.threshold
     return "from four fifths of the scale (4 of 5)" if threshold is None else f"{threshold:g} or more"
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table."""
-    lines = [heads, ["---", *("---:" for _ in heads[1:])], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)

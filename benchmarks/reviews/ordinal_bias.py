@@ -56,9 +56,9 @@ class OrdinalBias:
             search.zero_grad()
             squares = user.square().sum() + item.square().sum()
             fit = len(rows) * ordinal(mean + user[users] + item[items], ratings)
-            found = fit + strength / 2 * ordinal.start_slope**2 * squares
-            found.backward()
-            return found
+            penalised = fit + strength / 2 * ordinal.start_slope**2 * squares
+            penalised.backward()
+            return penalised
 
         search.step(loss)
         return cls(
@@ -74,8 +74,8 @@ class OrdinalBias:
         return min(fits, key=lambda fit: fit._absolute_error(cases.valid))
 
     def _absolute_error(self, rows: Rows) -> float:
-        found = self.ratings(torch.from_numpy(rows.users), torch.from_numpy(rows.items)).numpy()
-        return float(np.abs(found - rows.ratings).mean())
+        predictions = self.ratings(torch.from_numpy(rows.users), torch.from_numpy(rows.items)).numpy()
+        return float(np.abs(predictions - rows.ratings).mean())
 
     def ratings(self, users: Tensor, items: Tensor) -> Tensor:
         """`[b]` users and items to `[b]`."""

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
-from burnish.benchmarks.harness.rating_errors import ErrorDifference, clustered
-from burnish.benchmarks.harness.statistics import compare, pair_users
+from burnish.benchmarks.harness.rating_errors import compare_errors
+from burnish.benchmarks.harness.statistics import Paired, compare, pair_users
 from burnish.errors import DataError, unknown_name
 from burnish.training.per_user import ERRORS
 
@@ -38,30 +37,15 @@ def rating_difference(
 ) -> Difference:
     """The difference in MAE or RMSE of all rows of the seeds that both have.
 
-    reference, other: tables of `error_frame` by seed.  The interval is cluster-robust (Liang and Zeger 1986), a user
+    reference, other: tables of `error_frame` by seed.  The interval is cluster-robust (see `compare_errors`), a user
     with all rows of all seeds being a cluster; for the RMSE by its linearisation.  Items are taken as given.
     Raises `DataError` where the rows of a seed differ.
     """
     if metric not in ERRORS:
         raise unknown_name("metric", metric, ERRORS)
-    both = pd.concat(_paired_rows(reference, other))
-    ours, theirs = (both[f"error_{side}"].to_numpy() for side in ("reference", "other"))
-    clusters = pd.factorize(both["user"])[0].astype(np.int64)
-    found = ErrorDifference.of(metric, ours, theirs)
-    before, after = found.before, found.after
-    half, p = clustered(found.influence, clusters, found.difference)
-    return Difference(
-        metric,
-        len(both),
-        int(clusters.max()) + 1,
-        len(set(reference) & set(other)),
-        before,
-        after,
-        after - before,
-        after - before - half,
-        after - before + half,
-        p,
-    )
+    paired = compare_errors(reference, other, metric, keys=("user", "item", "row"))
+    seeds = set(reference) & set(other)
+    return _difference(metric, paired, sum(len(reference[seed]) for seed in seeds), len(seeds))
 
 
 def ranking_difference(
@@ -77,36 +61,20 @@ def ranking_difference(
     pooled = pair_users(ours, theirs, metric)
     if pooled.empty:
         raise DataError(f"{metric}: no user has a relevant item, so nothing can be compared")
-    found = compare(pooled["baseline"].to_numpy(), pooled["other"].to_numpy())
+    paired = compare(pooled["baseline"].to_numpy(), pooled["other"].to_numpy())
+    return _difference(metric, paired, paired.n, len(set(reference) & set(other)))
+
+
+def _difference(metric: str, paired: Paired, n: int, n_seeds: int) -> Difference:
     return Difference(
         metric,
-        found.n,
-        found.n,
-        len(set(reference) & set(other)),
-        found.baseline_mean,
-        found.mean,
-        found.difference,
-        found.low,
-        found.high,
-        found.p_t,
+        n,
+        paired.n,
+        n_seeds,
+        paired.baseline_mean,
+        paired.mean,
+        paired.difference,
+        paired.low,
+        paired.high,
+        paired.p_t,
     )
-
-
-def _paired_rows(
-    reference: Mapping[int, pd.DataFrame], other: Mapping[int, pd.DataFrame]
-) -> list[pd.DataFrame]:
-    keys = ["user", "item", "row"]
-    parts = []
-    for seed in sorted(set(reference) & set(other)):
-        ours, theirs = (side[seed][[*keys, "rating", "error"]] for side in (reference, other))
-        both = ours.merge(theirs, on=keys, suffixes=("_reference", "_other"), validate="one_to_one")
-        same = both["rating_reference"].to_numpy() == both["rating_other"].to_numpy()
-        if not len(both) == len(ours) == len(theirs) or not same.all():
-            raise DataError(
-                f"seed {seed}: the two models were tested on different rows ({len(ours)} and {len(theirs)}, "
-                f"{int(same.sum())} equal), so they cannot be paired. Run both again on the same data and split."
-            )
-        parts.append(both)
-    if not parts:
-        raise DataError("the two models have no seed in common")
-    return parts

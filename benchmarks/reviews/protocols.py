@@ -10,7 +10,7 @@ Ties are broken by a random key of (seed, user, item), so that equal scores gain
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,8 +23,7 @@ from burnish.errors import ConfigurationError, NonFiniteError
 
 from .cases import Cases, IntArray
 from .gains import AtRandom, Order, Ranked, check_cuts, f1, ndcg, recall
-from .keys import pair_keys
-from .ranking import places
+from .hashing import pair_keys
 from .scale import FloatArray, Scale
 
 #: Scores of users, ids `[b]` on the scorer's device: `[b, n_items]`, larger is better.
@@ -32,6 +31,8 @@ Scorer = Callable[[Tensor], Tensor]
 
 LISTS = ("p1", "p2", "p3")
 _TIES, _CANDIDATES = 1, 2
+#: Comparisons of scores held at once: 2^22 x a few bytes.
+_COMPARISONS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ def place_all(
         scores = _scores(scorer, batch.users, cases)
         lists = _lists(batch, cases.n_items, protocol)
         ties = pair_keys(protocol.seed, _TIES, batch.users, cases.n_items)
-        found = places(scores, batch.row, batch.item, ties, lists)
+        place = places(scores, batch.row, batch.item, ties, lists)
         for name in LISTS:
-            at[name].append(found[name].cpu().numpy())
+            at[name].append(place[name].cpu().numpy())
             long[name].append(lists[name].sum(1)[batch.row].cpu().numpy())
     return Placed(
         users,
@@ -163,6 +164,32 @@ def drawn_negatives(unrated: Tensor, users: Tensor, protocol: Protocol) -> Tenso
     return chosen & unrated
 
 
+def places(
+    scores: Tensor, row: Tensor, item: Tensor, keys: Tensor, candidates: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """From 1: how many candidates of each list stand before a test item, and itself.
+
+    scores: `[b, n_items]`, larger is better, no NaN.  row, item: `[t]`, which entries are asked for.
+    keys: `[b, n_items]`; of equal scores, the smaller key stands first.
+    candidates: name of a list -> bool `[b, n_items]`.  Returns int64 `[t]` a list.
+    """
+    by_list: dict[str, list[Tensor]] = {name: [] for name in candidates}
+    rows_at_once = max(1, _COMPARISONS // max(1, scores.shape[1]))
+    for rows, items in zip(row.split(rows_at_once), item.split(rows_at_once), strict=True):
+        theirs = scores[rows]
+        own = theirs.gather(1, items[:, None])
+        before, equal = theirs > own, theirs == own
+        if int(equal.sum()) > len(items):  # more than each with itself
+            their_keys = keys[rows]
+            before |= equal & (their_keys < their_keys.gather(1, items[:, None]))
+        for name, mask in candidates.items():
+            by_list[name].append((before & mask[rows]).sum(1) + 1)
+    return {
+        name: torch.cat(parts) if parts else torch.zeros(0, dtype=torch.int64, device=scores.device)
+        for name, parts in by_list.items()
+    }
+
+
 def ranking_frame(placed: Placed, cases: Cases, scale: Scale, protocol: Protocol) -> pd.DataFrame:
     """One line a test user: `user` (token), `n_test`, `n_relevant`, and a float64 column a metric.
 
@@ -203,12 +230,3 @@ def _frame(
         columns[f"p3.recall@{k}"] = recall(owner, every, orders["p3"], n, k)
         columns[f"p3.ndcg@{k}"] = ndcg(owner, every, orders["p3"], n, k)
     return pd.DataFrame(columns)
-
-
-def metric_names(protocol: Protocol) -> list[str]:
-    """The metric columns of `ranking_frame`, list by list."""
-    kinds: Sequence[tuple[str, tuple[int, ...]]] = (
-        *((kind, protocol.ks) for kind in ("p1.ndcg", "p1.ndcg_full", "p1.f1", "p2.ndcg", "p2.ndcg_binary")),
-        *((kind, protocol.full_ks) for kind in ("p3.recall", "p3.ndcg")),
-    )
-    return [f"{kind}@{k}" for kind, ks in kinds for k in ks]

@@ -20,13 +20,14 @@ from rich.console import Console
 from rich.table import Table
 
 from burnish.errors import BurnishError
+from burnish.files.whole import write_text
 from burnish.training.session import torch_threads
 
 from .curves import draw
+from .detection_study import DetectionResult, detection_study, stability_study, summary
 from .judges import JUDGES, find_judges
 from .noise import KINDS
 from .removal import removal_study
-from .study import Outcome, detection_study, stability_study, summary
 
 _HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "s")
 
@@ -34,7 +35,6 @@ _HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "s")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a study and print a table; 1 with the reason on standard error when that is not possible."""
     chosen = _parser().parse_args(arguments)
-    sys.argv = sys.argv[:1]  # RecBole's Config would read them
     silenced = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:
@@ -48,16 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _detect(chosen: argparse.Namespace, console: Console) -> int:
-    outcomes = detection_study(
+    results = detection_study(
         find_judges(chosen.judges), kinds=chosen.kinds, share=chosen.share, **_common(chosen, console)
     )
-    _write(chosen.output, [asdict(outcome) for outcome in outcomes])
+    _write(chosen.output, [asdict(result) for result in results])
     for kind in chosen.kinds:
-        console.print(_detection_table(outcomes, kind, chosen))
+        console.print(_detection_table(results, kind, chosen))
     return 0
 
 
-def _detection_table(outcomes: Sequence[Outcome], kind: str, chosen: argparse.Namespace) -> Table:
+def _detection_table(results: Sequence[DetectionResult], kind: str, chosen: argparse.Namespace) -> Table:
     title = (
         f"{chosen.dataset}, {chosen.model}: {100 * chosen.share:g}% noise, {kind}; {len(chosen.seeds)} seeds"
     )
@@ -65,7 +65,7 @@ def _detection_table(outcomes: Sequence[Outcome], kind: str, chosen: argparse.Na
     table.add_column("judge")
     for head in _HEADS:
         table.add_column(head, justify="right")
-    for row in summary([outcome for outcome in outcomes if outcome.kind == kind]):
+    for row in summary([result for result in results if result.kind == kind]):
         name = row["judge"] + (" (baseline)" if JUDGES[row["judge"]].baseline else "")
         names = ("auc", "average_precision", "auc_within", "average_precision_within", "auc_spread")
         table.add_row(name, *(f"{row[name]:.3f}" for name in names), f"{row['seconds']:.1f}")
@@ -97,14 +97,16 @@ def _remove(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _stability(chosen: argparse.Namespace, console: Console) -> int:
-    found = stability_study(find_judges(chosen.judges), **_common(chosen, console))
-    _write(chosen.output, [{"judge": name, "rank_correlation": value} for name, value in found.items()])
+    correlations = stability_study(find_judges(chosen.judges), **_common(chosen, console))
+    _write(
+        chosen.output, [{"judge": name, "rank_correlation": value} for name, value in correlations.items()]
+    )
     table = Table(
         title=f"{chosen.dataset}, {chosen.model}: rank correlation between {len(chosen.seeds)} seeds"
     )
     table.add_column("judge")
     table.add_column("Spearman", justify="right")
-    for name, value in found.items():
+    for name, value in correlations.items():
         table.add_row(name, f"{value:.3f}")
     console.print(table)
     return 0
@@ -125,12 +127,8 @@ def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
 
 
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    part.replace(path)
+    if path is not None:
+        write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -41,14 +41,14 @@ def detect(values: ArrayLike, is_noise: ArrayLike) -> Detection:
     return Detection(float(auc), _average_precision(-worth, noise))
 
 
-def _average_precision(scores: np.ndarray, wanted: np.ndarray) -> float:
+def _average_precision(scores: np.ndarray, is_noise: np.ndarray) -> float:
     """Sum over thresholds of (gain in recall) * precision; equal scores are taken in together."""
     order = np.argsort(-scores, kind="stable")
-    sorted_scores, hits = scores[order], np.cumsum(wanted[order])
+    sorted_scores, hits = scores[order], np.cumsum(is_noise[order])
     ends = np.flatnonzero(np.append(np.diff(sorted_scores) != 0, True))
-    found = hits[ends]
-    gained = np.diff(found, prepend=0)
-    return float((gained * found / (ends + 1)).sum() / found[-1])
+    hits_so_far = hits[ends]
+    gained = np.diff(hits_so_far, prepend=0)
+    return float((gained * hits_so_far / (ends + 1)).sum() / hits_so_far[-1])
 
 
 def rank_correlation(one: ArrayLike, other: ArrayLike) -> float:

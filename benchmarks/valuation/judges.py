@@ -15,19 +15,19 @@ from burnish.enhancers.shapley.joint import joint_sum, joint_values
 from burnish.enhancers.shapley.shapley import Shapley
 from burnish.errors import UnsupportedError, unknown_name
 
+from .experiment import Experiment, scorer_of, train, vectors_of
 from .slices import leave_one_out, one_slice
-from .world import World, scorer_of, train, vectors_of
 
 
 @dataclass
-class Material:
+class TrainedBackbone:
     """A trained backbone and what judges need of it.
 
     users, items: `[n]` training interactions.  course: `[n]`, the ranking loss (negated) averaged over all epochs.
     user_vectors: None for a backbone without a table of users.
     """
 
-    world: World
+    experiment: Experiment
     model: Any
     users: Tensor
     items: Tensor
@@ -45,20 +45,22 @@ class Material:
         return self.kept
 
 
-def material(world: World, *, epochs: int, seed: int) -> Material:
-    """Train the backbone of a world and gather what judges need."""
-    users, items = torch.as_tensor(world.users), torch.as_tensor(world.items)
+def train_backbone(experiment: Experiment, *, epochs: int, seed: int) -> TrainedBackbone:
+    """Train the backbone of an experiment and gather what judges need."""
+    users, items = torch.as_tensor(experiment.users), torch.as_tensor(experiment.items)
     total = torch.zeros(len(users))
 
     def after_epoch(model: Any, epoch: int) -> None:
-        scores = scorer_of(world, model)
+        scores = scorer_of(experiment, model)
         total.add_(
-            objectives.ranking_loss(scores, users, items, world.n_items, negatives=1, seed=seed + epoch)
+            objectives.ranking_loss(scores, users, items, experiment.n_items, negatives=1, seed=seed + epoch)
         )
 
-    model = train(world, epochs=epochs, seed=seed, after_epoch=after_epoch)
-    user_vectors, item_vectors = vectors_of(world, model)
-    return Material(world, model, users, items, user_vectors, item_vectors, total / epochs, epochs, seed)
+    model = train(experiment, epochs=epochs, seed=seed, after_epoch=after_epoch)
+    user_vectors, item_vectors = vectors_of(experiment, model)
+    return TrainedBackbone(
+        experiment, model, users, items, user_vectors, item_vectors, total / epochs, epochs, seed
+    )
 
 
 @dataclass(frozen=True)
@@ -70,68 +72,76 @@ class Judge:
 
     name: str
     text: str
-    compute: Callable[[Material], Tensor]
+    compute: Callable[[TrainedBackbone], Tensor]
     baseline: bool
     trains: bool = False
 
 
-def _random(m: Material) -> Tensor:
-    return torch.rand(len(m.users), generator=torch.Generator().manual_seed(m.seed))
+def _random(trained: TrainedBackbone) -> Tensor:
+    return torch.rand(len(trained.users), generator=torch.Generator().manual_seed(trained.seed))
 
 
-def _loss(m: Material) -> Tensor:
+def _loss(trained: TrainedBackbone) -> Tensor:
     return objectives.ranking_loss(
-        scorer_of(m.world, m.model), m.users, m.items, m.world.n_items, seed=m.seed
+        scorer_of(trained.experiment, trained.model),
+        trained.users,
+        trained.items,
+        trained.experiment.n_items,
+        seed=trained.seed,
     )
 
 
-def _gradient_norm(m: Material) -> Tensor:
-    if m.user_vectors is None or m.user_vectors.shape[1] != m.item_vectors.shape[1]:
+def _gradient_norm(trained: TrainedBackbone) -> Tensor:
+    if trained.user_vectors is None or trained.user_vectors.shape[1] != trained.item_vectors.shape[1]:
         raise UnsupportedError(
             "the judge gradient_norm needs tables of users and items of the same width; leave it out for this backbone"
         )
-    return objectives.gradient_norm(m.users, m.items, m.user_vectors, m.item_vectors, seed=m.seed)
+    return objectives.gradient_norm(
+        trained.users, trained.items, trained.user_vectors, trained.item_vectors, seed=trained.seed
+    )
 
 
-def _leave_one_out(m: Material) -> Tensor:
-    return leave_one_out(m.users, m.items, m.item_vectors, seed=m.seed)
+def _leave_one_out(trained: TrainedBackbone) -> Tensor:
+    return leave_one_out(trained.users, trained.items, trained.item_vectors, seed=trained.seed)
 
 
-def _out_of_sample(m: Material) -> Tensor:
-    world = m.world
+def _out_of_sample(trained: TrainedBackbone) -> Tensor:
+    experiment = trained.experiment
 
     def fit(rows: Tensor, seed: int) -> objectives.Scorer:
-        return scorer_of(world, train(world, rows.numpy(), epochs=m.epochs, seed=seed))
+        return scorer_of(experiment, train(experiment, rows.numpy(), epochs=trained.epochs, seed=seed))
 
     def judge(scorer: objectives.Scorer, users: Tensor, items: Tensor) -> Tensor:
-        return objectives.ranking_loss(scorer, users, items, world.n_items, seed=m.seed)
+        return objectives.ranking_loss(scorer, users, items, experiment.n_items, seed=trained.seed)
 
-    return objectives.out_of_sample(fit, judge, m.users, m.items, seed=m.seed)
+    return objectives.out_of_sample(fit, judge, trained.users, trained.items, seed=trained.seed)
 
 
-def _in_run(m: Material) -> Tensor:
+def _in_run(trained: TrainedBackbone) -> Tensor:
     """Trains once more, from the same seed: measuring leaves no trace, so the course of training is the same."""
-    return in_run_values(m.world, epochs=m.epochs, seed=m.seed)
+    return in_run_values(trained.experiment, epochs=trained.epochs, seed=trained.seed)
 
 
-def in_run_values(world: World, *, epochs: int, seed: int) -> Tensor:
+def in_run_values(experiment: Experiment, *, epochs: int, seed: int) -> Tensor:
     """What training steps did for half of their own rows, to first order: `[n]`, means over all steps of a run.
 
     Every step is measured (see `first_order_values`); the warm-up lasts for the whole run, so nothing is reweighted.
     An interaction that was never measured gets 0.
     """
     enhancer = Shapley(values="in-run", in_run_share=1.0, warmup_epochs=max(epochs, 1), seed=seed)
-    model = train(world, epochs=epochs, seed=seed, model_class=enhance(world.config.model_class, enhancer))
+    model = train(
+        experiment, epochs=epochs, seed=seed, model_class=enhance(experiment.config.model_class, enhancer)
+    )
     sums, counts = model.enhancers[Shapley.name].measured.cpu()
     return sums / counts.clamp_min(1)
 
 
-def _output(name: str) -> Callable[[Material], Tensor]:
-    return lambda m: m.joint()[name]
+def _output(name: str) -> Callable[[TrainedBackbone], Tensor]:
+    return lambda trained: trained.joint()[name]
 
 
-def _joint(m: Material) -> Tensor:
-    return joint_sum(m.joint(), m.users)
+def _joint(trained: TrainedBackbone) -> Tensor:
+    return joint_sum(trained.joint(), trained.users)
 
 
 JUDGES = {
@@ -141,17 +151,19 @@ JUDGES = {
         Judge(
             "popularity",
             "how often the item occurs",
-            lambda m: objectives.popularity(m.items, m.world.n_items),
+            lambda trained: objectives.popularity(trained.items, trained.experiment.n_items),
             True,
         ),
         Judge("loss", "training loss, negated", _loss, True),
-        Judge("loss_course", "training loss averaged over epochs, negated", lambda m: m.course, True),
+        Judge(
+            "loss_course", "training loss averaged over epochs, negated", lambda trained: trained.course, True
+        ),
         Judge("gradient_norm", "norm of the loss's gradient, negated", _gradient_norm, True),
         Judge("leave_one_out", "what the profile loses without the interaction", _leave_one_out, True),
         Judge(
             "similarity",
             "cosine to the rest of the profile",
-            lambda m: objectives.profile_similarity(m.users, m.items, m.item_vectors),
+            lambda trained: objectives.profile_similarity(trained.users, trained.items, trained.item_vectors),
             True,
         ),
         Judge("out_of_sample", "loss under models trained without it", _out_of_sample, True, trains=True),
@@ -159,7 +171,7 @@ JUDGES = {
         Judge(
             "one_slice",
             "Shapley value against one slice of a tenth",
-            lambda m: one_slice(m.users, m.items, m.item_vectors, seed=m.seed),
+            lambda trained: one_slice(trained.users, trained.items, trained.item_vectors, seed=trained.seed),
             False,
         ),
         Judge("profile", "cross-fitted Shapley value", _output("profile"), False),

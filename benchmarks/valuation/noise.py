@@ -38,10 +38,10 @@ def inject(
 ) -> Noisy:
     """Append round(share * n) interactions of random users with items that they do not know, each pair once.
 
-    Users are drawn in proportion to their interactions, so that being active is no sign of noise; items from
+    Users are drawn in proportion to their interactions, so that being active is not a sign of noise; items from
     `first_item` to `n_items` - 1, either with equal chance ("uniform") or in proportion to how often they occur
-    ("popular", so that popularity is no sign of noise either).
-    known: further pairs not to draw (of validation and test: a true interaction is no noise).
+    ("popular", so that popularity is not a sign of noise either).
+    known: further pairs not to draw (of validation and test: a true interaction is not noise).
 
     Raises `UnknownNameError` for another kind, `ConfigurationError` for a share outside (0, 1], and `DataError`
     where users know nearly everything, so that no pair is left to draw.
@@ -53,29 +53,30 @@ def inject(
             f"share = {share}; noise is a share of the interactions, above 0 and at most 1"
         )
     rng = np.random.default_rng(seed)
-    wanted = round(share * len(users))
+    n_noise = round(share * len(users))
     taken = np.unique(_keys(users, items, n_items))
     if known is not None:
         taken = np.union1d(taken, _keys(*known, n_items))
     chance = _chances(items, n_items, first_item, kind)
-    found = np.empty(0, np.int64)
+    drawn = np.empty(0, np.int64)
     for _ in range(200):
-        missing = wanted - len(found)
+        missing = n_noise - len(drawn)
         if not missing:
             break
         draw = rng.choice(users, size=2 * missing), rng.choice(n_items, size=2 * missing, p=chance)
         keys = _keys(*draw, n_items)
-        fresh = keys[~np.isin(keys, taken) & ~np.isin(keys, found)]
+        fresh = keys[~np.isin(keys, taken) & ~np.isin(keys, drawn)]
         _, first = np.unique(fresh, return_index=True)
-        found = np.concatenate([found, fresh[np.sort(first)][:missing]])
+        drawn = np.concatenate([drawn, fresh[np.sort(first)][:missing]])
     else:
         raise DataError(
-            f"inject: only {len(found)} of {wanted} interactions could be drawn that users do not know; lower the share"
+            f"inject: only {len(drawn)} of {n_noise} interactions could be drawn that users do not know; "
+            f"lower the share"
         )
     return Noisy(
-        np.concatenate([users, found // n_items]),
-        np.concatenate([items, found % n_items]),
-        np.repeat([False, True], [len(users), wanted]),
+        np.concatenate([users, drawn // n_items]),
+        np.concatenate([items, drawn % n_items]),
+        np.repeat([False, True], [len(users), n_noise]),
     )
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .judges import Judge, material
-from .world import evaluate, make_world, train
+from .experiment import Experiment, evaluate, make_experiment, train
+from .judges import Judge, train_backbone
 
 ENDS = ("lowest", "highest")
 
@@ -42,7 +42,7 @@ def kept_rows(
 ) -> NDArray[np.int64]:
     """The rows that stay, ascending, when a share is dropped from one end; every user keeps at least one interaction.
 
-    That one is her last in the order of removal, so slightly fewer rows may go than asked for.
+    That one is their last in the order of removal, so slightly fewer rows may go than asked for.
     """
     if end not in ENDS:
         raise unknown_name("end", end, ENDS)
@@ -77,23 +77,21 @@ def removal_study(
     """
     cells: dict[tuple[str, str, float], list[tuple[float, float]]] = {}
     for seed in seeds:
-        world = make_world(model, dataset, options, kind=kind, share=noise_share, noise_seed=seed)
-        m = material(world, epochs=epochs, seed=seed)
-        whole = (_metric(world, m.model, metric), 0.0)
+        experiment = make_experiment(model, dataset, options, kind=kind, share=noise_share, noise_seed=seed)
+        trained = train_backbone(experiment, epochs=epochs, seed=seed)
+        whole = (_metric(experiment, trained.model, metric), 0.0)
         for judge in judges:
-            values = standardised(judge.compute(m), m.users).numpy()
+            values = standardised(judge.compute(trained), trained.users).numpy()
             for end in ENDS:
                 cells.setdefault((judge.name, end, 0.0), []).append(whole)
                 for share in shares:
-                    rows = kept_rows(values, world.users, share, end)
-                    fresh = train(world, rows, epochs=epochs, seed=seed)
-                    found = (
-                        _metric(world, fresh, metric),
-                        1 - world.is_noise[rows].sum() / max(world.is_noise.sum(), 1),
-                    )
-                    cells.setdefault((judge.name, end, share), []).append(found)
+                    rows = kept_rows(values, experiment.users, share, end)
+                    fresh = train(experiment, rows, epochs=epochs, seed=seed)
+                    value = _metric(experiment, fresh, metric)
+                    noise_found = 1 - experiment.is_noise[rows].sum() / max(experiment.is_noise.sum(), 1)
+                    cells.setdefault((judge.name, end, share), []).append((value, noise_found))
                     if report is not None:
-                        report(f"seed {seed}: {judge.name}, {end} {100 * share:g}% removed: {found[0]:.4f}")
+                        report(f"seed {seed}: {judge.name}, {end} {100 * share:g}% removed: {value:.4f}")
     return [
         Point(
             judge,
@@ -106,10 +104,10 @@ def removal_study(
     ]
 
 
-def _metric(world: Any, model: Any, name: str) -> float:
-    found = evaluate(world, model, world.test)
-    if name not in found:
+def _metric(experiment: Experiment, model: Any, name: str) -> float:
+    metrics = evaluate(experiment, model, experiment.test)
+    if name not in metrics:
         raise DataError(
-            f"metric {name!r} is not among {sorted(found)}; choose one, or set RecBole's metrics and topk"
+            f"metric {name!r} is not among {sorted(metrics)}; choose one, or set RecBole's metrics and topk"
         )
-    return found[name]
+    return metrics[name]

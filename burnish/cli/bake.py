@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import Silent, output_option
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,11 +24,6 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("bake", epilog=EPILOG)(guarded(bake))
-
-
 def bake(
     context: typer.Context,
     source: Annotated[
@@ -37,14 +32,14 @@ def bake(
             help="Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."
         ),
     ],
-    output: Annotated[Path, typer.Option("--output", "--out", "-o", help="The plain checkpoint to write.")],
+    output: Annotated[Path, output_option("The plain checkpoint to write.")],
     trust: Annotated[
         bool,
         typer.Option(
             "--trust", help="The checkpoint comes from where I know: reading a pickle can run any code in it."
         ),
     ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Write what enhancers learned into the tables of a plain RecBole checkpoint, which scores the same."""
     from burnish.enhancers.bake import bake as bake_model
@@ -72,7 +67,7 @@ def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any
     if not source.is_file():
         raise DataError(f"{str(source)!r} does not exist; give a run's folder or a checkpoint")
     if not is_pickle(source):
-        raise DataError(f"{str(source)!r} is no checkpoint of RecBole, or was cut short")
+        raise DataError(f"{str(source)!r} is not a checkpoint of RecBole, or was cut short")
     if not trust:
         raise DataError(
             f"{str(source)!r} is a pickle, and reading it can run any code in it; say --trust if you know where it "

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import quiet_option
 
 if TYPE_CHECKING:
     from burnish.benchmarks.harness import Event, Plan, RunRecord
@@ -23,18 +23,13 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("bench", epilog=EPILOG)(guarded(bench))
-
-
 def bench(
     context: typer.Context,
     plan: Annotated[str, typer.Argument(help="YAML file of the plan, or demo.")],
     runs: Annotated[
         Path | None, typer.Option("--runs", "-r", help="Folder of the runs (wins over the plan's own).")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the final table only.")] = False,
+    quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
 

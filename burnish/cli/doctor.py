@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from .failures import RUN_FAILED, guarded
+from .failures import RUN_FAILED
 from .screen import Screen
+from .shared import choose_format, quiet_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -25,16 +26,11 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("doctor", epilog=EPILOG)(guarded(doctor))
-
-
 def doctor(
     context: typer.Context,
     folder: Annotated[Path, typer.Option("--folder", help="Where runs would write.")] = Path("."),
     format: Annotated[str, typer.Option("--format", help="table or json.")] = "table",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Problems and their cures only.")] = False,
+    quiet: Annotated[bool, quiet_option("Problems and their cures only.")] = False,
 ) -> None:
     """Examine the environment: versions, mends of RecBole, threads, devices; what is wrong and how to cure it.
 
@@ -43,8 +39,7 @@ def doctor(
     from burnish.doctor import examine
 
     screen = Screen.of(context, quiet)
-    if format not in ("table", "json"):
-        raise typer.BadParameter(f"{format!r} is neither table nor json", param_hint="--format")
+    format = choose_format(format, None, shown=("table", "json"))
     report = examine(folder)
     if format == "json":
         screen.write(json.dumps(report.as_dict(), indent=2))
@@ -97,15 +92,15 @@ def fact_table(report: Report) -> Table:
     from rich.markup import escape
 
     threads, folder = report.threads, report.folder
-    said = [f"torch {threads.torch if threads.torch is not None else '-'}, cores {threads.cores}"]
+    computing = [f"torch {threads.torch if threads.torch is not None else '-'}, cores {threads.cores}"]
     if threads.load is not None:
-        said.append(f"load {threads.load:.1f}")
-    said += [f"{name}={value}" for name, value in threads.variables.items()]
+        computing.append(f"load {threads.load:.1f}")
+    computing += [f"{name}={value}" for name, value in threads.variables.items()]
     space = "" if folder.free_gib is None else f", {folder.free_gib:.0f} GiB free"
     rows = [
         ("system", report.system),
         ("devices", ", ".join(report.devices)),
-        ("threads", ", ".join(said)),
+        ("threads", ", ".join(computing)),
         ("runs in", f"{folder.path} ({'writable' if folder.writable else 'not writable'}{space})"),
     ]
     for extra, missing in report.extras.items():

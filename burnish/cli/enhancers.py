@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import NamesOnly
 
 if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
@@ -19,15 +19,10 @@ if TYPE_CHECKING:
 EPILOG = "Example: burnish enhancers rvrec"
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("enhancers", epilog=EPILOG)(guarded(enhancers))
-
-
 def enhancers(
     context: typer.Context,
     name: Annotated[str | None, typer.Argument(help="Only this one, with its full description.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    quiet: NamesOnly = False,
 ) -> None:
     """List the enhancers: what each does, its options with their defaults, and the package that brings it."""
     from burnish.enhancers.registry import find_enhancer, list_enhancers

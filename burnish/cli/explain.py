@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .failures import guarded
 from .screen import Screen, make_console
+from .shared import (
+    DataPath,
+    Quiet,
+    RunOption,
+    State,
+    TitleField,
+    Trust,
+    choose_format,
+    format_option,
+    out_option,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,23 +37,12 @@ EPILOG = (
     "backbones that explain themselves (DReX: words of reviews); the docs say what their numbers mean "
     "(docs/explain.md)."
 )
-#: On the screen, and in a file.
-SHOWN, FORMATS = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("explain", epilog=EPILOG)(guarded(explain))
+SHOWN, WRITTEN = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
 
 
 def explain(
     context: typer.Context,
-    run: Annotated[
-        Path,
-        typer.Option(
-            "--run", "-r", help="Folder of a run (burnish run --output), or a checkpoint with --trust."
-        ),
-    ],
+    run: RunOption,
     users: Annotated[
         list[str], typer.Option("--user", "-u", help="Original id of a user; may be given several times.")
     ],
@@ -64,80 +63,45 @@ def explain(
     profile: Annotated[
         bool, typer.Option("--profile", help="Also what the user and the items are like (guided, DReX).")
     ] = False,
-    state: Annotated[
-        str,
-        typer.Option(
-            "--state", help="latest: after everything known; test: as the test evaluation sees a user."
-        ),
-    ] = "latest",
-    title_field: Annotated[
-        str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
-    ] = None,
+    state: State = "latest",
+    title_field: TitleField = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--out",
-            "--output",
-            "-o",
-            help="Write to this file: .json (one object a line), .csv, .parquet or .txt.",
-        ),
+        Path | None, out_option("Write to this file: .json (one object a line), .csv, .parquet or .txt.")
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option(
-            "--format", "-f", help="table, csv or json; of a file json, csv, parquet or txt (by its suffix)."
-        ),
+        str | None, format_option("table, csv or json; of a file json, csv, parquet or txt (by its suffix).")
     ] = None,
-    data_path: Annotated[
-        Path | None, typer.Option("--data-path", "--data_path", help="Where the data set's folder is now.")
-    ] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Unpickle a checkpoint, or import a run's class: can execute code."),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    data_path: DataPath = None,
+    trust: Trust = False,
+    quiet: Quiet = False,
 ) -> None:
     """Why users are recommended what they are: reasons with their share of the score, in words."""
+    from burnish.errors import ConfigurationError
     from burnish.trained.explain import Explainer
-    from burnish.trained.source import open_source
+    from burnish.trained.open import open_trained
 
     screen = Screen.of(context, quiet)
-    kind = choose_format(format, output, profile)
+    if output is not None and output.suffix.lower() == ".txt":
+        format = format or "txt"
+    kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
+    if profile and kind in ("csv", "parquet"):
+        raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
-    made = Explainer(
-        open_source(run, data_path=data_path, trust=trust),
+    explainer = Explainer(
+        open_trained(run, data_path=data_path, trust=trust),
         top=top,
         reasons=reasons,
         enhancer=enhancer,
         state=state,
         title_field=title_field,
     )
-    found = list(made.explanations(users, items or None))
-    profiles = collect_profiles(made, found) if profile else None
+    explanations = list(explainer.explanations(users, items or None))
+    profiles = collect_profiles(explainer, explanations) if profile else None
     if output is None:
-        to_screen(screen, found, profiles, kind)
+        to_screen(screen, explanations, profiles, kind)
     else:
-        to_file(output, found, profiles, kind)
-        screen.say(f"written: {output} ({len(found)} recommendations explained)")
-
-
-def choose_format(format: str | None, output: Path | None, profile: bool) -> str:
-    """The format asked for, else what the file's suffix says, else a table on the screen."""
-    from burnish.errors import ConfigurationError, unknown_name
-    from burnish.files.tables import format_of
-
-    if output is None:
-        kind = format or "table"
-        if kind in ("parquet", "txt"):
-            raise typer.BadParameter(f"{kind} needs a file: give --out", param_hint="--format")
-        if kind not in SHOWN:
-            raise unknown_name("format", kind, SHOWN)
-    else:
-        by_suffix = "txt" if format is None and output.suffix.lower() == ".txt" else format
-        kind = format_of(output, by_suffix, FORMATS)
-    if profile and kind in ("csv", "parquet"):
-        raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
-    return kind
+        to_file(output, explanations, profiles, kind)
+        screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
 
 
 class Profiles(dict[tuple[str, str], dict[str, float]]):
@@ -149,66 +113,68 @@ class Profiles(dict[tuple[str, str], dict[str, float]]):
     words = False
 
 
-def collect_profiles(made: Explainer, found: Sequence[Explanation]) -> Profiles:
+def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) -> Profiles:
     """The profiles of all users and items, by ("user" or "item", id).
 
     Raises `UnsupportedError` where nobody knows profiles.
     """
     from burnish.errors import UnsupportedError
 
-    teller = made.profiled_by
-    if teller is None:
-        names = ", ".join(one.name for one in made.asked)
+    giver = explainer.profile_giver
+    if giver is None:
+        names = ", ".join(one.name for one in explainer.givers)
         raise UnsupportedError(
             f"--profile: profiles are made of attributes or of words, which {names} has none of; train with guided, or "
             f"a DReX"
         )
     profiles = Profiles()
-    profiles.words = teller.is_backbone
-    for one in found:
+    profiles.words = giver.is_backbone
+    for one in explanations:
         for key in (("user", one.user), ("item", one.item)):
             if key in profiles:
                 continue
-            profiles[key] = made.profile("user" if key[0] == "user" else "item", key[1]) or {}
+            profiles[key] = explainer.profile("user" if key[0] == "user" else "item", key[1]) or {}
     return profiles
 
 
-def to_screen(screen: Screen, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
+def to_screen(
+    screen: Screen, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str
+) -> None:
     """Everything on standard output."""
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind == "table":
-        show(screen.results, found, profiles)
+        show(screen.results, explanations, profiles)
     elif kind == "csv":
-        screen.write(as_frame(found).to_csv(index=False, lineterminator="\n").rstrip("\n"))
+        screen.write(as_frame(explanations).to_csv(index=False, lineterminator="\n").rstrip("\n"))
     else:
-        screen.write("\n".join(json_lines(found, profiles)))
+        screen.write("\n".join(json_lines(explanations, profiles)))
 
 
-def to_file(path: Path, found: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
+def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
     """A whole file or none."""
     from rich.console import Console
 
     from burnish.files.tables import TableFile, written_whole
-    from burnish.trained.words import as_frame
+    from burnish.trained.explanation_formats import as_frame
 
     if kind in ("csv", "parquet"):
         with TableFile(path, kind) as file:
-            file.write(as_frame(found))
+            file.write(as_frame(explanations))
         return
     with written_whole(path) as beside, beside.open("w", encoding="utf-8") as stream:
         if kind == "json":
-            stream.writelines(f"{text}\n" for text in json_lines(found, profiles))
+            stream.writelines(f"{text}\n" for text in json_lines(explanations, profiles))
         else:
-            show(Console(file=stream, width=make_console().width, highlight=False), found, profiles)
+            show(Console(file=stream, width=make_console().width, highlight=False), explanations, profiles)
 
 
-def json_lines(found: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
+def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.trained.words import as_json, as_object
+    from burnish.trained.explanation_formats import as_json, as_object
 
     lines = []
-    for one in found:
+    for one in explanations:
         content = as_object(one)
         if profiles is not None:
             content["user_profile"] = profiles["user", one.user]
@@ -217,32 +183,32 @@ def json_lines(found: Sequence[Explanation], profiles: Profiles | None) -> list[
     return lines
 
 
-def show(console: Console, found: Sequence[Explanation], profiles: Profiles | None) -> None:
-    """A table a user, for people; before it her profile beside those of the items, where it is wanted."""
-    for user in dict.fromkeys(one.user for one in found):
-        mine = [one for one in found if one.user == user]
+def show(console: Console, explanations: Sequence[Explanation], profiles: Profiles | None) -> None:
+    """A table a user, for people; before it their profile beside those of the items, where it is wanted."""
+    for user in dict.fromkeys(one.user for one in explanations):
+        recommended = [one for one in explanations if one.user == user]
         if profiles is not None:
             table = word_table if profiles.words else profile_table
-            console.print(table(user, mine, profiles))
-        console.print(reason_table(user, mine))
+            console.print(table(user, recommended, profiles))
+        console.print(reason_table(user, recommended))
 
 
-def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
+def reason_table(user: str, recommended: Sequence[Explanation]) -> Any:
     """The recommendations of one user, each with its reasons line by line."""
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.trained.words import PARTS, line, share
+    from burnish.trained.explanation_formats import PARTS, line, share
 
-    shares = [share(one) for one in mine]
+    shares = [share(one) for one in recommended]
     table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)
     table.add_column("item")
     table.add_column("score", justify="right")
     if any(part is not None for part in shares):
         table.add_column("by attributes", justify="right")
-    weights = {reason.kind for one in mine for reason in one.reasons} - set(PARTS)
+    weights = {reason.kind for one in recommended for reason in one.reasons} - set(PARTS)
     table.add_column("reasons, with their weight" if weights else "what adds to it, or takes from it")
-    for one, part in zip(mine, shares, strict=True):
+    for one, part in zip(recommended, shares, strict=True):
         lines = [line(reason) for reason in one.reasons]
         lines += [f"({one.note})"] if one.note else []
         cells = [name_of(one), f"{one.score:.4f}"]
@@ -252,7 +218,7 @@ def reason_table(user: str, mine: Sequence[Explanation]) -> Any:
     return table
 
 
-def profile_table(user: str, mine: Sequence[Explanation], profiles: Profiles) -> Any:
+def profile_table(user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
     """What a user likes, most liked first, and what each of the items is like."""
     from rich.table import Table
     from rich.text import Text
@@ -261,15 +227,15 @@ def profile_table(user: str, mine: Sequence[Explanation], profiles: Profiles) ->
         title=Text(f"attributes: user {user} and the items, in standard deviations"), title_justify="left"
     )
     table.add_column("attribute")
-    for name in (f"user {user}", *(name_of(one) for one in mine)):
+    for name in (f"user {user}", *(name_of(one) for one in recommended)):
         table.add_column(Text(name), justify="right")
     for attribute, value in profiles["user", user].items():
-        row = [value, *(profiles["item", one.item][attribute] for one in mine)]
+        row = [value, *(profiles["item", one.item][attribute] for one in recommended)]
         table.add_row(attribute, *(f"{number:+.1f}" for number in row))
     return table
 
 
-def word_table(user: str, mine: Sequence[Explanation], profiles: Profiles) -> Any:
+def word_table(user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
     """The words of a user and of each of the items, a column each, with the sum of attention on them."""
     from rich.table import Table
     from rich.text import Text
@@ -277,8 +243,8 @@ def word_table(user: str, mine: Sequence[Explanation], profiles: Profiles) -> An
     table = Table(
         title=Text(f"words: user {user} and the items, with the attention on them"), title_justify="left"
     )
-    columns = [profiles["user", user], *(profiles["item", one.item] for one in mine)]
-    for name in (f"user {user}", *(name_of(one) for one in mine)):
+    columns = [profiles["user", user], *(profiles["item", one.item] for one in recommended)]
+    for name in (f"user {user}", *(name_of(one) for one in recommended)):
         table.add_column(Text(name))
     for place in range(max(map(len, columns))):
         cells = [list(column.items())[place : place + 1] for column in columns]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from . import guide_score
-from .failures import guarded
+from .guide_score import EPILOG as SCORE_EPILOG
+from .guide_score import LLMHelp, score
 from .screen import Screen
+from .shared import NamesOnly, Silent, add_verb, data_path_option, out_option, quiet_option
 
 if TYPE_CHECKING:
     from burnish.enhancers.guided.scorers.protocol import Scores
@@ -22,17 +23,10 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb and its own verbs."""
-    guide = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
-    guide.callback(epilog=EPILOG)(describe)
-    guide.command("schemas")(guarded(schemas))
-    guide.command("init")(guarded(init))
-    guide_score.add_to(guide)
-    guide.command("show", epilog=SHOW_EPILOG)(guarded(show))
-    app.add_typer(guide, name="guide")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 
+@app.callback(epilog=EPILOG)
 def describe() -> None:
     """Interpretable attributes of items, for guided refinement: schemas, scores, and a look at both."""
 
@@ -40,7 +34,7 @@ def describe() -> None:
 def schemas(
     context: typer.Context,
     domain: Annotated[str | None, typer.Argument(help="Only this one, as its file has it.")] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    quiet: NamesOnly = False,
 ) -> None:
     """List the shipped schemas of attributes, or print one of them."""
     from rich.table import Table
@@ -67,11 +61,9 @@ def init(
     domain: Annotated[
         str, typer.Option("--domain", "-d", help="Which shipped schema; `burnish guide schemas` lists them.")
     ],
-    output: Annotated[
-        Path | None, typer.Option("--out", "--output", "-o", help="The file to write (DOMAIN.yaml).")
-    ] = None,
+    output: Annotated[Path | None, out_option("The file to write (DOMAIN.yaml).")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file that is there.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing.")] = False,
+    quiet: Silent = False,
 ) -> None:
     """Write the schema of a domain into a file, to be edited and given to `guide score --schema`."""
     from burnish.enhancers.guided.attributes import shipped_text, write_schema
@@ -104,14 +96,14 @@ def show(
     dataset: Annotated[
         str | None, typer.Option("--dataset", "-d", help="Data set with the items' titles.")
     ] = None,
-    data_path: Annotated[
-        Path | None, typer.Option("--data-path", "--data_path", help="The folder that holds the data set.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
+    data_path: Annotated[Path | None, data_path_option("The folder that holds the data set.")] = None,
+    quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
     """Look at scores: all attributes, one item's profile, or the ends of one attribute."""
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
     from burnish.errors import unknown_name
+
+    from .guide_texts import titles_of
 
     screen = Screen.of(context, quiet)
     if item is not None and top is not None:
@@ -122,7 +114,7 @@ def show(
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
     named = dataset or (source if source in shipped_names() else None)
-    titles = {} if named is None else find_titles(named, data_path)
+    titles = {} if named is None else titles_of(named, data_path)
     if dataset is not None and not titles:
         screen.say(f"data set {dataset} has no titles")
     if item is not None:
@@ -133,11 +125,10 @@ def show(
         screen.results.print(summary(scores, titles))
 
 
-def find_titles(dataset: str, data_path: Path | None) -> dict[str, str]:
-    """The items' titles."""
-    from .guide_texts import data_config, titles_of
-
-    return titles_of(data_config(dataset, options={} if data_path is None else {"data_path": str(data_path)}))
+add_verb(app, schemas)
+add_verb(app, init)
+add_verb(app, score, SCORE_EPILOG, recbole_options=True, command=LLMHelp)
+add_verb(app, show, SHOW_EPILOG)
 
 
 def summary(scores: Scores, titles: dict[str, str]) -> Any:
@@ -195,6 +186,7 @@ def standing(scores: Scores) -> Any:
 def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
     """The highest and the lowest on one attribute."""
     import numpy as np
+    from rich.markup import escape
     from rich.table import Table
 
     values = scores.values[:, scores.attributes.index(attribute)]
@@ -208,7 +200,7 @@ def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
             table.add_row("...", "...", "...")
         else:
             token = scores.ids[number]
-            table.add_row(plain(token), plain(titles.get(token, "")), f"{values[number]:.2f}")
+            table.add_row(escape(token), escape(titles.get(token, "")), f"{values[number]:.2f}")
     return table
 
 
@@ -217,10 +209,3 @@ def shown(token: str, titles: dict[str, str]) -> str:
     from rich.markup import escape
 
     return escape(f"{token} {titles[token]}") if titles.get(token) else escape(token)
-
-
-def plain(text: str) -> str:
-    """Text in which rich sees no markup."""
-    from rich.markup import escape
-
-    return escape(text)

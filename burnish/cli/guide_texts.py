@@ -10,6 +10,8 @@ from typing import Any
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
 
+from .run_request import RunRequest
+
 
 def data_config(
     dataset: str,
@@ -44,32 +46,57 @@ def training_split(config: Any) -> Any:
     from recbole.data import data_preparation
     from recbole.utils import init_seed
 
-    from burnish.trained.source import part_of
     from burnish.training.data import load_dataset
 
     init_seed(config["seed"], config["reproducibility"])
     dataset = load_dataset(config)
     train, _, _ = data_preparation(config, dataset)
-    logging.getLogger().info("texts of users come from %d training interactions", len(part_of(train)))
-    return part_of(train)
+    logging.getLogger().info("texts of users come from %d training interactions", len(train._dataset))
+    return train._dataset
 
 
-def texts_of_items(config: Any, columns: Sequence[str] | None = None, itemtext: Path | None = None) -> Texts:
-    """The items' texts, from the data set's files or, for one of the columns of text, from `itemtext`."""
-    return item_texts(config, columns, itemtext=True if itemtext is None else itemtext)
+def texts_to_score(
+    request: RunRequest,
+    *,
+    columns: str | None = None,
+    itemtext: Path | None = None,
+    users: bool = False,
+    most: int | None = None,
+) -> Texts:
+    """The texts of a data set's items or, read from its training split, of its users.
+
+    Parameters
+    ----------
+    request
+        The data set and, for the split, backbone, seed and RecBole's options.
+    columns
+        Text columns of the items, separated by commas.
+    itemtext
+        A file with more text of the items.
+    users
+        Give the users' training histories instead.
+    most
+        The last so many items of a history (50).
+    """
+    config = data_config(
+        request.dataset,
+        backbone=request.model,
+        config_files=request.config_files,
+        options=request.options,
+        seed=request.seed,
+    )
+    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    items = item_texts(config, names, itemtext=True if itemtext is None else itemtext)
+    return user_texts(training_split(config), items, most=most or 50) if users else items
 
 
-def texts_of_users(config: Any, items: Texts, *, most: int = 50, title: str | None = None) -> Texts:
-    """The users' training histories, in the split that `config` makes."""
-    return user_texts(training_split(config), items, most=most, title=title)
-
-
-def titles_of(config: Any) -> dict[str, str]:
+def titles_of(dataset: str, data_path: Path | None) -> dict[str, str]:
     """Names of items for people; empty where the data have none."""
     from burnish.errors import DataError
 
+    options = {} if data_path is None else {"data_path": str(data_path)}
     try:
-        items = item_texts(config)
+        items = item_texts(data_config(dataset, options=options))
     except DataError:
         return {}
     return dict(zip(items.ids, items.fields[title_field(items)], strict=True))

@@ -28,6 +28,7 @@ from . import (
     value,
 )
 from .failures import INTERRUPTED
+from .shared import add_verb, quiet_option
 
 app = typer.Typer(
     name="burnish",
@@ -64,31 +65,26 @@ def burnish(
         bool,
         typer.Option("--version", callback=_show_version, is_eager=True, help="Print versions and leave."),
     ] = False,
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="Print results only: no progress, no remarks.")
-    ] = False,
+    quiet: Annotated[bool, quiet_option("Print results only: no progress, no remarks.")] = False,
 ) -> None:
     """Plug-and-play embedding enhancement for RecBole recommenders, with an honest comparison beside it."""
     context.obj = {"quiet": quiet}
 
 
-for module in (
-    run,
-    recommend,
-    explain,
-    export,
-    profiles,
-    value,
-    guide,
-    data,
-    bench,
-    report,
-    bake,
-    models,
-    enhancers,
-    doctor,
-):
-    module.add_to(app)
+add_verb(app, run.run, run.EPILOG, recbole_options=True)
+add_verb(app, recommend.recommend, recommend.EPILOG)
+add_verb(app, explain.explain, explain.EPILOG)
+add_verb(app, export.export, export.EPILOG)
+add_verb(app, profiles.profiles, profiles.EPILOG)
+add_verb(app, value.value, value.EPILOG, recbole_options=True)
+app.add_typer(guide.app, name="guide")
+app.add_typer(data.app, name="data")
+add_verb(app, bench.bench, bench.EPILOG)
+add_verb(app, report.report, report.EPILOG)
+add_verb(app, bake.bake, bake.EPILOG)
+add_verb(app, models.models, models.EPILOG)
+add_verb(app, enhancers.enhancers, enhancers.EPILOG)
+add_verb(app, doctor.doctor, doctor.EPILOG)
 
 
 def main() -> None:

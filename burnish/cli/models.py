@@ -6,15 +6,10 @@ from typing import Annotated
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import NamesOnly
 
 EPILOG = "Example: burnish models --category sequential"
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("models", epilog=EPILOG)(guarded(models))
 
 
 def models(
@@ -27,7 +22,7 @@ def models(
             help="Only this category: general, sequential, context, knowledge, exlib, ratings, reviews, plug-in.",
         ),
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Names only, one a line.")] = False,
+    quiet: NamesOnly = False,
 ) -> None:
     """List the backbones by category, with what each category needs: RecBole's models, burnish's own, plug-ins."""
     from rich.table import Table
@@ -36,18 +31,18 @@ def models(
     from burnish.errors import unknown_name
 
     screen = Screen.of(context, quiet)
-    found = list_backbones()
-    categories = dict.fromkeys(found.values())
+    category_of = list_backbones()
+    categories = dict.fromkeys(category_of.values())
     if category is not None and category not in categories:
         raise unknown_name("category", category, categories)
-    names = [name for name in found if category in (None, found[name])]
+    names = [name for name in category_of if category in (None, category_of[name])]
     if screen.quiet:
         screen.write("\n".join(names))
         return
     table = Table("category", "n", "needs", "backbones")
     table.columns[2].max_width = 24
     for group in categories:
-        members = sorted((name for name in names if found[name] == group), key=str.lower)
+        members = sorted((name for name in names if category_of[name] == group), key=str.lower)
         if members:
             table.add_row(
                 group, str(len(members)), NEEDS.get(group, ""), ", ".join(members), end_section=True

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import (
+    DataPath,
+    Quiet,
+    RunArgument,
+    State,
+    TitleField,
+    Trust,
+    choose_format,
+    format_option,
+    output_option,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,19 +34,12 @@ EPILOG = (
     "Known items (training, validation and test data) are left out, and so are items that no training interaction "
     "has; --include-known and --include-unseen keep them."
 )
-FORMATS = ("table", "csv", "json", "parquet")
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("recommend", epilog=EPILOG)(guarded(recommend))
+SHOWN, WRITTEN = ("table", "csv", "json"), ("csv", "json", "parquet")
 
 
 def recommend(
     context: typer.Context,
-    run: Annotated[
-        Path, typer.Argument(help="Folder of a run (burnish run --output), or a checkpoint with --trust.")
-    ],
+    run: RunArgument,
     users: Annotated[
         str | None,
         typer.Option("--users", "-u", help="Original ids, separated by commas; all users otherwise."),
@@ -46,12 +48,7 @@ def recommend(
         Path | None, typer.Option("--users-file", help="A file with one id a line.")
     ] = None,
     k: Annotated[int, typer.Option("--k", "-k", help="How many items a user.")] = 10,
-    state: Annotated[
-        str,
-        typer.Option(
-            "--state", help="latest: after everything known; test: as the test evaluation sees a user."
-        ),
-    ] = "latest",
+    state: State = "latest",
     include_known: Annotated[
         bool, typer.Option("--include-known", help="Also items that the user has interacted with.")
     ] = False,
@@ -65,39 +62,28 @@ def recommend(
         str | None,
         typer.Option("--missing", help="A user without a prediction: error (when users are named) or row."),
     ] = None,
-    title_field: Annotated[
-        str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
-    ] = None,
+    title_field: TitleField = None,
     output: Annotated[
-        Path | None,
-        typer.Option(
-            "--output", "--out", "-o", help="Write to this file: .csv, .json (one object a line) or .parquet."
-        ),
+        Path | None, output_option("Write to this file: .csv, .json (one object a line) or .parquet.")
     ] = None,
     format: Annotated[
-        str | None,
-        typer.Option("--format", "-f", help="table, csv, json or parquet (by the suffix of --output)."),
+        str | None, format_option("table, csv, json or parquet (by the suffix of --output).")
     ] = None,
-    data_path: Annotated[
-        Path | None, typer.Option("--data-path", "--data_path", help="Where the data set's folder is now.")
-    ] = None,
+    data_path: DataPath = None,
     batch_users: Annotated[int | None, typer.Option("--batch-users", help="Users scored at a time.")] = None,
-    trust: Annotated[
-        bool,
-        typer.Option("--trust", help="Unpickle a checkpoint, or import a run's class: can execute code."),
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    trust: Trust = False,
+    quiet: Quiet = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
+    from burnish.trained.open import open_trained
     from burnish.trained.recommend import Recommender
-    from burnish.trained.source import open_source
 
     screen = Screen.of(context, quiet)
-    kind = choose_format(format, output)
-    chosen = read_users(users, users_file)
+    kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
+    user_ids = read_users(users, users_file)
     screen.say("reading the run and its data ...")
-    made = Recommender(
-        open_source(run, data_path=data_path, trust=trust),
+    recommender = Recommender(
+        open_trained(run, data_path=data_path, trust=trust),
         k=k,
         state=state,
         include_known=include_known,
@@ -106,26 +92,11 @@ def recommend(
         title_field=title_field,
         batch_users=batch_users,
     )
-    if made.unseen_items and not include_unseen:
+    if recommender.unseen_items and not include_unseen:
         screen.say(
-            f"{made.unseen_items} items without a training interaction are left out (--include-unseen)"
+            f"{recommender.unseen_items} items without a training interaction are left out (--include-unseen)"
         )
-    total = len(chosen) if chosen is not None else len(made.all_users())
-    with_progress(screen, made, chosen, total, lambda: destination(screen, output, kind))
-
-
-def choose_format(format: str | None, output: Path | None) -> str:
-    """The format asked for, else the one that the output's suffix names, else a table on the screen."""
-    from burnish.errors import unknown_name
-    from burnish.files.tables import format_of
-
-    if output is None:
-        if format not in (None, "table", "csv", "json"):
-            if format == "parquet":
-                raise typer.BadParameter("parquet needs a file: give --output", param_hint="--format")
-            raise unknown_name("format", str(format), FORMATS)
-        return format or "table"
-    return format_of(output, format, FORMATS[1:])
+    write(screen, recommender, user_ids, output, kind)
 
 
 def read_users(users: str | None, file: Path | None) -> list[str] | None:
@@ -143,12 +114,12 @@ def read_users(users: str | None, file: Path | None) -> list[str] | None:
             raise ConfigurationError(f"--users-file {file} cannot be read: {error}") from error
     else:
         words = str(users).split(",")
-    found = [word.strip() for word in words if word.strip()]
-    if not found:
+    ids = [word.strip() for word in words if word.strip()]
+    if not ids:
         raise ConfigurationError(
             "no user is named; give ids such as --users 196,186, or leave the option out for all"
         )
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(ids))
 
 
 class OnScreen:
@@ -176,13 +147,6 @@ class OnScreen:
         self.rows += len(frame)
 
 
-def destination(screen: Screen, output: Path | None, kind: str) -> Any:
-    """Where the rows go."""
-    from burnish.files.tables import TableFile
-
-    return OnScreen(screen, kind) if output is None else TableFile(output, kind)
-
-
 def as_table(frame: pd.DataFrame) -> Any:
     """A table for people: the user once, scores with four decimals, a reason where there is no item."""
     import pandas as pd
@@ -205,22 +169,20 @@ def as_table(frame: pd.DataFrame) -> Any:
     return table
 
 
-def with_progress(
-    screen: Screen, made: Recommender, users: list[str] | None, total: int, open_file: Callable[[], Any]
+def write(
+    screen: Screen, recommender: Recommender, users: list[str] | None, output: Path | None, kind: str
 ) -> None:
-    """Score batch after batch into what `open_file` gives, with a bar where somebody watches a file being written."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Score batch after batch, with a bar where somebody watches a file being written."""
+    from burnish.files.tables import TableFile
 
-    chunks = made.chunks(users)
-    first = next(chunks, None)  # unknown users are refused before any file is begun
-    file = open_file()
-    columns = (TextColumn("users"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    hidden = screen.quiet or not screen.notes.is_terminal or isinstance(file, OnScreen)
-    with file, Progress(*columns, console=screen.notes, transient=True, disable=hidden) as progress:
-        task = progress.add_task("", total=total)
-        while first is not None:
-            file.write(first)
-            progress.advance(task, first["user"].nunique())
-            first = next(chunks, None)
-    if not isinstance(file, OnScreen):
-        screen.say(f"written: {file.path} ({file.rows} rows, {total} users)")
+    total = len(users if users is not None else recommender.all_users())
+    batches = recommender.chunks(users)
+    batch = next(batches, None)  # unknown users are refused before any file is begun
+    file: Any = OnScreen(screen, kind) if output is None else TableFile(output, kind)
+    with file, screen.bar("users", total=total, hidden=output is None) as move:
+        while batch is not None:
+            file.write(batch)
+            move(advance=batch["user"].nunique())
+            batch = next(batches, None)
+    if output is not None:
+        screen.say(f"written: {output} ({file.rows} rows, {total} users)")

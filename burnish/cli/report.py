@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import choose_format, format_option, output_option, quiet_option
 
 EPILOG = (
     "Examples:\n\n"
@@ -17,11 +17,6 @@ EPILOG = (
 )
 FORMATS = ("table", "markdown", "csv")
 _BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
-
-
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command("report", epilog=EPILOG)(guarded(report))
 
 
 def report(
@@ -33,25 +28,25 @@ def report(
     ] = None,
     baseline: Annotated[str, typer.Option("--baseline", help="The arm to compare with.")] = "plain",
     format: Annotated[
-        str | None,
-        typer.Option("--format", "-f", help="table, markdown or csv (by the suffix of --output)."),
+        str | None, format_option("table, markdown or csv (by the suffix of --output).")
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "--out", "-o", help="Write to this file, not to the screen.")
-    ] = None,
+    output: Annotated[Path | None, output_option("Write to this file, not to the screen.")] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the differences into this SVG file.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the table only.")] = False,
+    quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
     """Compare every arm with the plain backbone: difference, 95% interval, corrected p, a verdict in words.
 
     Reads files only: nothing is trained.
     """
     from burnish.benchmarks import harness
+    from burnish.files.whole import write_text
 
     screen = Screen.of(context, quiet)
-    kind = choose_format(format, output)
+    if output is not None and format is None:
+        format = _BY_SUFFIX.get(output.suffix.lower(), "table")
+    kind = choose_format(format, output, shown=FORMATS, written=FORMATS)
     metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
     rows = harness.summarise(runs, metrics=metrics or None, baseline=baseline)
     if plot is not None:
@@ -66,18 +61,8 @@ def report(
     if output is None:
         screen.write(text)
         return
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(text + "\n", encoding="utf-8")
+    write_text(output, text + "\n")
     screen.say(f"written: {output}")
-
-
-def choose_format(format: str | None, output: Path | None) -> str:
-    """The format asked for, else the one that the output's suffix names, else a table."""
-    if format is None:
-        return _BY_SUFFIX.get(output.suffix.lower(), "table") if output else "table"
-    if format not in FORMATS:
-        raise typer.BadParameter(f"{format!r} is none of {', '.join(FORMATS)}", param_hint="--format")
-    return format
 
 
 def as_text(table: object) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import Dataset, Quiet, choose_format, config_files_option, output_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.state import FinishedError
 
-    from .request import RunRequest
+    from .run_request import RunRequest
 
 EPILOG = (
     "Examples:\n\n"
@@ -35,21 +36,12 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command(
-        "run", epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-    )(guarded(run))
-
-
 def run(
     context: typer.Context,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Backbone; `burnish models` lists them.")
     ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Name of a RecBole data set, such as ml-100k.")
-    ] = None,
+    dataset: Dataset = None,
     enhancers: Annotated[
         str | None,
         typer.Option(
@@ -60,22 +52,16 @@ def run(
         ),
     ] = None,
     config_files: Annotated[
-        str | None,
-        typer.Option(
-            "--config-files", "--config_files", "-c", help="YAML files, separated by commas; later win."
-        ),
+        str | None, config_files_option("YAML files, separated by commas; later win.")
     ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="Random seed (RecBole's default is 2020).")
     ] = None,
     output: Annotated[
         Path | None,
-        typer.Option(
-            "--output",
-            "--out",
-            "-o",
-            help="Folder for result.json, config.json, per_user.parquet, log.txt, checkpoint.pth, the weights and "
-            "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir.",
+        output_option(
+            "Folder for result.json, config.json, per_user.parquet, log.txt, checkpoint.pth, the weights and "
+            "what --resume needs. Without it only the checkpoint is kept, in RecBole's checkpoint_dir."
         ),
     ] = None,
     resume: Annotated[
@@ -93,7 +79,7 @@ def run(
         ),
     ] = 1,
     format: Annotated[str, typer.Option("--format", help="table or json (one object, unrounded).")] = "table",
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the result only.")] = False,
+    quiet: Quiet = False,
 ) -> None:
     """Train and test one backbone with enhancers attached; every option of RecBole works here too.
 
@@ -101,11 +87,10 @@ def run(
     """
     from burnish.training.state import FinishedError
 
-    from .request import make_request
+    from .run_request import make_request
 
     screen = Screen.of(context, quiet)
-    if format not in ("table", "json"):
-        raise typer.BadParameter(f"{format!r} is neither table nor json", param_hint="--format")
+    format = choose_format(format, None, shown=("table", "json"))
     if resume is not None and output is not None and resume.resolve() != output.resolve():
         raise typer.BadParameter("a resumed run stays in its folder; leave it out", param_hint="--output")
     earlier = open_run(resume)
@@ -180,7 +165,7 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
 
     if earlier is None or ":" not in request.model:
         find_backbone(request.model)
-    attached = [f"{made.name}({made.extra_repr()})" for made in make_enhancers(request.enhancers)]
+    attached = [f"{one.name}({one.extra_repr()})" for one in make_enhancers(request.enhancers)]
     seed = "" if request.seed is None else f", seed {request.seed}"
     screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
     if earlier is not None:
@@ -194,55 +179,30 @@ def train(
     screen: Screen, request: RunRequest, output: Path | None, save_every: int, *, going_on: bool = False
 ) -> TrainingResult:
     """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
-    from burnish.benchmarks import harness
     from burnish.training.train import resume
+    from burnish.training.train import train as begin
 
     def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
         if going_on:
             assert output is not None
-            return resume(
-                output,
-                model=None if ":" in request.model else request.model,
-                dataset=request.dataset,
-                enhancers=request.enhancers,
-                config_files=request.config_files,
-                options=request.options,
-                seed=request.seed,
-                on_epoch=on_epoch,
-                save_every=save_every or 1,
-            )
-        return harness.train(
-            request.model,
-            request.dataset,
-            enhancers=request.enhancers,
-            config_files=request.config_files,
-            options=request.options,
-            seed=request.seed,
-            folder=output,
-            on_epoch=on_epoch,
-            save_every=save_every if output is not None else 0,
-        )
+            by_name = None if ":" in request.model else request.model  # else the class that the run names
+            asked_for = {**vars(request), "model": by_name}
+            return resume(output, **asked_for, on_epoch=on_epoch, save_every=save_every or 1)
+        save_epochs = save_every if output is not None else 0
+        return begin(**vars(request), folder=output, on_epoch=on_epoch, save_every=save_epochs)
 
     if screen.quiet:
         return start(None)
     screen.say("reading the data ...")
-    if not screen.notes.is_terminal:
+    if not screen.watched:
         lines = EpochLines(screen)
-        result = start(lines.take)
+        result = start(lines.tell)
         lines.close()
         return result
 
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("epoch"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    with Progress(
-        *columns, TextColumn("{task.description}"), console=screen.notes, transient=True
-    ) as progress:
-        task = progress.add_task("", total=None)
+    with screen.bar("epoch", note="{task.description}") as move:
         return start(
-            lambda epoch: progress.update(
-                task, total=epoch.total, completed=epoch.number, description=epoch_line(epoch)
-            )
+            lambda epoch: move(total=epoch.total, completed=epoch.number, description=epoch_line(epoch))
         )
 
 
@@ -253,7 +213,7 @@ class EpochLines:
         self.screen = screen
         self.waiting: Epoch | None = None
 
-    def take(self, epoch: Epoch) -> None:
+    def tell(self, epoch: Epoch) -> None:
         """The next piece of news."""
         if self.waiting is not None and self.waiting.number != epoch.number:
             self.close()
@@ -278,14 +238,17 @@ def epoch_line(epoch: Epoch) -> str:
 
 def save(result: TrainingResult, folder: Path) -> None:
     """Write result.json, config.json and, where there are per-user values, per_user.parquet into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, content in (("result.json", result.summary()), ("config.json", result.config)):
-        text = json.dumps(content, indent=2, default=str)
-        (folder / name).write_text(text + "\n", encoding="utf-8")
+    from burnish.files.whole import written_whole
+
     users = folder / "per_user.parquet"
-    users.unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
-    if result.per_user is not None:
-        result.per_user.to_parquet(users, index=False)
+    with ExitStack() as stack:  # all are written before the first takes the place of an earlier run's
+        for name, content in (("result.json", result.summary()), ("config.json", result.config)):
+            text = json.dumps(content, indent=2, default=str)
+            stack.enter_context(written_whole(folder / name)).write_text(text + "\n", encoding="utf-8")
+        if result.per_user is not None:
+            result.per_user.to_parquet(stack.enter_context(written_whole(users)), index=False)
+    if result.per_user is None:
+        users.unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
 
 
 def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table:

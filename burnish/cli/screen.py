@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 import typer
 from rich.console import Console
@@ -34,6 +37,11 @@ class Screen:
         before = bool((context.obj or {}).get("quiet")) if isinstance(context.obj, dict) else False
         return cls(quiet=quiet or before)
 
+    @property
+    def watched(self) -> bool:
+        """Whether somebody sees what is said while a command works."""
+        return not self.quiet and self.notes.is_terminal
+
     def say(self, text: str) -> None:
         """One line of plain text (no markup) for a person who watches; nothing when quiet."""
         if not self.quiet:
@@ -42,3 +50,39 @@ class Screen:
     def write(self, text: str) -> None:
         """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured."""
         self.results.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def bar(
+        self,
+        word: str = "{task.description}",
+        *,
+        total: int | None = None,
+        note: str = "",
+        of_bytes: bool = False,
+        hidden: bool = False,
+    ) -> Iterator[Callable[..., None]]:
+        """A progress bar where somebody watches; gives what moves it, from any thread.
+
+        word: what is counted, before the bar.  note: what stands behind it.  Both may show `{task.description}`.
+        The call takes the arguments of rich's `Progress.update`: advance, completed, total, description.
+        """
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
+
+        with Progress(
+            TextColumn(word),
+            DownloadColumn() if of_bytes else MofNCompleteColumn(),
+            BarColumn(),
+            TimeRemainingColumn(),
+            *([TextColumn(note)] if note else []),
+            console=self.notes,
+            transient=True,
+            disable=hidden or not self.watched,
+        ) as progress:
+            yield partial(progress.update, progress.add_task("", total=total))

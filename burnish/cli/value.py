@@ -6,13 +6,23 @@ import shlex
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .failures import guarded
 from .screen import Screen
+from .shared import (
+    DataPath,
+    Dataset,
+    TitleField,
+    choose_format,
+    config_files_option,
+    format_option,
+    out_option,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +30,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.shapley.valuation import Valuation
     from burnish.trained.value import Valuer
 
-    from .request import RunRequest
+    from .run_request import RunRequest
 
 FORMATS = ("parquet", "csv", "json")
 EPILOG = (
@@ -34,29 +44,19 @@ EPILOG = (
 )
 
 
-def add_to(app: typer.Typer) -> None:
-    """Register the verb."""
-    app.command(
-        "value", epilog=EPILOG, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
-    )(guarded(value))
+@dataclass(frozen=True, kw_only=True)
+class ValueOptions:
+    """The options of the verb."""
 
-
-def value(
-    context: typer.Context,
     model: Annotated[
         str | None, typer.Option("--model", "-m", help="Backbone to train; `burnish models` lists them.")
-    ] = None,
-    dataset: Annotated[
-        str | None, typer.Option("--dataset", "-d", help="Name of a RecBole data set, such as ml-100k.")
-    ] = None,
+    ] = None
+    dataset: Dataset = None
     run: Annotated[
         Path | None,
         typer.Option("--run", "-r", help="Folder of a run: value it, or with --model train into it."),
-    ] = None,
-    output: Annotated[
-        Path | None,
-        typer.Option("--out", "--output", "-o", help="Write to this file: .parquet, .csv or .json."),
-    ] = None,
+    ] = None
+    output: Annotated[Path | None, out_option("Write to this file: .parquet, .csv or .json.")] = None
     objectives: Annotated[
         str,
         typer.Option(
@@ -64,231 +64,185 @@ def value(
             help="profile, dimensions, profile_beyond_popularity, regression, joint, fit, standing, similarity; "
             "several with commas.",
         ),
-    ] = "profile",
+    ] = "profile"
     combine: Annotated[
-        bool,
-        typer.Option("--combine", help="Add the sum of the objectives, each standardised within user."),
-    ] = False,
+        bool, typer.Option("--combine", help="Add the sum of the objectives, each standardised within user.")
+    ] = False
     repeats: Annotated[
         int, typer.Option("--repeats", help="With other folds and draws each; they give the standard error.")
-    ] = 5,
-    folds: Annotated[int, typer.Option("--folds", help="That a user's interactions are dealt out to.")] = 5,
-    seed: Annotated[
-        int | None, typer.Option("--seed", help="Random seed of training and of the folds.")
-    ] = None,
+    ] = 5
+    folds: Annotated[int, typer.Option("--folds", help="That a user's interactions are dealt out to.")] = 5
+    seed: Annotated[int | None, typer.Option("--seed", help="Random seed of training and of the folds.")] = (
+        None
+    )
     enhancers: Annotated[
         str | None, typer.Option("--enhancers", "-e", help="Enhancers to train with, as in burnish run.")
-    ] = None,
-    config_files: Annotated[
-        str | None,
-        typer.Option("--config-files", "--config_files", "-c", help="YAML files for training."),
-    ] = None,
+    ] = None
+    config_files: Annotated[str | None, config_files_option("YAML files for training.")] = None
     table: Annotated[
         str | None, typer.Option("--table", help="Item table to take vectors from, where there are several.")
-    ] = None,
-    title_field: Annotated[
-        str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
-    ] = None,
+    ] = None
+    title_field: TitleField = None
     top: Annotated[
         int, typer.Option("--top", min=1, help="Rows at either end of the tables on the screen.")
-    ] = 5,
-    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the values into this .svg file.")] = None,
-    format: Annotated[
-        str | None,
-        typer.Option("--format", "-f", help="parquet, csv or json (by the suffix of --out)."),
-    ] = None,
-    data_path: Annotated[
-        Path | None, typer.Option("--data-path", "--data_path", help="Where the data set's folder is now.")
-    ] = None,
+    ] = 5
+    plot: Annotated[Path | None, typer.Option("--plot", help="Draw the values into this .svg file.")] = None
+    format: Annotated[str | None, format_option("parquet, csv or json (by the suffix of --out).")] = None
+    data_path: DataPath = None
     shard: Annotated[
         int | None, typer.Option("--shard", help="About how many interactions to value at a time.")
-    ] = None,
+    ] = None
     trust: Annotated[
         bool, typer.Option("--trust", help="Import the class of a run's model: can execute code.")
-    ] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the summary only.")] = False,
-) -> None:
+    ] = False
+    quiet: Annotated[bool, quiet_option("Print the summary only.")] = False
+
+
+def value(context: typer.Context, options: ValueOptions) -> None:
     """The value of every training interaction, by objective, with standard error, rank and original ids.
 
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
+    from burnish.trained.finished_shards import check_writable, shards_folder
     from burnish.trained.value import SHARD, Valuer, check_settings
-    from burnish.trained.value_parts import parts_folder
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
-    screen = Screen.of(context, quiet)
-    kind = check_output(output, format)
-    shard = SHARD if shard is None else shard
-    check_settings(objectives, repeats=repeats, folds=folds, shard=shard, combine=combine)
-    if plot is not None:
-        check_output(check_picture(plot), "svg")
-    request = make_run_request(model, dataset, run, enhancers, config_files, seed, data_path, context.args)
-    with trained(screen, request, run, data_path, trust) as source:
-        made = Valuer(
-            source,
-            objectives,
-            repeats=repeats,
-            folds=folds,
-            seed=seed or 0,
-            combine=combine,
-            table=table,
-            title_field=title_field,
-            shard=shard,
-        )
-        screen.say(f"valuing {made.material.n} training interactions by {', '.join(shown(made.outputs))}")
-        found = with_progress(screen, made, None if output is None else parts_folder(output), run is not None)
+    screen = Screen.of(context, options.quiet)
+    output, plot = options.output, options.plot
+    kind = choose_format(options.format, output, written=FORMATS)
     if output is not None:
-        write(found, output, kind, parts_folder(output))
-        screen.say(f"written: {output} ({found.n_players} interactions, {found.seconds:.1f} s)")
+        check_writable(output)
+    settings: dict[str, Any] = {name: getattr(options, name) for name in ("repeats", "folds", "combine")}
+    settings["shard"] = SHARD if options.shard is None else options.shard
+    check_settings(options.objectives, **settings)
     if plot is not None:
-        draw(found, plot)
+        check_writable(check_picture(plot))
+    with trained(screen, options, training_request(options, context.args)) as source:
+        valuer = Valuer(
+            source,
+            options.objectives,
+            seed=options.seed or 0,
+            table=options.table,
+            title_field=options.title_field,
+            **settings,
+        )
+        screen.say(
+            f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}"
+        )
+        valuation = value_shards(screen, valuer, options)
+    if output is not None:
+        write(valuation, output, kind, shards_folder(output))
+        screen.say(f"written: {output} ({valuation.n_players} interactions, {valuation.seconds:.1f} s)")
+    if plot is not None:
+        draw(valuation, plot)
         screen.say(f"drawn: {plot}")
-    show(screen, found, top)
-
-
-def check_output(output: Path | None, format: str | None) -> str:
-    """The format of the file; an error, before anything is trained, for one that cannot be written."""
-    from burnish.errors import unknown_name
-    from burnish.files.tables import format_of
-    from burnish.trained.value_parts import check_writable
-
-    if output is None:
-        if format is not None and format not in FORMATS:
-            raise unknown_name("format", format, FORMATS)
-        if format is not None:
-            raise typer.BadParameter(f"{format} needs a file: give --out", param_hint="--format")
-        return ""
-    kind = (
-        "svg" if format == "svg" and output.suffix.lower() == ".svg" else format_of(output, format, FORMATS)
-    )
-    check_writable(output)
-    return kind
+    show(screen, valuation, options.top)
 
 
 # ---------------------------------------------------------------------- the trained model
 
 
-def make_run_request(
-    model: str | None,
-    dataset: str | None,
-    run: Path | None,
-    enhancers: str | None,
-    config_files: str | None,
-    seed: int | None,
-    data_path: Path | None,
-    words: list[str],
-) -> RunRequest | None:
+def training_request(options: ValueOptions, words: list[str]) -> RunRequest | None:
     """What to train; None for a run that is trained already.
 
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
     from burnish.errors import ConfigurationError
-    from burnish.training.record import RUN_FILE, read_run
+    from burnish.training.record import read_run
 
-    from .request import make_request
+    from .run_request import make_request
 
-    there = run is not None and (run / RUN_FILE).is_file()
-    if run is not None and not there and model is None and config_files is None:
-        read_run(run)  # says that it is no run, and how to make one
-    if model is None and config_files is None and run is None:
+    run, saved = options.run, None
+    trains = options.model is not None or options.config_files is not None
+    if run is None and not trains:
         raise ConfigurationError(
             "give --model and --dataset to train, or --run FOLDER of a run (burnish run --output FOLDER)"
         )
-    extra = [f"--data_path={data_path}"] if data_path is not None else []
-    if not there:
-        return make_request(
-            model=model,
-            dataset=dataset,
-            enhancers=enhancers,
-            config_files=config_files,
-            seed=seed,
-            words=[*words, *extra],
-        )
-    assert run is not None
-    saved = read_run(run)
-    for name, given, had in (("model", model, saved.model), ("dataset", dataset, saved.dataset)):
-        if given is not None and given != had:
+    if run is not None and (begun(run) or not trains):
+        saved = read_run(run)  # where there is none, says how to make one
+        for name, of_run in (("model", saved.model), ("dataset", saved.dataset)):
+            given = getattr(options, name)
+            if given is not None and given != of_run:
+                raise ConfigurationError(
+                    f"--{name} {given}, but {run} holds a run of {of_run}; leave --{name} out, or give another folder"
+                )
+        if saved.finished and options.model is None and (words or options.enhancers or options.config_files):
             raise ConfigurationError(
-                f"--{name} {given}, but {run} holds a run of {had}; leave --{name} out, or give another folder"
+                f"{' '.join(words) or '--enhancers or --config-files'}: {run} is trained already; leave this out"
             )
-    if saved.finished and model is None and (words or enhancers or config_files):
-        raise ConfigurationError(
-            f"{' '.join(words) or '--enhancers or --config-files'}: {run} is trained already; leave this out"
-        )
-    if saved.finished:
-        return None
+        if saved.finished:
+            return None
+    data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
     return make_request(
-        model=model,
-        dataset=dataset,
-        enhancers=enhancers,
-        config_files=config_files,
-        seed=seed,
-        words=[*words, *extra],
+        model=options.model,
+        dataset=options.dataset,
+        enhancers=options.enhancers,
+        config_files=options.config_files,
+        seed=options.seed,
+        words=[*words, *data_path],
         earlier=saved,
     )
 
 
+def begun(run: Path) -> bool:
+    """Whether a run was begun in the folder."""
+    from burnish.training.record import RUN_FILE
+
+    return (run / RUN_FILE).is_file()
+
+
 @contextmanager
-def trained(
-    screen: Screen, request: RunRequest | None, run: Path | None, data_path: Path | None, trust: bool
-) -> Iterator[Any]:
+def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -> Iterator[Any]:
     """The trained model: from its run, from the rest of its training, or trained now (into `run`, if there is one)."""
-    from burnish.trained.source import open_source
-    from burnish.training.record import RUN_FILE, read_run
+    from burnish.trained.open import open_trained
+    from burnish.training.record import read_run
 
     from .run import describe, say_how_to_resume, train
 
+    run = options.run
     if request is None:
         assert run is not None
         screen.say("reading the run and its data ...")
-        yield open_source(run, data_path=data_path, trust=trust)
+        yield open_trained(run, data_path=options.data_path, trust=options.trust)
         return
-    going_on = run is not None and (run / RUN_FILE).is_file()
-    describe(screen, request, read_run(run) if going_on and run is not None else None)
+    earlier = read_run(run) if run is not None and begun(run) else None
+    describe(screen, request, earlier)
     with tempfile.TemporaryDirectory(prefix="burnish-value-") as passing:
+        folder, save_every = (Path(passing), 0) if run is None else (run, 1)
         try:
-            result = train(
-                screen,
-                request,
-                run if run is not None else Path(passing),
-                1 if run is not None else 0,
-                going_on=going_on,
-            )
+            result = train(screen, request, folder, save_every, going_on=earlier is not None)
         except KeyboardInterrupt:
             if run is not None:
                 say_how_to_resume(screen, run)
             raise
-        yield open_source(result)
+        yield open_trained(result)
 
 
 # ---------------------------------------------------------------------- valuing and writing
 
 
-def with_progress(screen: Screen, made: Valuer, parts: Path | None, kept_run: bool) -> Valuation:
+def value_shards(screen: Screen, valuer: Valuer, options: ValueOptions) -> Valuation:
     """Value shard after shard, with a bar where somebody watches; after Ctrl-C say how to go on."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from burnish.trained.finished_shards import shards_folder
 
-    columns = (TextColumn("shards"), MofNCompleteColumn(), BarColumn(), TimeRemainingColumn())
-    hidden = screen.quiet or not screen.notes.is_terminal
-    done = found = 0
-    with Progress(*columns, console=screen.notes, transient=True, disable=hidden) as progress:
-        task = progress.add_task("", total=made.n_shards)
+    parts = None if options.output is None else shards_folder(options.output)
+    done = kept = 0
+    try:
+        with screen.bar("shards", total=valuer.n_shards) as move:
 
-        def advance(number: int, total: int, was_there: bool) -> None:
-            nonlocal done, found
-            done, found = number, found + was_there
-            progress.advance(task)
+            def advance(number: int, total: int, was_there: bool) -> None:
+                nonlocal done, kept
+                done, kept = number, kept + was_there
+                move(advance=1)
 
-        try:
-            valued = made.run(parts, advance)
-        except KeyboardInterrupt:
-            progress.stop()
-            say_where_it_stopped(screen, done, made.n_shards, parts, kept_run)
-            raise
-    if found:
-        screen.say(f"{found} of {made.n_shards} shards were there already")
-    return valued
+            valuation = valuer.run(parts, advance)
+    except KeyboardInterrupt:
+        say_where_it_stopped(screen, done, valuer.n_shards, parts, options.run is not None)
+        raise
+    if kept:
+        screen.say(f"{kept} of {valuer.n_shards} shards were there already")
+    return valuation
 
 
 def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | None, kept_run: bool) -> None:
@@ -308,14 +262,14 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
 def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
     """The file, and away with the shards that it was made from."""
     from burnish.files.tables import TableFile
-    from burnish.trained.value_parts import Parts
+    from burnish.trained.finished_shards import FinishedShards
 
     if kind == "parquet":
         valuation.save(output)
     else:
         with TableFile(output, kind) as file:
             file.write(valuation.frame())
-    Parts(parts, "").remove()
+    FinishedShards(parts, "").remove()
 
 
 def shown(outputs: tuple[str, ...]) -> list[str]:
@@ -345,15 +299,15 @@ def as_table(title: str, frame: pd.DataFrame, cut: int = 0) -> Any:
     from rich.text import Text
 
     table = Table(title=title, title_justify="left")
-    numbers: list[Callable[[Any], str]] = []
+    formats: list[Callable[[Any], str]] = []
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         real = pd.api.types.is_float_dtype(frame[name])
         table.add_column(str(name).replace("_", " "), justify="right" if numeric else "left")
-        numbers.append((lambda cell: f"{cell:.4g}") if real else str)
+        formats.append((lambda cell: f"{cell:.4g}") if real else str)
     for place, row in enumerate(frame.itertuples(index=False)):
         if cut and place == cut:
             table.add_row(*("..." for _ in frame.columns))
-        cells = ("" if pd.isna(cell) else say(cell) for cell, say in zip(row, numbers, strict=True))
+        cells = ("" if pd.isna(cell) else as_text(cell) for cell, as_text in zip(row, formats, strict=True))
         table.add_row(*(Text(cell) for cell in cells))
     return table

@@ -8,7 +8,6 @@ in its header.
 from __future__ import annotations
 
 import json
-import os
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,6 +21,8 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from burnish.errors import DataError
+
+from .whole import written_whole
 
 #: The key that marks a mapping of the tree as something else than a mapping.
 _KIND = "$"
@@ -154,8 +155,8 @@ def unpack(tree: Any, tensors: Mapping[str, Tensor]) -> Any:
 def _unpack_sparse(kind: str, tree: Mapping[str, Any], parts: list[Any]) -> Any:
     shape = tuple(tree["shape"])
     if kind == "coo":
-        made = torch.sparse_coo_tensor(parts[0], parts[1], shape, check_invariants=True)
-        return made._coalesced_(True) if tree["coalesced"] else made
+        sparse = torch.sparse_coo_tensor(parts[0], parts[1], shape, check_invariants=True)
+        return sparse._coalesced_(True) if tree["coalesced"] else sparse
     if kind == "csr":
         return torch.sparse_csr_tensor(parts[0], parts[1], parts[2], size=shape, check_invariants=True)
     if kind == "scipy":
@@ -166,15 +167,8 @@ def _unpack_sparse(kind: str, tree: Mapping[str, Any], parts: list[Any]) -> Any:
 
 def write_file(path: Path, tree: Any, tensors: Mapping[str, Tensor]) -> None:
     """Write one file with a tree and its tensors: whole or not at all, and on the disk when this returns."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with written_whole(path, durable=True) as beside:
         save_file(dict(tensors), str(beside), metadata={_HEADER: json.dumps(tree)})
-        with beside.open("rb") as handle:
-            os.fsync(handle.fileno())
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_file(path: Path, what: str) -> tuple[Any, dict[str, Tensor]]:
@@ -190,11 +184,11 @@ def read_file(path: Path, what: str) -> tuple[Any, dict[str, Tensor]]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         raise DataError(
-            f"{path} is damaged (cut off, or no safetensors file): {error}. It should hold {what}."
+            f"{path} is damaged (cut off, or not a safetensors file): {error}. It should hold {what}."
         ) from error
     if _HEADER not in header:
         raise DataError(f"{path} was not written by burnish: it should hold {what}")
     try:
         return json.loads(header[_HEADER]), tensors
     except json.JSONDecodeError as error:
-        raise DataError(f"{path} is damaged: its description is no JSON ({error})") from error
+        raise DataError(f"{path} is damaged: its description is not JSON ({error})") from error

@@ -1,8 +1,57 @@
-"""What drawings in SVG share."""
+"""What drawings in SVG share: the frame, lines, texts, scales and round ticks; written without any library."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
+from html import escape
+from pathlib import Path
+
+from burnish.errors import ConfigurationError
+
+from .whole import write_text
+
+DARK, LIGHT, GREY = "#1f2328", "#e5e7eb", "#6b7280"
+
+
+def svg_path(path: Path | str, instead: str = "") -> Path:
+    """The path; `ConfigurationError` for another suffix than .svg.
+
+    instead: what else could be done, for the end of the message.
+    """
+    path = Path(path)
+    if path.suffix.lower() != ".svg":
+        raise ConfigurationError(
+            f"plot: {str(path)!r}: the picture is an SVG; give a file name that ends in .svg{instead}"
+        )
+    return path
+
+
+def write_svg(
+    path: Path, parts: Sequence[str], *, width: int, height: int, title: str, font_size: int
+) -> Path:
+    """Write a drawing on white, whole or not at all.  Returns the path."""
+    style = f"font-family='system-ui, DejaVu Sans, sans-serif' font-size='{font_size}' fill='{DARK}'"
+    body = "\n".join(parts)
+    write_text(
+        path,
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' "
+        f"width='{width}' height='{height}'>\n<title>{escape(title)}</title>\n"
+        f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n<g {style}>\n{body}\n</g>\n</svg>\n",
+    )
+    return path
+
+
+def scale(low: float, high: float, start: float, end: float) -> Callable[[float], float]:
+    """Where values stand in the drawing: `low` at `start`, `high` at `end`, to a tenth of a unit."""
+    room = (high - low) or 1.0
+    return lambda value: round(start + (end - start) * (value - low) / room, 1)
+
+
+def with_margin(low: float, high: float) -> tuple[float, float]:
+    """The range with 8% more at either end, or a little where it is a point."""
+    margin = 0.08 * (high - low) or 0.01
+    return low - margin, high + margin
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
@@ -12,3 +61,18 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
     step = next(size * factor for factor in (1, 2, 2.5, 5, 10) if size * factor >= raw)
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [round(place * step, 12) for place in range(first, last + 1)]
+
+
+def line(x: tuple[float, float], y: tuple[float, float], stroke: str, more: str = "") -> str:
+    """A straight line over `x` and `y`; more: further attributes."""
+    return f"<line x1='{x[0]}' x2='{x[1]}' y1='{y[0]}' y2='{y[1]}' stroke='{stroke}'{more}/>"
+
+
+def label(x: float, y: float, text: str, anchor: str = "middle") -> str:
+    """A small text, such as the number at a tick."""
+    return f"<text x='{x}' y='{y}' text-anchor='{anchor}' font-size='11'>{text}</text>"
+
+
+def heading(x: float, y: float, text: str, font_size: int) -> str:
+    """The bold text over a panel."""
+    return f"<text x='{x}' y='{y}' font-size='{font_size}' font-weight='600'>{escape(text)}</text>"

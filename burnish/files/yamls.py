@@ -30,7 +30,7 @@ def parse_yaml(text: str) -> Any:
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file.
 
-    Raises `ConfigurationError` when the file is missing, unreadable, no YAML, or not a mapping.
+    Raises `ConfigurationError` when the file is missing, unreadable, not YAML, or not a mapping.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")

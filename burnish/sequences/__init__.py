@@ -3,20 +3,12 @@
 RecBole makes each prefix of a history a row, and encodes each from its beginning.  With `sequence_training: whole`
 (or `auto`) in any config, rows of one history come in one batch, and a backbone whose state at a position depends
 on nothing that comes later encodes them once.  The batch, the loss, the negatives and the weights stay row by row
-what they were.  docs/sequences.md says which backbones that is, and what changes.
+what they were.  docs/sequences.md says which backbones that is, and what changes; `burnish.plugin` puts it into
+RecBole.
 """
 
 from __future__ import annotations
 
-from burnish.compat import after_import
-
-from . import hooks
 from .options import EXACT, MODES
 
-__all__ = ["EXACT", "MODES", "install"]
-
-
-def install() -> None:
-    """Register the two changes to RecBole; each is made once, when its module is loaded."""
-    after_import("recbole.config.configurator", hooks.check_configs)
-    after_import("recbole.trainer.trainer", hooks.change_epochs)
+__all__ = ["EXACT", "MODES"]

@@ -65,17 +65,17 @@ def encoding_windows(
     keep: collect what `forward` and `gather_indexes` gave.  windows: False only collects.
     """
     passes = Passes()
-    found = Windows.of(batch, model.ITEM_SEQ_LEN) if windows else None  # type: ignore[arg-type]
+    shared = Windows.of(batch, model.ITEM_SEQ_LEN) if windows else None  # type: ignore[arg-type]
     # An `Interaction` gives the same tensor at each reading, so identity says what a model hands on.
     lists = batch[model.ITEM_SEQ]
     columns = {id(column) for column in batch.interaction.values()}
     forward, gather = model.forward, model.gather_indexes
 
     def cut(value: Any) -> Any:
-        return value.index_select(0, found.last) if found is not None and id(value) in columns else value
+        return value.index_select(0, shared.last) if shared is not None and id(value) in columns else value
 
     def forward_windows(*args: Any, **kwargs: Any) -> Any:
-        if found is None or not any(value is lists for value in (*args, *kwargs.values())):
+        if shared is None or not any(value is lists for value in (*args, *kwargs.values())):
             result = forward(*args, **kwargs)
         else:
             passes.encoded += 1
@@ -87,11 +87,11 @@ def encoding_windows(
         return result
 
     def gather_rows(output: Tensor, gather_index: Tensor) -> Tensor:
-        if found is None or output.dim() != 3 or len(output) != len(found.last):
+        if shared is None or output.dim() != 3 or len(output) != len(shared.last):
             states = gather(output, gather_index)  # type: ignore[operator]
         else:
             passes.gathered += 1
-            flat = found.window * output.shape[1] + found.position
+            flat = shared.window * output.shape[1] + shared.position
             states = output.flatten(0, 1).index_select(0, flat)
         if keep:
             passes.states.append(states)

@@ -84,10 +84,10 @@ def lay_out(dataset: Dataset, stride: int) -> Layout:
     for start in range(1, n, _ROWS_AT_ONCE):
         later = order[start : start + _ROWS_AT_ONCE]
         earlier = order[start - 1 : start - 1 + len(later)]
-        found = _follow(items[earlier], lengths[earlier], targets[earlier], items[later], lengths[later])
+        follows = _follow(items[earlier], lengths[earlier], targets[earlier], items[later], lengths[later])
         if users is not None:
-            found &= users[earlier] == users[later]
-        continues[start : start + len(later)] = found
+            follows &= users[earlier] == users[later]
+        continues[start : start + len(later)] = follows
     at = torch.arange(n)
     head = _latest(~continues)  # where the row's chain begins
     since, room = at - head, longest - lengths[order][head]

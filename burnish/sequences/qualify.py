@@ -150,14 +150,14 @@ def _try(model: Any, batch: Any, *, windows: bool) -> _Trial:
         try:
             losses = owner.calculate_loss(batch)
             loss: Tensor = torch.stack(losses).sum() if isinstance(losses, tuple) else losses
-            found = torch.autograd.grad(loss, parameters, allow_unused=True)
+            gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
         except Exception as error:  # a model may fail in any way where it is given what it was not made for
             lines = str(error).strip().splitlines()
             trial.error = lines[0].rstrip(".") if lines else type(error).__name__
             return trial
     trial.loss = loss.detach()
     trial.gradients = [
-        torch.zeros_like(p) if g is None else g.to_dense() for p, g in zip(parameters, found, strict=True)
+        torch.zeros_like(p) if g is None else g.to_dense() for p, g in zip(parameters, gradients, strict=True)
     ]
     return trial
 
@@ -220,7 +220,7 @@ def _replace_parameters(model: nn.Module, dtype: torch.dtype, noise: float) -> N
         for module in model.modules()
         if isinstance(module, nn.Embedding) and module.padding_idx is not None
     }
-    made: dict[int, nn.Parameter] = {}
+    copies: dict[int, nn.Parameter] = {}
     for parameter in model.parameters():
         if not parameter.is_floating_point():
             continue
@@ -228,10 +228,10 @@ def _replace_parameters(model: nn.Module, dtype: torch.dtype, noise: float) -> N
         if id(parameter) in padding:
             moved[padding[id(parameter)]] = 0.0
         data = parameter.detach().to(dtype) + moved.to(parameter.device, dtype)
-        made[id(parameter)] = nn.Parameter(data, requires_grad=parameter.requires_grad)
+        copies[id(parameter)] = nn.Parameter(data, requires_grad=parameter.requires_grad)
     for module in model.modules():
         for name, own in module._parameters.items():
             if own is not None:
-                module._parameters[name] = made.get(id(own), own)
+                module._parameters[name] = copies.get(id(own), own)
         if isinstance(module, nn.RNNBase):  # which keeps a list of them, put back with its other attributes
             module._flat_weights = [module._parameters.get(name) for name in module._flat_weights_names]

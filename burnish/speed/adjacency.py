@@ -51,7 +51,7 @@ def _change(module: ModuleType) -> None:
 
 
 def _seen_otherwise(function: Any) -> Any:
-    """A copy of `function` for which the three names mean what is said above; nobody else sees them."""
+    """A copy of `function` for which the three names have the meanings above; nobody else sees them."""
     names = {**function.__globals__, "zip": _zip, "dict": _dict}
     names["sp"] = _Sparse(names["sp"])
     copy = types.FunctionType(

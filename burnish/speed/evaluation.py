@@ -1,7 +1,7 @@
 """Evaluation with as many users a batch as a memory budget holds, where RecBole takes one or two.
 
 RecBole's `eval_batch_size` counts user-item pairs.  Where nobody sets it, each evaluation begins with RecBole's
-size and grows: see `plan.py`.  The option `eval_memory_mib` is the budget (256 by default; 0 keeps RecBole's
+size and grows: see `batch_sizes.py`.  The option `eval_memory_mib` is the budget (256 by default; 0 keeps RecBole's
 sizes).  An evaluation that runs out of memory goes on with half the users.
 """
 
@@ -14,7 +14,7 @@ from typing import Any
 
 from burnish.compat import after_import
 
-from .plan import DEFAULT_MIB, Plan, RandomState, counted, out_of_memory
+from .batch_sizes import DEFAULT_MIB, BatchSizes, counted, out_of_memory
 from .switches import enabled, replace_method
 
 
@@ -38,22 +38,22 @@ def _change_trainers(module: ModuleType) -> None:
 
 
 def evaluate(original: Callable[..., Any], self: Any, eval_data: Any, *args: Any, **kwargs: Any) -> Any:
-    """RecBole's `evaluate`, with a plan for the sizes of this evaluation's batches."""
-    plan = plan_for(self.config, eval_data) if eval_data else None
-    if plan is None:
+    """RecBole's `evaluate`, with batches of a size that fits."""
+    sizes = batch_sizes_for(self.config, eval_data) if eval_data else None
+    if sizes is None:
         return original(self, eval_data, *args, **kwargs)
     collector = self.eval_collector
     collect = collector.eval_batch_collect
-    vars(eval_data)["_burnish_plan"] = self._burnish_plan = plan
+    vars(eval_data)["_burnish_sizes"] = self._burnish_sizes = sizes
     collector.eval_batch_collect = lambda scores, *rest: _collect(self, collect, scores, *rest)
     try:
         return original(self, eval_data, *args, **kwargs)
     finally:
-        del vars(eval_data)["_burnish_plan"], collector.eval_batch_collect, self._burnish_plan
+        del vars(eval_data)["_burnish_sizes"], collector.eval_batch_collect, self._burnish_sizes
 
 
-def plan_for(config: Any, loader: Any) -> Plan | None:
-    """A plan for one evaluation, or None where RecBole's batches stay as they are.
+def batch_sizes_for(config: Any, loader: Any) -> BatchSizes | None:
+    """The sizes of one evaluation's batches, or None where RecBole's batches stay as they are.
 
     They stay where the user set `eval_batch_size`, where a batch is made of cases rather than users (sequential
     models, labelled data: those are large already), with worker processes and in distributed runs.
@@ -67,7 +67,7 @@ def plan_for(config: Any, loader: Any) -> Plan | None:
     counts_users = getattr(loader, "uid_list", None) is not None
     if not counts_users or loader.num_workers:
         return None
-    return Plan(loader.batch_sampler.batch_size, budget)
+    return BatchSizes(loader.batch_sampler.batch_size, budget)
 
 
 def budget_bytes(config: Any) -> int:
@@ -86,21 +86,23 @@ def budget_bytes(config: Any) -> int:
 
 
 def _scored(kind: str) -> Callable[..., Any]:
-    """RecBole's scoring of a batch, watched while the plan wants to know, and in halves where memory ends."""
+    """RecBole's scoring of a batch, watched until the size settles, and in halves where memory ends."""
 
     def score(original: Callable[..., Any], self: Any, batch: Any) -> Any:
-        plan = vars(self).get("_burnish_plan")
-        if plan is None:
+        sizes = vars(self).get("_burnish_sizes")
+        if sizes is None:
             return original(self, batch)
+        from burnish.randomness import stream_positions
+
         users = n_users(batch)
         self._burnish_seen = None
-        if not plan.settled:
-            state = RandomState(self.device)
+        if not sizes.settled:
+            before = stream_positions(self.device)
             with counted() as memory:
-                result = _in_parts(original, self, batch, plan, kind)
-            self._burnish_seen = (users, memory.peak, state.moved())
+                result = _in_parts(original, self, batch, sizes, kind)
+            self._burnish_seen = (users, memory.peak, stream_positions(self.device) != before)
             return result
-        return _in_parts(original, self, batch, plan, kind)
+        return _in_parts(original, self, batch, sizes, kind)
 
     return score
 
@@ -113,7 +115,7 @@ def _collect(trainer: Any, collect: Callable[..., Any], scores: Any, *rest: Any)
     users, taken, drew = seen
     with counted() as memory:
         result = collect(scores, *rest)
-    trainer._burnish_plan.learn(users, max(taken, scores.nbytes + memory.peak), drew)
+    trainer._burnish_sizes.learn(users, max(taken, scores.nbytes + memory.peak), drew)
     return result
 
 
@@ -122,18 +124,18 @@ def n_users(batch: Any) -> int:
     return int(batch[2][-1]) + 1
 
 
-def _in_parts(original: Callable[..., Any], trainer: Any, batch: Any, plan: Plan, kind: str) -> Any:
+def _in_parts(original: Callable[..., Any], trainer: Any, batch: Any, sizes: BatchSizes, kind: str) -> Any:
     """`original`, or the same from two halves when memory does not suffice for the whole."""
     try:
         return original(trainer, batch)
     except (RuntimeError, MemoryError) as error:
         users = n_users(batch)
-        if kind != "full" or users <= plan.first or users < 2 or not out_of_memory(error):
+        if kind != "full" or users <= sizes.first or users < 2 or not out_of_memory(error):
             raise
-    plan.shrink(users)
+    sizes.shrink(users)
     import torch
 
-    halves = [_in_parts(original, trainer, part, plan, kind) for part in _halves(batch, users // 2, users)]
+    halves = [_in_parts(original, trainer, part, sizes, kind) for part in _halves(batch, users // 2, users)]
     return batch[0], torch.cat([half[1] for half in halves]), batch[2], batch[3]
 
 
@@ -176,13 +178,13 @@ def _flat(lists: Any) -> tuple[Any, Any]:
 
 
 def _counting_users(bar: type) -> type:
-    """RecBole's progress bar, counting users where a plan makes the number of batches unknown."""
+    """RecBole's progress bar, counting users where the number of batches is not known beforehand."""
 
     class UserBar(bar):
         _burnish_speed = "evaluation"
 
         def __init__(self, iterable: Any = None, *args: Any, **options: Any) -> None:
-            self._by_user = vars(iterable).get("_burnish_plan") is not None if _has_vars(iterable) else False
+            self._by_user = vars(iterable).get("_burnish_sizes") is not None if _has_vars(iterable) else False
             if self._by_user:
                 options.update(total=len(iterable.uid_list), unit="user")
             super().__init__(iterable, *args, **options)

@@ -47,7 +47,7 @@ def used_ids(original: Callable[..., Any], self: Any) -> Any:
     """
     import numpy as np
 
-    found: dict[Any, Any] = {}
+    used: dict[Any, Any] = {}
     last: Any = [set() for _ in range(self.user_num)]
     for phase, dataset in zip(self.phases, self.datasets, strict=True):
         users = dataset.inter_feat[self.uid_field].numpy()
@@ -60,10 +60,10 @@ def used_ids(original: Callable[..., Any], self: Any) -> Any:
         parts = np.split(items[order], starts[1:])
         for user, part in zip(present.tolist(), parts, strict=False):
             current[user].update(part.tolist())
-        last = found[phase] = np.array(current, dtype=object)
+        last = used[phase] = np.array(current, dtype=object)
     if any(len(one) + 1 == self.item_num for one in last):
         return original(self)  # raises, in RecBole's words
-    return found
+    return used
 
 
 def history_matrix(

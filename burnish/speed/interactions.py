@@ -35,8 +35,10 @@ def take_rows(original: Callable[..., Any], self: Any, index: Any) -> Any:
         return original(self, index)
     if int(rows.min()) < 0 or int(rows.max()) >= min(len(column) for column in columns.values()):
         return original(self, index)  # counts from the end, or raises as RecBole does
-    taken = {name: column.index_select(0, rows.to(column.device)) for name, column in columns.items()}
-    made = object.__new__(type(self))
-    made.interaction = taken
-    made.length = len(rows)
-    return made
+    columns_of_rows = {
+        name: column.index_select(0, rows.to(column.device)) for name, column in columns.items()
+    }
+    chosen = object.__new__(type(self))
+    chosen.interaction = columns_of_rows
+    chosen.length = len(rows)
+    return chosen

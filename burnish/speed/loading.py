@@ -41,10 +41,10 @@ def batches(loader: Any) -> Iterator[Any]:
     import numpy as np
 
     order = np.fromiter(loader.batch_sampler.sampler, dtype=np.int64)
-    size, plan = loader.batch_sampler.batch_size, vars(loader).get("_burnish_plan")
+    size, sizes = loader.batch_sampler.batch_size, vars(loader).get("_burnish_sizes")
     start = 0
     while start < len(order):
-        stop = start + (size if plan is None else plan.size)
+        stop = start + (size if sizes is None else sizes.size)
         yield order[start:stop]
         start = stop
 

@@ -65,7 +65,7 @@ def look_at(file: str | Path, separator: str) -> Lines:
     """Count lines and separators of `file`, in blocks.  separator: one ASCII character."""
     import numpy as np
 
-    found, separators = Lines(), -1
+    lines, separators = Lines(), -1
     mark, newline = ord(separator), ord("\n")
     with Path(file).open("rb") as stream:
         rest, first = b"", True
@@ -77,10 +77,10 @@ def look_at(file: str | Path, separator: str) -> Lines:
             end = text.rfind(b"\n") + 1
             text, rest = text[:end], text[end:]
             if first:
-                found.odd |= text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
-            found.quotes |= b'"' in text
-            found.odd |= b"\0" in text or text.count(b"\r") != text.count(b"\r\n")
-            found.odd |= any(b"\n" + blank in text for blank in (b" ", b"\v", b"\f")) or text[:1] == b" "
+                lines.odd |= text.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff"))
+            lines.quotes |= b'"' in text
+            lines.odd |= b"\0" in text or text.count(b"\r") != text.count(b"\r\n")
+            lines.odd |= any(b"\n" + blank in text for blank in (b" ", b"\v", b"\f")) or text[:1] == b" "
             codes = np.frombuffer(text, dtype=np.uint8)
             ends = np.flatnonzero(codes == newline)
             lengths = np.diff(ends, prepend=-1) - 1
@@ -88,11 +88,11 @@ def look_at(file: str | Path, separator: str) -> Lines:
             counts = np.diff(np.searchsorted(np.flatnonzero(codes == mark), ends), prepend=0)
             if first and len(counts):
                 separators, first = int(counts[0]), False
-                found.odd |= not filled[0]
-            found.even &= bool((counts[filled] == separators).all())
-            found.rows += int(filled.sum())
+                lines.odd |= not filled[0]
+            lines.even &= bool((counts[filled] == separators).all())
+            lines.rows += int(filled.sum())
             if not block:
-                return found
+                return lines
 
 
 def read_atomic(read: Any, file: Any, options: dict[str, Any]) -> Any:

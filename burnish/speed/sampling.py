@@ -91,11 +91,11 @@ def _known_of(sampler: Any) -> Known | None:
     if not (isinstance(used, np.ndarray) and used.dtype == object and used.ndim == 1 and len(used)):
         return None
     try:
-        made = Known(used)
+        known = Known(used)
     except (TypeError, ValueError):
         return None
-    _known[sampler] = (used, made)
-    return made
+    _known[sampler] = (used, known)
+    return known
 
 
 def _draw(sampler: Any, total: int, taken: Callable[[Any, Any], Any]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import MutableMapping
 
 
 def wait_passively(environment: MutableMapping[str, str] | None = None) -> bool:
-    """Let OpenMP's threads sleep, not spin, while they wait; whether that could still be said.
+    """Let OpenMP's threads sleep, not spin, while they wait; whether that takes effect.
 
     It counts only before torch is loaded, so the command line says it first thing; a value that is set stays.  On a
     busy machine spinning threads take the very cores that they wait for.  Results do not change.

@@ -10,24 +10,26 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_name
 from burnish.explanation import Explanation, Reason
 
-from .recommend import Recommender, check_number
-from .source import Source, open_source
-from .tellers import Asked, find_explaining
-from .words import with_titles
+from .explanation_formats import with_titles
+from .open import open_trained
+from .reason_givers import ReasonGiver, reason_givers
+from .recommend import Recommender
 
 if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
+    from burnish.training.trained_model import TrainedModel
 
 #: Difference between a score and what its reasons add up to, relative to the score, that counts as rounding.
 ROUNDING = 1e-3
 
 
 def explain(
-    source: Source | TrainingResult | Path | str,
+    source: TrainedModel | TrainingResult | Path | str,
     users: Iterable[str | int] | str | int,
     items: Iterable[str | int] | str | int | None = None,
     *,
@@ -40,36 +42,74 @@ def explain(
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> list[Explanation]:
-    """Why these users are recommended these items, a list of `Explanation`, in the order of users and then of items.
+    """Say why a trained model recommends these users these items.
 
-    source, model, data_path, trust: a run's folder or what else `open_source` takes.
-    users: original ids, or one.  items: original ids, each explained for each user; None for the `top` items that
-        `recommend` gives a user.
-    reasons: how many of each one's reasons to give, the largest contributions first, whatever their sign.
-    enhancer: the enhancer to ask, or "backbone" (or its name) for a backbone that explains itself; by default such a
-        backbone and every attached enhancer that gives reasons, in that order.
-    state: what is known of a user, see `recommend`; "latest" or "test".
-    title_field: the column of the item file with the names of items; by default a usual one, if there is any.
+    Parameters
+    ----------
+    source : TrainedModel, TrainingResult, Path or str
+        What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
+    users : str, int or iterable of these
+        Original ids, or one.
+    items : str, int or iterable of these, optional
+        Original ids, each explained for each user; by default the `top` items that `recommend` gives a user.
+    top : int, default 5
+        Items a user, 1 or more.
+    reasons : int, default 3
+        How many reasons of each enhancer to give, 1 or more: the largest contributions first, whatever their sign.
+    enhancer : str, optional
+        The enhancer that gives the reasons, or "backbone" (or its name) for a backbone that explains itself; by default
+        such a backbone and every attached enhancer that gives reasons, in that order.
+    state : {"latest", "test"}
+        What is known of a user, see `recommend`.
+    title_field : str, optional
+        The column of the item file with the names of items; by default a usual one, if there is any.
+    model : type, optional
+        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    data_path : Path or str, optional
+        Where the data set's folder is now, if it has been moved.
+    trust : bool, default False
+        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
 
-    Raises `UnsupportedError` where neither the backbone nor an attached enhancer gives reasons, `UnknownNameError` for
-    users, items or an enhancer that are not known, `DataError` for users whom the model cannot recommend anything to.
+    Returns
+    -------
+    list of Explanation
+        In the order of users and then of items.
+
+    Raises
+    ------
+    UnsupportedError
+        Where neither the backbone nor an attached enhancer gives reasons.
+    UnknownNameError
+        For users, items or an enhancer that are not known.
+    DataError
+        For users whom the model cannot recommend anything to.
+
+    Examples
+    --------
+    >>> run = burnish.run("BPR", "ml-100k", enhancers="shapley", folder="out")  # doctest: +SKIP
+    >>> for explanation in burnish.explain(run, "196", top=2):  # doctest: +SKIP
+    ...     print(explanation.title, [reason.text for reason in explanation.reasons])
     """
-    opened = open_source(source, model=model, data_path=data_path, trust=trust)
-    made = Explainer(
-        opened, top=top, reasons=reasons, enhancer=enhancer, state=state, title_field=title_field
+    explainer = Explainer(
+        open_trained(source, model=model, data_path=data_path, trust=trust),
+        top=top,
+        reasons=reasons,
+        enhancer=enhancer,
+        state=state,
+        title_field=title_field,
     )
-    return list(made.explanations(users, items))
+    return list(explainer.explanations(users, items))
 
 
 class Explainer:
     """Explains one recommendation after the other.  Arguments as for `explain`.
 
-    asked: who gives the reasons: the backbone, if it explains itself, and enhancers in the order of attaching.
+    givers: what gives the reasons: the backbone, if it explains itself, and enhancers in the order of attaching.
     """
 
     def __init__(
         self,
-        source: Source,
+        trained: TrainedModel,
         *,
         top: int = 5,
         reasons: int = 3,
@@ -77,50 +117,49 @@ class Explainer:
         state: str = "latest",
         title_field: str | None = None,
     ) -> None:
-        check_number("top", top)
-        check_number("reasons", reasons)
-        self.source = source
-        self.asked = find_explaining(source.model, enhancer)
-        self.most = reasons
-        self.recommender = Recommender(source, k=top, state=state, missing="row", title_field=title_field)
+        whole_number("top", top)
+        self.trained = trained
+        self.givers = reason_givers(trained.model, enhancer)
+        self.reasons = whole_number("reasons", reasons)
+        self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
         titles = self.recommender.titles
         self.titles: dict[str, str] = {} if titles is None else titles[1]
-        data = source.dataset
-        self._numbers: dict[Side, dict[str, int]] = {
+        data = trained.dataset
+        self._ids: dict[Side, dict[str, int]] = {
             "user": data.field2token_id[data.uid_field],
             "item": data.field2token_id[data.iid_field],
         }
-        self._item_features = data.get_item_feature().to(source.config["device"])
+        self._item_features = data.get_item_feature().to(trained.config["device"])
 
     def explanations(
         self, users: Iterable[str | int] | str | int, items: Iterable[str | int] | str | int | None = None
     ) -> Iterator[Explanation]:
         """The explanations, one a recommendation.  Everything that is named is checked before the first."""
-        people = {token: self._number("user", token) for token in _tokens(users)}
-        things = None if items is None else {token: self._number("item", token) for token in _tokens(items)}
-        for token, user in people.items():
-            self._check_user(token, user, named_items=things is not None)
-        return self._explanations(people, things)
+        user_ids = {token: self._id("user", token) for token in _tokens(users)}
+        item_ids = None if items is None else {token: self._id("item", token) for token in _tokens(items)}
+        for token, user in user_ids.items():
+            self._check_user(token, user, named_items=item_ids is not None)
+        return self._explanations(user_ids, item_ids)
 
     def profile(self, side: Side, token: str | int) -> dict[str, float] | None:
-        """What the item is like, or what the user likes, largest first, as the first of `asked` says who can.
+        """What the item is like, or what the user likes, largest first, from the first of `givers` that has profiles.
 
         Of an enhancer: by attribute, in standard deviations over items.  Of a backbone: by word, the sum of attention.
-        None where nobody knows profiles.
+        None where none has profiles.
         """
-        number = self._number(side, str(token).strip())
-        teller = self.profiled_by
-        return None if teller is None else dict(teller.who.profile(side, number))
+        number = self._id(side, str(token).strip())
+        giver = self.profile_giver
+        return None if giver is None else dict(giver.module.profile(side, number))
 
     @property
-    def profiled_by(self) -> Asked | None:
-        """Who tells profiles."""
-        return next((one for one in self.asked if hasattr(one.who, "profile")), None)
+    def profile_giver(self) -> ReasonGiver | None:
+        """The enhancer or backbone that has profiles."""
+        return next((giver for giver in self.givers if hasattr(giver.module, "profile")), None)
 
     # ------------------------------------------------------------------ names
 
-    def _number(self, side: Side, token: str) -> int:
-        known = self._numbers[side]
+    def _id(self, side: Side, token: str) -> int:
+        known = self._ids[side]
         if token == "[PAD]" or token not in known:
             raise unknown_name(side, token, [str(name) for name in known if name != "[PAD]"])
         return int(known[token])
@@ -128,10 +167,10 @@ class Explainer:
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:
         if not self.recommender.inputs.available(np.array([user]))[0]:
             raise DataError(
-                f"there is nothing to explain for user {token!r}: {self.source.config['model']} predicts from a "
+                f"there is nothing to explain for user {token!r}: {self.trained.config['model']} predicts from a "
                 f"sequence of items, and there is none for this user"
             )
-        if not named_items and not self.source.sequential and not self.recommender.seen_users[user]:
+        if not named_items and not self.trained.sequential and not self.recommender.seen_users[user]:
             raise DataError(
                 f"there is no recommendation to explain for user {token!r}, who has no interaction in the training "
                 f"data; name items (items=, --item) to see what the model makes of them all the same"
@@ -139,10 +178,10 @@ class Explainer:
 
     # ------------------------------------------------------------------ one after the other
 
-    def _explanations(self, people: dict[str, int], things: dict[str, int] | None) -> Iterator[Explanation]:
-        for token, user in people.items():
-            chosen = self._best(token) if things is None else self._named(user, things)
-            for item, score in chosen:
+    def _explanations(self, users: dict[str, int], items: dict[str, int] | None) -> Iterator[Explanation]:
+        for token, user in users.items():
+            scored = self._best(token) if items is None else self._named(user, items)
+            for item, score in scored:
                 yield self._explanation(token, item, score)
 
     def _best(self, user: str) -> list[tuple[str, float]]:
@@ -153,54 +192,54 @@ class Explainer:
             )
         return list(zip(frame["item"].astype(str), frame["score"].astype(float), strict=True))
 
-    def _named(self, user: int, things: dict[str, int]) -> list[tuple[str, float]]:
+    def _named(self, user: int, items: dict[str, int]) -> list[tuple[str, float]]:
         scores = self.recommender.scores(np.array([user]))[0]
         if bool(torch.isnan(scores).any()):
             raise NonFiniteError(
-                f"{self.source.config['model']} gives NaN as a score: its training went wrong"
+                f"{self.trained.config['model']} gives NaN as a score: its training went wrong"
             )
-        return [(token, float(scores[item])) for token, item in things.items()]
+        return [(token, float(scores[item])) for token, item in items.items()]
 
     def _explanation(self, user: str, item: str, score: float) -> Explanation:
-        who, what = self._numbers["user"][user], self._numbers["item"][item]
-        notes = self._remarks(who, what)
-        found: list[Reason] = []
-        for one in self.asked:
-            reasons = self._ask(one, who, what)
+        user_id, item_id = self._ids["user"][user], self._ids["item"][item]
+        notes = self._remarks(user_id, item_id)
+        shown: list[Reason] = []
+        for giver in self.givers:
+            reasons = self._reasons_of(giver, user_id, item_id)
             if not reasons:
-                notes.append(one.silence(who, what))
+                notes.append(giver.silence(user_id, item_id))
                 continue
             by_size = sorted(reasons, key=lambda reason: -abs(reason.contribution))
-            found += [with_titles(reason, item, self.titles) for reason in by_size[: self.most]]
-        explained = next((r.evidence["score"] for r in found if "score" in r.evidence), score)
+            shown += [with_titles(reason, item, self.titles) for reason in by_size[: self.reasons]]
+        explained = next((r.evidence["score"] for r in shown if "score" in r.evidence), score)
         if abs(explained - score) > ROUNDING * max(abs(score), 1e-3):
             notes.append(
-                f"{self.source.config['model']} ranks by {score:.4g} and predicts the pair as {explained:.4g}, "
+                f"{self.trained.config['model']} ranks by {score:.4g} and predicts the pair as {explained:.4g}, "
                 f"which is what the contributions are of"
             )
-        return Explanation(user, item, score, tuple(found), self.titles.get(item), "; ".join(notes))
+        return Explanation(user, item, score, tuple(shown), self.titles.get(item), "; ".join(notes))
 
-    def _ask(self, one: Asked, user: int, item: int) -> list[Reason] | None:
-        """Somebody's reasons; of this very prediction, where it can be told what the model is asked with."""
-        explain: Callable[..., list[Reason] | None] = one.who.explain
+    def _reasons_of(self, giver: ReasonGiver, user: int, item: int) -> list[Reason] | None:
+        """The reasons; of this very prediction, where `explain` takes the row that the model predicts from."""
+        explain: Callable[..., list[Reason] | None] = giver.module.explain
         if "row" in inspect.signature(explain).parameters:
-            row = self.recommender.inputs.batch(np.array([user])).to(self.source.config["device"])
+            row = self.recommender.inputs.batch(np.array([user])).to(self.trained.config["device"])
             row.update(self._item_features[item : item + 1])
             return explain(user, item, row=row)
         return explain(user, item)
 
     def _remarks(self, user: int, item: int) -> list[str]:
-        made = self.recommender
+        recommender = self.recommender
         notes = []
-        if not made.seen_users[user]:
+        if not recommender.seen_users[user]:
             notes.append(
-                "the user has no training interaction, so that the model knows next to nothing of her"
+                "the user has no training interaction, so that the model knows next to nothing of them"
             )
-        if not made.seen_items[item]:
+        if not recommender.seen_items[item]:
             notes.append(
                 "the item has no training interaction, so that the model knows next to nothing of it"
             )
-        if made.known[user, item]:
+        if recommender.known[user, item]:
             notes.append("the user knows the item already")
         return notes
 
@@ -208,7 +247,7 @@ class Explainer:
 def _tokens(given: Iterable[str | int] | str | int) -> Sequence[str]:
     """Original ids as text, each once."""
     several = [given] if isinstance(given, (str, int, np.integer)) else given
-    found = list(dict.fromkeys(str(token).strip() for token in several))
-    if not found or not all(found):
+    tokens = list(dict.fromkeys(str(token).strip() for token in several))
+    if not tokens or not all(tokens):
         raise DataError("no user or item is named; give original ids, such as users=['196']")
-    return found
+    return tokens

@@ -13,12 +13,13 @@ from torch import Tensor
 
 from burnish.errors import UnsupportedError, unknown_name
 
-from .source import Source, open_source
+from .open import open_trained
 
 if TYPE_CHECKING:
     from burnish.enhancers.anatomy.describe import Anatomy
     from burnish.enhancers.anatomy.table import Table
     from burnish.training.result import TrainingResult
+    from burnish.training.trained_model import TrainedModel
 
 SIDES = ("item", "user")
 #: refined: as the backbone reads them.  raw: as they are stored.  output: propagated, or made of the data.
@@ -29,8 +30,18 @@ KINDS = ("refined", "raw", "output")
 class Embeddings:
     """Vectors with the ids that they belong to.
 
-    ids: `[n]` original ids as text, without padding.  vectors: `[n, d]`.  table: which table they are from.
-    seen_in_training: `[n]`, False for an id that no training interaction has.
+    Attributes
+    ----------
+    ids
+        `[n]`, original ids as text, without padding.
+    vectors
+        `[n, d]`.
+    seen_in_training
+        `[n]`, False for an id that no training interaction has.
+    table
+        The name of the table they are from, or "output".
+    side, kind
+        As asked for.
     """
 
     ids: np.ndarray
@@ -49,7 +60,7 @@ class Embeddings:
 
 
 def export_embeddings(
-    source: Source | TrainingResult | Path | str,
+    source: TrainedModel | TrainingResult | Path | str,
     side: Literal["item", "user"] = "item",
     kind: Literal["refined", "raw", "output"] = "refined",
     *,
@@ -58,37 +69,63 @@ def export_embeddings(
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> Embeddings:
-    """The embeddings of all items or users.
+    """Export the embeddings of all items or users, with their original ids.
 
-    source, model, data_path, trust: see `open_source`.
-    side: "item" or "user".
-    kind: "refined" gives the rows as the backbone reads them (the stored ones where nothing is attached), "raw" the
+    Parameters
+    ----------
+    source : TrainedModel, TrainingResult, Path or str
+        What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
+    side : {"item", "user"}
+        Whose embeddings.
+    kind : {"refined", "raw", "output"}
+        "refined" gives the rows as the backbone reads them (the stored ones where nothing is attached), "raw" the
         stored ones, "output" what a graph backbone propagated (the vectors whose products are its scores), or what a
         backbone's `output_vectors()` gives: users `[n_users, d]` and items `[n_items, d]`.
-    table: the name of the table, where a side has several; by default the first.
+    table : str, optional
+        The name of the table, where a side has several; by default the first.
+    model : type, optional
+        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    data_path : Path or str, optional
+        Where the data set's folder is now, if it has been moved.
+    trust : bool, default False
+        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
 
-    Raises `UnsupportedError` where the backbone has no such embeddings and `UnknownNameError`, with the names, for
-    a table that it does not have.
+    Returns
+    -------
+    Embeddings
+        `ids` `[n]` and `vectors` `[n, d]`, without padding.
+
+    Raises
+    ------
+    UnsupportedError
+        Where the backbone has no such embeddings.
+    UnknownNameError
+        For a table that it does not have, with the names of those it has.
+
+    Examples
+    --------
+    >>> items = burnish.export_embeddings("out", "item")  # doctest: +SKIP
+    >>> items.frame()  # doctest: +SKIP
     """
     if side not in SIDES:
         raise unknown_name("side", side, SIDES)
     if kind not in KINDS:
         raise unknown_name("kind of embeddings", kind, KINDS)
-    opened = open_source(source, model=model, data_path=data_path, trust=trust)
-    opened.model.eval()
-    anatomy = anatomy_of(opened)
+    trained = open_trained(source, model=model, data_path=data_path, trust=trust)
+    trained.model.eval()
+    anatomy = anatomy_of(trained)
     with torch.no_grad():
         if kind == "output":
-            name, rows = "output", _output(opened, anatomy, side, table)
+            name, rows = "output", _output(trained, anatomy, side, table)
         else:
-            name, rows = _table_rows(opened, anatomy, side, kind, table)
-    data = opened.dataset
+            name, rows = _table_rows(trained, anatomy, side, kind, table)
+    data = trained.dataset
     field = data.uid_field if side == "user" else data.iid_field
     count = int(data.num(field))
     seen = np.zeros(count, dtype=bool)
-    seen[_ids_in(opened.train, field)] = True
+    seen[_ids_in(trained.splits.training, field)] = True
     return Embeddings(
-        ids=np.array(opened.tokens(field, np.arange(1, count))),
+        ids=np.array(trained.tokens(field, np.arange(1, count))),
         vectors=rows[1:count].detach().cpu().numpy().copy(),
         seen_in_training=seen[1:],
         table=name,
@@ -97,14 +134,14 @@ def export_embeddings(
     )
 
 
-def anatomy_of(source: Source) -> Anatomy:
+def anatomy_of(trained: TrainedModel) -> Anatomy:
     """The anatomy of a model, enhanced or plain."""
     from burnish.enhancers.anatomy.describe import describe
     from burnish.enhancers.attach import is_enhanced
 
-    if is_enhanced(source.model):
-        return source.model.enhancers.anatomy
-    return describe(source.model, source.config, source.train)
+    if is_enhanced(trained.model):
+        return trained.model.enhancers.anatomy
+    return describe(trained.model, trained.config, trained.splits.training)
 
 
 def tables_of(anatomy: Anatomy, side: str) -> dict[str, Table]:
@@ -113,31 +150,31 @@ def tables_of(anatomy: Anatomy, side: str) -> dict[str, Table]:
 
 
 def _table_rows(
-    source: Source, anatomy: Anatomy, side: str, kind: str, name: str | None
+    trained: TrainedModel, anatomy: Anatomy, side: str, kind: str, name: str | None
 ) -> tuple[str, Tensor]:
-    found = tables_of(anatomy, side)
-    if not found:
+    tables = tables_of(anatomy, side)
+    if not tables:
         raise UnsupportedError(
             f"{anatomy.backbone} has no {side} embeddings; it has "
             f"{', '.join(sorted({table.side for table in anatomy.tables})) or 'no'} tables"
         )
-    if name is not None and name not in found:
-        raise unknown_name(f"{side} table of {anatomy.backbone}", name, found)
-    chosen = name or next(iter(found))
-    table = found[chosen]
-    if kind == "raw" or not hasattr(source.model, "enhancers"):
+    if name is not None and name not in tables:
+        raise unknown_name(f"{side} table of {anatomy.backbone}", name, tables)
+    chosen = name or next(iter(tables))
+    table = tables[chosen]
+    if kind == "raw" or not hasattr(trained.model, "enhancers"):
         return chosen, table.raw()
     ids = torch.arange(table.count, device=table.raw().device)
-    return chosen, source.model.enhancers.state.refined(table, ids)
+    return chosen, trained.model.enhancers.state.refined(table, ids)
 
 
-def _output(source: Source, anatomy: Anatomy, side: str, name: str | None) -> Tensor:
+def _output(trained: TrainedModel, anatomy: Anatomy, side: str, name: str | None) -> Tensor:
     from burnish.enhancers.anatomy.describe import propagation
 
     if name is not None:
-        raise UnsupportedError(f"table = {name!r}: the output of a backbone is no table; leave it out")
-    call = propagation(source.model) if anatomy.output is not None else None
-    call = getattr(source.model, "output_vectors", call)
+        raise UnsupportedError(f"table = {name!r}: the output of a backbone is not a table; leave it out")
+    call = propagation(trained.model) if anatomy.output is not None else None
+    call = getattr(trained.model, "output_vectors", call)
     if call is None:
         raise UnsupportedError(
             f"{anatomy.backbone} does not propagate all users and items at once, so it has no 'output' embeddings; "
@@ -160,7 +197,8 @@ def save_embeddings(embeddings: Embeddings, path: Path | str, format: str | None
         (columns id, seen_in_training, d0, d1, …); by default what the suffix of `path` says.
     Raises `UnknownNameError` for another format.
     """
-    from burnish.files.tables import TableFile, format_of, written_whole
+    from burnish.files.tables import TableFile, format_of
+    from burnish.files.whole import written_whole
 
     target = Path(path)
     chosen = format_of(target, format, ("npz", "parquet", "csv"))

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from burnish.checks import whole_number
 from burnish.enhancers.attach import split_enhanced
 from burnish.errors import UnsupportedError, unknown_name
 
-from .recommend import check_number
-from .source import Source, open_source
+from .open import open_trained
 
 if TYPE_CHECKING:
     from burnish.enhancers.anatomy.table import Side
     from burnish.training.result import TrainingResult
+    from burnish.training.trained_model import TrainedModel
 
 SIDES = ("user", "item", "both")
 FORMATS = ("parquet", "tsv", "csv", "json")
 
 
 def keyword_profiles(
-    source: Source | TrainingResult | Path | str,
+    source: TrainedModel | TrainingResult | Path | str,
     side: Literal["user", "item", "both"] = "both",
     top: int | None = None,
     *,
@@ -31,37 +32,66 @@ def keyword_profiles(
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
-    """The keyword profiles of all users, all items, or both, as a frame with a row a word.
+    """Give the keyword profiles of users and items, a row a word.
 
-    source, model, data_path, trust: see `open_source`.
-    top: words a profile; by default the model's `keep_profile_words`.
-    weighting: what a word counts: "attention", "excess" or "distinctive" (`KeywordProfiles`); by default the model's
-        `profile_weighting`.
-
-    Columns: side ("user" or "item"), id, rank (from 1), word, mass (the sum of the words' weights; of
-    attention at most the number of reviews), share (of the whole profile, 0 to 1), n_reviews (those with the word).
     Only reviews of the training split count; who has none there has no row.
-    Raises `UnsupportedError` for a model that tells no words, `UnknownNameError` for another side
-    or weighting.
+
+    Parameters
+    ----------
+    source : TrainedModel, TrainingResult, Path or str
+        What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
+    side : {"user", "item", "both"}
+        Whose profiles.
+    top : int, optional
+        Words a profile; by default the model's `keep_profile_words`.
+    weighting : {"attention", "excess", "distinctive"}, optional
+        What a word counts (`KeywordProfiles`); by default the model's `profile_weighting`.
+    model : type, optional
+        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    data_path : Path or str, optional
+        Where the data set's folder is now, if it has been moved.
+    trust : bool, default False
+        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+
+    Returns
+    -------
+    DataFrame
+        Columns side ("user" or "item"), id, rank (from 1), word, mass (the sum of the word's weights; of attention at
+        most the number of reviews), share (of the whole profile, 0 to 1), n_reviews (those with the word).
+
+    Raises
+    ------
+    UnsupportedError
+        For a model without keyword profiles.
+    UnknownNameError
+        For another side or weighting.
+
+    References
+    ----------
+    DReX, arXiv 2602.19702: attention over words.  Profiles that are read off it: ours.
+
+    Examples
+    --------
+    >>> burnish.keyword_profiles("out", "item", top=10)  # doctest: +SKIP
     """
     if side not in SIDES:
         raise unknown_name("side", side, SIDES)
     if top is not None:
-        check_number("top", top)
-    opened = open_source(source, model=model, data_path=data_path, trust=trust)
-    if not hasattr(opened.model, "keyword_profiles"):
-        own = split_enhanced(type(opened.model))[0].__name__
+        whole_number("top", top)
+    trained = open_trained(source, model=model, data_path=data_path, trust=trust)
+    if not hasattr(trained.model, "keyword_profiles"):
+        own = split_enhanced(type(trained.model))[0].__name__
         raise UnsupportedError(
             f"{own} has no keyword profiles; DReX and DReXMLP have: "
             f"burnish run --model DReX --dataset NAME --output out"
         )
     from burnish.backbones.drex.profiles import profiles
 
-    opened.model.eval()
+    trained.model.eval()
     sides: tuple[Side, ...] = ("user", "item") if side == "both" else (side,)
     frames = []
     for one in sides:
-        frame = profiles(opened.model, one, top, weighting)
+        frame = profiles(trained.model, one, top, weighting)
         frame.insert(0, "side", pd.Series([one] * len(frame), dtype="string"))
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)

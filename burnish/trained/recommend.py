@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,29 +12,24 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.errors import (
-    ConfigurationError,
-    DataError,
-    NonFiniteError,
-    UnsupportedError,
-    nearest,
-    unknown_name,
-)
+from burnish.checks import whole_number
+from burnish.errors import DataError, NonFiniteError, UnsupportedError, nearest, unknown_name
 from burnish.randomness import forked_randomness
 
-from .inputs import STATES, Inputs, interactions, known_items
-from .source import Source, open_source
+from .open import open_trained
+from .prediction_inputs import STATES, PredictionInputs, interactions, known_items
 from .titles import read_titles
 
 if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
+    from burnish.training.trained_model import TrainedModel
 
 #: Scores that one batch of users may have (float32: 64 MiB), and the most users in it.
 CELLS, USERS = 1 << 24, 256
 
 
 def recommend(
-    source: Source | TrainingResult | Path | str,
+    source: TrainedModel | TrainingResult | Path | str,
     users: Iterable[str | int] | None = None,
     *,
     k: int = 10,
@@ -46,30 +42,58 @@ def recommend(
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
-    """The k best items for each user, as a frame.
+    """Recommend each user the `k` items that a trained model scores highest.
 
-    source: a run's folder, what `burnish.run` returned, or a RecBole checkpoint with `trust` (`open_source`; also
-        for model, data_path and trust).
-    users: original ids; None for all users of the data.
-    state: "latest" predicts what comes after everything known of a user: known items (in training, validation and
-        test data) are left out, and the sequence of a sequential model ends with the last of them.  "test" is what
+    Scores are the model's own: they order the items of one user and are not probabilities.
+
+    Parameters
+    ----------
+    source : TrainedModel, TrainingResult, Path or str
+        What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
+    users : iterable of str or int, optional
+        Original ids; by default all users of the data.
+    k : int, default 10
+        Items a user, 1 or more.
+    state : {"latest", "test"}
+        "latest" predicts what comes after everything known of a user: known items (in training, validation and test
+        data) are left out, and the sequence of a sequential model ends with the last of them.  "test" is what
         RecBole's evaluation on the test set ranks: without the test data.
-    include_known: also recommend items that the user has interacted with.
-    include_unseen: also recommend items without any training interaction, whose embeddings hardly mean anything;
-        a column `seen_in_training` tells them apart.
-    missing: "error" or "row" for a user without a prediction; by default an error where users are named.
-    title_field: the column of the item file to show as `title`; by default a usual one, if there is any.
+    include_known : bool, default False
+        Also recommend items that the user has interacted with.
+    include_unseen : bool, default False
+        Also recommend items without any training interaction, whose embeddings hardly mean anything; a column
+        `seen_in_training` tells them apart.
+    missing : {"error", "row"}, optional
+        What a user without a prediction gives; by default an error where users are named, else a row.
+    title_field : str, optional
+        The column of the item file to show as `title`; by default a usual one, if there is any.
+    model : type, optional
+        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    data_path : Path or str, optional
+        Where the data set's folder is now, if it has been moved.
+    trust : bool, default False
+        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
 
-    Columns: user, rank (from 1), item, score, title (if there are titles), seen_in_training (if asked for) and
-    status: "ok", or for a user without a prediction, in one row without an item, the reason: "unknown user", "not in
-    training", "no sequence" (sequential models), "nothing left" (every item is known).
-    Scores are the model's own: they order the items of one user and are no probabilities.
+    Returns
+    -------
+    DataFrame
+        Columns user, rank (from 1), item, score, title (if there are titles), seen_in_training (if asked for) and
+        status: "ok", or for a user without a prediction, in one row without an item, the reason: "unknown user",
+        "not in training", "no sequence" (sequential models), "nothing left" (every item is known).
 
-    Raises a `BurnishError` for arguments or files that cannot be used.
+    Raises
+    ------
+    BurnishError
+        For arguments or files that cannot be used.
+
+    Examples
+    --------
+    >>> run = burnish.run("BPR", "ml-100k", folder="out")  # doctest: +SKIP
+    >>> burnish.recommend(run, ["196"], k=5)  # doctest: +SKIP
+    >>> burnish.recommend("out", ["196"], k=5)  # doctest: +SKIP
     """
-    opened = open_source(source, model=model, data_path=data_path, trust=trust)
-    made = Recommender(
-        opened,
+    recommender = Recommender(
+        open_trained(source, model=model, data_path=data_path, trust=trust),
         k=k,
         state=state,
         include_known=include_known,
@@ -77,49 +101,55 @@ def recommend(
         missing=missing,
         title_field=title_field,
     )
-    return pd.concat([made.empty(), *made.chunks(users)], ignore_index=True)
+    return pd.concat([recommender.empty(), *recommender.chunks(users)], ignore_index=True)
 
 
+@dataclass(eq=False, kw_only=True)
 class Recommender:
-    """Recommends in batches of users, so that memory stays bounded.  Arguments as for `recommend`."""
+    """Recommends in batches of users, so that memory stays bounded.
 
-    def __init__(
-        self,
-        source: Source,
-        *,
-        k: int = 10,
-        state: str = "latest",
-        include_known: bool = False,
-        include_unseen: bool = False,
-        missing: str | None = None,
-        title_field: str | None = None,
-        batch_users: int | None = None,
-    ) -> None:
-        check_number("k", k)
-        if batch_users is not None:
-            check_number("batch_users", batch_users)
-        if state not in STATES:
-            raise unknown_name("state", state, STATES)
-        if missing not in (None, "error", "row"):
-            raise unknown_name("way with missing users", str(missing), ("error", "row"))
-        if not hasattr(source.model, "predict") or not isinstance(source.model, torch.nn.Module):
-            raise UnsupportedError(f"{type(source.model).__name__} is no model that scores items for users")
-        self.source = source
-        self.k = k
-        self.missing = missing
-        self.include_unseen = include_unseen
-        self.include_known = include_known
-        self.titles = read_titles(source.config, title_field)
-        self.inputs = Inputs(source, state)
-        self.known = known_items(source, state)
-        trained = interactions(source.train, self.known.shape)
-        self.seen_items = np.asarray(trained.sum(axis=0)).ravel() > 0
+    Parameters
+    ----------
+    trained
+        The model and its data.
+    k, state, include_known, include_unseen, missing, title_field
+        As for `recommend`.
+    batch_users
+        Users that are scored at a time; by default as many as `CELLS` scores hold, up to `USERS`.
+    """
+
+    trained: TrainedModel = field(kw_only=False)
+    k: int = 10
+    state: str = "latest"
+    include_known: bool = False
+    include_unseen: bool = False
+    missing: str | None = None
+    title_field: str | None = None
+    batch_users: int | None = None
+
+    def __post_init__(self) -> None:
+        trained, data = self.trained, self.trained.dataset
+        whole_number("k", self.k)
+        if self.batch_users is not None:
+            whole_number("batch_users", self.batch_users)
+        if self.state not in STATES:
+            raise unknown_name("state", self.state, STATES)
+        if self.missing not in (None, "error", "row"):
+            raise unknown_name("way with missing users", str(self.missing), ("error", "row"))
+        if not hasattr(trained.model, "predict") or not isinstance(trained.model, torch.nn.Module):
+            raise UnsupportedError(
+                f"{type(trained.model).__name__} is not a model that scores items for users"
+            )
+        self.titles = read_titles(trained.config, self.title_field)
+        self.inputs = PredictionInputs(trained, self.state)
+        self.known = known_items(trained, self.state)
+        seen = interactions(trained.splits.training, self.known.shape)
+        self.seen_items = np.asarray(seen.sum(axis=0)).ravel() > 0
         self.seen_items[0] = False
-        self.seen_users = np.asarray(trained.sum(axis=1)).ravel() > 0
-        data = source.dataset
-        self.batch_users = batch_users or max(1, min(USERS, CELLS // data.item_num))
-        self._item_tokens = np.asarray(source.tokens(data.iid_field, np.arange(data.item_num)), dtype=object)
-        self._blocked = torch.from_numpy(~self.seen_items) if not include_unseen else None
+        self.seen_users = np.asarray(seen.sum(axis=1)).ravel() > 0
+        self.users_at_once = self.batch_users or max(1, min(USERS, CELLS // data.item_num))
+        self._item_tokens = np.asarray(trained.tokens(data.iid_field, np.arange(data.item_num)), dtype=object)
+        self._blocked = torch.from_numpy(~self.seen_items) if not self.include_unseen else None
         self._item_columns: Any = None
 
     @property
@@ -129,8 +159,8 @@ class Recommender:
 
     def all_users(self) -> list[str]:
         """The original ids of all users in the data."""
-        data = self.source.dataset
-        return self.source.tokens(data.uid_field, np.arange(1, data.user_num))
+        data = self.trained.dataset
+        return self.trained.tokens(data.uid_field, np.arange(1, data.user_num))
 
     def chunks(self, users: Iterable[str | int] | None = None) -> Iterator[pd.DataFrame]:
         """The frames of `recommend`, one a batch of users, in the order of `users` (each once).
@@ -147,8 +177,8 @@ class Recommender:
         status = self._status(ids)
         if self.missing == "error" or (self.missing is None and named):
             self._refuse_missing(tokens, status)
-        for start in range(0, len(tokens), self.batch_users):
-            part = slice(start, start + self.batch_users)
+        for start in range(0, len(tokens), self.users_at_once):
+            part = slice(start, start + self.users_at_once)
             yield self._frame(tokens[part], ids[part], status[part])
 
     def empty(self) -> pd.DataFrame:
@@ -156,23 +186,23 @@ class Recommender:
         return self._rows([], [], [], [], [], [])
 
     def _ids(self, tokens: Sequence[str]) -> np.ndarray:
-        known = self.source.dataset.field2token_id[self.source.dataset.uid_field]
+        known = self.trained.dataset.field2token_id[self.trained.dataset.uid_field]
         return np.array([known.get(token, 0) if token != "[PAD]" else 0 for token in tokens], dtype=np.int64)
 
     def _status(self, ids: np.ndarray) -> list[str]:
-        """What is to be said about each user: "ok" or why there is no prediction."""
+        """Of each user "ok", or why there is no prediction."""
         ready = self.inputs.available(ids)
-        found = []
+        status = []
         for user, there in zip(ids, ready, strict=True):
             if user == 0:
-                found.append("unknown user")
+                status.append("unknown user")
             elif not there:
-                found.append("no sequence")
-            elif not self.source.sequential and not self.seen_users[user]:
-                found.append("not in training")
+                status.append("no sequence")
+            elif not self.trained.sequential and not self.seen_users[user]:
+                status.append("not in training")
             else:
-                found.append("ok")
-        return found
+                status.append("ok")
+        return status
 
     def _refuse_missing(self, tokens: Sequence[str], status: Sequence[str]) -> None:
         bad = [(token, why) for token, why in zip(tokens, status, strict=True) if why != "ok"]
@@ -221,20 +251,20 @@ class Recommender:
         seen: list[Any],
         status: list[Any],
     ) -> pd.DataFrame:
-        made: dict[str, Any] = {
+        columns: dict[str, Any] = {
             "user": pd.array(users, dtype="string"),
             "rank": pd.array(ranks, dtype="Int32"),
             "item": pd.array(items, dtype="string"),
             "score": np.asarray(scores, dtype=np.float64),
         }
         if self.titles is not None:
-            made["title"] = pd.array(
+            columns["title"] = pd.array(
                 [self.titles[1].get(item) if item else None for item in items], dtype="string"
             )
         if self.include_unseen:
-            made["seen_in_training"] = pd.array(seen, dtype="boolean")
-        made["status"] = pd.array(status, dtype="string")
-        return pd.DataFrame(made)
+            columns["seen_in_training"] = pd.array(seen, dtype="boolean")
+        columns["status"] = pd.array(status, dtype="string")
+        return pd.DataFrame(columns)
 
     @torch.no_grad()
     def _best(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -242,7 +272,7 @@ class Recommender:
         scores = self.scores(users)
         if bool(torch.isnan(scores).any()):
             raise NonFiniteError(
-                f"{self.source.config['model']} gives NaN as a score: its training went wrong"
+                f"{self.trained.config['model']} gives NaN as a score: its training went wrong"
             )
         scores[:, 0] = -torch.inf
         if self._blocked is not None:
@@ -256,23 +286,23 @@ class Recommender:
     @torch.no_grad()
     def scores(self, users: np.ndarray) -> Tensor:
         """The model's scores of all items for these users (internal ids): `[n, n_items]`, nothing masked."""
-        model = self.source.model
-        device = self.source.config["device"]
+        model = self.trained.model
+        device = self.trained.config["device"]
         model.eval()
         batch = self.inputs.batch(users).to(device)
         # Some models draw random numbers in evaluation too (KTUP, KGIN, MCCLK): the same question, the same answer.
-        with forked_randomness(int(self.source.config["seed"] or 0), torch.device(device)):
+        with forked_randomness(int(self.trained.config["seed"] or 0), torch.device(device)):
             try:
-                found = model.full_sort_predict(batch)
+                scores = model.full_sort_predict(batch)
             except NotImplementedError:
-                found = self._pairs(batch, len(users))
+                scores = self._pairs(batch, len(users))
             except KeyError as error:
                 raise self._lacks(error) from error
-        return found.reshape(len(users), -1)[:, : self.source.dataset.item_num].float().clone()
+        return scores.reshape(len(users), -1)[:, : self.trained.dataset.item_num].float().clone()
 
     def _pairs(self, batch: Any, n_users: int) -> Tensor:
         """Scores of a model that scores pairs only: every user with every item, a bounded number at a time."""
-        config, data = self.source.config, self.source.dataset
+        config, data = self.trained.config, self.trained.dataset
         if self._item_columns is None:
             self._item_columns = data.get_item_feature().to(config["device"])
         at_once = max(int(config["eval_batch_size"]), 1)
@@ -284,14 +314,14 @@ class Recommender:
             pairs.update(self._item_columns.repeat(len(block)))
             for first in range(0, len(pairs), at_once):
                 try:
-                    parts.append(self.source.model.predict(pairs[first : first + at_once]).reshape(-1))
+                    parts.append(self.trained.model.predict(pairs[first : first + at_once]).reshape(-1))
                 except KeyError as error:
                     raise self._lacks(error) from error
         return torch.cat(parts)
 
     def _lacks(self, error: KeyError) -> UnsupportedError:
         return UnsupportedError(
-            f"{self.source.config['model']} reads the column {error} of an interaction, which is not known before it "
+            f"{self.trained.config['model']} reads the column {error} of an interaction, which is not known before it "
             f"happens; train without that column (load_col) to recommend"
         )
 
@@ -299,9 +329,3 @@ class Recommender:
 def _append(columns: tuple[list[Any], ...], row: tuple[Any, ...]) -> None:
     for column, value in zip(columns, row, strict=True):
         column.append(value)
-
-
-def check_number(name: str, value: Any) -> None:
-    """Raise `ConfigurationError` unless this is a whole number, 1 or more."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{name} = {value!r}: give a whole number, 1 or more")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,17 +15,20 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from burnish.checks import whole_number
 from burnish.enhancers.shapley.objectives import combined
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError, DataError
 
-from .source import Source, open_source
+from .finished_shards import FinishedShards
+from .open import open_trained
 from .titles import read_titles
-from .value_objectives import Shard, check_names, choose, gather
-from .value_parts import Parts
+from .value_objectives import Shard, check_names, choose
+from .valued_interactions import valued_interactions
 
 if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
+    from burnish.training.trained_model import TrainedModel
 
 #: Interactions in a shard: about so many are lost when a valuation is interrupted.
 SHARD = 200_000
@@ -34,7 +38,7 @@ COMBINED = "combined"
 
 
 def value(
-    source: Source | TrainingResult | Path | str,
+    source: TrainedModel | TrainingResult | Path | str,
     objectives: Sequence[str] | str = "profile",
     *,
     repeats: int = 5,
@@ -47,27 +51,73 @@ def value(
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> Valuation:
-    """The values of all training interactions of a trained model.
+    """Value every training interaction of a trained model.
 
-    source, model, data_path, trust: see `open_source`.  No validation or test interaction is looked at.
-    objectives: names (or one text, separated by commas) of `burnish.valuing_objectives.OBJECTIVES`, an output each;
-        "dimensions" gives one a dimension of the embeddings.
-    repeats: with other folds and drawn items; their mean is the value, their spread its standard error (unknown,
+    No validation or test interaction is looked at.  Interactions labelled negative are left out; a sequential model
+    has a row for each interaction but a user's first.
+
+    Parameters
+    ----------
+    source : TrainedModel, TrainingResult, Path or str
+        What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
+    objectives : str or sequence of str, default "profile"
+        What interactions are judged by, an output each; a text may name several, separated by commas.
+
+        * "profile": Shapley value for the user's profile, judged by held-out folds of their own training interactions;
+        * "dimensions": the same by embedding dimension, an output each, which add up to "profile";
+        * "profile_beyond_popularity": as "profile", less what popular items have in common;
+        * "regression": Shapley value for predicting the user's other items, by a ridge regression between items;
+        * "joint": "profile", "profile_beyond_popularity" and twice "regression", standardised within user: separates
+          noise best;
+        * "fit": negated ranking loss of the trained model, how well it explains the interaction;
+        * "standing": the score among other users' scores of the same item, so that popularity cancels;
+        * "similarity": cosine of the item to the rest of the user's profile.
+    repeats : int, default 5
+        With other folds and drawn items, 1 or more; their mean is the value, their spread its standard error (unknown,
         NaN, for a single repeat; 0 for an objective that draws nothing).
-    folds: that a user's interactions are dealt out to.
-    combine: add an output "combined", the sum of the objectives, each standardised within user.
-    table: the item table to take vectors from, where there are several; by default what a graph backbone
-        propagates, else the one that meets users in the score.
-    title_field: see `recommend`.
+    folds : int, default 5
+        Folds that a user's interactions are dealt out to, 2 or more.
+    seed : int, default 0
+        Decides folds and drawn items.
+    combine : bool, default False
+        Add an output "combined", the sum of the objectives, each standardised within user.
+    table : str, optional
+        The item table to take vectors from, where there are several; by default what a graph backbone propagates, else
+        the one that meets users in the score.
+    title_field : str, optional
+        The column of the item file with the names of items; by default a usual one, if there is any.
+    model : type, optional
+        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    data_path : Path or str, optional
+        Where the data set's folder is now, if it has been moved.
+    trust : bool, default False
+        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
 
-    The players are the interactions: columns user, item (original ids), row (of the training data's `inter_feat`)
-    and title (if there are titles).  A sequential model has a row for each interaction but a user's first.
-    Interactions labelled negative are left out.
-    Raises a `BurnishError` for arguments or a model that cannot be used.
+    Returns
+    -------
+    Valuation
+        `values` and `standard_error`, `[n_interactions, n_outputs]`.  The players are the interactions: columns user,
+        item (original ids), row (of the training data's `inter_feat`) and title (if there are titles).
+
+    Raises
+    ------
+    BurnishError
+        For arguments or a model that cannot be used.
+
+    References
+    ----------
+    Shapley values as the worth of interactions: RVRec, arXiv 2509.03130.  Games and estimators: ours, derived in
+    docs/methods.md.
+
+    Examples
+    --------
+    >>> run = burnish.run("BPR", "ml-100k")  # doctest: +SKIP
+    >>> values = burnish.value(run, "profile,similarity")  # doctest: +SKIP
+    >>> values.frame().head()  # doctest: +SKIP
     """
-    opened = open_source(source, model=model, data_path=data_path, trust=trust)
-    made = Valuer(
-        opened,
+    trained = open_trained(source, model=model, data_path=data_path, trust=trust)
+    return Valuer(
+        trained,
         objectives,
         repeats=repeats,
         folds=folds,
@@ -75,8 +125,7 @@ def value(
         combine=combine,
         table=table,
         title_field=title_field,
-    )
-    return made.run()
+    ).run()
 
 
 def check_settings(
@@ -84,44 +133,50 @@ def check_settings(
 ) -> None:
     """Raise `ConfigurationError` or `UnknownNameError` for what `Valuer` would refuse whatever the model."""
     names = check_names(objectives)
-    for name, number, least in (("repeats", repeats, 1), ("folds", folds, 2), ("shard", shard, 1)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < least:
-            raise ConfigurationError(f"{name} = {number!r}: give a whole number, {least} or more")
+    whole_number("repeats", repeats)
+    whole_number("folds", folds, 2)
+    whole_number("shard", shard)
     if combine and len(names) < 2:
         raise ConfigurationError("combine: there is one objective only; name several, or leave combine out")
 
 
+@dataclass(eq=False, kw_only=True)
 class Valuer:
-    """Values shard after shard of users, so that memory stays bounded and little is lost.  Arguments as for `value`.
+    """Values shard after shard of users, so that memory stays bounded and little is lost.
 
-    shard: about how many interactions are valued at a time; the values depend on it where folds are drawn.
+    Parameters
+    ----------
+    trained
+        The model and its data.
+    objectives, repeats, folds, seed, combine, table, title_field
+        As for `value`.
+    shard
+        About how many interactions are valued at a time; the values depend on it where folds are drawn.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        objectives: Sequence[str] | str = "profile",
-        *,
-        repeats: int = 5,
-        folds: int = 5,
-        seed: int = 0,
-        combine: bool = False,
-        table: str | None = None,
-        title_field: str | None = None,
-        shard: int = SHARD,
-    ) -> None:
-        check_settings(objectives, repeats=repeats, folds=folds, shard=shard, combine=combine)
-        self.source = source
-        self.titles = read_titles(source.config, title_field)
-        self.material = gather(source, table)
-        if not self.material.n:
+    trained: TrainedModel = field(kw_only=False)
+    objectives: Sequence[str] | str = field(default="profile", kw_only=False)
+    repeats: int = 5
+    folds: int = 5
+    seed: int = 0
+    combine: bool = False
+    table: str | None = None
+    title_field: str | None = None
+    shard: int = SHARD
+
+    def __post_init__(self) -> None:
+        check_settings(
+            self.objectives, repeats=self.repeats, folds=self.folds, shard=self.shard, combine=self.combine
+        )
+        self.titles = read_titles(self.trained.config, self.title_field)
+        self.interactions = valued_interactions(self.trained, self.table)
+        if not self.interactions.n:
             raise DataError("the training data hold no interaction, so there is nothing to value")
-        self.objectives = choose(objectives, self.material, str(source.config["model"]))
-        self.repeats, self.folds, self.seed, self.combine, self.shard = repeats, folds, seed, combine, shard
-        width = self.material.vectors.shape[1]
-        self.outputs = tuple(name for one in self.objectives for name in one.outputs(width))
-        self.outputs += (COMBINED,) if combine else ()
-        self._order, self._cuts = _cut(self.material.users.cpu().numpy(), shard)
+        self._chosen = choose(self.objectives, self.interactions, str(self.trained.config["model"]))
+        width = self.interactions.vectors.shape[1]
+        self.outputs = tuple(name for one in self._chosen for name in one.outputs(width))
+        self.outputs += (COMBINED,) if self.combine else ()
+        self._order, self._cuts = _cut(self.interactions.users.cpu().numpy(), self.shard)
 
     @property
     def n_shards(self) -> int:
@@ -129,25 +184,29 @@ class Valuer:
         return len(self._cuts) - 1
 
     def run(
-        self, parts_in: Path | None = None, progress: Callable[[int, int, bool], None] | None = None
+        self, shards_in: Path | None = None, progress: Callable[[int, int, bool], None] | None = None
     ) -> Valuation:
         """Value all shards.
 
-        parts_in: a folder that finished shards are kept in (and taken from, when they are of the very same model,
-            data and settings); it is left as it is (`Parts.remove`), since only the caller
-            knows when the valuation is safe.
-        progress: called after each shard with how many are done, of how many, and whether this one was found.
+        Parameters
+        ----------
+        shards_in
+            A folder that finished shards are kept in (and taken from, when they are of the very same model, data and
+            settings); it is left as it is (`FinishedShards.remove`), since only the caller knows when the valuation is
+            safe.
+        progress
+            Called after each shard with how many are done, of how many, and whether this one was finished already.
         """
         started = time.perf_counter()
-        parts = Parts(parts_in, self.fingerprint() if parts_in is not None else "")
-        shape = (self.material.n, len(self.outputs))
+        finished = FinishedShards(shards_in, self.fingerprint() if shards_in is not None else "")
+        shape = (self.interactions.n, len(self.outputs))
         values, errors = torch.empty(shape, dtype=torch.float64), torch.empty(shape, dtype=torch.float64)
         for number in range(self.n_shards):
-            kept = parts.read(number)
-            found = kept if kept is not None else self._shard(number)
+            kept = finished.read(number)
+            valued = kept if kept is not None else self._shard(number)
             if kept is None:
-                parts.write(number, *found)
-            values[self._rows(number)], errors[self._rows(number)] = found
+                finished.write(number, *valued)
+            values[self._rows(number)], errors[self._rows(number)] = valued
             if progress is not None:
                 progress(number + 1, self.n_shards, kept is not None)
         return Valuation(
@@ -162,26 +221,27 @@ class Valuer:
 
     def players(self) -> pd.DataFrame:
         """The interactions: user, item, row, and title where there are titles."""
-        data, material = self.source.dataset, self.material
+        data = self.trained.dataset
         sides = {}
-        for name, field, ids in (
-            ("user", data.uid_field, material.users),
-            ("item", data.iid_field, material.items),
+        for name, column, ids in (
+            ("user", data.uid_field, self.interactions.users),
+            ("item", data.iid_field, self.interactions.items),
         ):
-            tokens = np.array(self.source.tokens(field, np.arange(data.num(field))), dtype=object)
+            tokens = np.array(self.trained.tokens(column, np.arange(data.num(column))), dtype=object)
             sides[name] = pd.array(tokens[ids.cpu().numpy() + 1], dtype="string")
-        made = pd.DataFrame({**sides, "row": material.rows})
+        players = pd.DataFrame({**sides, "row": self.interactions.rows})
         if self.titles is not None:
-            made["title"] = made["item"].map(self.titles[1]).astype("string")
-        return made
+            players["title"] = players["item"].map(self.titles[1]).astype("string")
+        return players
 
     def fingerprint(self) -> str:
         """A digest of all that the values depend on: weights, interactions and settings."""
         digest = hashlib.blake2b(digest_size=16)
         settings = [self.repeats, self.folds, self.seed, self.shard, list(self.outputs)]
         digest.update(json.dumps(settings).encode())
-        state: dict[str, Any] = dict(self.source.model.state_dict())
-        named = {"users": self.material.users, "items": self.material.items, "vectors": self.material.vectors}
+        state: dict[str, Any] = dict(self.trained.model.state_dict())
+        valued = self.interactions
+        named = {"users": valued.users, "items": valued.items, "vectors": valued.vectors}
         for name, tensor in sorted({**state, **named}.items()):
             if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
                 plain = tensor.detach().cpu().contiguous().reshape(-1)
@@ -190,22 +250,22 @@ class Valuer:
         return digest.hexdigest()
 
     def _rows(self, number: int) -> Tensor:
-        """The places of a shard's interactions in the material."""
+        """The places of a shard's interactions in `interactions`."""
         return torch.from_numpy(self._order[self._cuts[number] : self._cuts[number + 1]])
 
     def _shard(self, number: int) -> tuple[Tensor, Tensor]:
         """Values and standard errors of one shard: twice `[m, n_outputs]`, on the CPU."""
-        material = self.material
-        chosen = self._rows(number).to(material.users.device)
-        users, items = material.users[chosen], material.items[chosen]
-        mean = torch.zeros(len(chosen), len(self.outputs), dtype=torch.float64, device=users.device)
+        valued = self.interactions
+        places = self._rows(number).to(valued.users.device)
+        users, items = valued.users[places], valued.items[places]
+        mean = torch.zeros(len(places), len(self.outputs), dtype=torch.float64, device=users.device)
         squares = torch.zeros_like(mean)
-        drawn = any(one.random for one in self.objectives)
+        drawn = any(one.random for one in self._chosen)
         repeats = self.repeats if drawn else 1
         kept: dict[str, Tensor] = {}
         for repeat in range(repeats):
             common = _mixed(self.seed, repeat)
-            shard = Shard(chosen, users, items, _mixed(common, number), common, self.folds)
+            shard = Shard(places, users, items, _mixed(common, number), common, self.folds)
             now = self._judge(shard, kept)
             step = now - mean
             mean += step / (repeat + 1)
@@ -220,23 +280,23 @@ class Valuer:
     def _judge(self, shard: Shard, kept: dict[str, Tensor]) -> Tensor:
         """All outputs for one repeat.  kept: what does not change from repeat to repeat."""
         columns, judged = [], []
-        for one in self.objectives:
+        for one in self._chosen:
             if one.name not in kept:
-                found = one.compute(self.material, shard).double()
-                found = found if found.dim() == 2 else found[:, None]
+                values = one.compute(self.interactions, shard).double()
+                values = values if values.dim() == 2 else values[:, None]
                 if not one.random:
-                    kept[one.name] = found
+                    kept[one.name] = values
             else:
-                found = kept[one.name]
-            columns.append(found)
-            judged.append(found.sum(dim=1))
+                values = kept[one.name]
+            columns.append(values)
+            judged.append(values.sum(dim=1))
         if self.combine:
             columns.append(combined(judged, shard.users)[:, None])
         return torch.cat(columns, dim=1)
 
     def _exact(self) -> list[bool]:
-        width = self.material.vectors.shape[1]
-        exact = [not one.random for one in self.objectives for _ in one.outputs(width)]
+        width = self.interactions.vectors.shape[1]
+        exact = [not one.random for one in self._chosen for _ in one.outputs(width)]
         return exact + ([all(exact)] if self.combine else [])
 
 

@@ -16,10 +16,11 @@ from burnish.enhancers.attach import enhancers_of
 from burnish.enhancers.enhancer import Enhancer
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.portable import read_file, unpack
+from burnish.files.whole import write_json
 
 from .base import Base, BaseRequest
 from .identity import class_name
-from .one_run import begin, go_on
+from .one_run import train_and_test
 from .record import BASE, MODEL_FILE, read_run
 from .request import Request
 from .result import Epoch
@@ -60,11 +61,13 @@ def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, An
     asking = [recipe for recipe in recipes if recipe.base_run() is not None]
     wishes = [(recipe.base_run(), dict(recipe.base_options())) for recipe in asking]
     if any(wish != wishes[0] for wish in wishes):
-        said = ", ".join(
+        listed = ", ".join(
             f"{recipe.name}: {wish} {options or ''}".rstrip()
             for recipe, (wish, options) in zip(asking, wishes, strict=True)
         )
-        raise ConfigurationError(f"enhancers ask for different bases ({said}); give all of them the same one")
+        raise ConfigurationError(
+            f"enhancers ask for different bases ({listed}); give all of them the same one"
+        )
     return wishes[0] if wishes else (None, {})
 
 
@@ -73,21 +76,23 @@ def _trained(
 ) -> Base:
     """The base in a folder, trained there unless it is there already; an interrupted one goes on."""
     started = time.perf_counter()
-    found = _state_of(folder, request)
-    state = latest_state(folder) if found == "unfinished" else None
+    progress = _progress_in(folder, request)
+    state = latest_state(folder) if progress == "unfinished" else None
     if state is not None:
         saved = read_run(folder)
         again = Request.gather(request.model, saved.dataset, {}, (), saved.options, None, False)
-        go_on(again, saved, state, on_epoch=on_epoch, save_every=max(save_every, 1))
-    elif found != "finished":
+        train_and_test(
+            again, folder, saved=saved, state=state, on_epoch=on_epoch, save_every=max(save_every, 1)
+        )
+    elif progress != "finished":
         plain = Request.gather(
             request.model, request.dataset, {}, request.files, request.options, None, False
         )
-        begin(plain, folder, on_epoch=on_epoch, save_every=save_every, evaluate_test=False)
+        train_and_test(plain, folder, on_epoch=on_epoch, save_every=save_every, evaluate_test=False)
     return _read(folder, request.model, time.perf_counter() - started, own=True)
 
 
-def _state_of(folder: Path, request: BaseRequest) -> str:
+def _progress_in(folder: Path, request: BaseRequest) -> str:
     """What a folder holds: a `finished` or `unfinished` run of this request, or `nothing` of use."""
     note = folder / "base.json"
     if note.is_file() and json.loads(note.read_text(encoding="utf-8")).get("digest") == request.digest():
@@ -95,8 +100,7 @@ def _state_of(folder: Path, request: BaseRequest) -> str:
             return "finished" if read_run(folder).finished else "unfinished"
         except DataError:
             return "nothing"
-    folder.mkdir(parents=True, exist_ok=True)
-    note.write_text(json.dumps({"digest": request.digest()}) + "\n", encoding="utf-8")
+    write_json(note, {"digest": request.digest()})
     return "nothing"
 
 
@@ -116,6 +120,6 @@ def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False)
             f"base = {str(folder)!r} holds no trained weights ({MODEL_FILE}): train it to its end"
         )
     tree, tensors = read_file(path, "the weights of a trained model")
-    found = {name: unpack(value, tensors) for name, value in tree["state"].items()}
-    weights = {name: value for name, value in found.items() if isinstance(value, Tensor)}
+    state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    weights = {name: value for name, value in state.items() if isinstance(value, Tensor)}
     return Base(str(folder), weights, saved.data, seconds, own)

@@ -63,7 +63,7 @@ class Baseline:
             try:
                 tree = packer.pack(value)
             except NotPortableError:
-                left_out.append(spell(place))
+                left_out.append(path_of(place))
                 continue
             entries.append({"place": [list(step) for step in place], "value": tree, "in_place": same_object})
         entries += [
@@ -72,8 +72,8 @@ class Baseline:
             if place not in now and place not in objects
         ]
         # What burnish makes when it is first needed is made again when it is next needed.
-        made = [place for place in objects - self._objects if place[:-1] in self._objects]
-        left_out += [spell(place) for place in made if not _is_ours(model, place)]
+        created = [place for place in objects - self._objects if place[:-1] in self._objects]
+        left_out += [path_of(place) for place in created if not _is_ours(model, place)]
         return entries, left_out
 
     def _walk(
@@ -154,7 +154,7 @@ def apply(model: nn.Module, entries: list[dict[str, Any]], tensors: Mapping[str,
                 _put(contents, place, unpack(entry["value"], tensors), entry["in_place"], _device(model))
             except (KeyError, IndexError, AttributeError, TypeError, RuntimeError) as error:
                 raise DataError(
-                    f"the saved state does not fit the model that was built: {spell(place)} ({error!r}). "
+                    f"the saved state does not fit the model that was built: {path_of(place)} ({error!r}). "
                     f"The options, the data or the versions of RecBole and burnish differ from those of the run."
                 ) from error
 
@@ -188,10 +188,10 @@ def _moved(value: Any, device: torch.device) -> Any:
 
 
 def _is_ours(model: nn.Module, place: Place) -> bool:
-    found: Any = model
+    value: Any = model
     for step in place:
-        found = _contents(found)[step[1]]
-    return type(found).__module__.split(".")[0] == "burnish"
+        value = _contents(value)[step[1]]
+    return type(value).__module__.split(".")[0] == "burnish"
 
 
 def _device(model: nn.Module) -> torch.device:
@@ -207,15 +207,15 @@ def _states_itself(cls: type) -> bool:
     return any("__getstate__" in vars(base) for base in cls.__mro__ if base is not object)
 
 
-def spell(place: Place) -> str:
+def path_of(place: Place) -> str:
     """A place as one would write it: `encoder.update`, `table['user']`."""
-    words = ""
+    path = ""
     for kind, key in place:
         if key in _REGISTRIES:
             continue
         plain = kind == "a" or (isinstance(key, str) and key.isidentifier())
-        words += f".{key}" if plain else f"[{key!r}]"
-    return words.lstrip(".") or "the model"
+        path += f".{key}" if plain else f"[{key!r}]"
+    return path.lstrip(".") or "the model"
 
 
 def _mark(value: Any) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from burnish.errors import ConfigurationError
+from burnish.checks import whole_number
 
 #: burnish's own option: items with fewer training interactions than this are cold; not given: no such metrics.
 OPTION = "cold_below"
@@ -15,13 +15,9 @@ _METRICS = ("ndcg", "recall", "hit", "mrr")
 
 
 def cold_limit(config: Any) -> int | None:
-    """`cold_below` of a config.  Raises `ConfigurationError` for anything but a whole number of at least 1."""
+    """`cold_below` of a config.  Raises `ConfigurationError` for anything but a whole number, 1 or more."""
     value = config[OPTION]
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigurationError(f"{OPTION} = {value!r}: give a whole number of at least 1, such as 5")
-    return value
+    return None if value is None else whole_number(OPTION, value, more=", such as 5")
 
 
 def collect_items(trainer: Any) -> None:
@@ -43,7 +39,7 @@ def cold_values(config: Any, struct: Any, loader: Any, training: Any) -> dict[st
     cold = np.bincount(seen, minlength=training.item_num) < limit
     items = np.asarray(struct.get("rec.items").cpu())
     positives = _positives(loader)
-    found = {f"{PREFIX}{name}@{k}": np.full(len(items), np.nan) for name in names for k in config["topk"]}
+    values = {f"{PREFIX}{name}@{k}": np.full(len(items), np.nan) for name in names for k in config["topk"]}
     for row, own in enumerate(positives):
         wanted = own[cold[own]]
         if len(wanted) == 0:
@@ -51,8 +47,8 @@ def cold_values(config: Any, struct: Any, loader: Any, training: Any) -> dict[st
         ranks = np.flatnonzero(np.isin(items[row], wanted)) + 1
         for name in names:
             for k in config["topk"]:
-                found[f"{PREFIX}{name}@{k}"][row] = _value(name, ranks[ranks <= k], len(wanted), k)
-    return found
+                values[f"{PREFIX}{name}@{k}"][row] = _value(name, ranks[ranks <= k], len(wanted), k)
+    return values
 
 
 def _value(name: str, ranks: np.ndarray, wanted: int, k: int) -> float:

@@ -1,4 +1,4 @@
-"""Checks of a data set before and while RecBole loads it, so that what is wrong is said plainly."""
+"""Checks of a data set before and while RecBole loads it, with errors that name what is wrong."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ def check_files(config: Any) -> None:
     """
     name, folder = config["dataset"], Path(config["data_path"])
     if not folder.is_dir():
-        found = {"ml-100k"}
+        known = {"ml-100k"}
         if folder.parent.is_dir():
-            found |= {
+            known |= {
                 path.name for path in folder.parent.iterdir() if (path / f"{path.name}.inter").is_file()
             }
         raise unknown_name(
             "data set",
             name,
-            found,
+            known,
             cure=f"Put its atomic files ({name}.inter, ...) into {folder}, or set `data_path` to the folder "
             f"that holds a folder {name!r}. burnish downloads nothing.",
         )
@@ -50,13 +50,13 @@ def _check_columns(config: Any, file: Path) -> None:
     separator = config["field_separator"] or "\t"
     with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
         head = next(lines, "").strip()
-    found = [cell.split(":")[0].strip() for cell in head.lstrip("\ufeff").split(separator)]
+    columns = [cell.split(":")[0].strip() for cell in head.lstrip("\ufeff").split(separator)]
     if not head:
-        return  # nothing in it at all: that is said below
+        return  # nothing in it at all: the caller counts the rows
     for option in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
-        if config[option] and config[option] not in found:
+        if config[option] and config[option] not in columns:
             raise DataError(
-                f"{file} has no column {config[option]!r}; it has {', '.join(map(repr, found))}. {option} names the "
+                f"{file} has no column {config[option]!r}; it has {', '.join(map(repr, columns))}. {option} names the "
                 f"column (a header cell is NAME:TYPE, as in user_id:token)"
             )
 

@@ -44,15 +44,15 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None) -> 
             module = importlib.import_module(module_name)
         except ImportError as error:
             raise UnknownNameError(f"the run's model {name} cannot be imported: {error}") from error
-    found: Any = module
+    cls: Any = module
     for part in path.split("."):
-        found = getattr(found, part, None)
-    if not isinstance(found, type):
+        cls = getattr(cls, part, None)
+    if not isinstance(cls, type):
         raise ConfigurationError(
             f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
             f"itself (model=...), or say trust=True (--trust) to let burnish import it"
         )
-    return found
+    return cls
 
 
 def fingerprint(dataset: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,19 +10,10 @@ from burnish.errors import DataError
 
 from .identity import find_class
 from .record import MODEL_FILE, check_same_options, read_run
+from .request import make_config
+from .stages import Run
+from .trained_model import TrainedModel
 from .weights import load_model
-
-
-@dataclass
-class LoadedRun:
-    """A trained model in its surroundings, as `load_run` builds them."""
-
-    config: Any
-    dataset: Any
-    train: Any
-    valid: Any
-    test: Any
-    model: Any
 
 
 def load_run(
@@ -32,18 +22,39 @@ def load_run(
     model: type | None = None,
     options: Mapping[str, Any] | None = None,
     trust: bool = False,
-) -> LoadedRun:
-    """The trained model of a run's folder with its data, built as for training.  Executes nothing from the files.
+) -> TrainedModel:
+    """Read the trained model in a run's folder, with its data.
 
-    model: the plain class, where it is neither RecBole's nor announced by a package.
-    options: RecBole options that may differ from the run's (`FREE`, and the device): such as `data_path`.
-    trust: import the module that `run.json` names for the model's class.
-    Raises `DataError` for a folder that is no run's, damaged files, or data that are not those of the run, and
-    `ConfigurationError` for an option that would change the model.
+    The data are read and split, and the model is built, as for training.  Nothing from the files is executed.
+
+    Parameters
+    ----------
+    folder : Path or str
+        The folder of the run (`burnish run --output`, `burnish.run(folder=)`).
+    model : type, optional
+        The plain class of the model, where it is neither RecBole's nor announced by a package.
+    options : mapping, optional
+        RecBole options that may differ from the run's, such as `data_path`, `device` or `show_progress`.
+    trust : bool, default False
+        Import the module that `run.json` names for the model's class, which executes code.
+
+    Returns
+    -------
+    TrainedModel
+        With `config`, `dataset`, the loaders `train`, `valid` and `test`, and `model`, in evaluation mode.
+
+    Raises
+    ------
+    DataError
+        For a folder that is not a run's, damaged files, or data that are not those of the run.
+    ConfigurationError
+        For an option that would change the model.
+
+    Examples
+    --------
+    >>> run = burnish.load_run("out")  # doctest: +SKIP
+    >>> burnish.recommend(run, ["196"], k=5)  # doctest: +SKIP
     """
-    from .request import make_config
-    from .stages import Run
-
     saved = read_run(folder)
     weights = saved.folder / MODEL_FILE
     if not weights.is_file():
@@ -59,4 +70,4 @@ def load_run(
     run.prepare(saved.data, trainer=False)
     load_model(weights, run.model)
     run.model.eval()
-    return LoadedRun(config, run.dataset, run.train_data, run.valid_data, run.test_data, run.model)
+    return run.trained()

@@ -1,4 +1,4 @@
-"""One run, carried out: from the start or from a saved state, in a folder or in none."""
+"""One run, from the start or from a saved state, in a folder or in none."""
 
 from __future__ import annotations
 
@@ -8,19 +8,23 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from burnish.compat.habits import tensorboard_in
+
 from .base import Base
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
-from .request import Request, _make_config
+from .request import Request, config_of
 from .result import Epoch, TrainingResult, plain
-from .session import checkpoint_folder, log_file, tensorboard_in, torch_threads
+from .session import checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
 
 
-def begin(
+def train_and_test(
     request: Request,
     target: Path | None,
     *,
+    saved: SavedRun | None = None,
+    state: Any = None,
     save_every: int = 0,
     on_epoch: Callable[[Epoch], None] | None = None,
     keep_checkpoint: bool = True,
@@ -28,47 +32,31 @@ def begin(
     evaluate_test: bool = True,
     base: Base | None = None,
 ) -> TrainingResult:
-    """Train from the start.  target: the folder of the run, which `forget_run` has emptied."""
-    if target is not None:
+    """Carry out a run.
+
+    Parameters
+    ----------
+    target
+        The folder of the run.
+    saved, state
+        The run in that folder that goes on, and the saved state to go on from (None: from the first epoch); without
+        `saved` the folder is emptied first (`forget_run`).
+    visible
+        Let `--option=value` of `sys.argv` win over everything.
+    base
+        The plain backbone that enhancers begin from.
+    """
+    if target is not None and saved is None:
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
     keeper = StateKeeper(target, save_every) if target is not None and save_every else None
-    return _carry_out(request, target, keeper, None, on_epoch, keep_checkpoint, visible, evaluate_test, base)
-
-
-def go_on(
-    request: Request,
-    saved: SavedRun,
-    state: Any,
-    *,
-    save_every: int,
-    on_epoch: Callable[[Epoch], None] | None = None,
-    base: Base | None = None,
-) -> TrainingResult:
-    """Train on from a saved state (None: from the first epoch) in the folder of the run."""
-    keeper = StateKeeper(saved.folder, save_every)
-    return _carry_out(request, saved.folder, keeper, (saved, state), on_epoch, True, False, True, base)
-
-
-def _carry_out(
-    request: Request,
-    target: Path | None,
-    keeper: StateKeeper | None,
-    earlier: tuple[SavedRun, Any] | None,
-    on_epoch: Callable[[Epoch], None] | None,
-    keep_checkpoint: bool,
-    visible: bool,
-    evaluate_test: bool,
-    base: Base | None,
-) -> TrainingResult:
-    """Train, from the start or from a saved state, and test."""
     started = time.perf_counter()
     own_files = target is not None and keep_checkpoint
     with ExitStack() as stack:
         stack.enter_context(log_file(target / "log.txt" if target else None))
-        config = _make_config(request, visible)
-        if earlier is not None:
-            check_same_options(earlier[0], config)
+        config = config_of(request, visible=visible)
+        if saved is not None:
+            check_same_options(saved, config)
         effective = plain(config.final_config_dict)  # building the model adds to it
         own_tensorboard = target / "tensorboard" if target and config["tensorboard"] else None
         stack.enter_context(tensorboard_in(own_tensorboard))
@@ -77,14 +65,14 @@ def _carry_out(
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
         run = Run(config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper)
-        run.prepare(earlier[0].data if earlier else None, identify=base is not None)
+        run.prepare(saved.data if saved else None, identify=base is not None)
         if base is not None:
             base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
             run.seconds["base"] = base.seconds
         if target is not None and own_files:
             run.trainer.saved_model_file = str(target / "checkpoint.pth")
             write_run(target, config, request.given_options(config), effective, run.fingerprint or {})
-        run.fit(earlier[1] if earlier else None)
+        run.fit(state)
         if evaluate_test:
             run.test()
         if target is not None and own_files:

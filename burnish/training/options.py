@@ -5,13 +5,12 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-import warnings
 from collections.abc import Iterable
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
-from burnish.errors import nearest
+from burnish.errors import nearest, warn
 
 #: Options that burnish reads itself, wherever RecBole's are given.
 OWN_OPTIONS = frozenset(
@@ -80,12 +79,8 @@ def unknown_options(given: Iterable[str], model: type) -> dict[str, str | None]:
     return {name: nearest(name, known) for name in given if name not in known}
 
 
-def warn_unknown(given: Iterable[str], model: type, *, stacklevel: int = 3) -> None:
+def warn_unknown(given: Iterable[str], model: type) -> None:
     """A `UserWarning` for each option that neither RecBole, the model nor burnish reads."""
     for name, guess in unknown_options(given, model).items():
         hint = f" Did you mean {guess!r}?" if guess else ""
-        warnings.warn(
-            f"option {name!r} is read by neither RecBole nor {model.__name__}, so it has no effect.{hint}",
-            UserWarning,
-            stacklevel=stacklevel,
-        )
+        warn(f"option {name!r} is read by neither RecBole nor {model.__name__}, so it has no effect.{hint}")

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.whole import write_json
 
 from .identity import class_name
 
@@ -64,15 +65,15 @@ class SavedRun:
         """The enhancers' options, with files that lie where the run was made named in full."""
         from burnish.enhancers.registry import find_enhancer
 
-        found = {}
+        enhancers = {}
         for name, options in self.enhancers.items():
             placed = dict(options)
             for option in find_enhancer(name).Config.files:
                 value = placed.get(option)
                 if isinstance(value, str) and self.made_in and (Path(self.made_in) / value).is_file():
                     placed[option] = str(Path(self.made_in) / value)  # an absolute one stays what it is
-            found[name] = placed
-        return found
+            enhancers[name] = placed
+        return enhancers
 
 
 def write_run(
@@ -88,7 +89,6 @@ def write_run(
     """
     from burnish._version import __version__
     from burnish.enhancers.attach import enhancer_options, split_enhanced
-    from burnish.files.whole import write_json
 
     from .environment import describe_environment
 
@@ -120,7 +120,6 @@ def write_run(
 
 def forget_run(folder: Path) -> None:
     """Remove what an earlier run left in a folder that a new one is about to use."""
-
     for name in (RUN_FILE, MODEL_FILE):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / STATES, ignore_errors=True)
@@ -128,8 +127,6 @@ def forget_run(folder: Path) -> None:
 
 def mark_finished(folder: Path) -> None:
     """Note in `run.json` that training and testing are over."""
-    from burnish.files.whole import write_json
-
     content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
     write_json(folder / RUN_FILE, {**content, "finished": True})
 
@@ -186,9 +183,3 @@ def check_same_options(saved: SavedRun, config: Any) -> None:
             f"{name} = {now.get(name)!r} now, and {before.get(name)!r} in {saved.folder / RUN_FILE}: a run goes on "
             f"with the options that it began with (only epochs may be raised). Leave {name} out, or begin a new run."
         )
-
-
-# ---------------------------------------------------------------------- the trained model
-
-
-# ---------------------------------------------------------------------- weights

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from burnish.compat.habits import command_line
 from burnish.enhancers.attach import split_enhanced
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import read_yaml
@@ -16,7 +17,7 @@ from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
 from .options import warn_unknown
-from .session import command_line, literal_options
+from .session import literal_options
 
 
 @dataclass
@@ -35,7 +36,7 @@ class Request:
         return BaseRequest(split_enhanced(self.model)[0], self.dataset, tuple(self.files), options)
 
     def given_options(self, config: Any) -> dict[str, Any]:
-        """What files, arguments and the command line said, as the config took it."""
+        """The options in files, arguments and the command line, as the config took them."""
         own = {"show_progress", "checkpoint_dir"} - self.given
         return {key: value for key, value in config.external_config_dict.items() if key not in own}
 
@@ -76,10 +77,11 @@ def _attach(model: str | type, block: Any) -> type:
 
 def make_config(cls: type, dataset: str, enhancers: Any, options: Mapping[str, Any]) -> Any:
     """The RecBole config of a model class with these enhancers and options, checked as `train` checks it."""
-    return _make_config(Request.gather(cls, dataset, enhancers, (), options, None, False), False)
+    return config_of(Request.gather(cls, dataset, enhancers, (), options, None, False))
 
 
-def _make_config(request: Request, visible: bool) -> Any:
+def config_of(request: Request, *, visible: bool = False) -> Any:
+    """The checked RecBole config of a request.  visible: let `--option=value` of `sys.argv` win over everything."""
     from recbole.config import Config
 
     with command_line(visible), literal_options():
@@ -101,7 +103,7 @@ def _make_config(request: Request, visible: bool) -> Any:
                 else ""
             )
             raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
-    warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model, stacklevel=6)
+    warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     _check_metric(config)
     cold_limit(config)
     check_files(config)

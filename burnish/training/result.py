@@ -1,4 +1,4 @@
-"""What a training run reports while it goes on, and what it gives at the end."""
+"""What a training run reports while it goes on, and its result."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+from .trained_model import Splits, TrainedModel
 
 
 @dataclass(frozen=True)
@@ -24,47 +26,84 @@ class Epoch:
 
 @dataclass
 class TrainingResult:
-    """What one training run gave.  Metric names are RecBole's, in lower case: "ndcg@10", "auc"."""
+    """The outcome of one training run.  Metric names are RecBole's, in lower case: "ndcg@10", "auc".
+
+    Attributes
+    ----------
+    model_name, dataset_name, seed
+        What was trained, on what.
+    enhancers
+        Options that differ from the defaults, by name of the enhancer.
+    valid_metric
+        The metric that the best epoch was chosen by.
+    best_valid_score, best_valid_result, rounded_test_result
+        RecBole's own figures, rounded by it to `metric_decimal_place`.
+    valid_result, test_result
+        The same without rounding: the best epoch on validation, and the test set.
+    per_user
+        One line a test row (see `per_user_frame`); None where the metrics have no value a user.
+    n_epochs, best_epoch, losses
+        Epochs trained, the best one (from 1; None where validation chose none), and the loss of each.
+    seconds
+        Wall-clock seconds: "train", "valid", "test", "total", and "base" where a plain backbone was trained first.
+    peak_memory_mb
+        Highest memory of the device, in units of 2^20 bytes; on a CPU, of the whole process so far.  None where it
+        cannot be read.
+    n_parameters, flops
+        Trainable numbers of the model, and RecBole's count of operations for one test row.
+    checkpoint
+        RecBole's checkpoint, None where it is not kept.
+    config
+        All of RecBole's options, as JSON holds them.
+    trained
+        The trained model with its data, which `recommend` and the like take.
+    """
 
     model_name: str
     dataset_name: str
     seed: int
-    #: Options that differ from the defaults, by name of the enhancer.
     enhancers: dict[str, dict[str, Any]]
     valid_metric: str
-    #: RecBole's own figures, rounded by it to `metric_decimal_place`.
     best_valid_score: float
     best_valid_result: dict[str, float]
     rounded_test_result: dict[str, float]
-    #: The same without rounding: the best epoch on validation, and the test set.
     valid_result: dict[str, float]
     test_result: dict[str, float]
-    #: One line a test row (see `per_user_frame`), None where the metrics have no value a user.
     per_user: pd.DataFrame | None
     n_epochs: int
     best_epoch: int | None
     losses: list[float]
-    #: Wall-clock seconds: "train", "valid", "test", "total".
     seconds: dict[str, float]
-    #: Highest memory of the device; on a CPU, of the whole process so far.  None where it cannot be read.
     peak_memory_mb: float | None
     n_parameters: int
     flops: float | None
     checkpoint: Path | None
     config: dict[str, Any]
-    model: Any = field(default=None, repr=False)
-    dataset: Any = field(default=None, repr=False)
-    #: The parts of the data set: training, validation, test (RecBole data sets, None where there is none).
-    splits: tuple[Any, Any, Any] | None = field(default=None, repr=False)
+    trained: TrainedModel = field(repr=False)
+
+    @property
+    def model(self) -> Any:
+        """The trained model."""
+        return self.trained.model
+
+    @property
+    def dataset(self) -> Any:
+        """RecBole's whole data set."""
+        return self.trained.dataset
+
+    @property
+    def splits(self) -> Splits:
+        """The parts of the data set: training, validation, test."""
+        return self.trained.splits
 
     def summary(self) -> dict[str, Any]:
         """Everything but the tables and the objects, ready for JSON."""
-        left_out = {"model", "dataset", "splits", "per_user", "config"}
+        left_out = {"trained", "per_user", "config"}
         shown = {name: value for name, value in vars(self).items() if name not in left_out}
         shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
         return shown
 
 
 def plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as JSON can hold them: what is no number, text, list or mapping becomes text."""
+    """The options as JSON can hold them: what is not a number, text, list or mapping becomes text."""
     return json.loads(json.dumps(dict(options), default=str))

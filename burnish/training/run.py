@@ -27,20 +27,49 @@ def run(
 ) -> TrainingResult:
     """Train a model with early stopping on validation data, then test the best epoch.
 
-    model: a backbone's name, a RecBole model class, or a class made by `enhance`.
-    dataset: "ml-100k" (comes with RecBole) or a folder of atomic files under RecBole's `data_path`.
-    enhancers: what to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.
-    config_files, config: RecBole's own options, in files and as a dictionary (which wins).
-    seed: RecBole's `seed`.
-    folder: where the log, the checkpoint, the weights (`model.safetensors`) and the state of training go; by
-        default only the checkpoint is kept, in RecBole's `checkpoint_dir`.
-    save_every: with a folder, save the state of training after each so many epochs; 0 saves none.
-    resume: the folder of an interrupted run, to go on from its last saved epoch, bit for bit as if it had not been
-        interrupted.  Everything else is read from there: what is given all the same must agree (`epochs` may rise).
+    Random numbers, order and metrics are those of RecBole's `run_recbole`.
 
-    Random numbers, order and metrics are those of RecBole's `run_recbole`.  The result holds unrounded metrics
-    (`test_result["ndcg@10"]`), one row a user (`per_user`), the trained `model` and its data set.
-    Raises a `BurnishError` for a name, an option or a data set that cannot be used.
+    Parameters
+    ----------
+    model : str or type, optional
+        A backbone's name, a RecBole model class, or a class from `enhance`; left out only with `resume`.
+    dataset : str, optional
+        "ml-100k" (comes with RecBole), or a folder of atomic files under RecBole's `data_path`; left out only with
+        `resume`.
+    enhancers : mapping, str or iterable, optional
+        What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.
+    config_files : sequence of str or Path
+        YAML files with RecBole's own options; later files win.
+    config : mapping, optional
+        RecBole's own options; they win over the files.
+    seed : int, optional
+        RecBole's `seed`; wins over `config`.
+    folder : Path or str, optional
+        Where the log, the checkpoint, the weights (`model.safetensors`) and the state of training go; by default only
+        the checkpoint is kept, in RecBole's `checkpoint_dir`.
+    save_every : int, default 1
+        With a folder, save the state of training after each so many epochs; 0 saves none.
+    resume : Path or str, optional
+        The folder of an interrupted run, to go on from its last saved epoch, bit for bit as if it had not been
+        interrupted.  Everything else is read from there: what is given all the same must agree (`epochs` may rise).
+    show_progress : bool, default True
+        Show RecBole's progress bars.
+
+    Returns
+    -------
+    TrainingResult
+        Unrounded metrics (`test_result["ndcg@10"]`), one row a user (`per_user`), the trained `model` and its data set.
+
+    Raises
+    ------
+    BurnishError
+        For a name, an option or a data set that cannot be used.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec", config={"epochs": 20})  # doctest: +SKIP
+    >>> result.test_result["ndcg@10"]  # doctest: +SKIP
+    >>> burnish.recommend(result, ["196"], k=5)  # doctest: +SKIP
     """
     from burnish.errors import ConfigurationError
 

@@ -1,4 +1,4 @@
-"""Contexts around a RecBole call that keep its habits in place: arguments, logs, TensorBoard, threads."""
+"""Contexts around a RecBole call that keep its habits in place: text as options, logs, threads, checkpoints."""
 
 from __future__ import annotations
 
@@ -6,30 +6,17 @@ import ast
 import logging
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError
+from burnish.checks import whole_number
 
 from .threads import threads_by_default
 
 _ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
-
-
-@contextmanager
-def command_line(visible: bool) -> Iterator[None]:
-    """Hide `sys.argv[1:]` unless `visible`: RecBole's Config takes every `--key=value` it finds there."""
-    before = sys.argv
-    if not visible:
-        sys.argv = before[:1] or [""]
-    try:
-        yield
-    finally:
-        sys.argv = before
 
 
 def literal(text: str) -> Any:
@@ -93,39 +80,6 @@ def log_file(path: Path | None) -> Iterator[None]:
         handler.close()
 
 
-class _NoTensorBoard:
-    """What trainers write to when no TensorBoard files are wanted."""
-
-    def add_scalar(self, *_: Any, **__: Any) -> None:
-        """Drop a number."""
-
-    def add_hparams(self, *_: Any, **__: Any) -> None:
-        """Drop a set of options."""
-
-
-@contextmanager
-def tensorboard_in(folder: Path | None) -> Iterator[None]:
-    """Trainers made while this is open write TensorBoard files to `folder`, or nowhere when it is None.
-
-    RecBole itself would write to ./log_tensorboard.
-    """
-    from recbole.trainer import trainer as module
-
-    def writer(_: Any) -> Any:
-        if folder is None:
-            return _NoTensorBoard()
-        from torch.utils.tensorboard import SummaryWriter
-
-        return SummaryWriter(str(folder))
-
-    before = module.get_tensorboard
-    module.get_tensorboard = writer
-    try:
-        yield
-    finally:
-        module.get_tensorboard = before
-
-
 @contextmanager
 def torch_threads(number: int | None) -> Iterator[None]:
     """Use `number` torch threads inside; None only lowers a number for which there are no cores.
@@ -139,8 +93,7 @@ def torch_threads(number: int | None) -> Iterator[None]:
     if number is None:
         yield
         return
-    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-        raise ConfigurationError(f"threads = {number!r}: give a whole number of torch threads, 1 or more")
+    whole_number("threads", number, what="a whole number of torch threads")
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:
@@ -159,5 +112,5 @@ def checkpoint_folder(folder: Path | None, keep: bool) -> Iterator[Path | None]:
     else:
         with tempfile.TemporaryDirectory(
             prefix="burnish-", dir=os.fspath(folder) if folder else None
-        ) as made:
-            yield Path(made)
+        ) as passing:
+            yield Path(passing)

@@ -20,6 +20,7 @@ from .data import load_dataset
 from .identity import check_data, fingerprint, split_rows
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
+from .trained_model import TrainedModel
 from .weights import load_model, write_model
 
 logger = logging.getLogger(__name__)
@@ -122,7 +123,7 @@ class Run:
             return None
 
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
-        """Train with early stopping on the validation set.  state: go on from it (`resume.latest_state`)."""
+        """Train with early stopping on the validation set.  state: go on from it (`state.latest_state`)."""
         self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)))
         if self.keeper is not None:
             self.keeper.begin(self)
@@ -181,9 +182,9 @@ class Run:
 
         def valid_epoch(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
-            found = inner_valid(*args, **kwargs)
+            result = inner_valid(*args, **kwargs)
             self.seconds["valid"] += time.perf_counter() - start
-            return found
+            return result
 
         if inner_train is not None:  # tree models train at once
             trainer._train_epoch = train_epoch
@@ -260,12 +261,12 @@ class Run:
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
         with captured(self.trainer) as capture:
-            found = self.trainer.evaluate(
+            rounded = self.trainer.evaluate(
                 self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
             )
         self.seconds["test"] = time.perf_counter() - start
-        self.test_rounded = {key: float(value) for key, value in (found or {}).items()}
-        self.test_result = unrounded_result(self.config, capture.last, found)
+        self.test_rounded = {key: float(value) for key, value in (rounded or {}).items()}
+        self.test_result = unrounded_result(self.config, capture.last, rounded)
         if capture.last is not None:
             self.per_user = per_user_frame(self.config, capture.last, self.test_data)
             self._add_cold(capture.last)
@@ -308,13 +309,13 @@ class Run:
             flops=self.flops,
             checkpoint=None,
             config=plain(config.final_config_dict),
-            model=self.model,
-            dataset=self.dataset,
-            splits=(
-                self.train_data._dataset,
-                getattr(self.valid_data, "_dataset", None),
-                getattr(self.test_data, "_dataset", None),
-            ),
+            trained=self.trained(),
+        )
+
+    def trained(self) -> TrainedModel:
+        """The model as it is now, with its data."""
+        return TrainedModel(
+            self.config, self.dataset, self.train_data, self.valid_data, self.test_data, self.model
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from burnish.checks import whole_number
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
 from burnish.randomness import random_state, set_random_state
@@ -51,11 +52,8 @@ class StateKeeper:
 
     @staticmethod
     def check(every: int) -> None:
-        """Raise `ConfigurationError` for what is no number of epochs."""
-        if isinstance(every, bool) or not isinstance(every, int) or every < 1:
-            raise ConfigurationError(
-                f"save_every = {every!r}: give a whole number of epochs, 1 or more (0 to save no states)"
-            )
+        """Raise `ConfigurationError` for what is not a number of epochs."""
+        whole_number("save_every", every, what="a whole number of epochs", more=" (0 to save no states)")
 
     def begin(self, run: Run) -> None:
         """Look at the run just before its first epoch (also before `restore`)."""
@@ -124,12 +122,12 @@ class StateKeeper:
 def saved_states(folder: Path) -> Iterator[tuple[int, Path]]:
     """(epochs done, file) of every state in a run's folder, the latest first."""
     place = folder / STATES
-    found = []
+    states = []
     for path in place.iterdir() if place.is_dir() else ():
         match = _NAME.match(path.name)
         if match:
-            found.append((int(match[1]), path))
-    yield from sorted(found, reverse=True)
+            states.append((int(match[1]), path))
+    yield from sorted(states, reverse=True)
 
 
 def latest_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -164,9 +162,6 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     return tree, tensors
 
 
-# ---------------------------------------------------------------------- random numbers
-
-
 def _generators(run: Run) -> Iterator[torch.Generator]:
     """The generators of the data loaders, which shuffle; each once, always in the same order."""
     seen: set[int] = set()
@@ -184,15 +179,15 @@ def _generators(run: Run) -> Iterator[torch.Generator]:
 
 def _plain_attributes(trainer: Any, packer: Packer) -> dict[str, Any]:
     """The trainer's own numbers, texts and mappings (early stopping, losses, phases), packed."""
-    found = {}
+    packed = {}
     for name, value in vars(trainer).items():
         if name in _NOT_KEPT or _is_helper(value) or callable(value):
             continue
         try:
-            found[name] = packer.pack(value)
+            packed[name] = packer.pack(value)
         except NotPortableError:
             continue  # the model, the config, loggers, evaluators: built anew
-    return found
+    return packed
 
 
 def _is_helper(value: Any) -> bool:
@@ -202,18 +197,18 @@ def _is_helper(value: Any) -> bool:
 
 def _helpers(trainer: Any, packer: Packer) -> list[dict[str, Any]]:
     """States of optimizers, schedulers and scalers; a helper with two names (RecVAE) is saved once."""
-    found: list[dict[str, Any]] = []
+    helpers: list[dict[str, Any]] = []
     names: dict[int, str] = {}
     # RecVAE's `optimizer` is one of two others in turn, so a name of its own comes first.
     for name, value in sorted(vars(trainer).items(), key=lambda pair: pair[0] == "optimizer"):
         if not _is_helper(value):
             continue
         if id(value) in names:
-            found.append({"name": name, "same_as": names[id(value)]})
+            helpers.append({"name": name, "same_as": names[id(value)]})
             continue
         names[id(value)] = name
-        found.append({"name": name, "state": packer.pack(value.state_dict())})
-    return found
+        helpers.append({"name": name, "state": packer.pack(value.state_dict())})
+    return helpers
 
 
 def _restore_helpers(trainer: Any, saved: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
@@ -222,13 +217,3 @@ def _restore_helpers(trainer: Any, saved: list[dict[str, Any]], tensors: dict[st
             setattr(trainer, helper["name"], getattr(trainer, helper["same_as"]))
         else:
             getattr(trainer, helper["name"]).load_state_dict(unpack(helper["state"], tensors))
-
-
-def describe_rest(tree: dict[str, Any]) -> str | None:
-    """A sentence on what a state could not hold, None when it holds everything."""
-    if not tree["left_out"]:
-        return None
-    return (
-        f"these parts of the model changed in training and could not be saved, so the resumed run may differ from an "
-        f"uninterrupted one: {', '.join(tree['left_out'][:5])}"
-    )

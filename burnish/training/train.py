@@ -12,7 +12,7 @@ from burnish.files.yamls import read_yaml
 
 from .bases import begin_from
 from .identity import find_class
-from .one_run import begin, go_on
+from .one_run import train_and_test
 from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
@@ -40,28 +40,51 @@ def train(
 
     Random numbers are drawn in the order of `run_recbole`, so a plain backbone gets the same metrics.
 
-    model: a backbone's name, a RecBole model class, or a class made by `enhance`.
-    dataset: the name of a folder of atomic files in `data_path`, or "ml-100k", which RecBole brings.
-    enhancers: what to attach: a block `{"rvrec": {"weight": 0.1}}`, "rvrec,euclid2d", names or `Enhancer`
-        objects.  None takes the `enhancers` block of `options` or of the config files; `{}` attaches none.
-    config_files: RecBole YAML files, later ones win.  options: RecBole options with typed values; they win
-        over the files.  Strings are read as literals, never evaluated.  Two options are burnish's own:
-        `threads` (torch threads while this runs) and `tensorboard` (write TensorBoard files into `folder`).
-    seed: wins over the `seed` of options and files.
-    folder: receives log.txt, checkpoint.pth (RecBole's own), run.json and model.safetensors (the same weights, read
-        without executing anything: see `load_run`), and nothing is written elsewhere.  Without a folder there is
-        no log file, and the checkpoint goes to RecBole's `checkpoint_dir`.
-    keep_checkpoint: False removes the checkpoint once the test set was evaluated, and writes no files of our own.
-    command_line: True lets `--option=value` of `sys.argv` win over everything, as in RecBole.
-    on_epoch: called after each training epoch, and again after its validation.
-    evaluate_test: False leaves the test set alone (tuning).
-    save_every: save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves
-        none.  Needs a folder.
-    bases: where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run
-        with the same options; by default `base` in the folder, and without a folder nothing is kept.
+    Parameters
+    ----------
+    model
+        A backbone's name, a RecBole model class, or a class from `enhance`.
+    dataset
+        The name of a folder of atomic files in `data_path`, or "ml-100k", which RecBole brings.
+    enhancers
+        What to attach: a block `{"rvrec": {"weight": 0.1}}`, "rvrec,euclid2d", names or `Enhancer` objects.  None takes
+        the `enhancers` block of `options` or of the config files; `{}` attaches none.
+    config_files
+        RecBole YAML files, later ones win.
+    options
+        RecBole options with typed values; they win over the files.  Strings are read as literals, never evaluated.  Two
+        options are burnish's own: `threads` (torch threads while this runs) and `tensorboard` (write TensorBoard files
+        into `folder`).
+    seed
+        Wins over the `seed` of options and files.
+    folder
+        Receives log.txt, checkpoint.pth (RecBole's own), run.json and model.safetensors (the same weights, read without
+        executing anything: see `load_run`), and nothing is written elsewhere.  Without a folder there is no log file,
+        and the checkpoint goes to RecBole's `checkpoint_dir`.
+    keep_checkpoint
+        False removes the checkpoint once the test set was evaluated, and writes no files of our own.
+    command_line
+        True lets `--option=value` of `sys.argv` win over everything, as in RecBole.
+    on_epoch
+        Called after each training epoch, and again after its validation.
+    evaluate_test
+        False leaves the test set alone (tuning).
+    save_every
+        Save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves none.
+        Needs a folder.
+    bases
+        Where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run with
+        the same options; by default `base` in the folder, and without a folder nothing is kept.
 
-    Raises `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.  A RecBole option that
-    nobody reads gives a `UserWarning` with the nearest known name.
+    Raises
+    ------
+    BurnishError
+        `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.
+
+    Warns
+    -----
+    UserWarning
+        For a RecBole option that nobody reads, with the nearest known name.
     """
     request = Request.gather(model, dataset, enhancers, config_files, options, seed, show_progress)
     target = Path(folder) if folder is not None else None
@@ -75,7 +98,7 @@ def train(
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
-    return begin(
+    return train_and_test(
         request,
         target,
         save_every=save_every,
@@ -103,12 +126,21 @@ def resume(
 ) -> TrainingResult:
     """Go on with a run that was interrupted, from the end of its last saved epoch: bit for bit as if it had not been.
 
-    folder: of the run (`train(..., folder=, save_every=)` or `burnish run --output`).  Everything else is read from
-    it; what is given all the same must be as it was, but for `epochs`, which may be larger, and options that say
-    where and how to show (`saved.FREE`).  A run without a saved state starts from its first epoch.
+    Parameters
+    ----------
+    folder
+        Of the run (`train(..., folder=, save_every=)` or `burnish run --output`).  Everything else is read from it;
+        what is given all the same must be as it was, but for `epochs`, which may be larger, and options that say where
+        and how to show (`record.FREE`).  A run without a saved state starts from its first epoch.
 
-    Raises `FinishedError` when nothing is left to do, `ConfigurationError` naming the first option that differs, and
-    `DataError` for damaged files or changed data.
+    Raises
+    ------
+    FinishedError
+        When nothing is left to do.
+    ConfigurationError
+        Naming the first option that differs.
+    DataError
+        For damaged files or changed data.
     """
     saved = read_run(folder)
     base = model if isinstance(model, type) else None
@@ -141,7 +173,15 @@ def resume(
     begun = None
     if state is None:  # else it began already
         begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
-    return go_on(request, saved, state, save_every=save_every, on_epoch=on_epoch, base=begun)
+    return train_and_test(
+        request,
+        saved.folder,
+        saved=saved,
+        state=state,
+        save_every=save_every,
+        on_epoch=on_epoch,
+        base=begun,
+    )
 
 
 def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:

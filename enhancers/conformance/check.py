@@ -18,7 +18,10 @@ Status = Literal["passed", "failed", "refused", "not applicable", "expected fail
 
 
 class NotApplicableError(Exception):
-    """The backbone itself does not offer what the check is about; the message says why."""
+    """The backbone itself does not offer what the check is about.
+
+    A check raises it with the reason as its message.
+    """
 
 
 def require(held: bool, broken: str) -> None:
@@ -29,9 +32,22 @@ def require(held: bool, broken: str) -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one check found.
+    """What came out of one check.
 
-    detail: why it failed, was refused or does not apply; empty for a pass.
+    Parameters
+    ----------
+    backbone
+        The name of the backbone's class.
+    enhancers
+        Names of what was attached, separated by commas, each with the options that are not the defaults.
+    check
+        The name of the check.
+    status
+        "passed", "failed", "refused", "not applicable", "expected failure" or "unexpected pass".
+    detail
+        Why it failed, was refused or does not apply; empty for a pass.
+    seconds
+        How long it took.
     """
 
     backbone: str
@@ -43,7 +59,7 @@ class Outcome:
 
     @property
     def good(self) -> bool:
-        """False for a failure nobody expected, and for a pass where a failure was announced."""
+        """False for an unexpected failure, and for a pass where a failure was announced."""
         return self.status not in ("failed", "unexpected pass")
 
 
@@ -60,7 +76,21 @@ _definitions: dict[str, Definition] = {}
 
 
 def conformance_check(name: str, promise: str) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
-    """Declare a check: a short name and the promise in one sentence."""
+    """Declare a check: a decorator of its function.
+
+    Parameters
+    ----------
+    name
+        A short name.
+    promise
+        What holds, in one sentence.
+
+    Returns
+    -------
+    Callable
+        Decorates `run(subject)`, which raises `AssertionError` when the promise is broken, `NotApplicableError` where
+        the backbone does not offer what it is about, and `UnsupportedError` for a refusal; the function stays as it is.
+    """
 
     def declare(run: Callable[[Any], None]) -> Callable[[Any], None]:
         _definitions[name] = Definition(name, promise, run)
@@ -70,12 +100,30 @@ def conformance_check(name: str, promise: str) -> Callable[[Callable[[Any], None
 
 
 def definitions() -> dict[str, Definition]:
-    """Every check by name, in the order in which they run."""
+    """Every check by name.
+
+    Returns
+    -------
+    dict of str to Definition
+        Name, promise and function of each check that is declared, in the order in which they run.
+    """
     return dict(_definitions)
 
 
 class Check:
-    """One check on one subject.  Call it in a test, or ask for its `outcome()`."""
+    """One check on one subject.
+
+    Call it in a test, or ask for its `outcome()`.
+
+    Parameters
+    ----------
+    definition
+        What is checked.
+    subject
+        The backbone and what is attached to it.
+    expected
+        Why it is known to fail; None where it has to pass.
+    """
 
     def __init__(self, definition: Definition, subject: Any, expected: str | None = None) -> None:
         self.definition = definition
@@ -115,12 +163,12 @@ class Check:
 
     def __call__(self) -> Outcome:
         """Run the check; AssertionError when it failed, or passed where a failure was announced."""
-        found = self.outcome()
-        if not found.good:
+        outcome = self.outcome()
+        if not outcome.good:
             raise AssertionError(
-                f"{self!r} {found.status}: {found.detail}\npromise: {self.definition.promise}"
+                f"{self!r} {outcome.status}: {outcome.detail}\npromise: {self.definition.promise}"
             )
-        return found
+        return outcome
 
 
 @contextmanager

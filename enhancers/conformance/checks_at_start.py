@@ -31,8 +31,8 @@ from .world import World
 def attaches(subject: Subject) -> None:
     model = subject.attached().model
     require(is_enhanced(model), f"{type(model).__name__} carries no enhancers")
-    found = [enhancer.name for enhancer in model.enhancers.enhancers()]
-    require(found == [enhancer.name for enhancer in subject.enhancers], f"attached are {found}")
+    names = [enhancer.name for enhancer in model.enhancers.enhancers()]
+    require(names == [enhancer.name for enhancer in subject.enhancers], f"attached are {names}")
 
 
 @conformance_check(
@@ -122,9 +122,9 @@ def float64(subject: Subject) -> None:
         raise NotApplicableError(
             f"the plain backbone computes its loss in {plain['loss'].dtype} even in float64"
         )
-    found = _in_float64(subject.attached())
-    require(found["loss"].dtype == torch.float64, f"the loss is {found['loss'].dtype}")
-    for name, values in found.items():
+    attached = _in_float64(subject.attached())
+    require(attached["loss"].dtype == torch.float64, f"the loss is {attached['loss'].dtype}")
+    for name, values in attached.items():
         require(bool(torch.isfinite(values).all()), f"{name} is not finite")
 
 

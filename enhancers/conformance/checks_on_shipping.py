@@ -98,14 +98,14 @@ def burnish_names(file: Path, backbone: type) -> list[str]:
     A backbone of burnish's own needs its package, plain as it is: names of that package do not count.
     """
     own = ".".join(backbone.__module__.split(".")[:2]) + "."
-    found = []
+    names = []
     with zipfile.ZipFile(file) as archive:
         for entry in archive.namelist():
             if entry.endswith(".pkl"):
                 for _, argument, _ in pickletools.genops(archive.read(entry)):
                     if isinstance(argument, str) and argument.startswith("burnish."):
-                        found += [] if argument.startswith(own) else [argument]
-    return found
+                        names += [] if argument.startswith(own) else [argument]
+    return names
 
 
 @conformance_check(

@@ -23,7 +23,7 @@ from .subject import Subject, in_epoch, loss_of, part
 from .world import World, prepare_folder
 
 _WORLD_SIZE = 2
-_found: dict[str, dict[str, str]] = {}
+_differences: dict[str, dict[str, str]] = {}
 
 
 @conformance_check(
@@ -31,9 +31,9 @@ _found: dict[str, dict[str, str]] = {}
     "Gradients of two processes with half a batch each are the mean of both halves' gradients.",
 )
 def two_processes(subject: Subject) -> None:
-    if subject.label not in _found:
+    if subject.label not in _differences:
         compare_all([subject])
-    outcome = _found.pop(subject.label)
+    outcome = _differences.pop(subject.label)
     if outcome["refused"]:
         raise UnsupportedError(outcome["refused"])
     if outcome["plain"]:
@@ -43,7 +43,7 @@ def two_processes(subject: Subject) -> None:
 
 
 def compare_all(subjects: Sequence[Subject]) -> None:
-    """Run the check for many subjects in one pair of processes; `two_processes` then finds the outcomes."""
+    """Run the check for many subjects in one pair of processes; `two_processes` then reads the outcomes."""
     for subject in subjects:
         prepare_folder(subject.folder)  # not in two processes at once
     with tempfile.TemporaryDirectory(prefix="burnish-") as folder:
@@ -51,8 +51,8 @@ def compare_all(subjects: Sequence[Subject]) -> None:
         for rank in range(_WORLD_SIZE):
             text = (Path(folder) / f"{rank}.json").read_text(encoding="utf-8")
             for label, outcome in json.loads(text).items():
-                known = _found.setdefault(label, outcome)
-                _found[label] = {arm: known[arm] or error for arm, error in outcome.items()}
+                known = _differences.setdefault(label, outcome)
+                _differences[label] = {arm: known[arm] or error for arm, error in outcome.items()}
 
 
 def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
@@ -71,8 +71,8 @@ def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
             outcomes[subject.label] = {"refused": str(refusal), "plain": "", "attached": ""}
             continue
         plain = _difference(subject.plain, rank)
-        found = "" if plain else _difference(subject.attached, rank)
-        outcomes[subject.label] = {"refused": "", "plain": plain, "attached": found}
+        attached = "" if plain else _difference(subject.attached, rank)
+        outcomes[subject.label] = {"refused": "", "plain": plain, "attached": attached}
     (Path(folder) / f"{rank}.json").write_text(json.dumps(outcomes), encoding="utf-8")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

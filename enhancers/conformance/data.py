@@ -21,11 +21,24 @@ _GENRES = ("drama", "comedy", "crime", "war", "music")
 
 
 def write_data(folder: Path, *, n_users: int = 40, n_items: int = 60, seed: int = 1) -> Path:
-    """Write the atomic files into `folder/conformance` and give that folder.
+    """Write the atomic files of the synthetic data set.
 
-    n_users, n_items: how many there are (equal numbers are allowed: tables must be told apart all the same).
     Every user has 8 to 14 interactions at distinct times, ratings 1 to 5, in two groups with tastes of their own;
     every item is in one, and is linked to an entity of a knowledge graph.  Equal arguments give equal files.
+
+    Parameters
+    ----------
+    folder
+        Where the folder `conformance` with the files goes.
+    n_users, n_items
+        How many there are (equal numbers are allowed: tables must be told apart all the same).
+    seed
+        Of everything that is drawn.
+
+    Returns
+    -------
+    Path
+        The folder of the files.
     """
     target = folder / NAME
     target.mkdir(parents=True, exist_ok=True)
@@ -78,9 +91,9 @@ def _interactions(rng: np.random.Generator, n_users: int, n_items: int) -> list[
         own = rng.permutation(half) + 1 + (user % 2) * half  # a group prefers its half of the items
         other = rng.permutation(n_items) + 1
         count = int(rng.integers(8, min(15, half + 1)))
-        wanted = list(dict.fromkeys([*own[: count - 2], *other]))[:count]
+        chosen = list(dict.fromkeys([*own[: count - 2], *other]))[:count]
         missing = [item for item in range(1, n_items + 1) if item not in seen][:2]
-        for item in dict.fromkeys([*wanted, *missing]):
+        for item in dict.fromkeys([*chosen, *missing]):
             seen.add(int(item))
             clock += 1
             liked = int(item) in own[: count - 2]
@@ -124,7 +137,7 @@ def _links(n_items: int) -> list[str]:
 def _triples(rng: np.random.Generator, n_items: int) -> list[str]:
     lines = ["head_id:token\trelation_id:token\ttail_id:token"]
     for item in range(1, n_items + 1):
-        shared = n_items + 1 + int(rng.integers(5))  # entities that are no items: a director, say
+        shared = n_items + 1 + int(rng.integers(5))  # entities that are not items: a director, say
         near = int(rng.integers(1, n_items + 1))
         lines += [f"e{item}\tr1\te{shared}", f"e{item}\tr2\te{near}"]
     return lines

@@ -27,7 +27,18 @@ class ProbeConfig(EnhancerConfig):
 
 
 class WeighingProbe(Enhancer[ProbeConfig]):
-    """Adds a loss with a learned number, and weighs interactions unevenly; tables stay as they are."""
+    """Adds a loss with a learned number, and weighs interactions unevenly.
+
+    Tables stay as they are.
+
+    Parameters
+    ----------
+    config
+        A `ProbeConfig`; None makes one of the options.
+    **options
+        Options of `ProbeConfig`: `strength` (a factor of everything, 0 or more) and `spread` (how far weights lie from
+        1, from 0 to below 1).
+    """
 
     name = "weighing_probe"
     Config = ProbeConfig
@@ -50,9 +61,18 @@ class WeighingProbe(Enhancer[ProbeConfig]):
 
 
 class Probe(WeighingProbe):
-    """Uses every hook: mixes rows by a learned matrix, shifts each, adds a loss, and weighs interactions unevenly.
+    """Uses every hook: refines all tables, adds a loss, and weighs interactions unevenly.
 
-    The refinement starts as the identity; a loss that does not depend on the batch moves it away from there.
+    A learned matrix mixes the rows of each table, and each row has a shift of its own.  The refinement starts as the
+    identity; a loss that does not depend on the batch moves it away from there.
+
+    Parameters
+    ----------
+    config
+        A `ProbeConfig`; None makes one of the options.
+    **options
+        Options of `ProbeConfig`: `strength` (a factor of everything, 0 or more) and `spread` (how far weights lie from
+        1, from 0 to below 1).
     """
 
     name = "probe"
@@ -88,8 +108,8 @@ class Probe(WeighingProbe):
         total: Any = (self.number - 1).square()
         total = total + sum((p - 0.1).square().sum() for p in self.matrices.parameters())
         for shift in self.shifts.values():
-            wanted = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
-            total = total + (shift - wanted).square().sum()
+            target = torch.arange(len(shift), device=shift.device, dtype=shift.dtype).sin() / 10
+            total = total + (shift - target).square().sum()
         return {"distance": (0.5 * self.config.strength * total).expand(len(batch))}
 
     def row_tensors(self) -> dict[str, Side]:

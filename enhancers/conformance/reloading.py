@@ -16,8 +16,8 @@ from .world import World
 
 def read(table: Table) -> Tensor:
     """A table as the backbone reads it: `[count, width]`."""
-    seen = getattr(table.owner, table.parameter)
-    rows: Tensor = seen.t() if table.transposed else seen
+    parameter = getattr(table.owner, table.parameter)
+    rows: Tensor = parameter.t() if table.transposed else parameter
     return rows[table.first : table.first + table.count]
 
 

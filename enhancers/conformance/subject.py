@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 from torch import Tensor
 
 from burnish.enhancers.attach import enhance, split_enhanced
@@ -18,7 +19,6 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.randomness import forked_randomness
 
 from .check import NotApplicableError, require
-from .columns import written
 from .data import PERMUTED
 from .world import World, build_world
 
@@ -82,6 +82,19 @@ class Subject:
         )
 
 
+def written(enhancers: Iterable[Enhancer[Any]]) -> str:
+    """Enhancers as YAML that the matrix reads back: names, each with the options that are not the defaults."""
+    return ",".join(_written(enhancer) for enhancer in enhancers)
+
+
+def _written(enhancer: Enhancer[Any]) -> str:
+    options = enhancer.config.model_dump(mode="json", exclude_defaults=True)
+    if not options:
+        return enhancer.name
+    text = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=10**6)
+    return f"{enhancer.name}: {text.strip()}"
+
+
 def train(world: World) -> World:
     """Train for the configured epochs, validation included; nothing is saved.  Gives the same world."""
     world.trainer.fit(world.train, world.valid, verbose=False, saved=False, show_progress=False)
@@ -119,16 +132,16 @@ def scores(world: World, model: Any = None) -> dict[str, Tensor]:
     model = world.model if model is None else model
     model.eval()
     clear_kept(model)  # some models draw random numbers for what they keep from an evaluation
-    found: dict[str, Tensor] = {}
+    by_method: dict[str, Tensor] = {}
     for name in ("predict", "full_sort_predict"):
         with forked_randomness(0, torch.device(world.config["device"])), torch.no_grad():
             try:
-                found[name] = getattr(model, name)(pairs(world)).clone()
+                by_method[name] = getattr(model, name)(pairs(world)).clone()
             except (NotImplementedError, AssertionError):  # the CPR models assert that nobody asks for pairs
                 continue
-    if not found:
+    if not by_method:
         raise NotApplicableError("the backbone neither predicts pairs nor ranks all items")
-    return found
+    return by_method
 
 
 def assert_equal_scores(
@@ -171,7 +184,9 @@ def loss_of(model: Any, batch: Any) -> Tensor:
         model.e_step()  # NCL's trainer clusters before it asks for a loss
     calculate = getattr(model, "calculate_rs_loss", None) or model.calculate_loss
     plain: Any = split_enhanced(type(model))[0]
-    asked = inspect.signature(plain.calculate_loss).parameters if hasattr(plain, "calculate_loss") else {}
-    extra = [True] if "encoder_flag" in asked else []
+    parameters = (
+        inspect.signature(plain.calculate_loss).parameters if hasattr(plain, "calculate_loss") else {}
+    )
+    extra = [True] if "encoder_flag" in parameters else []
     losses = calculate(copy.copy(batch), *extra)
     return torch.stack([loss.sum() for loss in losses]).sum() if isinstance(losses, Sequence) else losses

@@ -54,17 +54,42 @@ def check_backbone(
 ) -> Iterator[Check]:
     """Every promise of the attachment, for one backbone.
 
-    backbone: a name or a RecBole model class of your own.
-    enhancers: what to attach; by default a probe that uses every hook (refine, loss, weights).
-    options: RecBole options, over small ones.  category: what kind of model your own is ("general", "sequential",
-        "context", "knowledge", "ratings", "reviews"); it chooses which fields are loaded and what is measured.
-    folder: where data and checkpoints go; by default a temporary one.  data: a data set inside `folder` to use
-        in place of the synthetic one.
-    expected_failed: checks that are known to fail, with the reason; a pass is then reported as wrong.
-    only: names of checks; all by default (`definitions()` lists them).
+    Parameters
+    ----------
+    backbone
+        A name, or a RecBole model class of your own.
+    enhancers
+        What to attach; by default a probe that uses every hook (refine, loss, weights).
+    options
+        RecBole options, over small ones.
+    category
+        What kind of model your own is ("general", "sequential", "context", "knowledge", "ratings", "reviews"); it
+        chooses which fields are loaded and what is measured.
+    folder
+        Where data and checkpoints go; by default a temporary one.
+    data
+        A data set inside `folder` to use in place of the synthetic one.
+    expected_failed
+        Checks that are known to fail, with the reason; a pass is then reported as wrong.
+    only
+        Names of checks; all by default (`definitions()` lists them).
 
-    Gives `Check`s: call one in a test (AssertionError when a promise is broken), or ask for its `outcome()`.
-    Raises `UnknownNameError` for an unknown backbone or check.
+    Returns
+    -------
+    Iterator of Check
+        Call one in a test (`AssertionError` when a promise is broken), or ask for its `outcome()`.
+
+    Raises
+    ------
+    UnknownNameError
+        For a backbone that does not exist, and, when the first check is asked for, for a check that does not.
+
+    Examples
+    --------
+    >>> from burnish.enhancers.conformance import check_backbone
+    >>> for check in check_backbone("BPR", only=["attaches"]):  # doctest: +SKIP
+    ...     print(check, check().status)
+    BPR[probe]-attaches passed
     """
     subject = Subject(
         backbone=find_backbone(backbone) if isinstance(backbone, str) else backbone,
@@ -88,8 +113,31 @@ def check_enhancer(
 ) -> Iterator[Check]:
     """Every promise of the attachment, for one enhancer on each of several backbones.
 
-    The arguments are those of `check_backbone`.  A backbone that the enhancer refuses gives outcomes "refused",
-    with its reason.
+    Parameters
+    ----------
+    enhancer
+        What to attach.
+    backbones
+        Names or classes; by default one or two of every family.
+    options, folder, expected_failed, only
+        As for `check_backbone`.
+
+    Yields
+    ------
+    Check
+        As of `check_backbone`.  A backbone that the enhancer refuses gives outcomes "refused", with its reason.
+
+    Raises
+    ------
+    UnknownNameError
+        For a backbone or check that does not exist.
+
+    Examples
+    --------
+    >>> from burnish.enhancers.conformance import check_enhancer
+    >>> from burnish.enhancers.registry import find_enhancer
+    >>> for check in check_enhancer(find_enhancer("rvrec")(), backbones=["BPR"]):  # doctest: +SKIP
+    ...     check()
     """
     for backbone in backbones:
         yield from check_backbone(

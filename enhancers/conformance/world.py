@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from burnish.compat.habits import command_line, tensorboard_in
 
 from .data import NAME, PERMUTED, SCORES, write_data, write_permuted, write_scores
 from .presets import preset
@@ -20,7 +20,18 @@ _numbers = itertools.count(1)
 class World:
     """One model in its surroundings.
 
-    train, valid, test: RecBole's loaders.  model: the (perhaps enhanced) backbone, freshly initialised.
+    Parameters
+    ----------
+    config
+        RecBole's config.
+    dataset
+        The whole data set.
+    train, valid, test
+        RecBole's loaders.
+    model
+        The (perhaps enhanced) backbone, freshly initialised.
+    trainer
+        RecBole's trainer of it.
     """
 
     config: Any
@@ -35,9 +46,8 @@ class World:
         """The first training batch, the same at every call (the random streams are put back)."""
         from burnish.randomness import forked_randomness
 
-        if hasattr(
-            self.train, "set_mode"
-        ):  # knowledge models: KGAT and MKR train in turns, the others at once
+        # Knowledge models: KGAT and MKR train in turns, the others at once.
+        if hasattr(self.train, "set_mode"):
             from recbole.utils import KGDataLoaderState
 
             in_turns = type(self.trainer).__name__ in ("KGATTrainer", "MKRTrainer")
@@ -54,17 +64,26 @@ def build_world(
     category: str | None = None,
     data: str | None = None,
 ) -> World:
-    """Build everything for one model.
+    """Build everything for one model on the conformance data.
 
-    model: a backbone's name or class, plain or enhanced.
-    folder: where data lie and checkpoints go; the conformance data are written there when they are missing.
-    options: RecBole options over the model's preset.  category: see `preset`.
-    data: the name of another data set inside `folder`.
+    Parameters
+    ----------
+    model
+        A backbone's name or class, plain or enhanced.
+    folder
+        Where data lie and checkpoints go; the conformance data are written there when they are missing.
+    options
+        RecBole options over the model's preset.
+    category
+        What kind of model your own is; see `check_backbone`.
+    data
+        The name of another data set inside `folder`.
+
+    Returns
+    -------
+    World
+        Config, data, model and trainer.
     """
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_trainer, init_seed
-
     name = model if isinstance(model, str) else model.__name__
     prepare_folder(folder)
     settings = {
@@ -74,18 +93,31 @@ def build_world(
         "text_folder": str(folder / "text"),  # of backbones that read reviews
         **(options or {}),
     }
-    with _own_arguments():
-        config = Config(model=model, dataset=data or NAME, config_dict=settings)
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = create_dataset(config)
-    train, valid, test = data_preparation(config, dataset)
-    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-    made = config.model_class(config, train._dataset).to(config["device"])
-    with _no_tensorboard():
-        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
+    world = world_of(model, data or NAME, settings)
     # RecBole names a checkpoint by the second; two worlds of one second must not share it.
-    trainer.saved_model_file = str(folder / "saved" / f"{name}-{next(_numbers)}.pth")
-    return World(config, dataset, train, valid, test, made, trainer)
+    world.trainer.saved_model_file = str(folder / "saved" / f"{name}-{next(_numbers)}.pth")
+    return world
+
+
+def world_of(model: str | type, dataset: str, options: Mapping[str, Any]) -> World:
+    """A model on a data set, built as `run_recbole` builds them, whatever the command line says.
+
+    model: a backbone's name or class, plain or enhanced.  options: RecBole options.
+    """
+    from recbole.config import Config
+    from recbole.data import create_dataset, data_preparation
+    from recbole.utils import get_trainer, init_seed
+
+    with command_line(False):
+        config = Config(model=model, dataset=dataset, config_dict=dict(options))
+    init_seed(config["seed"], config["reproducibility"])
+    whole = create_dataset(config)
+    train, valid, test = data_preparation(config, whole)
+    init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
+    built = config.model_class(config, train._dataset).to(config["device"])
+    with tensorboard_in(None):
+        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, built)
+    return World(config, whole, train, valid, test, built, trainer)
 
 
 def prepare_folder(folder: Path) -> None:
@@ -97,34 +129,3 @@ def prepare_folder(folder: Path) -> None:
         write_permuted(folder)
     if not (folder / SCORES).exists():
         write_scores(folder)
-
-
-class _Nowhere:
-    """A TensorBoard writer that writes nothing."""
-
-    def __getattr__(self, name: str) -> Any:
-        return lambda *args, **options: None
-
-
-@contextmanager
-def _no_tensorboard() -> Iterator[None]:
-    """RecBole's trainers begin a folder of TensorBoard files where they are started."""
-    from recbole.trainer import trainer
-
-    before = trainer.get_tensorboard
-    trainer.get_tensorboard = lambda logger: _Nowhere()
-    try:
-        yield
-    finally:
-        trainer.get_tensorboard = before
-
-
-@contextmanager
-def _own_arguments() -> Iterator[None]:
-    """RecBole's Config reads `sys.argv`, which here belongs to somebody else."""
-    before = sys.argv
-    sys.argv = before[:1]
-    try:
-        yield
-    finally:
-        sys.argv = before

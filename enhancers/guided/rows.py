@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Fields
+from burnish.enhancers.interactions import moved_on
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -42,20 +43,18 @@ class TrainingRows:
         fields, length_field = self.fields, self.fields.sequence_length
         assert fields.sequence is not None
         assert length_field is not None
-        users, lengths = columns[fields.user], columns[length_field]
+        users = columns[fields.user]
         last = torch.full((dataset.user_num,), -1)
         last[users] = torch.arange(len(users))  # RecBole keeps a user's rows in the order of time
         self.has_sequence = last >= 0
         rows = last.clamp(min=0)
-        at = lengths[rows]
         suffix = fields.sequence[len(fields.item) :]
-        for name in [name for name in columns if f"{name}{suffix}" in columns]:
-            before = columns[f"{name}{suffix}"][rows]
-            room = torch.cat([before, torch.zeros_like(before[:, :1])], dim=1)
-            room[torch.arange(len(at)), at] = columns[name][rows].to(room.dtype)
-            full = (at >= longest).view(-1, *[1] * (before.dim() - 1))
-            self.sequences[f"{name}{suffix}"] = torch.where(full, room[:, 1:], room[:, :-1])
-        self.sequences[length_field] = torch.clamp(at + 1, max=longest)
+        self.sequences = moved_on(
+            {name: column[rows] for name, column in columns.items()},
+            suffix=suffix,
+            length_field=length_field,
+            longest=longest,
+        )
         if (
             dataset.config["transform"] == "inverse_itemseq"
         ):  # SHAN reads its histories with the padding in front

@@ -114,9 +114,9 @@ def test_a_broken_ray_is_a_note_only(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_threads_that_would_wait_for_each_other(
     cores: int, torch: int | None, load: float | None, expected: str
 ) -> None:
-    found = texts(doctor.check_threads(Threads(cores, torch, load, {})))
-    assert expected in found
-    assert bool(expected) == bool(found)
+    findings = texts(doctor.check_threads(Threads(cores, torch, load, {})))
+    assert expected in findings
+    assert bool(expected) == bool(findings)
 
 
 def test_a_folder_that_cannot_be_used_is_a_problem() -> None:

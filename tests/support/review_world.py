@@ -58,12 +58,8 @@ def write_reviews(folder: Path, rows: Sequence[Row] | None = None, name: str = N
 
 def build(model: str | type, folder: Path, name: str = NAME, **options: Any) -> Any:
     """`World` (see `burnish.enhancers.conformance.world`) of a review model on a data set of `write_reviews`."""
-    from recbole.config import Config
-    from recbole.data import create_dataset, data_preparation
-    from recbole.utils import get_trainer, init_seed
-
     import burnish  # noqa: F401  (RecBole has to know of it)
-    from burnish.enhancers.conformance.world import World, _no_tensorboard, _own_arguments
+    from burnish.enhancers.conformance.world import world_of
 
     settings: Mapping[str, Any] = {
         "data_path": str(folder),
@@ -74,16 +70,7 @@ def build(model: str | type, folder: Path, name: str = NAME, **options: Any) -> 
         "show_progress": False,
         **options,
     }
-    with _own_arguments():
-        config = Config(model=model, dataset=name, config_dict=dict(settings))
-    init_seed(config["seed"], True)
-    dataset = create_dataset(config)
-    train, valid, test = data_preparation(config, dataset)
-    init_seed(config["seed"], True)
-    made = config.model_class(config, train._dataset).to(config["device"])
-    with _no_tensorboard():
-        trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, made)
-    return World(config, dataset, train, valid, test, made, trainer)
+    return world_of(model, name, settings)
 
 
 class StandInStore:

@@ -1,4 +1,4 @@
-"""A small data set for the harness tests: two groups of users that like two groups of items."""
+"""A small data set for tests of runs and comparisons: two groups of users that like two groups of items."""
 
 from __future__ import annotations
 

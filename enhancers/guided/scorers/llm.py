@@ -9,16 +9,16 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 
 from burnish.errors import BurnishError, ConfigurationError, DataError
+from burnish.strict import validated
 
 from ..attributes import AttributeSchema
-from ..cost import Budget, Estimate, Limits, Price, Progress, tokens_of
+from ..cost import Budget, Estimate, Progress, tokens_of
 from ..ledger import Ledger, item_key
 from .background import InBackground
 from .chat import Endpoint, EndpointError, import_openai
@@ -27,79 +27,35 @@ from .dispatch import Asked, Dispatch, explain_stop, groups
 from .prompts import Kind, item_text, prompt_name
 from .protocol import Scores, Texts
 from .secret import Secret
-from .settings import Settings, make_settings
+from .settings import Settings
 
 
 class LLMScorer:
     """Scores items by a language model.
 
-    model: its name at the endpoint.  base_url: the endpoint (hosted, vLLM, Ollama, llama.cpp, ...); None for the one
-    in OPENAI_BASE_URL, else OpenAI's own.  api_key_env: the environment variable that holds the key; it may be unset
-    where `base_url` is given.  ledger: the SQLite file of requests and answers.
+    Parameters
+    ----------
+    progress
+        Called with how many answers there are and how many there will be, from another thread.
+    **options
+        The fields of `Settings`, of which `model` and `ledger` (a path) are needed; None stands for the default.
+        Scores are the mean over `prompts` wordings.
 
-    items_per_request: 1 to 100.  concurrency: requests in flight, 1 to 1000.  prompts: how many wordings are asked, 1
-    to 3; scores are their mean, the uncertainty is their standard deviation (n - 1 in the denominator).
-    timeout: seconds a request may take in all.  retries: how often a request without an answer is sent again, and how
-    often an item without a valid answer is asked again.  backoff: seconds before the first such retry, doubled each
-    time, 60 at most, a half to all of it by chance (`seed`); an endpoint's Retry-After wins, up to max_wait seconds.
-    structured: how answers are bound to their form: "schema" (JSON schema), "json" (some JSON), "text" (by words
-    only), "auto" (the first of these that the endpoint takes).
-    max_characters: a text field is cut there (default 2,000; users' histories 6,000, the newest part kept).
-    max_output_tokens: bound on an answer; None for none, or a generous one where `limits.max_usd` needs it.
-    limits, price: stop before so many dollars or requests; for one call of `score`.
-    replay: answers come from the ledger alone.
-    progress: called with how many answers there are and how many there will be, from another thread.
-
-    Raises `ConfigurationError` for an option that cannot be used.
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist.
+    ConfigurationError
+        For a value that cannot be used.
     """
 
     name = "llm"
     kind: ClassVar[Kind] = "items"
-    _characters: ClassVar[int] = 2000
+    _defaults: ClassVar[Mapping[str, Any]] = {}
 
-    def __init__(
-        self,
-        *,
-        model: str,
-        ledger: Path | str,
-        base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
-        items_per_request: int = 10,
-        concurrency: int = 16,
-        prompts: int = 3,
-        timeout: float = 60.0,
-        retries: int = 6,
-        replay: bool = False,
-        limits: Limits | None = None,
-        price: Price | None = None,
-        structured: Literal["auto", "schema", "json", "text"] = "auto",
-        progress: Progress | None = None,
-        seed: int | None = None,
-        backoff: float = 0.5,
-        max_wait: float = 600.0,
-        max_characters: int | None = None,
-        max_output_tokens: int | None = None,
-    ) -> None:
-        self.settings: Settings = make_settings(
-            model=model,
-            ledger=ledger,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            items_per_request=items_per_request,
-            concurrency=concurrency,
-            prompts=prompts,
-            timeout=timeout,
-            retries=retries,
-            replay=replay,
-            limits=Limits() if limits is None else limits,
-            price=price,
-            structured=structured,
-            seed=seed,
-            backoff=backoff,
-            max_wait=max_wait,
-            max_characters=self._characters if max_characters is None else max_characters,
-            max_output_tokens=max_output_tokens,
-        )
+    def __init__(self, *, progress: Progress | None = None, **options: Any) -> None:
+        given = {name: value for name, value in options.items() if value is not None}
+        self.settings = validated(Settings, {**self._defaults, **given}, "llm scorer", secret=("base_url",))
         self.progress = progress
         self.budget: Budget | None = None
         """What the last call of `score` used; None before the first, and after one that sent nothing."""
@@ -304,14 +260,14 @@ class LLMScorer:
 class LLMUserScorer(LLMScorer):
     """Scores users by a language model, from what they chose in the training split.
 
-    As `LLMScorer`, but `texts` are users with a field `history`: titles, and ratings if any, of her training
-    interactions, from the oldest to the newest.  Only that field is sent.  The scores are her taste, on the same
+    As `LLMScorer`, but `texts` are users with a field `history`: titles, and ratings if any, of their training
+    interactions, from the oldest to the newest.  Only that field is sent.  The scores are their taste, on the same
     attributes and the same scale as items.
     """
 
     name = "llm-users"
     kind: ClassVar[Kind] = "users"
-    _characters: ClassVar[int] = 6000
+    _defaults: ClassVar[Mapping[str, Any]] = {"max_characters": 6000}
 
     def _questions(self, texts: Texts) -> list[str]:
         if "history" not in texts.fields:
@@ -325,7 +281,7 @@ class LLMUserScorer(LLMScorer):
         return {name: value for name, value in texts.one(number).items() if name == "history"}
 
     def _no_text(self) -> str:
-        return "she has no training history"
+        return "they have no training history"
 
 
 def body_bytes(body: dict[str, Any]) -> int:

@@ -15,7 +15,7 @@ from rich.console import Console
 from scipy import stats
 
 from burnish.benchmarks.harness import summarise, to_markdown, to_table
-from burnish.benchmarks.harness.rating_errors import compare_errors
+from burnish.benchmarks.harness.rating_errors import clustered, compare_errors
 from burnish.errors import DataError
 from burnish.training.train import train
 
@@ -84,6 +84,37 @@ def test_rows_that_do_not_fit(sides: Any) -> None:
         compare_errors(plain, {**arm, 2: arm[2].iloc[1:]}, "mae")
     with pytest.raises(DataError, match="seed 1: the two arms were tested on different ratings"):
         compare_errors(plain, {**arm, 1: arm[1].assign(rating=3.0)}, "mae")
+
+
+def test_clusters_of_one_row_are_the_paired_t_test():
+    draw = np.random.default_rng(3)
+    values = draw.normal(0.1, 1, 50)
+    half, p = clustered(values, np.arange(50), values.mean())
+    reference = stats.ttest_1samp(values, 0)
+    interval = reference.confidence_interval(0.95)
+    assert half == pytest.approx((interval.high - interval.low) / 2, rel=1e-12)
+    assert p == pytest.approx(reference.pvalue, rel=1e-12)
+
+
+def test_copied_rows_tell_nothing_new():
+    """Ten copies of each row of a user: the interval stays, where a test that ignores users would shrink it."""
+    draw = np.random.default_rng(4)
+    values, users = draw.normal(0.1, 1, 60), np.repeat(np.arange(20), 3)
+    once = clustered(values, users, values.mean())
+    often = clustered(np.tile(values, 10), np.tile(users, 10), values.mean())
+    assert often == pytest.approx(once, rel=1e-12)
+
+
+def test_coverage():
+    """About 95 of 100 intervals hold the true difference, with rows that depend on their user."""
+    draw = np.random.default_rng(6)
+    users = np.repeat(np.arange(40), 5)
+    covered = 0
+    for _ in range(600):
+        values = draw.normal(0.2, 1, 40)[users] + draw.normal(0, 0.5, 200)
+        half, _ = clustered(values, users, values.mean())
+        covered += abs(values.mean() - 0.2) <= half
+    assert 0.92 <= covered / 600 <= 0.98
 
 
 @pytest.fixture

@@ -17,7 +17,6 @@ from rich.console import Console
 
 from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
-from burnish.files.svg import ticks
 
 USERS = 80
 
@@ -243,11 +242,3 @@ def test_picture_refusals(runs: Path, tmp_path: Path) -> None:
         plot(summarise(runs), tmp_path / "a.png")
     with pytest.raises(DataError, match="no rows"):
         plot([], tmp_path / "a.svg")
-
-
-@pytest.mark.parametrize(
-    ("low", "high", "expected"),
-    [(-0.011, 0.021, [-0.01, 0.0, 0.01, 0.02]), (0, 1, [0, 0.2, 0.4, 0.6, 0.8, 1.0])],
-)
-def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
-    assert ticks(low, high) == pytest.approx(expected)

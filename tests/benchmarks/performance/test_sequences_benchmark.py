@@ -46,13 +46,15 @@ def test_a_share_is_multiplied(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["pytest"])
     clock = iter([0.0, 2.0, 10.0, 13.0])
     monkeypatch.setattr(sequences, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
-    arm = sequences.Arm("GRU4Rec", "ml-100k", {**SMALL, "checkpoint_dir": str(tmp_path)}, "prefix")
-    batches, seen = len(arm.train), []
-    loss = arm.model.calculate_loss
-    monkeypatch.setattr(arm.model, "calculate_loss", lambda batch: seen.append(len(batch)) or loss(batch))
-    assert arm.seconds(1 / batches) == 2.0 * batches
+    timed = sequences.TimedSequenceModel(
+        "GRU4Rec", "ml-100k", {**SMALL, "checkpoint_dir": str(tmp_path)}, "prefix"
+    )
+    batches, seen = len(timed.train), []
+    loss = timed.model.calculate_loss
+    monkeypatch.setattr(timed.model, "calculate_loss", lambda batch: seen.append(len(batch)) or loss(batch))
+    assert timed.seconds(1 / batches) == 2.0 * batches
     assert len(seen) == 1
-    assert arm.seconds() == 3.0
+    assert timed.seconds() == 3.0
     assert len(seen) == 1 + batches
 
 

@@ -8,8 +8,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from burnish.benchmarks.reviews.error_tables import error_frame, error_summary, predicted
 from burnish.benchmarks.reviews.floors import STRENGTHS, Bias, Popularity, rating_floors
-from burnish.benchmarks.reviews.rating_errors import error_frame, predicted, summary
 from burnish.benchmarks.reviews.scale import Scale
 from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
@@ -65,7 +65,7 @@ def test_errors_against_loops(written):
     assert frame["error"].to_numpy() == pytest.approx([0.5, 0, 3, 0])
     assert frame["error_unclipped"].to_numpy() == pytest.approx([0.5, -0.8, 5, 2])
     assert frame["row"].tolist() == [0, 0, 0, 1]
-    found = summary(frame)
+    found = error_summary(frame)
     assert found["mae"] == pytest.approx((0.5 + 3) / 4)
     assert found["rmse"] == pytest.approx(((0.25 + 9) / 4) ** 0.5)
     assert found["mae_unclipped"] == pytest.approx((0.5 + 0.8 + 5 + 2) / 4)

@@ -13,8 +13,8 @@ from rating_models import announce
 from burnish.benchmarks.reviews.__main__ import main
 from burnish.benchmarks.reviews.figures import summarise
 from burnish.benchmarks.reviews.markdown import to_markdown
-from burnish.benchmarks.reviews.plan import load_plan, make_plan
-from burnish.benchmarks.reviews.runs import run_study
+from burnish.benchmarks.reviews.study import run_study
+from burnish.benchmarks.reviews.study_plan import load_plan, make_plan
 from burnish.errors import ConfigurationError, UnknownNameError
 
 
@@ -89,7 +89,7 @@ def test_from_a_file_to_a_report_and_again(content, tmp_path, capsys):
 
 
 def test_an_interruption_leaves_nothing_half_written(content, monkeypatch):
-    from burnish.benchmarks.reviews import runs as module
+    from burnish.benchmarks.reviews import study as module
 
     plan = make_plan({**content, "models": ["TinyRatings"], "seeds": [1]})
     inner = module.judge_floors
@@ -182,7 +182,7 @@ def test_a_model_that_reads_the_rating_it_predicts_is_refused(content):
         ({"models": [{"name": "BPR", "optoins": {}}]}, UnknownNameError, "'options'"),
         ({"reference": "BRP"}, UnknownNameError, "'BPR'"),
         ({"models": ["BPR", "BPR"]}, ConfigurationError, "two models have the label 'BPR'"),
-        ({"drop_reviews": [1.5]}, ConfigurationError, "1.5 is no share"),
+        ({"drop_reviews": [1.5]}, ConfigurationError, "1.5 is not a share"),
         ({"drop_at": "train"}, ConfigurationError, "drop_at"),
         ({"options": {"drop_reviews": 0.5}}, ConfigurationError, "key of the plan"),
         ({"protocols": {"negatives": 0}}, ConfigurationError, "at least one unrated"),

@@ -90,7 +90,7 @@ def test_what_is_neither(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for source, message in (
         ("nothing", "does not exist"),
-        ("text", "is no checkpoint"),
+        ("text", "is not a checkpoint"),
         ("folder", "is not the folder of a run"),
     ):
         Path("text").write_text("hello")

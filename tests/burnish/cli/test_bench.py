@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from burnish.benchmarks.harness import load_plan
 from burnish.cli.bench import find_plan
 from burnish.cli.main import app
-from burnish.cli.report import choose_format
 from burnish.errors import ConfigurationError
 
 PLAN = """
@@ -100,6 +99,24 @@ def test_report_into_files(finished: Path) -> None:
     assert "\x1b" not in plain
 
 
+@pytest.mark.parametrize(
+    ("words", "start"),
+    [
+        (["-o", "a.csv"], "dataset,"),
+        (["-o", "a.MD"], "|"),
+        (["-f", "csv", "-o", "a.md"], "dataset,"),
+        (["-f", "markdown", "-o", "a.csv"], "|"),
+    ],
+)
+def test_the_suffix_says_the_format(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str], start: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shown = runner.invoke(app, ["report", str(finished / "runs"), *words])
+    assert shown.exit_code == 0, shown.output
+    assert (tmp_path / words[-1]).read_text(encoding="utf-8").startswith(start)
+
+
 def test_report_against_another_baseline(finished: Path) -> None:
     words = ["report", str(finished / "runs"), "-f", "csv", "-m", "ndcg@10"]
     one = next(csv.DictReader(io.StringIO(runner.invoke(app, words).stdout)))
@@ -115,7 +132,7 @@ def test_report_against_another_baseline(finished: Path) -> None:
         (["report", "{folder}/nowhere"], "nowhere"),
         (["report", "{folder}/runs", "--metric", "ndgc@10"], "Did you mean 'ndcg@10'"),
         (["report", "{folder}/runs", "--baseline", "plane"], "plane"),
-        (["report", "{folder}/runs", "--format", "xml"], "none of table, markdown, csv"),
+        (["report", "{folder}/runs", "--format", "xml"], "format 'xml' is not known"),
         (["bench", "{folder}/plam.yaml"], "plan.yaml"),
         (["bench", "dema"], "Did you mean 'demo'"),
     ],
@@ -156,17 +173,3 @@ def test_a_file_comes_before_a_packaged_plan(tmp_path: Path, monkeypatch: pytest
     assert find_plan("demo") == Path("demo")
     with pytest.raises(ConfigurationError, match=r"docs/benchmark\.md"):
         find_plan("harness")
-
-
-@pytest.mark.parametrize(
-    ("format", "output", "kind"),
-    [
-        (None, None, "table"),
-        (None, Path("a.csv"), "csv"),
-        (None, Path("a.MD"), "markdown"),
-        (None, Path("a.txt"), "table"),
-        ("csv", Path("a.md"), "csv"),
-    ],
-)
-def test_formats(format: str | None, output: Path | None, kind: str) -> None:
-    assert choose_format(format, output) == kind

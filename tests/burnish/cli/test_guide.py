@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from burnish.cli.main import app
 from burnish.enhancers.guided.attributes import load_schema
 from burnish.enhancers.guided.scorers.files import read_scores
+from burnish.enhancers.guided.scorers.settings import Settings
 from burnish.enhancers.guided.scorers.shipped import shipped_scores
 
 N = 60
@@ -228,6 +229,23 @@ def test_by_the_encoder_offline(films: Path) -> None:
     assert done.exit_code == 0, done.output
     humor = read_scores(films / "scores.tsv", load_schema(films / "my.yaml")).values[:, 0]
     assert humor[0::2].min() > humor[1::2].max()
+
+
+def test_help_describes_the_model_s_options_as_settings_do() -> None:
+    shown = CliRunner().invoke(app, ["guide", "score", "--help"], env={"COLUMNS": "200"}).stdout
+    for name in ("base_url", "api_key_env", "prompts", "concurrency", "timeout", "retries", "replay"):
+        description = str(Settings.model_fields[name].description).split(". ")[0]
+        row = next(line for line in shown.splitlines() if f"--{name.replace('_', '-')} " in line)
+        assert f"llm: {description}" in row
+    for end in (
+        "to 3 (3).",
+        "request (10).",
+        "take (60).",
+        "again (6).",
+        "(OPENAI_API_KEY).",
+        "(ledger.sqlite).",
+    ):
+        assert end in shown
 
 
 @pytest.mark.parametrize(

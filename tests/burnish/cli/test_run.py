@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -11,8 +12,9 @@ import pytest
 from typer.testing import CliRunner
 
 from burnish.cli.main import app
-from burnish.cli.run import EpochLines, epoch_line, metric_table
+from burnish.cli.run import EpochLines, epoch_line, metric_table, save
 from burnish.cli.screen import Screen
+from burnish.errors import ConfigurationError
 from burnish.training.result import Epoch
 
 SMALL = ["--embedding_size=8", "--eval_batch_size", "4000", "--train_batch_size=256", "--metrics=[NDCG]"]
@@ -133,6 +135,24 @@ def test_a_second_run_leaves_no_file_of_the_first(here: Path) -> None:
     ]
 
 
+def test_results_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    class Unwritable:
+        def to_parquet(self, path: Path, index: bool) -> None:
+            path.write_text("half")
+            raise OSError(28, "No space left on device", str(path))
+
+    first = SimpleNamespace(summary=lambda: {"seed": 1}, config={}, per_user=pd.DataFrame({"user": ["u1"]}))
+    save(first, tmp_path / "out")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
+    assert sorted(before) == ["config.json", "per_user.parquet", "result.json"]
+    full = SimpleNamespace(summary=lambda: {"seed": 2}, config={}, per_user=Unwritable())
+    with pytest.raises(ConfigurationError, match="No space left"):
+        save(full, tmp_path / "out")
+    assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
+    save(SimpleNamespace(summary=lambda: {"seed": 3}, config={}, per_user=None), tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "result.json"]
+
+
 def test_a_misspelt_option_is_a_warning(here: Path) -> None:
     words = [
         "run",
@@ -156,7 +176,7 @@ def test_a_misspelt_option_is_a_warning(here: Path) -> None:
 def lines_of(epochs: list[Epoch], capsys: pytest.CaptureFixture[str]) -> list[str]:
     lines = EpochLines(Screen())
     for epoch in epochs:
-        lines.take(epoch)
+        lines.tell(epoch)
     lines.close()
     return capsys.readouterr().err.splitlines()
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+from rich.console import Console
 from rich.table import Table
 
 from burnish.cli.screen import PIPE_WIDTH, Screen
@@ -43,3 +46,17 @@ def test_tables_in_a_pipe_are_wider_than_a_terminal(
     assert cell in capsys.readouterr().out
     monkeypatch.setenv("COLUMNS", "50")
     assert Screen().results.width == 50
+
+
+@pytest.mark.parametrize(("quiet", "hidden"), [(False, False), (True, False), (False, True)])
+def test_a_bar_only_where_somebody_watches(quiet: bool, hidden: bool) -> None:
+    terminal = io.StringIO()
+    screen = Screen(quiet=quiet, notes=Console(file=terminal, force_terminal=True, width=80))
+    with screen.bar("items", total=4, note="{task.description}", hidden=hidden) as move:
+        move(advance=3, description="so far")
+    shown = terminal.getvalue()
+    assert ("items" in shown and "3/4" in shown and "so far" in shown) is not (quiet or hidden)
+    piped = io.StringIO()
+    with Screen(notes=Console(file=piped)).bar(of_bytes=True) as move:
+        move(description="a.json", completed=10, total=20)
+    assert not piped.getvalue().strip()

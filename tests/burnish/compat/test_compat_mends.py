@@ -360,8 +360,8 @@ def test_torch_scatter_absent_stand_ins_equal_a_loop() -> None:
     torch.testing.assert_close(scatter_softmax(rows, index=index, dim=0), shares)
     weights = torch.arange(60, dtype=torch.float64).reshape(20, 3)
     expected = torch.autograd.grad((shares * weights).sum(), rows)[0]
-    found = torch.autograd.grad((scatter_softmax(rows, index=index) * weights).sum(), rows)[0]
-    torch.testing.assert_close(found, expected)
+    gradient = torch.autograd.grad((scatter_softmax(rows, index=index) * weights).sum(), rows)[0]
+    torch.testing.assert_close(gradient, expected)
     with pytest.raises(ValueError, match="dim = 1"):
         scatter_mean(rows, index, dim=1)
 

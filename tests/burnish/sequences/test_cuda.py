@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from burnish import RVRec, enhance
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 
 BPR = {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
 
@@ -17,14 +17,14 @@ BPR = {"loss_type": "BPR", "train_neg_sample_args": {"distribution": "uniform", 
 @pytest.mark.parametrize("attached", [False, True])
 @pytest.mark.parametrize("options", [{}, BPR, {"enable_amp": True}])
 def test_on_a_gpu(world, backbone, attached, options):
-    made = world(
+    built = world(
         enhance(backbone, RVRec()) if attached else backbone,
         sequence_training="whole",
         use_gpu=True,
         gpu_id="0",
         **options,
     )
-    assert layout_for(made.trainer, made.train) is not None
-    losses = [made.trainer._train_epoch(made.train, epoch) for epoch in range(3)]
+    assert layout_for(built.trainer, built.train) is not None
+    losses = [built.trainer._train_epoch(built.train, epoch) for epoch in range(3)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]

@@ -39,7 +39,7 @@ def by_hand(dataset: Any, stride: int) -> list[list[int]]:
     return windows
 
 
-def found(layout: Any) -> list[list[int]]:
+def rows_of_windows(layout: Any) -> list[list[int]]:
     return [layout.rows_of(torch.tensor([window])).tolist() for window in range(layout.n_windows)]
 
 
@@ -48,7 +48,7 @@ def found(layout: Any) -> list[list[int]]:
 def test_windows_are_those_of_a_loop(world, stride, longest):
     dataset = world("SASRec", MAX_ITEM_LIST_LENGTH=longest).train._dataset
     layout = lay_out(dataset, min(stride, longest))
-    assert sorted(found(layout)) == sorted(by_hand(dataset, min(stride, longest)))
+    assert sorted(rows_of_windows(layout)) == sorted(by_hand(dataset, min(stride, longest)))
     assert sorted(layout.order.tolist()) == list(range(len(dataset.inter_feat)))
 
 
@@ -56,7 +56,7 @@ def test_columns_agree_with_the_windows(world):
     dataset = world("SASRec").train._dataset
     layout = lay_out(dataset, 3)
     items, lengths = dataset.inter_feat["item_id_list"], dataset.inter_feat["item_length"]
-    for window, rows in enumerate(found(layout)):
+    for window, rows in enumerate(rows_of_windows(layout)):
         assert layout.windows[rows].tolist() == [window] * len(rows)
         assert layout.places[rows].tolist() == list(range(len(rows)))
         last = items[rows[-1]][: lengths[rows[-1]]].tolist()
@@ -91,18 +91,18 @@ def test_rows_in_any_order_give_the_same_windows(world):
     shuffled = {name: column[mixed] for name, column in features.interaction.items()}
     features.interaction = shuffled
     layout = lay_out(dataset, 3)
-    assert sorted(sorted(mixed[rows].tolist()) for rows in found(layout)) == before
+    assert sorted(sorted(mixed[rows].tolist()) for rows in rows_of_windows(layout)) == before
 
 
 def test_a_gap_begins_another_window(world):
     dataset = world("SASRec", MAX_ITEM_LIST_LENGTH=50).train._dataset
     features = dataset.inter_feat
-    whole = found(lay_out(dataset, 25))
+    whole = rows_of_windows(lay_out(dataset, 25))
     cut = next(rows for rows in whole if len(rows) >= 5)
     kept = torch.tensor([row for row in range(len(features)) if row != cut[2]])
     features.interaction = {name: column[kept] for name, column in features.interaction.items()}
     features.length = len(kept)
-    parts = [kept[rows].tolist() for rows in found(lay_out(dataset, 25))]
+    parts = [kept[rows].tolist() for rows in rows_of_windows(lay_out(dataset, 25))]
     assert cut[:2] in parts
     assert cut[3:] in parts
     assert len(parts) == len(whole) + 1

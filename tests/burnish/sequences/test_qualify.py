@@ -16,7 +16,7 @@ from torch import nn
 from burnish import RVRec, enhance
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import UnsupportedError
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 
 NO_STATE = "does not ask `gather_indexes`"
 MORE = "uses more of a sequence than the state at one position"
@@ -77,12 +77,12 @@ def test_the_table_is_complete():
 
 @pytest.mark.parametrize("backbone", EXPECTED)
 def test_what_qualifies(world, backbone):
-    made = world(backbone, sequence_training="whole")
+    built = world(backbone, sequence_training="whole")
     if not EXPECTED[backbone]:
-        assert layout_for(made.trainer, made.train).n_windows < len(made.train._dataset.inter_feat)
+        assert layout_for(built.trainer, built.train).n_windows < len(built.train._dataset.inter_feat)
         return
     with pytest.raises(UnsupportedError) as refusal:
-        made.trainer._train_epoch(made.train, 0)
+        built.trainer._train_epoch(built.train, 0)
     assert EXPECTED[backbone] in str(refusal.value)
     assert backbone in str(refusal.value)
     assert "'prefix'" in str(refusal.value), "the cure"
@@ -95,8 +95,8 @@ def test_also_with_enhancers_and_negatives(world, backbone, attached):
     if backbone == "FDSA":  # RecBole's FDSA knows CE only
         options = {}
     model = enhance(backbone, RVRec()) if attached else backbone
-    made = world(model, sequence_training="whole", **options)
-    assert layout_for(made.trainer, made.train) is not None
+    built = world(model, sequence_training="whole", **options)
+    assert layout_for(built.trainer, built.train) is not None
 
 
 def test_fine_tuning_of_s3rec(world):
@@ -123,19 +123,19 @@ def test_auto_says_why_and_trains_on_prefixes(world, backbone):
 
 
 def test_auto_leaves_models_without_sequences_alone(world):
-    made = world("BPR", sequence_training="auto")
+    built = world("BPR", sequence_training="auto")
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
-        loss = made.trainer._train_epoch(made.train, 0)
+        loss = built.trainer._train_epoch(built.train, 0)
     plain = world("BPR")
     assert loss == plain.trainer._train_epoch(plain.train, 0)
 
 
-def snapshot(made: Any) -> list[Any]:
-    model = made.model
+def snapshot(built: Any) -> list[Any]:
+    model = built.model
     return [
         torch.get_rng_state(),
-        made.train.generator.get_state(),
+        built.train.generator.get_state(),
         torch.as_tensor(np.random.get_state()[1].astype(np.int64)),
         torch.as_tensor(random.getstate()[1]),
         *[value.clone() for value in model.state_dict().values() if isinstance(value, torch.Tensor)],
@@ -147,33 +147,33 @@ def snapshot(made: Any) -> list[Any]:
 
 @pytest.mark.parametrize("model", ["SASRec", "NARM", "LightSANs", enhance("GRU4Rec", RVRec())])
 def test_trying_leaves_nothing_behind(world, model):
-    made = world(model, sequence_training="auto", loss_type="BPR", train_neg_sample_args=UNIFORM)
-    next(iter(made.model.children())).eval()
-    before = snapshot(made)
-    attributes = set(vars(made.model)), list(made.train._dataset.inter_feat.interaction)
+    built = world(model, sequence_training="auto", loss_type="BPR", train_neg_sample_args=UNIFORM)
+    next(iter(built.model.children())).eval()
+    before = snapshot(built)
+    attributes = set(vars(built.model)), list(built.train._dataset.inter_feat.interaction)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        layout_for(made.trainer, made.train)
-    assert all(torch.equal(a, b) for a, b in zip(before, snapshot(made), strict=True))
-    assert attributes == (set(vars(made.model)), list(made.train._dataset.inter_feat.interaction))
+        layout_for(built.trainer, built.train)
+    assert all(torch.equal(a, b) for a, b in zip(before, snapshot(built), strict=True))
+    assert attributes == (set(vars(built.model)), list(built.train._dataset.inter_feat.interaction))
 
 
 @pytest.mark.parametrize("field", ["item_id_list", "item_length"])
 def test_rows_without_lists(world, field):
-    made = world("SASRec", sequence_training="auto")
-    del made.train._dataset.inter_feat.interaction[field]
+    built = world("SASRec", sequence_training="auto")
+    del built.train._dataset.inter_feat.interaction[field]
     with pytest.warns(UserWarning, match=f"SASRec trains on prefixes.*no column '{field}'"):
-        assert layout_for(made.trainer, made.train) is None
+        assert layout_for(built.trainer, built.train) is None
 
 
 @pytest.mark.parametrize("keep", [[0], [0, 1], [0, 8]])
 def test_too_little_to_try(world, keep):
-    made = world("SASRec", sequence_training="auto")
-    features = made.train._dataset.inter_feat
+    built = world("SASRec", sequence_training="auto")
+    features = built.train._dataset.inter_feat
     features.interaction = {name: column[keep] for name, column in features.interaction.items()}
-    features.length = made.train.sample_size = len(keep)
+    features.length = built.train.sample_size = len(keep)
     with pytest.warns(UserWarning, match="no two histories, or no two prefixes of one"):
-        assert layout_for(made.trainer, made.train) is None
+        assert layout_for(built.trainer, built.train) is None
 
 
 # ---------------------------------------------------------------- models of other people
@@ -238,9 +238,9 @@ class Failing(SASRec):
 
 
 def test_a_causal_subclass_qualifies(world):
-    made = world(Deeper, sequence_training="whole", **TRANSFORMER)
-    assert layout_for(made.trainer, made.train) is not None
-    assert np.isfinite(made.trainer._train_epoch(made.train, 0))
+    built = world(Deeper, sequence_training="whole", **TRANSFORMER)
+    assert layout_for(built.trainer, built.train) is not None
+    assert np.isfinite(built.trainer._train_epoch(built.train, 0))
 
 
 @pytest.mark.parametrize(
@@ -253,11 +253,11 @@ def test_a_causal_subclass_qualifies(world):
     ],
 )
 def test_other_subclasses_do_not(world, model, reason):
-    made = world(model, sequence_training="whole", category="sequential", **TRANSFORMER)
+    built = world(model, sequence_training="whole", category="sequential", **TRANSFORMER)
     with pytest.raises(UnsupportedError, match=reason):
-        layout_for(made.trainer, made.train)
+        layout_for(built.trainer, built.train)
 
 
 def test_a_row_of_each_target_inside_the_encoder_keeps_its_row(world):
-    made = world(OfTarget, sequence_training="whole", **TRANSFORMER, dropout_prob=0.0)
-    assert layout_for(made.trainer, made.train) is not None
+    built = world(OfTarget, sequence_training="whole", **TRANSFORMER, dropout_prob=0.0)
+    assert layout_for(built.trainer, built.train) is not None

@@ -21,7 +21,7 @@ from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import build_world, prepare_folder
 from burnish.sequences.encoder import Windows
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 from burnish.training.train import resume, train
 
 
@@ -39,9 +39,9 @@ def encoded(monkeypatch) -> list[tuple[int, int]]:
     inner = Windows.of.__func__
 
     def of(cls: type, batch: Any, length_field: str) -> Any:
-        found = inner(cls, batch, length_field)
-        seen.append((len(batch), len(found.last) if found is not None else len(batch)))
-        return found
+        shared = inner(cls, batch, length_field)
+        seen.append((len(batch), len(shared.last) if shared is not None else len(batch)))
+        return shared
 
     monkeypatch.setattr(Windows, "of", classmethod(of))
     return seen
@@ -123,15 +123,15 @@ def test_two_processes_do_the_work_of_one(tmp_path):
     prepare_folder(tmp_path)
     torch.multiprocessing.spawn(_process, args=(tmp_path,), nprocs=2, join=True)
     both = [torch.load(tmp_path / f"{rank}.pt", weights_only=False) for rank in range(2)]
-    made = build_world(enhance("SASRec", RVRec(weight=0.0)), tmp_path, options=SGD)
+    built = build_world(enhance("SASRec", RVRec(weight=0.0)), tmp_path, options=SGD)
     steps = list(zip(both[0]["batches"], both[1]["batches"], strict=True))
     assert len(steps) == 6  # of 32 rows in each process
-    made.model.train()
+    built.model.train()
     for pair in steps:
-        made.trainer.optimizer.zero_grad()
-        sum(made.model.calculate_loss(batch) / 2 for batch in pair).backward()
-        made.trainer.optimizer.step()
-    for name, value in made.model.state_dict().items():
+        built.trainer.optimizer.zero_grad()
+        sum(built.model.calculate_loss(batch) / 2 for batch in pair).backward()
+        built.trainer.optimizer.step()
+    for name, value in built.model.state_dict().items():
         if name.endswith("_extra_state"):
             continue
         assert torch.equal(both[0]["state"][name], both[1]["state"][name]), name
@@ -147,23 +147,23 @@ def _process(rank: int, folder: Path) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
     options = {**SGD, "checkpoint_dir": str(folder / f"saved{rank}")}
-    made = build_world(enhance("SASRec", RVRec(weight=0.0)), folder, options=options)
-    made.config["single_spec"], made.config["world_size"] = False, 2
-    loader = TrainDataLoader(made.config, made.train._dataset, made.train._sampler, shuffle=True)
-    made.trainer.distributed_model = nn.parallel.DistributedDataParallel(made.model)
-    layout_for(made.trainer, loader)
+    built = build_world(enhance("SASRec", RVRec(weight=0.0)), folder, options=options)
+    built.config["single_spec"], built.config["world_size"] = False, 2
+    loader = TrainDataLoader(built.config, built.train._dataset, built.train._sampler, shuffle=True)
+    built.trainer.distributed_model = nn.parallel.DistributedDataParallel(built.model)
+    layout_for(built.trainer, loader)
     batches, windows = [], 0
-    loss = made.model.calculate_loss
+    loss = built.model.calculate_loss
 
     def record(batch: Any) -> Any:
         nonlocal windows
         batches.append(batch)
-        found = Windows.of(batch, "item_length")
-        windows += len(found.last) if found else len(batch)
+        shared = Windows.of(batch, "item_length")
+        windows += len(shared.last) if shared else len(batch)
         return loss(batch)
 
-    made.trainer._train_epoch(loader, 0, record)
-    state = {name: torch.as_tensor(value) for name, value in made.model.state_dict().items()}
+    built.trainer._train_epoch(loader, 0, record)
+    state = {name: torch.as_tensor(value) for name, value in built.model.state_dict().items()}
     torch.save({"state": state, "batches": batches, "windows": windows}, folder / f"{rank}.pt")
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()

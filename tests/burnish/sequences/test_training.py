@@ -17,7 +17,7 @@ from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.sequences.batches import ShardedWindowSampler, by_windows
 from burnish.sequences.encoder import encoding_windows
-from burnish.sequences.hooks import layout_for
+from burnish.sequences.epochs import layout_for
 from burnish.sequences.layout import PLACE_FIELD, WINDOW_FIELD, lay_out
 
 WITHIN = {"MAX_ITEM_LIST_LENGTH": 20}  # no history of the small data is longer
@@ -31,16 +31,16 @@ CASES += [("SASRec", {**BPR, "train_neg_sample_args": {**UNIFORM, "sample_num": 
 class Recorded:
     """The batches that a trainer's epochs hand to the model's loss."""
 
-    def __init__(self, made: Any) -> None:
+    def __init__(self, built: Any) -> None:
         self.batches: list[Any] = []
-        layout_for(made.trainer, made.train)  # which computes a loss too
-        loss = made.model.calculate_loss
+        layout_for(built.trainer, built.train)  # which computes a loss too
+        loss = built.model.calculate_loss
 
         def record(batch: Any) -> Any:
             self.batches.append(batch)
             return loss(batch)
 
-        made.model.calculate_loss = record
+        built.model.calculate_loss = record
 
 
 def identity(batch: Any) -> list[tuple[int, ...]]:
@@ -53,15 +53,15 @@ def identity(batch: Any) -> list[tuple[int, ...]]:
 
 def gradients(model: Any, loss: torch.Tensor) -> list[torch.Tensor]:
     parameters = [p for p in model.parameters() if p.requires_grad]
-    found = torch.autograd.grad(loss, parameters, allow_unused=True)
-    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, found, strict=True)]
+    grads = torch.autograd.grad(loss, parameters, allow_unused=True)
+    return [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
 
 
 @contextmanager
-def plain_model(made: Any) -> Any:
+def plain_model(built: Any) -> Any:
     """Without dropout and in float64."""
-    made.model.double().eval()
-    yield made.model
+    built.model.double().eval()
+    yield built.model
 
 
 @pytest.mark.parametrize(("backbone", "options"), CASES)
@@ -69,10 +69,10 @@ def plain_model(made: Any) -> Any:
 def test_an_epoch_is_the_sum_over_prefixes(world, backbone, options, stride):
     """Within the maximum length with any stride; beyond it where the stride is exact."""
     length = WITHIN if stride is None else {}
-    made = world(backbone, sequence_training="whole", sequence_stride=stride, **length, **options)
-    layout, loader = layout_for(made.trainer, made.train), made.train
+    built = world(backbone, sequence_training="whole", sequence_stride=stride, **length, **options)
+    layout, loader = layout_for(built.trainer, built.train), built.train
     assert layout.exact.all()
-    with plain_model(made) as model, by_windows(loader, layout):
+    with plain_model(built) as model, by_windows(loader, layout):
         batches = list(loader)
         whole: list[Any] = []
         for batch in batches:
@@ -94,14 +94,14 @@ def test_an_epoch_is_the_sum_over_prefixes(world, backbone, options, stride):
 
 def test_longer_histories_get_the_context_that_is_documented(world):
     """Each row's state is that of its window's last `context` items, computed alone."""
-    made = world("SASRec", sequence_training="whole", sequence_stride=3)
-    layout, dataset = layout_for(made.trainer, made.train), made.train._dataset
+    built = world("SASRec", sequence_training="whole", sequence_stride=3)
+    layout, dataset = layout_for(built.trainer, built.train), built.train._dataset
     items, lengths = dataset.inter_feat["item_id_list"], dataset.inter_feat["item_length"]
-    with plain_model(made) as model, by_windows(made.train, layout):
+    with plain_model(built) as model, by_windows(built.train, layout):
         for window in range(layout.n_windows):
             rows = layout.rows_of(torch.tensor([window]))
             other = layout.rows_of(torch.tensor([(window + 1) % layout.n_windows]))
-            batch = made.train.collate_fn([*rows.tolist(), *other.tolist()])
+            batch = built.train.collate_fn([*rows.tolist(), *other.tolist()])
             with encoding_windows(model, batch):
                 states = model.forward(batch["item_id_list"], batch["item_length"])[: len(rows)]
             last = items[rows[-1]][: lengths[rows[-1]]]
@@ -117,15 +117,15 @@ def test_longer_histories_get_the_context_that_is_documented(world):
 @pytest.mark.parametrize("fast", [True, False])
 def test_batches_have_the_sizes_of_prefix_training(world, size, fast):
     plain = world("SASRec", train_batch_size=size, **BPR)
-    made = world("SASRec", train_batch_size=size, sequence_training="whole", **BPR)
-    recorded, expected = Recorded(made), Recorded(plain)
+    built = world("SASRec", train_batch_size=size, sequence_training="whole", **BPR)
+    recorded, expected = Recorded(built), Recorded(plain)
     with nullcontext() if fast else speed.without():
         for epoch in range(2):
             plain.trainer._train_epoch(plain.train, epoch)
-            made.trainer._train_epoch(made.train, epoch)
+            built.trainer._train_epoch(built.train, epoch)
     assert [len(batch) for batch in recorded.batches] == [len(batch) for batch in expected.batches]
     half = len(recorded.batches) // 2
-    rows = Counter(identity(made.train._dataset.inter_feat))
+    rows = Counter(identity(built.train._dataset.inter_feat))
     for epoch in (recorded.batches[:half], recorded.batches[half:]):
         assert Counter(one for batch in epoch for one in identity(batch)) == rows
     first = [identity(batch) for batch in recorded.batches[:half]]
@@ -135,33 +135,33 @@ def test_batches_have_the_sizes_of_prefix_training(world, size, fast):
 def test_the_order_is_the_generators(world):
     orders = []
     for seed in (3, 3, 4):
-        made = world("SASRec", sequence_training="whole", seed=seed)
-        recorded = Recorded(made)
-        made.trainer._train_epoch(made.train, 0)
+        built = world("SASRec", sequence_training="whole", seed=seed)
+        recorded = Recorded(built)
+        built.trainer._train_epoch(built.train, 0)
         orders.append([one for batch in recorded.batches for one in identity(batch)])
     assert orders[0] == orders[1]
     assert orders[0] != orders[2]
 
 
 def test_without_shuffling_windows_come_in_order(world):
-    made = world("SASRec", sequence_training="whole", shuffle=False)
-    recorded = Recorded(made)
-    made.trainer._train_epoch(made.train, 0)
-    layout = lay_out(made.train._dataset, 3)
-    rows = identity(made.train._dataset.inter_feat)
-    found = [one for batch in recorded.batches for one in identity(batch)]
-    assert found == [rows[row] for row in layout.order.tolist()]
+    built = world("SASRec", sequence_training="whole", shuffle=False)
+    recorded = Recorded(built)
+    built.trainer._train_epoch(built.train, 0)
+    layout = lay_out(built.train._dataset, 3)
+    rows = identity(built.train._dataset.inter_feat)
+    trained_rows = [one for batch in recorded.batches for one in identity(batch)]
+    assert trained_rows == [rows[row] for row in layout.order.tolist()]
 
 
 def test_the_same_negatives_for_the_same_rows(world):
-    made = world("SASRec", sequence_training="whole", **BPR)
-    layout = layout_for(made.trainer, made.train)
+    built = world("SASRec", sequence_training="whole", **BPR)
+    layout = layout_for(built.trainer, built.train)
     rows = [5, 1, 80, 30, 31]
     np.random.seed(3)
-    plain = made.train.collate_fn(rows)
+    plain = built.train.collate_fn(rows)
     np.random.seed(3)
-    with by_windows(made.train, layout):
-        whole = made.train.collate_fn(rows)
+    with by_windows(built.train, layout):
+        whole = built.train.collate_fn(rows)
     assert set(whole.interaction) - set(plain.interaction) == {WINDOW_FIELD, PLACE_FIELD}
     for name, column in plain.interaction.items():
         assert torch.equal(column, whole[name]), name
@@ -169,56 +169,56 @@ def test_the_same_negatives_for_the_same_rows(world):
 
 def test_dynamic_negatives_see_prefixes(world):
     dynamic = {**UNIFORM, "dynamic": True, "candidate_num": 2}
-    made = world("SASRec", sequence_training="whole", **{**BPR, "train_neg_sample_args": dynamic})
-    made.train.get_model(made.model)
-    assert np.isfinite(made.trainer._train_epoch(made.train, 0))
+    built = world("SASRec", sequence_training="whole", **{**BPR, "train_neg_sample_args": dynamic})
+    built.train.get_model(built.model)
+    assert np.isfinite(built.trainer._train_epoch(built.train, 0))
 
 
 @pytest.mark.parametrize("mode", [None, "prefix", "whole"])
 def test_nothing_is_left_after_an_epoch(world, mode):
-    made = world("SASRec", sequence_training=mode)
-    sampler, columns = made.train.batch_sampler.sampler, set(made.train._dataset.inter_feat.interaction)
-    attributes = set(vars(made.model)), set(vars(made.trainer)) | {"_burnish_epoch"}
-    made.trainer._train_epoch(made.train, 0)
-    assert made.train.batch_sampler.sampler is sampler
-    assert set(made.train._dataset.inter_feat.interaction) == columns
-    assert attributes == (set(vars(made.model)), set(vars(made.trainer)) | {"_burnish_epoch"})
+    built = world("SASRec", sequence_training=mode)
+    sampler, columns = built.train.batch_sampler.sampler, set(built.train._dataset.inter_feat.interaction)
+    attributes = set(vars(built.model)), set(vars(built.trainer)) | {"_burnish_epoch"}
+    built.trainer._train_epoch(built.train, 0)
+    assert built.train.batch_sampler.sampler is sampler
+    assert set(built.train._dataset.inter_feat.interaction) == columns
+    assert attributes == (set(vars(built.model)), set(vars(built.trainer)) | {"_burnish_epoch"})
 
 
 def test_nothing_is_left_after_an_error(world):
-    made = world("SASRec", sequence_training="whole")
-    attributes, columns = set(vars(made.model)), set(made.train._dataset.inter_feat.interaction)
-    sampler, calls = made.train.batch_sampler.sampler, []
+    built = world("SASRec", sequence_training="whole")
+    attributes, columns = set(vars(built.model)), set(built.train._dataset.inter_feat.interaction)
+    sampler, calls = built.train.batch_sampler.sampler, []
 
     def fail(batch: Any) -> Any:
-        made.model.forward(batch["item_id_list"], batch["item_length"])
+        built.model.forward(batch["item_id_list"], batch["item_length"])
         calls.append(len(batch))
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        made.trainer._train_epoch(made.train, 0, fail)
+        built.trainer._train_epoch(built.train, 0, fail)
     assert calls
-    assert set(vars(made.model)) == attributes
-    assert made.train.batch_sampler.sampler is sampler
-    assert set(made.train._dataset.inter_feat.interaction) == columns
-    assert np.isfinite(made.trainer._train_epoch(made.train, 0)), "and training can begin again"
+    assert set(vars(built.model)) == attributes
+    assert built.train.batch_sampler.sampler is sampler
+    assert set(built.train._dataset.inter_feat.interaction) == columns
+    assert np.isfinite(built.trainer._train_epoch(built.train, 0)), "and training can begin again"
 
 
 def test_prefix_is_what_recbole_does(world):
     plain, prefix = world("SASRec"), world("SASRec", sequence_training="prefix")
     states = []
-    for made in (plain, prefix):
+    for built in (plain, prefix):
         torch.manual_seed(1)
-        made.trainer._train_epoch(made.train, 0)
-        states.append(made.model.state_dict())
+        built.trainer._train_epoch(built.train, 0)
+        states.append(built.model.state_dict())
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 def test_fit_evaluate_and_load(world):
-    made = world("SASRec", sequence_training="whole", epochs=3)
-    made.trainer.fit(made.train, made.valid, verbose=False, saved=True, show_progress=False)
-    result = made.trainer.evaluate(made.test, load_best_model=True, show_progress=False)
-    saved = torch.load(made.trainer.saved_model_file, weights_only=False)
+    built = world("SASRec", sequence_training="whole", epochs=3)
+    built.trainer.fit(built.train, built.valid, verbose=False, saved=True, show_progress=False)
+    result = built.trainer.evaluate(built.test, load_best_model=True, show_progress=False)
+    saved = torch.load(built.trainer.saved_model_file, weights_only=False)
     plain = world("SASRec")
     plain.model.load_state_dict(saved["state_dict"])
     assert plain.trainer.evaluate(plain.test, load_best_model=False, show_progress=False) == result
@@ -253,57 +253,57 @@ class Resampled(EveryOther):
 @pytest.mark.parametrize("backbone", ["SASRec", "GRU4Rec"])
 @pytest.mark.parametrize("options", [{}, BPR])
 def test_enhanced_losses_are_those_of_prefixes(world, enhancer, backbone, options):
-    made, twin = (
+    built, twin = (
         world(enhance(backbone, enhancer), sequence_training="whole", **WITHIN, **options) for _ in range(2)
     )
-    with by_windows(made.train, layout_for(made.trainer, made.train)):
-        batches = list(made.train)
+    with by_windows(built.train, layout_for(built.trainer, built.train)):
+        batches = list(built.train)
     layout_for(twin.trainer, twin.train)
-    model, other_model = made.model.eval(), twin.model.eval()
+    model, other_model = built.model.eval(), twin.model.eval()
     for batch in batches:
         with encoding_windows(model, batch) as passes:
-            found = model.calculate_loss(batch)
+            loss = model.calculate_loss(batch)
         assert passes.encoded
         expected = other_model.calculate_loss(batch)
-        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-        for one, other in zip(gradients(model, found), gradients(other_model, expected), strict=True):
+        torch.testing.assert_close(loss, expected, rtol=1e-5, atol=1e-6)
+        for one, other in zip(gradients(model, loss), gradients(other_model, expected), strict=True):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-6)
 
 
 def test_each_target_has_its_own_weight(world):
-    made = world(enhance("SASRec", EveryOther()), sequence_training="whole", sequence_stride="exact")
-    layout = layout_for(made.trainer, made.train)
-    weights = made.model.enhancers["every_other"].weights
-    model = made.model.eval()
-    with by_windows(made.train, layout):
+    built = world(enhance("SASRec", EveryOther()), sequence_training="whole", sequence_stride="exact")
+    layout = layout_for(built.trainer, built.train)
+    weights = built.model.enhancers["every_other"].weights
+    model = built.model.eval()
+    with by_windows(built.train, layout):
         rows = layout.order[:60]
-        batch = made.train.collate_fn(rows.tolist())
-        singles = [made.train.collate_fn([row]) for row in rows.tolist()]
+        batch = built.train.collate_fn(rows.tolist())
+        singles = [built.train.collate_fn([row]) for row in rows.tolist()]
     with encoding_windows(model, batch):
-        found = model.calculate_loss(batch)
+        loss = model.calculate_loss(batch)
     own = super(type(model).__mro__[1], model).calculate_loss
     terms = torch.stack([own(single) for single in singles])
-    torch.testing.assert_close(found, (weights[rows] * terms).mean(), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(loss, (weights[rows] * terms).mean(), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("enhancer", [RVRec(), EveryOther(), Resampled()])
 def test_enhanced_training_goes_down(world, enhancer):
-    made = world(enhance("GRU4Rec", enhancer), sequence_training="whole")
-    losses = [made.trainer._train_epoch(made.train, epoch) for epoch in range(4)]
+    built = world(enhance("GRU4Rec", enhancer), sequence_training="whole")
+    losses = [built.trainer._train_epoch(built.train, epoch) for epoch in range(4)]
     assert losses[-1] < losses[0]
 
 
 def test_rows_drawn_by_weight_are_encoded_right(world):
     """Drawn rows stand in no order at all: the same loss as from prefixes all the same."""
-    made = world("SASRec", sequence_training="whole", sequence_stride="exact")
-    layout = layout_for(made.trainer, made.train)
+    built = world("SASRec", sequence_training="whole", sequence_stride="exact")
+    layout = layout_for(built.trainer, built.train)
     drawn = torch.randint(352, (200,), generator=torch.Generator().manual_seed(0)).tolist()
-    with plain_model(made) as model, by_windows(made.train, layout):
-        batch = made.train.collate_fn(drawn)
+    with plain_model(built) as model, by_windows(built.train, layout):
+        batch = built.train.collate_fn(drawn)
         with encoding_windows(model, batch) as passes:
-            found = model.calculate_loss(batch)
+            loss = model.calculate_loss(batch)
         assert passes.gathered == 1
-        torch.testing.assert_close(found, model.calculate_loss(batch), rtol=1e-10, atol=0)
+        torch.testing.assert_close(loss, model.calculate_loss(batch), rtol=1e-10, atol=0)
 
 
 # ---------------------------------------------------------------- several processes
@@ -311,8 +311,8 @@ def test_rows_drawn_by_weight_are_encoded_right(world):
 
 @pytest.mark.parametrize("processes", [2, 3, 7])
 def test_shards_hold_every_row(world, processes):
-    made = world("SASRec", sequence_training="whole")
-    layout = layout_for(made.trainer, made.train)
+    built = world("SASRec", sequence_training="whole")
+    layout = layout_for(built.trainer, built.train)
     n = len(layout.order)
     plain = [DistributedSampler(range(n), processes, rank, shuffle=True, seed=5) for rank in range(processes)]
     shards = [ShardedWindowSampler(layout, one) for one in plain]
@@ -353,9 +353,9 @@ def test_options_are_checked(world, options, words):
 
 @pytest.mark.parametrize(("stride", "expected"), [(None, 3), (2, 2), ("4", 4), ("exact", 1), ("EXACT", 1)])
 def test_strides(world, stride, expected):
-    made = world("SASRec", sequence_training="WHOLE", sequence_stride=stride)
-    layout = layout_for(made.trainer, made.train)
-    assert layout.starts.tolist() == lay_out(made.train._dataset, expected).starts.tolist()
+    built = world("SASRec", sequence_training="WHOLE", sequence_stride=stride)
+    layout = layout_for(built.trainer, built.train)
+    assert layout.starts.tolist() == lay_out(built.train._dataset, expected).starts.tolist()
 
 
 def test_whole_needs_sequences(world):

@@ -10,24 +10,24 @@ import torch
 
 from burnish.enhancers.conformance.world import World, build_world
 from burnish.errors import ConfigurationError
-from burnish.speed.evaluation import budget_bytes, plan_for
-from burnish.speed.plan import Plan
+from burnish.speed.batch_sizes import BatchSizes
+from burnish.speed.evaluation import batch_sizes_for, budget_bytes
 from burnish.speed.switches import without
 
 
 def world(model, folder, **options) -> World:
     """A world in which RecBole evaluates one user at a time, of its own accord."""
-    made = build_world(model, folder, options={"eval_batch_size": 1, **options})
-    del made.config.external_config_dict["eval_batch_size"]
-    made.trainer.eval_collector.data_collect(made.train)
-    made.trainer.test_batch_size = 4096  # pairs that a model without full_sort_predict scores at a time
-    return made
+    built = build_world(model, folder, options={"eval_batch_size": 1, **options})
+    del built.config.external_config_dict["eval_batch_size"]
+    built.trainer.eval_collector.data_collect(built.train)
+    built.trainer.test_batch_size = 4096  # pairs that a model without full_sort_predict scores at a time
+    return built
 
 
-def watched(made: World):
+def watched(built: World):
     """(sizes of the batches, what was collected, result, streams left) of one evaluation."""
     sizes, structs = [], []
-    trainer = made.trainer
+    trainer = built.trainer
 
     def counting(score):
         def counted(batch):
@@ -47,7 +47,7 @@ def watched(made: World):
     trainer.evaluator.evaluate = evaluate
     torch.manual_seed(1)
     np.random.seed(1)
-    result = trainer.evaluate(made.test, load_best_model=False)
+    result = trainer.evaluate(built.test, load_best_model=False)
     return sizes, structs[0], dict(result), (torch.get_rng_state(), np.random.get_state()[1].copy())
 
 
@@ -83,31 +83,31 @@ def test_ranking_metrics_and_streams_are_recboles(tmp_path, model, options):
 
 
 def test_a_model_that_draws_while_it_predicts_keeps_recboles_batches(tmp_path):
-    made = world("BPR", tmp_path)
-    plain = made.model.full_sort_predict
+    built = world("BPR", tmp_path)
+    plain = built.model.full_sort_predict
 
     def noisy(interaction):
         scores = plain(interaction)
         return scores + torch.rand_like(scores)
 
-    made.model.full_sort_predict = noisy
-    sizes = watched(made)[0]
+    built.model.full_sort_predict = noisy
+    sizes = watched(built)[0]
     assert set(sizes) == {1}
 
 
 def test_a_small_budget_is_kept_to(tmp_path):
-    made = world("BPR", tmp_path, eval_memory_mib=0.05)
-    sizes = watched(made)[0]
-    cells = made.dataset.item_num * 4
+    built = world("BPR", tmp_path, eval_memory_mib=0.05)
+    sizes = watched(built)[0]
+    cells = built.dataset.item_num * 4
     assert 1 < max(sizes) <= 0.05 * 2**20 / cells
 
 
 @pytest.mark.parametrize("options", [{"eval_memory_mib": 0}, {"eval_batch_size": 300}])
 def test_what_the_user_sets_holds(tmp_path, options):
-    made = build_world("BPR", tmp_path, options={"eval_batch_size": 1, **options})
+    built = build_world("BPR", tmp_path, options={"eval_batch_size": 1, **options})
     if "eval_memory_mib" in options:
-        del made.config.external_config_dict["eval_batch_size"]
-    assert plan_for(made.config, made.test) is None
+        del built.config.external_config_dict["eval_batch_size"]
+    assert batch_sizes_for(built.config, built.test) is None
 
 
 @pytest.mark.parametrize("value", [-1, "much", True, float("nan")])
@@ -117,8 +117,8 @@ def test_a_budget_that_is_none_is_refused(value):
 
 
 def test_batches_that_do_not_fit_are_halved(tmp_path):
-    made = world("BPR", tmp_path)
-    plain = made.model.full_sort_predict
+    built = world("BPR", tmp_path)
+    plain = built.model.full_sort_predict
     tried = []
 
     def tight(interaction):
@@ -127,8 +127,8 @@ def test_batches_that_do_not_fit_are_halved(tmp_path):
             raise RuntimeError("CUDA out of memory. Tried to allocate 1 TiB")
         return plain(interaction)
 
-    made.model.full_sort_predict = tight
-    _, struct, result, _ = watched(made)
+    built.model.full_sort_predict = tight
+    _, struct, result, _ = watched(built)
     with without():
         _, expected, expected_result, _ = watched(world("BPR", tmp_path))
     assert tried[:6] == [1, 16, 8, 4, 4, 8]
@@ -138,52 +138,52 @@ def test_batches_that_do_not_fit_are_halved(tmp_path):
 
 
 def test_other_errors_pass(tmp_path):
-    made = world("BPR", tmp_path)
+    built = world("BPR", tmp_path)
 
     def broken(_interaction):
         raise RuntimeError("shapes do not match")
 
-    made.model.full_sort_predict = broken
+    built.model.full_sort_predict = broken
     with pytest.raises(RuntimeError, match="shapes do not match"):
-        made.trainer.evaluate(made.test, load_best_model=False)
-    assert "_burnish_plan" not in vars(made.test)
-    assert "eval_batch_collect" not in vars(made.trainer.eval_collector)
+        built.trainer.evaluate(built.test, load_best_model=False)
+    assert "_burnish_sizes" not in vars(built.test)
+    assert "eval_batch_collect" not in vars(built.trainer.eval_collector)
 
 
 def test_progress_counts_users(tmp_path, capsys):
-    made = world("BPR", tmp_path)
-    made.trainer.evaluate(made.test, load_best_model=False, show_progress=True)
-    users = len(made.test.uid_list)
+    built = world("BPR", tmp_path)
+    built.trainer.evaluate(built.test, load_best_model=False, show_progress=True)
+    users = len(built.test.uid_list)
     assert f"{users}/{users}" in capsys.readouterr().err
 
 
 def test_plan_grows_by_what_it_sees():
-    plan = Plan(2, budget=1000)
-    plan.learn(
+    sizes = BatchSizes(2, budget=1000)
+    sizes.learn(
         2, taken=20, drew=False
     )  # 10 a user: 100 would fit, but not more than 16 times as many at once
-    assert (plan.size, plan.settled) == (32, False)
-    plan.learn(32, taken=320, drew=False)
-    assert (plan.size, plan.settled) == (100, False)
-    plan.learn(100, taken=1250, drew=False)  # more a user than before
-    assert (plan.size, plan.settled) == (80, True)
+    assert (sizes.size, sizes.settled) == (32, False)
+    sizes.learn(32, taken=320, drew=False)
+    assert (sizes.size, sizes.settled) == (100, False)
+    sizes.learn(100, taken=1250, drew=False)  # more a user than before
+    assert (sizes.size, sizes.settled) == (80, True)
 
 
 def test_plan_lets_the_first_batch_draw():
-    plan = Plan(2, budget=10**6)
-    plan.learn(2, taken=20, drew=True)
-    assert (plan.size, plan.settled) == (2, False)
-    plan.learn(2, taken=20, drew=False)
-    assert plan.size == 32
-    plan.learn(32, taken=20, drew=True)
-    assert (plan.size, plan.settled) == (2, True)
+    sizes = BatchSizes(2, budget=10**6)
+    sizes.learn(2, taken=20, drew=True)
+    assert (sizes.size, sizes.settled) == (2, False)
+    sizes.learn(2, taken=20, drew=False)
+    assert sizes.size == 32
+    sizes.learn(32, taken=20, drew=True)
+    assert (sizes.size, sizes.settled) == (2, True)
 
 
 def test_labelled_data_and_sequences_keep_their_batches(tmp_path):
     for model in ("DeepFM", "SASRec"):
-        made = build_world(model, tmp_path)
-        made.config.external_config_dict.pop("eval_batch_size")
-        assert plan_for(made.config, made.test) is None
+        built = build_world(model, tmp_path)
+        built.config.external_config_dict.pop("eval_batch_size")
+        assert batch_sizes_for(built.config, built.test) is None
 
 
 def test_a_batch_is_collated_as_in_recbole(tmp_path):
@@ -204,7 +204,7 @@ def test_a_batch_is_collated_as_in_recbole(tmp_path):
 def test_budget_by_default():
     assert budget_bytes({"eval_memory_mib": None}) == 256 * 2**20
     assert (
-        plan_for(
+        batch_sizes_for(
             type("Config", (dict,), {"external_config_dict": {}})(eval_memory_mib=1, single_spec=True),
             SimpleNamespace(uid_list=[1], num_workers=2),
         )

@@ -18,9 +18,9 @@ from burnish.enhancers.conformance.presets import preset
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.explanation import Explanation, Reason
 from burnish.trained.explain import Explainer, explain
+from burnish.trained.explanation_formats import as_frame, as_object, line, with_titles
+from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
-from burnish.trained.source import open_source
-from burnish.trained.words import as_frame, as_object, line, with_titles
 from burnish.training.train import train
 
 LAST_OUT = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
@@ -48,12 +48,12 @@ def trained(model: str, data: Path, enhancers: Any = "guided", **more: Any) -> A
 
 @pytest.fixture(scope="module")
 def bpr(data: Path) -> Any:
-    return open_source(trained("BPR", data, **RATIO))
+    return open_trained(trained("BPR", data, **RATIO))
 
 
 @pytest.fixture(scope="module")
 def sasrec(data: Path) -> Any:
-    return open_source(trained("SASRec", data, hidden_size=8, **LAST_OUT))
+    return open_trained(trained("SASRec", data, hidden_size=8, **LAST_OUT))
 
 
 @pytest.mark.parametrize("state", ["latest", "test"])
@@ -63,18 +63,20 @@ def test_contributions_and_the_rest_are_the_score_of_the_recommendation(
 ) -> None:
     source = request.getfixturevalue(name)
     users = ["u3", "u17", "u40"]
-    found = explain(source, users, top=4, reasons=len(NAMES), state=state)
+    explanations = explain(source, users, top=4, reasons=len(NAMES), state=state)
     wanted = recommend(source, users, k=4, state=state)
-    assert [(one.user, one.item) for one in found] == list(zip(wanted["user"], wanted["item"], strict=True))
-    np.testing.assert_allclose([one.score for one in found], wanted["score"], rtol=1e-6)
-    for one in found:
+    assert [(one.user, one.item) for one in explanations] == list(
+        zip(wanted["user"], wanted["item"], strict=True)
+    )
+    np.testing.assert_allclose([one.score for one in explanations], wanted["score"], rtol=1e-6)
+    for one in explanations:
         assert {reason.evidence["attribute"] for reason in one.reasons} == set(NAMES)
         whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
         assert whole == pytest.approx(one.score, rel=1e-4, abs=1e-6)
         sizes = [abs(reason.contribution) for reason in one.reasons]
         assert sizes == sorted(sizes, reverse=True)
         assert one.note == ""
-    assert any(abs(reason.contribution) > 1e-4 for one in found for reason in one.reasons)
+    assert any(abs(reason.contribution) > 1e-4 for one in explanations for reason in one.reasons)
 
 
 def test_a_contribution_is_what_the_score_loses_with_an_average_attribute(bpr: Any) -> None:
@@ -97,7 +99,7 @@ def test_a_contribution_is_what_the_score_loses_with_an_average_attribute(bpr: A
 
 def test_what_is_kept_for_evaluation_stays_right(data: Path) -> None:
     """SGL predicts from the embeddings that it keeps: questions with other attributes leave no trace there."""
-    source = open_source(trained("SGL", data, **RATIO))
+    source = open_trained(trained("SGL", data, **RATIO))
     before = recommend(source, ["u1", "u2"], k=50)
     one = explain(source, "u1", reasons=3, top=1)[0]
     whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
@@ -107,9 +109,9 @@ def test_what_is_kept_for_evaluation_stays_right(data: Path) -> None:
 
 
 def test_shapley_explains_by_the_history(data: Path) -> None:
-    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    source = open_trained(trained("BPR", data, "shapley", **RATIO))
     one = explain(source, "u3", top=1, reasons=100)[0]
-    train = source.train.inter_feat
+    train = source.splits.training.inter_feat
     own = train["item_id"][train["user_id"] == int(source.dataset.token2id("user_id", np.array(["u3"]))[0])]
     assert {reason.evidence["item"] for reason in one.reasons} == set(source.tokens("item_id", own.numpy()))
     table = source.model.item_embedding.weight.detach().double()
@@ -121,8 +123,8 @@ def test_shapley_explains_by_the_history(data: Path) -> None:
 
 def test_several_enhancers_and_one_of_them(data: Path) -> None:
     both = {"guided": {"scores": str(data / "scores.tsv")}, "rvrec": {}, "shapley": {}}
-    source = open_source(trained("BPR", data, both, **RATIO))
-    assert [one.name for one in Explainer(source).asked] == ["guided", "shapley"]
+    source = open_trained(trained("BPR", data, both, **RATIO))
+    assert [one.name for one in Explainer(source).givers] == ["guided", "shapley"]
     kinds = [reason.kind for reason in explain(source, "u3", top=1, reasons=2)[0].reasons]
     assert kinds == ["attribute", "attribute", "interaction", "interaction"]
     one = explain(source, "u3", top=1, enhancer="shapley")[0]
@@ -154,35 +156,35 @@ def test_names_are_checked_before_anything(bpr: Any) -> None:
 
 
 def test_who_and_what_was_never_seen(data: Path, bpr: Any) -> None:
-    made = Explainer(bpr)
-    train, user = bpr.train.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
+    explainer = Explainer(bpr)
+    train, user = bpr.splits.training.inter_feat, bpr.dataset.token2id("user_id", np.array(["u3"]))[0]
     known = int(train["item_id"][train["user_id"] == int(user)][0])
     token = bpr.tokens("item_id", [known])[0]
-    made.recommender.seen_items = made.recommender.seen_items.copy()
-    made.recommender.seen_items[known] = False
-    made.recommender.seen_users[int(user)] = False
-    one = next(made.explanations("u3", token))
+    explainer.recommender.seen_items = explainer.recommender.seen_items.copy()
+    explainer.recommender.seen_items[known] = False
+    explainer.recommender.seen_users[int(user)] = False
+    one = next(explainer.explanations("u3", token))
     assert "the user has no training interaction" in one.note
     assert "the item has no training interaction" in one.note
     assert "knows the item already" in one.note
     assert len(one.reasons) == 3
     with pytest.raises(DataError, match=r"'u3', who has no interaction in the training data; name items"):
-        made.explanations(["u1", "u3"])
+        explainer.explanations(["u1", "u3"])
 
 
 def test_a_user_without_a_sequence(sasrec: Any) -> None:
-    made = Explainer(sasrec)
-    rows = made.recommender.inputs._row_of
+    explainer = Explainer(sasrec)
+    rows = explainer.recommender.inputs._row_of
     assert rows is not None
     user = int(sasrec.dataset.token2id("user_id", np.array(["u3"]))[0])
     before, rows[user] = rows[user], -1
     with pytest.raises(DataError, match="SASRec predicts from a sequence"):
-        made.explanations("u3", "i1")
+        explainer.explanations("u3", "i1")
     rows[user] = before
 
 
 def test_no_reasons_are_no_crash(data: Path) -> None:
-    source = open_source(trained("BPR", data, "shapley", **RATIO))
+    source = open_trained(trained("BPR", data, "shapley", **RATIO))
     shapley = source.model.enhancers["shapley"]
     shapley.explain = lambda user, item: None
     one = explain(source, "u3", "i1")[0]
@@ -192,16 +194,16 @@ def test_no_reasons_are_no_crash(data: Path) -> None:
 
 
 def test_profiles_by_original_ids(bpr: Any) -> None:
-    made = Explainer(bpr)
-    profile = made.profile("item", "i7")
+    explainer = Explainer(bpr)
+    profile = explainer.profile("item", "i7")
     guided = bpr.model.enhancers["guided"]
     item = int(bpr.dataset.token2id("item_id", np.array(["i7"]))[0])
     assert profile == dict(
         sorted(zip(guided.attributes, guided.guided[item].tolist(), strict=True), key=lambda pair: -pair[1])
     )
-    assert made.profile("user", "u1") != made.profile("user", "u2")
+    assert explainer.profile("user", "u1") != explainer.profile("user", "u2")
     with pytest.raises(UnknownNameError):
-        made.profile("item", "nothing")
+        explainer.profile("item", "nothing")
 
 
 def test_it_leaves_no_trace(bpr: Any) -> None:
@@ -226,11 +228,11 @@ def test_titles_instead_of_ids() -> None:
 
 def test_words_for_machines() -> None:
     reason = Reason("attribute", "a", 0.25, {"share": 0.5, "odd": float("nan"), "item": "5"})
-    made = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
-    content = json.loads(json.dumps(as_object(made), allow_nan=False))
+    one = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
+    content = json.loads(json.dumps(as_object(one), allow_nan=False))
     assert content["share"] == 0.5
     assert content["reasons"][0]["evidence"] == {"share": 0.5, "odd": None, "item": "5"}
-    frame = as_frame([made, Explanation("u", "6", 1.0, (), None, "none")])
+    frame = as_frame([one, Explanation("u", "6", 1.0, (), None, "none")])
     assert list(frame["reason"].isna()) == [False, True]
     assert json.loads(frame["evidence"].iloc[0])["odd"] is None
 
@@ -251,16 +253,16 @@ def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: An
     printed = capsys.readouterr().out
     assert printed.count("USER ") == printed.count("among their first 5") == 2
     assert all(f"{name} " in printed for name in NAMES)
-    source = open_source(tmp_path / "run")
-    made = Explainer(source)
+    source = open_trained(tmp_path / "run")
+    explainer = Explainer(source)
     before = source.model.enhancers["guided"].guided.clone()
-    first = next(made.explanations("u3"))
-    score, rank, _ = example["standing"](made, "u3", first.item)
+    first = next(explainer.explanations("u3"))
+    score, rank, _ = example["standing"](explainer, "u3", first.item)
     assert rank == 1
     assert score == pytest.approx(first.score, rel=1e-6)
     best = max(first.reasons, key=lambda reason: abs(reason.contribution))
     with example["edited"](source, first.item, best.evidence["attribute"], 0.0):
-        assert example["standing"](made, "u3", first.item)[0] == pytest.approx(
+        assert example["standing"](explainer, "u3", first.item)[0] == pytest.approx(
             first.score - best.contribution, rel=1e-3
         )
     assert torch.equal(source.model.enhancers["guided"].guided, before)

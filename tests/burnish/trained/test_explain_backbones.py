@@ -17,9 +17,9 @@ from burnish.cli.main import app
 from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.explanation import Reason
 from burnish.trained.explain import Explainer, explain
+from burnish.trained.explanation_formats import line
 from burnish.trained.keyword_profiles import keyword_profiles, save_profiles
-from burnish.trained.source import open_source
-from burnish.trained.words import line
+from burnish.trained.open import open_trained
 from burnish.training.train import train
 
 FEW = {"threads": 1, "epochs": 2, "embedding_size": 8, "train_batch_size": 16, "keep_profile_words": 4}
@@ -54,7 +54,7 @@ def run(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def guided(data: Path) -> Any:
     options = {**FEW, "data_path": str(data)}
-    return open_source(
+    return open_trained(
         train("DReX", NAME, options=options, enhancers={"guided": {"scores": str(data / "scores.tsv")}})
     )
 
@@ -64,10 +64,10 @@ def call(*words: str) -> Any:
 
 
 def test_words_as_reasons_with_titles(run: Path) -> None:
-    source = open_source(run)
-    found = explain(source, ["u1", "u4"], top=3, reasons=2)
-    assert len(found) > 2
-    for one in found:
+    source = open_trained(run)
+    explanations = explain(source, ["u1", "u4"], top=3, reasons=2)
+    assert len(explanations) > 2
+    for one in explanations:
         user, item = (
             int(source.dataset.token2id(field, token))
             for field, token in (("user_id", one.user), ("item_id", one.item))
@@ -85,7 +85,7 @@ def test_words_as_reasons_with_titles(run: Path) -> None:
 
 def test_the_backbone_is_asked_first_and_by_name(guided: Any) -> None:
     assert type(guided.model) is not DReX
-    assert [one.name for one in Explainer(guided).asked] == ["DReX", "guided"]
+    assert [one.name for one in Explainer(guided).givers] == ["DReX", "guided"]
     kinds = [reason.kind for reason in explain(guided, "u1", top=1, reasons=2)[0].reasons]
     assert kinds == ["keyword", "keyword", "attribute", "attribute"]
     for name in ("DReX", "backbone"):
@@ -109,7 +109,7 @@ def test_the_profiles_of_an_enhanced_backbone_are_its_own(guided: Any) -> None:
 
 
 def test_a_backbone_that_is_silent_says_why(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = open_source(run)
+    source = open_trained(run)
     monkeypatch.setattr(source.model, "explain", lambda user, item: [])
     monkeypatch.setattr(source.model, "no_reason", lambda user, item: "nobody wrote a word")
     one = explain(source, "u1", "i1")[0]
@@ -121,12 +121,12 @@ def test_a_backbone_that_is_silent_says_why(run: Path, monkeypatch: pytest.Monke
 
 def test_backbones_without_words(data: Path) -> None:
     options = {**FEW, "data_path": str(data)}
-    ratings = open_source(train("DReX", NAME, options={**options, "modalities": ["rating"]}))
+    ratings = open_trained(train("DReX", NAME, options={**options, "modalities": ["rating"]}))
     with pytest.raises(UnsupportedError, match="no reasons to be had"):
         explain(ratings, "u1")
     with pytest.raises(UnsupportedError, match=r"modalities: \[review, rating\]"):
         keyword_profiles(ratings)
-    plain = open_source(train("BPR", NAME, options={"threads": 1, "epochs": 1, "data_path": str(data)}))
+    plain = open_trained(train("BPR", NAME, options={"threads": 1, "epochs": 1, "data_path": str(data)}))
     with pytest.raises(UnsupportedError, match="BPR has no keyword profiles; DReX and DReXMLP have"):
         keyword_profiles(plain)
     with pytest.raises(UnsupportedError, match=r"\(BPR\).*Backbones that explain themselves: .*DReX"):
@@ -136,7 +136,7 @@ def test_backbones_without_words(data: Path) -> None:
 def test_rows_that_the_model_predicts_from_reach_a_backbone(
     run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = open_source(run)
+    source = open_trained(run)
     seen: list[Any] = []
 
     def with_row(user: int, item: int, row: Any = None) -> list[Reason]:
@@ -151,10 +151,10 @@ def test_rows_that_the_model_predicts_from_reach_a_backbone(
 
 def test_neighbours_as_reasons(data: Path) -> None:
     """EMF, another backbone that explains itself, by way of the same function."""
-    source = open_source(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
-    found = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
-    assert {reason.kind for one in found for reason in one.reasons} == {"neighbour"}
-    assert all(one.reasons or "EMF has no reason to give" in one.note for one in found)
+    source = open_trained(train("EMF", NAME, options={**FEW, "data_path": str(data), "n_neighbours": 5}))
+    explanations = explain(source, ["u1", "u2", "u3"], [f"i{item}" for item in range(9)])
+    assert {reason.kind for one in explanations for reason in one.reasons} == {"neighbour"}
+    assert all(one.reasons or "EMF has no reason to give" in one.note for one in explanations)
     with pytest.raises(UnsupportedError, match="EMF has no keyword profiles"):
         keyword_profiles(source)
 
@@ -174,12 +174,12 @@ def test_profiles_as_a_file(format: str, run: Path, tmp_path: Path) -> None:
         "csv": pd.read_csv,
         "json": lambda path: pd.read_json(path, lines=True),
     }
-    found = readers[format](target)
+    saved = readers[format](target)
     wanted = keyword_profiles(run, "both", 2)
-    assert list(found.columns) == ["side", "id", "rank", "word", "mass", "share", "n_reviews"]
+    assert list(saved.columns) == ["side", "id", "rank", "word", "mass", "share", "n_reviews"]
     for column in ("side", "id", "rank", "word", "n_reviews"):
-        assert list(found[column]) == list(wanted[column])
-    assert list(found["mass"]) == pytest.approx(list(wanted["mass"]))
+        assert list(saved[column]) == list(wanted[column])
+    assert list(saved["mass"]) == pytest.approx(list(wanted["mass"]))
     assert set(wanted["side"]) == {"user", "item"}
     assert wanted["rank"].max() == 2
 
@@ -199,7 +199,7 @@ def test_what_cannot_be_is_refused(run: Path, tmp_path: Path) -> None:
         (["--side", "items"], "Did you mean 'item'"),
         (["--top", "0"], "top = 0"),
         (["--weighting", "exces"], "Did you mean 'excess'"),
-        (["--format", "parquet"], "format on the screen"),
+        (["--format", "parquet"], "parquet needs a file"),
         (["--out", str(tmp_path / "words.xlsx")], "'.xlsx' names no format"),
     ):
         done = call("profiles", str(run), *words)
@@ -215,9 +215,9 @@ def test_the_verb_explain_with_words(run: Path, tmp_path: Path) -> None:
     words = ["explain", "--run", str(run), "--user", "u1", "--top", "2", "--profile"]
     done = call(*words, "--format", "json", "-q")
     assert done.exit_code == 0, done.output
-    found = [json.loads(text) for text in done.stdout.splitlines()]
-    assert len(found) == 2
-    for one in found:
+    explanations = [json.loads(text) for text in done.stdout.splitlines()]
+    assert len(explanations) == 2
+    for one in explanations:
         assert one["reasons"][0]["kind"] == "keyword"
         assert one["reasons"][0]["evidence"]["word"] in one["reasons"][0]["text"]
         assert 1 <= len(one["user_profile"]) <= 4
@@ -225,6 +225,6 @@ def test_the_verb_explain_with_words(run: Path, tmp_path: Path) -> None:
     assert call(*words, "--out", str(target), "--enhancer", "backbone").exit_code == 0
     text = target.read_text(encoding="utf-8")
     assert "reasons, with their weight" in text
-    word, mass = next(iter(found[0]["user_profile"].items()))
+    word, mass = next(iter(explanations[0]["user_profile"].items()))
     assert f"{word} {mass:.2f}" in text
-    assert f"{found[0]['reasons'][0]['contribution']:.4f}" in text
+    assert f"{explanations[0]['reasons'][0]['contribution']:.4f}" in text

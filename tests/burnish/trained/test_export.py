@@ -31,13 +31,13 @@ def trained(model: str, data: Path, folder: Path | None = None, enhancers: Any =
 
 def test_a_plain_table_by_its_ids(data: Path, tmp_path: Path) -> None:
     result = trained("BPR", data, tmp_path / "run")
-    found = export_embeddings(tmp_path / "run", "user")
-    assert sorted(found.ids) == sorted(f"u{n}" for n in range(1, 41))
-    row = list(found.ids).index("u7")
+    embeddings = export_embeddings(tmp_path / "run", "user")
+    assert sorted(embeddings.ids) == sorted(f"u{n}" for n in range(1, 41))
+    row = list(embeddings.ids).index("u7")
     internal = int(result.dataset.token2id("user_id", np.array(["u7"]))[0])
     expected = result.model.user_embedding.weight[internal].detach().numpy()
-    np.testing.assert_array_equal(found.vectors[row], expected)
-    assert found.seen_in_training.all()
+    np.testing.assert_array_equal(embeddings.vectors[row], expected)
+    assert embeddings.seen_in_training.all()
 
 
 def test_refined_and_raw_of_an_enhanced_model(data: Path) -> None:
@@ -79,16 +79,16 @@ def test_several_tables_and_wrong_names(data: Path) -> None:
 
 
 def test_formats_hold_the_same(data: Path, tmp_path: Path) -> None:
-    found = export_embeddings(trained("DeepFM", data), "item")
-    assert found.vectors.shape == (60, 8)
+    embeddings = export_embeddings(trained("DeepFM", data), "item")
+    assert embeddings.vectors.shape == (60, 8)
     for name in ("a.npz", "a.parquet", "a.csv"):
-        save_embeddings(found, tmp_path / "new" / name)
+        save_embeddings(embeddings, tmp_path / "new" / name)
     with np.load(tmp_path / "new" / "a.npz", allow_pickle=False) as arrays:
-        assert list(arrays["ids"]) == list(found.ids)
-        np.testing.assert_array_equal(arrays["vectors"], found.vectors)
+        assert list(arrays["ids"]) == list(embeddings.ids)
+        np.testing.assert_array_equal(arrays["vectors"], embeddings.vectors)
     for frame in (pd.read_parquet(tmp_path / "new" / "a.parquet"), pd.read_csv(tmp_path / "new" / "a.csv")):
-        assert list(frame["id"]) == list(found.ids)
-        np.testing.assert_allclose(frame.filter(regex=r"^d\d+$").to_numpy(), found.vectors, rtol=1e-6)
+        assert list(frame["id"]) == list(embeddings.ids)
+        np.testing.assert_allclose(frame.filter(regex=r"^d\d+$").to_numpy(), embeddings.vectors, rtol=1e-6)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.csv", "a.npz", "a.parquet"]
     with pytest.raises(ConfigurationError, match=r"suffix '\.txt'"):
-        save_embeddings(found, tmp_path / "a.txt")
+        save_embeddings(embeddings, tmp_path / "a.txt")

@@ -15,8 +15,8 @@ from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
-from burnish.trained.source import open_source
 from burnish.training.train import train
 
 FULL = {"eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "full"}}
@@ -57,12 +57,10 @@ def test_the_test_state_is_recboles_ranking(
 
     more = more or RATIO
     trained(model, data, tmp_path / "run", enhancers, **more)
-    source = open_source(tmp_path / "run")
+    source = open_trained(tmp_path / "run")
     sequential = source.sequential
     frame = recommend(source, k=5, state="test", include_unseen=True, include_known=sequential)
-    from burnish.training.load import load_run
-
-    loader = load_run(tmp_path / "run").test
+    loader = source.test
     users = list(dict.fromkeys(loader._dataset.inter_feat["user_id"].tolist()))
     scores, items = full_sort_topk(users, source.model, loader, 5)
     for user, row, values in zip(users, items, scores, strict=True):
@@ -70,6 +68,15 @@ def test_the_test_state_is_recboles_ranking(
         mine = frame[frame["user"] == token]
         assert list(mine["item"]) == list(source.dataset.id2token("item_id", row.numpy()))
         np.testing.assert_allclose(mine["score"], values.numpy(), rtol=1e-5, atol=1e-6)
+
+
+def test_a_loaded_run_its_folder_and_the_result_of_training_give_the_same(data: Path, tmp_path: Path) -> None:
+    result = trained("BPR", data, tmp_path / "run", **RATIO)
+    loaded = burnish.load_run(tmp_path / "run")
+    frame = recommend(loaded, ["u1", "u2"])
+    pd.testing.assert_frame_equal(frame, recommend(tmp_path / "run", ["u1", "u2"]))
+    pd.testing.assert_frame_equal(frame, recommend(result, ["u1", "u2"]))
+    assert loaded.splits.training is loaded.train._dataset
 
 
 def raw(data: Path) -> pd.DataFrame:
@@ -96,12 +103,12 @@ def test_known_items_are_left_out(data: Path) -> None:
 def test_the_latest_state_of_a_sequence(data: Path) -> None:
     """The model is asked with the last items of the raw file, in the order of time."""
     result = trained("GRU4Rec", data, **FULL)
-    source = open_source(result)
-    made = Recommender(source)
+    source = open_trained(result)
+    recommender = Recommender(source)
     for user in ("u1", "u17", "u40"):
         mine = raw(data).query("user_id == @user").sort_values("timestamp")
         ids = source.dataset.token2id("user_id", np.array([user]))
-        batch = made.inputs.batch(np.asarray(ids))
+        batch = recommender.inputs.batch(np.asarray(ids))
         length = int(batch["item_length"][0])
         assert length == min(6, len(mine))
         sequence = source.dataset.id2token("item_id", batch["item_id_list"][0][:length].numpy())
@@ -113,10 +120,10 @@ def test_the_latest_state_of_a_sequence(data: Path) -> None:
 
 def test_a_short_sequence_grows(data: Path) -> None:
     result = trained("GRU4Rec", data, MAX_ITEM_LIST_LENGTH=50, **FULL)
-    made = Recommender(open_source(result))
+    recommender = Recommender(open_trained(result))
     mine = raw(data).query("user_id == 'u5'").sort_values("timestamp")
     ids = result.dataset.token2id("user_id", np.array(["u5"]))
-    batch = made.inputs.batch(np.asarray(ids))
+    batch = recommender.inputs.batch(np.asarray(ids))
     assert int(batch["item_length"][0]) == len(mine) < 50
     assert list(result.dataset.id2token("item_id", batch["item_id_list"][0][: len(mine)].numpy())) == list(
         mine["item_id"]
@@ -128,13 +135,13 @@ def test_a_short_sequence_grows(data: Path) -> None:
 def test_models_that_score_pairs(model: str, data: Path) -> None:
     """Each score equals `predict` of that one pair."""
     result = trained(model, data, eval_batch_size=37)
-    source = open_source(result)
-    made = Recommender(source, k=3)
+    source = open_trained(result)
+    recommender = Recommender(source, k=3)
     users = np.array([3, 9])
-    scores = made.scores(users)
+    scores = recommender.scores(users)
     assert scores.shape == (2, source.dataset.item_num)
     for user, item in ((0, 5), (1, 17), (1, source.dataset.item_num - 1)):
-        pair = made.inputs.batch(users[user : user + 1])
+        pair = recommender.inputs.batch(users[user : user + 1])
         pair.update(source.dataset.get_item_feature()[torch.tensor([item])])
         with torch.no_grad():
             alone = source.model.predict(pair).reshape(())
@@ -142,7 +149,7 @@ def test_models_that_score_pairs(model: str, data: Path) -> None:
 
 
 def test_batches_do_not_change_the_answer(data: Path) -> None:
-    source = open_source(trained("BPR", data))
+    source = open_trained(trained("BPR", data))
     whole = pd.concat(Recommender(source, batch_users=1000).chunks(), ignore_index=True)
     parts = list(Recommender(source, batch_users=7).chunks())
     assert len(parts) == 6
@@ -192,11 +199,11 @@ def test_users_and_items_that_training_has_not_seen(tmp_path: Path) -> None:
 
 def test_nothing_left(data: Path) -> None:
     result = trained("BPR", data)
-    made = Recommender(open_source(result), k=3)
-    made.known = made.known.tolil()
-    made.known[1, :] = True
-    made.known = made.known.tocsr()
-    frame = next(made.chunks([made.source.tokens("user_id", np.array([1]))[0]]))
+    recommender = Recommender(open_trained(result), k=3)
+    recommender.known = recommender.known.tolil()
+    recommender.known[1, :] = True
+    recommender.known = recommender.known.tocsr()
+    frame = next(recommender.chunks([recommender.trained.tokens("user_id", np.array([1]))[0]]))
     assert list(frame["status"]) == ["nothing left"]
 
 

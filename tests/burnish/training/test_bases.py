@@ -85,9 +85,9 @@ def every_pair(run: Any) -> np.ndarray:
     users = torch.arange(run.dataset.user_num)
     training = run.model.training
     with torch.no_grad():
-        found = run.model.eval().full_sort_predict(Interaction({"user_id": users}))
+        scores = run.model.eval().full_sort_predict(Interaction({"user_id": users}))
     run.model.train(training)
-    return np.array(found.view(len(users), -1).numpy())
+    return np.array(scores.view(len(users), -1).numpy())
 
 
 @pytest.fixture
@@ -117,8 +117,8 @@ def test_the_first_scores_are_those_of_the_reduced_base(fits: Fits, data: Path, 
     g_users, g_items = (
         began[f"enhancers.attached.guided.{name}"].numpy()[1:] for name in ("start", "guided")
     )
-    found = less_user_means(fits.scores[1][1:, 1:])
-    assert np.allclose(found, reduced_by_hand(users, items, g_users, g_items), atol=1e-5)
+    reduced = less_user_means(fits.scores[1][1:, 1:])
+    assert np.allclose(reduced, reduced_by_hand(users, items, g_users, g_items), atol=1e-5)
     assert result.seconds["base"] > 0
     assert result.n_epochs == 3
 

@@ -22,9 +22,9 @@ def options(folder, model, **more):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    found = tmp_path_factory.mktemp("cold")
-    write_data(found)
-    return found
+    folder = tmp_path_factory.mktemp("cold")
+    write_data(folder)
+    return folder
 
 
 def by_hand(ranks, wanted, k):

@@ -9,9 +9,12 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from burnish.enhancers.conformance import Outcome, check_backbone, journal, matrix
-from burnish.enhancers.conformance.columns import COLUMNS, about, headings, read_column, written
-from burnish.enhancers.conformance.page import KEPT, page, write_page
+from burnish.enhancers.conformance import Outcome, check_backbone
+from burnish.enhancers.conformance.matrix import __main__ as matrix
+from burnish.enhancers.conformance.matrix import journal
+from burnish.enhancers.conformance.matrix.columns import COLUMNS, about, headings, read_column
+from burnish.enhancers.conformance.matrix.page import KEPT, page, write_page
+from burnish.enhancers.conformance.subject import written
 from burnish.enhancers.shapley.shapley import Shapley
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
@@ -186,7 +189,7 @@ def test_bad_arguments(arguments, message, capsys):
 def test_a_file_of_something_else_is_not_overwritten(line, tmp_path, capsys):
     kept = tmp_path / "other.jsonl"
     kept.write_text(line)
-    with pytest.raises(DataError, match="line 1 is no outcome"):
+    with pytest.raises(DataError, match="line 1 is not an outcome"):
         journal.read_outcomes(kept)
     with pytest.raises(SystemExit):
         run("--backbones", "BPR", "--outcomes", kept, "--resume")

@@ -23,8 +23,8 @@ from burnish.enhancers.conformance import (
     definitions,
     write_data,
 )
-from burnish.enhancers.conformance.matrix import WITHOUT_TABLES, backbones_with_tables
-from burnish.enhancers.conformance.page import page
+from burnish.enhancers.conformance.matrix.__main__ import WITHOUT_TABLES, backbones_with_tables
+from burnish.enhancers.conformance.matrix.page import page
 from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
 from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
 from burnish.errors import UnknownNameError, UnsupportedError

@@ -10,7 +10,7 @@ import pytest
 import torch
 from guided_world import guided_of, quiet_training, quiet_world, write_world
 
-from burnish.enhancers.conformance.matrix import WITHOUT_TABLES, backbones_with_tables
+from burnish.enhancers.conformance.matrix.__main__ import WITHOUT_TABLES, backbones_with_tables
 from burnish.enhancers.conformance.subject import assert_equal_scores, scores
 from burnish.enhancers.guided.fusion import Fusion
 from burnish.enhancers.guided.guided import Guided

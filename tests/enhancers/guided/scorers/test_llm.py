@@ -261,7 +261,7 @@ def test_users_are_scored_from_their_history_and_nothing_else(tmp_path) -> None:
     assert "94110" not in json.dumps(seen.body)
     assert "user_1" in seen.body["messages"][1]["content"]
     np.testing.assert_array_equal(scores.values[0], [22 % 10] * 2)
-    assert scores.notes == {"u2": "she has no training history"}
+    assert scores.notes == {"u2": "they have no training history"}
     with pytest.raises(ConfigurationError, match="history"):
         users.score(some_texts(1), tiny_schema())
 

@@ -1,4 +1,4 @@
-"""Who has reasons to give: attached enhancers, and backbones that explain themselves."""
+"""What gives reasons: attached enhancers, and backbones that explain themselves."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ BACKBONE = "backbone"
 
 
 @dataclass(frozen=True)
-class Asked:
+class ReasonGiver:
     """An enhancer or a backbone with `explain(user, item)`, internal ids.
 
-    name: of the enhancer, or of the backbone's class.  who: the enhancer, or the model.
+    name: of the enhancer, or of the backbone's class.  module: the enhancer, or the model.
     """
 
     name: str
-    who: Any
+    module: Any
     is_backbone: bool = False
 
     def silence(self, user: int, item: int) -> str:
@@ -32,7 +32,7 @@ class Asked:
 
         A backbone may say so itself, by a method `no_reason(user, item)`.
         """
-        tell = getattr(self.who, "no_reason", None)
+        tell = getattr(self.module, "no_reason", None)
         why = tell(user, item) if tell is not None else None
         if why is None:
             why = (
@@ -43,7 +43,7 @@ class Asked:
         return f"{self.name} has no reason to give: {why}"
 
 
-def find_explaining(model: Any, name: str | None = None) -> list[Asked]:
+def reason_givers(model: Any, name: str | None = None) -> list[ReasonGiver]:
     """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
 
     name: of an enhancer, of the backbone's class, or "backbone".
@@ -52,7 +52,7 @@ def find_explaining(model: Any, name: str | None = None) -> list[Asked]:
     host = getattr(model, "enhancers", None)
     attached = host.enhancers() if isinstance(host, Host) else []
     own = split_enhanced(type(model))[0].__name__
-    backbone = [Asked(own, model, True)] if explains_itself(model) else []
+    backbone = [ReasonGiver(own, model, True)] if explains_itself(model) else []
     if name is not None and name in (BACKBONE, own):
         attached = []
     elif name is not None and (attached or backbone):
@@ -60,12 +60,14 @@ def find_explaining(model: Any, name: str | None = None) -> list[Asked]:
         if name not in known:
             raise unknown_name("attached enhancer", name, known)
         attached, backbone = [enhancer for enhancer in attached if enhancer.name == name], []
-    found = [Asked(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))]
-    if not backbone and not found:
+    enhancers = [
+        ReasonGiver(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))
+    ]
+    if not backbone and not enhancers:
         raise UnsupportedError(
-            _nobody(own, [enhancer.name for enhancer in attached], asked_backbone=name in (BACKBONE, own))
+            _nobody(own, [enhancer.name for enhancer in attached], backbone_named=name in (BACKBONE, own))
         )
-    return [*backbone, *found]
+    return [*backbone, *enhancers]
 
 
 def explains_itself(model: Any) -> bool:
@@ -80,14 +82,14 @@ def explaining_names() -> list[str]:
 
 def explaining_backbones() -> list[str]:
     """The installed backbones that explain themselves."""
-    found = []
+    names = set()
     for entry in entry_points(group="burnish.backbones"):
         try:
             if callable(getattr(entry.load(), "explain", None)):
-                found.append(entry.name)
-        except ImportError:  # one that lacks a library is no cure
+                names.add(entry.name)
+        except ImportError:  # one that lacks a library does not help
             continue
-    return sorted(set(found))
+    return sorted(names)
 
 
 def gives_reasons(enhancer: type[Enhancer[Any]]) -> bool:
@@ -95,8 +97,8 @@ def gives_reasons(enhancer: type[Enhancer[Any]]) -> bool:
     return enhancer.explain is not Enhancer.explain
 
 
-def _nobody(own: str, attached: list[str], *, asked_backbone: bool) -> str:
-    have = own if asked_backbone else ", ".join(attached) or "no enhancer is attached"
+def _nobody(own: str, attached: list[str], *, backbone_named: bool) -> str:
+    have = own if backbone_named else ", ".join(attached) or "no enhancer is attached"
     able = [known for known in explaining_names() if known not in attached]
     cure = (
         f"{' and '.join(able)} give reasons, so train with one of them: "

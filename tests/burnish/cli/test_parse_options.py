@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from burnish.cli.words import merge_enhancers, parse_options, parse_value, split_options
+from burnish.cli.parse_options import merge_enhancers, parse_options, parse_value, split_options
 from burnish.errors import ConfigurationError
 
 

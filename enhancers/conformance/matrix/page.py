@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from burnish.enhancers.weights.loss import RULES
 from burnish.enhancers.zoo import list_backbones
+from burnish.files.whole import write_text
 
-from .check import Outcome, definitions
+from ..check import Outcome, definitions
 from .columns import about, headings
 
 _SHORT = {
@@ -34,12 +34,7 @@ def write_page(path: Path, outcomes: Sequence[Outcome], weights: Sequence[str] =
     """
     before = path.read_text(encoding="utf-8") if path.is_file() else ""
     kept = f"\n{KEPT}{before.split(KEPT, 1)[1]}" if KEPT in before else ""
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        unfinished.write_text("\n".join(page(outcomes, weights)) + "\n" + kept, encoding="utf-8")
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    write_text(path, "\n".join(page(outcomes, weights)) + "\n" + kept)
 
 
 def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
@@ -55,6 +50,7 @@ def page(outcomes: Sequence[Outcome], weights: Sequence[str] = ()) -> list[str]:
         "attachment keeps its promises, not that anybody's recommendations improve.",
         "`python -m burnish.enhancers.conformance.matrix --enhancers 'shapley: {warmup_epochs: 0}'` runs one column,",
         "an enhancer with options of your choice; with `--outcomes` and `--resume` a run that was stopped goes on.",
+        "Both need a checkout: what is installed from a wheel has the checks, but not the matrix.",
         "",
         f"Attached, one column at a time, to {n_backbones} backbones:",
         "",
@@ -105,8 +101,8 @@ def _summary(enhancers: Sequence[str], outcomes: Sequence[Outcome]) -> list[str]
 
 def _counted(statuses: Iterable[str]) -> str:
     """`83 passed, 1 refused`, in the order of `_SHORT`."""
-    found = Counter(statuses)
-    return ", ".join(f"{found[status]} {word}" for status, word in _SHORT.items() if found[status])
+    counts = Counter(statuses)
+    return ", ".join(f"{counts[status]} {word}" for status, word in _SHORT.items() if counts[status])
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> list[str]:

@@ -9,19 +9,27 @@ from pathlib import Path
 from typing import Any, Literal
 
 from burnish.benchmarks.harness.plan import make_plan as make_harness_plan
-from burnish.benchmarks.harness.runs import RunRecord, carry_out, is_done, own_folder, remove_stale
+from burnish.benchmarks.harness.runs import (
+    RunRecord,
+    carry_out,
+    failed_record,
+    is_done,
+    own_folder,
+    remove_stale,
+)
 from burnish.benchmarks.harness.specs import RunSpec, with_settings
 from burnish.benchmarks.harness.tuning import tune_arm
 from burnish.errors import BurnishError, DataError
 from burnish.files.whole import write_json
 from burnish.training.identity import computing, digest
-from burnish.training.load import LoadedRun, load_run
+from burnish.training.load import load_run
 from burnish.training.session import torch_threads
+from burnish.training.trained_model import TrainedModel
 
 from .cases import Cases
 from .judging import FLOORS, Judgement, judge, judge_floors, make_scale
-from .plan import ModelEntry, StudyPlan
 from .scale import Scale
+from .study_plan import ModelEntry, StudyPlan
 
 #: Raised when the evaluation changes what it measures, so that older figures are not taken for new ones.
 EVALUATION = 1
@@ -29,7 +37,7 @@ EVALUATION = 1
 ALL = "all"
 _SUMMARY = "summary.json"
 
-Said = Callable[[str], None]
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -54,7 +62,7 @@ class Measured:
 
 
 @dataclass
-class Outcome:
+class StudyResult:
     """What a study left: judged runs, floors (their label is their name), and chosen settings by label."""
 
     runs: list[Measured]
@@ -67,34 +75,34 @@ class Outcome:
         return [run for run in self.runs if run.error is not None]
 
 
-def run_study(plan: StudyPlan, said: Said | None = None) -> Outcome:
+def run_study(plan: StudyPlan, report: Report | None = None) -> StudyResult:
     """Tune, train and judge every model for every seed; what finished earlier is kept.
 
-    said: told a line at every step.  A run that fails is recorded and the others go on; Ctrl-C is passed on and leaves
-    nothing half-written.
+    report: told a line at every step.  A run that fails is recorded and the others go on; Ctrl-C is passed on and
+    leaves nothing half-written.
     """
     remove_stale(plan.runs)
-    return _Study(plan, said or (lambda _: None)).run()
+    return _Study(plan, report or (lambda _: None)).run()
 
 
 class _Study:
-    def __init__(self, plan: StudyPlan, said: Said) -> None:
+    def __init__(self, plan: StudyPlan, report: Report) -> None:
         self.plan = plan
-        self.said = said
-        self.outcome = Outcome([], [], {})
+        self.report = report
+        self.result = StudyResult([], [], {})
 
-    def run(self) -> Outcome:
+    def run(self) -> StudyResult:
         settled = [(entry, *self._settled(entry)) for entry in self.plan.models]
         for seed in dict.fromkeys(s for entry in self.plan.models for s in self.plan.seeds_of(entry)):
             for entry, spec, error in settled:
                 if seed not in self.plan.seeds_of(entry):
                     continue
                 if spec is None:
-                    self.outcome.runs.append(Measured(entry.label, seed, error=error))
+                    self.result.runs.append(Measured(entry.label, seed, error=error))
                     continue
                 for arm in self._arms(entry, replace(spec, seed=seed)):
                     self._measure(entry, *arm)
-        return self.outcome
+        return self.result
 
     def _settled(self, entry: ModelEntry) -> tuple[RunSpec | None, str | None]:
         """The run of a model with the settings that tuning chose, or why it chose none."""
@@ -108,28 +116,21 @@ class _Study:
         try:
             chosen, _ = tune_arm(spec, _harness_plan(plan, entry), self._trial)
         except BurnishError as error:
-            self.said(f"{entry.label}: {error}")
+            self.report(f"{entry.label}: {error}")
             return None, str(error)
-        self.outcome.chosen[entry.label] = chosen
-        self.said(f"{entry.label}: chosen {', '.join(f'{name} = {value}' for name, value in chosen.items())}")
+        self.result.chosen[entry.label] = chosen
+        self.report(
+            f"{entry.label}: chosen {', '.join(f'{name} = {value}' for name, value in chosen.items())}"
+        )
         return with_settings(spec, chosen), None
 
     def _trial(self, spec: RunSpec) -> RunRecord:
         try:
             record = carry_out(spec, self.plan.runs, threads=self.plan.threads)
         except Exception as error:  # whatever a model raises; the traceback is in failed-*.json
-            self.said(f"{spec.key}: {type(error).__name__}: {error}")
-            return RunRecord(
-                spec.dataset,
-                spec.label,
-                spec.arm,
-                spec.seed,
-                spec.trial,
-                spec.folder(self.plan.runs),
-                "failed",
-                str(error),
-            )
-        self.said(f"{spec.key}: {record.status}, validation {record.valid_score:.4f}")
+            self.report(f"{spec.key}: {type(error).__name__}: {error}")
+            return failed_record(spec, self.plan.runs, error)
+        self.report(f"{spec.key}: {record.status}, validation {record.valid_score:.4f}")
         return record
 
     def _arms(self, entry: ModelEntry, spec: RunSpec) -> Iterator[tuple[RunSpec, float, list[float]]]:
@@ -150,19 +151,19 @@ class _Study:
                 record = carry_out(spec, self.plan.runs, threads=self.plan.threads, keep_checkpoint=True)
                 folders = _Evaluation(self.plan, entry, spec, record).judged(hidden)
         except Exception as error:  # whatever a model raises
-            self.said(f"{spec.key}: {type(error).__name__}: {error}")
-            said = f"{type(error).__name__}: {error}"
-            self.outcome.runs += [replace(one, error=said) for one in judged]
+            message = f"{type(error).__name__}: {error}"
+            self.report(f"{spec.key}: {message}")
+            self.result.runs += [replace(one, error=message) for one in judged]
             return
         judged = [replace(one, folder=folder) for one, folder in zip(judged, folders, strict=False)]
-        self.outcome.runs += judged
-        if not any(floor.seed == spec.seed for floor in self.outcome.floors):
+        self.result.runs += judged
+        if not any(floor.seed == spec.seed for floor in self.result.floors):
             places = folders[len(judged) :]
-            self.outcome.floors += [Measured(place.name, spec.seed, folder=place) for place in places]
+            self.result.floors += [Measured(place.name, spec.seed, folder=place) for place in places]
         shown = json.loads((folders[0] / _SUMMARY).read_text(encoding="utf-8"))
         names = ("mae", "rmse", *(name for name in shown if name.startswith("p3.")))
         figures = ", ".join(f"{name} {shown[name]:.4f}" for name in names if name in shown)
-        self.said(f"{spec.key}: {record.status}: {figures}")
+        self.report(f"{spec.key}: {record.status}: {figures}")
 
 
 class _Evaluation:
@@ -176,15 +177,15 @@ class _Evaluation:
         self.name = digest({**settings, "ratings": entry.ratings})
         split = {"options": computing(_common(plan)), "seed": spec.seed, "floors": FLOORS, **settings}
         self.floors = plan.runs / plan.dataset / "floors" / f"{spec.seed}-{digest(split)}"
-        self._loaded: LoadedRun | None = None
+        self._loaded: TrainedModel | None = None
 
     def judged(self, hidden: list[float]) -> list[Path]:
         """Folders of the run's tables: as it is, for each hidden share, and then one for each floor."""
         folders = [self.record.folder / f"evaluation-{self.name}"]
         if not is_done(folders[0]):
-            found = self._judge()
-            self._check(found)
-            _write(folders[0], {".": found})
+            judgement = self._judge()
+            self._check(judgement)
+            _write(folders[0], {".": judgement})
         for share in hidden:
             folders.append(self.record.folder / f"evaluation-{self.name}-hidden-{share:g}")
             if not is_done(folders[-1]):
@@ -208,7 +209,7 @@ class _Evaluation:
                 run.model.hide_reviews(0.0, self.record.seed)
 
     @property
-    def _loaded_run(self) -> LoadedRun:
+    def _loaded_run(self) -> TrainedModel:
         if self._loaded is None:
             self._loaded = load_run(self.record.folder)
         return self._loaded
@@ -220,17 +221,17 @@ class _Evaluation:
 
     @property
     def _scale(self) -> Scale:
-        wanted = self.plan.protocols
+        protocols = self.plan.protocols
         config = self._loaded_run.config
-        scale = wanted.rating_scale or config["rating_scale"]
-        return make_scale(self._splits, config["RATING_FIELD"], scale, wanted.threshold)
+        scale = protocols.rating_scale or config["rating_scale"]
+        return make_scale(self._splits, config["RATING_FIELD"], scale, protocols.threshold)
 
-    def _check(self, found: Judgement) -> None:
+    def _check(self, judgement: Judgement) -> None:
         """RecBole's evaluation showed the model every column of the test rows, ours shows ids: both must agree."""
         trained = self.record.test.get("rmse")
-        if trained is None or found.errors is None:
+        if trained is None or judgement.errors is None:
             return
-        here = found.summary()["rmse_unclipped"]
+        here = judgement.summary()["rmse_unclipped"]
         if abs(here - trained) > 1e-3 * max(1.0, trained):
             raise DataError(
                 f"{self.entry.label}: RMSE {trained:.5f} after training, and {here:.5f} of the model read back "
@@ -242,11 +243,11 @@ class _Evaluation:
 def _write(folder: Path, judgements: dict[str, Judgement]) -> None:
     """Write tables and their means; "." goes into the folder itself."""
     with own_folder(folder) as partial:
-        for name, found in judgements.items():
+        for name, judgement in judgements.items():
             place = partial / name
             place.mkdir(exist_ok=True)
-            found.write(place)
-            write_json(place / _SUMMARY, found.summary())
+            judgement.write(place)
+            write_json(place / _SUMMARY, judgement.summary())
 
 
 def _common(plan: StudyPlan) -> dict[str, Any]:

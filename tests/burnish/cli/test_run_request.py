@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from burnish.cli.request import RunRequest, make_request, split_files
+from burnish.cli.run_request import RunRequest, make_request, split_files
 from burnish.errors import ConfigurationError
 
 
@@ -78,7 +78,7 @@ def test_a_file_with_a_blank_in_its_name(tmp_path: Path) -> None:
     [
         ("a: [", "is not valid YAML"),
         ("- a\n- b\n", "holds a list"),
-        ("enhancers: 5\n", "enhancers: 5 is no block"),
+        ("enhancers: 5\n", "enhancers: 5 is not a block"),
     ],
 )
 def test_bad_files(tmp_path: Path, content: str, says: str) -> None:

@@ -1,4 +1,4 @@
-"""Explanations in words and as tables: titles instead of ids, one line a reason, rows of a file."""
+"""Explanations for people and for files: titles instead of ids, one line a reason, JSON objects, rows of a table."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
     if not named:
         return reason
     tokens = "|".join(re.escape(token) for token in sorted(named, key=len, reverse=True))
-    text = re.sub(rf"\bitem ({tokens})(?!\w)", lambda found: named[found[1]], reason.text)
+    text = re.sub(rf"\bitem ({tokens})(?!\w)", lambda match: named[match[1]], reason.text)
     evidence = dict(reason.evidence)
     if other is not None and str(other) in named:
         evidence["title"] = named[str(other)]
@@ -87,11 +87,11 @@ def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
     Columns: user, item, title, score, note, reason (from 1), kind, contribution, text, evidence (JSON).
     """
     rows: list[tuple[Any, ...]] = []
-    for made in explanations:
-        head = (made.user, made.item, made.title, made.score, made.note)
-        if not made.reasons:
+    for one in explanations:
+        head = (one.user, one.item, one.title, one.score, one.note)
+        if not one.reasons:
             rows.append((*head, None, None, math.nan, None, None))
-        for place, reason in enumerate(made.reasons, start=1):
+        for place, reason in enumerate(one.reasons, start=1):
             evidence = as_json({name: _finite(value) for name, value in reason.evidence.items()})
             rows.append((*head, place, reason.kind, reason.contribution, reason.text, evidence))
     names = ("user", "item", "title", "score", "note", "reason", "kind", "contribution", "text", "evidence")

@@ -1,4 +1,4 @@
-"""Random numbers for (seed, user, item): the same on every device, in batches of any size.
+"""Random numbers for (seed, user, item), by a hash: the same on every device, in batches of any size.
 
 Ours: the finaliser of SplitMix64 (Steele, Lea and Flood 2014) as a hash.  Keys break ties and draw candidates, and
 must not depend on which users are scored together.

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.compat.habits import command_line, tensorboard_in
 from burnish.enhancers.shapley.objectives import Scorer
 from burnish.errors import DataError
 
@@ -21,8 +22,8 @@ Rows = NDArray[np.int64]
 
 
 @dataclass
-class World:
-    """Data that a benchmark trains on.
+class Experiment:
+    """The data that a study trains on, noise among them, and what evaluates.
 
     users, items, is_noise: `[n]`, the training interactions in the order of `training.inter_feat`.
     valid, test: RecBole's loaders; what they recommend leaves out all `n` training items, so that the candidates are
@@ -41,7 +42,7 @@ class World:
     rest: list[Any]
 
 
-def make_world(
+def make_experiment(
     model: str | type,
     dataset: str,
     options: dict[str, Any],
@@ -49,7 +50,7 @@ def make_world(
     kind: str | None = None,
     share: float = 0.1,
     noise_seed: int = 0,
-) -> World:
+) -> Experiment:
     """Read and split the data as RecBole does, and put noise of a kind (None: none) into the training split only.
 
     A noisy row is a copy of a random row of the same user (its time and rating) with another item.
@@ -60,7 +61,6 @@ def make_world(
     from recbole.utils import init_seed
 
     import burnish  # noqa: F401  (mends RecBole)
-    from burnish.training.session import command_line
 
     with command_line(False):
         config = Config(model=model, dataset=dataset, config_dict={"show_progress": False, **options})
@@ -94,7 +94,7 @@ def make_world(
         get_dataloader(config, phase)(config, part, sampler, shuffle=False)
         for phase, part, sampler in zip(("valid", "test"), (valid, test), samplers[1:], strict=True)
     ]
-    return World(
+    return Experiment(
         config,
         training,
         loaders[0],
@@ -117,13 +117,13 @@ def _with_noise(features: Any, user: str, item: str, users: Rows, items: Rows, s
     by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
     starts = np.searchsorted(owner[by_user], users[n:])
     source = np.concatenate([np.arange(n), by_user[starts]])
-    made = features[torch.as_tensor(source)]
-    made.interaction[item] = torch.as_tensor(items).to(made[item].dtype)
-    return made
+    rows = features[torch.as_tensor(source)]
+    rows.interaction[item] = torch.as_tensor(items).to(rows[item].dtype)
+    return rows
 
 
 def train(
-    world: World,
+    experiment: Experiment,
     rows: Rows | None = None,
     *,
     epochs: int,
@@ -134,21 +134,19 @@ def train(
     """The backbone after `epochs` epochs on these rows of the training interactions (all by default).
 
     seed: of the weights and of everything drawn during training.  after_epoch: called with (model, epoch).
-    model_class: the backbone with enhancers attached; by default the world's own.
+    model_class: the backbone with enhancers attached; by default the experiment's own.
     """
     from recbole.data.utils import create_samplers, get_dataloader
     from recbole.utils import get_trainer, init_seed
 
-    from burnish.training.session import tensorboard_in
-
-    config = world.config
-    part = world.training
+    config = experiment.config
+    part = experiment.training
     if rows is not None:
         if not len(rows):
             raise DataError("train: there are no interactions left to train on")
         part = part.copy(part.inter_feat[torch.as_tensor(rows)])
     init_seed(seed, config["reproducibility"])
-    whole, valid, test = world.rest
+    whole, valid, test = experiment.rest
     sampler = create_samplers(config, whole, [part, valid, test])[0]
     loader = get_dataloader(config, "train")(config, part, sampler, shuffle=config["shuffle"])
     model = (model_class or config.model_class)(config, part).to(config["device"])
@@ -163,29 +161,29 @@ def train(
     return model.eval()
 
 
-def evaluate(world: World, model: Any, loader: Any) -> dict[str, float]:
-    """RecBole's metrics of a model on `world.valid` or `world.test`, by lower-case name."""
+def evaluate(experiment: Experiment, model: Any, loader: Any) -> dict[str, float]:
+    """RecBole's metrics of a model on `experiment.valid` or `experiment.test`, by lower-case name."""
     from recbole.utils import get_trainer
 
-    from burnish.training.session import tensorboard_in
-
     with tempfile.TemporaryDirectory() as folder, tensorboard_in(None):
-        world.config["checkpoint_dir"] = folder
-        trainer = get_trainer(world.config["MODEL_TYPE"], world.config["model"])(world.config, model)
+        experiment.config["checkpoint_dir"] = folder
+        trainer = get_trainer(experiment.config["MODEL_TYPE"], experiment.config["model"])(
+            experiment.config, model
+        )
         result = trainer.evaluate(loader, load_best_model=False)
     return {str(name): float(value) for name, value in result.items()}
 
 
-def scorer_of(world: World, model: Any, batch: int = 65536) -> Scorer:
+def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
     """Scores of pairs by the model's `predict`."""
     from recbole.data.interaction import Interaction
 
-    user, item = world.rest[0].uid_field, world.rest[0].iid_field
+    user, item = experiment.rest[0].uid_field, experiment.rest[0].iid_field
 
     @torch.no_grad()
     def score(users: Tensor, items: Tensor) -> Tensor:
         parts = [
-            model.predict(Interaction({user: u, item: i}).to(world.config["device"])).reshape(-1)
+            model.predict(Interaction({user: u, item: i}).to(experiment.config["device"])).reshape(-1)
             for u, i in zip(users.split(batch), items.split(batch), strict=True)
         ]
         return torch.cat(parts).to(users.device)
@@ -193,20 +191,20 @@ def scorer_of(world: World, model: Any, batch: int = 65536) -> Scorer:
     return score
 
 
-def vectors_of(world: World, model: Any) -> tuple[Tensor | None, Tensor]:
+def vectors_of(experiment: Experiment, model: Any) -> tuple[Tensor | None, Tensor]:
     """The rows `[n_users, d]` (None where there are none) and `[n_items, d]` that meet in the score."""
     from burnish.enhancers.anatomy.describe import describe, is_output, propagation
 
-    found = describe(model, world.config, world.training)
-    call = propagation(model) if found.output is not None else None
+    anatomy = describe(model, experiment.config, experiment.training)
+    call = propagation(model) if anatomy.output is not None else None
     if call is not None:
         with torch.no_grad():
-            made = call()
-        if is_output(made, found.n_users, found.n_items):
-            return made[0].detach().cpu(), made[1].detach().cpu()
-    pairs = found.pairs
+            tables = call()
+        if is_output(tables, anatomy.n_users, anatomy.n_items):
+            return tables[0].detach().cpu(), tables[1].detach().cpu()
+    pairs = anatomy.pairs
     if pairs:
         user_table, item_table = pairs[0]
         users = user_table.raw().detach().cpu() if user_table.side == "user" else None
         return users, item_table.raw().detach().cpu()
-    return None, found.need("item", "valuation")[-1].raw().detach().cpu()
+    return None, anatomy.need("item", "valuation")[-1].raw().detach().cpu()

@@ -6,22 +6,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from burnish.benchmarks.harness.plan import (
     FIRST_SEED,
     Arm,
     BackboneEntry,
     Space,
-    Strict,
+    check_backbones,
     checked_label,
     distinct_seeds,
     listed_seeds,
-    readable,
+    plan_content,
 )
 from burnish.benchmarks.harness.tuning import candidates
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
-from burnish.files.yamls import read_yaml
+from burnish.strict import Strict, validated
 
 from .protocols import Protocol
 from .scale import Scale
@@ -120,7 +120,7 @@ class StudyPlan(Strict):
     def _shares(cls, value: list[float]) -> list[float]:
         for share in value:
             if not 0 <= share <= 1:
-                raise ValueError(f"{share} is no share between 0 and 1")
+                raise ValueError(f"{share} is not a share between 0 and 1")
         return sorted(set(value) - {0.0})  # nothing removed is the run itself
 
     @field_validator("drop_at", mode="before")
@@ -136,7 +136,7 @@ class StudyPlan(Strict):
                 raise ValueError(f"two models have the label {label!r}; give one of them another `label`")
         if self.tune is not None:
             for entry in self.models:
-                _check_trials(entry, self.tune)
+                _check_trials(entry.label, self.space_of(entry), self.tune)
         return self
 
     @property
@@ -155,12 +155,11 @@ class StudyPlan(Strict):
         return entry.seeds if entry.seeds is not None else self.seeds
 
 
-def _check_trials(entry: ModelEntry, tune: Tuning) -> None:
-    space = entry.space if entry.space is not None else tune.space
+def _check_trials(label: str, space: Space, tune: Tuning) -> None:
     possible = len(candidates(space, tune.trials, tune.seed))
     if possible < tune.trials:
         raise ValueError(
-            f"{entry.label} has {possible} settings to try, and every model gets tune.trials = {tune.trials}; "
+            f"{label} has {possible} settings to try, and every model gets tune.trials = {tune.trials}; "
             f"widen its space or lower tune.trials"
         )
 
@@ -171,10 +170,7 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> StudyPlan:
     origin: what messages call the source.  Raises `UnknownNameError` for a key, model, label or enhancer that does not
     exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
-    try:
-        plan = StudyPlan.model_validate(dict(content))
-    except ValidationError as error:
-        raise readable(error, origin, _model_at) from error
+    plan = validated(StudyPlan, content, origin, kind="key")
     _check_names(plan, origin)
     return plan
 
@@ -184,24 +180,16 @@ def load_plan(path: Path | str, *, runs: Path | str | None = None) -> StudyPlan:
 
     Raises as `make_plan` does, and `ConfigurationError` for a file that cannot be read.
     """
-    content = read_yaml(path)
-    if runs is not None:
-        content["runs"] = str(runs)
-    return make_plan(content, origin=str(path))
+    return make_plan(plan_content(path, runs), origin=str(path))
 
 
 def _check_names(plan: StudyPlan, origin: str) -> None:
     """Refuse now what would fail every run later."""
     from burnish.enhancers.registry import make_enhancers
-    from burnish.enhancers.zoo import list_backbones
 
-    known = list_backbones()
     labels = [entry.label for entry in plan.models]
+    check_backbones((entry.name for entry in plan.models), f"{origin}: model")
     for entry in plan.models:
-        if entry.name not in known:
-            raise unknown_name(
-                f"{origin}: model", entry.name, known, cure="`burnish models` lists all of them."
-            )
         make_enhancers(entry.enhancers)
     if plan.reference_label not in labels:
         raise unknown_name(f"{origin}: reference", plan.reference_label, labels)
@@ -209,9 +197,3 @@ def _check_names(plan: StudyPlan, origin: str) -> None:
         raise ConfigurationError(
             f"{origin}: drop_reviews is a key of the plan, beside `options`, so that what is lost is told"
         )
-
-
-def _model_at(place: tuple[int | str, ...]) -> type[BaseModel]:
-    """The part of the schema that a location in a plan belongs to."""
-    parts: dict[str, type[BaseModel]] = {"models": ModelEntry, "tune": Tuning, "protocols": Protocols}
-    return parts.get(str(place[0]), StudyPlan) if place else StudyPlan

@@ -24,16 +24,14 @@ from burnish.enhancers.registry import registered
 from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
 from burnish.errors import BurnishError, ConfigurationError
 
-from . import (
-    journal,
-    suite,  # noqa: F401  (declares the checks)
-)
-from .check import Check, Outcome, definitions, make_checks
-from .checks_together import compare_all
-from .columns import COLUMNS, read_column, written
+from .. import suite  # noqa: F401  (declares the checks)
+from ..check import Check, Outcome, definitions, make_checks
+from ..checks_together import compare_all
+from ..probes import Probe, WeighingProbe
+from ..subject import Subject, written
+from . import journal
+from .columns import COLUMNS, read_column
 from .page import weights_lines, write_page
-from .probes import Probe, WeighingProbe
-from .subject import Subject
 
 #: Models without parameters that gradient training changes: there is nothing to refine.
 WITHOUT_TABLES = (
@@ -65,9 +63,9 @@ def read_columns(texts: Sequence[str]) -> list[Column]:
     """Columns as `read_column` reads them, the probes among them.  Raises `ConfigurationError` for a repeated one."""
     with registered([Probe, WeighingProbe]):
         columns = [read_column(text) for text in texts]
-    found = [written(column) for column in columns]
-    for text in found:
-        if found.count(text) > 1:
+    options = [written(column) for column in columns]
+    for text in options:
+        if options.count(text) > 1:
             raise ConfigurationError(f"--enhancers: {text!r} is given twice")
     return columns
 
@@ -79,13 +77,13 @@ def run_matrix(
     subjects = [
         Subject(find_backbone(backbone), column, folder) for column in columns for backbone in backbones
     ]
-    wanted = [
+    checks = [
         check for subject in subjects for check in make_checks(subject, {}, None) if _key(check) not in done
     ]
-    together = [check.subject for check in wanted if check.name == "two processes"]
+    together = [check.subject for check in checks if check.name == "two processes"]
     if together:
         compare_all(together)
-    for check in wanted:
+    for check in checks:
         yield check.outcome()
 
 
@@ -139,8 +137,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = journal.read_outcomes(options.outcomes) if options.resume else []
     except BurnishError as error:
         parser.error(str(error))
-    found = _run(backbones, columns, known, options.outcomes)
-    outcomes = _sorted(found, names, columns)
+    outcomes = _sorted(_run(backbones, columns, known, options.outcomes), names, columns)
     if options.output is not None:
         write_page(options.output, outcomes, weights_lines(backbones))
     bad = sum(not outcome.good for outcome in outcomes)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,7 +12,7 @@ DEFAULT_MIB = 256
 _GROWTH = 16
 
 
-class Plan:
+class BatchSizes:
     """Sizes of the batches of one evaluation, which starts with RecBole's own.
 
     size: users in the next batch.  budget: bytes that the tensors of a batch may take together.
@@ -46,32 +45,6 @@ class Plan:
     def shrink(self, users: int) -> None:
         """There was no memory for `users`: half of them from now on."""
         self.size, self.settled = max(1, users // 2), True
-
-
-class RandomState:
-    """The random streams that a model may draw from: Python's, numpy's, torch's and the device's."""
-
-    def __init__(self, device: Any) -> None:
-        self.device = device
-        self.before = self._now()
-
-    def _now(self) -> list[Any]:
-        import numpy as np
-        import torch
-
-        numpy_state: Any = np.random.get_state()
-        states = [
-            random.getstate(),
-            (numpy_state[1].tobytes(), *numpy_state[2:]),
-            torch.get_rng_state().numpy().tobytes(),
-        ]
-        if self.device.type == "cuda":
-            states.append(torch.cuda.get_rng_state(self.device).numpy().tobytes())
-        return states
-
-    def moved(self) -> bool:
-        """Whether anything was drawn since this was made."""
-        return self._now() != self.before
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -12,14 +11,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from burnish.errors import ConfigurationError
+from burnish.files.whole import written_whole
 
 
-def parts_folder(output: Path) -> Path:
+def shards_folder(output: Path) -> Path:
     """Where the finished shards of this output are kept."""
     return output.with_name(f".{output.name}.parts")
 
 
-class Parts:
+class FinishedShards:
     """One file a shard, each written whole.  fingerprint: of all that the values depend on."""
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
@@ -47,23 +47,15 @@ class Parts:
         file = self._file(number)
         if file is None:
             return
-        beside = file.with_name(f".{file.name}.{os.getpid()}")
+        tensors = {"values": values.contiguous(), "standard_error": errors.contiguous()}
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            save_file(
-                {"values": values.contiguous(), "standard_error": errors.contiguous()},
-                beside,
-                {"fingerprint": self.fingerprint},
-            )
-            os.replace(beside, file)
-        except (OSError, SafetensorError) as error:
+            with written_whole(file) as beside:
+                save_file(tensors, beside, {"fingerprint": self.fingerprint})
+        except (ConfigurationError, SafetensorError) as error:
             raise ConfigurationError(
-                f"{file.parent} cannot be written ({error}); it holds the finished part of a valuation. Give an "
-                f"output in a folder that you may write to"
+                f"{file.parent} cannot be written ({error.__cause__ or error}); it holds the finished part of a "
+                f"valuation. Give an output in a folder that you may write to"
             ) from error
-        finally:
-            with contextlib.suppress(OSError):
-                beside.unlink()
 
     def remove(self) -> None:
         """Forget them all, once the valuation is in its file."""
@@ -80,5 +72,5 @@ def check_writable(output: Path) -> None:
         folder = folder.parent
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise ConfigurationError(
-            f"{output} cannot be written: {folder} is no folder that you may write to; give another output"
+            f"{output} cannot be written: {folder} is not a folder that you may write to; give another output"
         )

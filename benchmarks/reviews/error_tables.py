@@ -24,8 +24,8 @@ def predicted(
     """Ratings of rows, `[n]`, as the rater gives them.  The rater sees nothing but ids."""
     users, items = (torch.from_numpy(ids) for ids in (rows.users, rows.items))
     parts = [
-        rater(some.to(device), others.to(device)).detach().double().cpu().numpy()
-        for some, others in zip(users.split(at_once), items.split(at_once), strict=True)
+        rater(user.to(device), item.to(device)).detach().double().cpu().numpy()
+        for user, item in zip(users.split(at_once), items.split(at_once), strict=True)
     ]
     return np.concatenate(parts) if len(rows) else np.zeros(0)
 
@@ -34,7 +34,7 @@ def error_frame(predictions: FloatArray, cases: Cases, scale: Scale) -> pd.DataF
     """One line a test row: `user`, `item` (tokens), `row`, `rating`, `predicted`, `error` and `error_unclipped`.
 
     `row` numbers the rows of a pair from 0.  Errors are prediction minus rating; the prediction is clipped to the
-    scale in `error`, for every model alike.  Raises `NonFiniteError` for a prediction that is no number.
+    scale in `error`, for every model alike.  Raises `NonFiniteError` for a prediction that is not finite.
     """
     rows = cases.test
     bad = ~np.isfinite(predictions)
@@ -58,11 +58,11 @@ def error_frame(predictions: FloatArray, cases: Cases, scale: Scale) -> pd.DataF
     return frame
 
 
-def summary(frame: pd.DataFrame) -> dict[str, float]:
+def error_summary(frame: pd.DataFrame) -> dict[str, float]:
     """`mae` and `rmse` of an `error_frame`, and both `_unclipped`, which differ where predictions leave the scale."""
-    found = {}
+    means = {}
     for ending in ("", "_unclipped"):
         errors = frame[f"error{ending}"].to_numpy()
-        found[f"mae{ending}"] = float(np.abs(errors).mean())
-        found[f"rmse{ending}"] = float(np.sqrt((errors**2).mean()))
-    return found
+        means[f"mae{ending}"] = float(np.abs(errors).mean())
+        means[f"rmse{ending}"] = float(np.sqrt((errors**2).mean()))
+    return means

@@ -12,12 +12,12 @@ import numpy as np
 from burnish.enhancers.shapley.objectives import standardised
 
 from .detection import detect, rank_correlation
-from .judges import Judge, material
-from .world import make_world
+from .experiment import make_experiment
+from .judges import Judge, train_backbone
 
 
 @dataclass(frozen=True)
-class Outcome:
+class DetectionResult:
     """One judge on one draw of noise.
 
     auc, average_precision: of the values as they are.  auc_within, average_precision_within: of the values
@@ -52,28 +52,28 @@ def detection_study(
     seeds: Sequence[int],
     epochs: int,
     report: Callable[[str], None] | None = None,
-) -> list[Outcome]:
+) -> list[DetectionResult]:
     """Inject, train once a draw, judge by all, and compare with where the noise is.
 
     A seed draws the noise, and the weights and negatives of training; the split is that of RecBole's `seed` option.
     """
-    outcomes = []
+    results = []
     for seed in seeds:
         for kind in kinds:
-            world = make_world(model, dataset, options, kind=kind, share=share, noise_seed=seed)
+            experiment = make_experiment(model, dataset, options, kind=kind, share=share, noise_seed=seed)
             started = time.perf_counter()
-            m = material(world, epochs=epochs, seed=seed)
+            trained = train_backbone(experiment, epochs=epochs, seed=seed)
             if report is not None:
                 seconds = time.perf_counter() - started
                 report(f"{kind} noise, seed {seed}: {model} trained in {seconds:.0f} s")
             for judge in judges:
                 started = time.perf_counter()
-                values = judge.compute(m)
+                values = judge.compute(trained)
                 seconds = time.perf_counter() - started
-                plain = detect(values, world.is_noise)
-                within = detect(standardised(values, m.users), world.is_noise)
-                outcomes.append(
-                    Outcome(
+                plain = detect(values, experiment.is_noise)
+                within = detect(standardised(values, trained.users), experiment.is_noise)
+                results.append(
+                    DetectionResult(
                         judge.name,
                         kind,
                         share,
@@ -85,7 +85,7 @@ def detection_study(
                         seconds,
                     )
                 )
-    return outcomes
+    return results
 
 
 def stability_study(
@@ -99,29 +99,29 @@ def stability_study(
     report: Callable[[str], None] | None = None,
 ) -> dict[str, float]:
     """The mean rank correlation of each judge's values of the clean interactions, over pairs of training seeds."""
-    world = make_world(model, dataset, options)
-    found: dict[str, list[np.ndarray]] = {judge.name: [] for judge in judges}
+    experiment = make_experiment(model, dataset, options)
+    values_of: dict[str, list[np.ndarray]] = {judge.name: [] for judge in judges}
     for seed in seeds:
-        m = material(world, epochs=epochs, seed=seed)
+        trained = train_backbone(experiment, epochs=epochs, seed=seed)
         if report is not None:
             report(f"seed {seed}: {model} trained")
         for judge in judges:
-            found[judge.name].append(judge.compute(m).numpy())
+            values_of[judge.name].append(judge.compute(trained).numpy())
     return {
         name: float(
             np.mean(
                 [rank_correlation(one, other) for place, one in enumerate(values) for other in values[:place]]
             )
         )
-        for name, values in found.items()
+        for name, values in values_of.items()
     }
 
 
-def summary(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+def summary(results: Sequence[DetectionResult]) -> list[dict[str, Any]]:
     """A row a judge and kind of noise: means over seeds, and the standard deviation of the better AUC."""
     rows = []
-    for judge, kind in dict.fromkeys((outcome.judge, outcome.kind) for outcome in outcomes):
-        own = [o for o in outcomes if (o.judge, o.kind) == (judge, kind)]
+    for judge, kind in dict.fromkeys((result.judge, result.kind) for result in results):
+        own = [o for o in results if (o.judge, o.kind) == (judge, kind)]
         mean = {
             name: float(np.mean([getattr(o, name) for o in own]))
             for name in ("auc", "average_precision", "auc_within", "average_precision_within", "seconds")

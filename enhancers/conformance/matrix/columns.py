@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -61,19 +61,6 @@ def read_column(text: str) -> tuple[Enhancer[Any], ...]:
 def _keys(text: str) -> list[str]:
     node = yaml.compose("{" + text + "}", Loader=yaml.SafeLoader)
     return [key.value for key, _ in node.value] if isinstance(node, yaml.MappingNode) else []
-
-
-def written(enhancers: Iterable[Enhancer[Any]]) -> str:
-    """Enhancers as `read_column` reads them: names, each with the options that are not the defaults."""
-    return ",".join(_written(enhancer) for enhancer in enhancers)
-
-
-def _written(enhancer: Enhancer[Any]) -> str:
-    options = enhancer.config.model_dump(mode="json", exclude_defaults=True)
-    if not options:
-        return enhancer.name
-    text = yaml.safe_dump(options, default_flow_style=True, sort_keys=False, width=10**6)
-    return f"{enhancer.name}: {text.strip()}"
 
 
 def headings(columns: Sequence[str]) -> dict[str, str]:

@@ -44,7 +44,7 @@ def parse_value(text: str) -> Any:
     """The value that `text` stands for.
 
     `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text
-    that is no YAML such as the interval `[3,inf)`, a blank separator or `#`, stays the string that was typed.
+    that is not YAML, such as the interval `[3,inf)`, a blank separator or `#`, stays the string that was typed.
     """
     stripped = text.strip()
     if not stripped:

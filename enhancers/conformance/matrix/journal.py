@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TextIO
 
 from burnish.errors import DataError
+from burnish.files.whole import write_text
 
-from .check import Outcome
+from ..check import Outcome
 
 
 def read_outcomes(path: Path) -> list[Outcome]:
     """The outcomes in a file of JSON lines; a last line that was cut off is left out.  None for a missing file.
 
-    Raises `DataError` for any other line that is no outcome.
+    Raises `DataError` for any other line that is not an outcome.
     """
     if not path.exists():
         return []
@@ -29,7 +30,7 @@ def read_outcomes(path: Path) -> list[Outcome]:
             if number == len(lines) and not line.endswith("\n"):
                 break
             raise DataError(
-                f"{path}: line {number} is no outcome of a check ({error}); leave out --resume to begin anew"
+                f"{path}: line {number} is not an outcome of a check ({error}); leave out --resume to begin anew"
             ) from error
     return outcomes
 
@@ -43,10 +44,7 @@ def _outcome(line: str) -> Outcome:
 
 def begin(path: Path, outcomes: Iterable[Outcome]) -> TextIO:
     """A file that holds these outcomes, open for more."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text("".join(_line(outcome) for outcome in outcomes), encoding="utf-8")
-    unfinished.replace(path)
+    write_text(path, "".join(_line(outcome) for outcome in outcomes))
     return path.open("a", encoding="utf-8")
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from burnish.errors import ConfigurationError, nearest
 from burnish.files.yamls import read_yaml
 
-from .words import merge_enhancers, parse_options
+from .parse_options import merge_enhancers, parse_options
 
 if TYPE_CHECKING:
     from burnish.training.record import SavedRun
@@ -21,7 +21,7 @@ _PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_off
 
 @dataclass(frozen=True)
 class RunRequest:
-    """One training run, complete: what `burnish.benchmarks.harness.train` needs."""
+    """One training run, complete: what `burnish.training.train.train` needs."""
 
     model: str
     dataset: str
@@ -34,8 +34,8 @@ class RunRequest:
 def read_config(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file.
 
-    Raises `ConfigurationError` for a file that is missing (with the nearest name beside it), not YAML, or no
-    mapping; an empty file is an empty mapping.
+    Raises `ConfigurationError` for a file that is missing (with the nearest name beside it), not YAML, or not
+    a mapping; an empty file is an empty mapping.
     """
     if not path.is_file():
         beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
@@ -67,7 +67,7 @@ def _block(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         return dict.fromkeys(block)
     if not isinstance(block, dict):
         raise ConfigurationError(
-            f"{path}: enhancers: {block!r} is no block; write `enhancers: {{rvrec: {{weight: 0.1}}}}`"
+            f"{path}: enhancers: {block!r} is not a block; write `enhancers: {{rvrec: {{weight: 0.1}}}}`"
         )
     return block
 

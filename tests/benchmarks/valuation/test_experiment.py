@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.benchmarks.valuation.judges import Judge, find_judges, material
-from burnish.benchmarks.valuation.study import detection_study, stability_study, summary
-from burnish.benchmarks.valuation.world import evaluate, make_world, scorer_of, train
+from burnish.benchmarks.valuation.detection_study import detection_study, stability_study, summary
+from burnish.benchmarks.valuation.experiment import evaluate, make_experiment, scorer_of, train
+from burnish.benchmarks.valuation.judges import Judge, find_judges, train_backbone
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
@@ -23,8 +23,8 @@ def options(tmp_path):
 
 def test_noise_is_in_the_training_split_only(options):
     clean, noisy = (
-        make_world("BPR", NAME, options),
-        make_world("BPR", NAME, options, kind="uniform", share=0.2),
+        make_experiment("BPR", NAME, options),
+        make_experiment("BPR", NAME, options, kind="uniform", share=0.2),
     )
     n = len(clean.users)
     assert not clean.is_noise.any()
@@ -42,31 +42,31 @@ def test_noise_is_in_the_training_split_only(options):
 
 
 def test_training_on_a_part_never_sees_the_rest(options):
-    world = make_world("BPR", NAME, options)
-    rows = np.flatnonzero(world.users % 2 == 0)
-    start = train(world, rows, epochs=0, seed=1).user_embedding.weight.detach().clone()
-    end = train(world, rows, epochs=2, seed=1).user_embedding.weight.detach()
+    experiment = make_experiment("BPR", NAME, options)
+    rows = np.flatnonzero(experiment.users % 2 == 0)
+    start = train(experiment, rows, epochs=0, seed=1).user_embedding.weight.detach().clone()
+    end = train(experiment, rows, epochs=2, seed=1).user_embedding.weight.detach()
     moved = (start != end).any(1).nonzero()[:, 0].tolist()
-    assert set(moved) == set(world.users[rows].tolist())
+    assert set(moved) == set(experiment.users[rows].tolist())
     with pytest.raises(DataError, match="no interactions left"):
-        train(world, np.empty(0, np.int64), epochs=1, seed=1)
+        train(experiment, np.empty(0, np.int64), epochs=1, seed=1)
 
 
 def test_scores_and_metrics(options):
-    world = make_world("BPR", NAME, options)
-    model = train(world, epochs=1, seed=0)
+    experiment = make_experiment("BPR", NAME, options)
+    model = train(experiment, epochs=1, seed=0)
     users, items = torch.tensor([1, 2, 3]), torch.tensor([3, 2, 1])
     want = (model.user_embedding.weight[users] * model.item_embedding.weight[items]).sum(1)
-    torch.testing.assert_close(scorer_of(world, model, batch=2)(users, items), want.detach())
-    found = evaluate(world, model, world.test)
+    torch.testing.assert_close(scorer_of(experiment, model, batch=2)(users, items), want.detach())
+    found = evaluate(experiment, model, experiment.test)
     assert all(0.0 <= value <= 1.0 for value in found.values())
 
 
 def test_a_study_sees_an_oracle(options):
     marks = {}
-    oracle = Judge("oracle", "", lambda m: -torch.as_tensor(m.world.is_noise).float(), False)
+    oracle = Judge("oracle", "", lambda trained: -torch.as_tensor(trained.experiment.is_noise).float(), False)
     judges = [*find_judges(["random", "loss_course", "joint", "gradient_norm", "one_slice"]), oracle]
-    outcomes = detection_study(
+    results = detection_study(
         judges,
         model="BPR",
         dataset=NAME,
@@ -77,9 +77,9 @@ def test_a_study_sees_an_oracle(options):
         epochs=2,
         report=lambda text: marks.setdefault(text, text),
     )
-    assert len(outcomes) == 2 * 2 * len(judges)
+    assert len(results) == 2 * 2 * len(judges)
     assert len(marks) == 4
-    rows = {(row["judge"], row["kind"]): row for row in summary(outcomes)}
+    rows = {(row["judge"], row["kind"]): row for row in summary(results)}
     assert rows["oracle", "uniform"]["auc"] == 1.0
     assert rows["oracle", "popular"]["average_precision"] == 1.0
     assert rows["oracle", "popular"]["auc_spread"] == 0.0
@@ -87,7 +87,7 @@ def test_a_study_sees_an_oracle(options):
 
 
 def test_stability_of_a_constant_order(options):
-    fixed = Judge("rows", "", lambda m: torch.arange(len(m.users)).float(), False)
+    fixed = Judge("rows", "", lambda trained: torch.arange(len(trained.users)).float(), False)
     found = stability_study(
         [fixed, *find_judges(["random"])],
         model="BPR",
@@ -101,11 +101,13 @@ def test_stability_of_a_constant_order(options):
 
 
 def test_out_of_sample_and_graphs(options, tmp_path):
-    world = make_world("LightGCN", NAME, {**preset("LightGCN"), "data_path": str(tmp_path)}, kind="uniform")
-    m = material(world, epochs=1, seed=0)
-    assert m.item_vectors.shape[0] == world.n_items
-    assert torch.isfinite(m.course).all()
+    experiment = make_experiment(
+        "LightGCN", NAME, {**preset("LightGCN"), "data_path": str(tmp_path)}, kind="uniform"
+    )
+    trained = train_backbone(experiment, epochs=1, seed=0)
+    assert trained.item_vectors.shape[0] == experiment.n_items
+    assert torch.isfinite(trained.course).all()
     (judge,) = find_judges(["out_of_sample"])
-    assert judge.compute(m).shape == m.users.shape
+    assert judge.compute(trained).shape == trained.users.shape
     with pytest.raises(UnknownNameError, match="joint"):
         find_judges(["jiont"])

@@ -1,0 +1,162 @@
+"""What the verbs share: how one is registered, options that several have, the format of their output."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+from typer.core import TyperCommand
+
+from .failures import guarded
+
+# ---------------------------------------------------------------------- verbs
+
+
+def add_verb(
+    app: typer.Typer,
+    verb: Callable[..., None],
+    epilog: str | None = None,
+    *,
+    recbole_options: bool = False,
+    command: type[TyperCommand] | None = None,
+) -> None:
+    """Register a verb under its function's name; a parameter that is a dataclass stands for one option a field.
+
+    recbole_options: it also takes options that it does not declare, in `context.args`.
+    """
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True} if recbole_options else None
+    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(unfolded(verb)))
+
+
+def unfolded(verb: Callable[..., None]) -> Callable[..., None]:
+    """A verb as typer wants it: in the place of a parameter that is a dataclass its fields, and so on inside it."""
+    hints = get_type_hints(verb, include_extras=True)
+    own = inspect.signature(verb).parameters.values()
+    parameters = list(_unfolded(((one.name, one.default) for one in own), hints))
+
+    @functools.wraps(verb)
+    def flat(**given: Any) -> None:
+        verb(**{one.name: _folded(hints[one.name], one.name, given) for one in own})
+
+    vars(flat)["__signature__"] = inspect.Signature(parameters)
+    flat.__annotations__ = {one.name: one.annotation for one in parameters}
+    return flat
+
+
+def _unfolded(defaults: Iterable[tuple[str, Any]], hints: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
+    for name, default in defaults:
+        kind = hints[name]
+        if is_dataclass(kind):
+            inside = ((field.name, field.default) for field in fields(kind))
+            yield from _unfolded(inside, get_type_hints(kind, include_extras=True))
+        else:
+            default = inspect.Parameter.empty if default is MISSING else default
+            yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+
+
+def _folded(kind: Any, name: str, given: Mapping[str, Any]) -> Any:
+    if not is_dataclass(kind):
+        return given[name]
+    group: Any = kind
+    return group(**{inner: _folded(hint, inner, given) for inner, hint in get_type_hints(kind).items()})
+
+
+# ---------------------------------------------------------------------- options
+
+
+def quiet_option(help: str) -> Any:
+    """The option that says less."""
+    return typer.Option("--quiet", "-q", help=help)
+
+
+def output_option(help: str) -> Any:
+    """The option that names the file or folder to write."""
+    return typer.Option("--output", "--out", "-o", help=help)
+
+
+def out_option(help: str) -> Any:
+    """As `output_option`; help shows the short name first, where a verb's examples have it."""
+    return typer.Option("--out", "--output", "-o", help=help)
+
+
+def format_option(help: str) -> Any:
+    """The option that names a format."""
+    return typer.Option("--format", "-f", help=help)
+
+
+def data_path_option(help: str) -> Any:
+    """The option that says where data lie."""
+    return typer.Option("--data-path", "--data_path", help=help)
+
+
+def config_files_option(help: str) -> Any:
+    """The option that names RecBole's YAML files."""
+    return typer.Option("--config-files", "--config_files", "-c", help=help)
+
+
+_RUN = "Folder of a run (burnish run --output), or a checkpoint with --trust."
+RunArgument = Annotated[Path, typer.Argument(help=_RUN)]
+RunOption = Annotated[Path, typer.Option("--run", "-r", help=_RUN)]
+Dataset = Annotated[
+    str | None, typer.Option("--dataset", "-d", help="Name of a RecBole data set, such as ml-100k.")
+]
+DataPath = Annotated[Path | None, data_path_option("Where the data set's folder is now.")]
+Trust = Annotated[
+    bool, typer.Option("--trust", help="Unpickle a checkpoint, or import a run's class: can execute code.")
+]
+State = Annotated[
+    str,
+    typer.Option("--state", help="latest: after everything known; test: as the test evaluation sees a user."),
+]
+TitleField = Annotated[
+    str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
+]
+Quiet = Annotated[bool, quiet_option("Print the result only.")]
+NamesOnly = Annotated[bool, quiet_option("Names only, one a line.")]
+Silent = Annotated[bool, quiet_option("Say nothing.")]
+
+
+# ---------------------------------------------------------------------- output
+
+
+def choose_format(
+    format: str | None, output: Path | None, *, shown: Sequence[str] = (), written: Sequence[str] = ()
+) -> str:
+    """The format asked for, else the one that the file's suffix names, else the first of those on the screen.
+
+    Parameters
+    ----------
+    format
+        What was asked for.
+    output
+        The file; None for the screen.
+    shown, written
+        The formats for the screen and for files.  Nothing to show and nothing asked for: the empty text.
+
+    Raises
+    ------
+    typer.BadParameter
+        For a format that needs a file.
+    UnknownNameError
+        For a format that does not exist.
+    ConfigurationError
+        For a suffix that says nothing.
+    """
+    if output is not None:
+        from burnish.files.tables import format_of
+
+        return format_of(output, format, written)
+    if format is None:
+        return next(iter(shown), "")
+    if format in written and format not in shown:
+        raise typer.BadParameter(f"{format} needs a file: give --out", param_hint="--format")
+    if format not in shown:
+        from burnish.errors import unknown_name
+
+        raise unknown_name("format", format, dict.fromkeys([*shown, *written]))
+    return format

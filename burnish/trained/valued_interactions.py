@@ -1,0 +1,154 @@
+"""What `burnish value` judges: the training interactions of a trained model, its item vectors, and its scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from burnish.enhancers.shapley import objectives as judges
+from burnish.enhancers.shapley.cross_fit import catalogue_mean
+from burnish.enhancers.shapley.regression import regression_values
+from burnish.errors import UnsupportedError
+
+from .export import anatomy_of, export_embeddings, tables_of
+from .recommend import Recommender
+
+if TYPE_CHECKING:
+    from burnish.training.trained_model import TrainedModel
+
+#: Scores that are kept for the users of a shard (float32: 256 MiB).
+CELLS = 1 << 26
+
+
+@dataclass
+class ValuedInteractions:
+    """The training interactions to value, and what the trained model gives to judge them by; ids from 0, no padding.
+
+    users, items: `[n]`, in the order of the training data.  rows: `[n]`, their rows in its `inter_feat`.
+    vectors: `[n_items, d]` of the items.  centre, popular: `[d]`, the mean direction of the items that
+    occur, and of the interactions' items.  scorer: scores of pairs, None where a model needs a sequence to score.
+    """
+
+    users: Tensor
+    items: Tensor
+    rows: np.ndarray
+    vectors: Tensor
+    n_users: int
+    centre: Tensor
+    popular: Tensor
+    scorer: judges.Scorer | None = field(default=None, repr=False)
+    _regression: Tensor | None = field(default=None, repr=False)
+
+    def regression(self) -> Tensor:
+        """`regression_values` of all interactions, computed once: every user speaks for every other."""
+        if self._regression is None:
+            self._regression = regression_values(self.users, self.items, len(self.vectors))
+        return self._regression
+
+    @property
+    def n(self) -> int:
+        """How many interactions there are."""
+        return len(self.users)
+
+
+def valued_interactions(trained: TrainedModel, table: str | None = None) -> ValuedInteractions:
+    """The positive training interactions of a trained model's data and its item vectors.
+
+    The vectors are what a graph backbone propagated, else the refined table that meets users in the score
+    (`table`: another one).
+    Raises `UnsupportedError` for a model without item embeddings.
+    """
+    data = trained.dataset
+    columns = trained.splits.training.inter_feat
+    users, items = (np.asarray(columns[name]) for name in (data.uid_field, data.iid_field))
+    rows = np.arange(len(users))
+    label = trained.config["LABEL_FIELD"]
+    if label in columns:  # what users disliked is not part of their profile
+        rows = np.flatnonzero(np.asarray(columns[label]) > 0)
+    device = torch.device(trained.config["device"])
+    kind, vectors = item_vectors(trained, table)
+    vectors = vectors.to(device)
+    item_ids = torch.from_numpy(items[rows].astype(np.int64) - 1).to(device)
+    return ValuedInteractions(
+        torch.from_numpy(users[rows].astype(np.int64) - 1).to(device),
+        item_ids,
+        rows,
+        vectors,
+        int(data.user_num) - 1,
+        catalogue_mean(vectors, item_ids),
+        F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
+        None if trained.sequential else _make_scorer(trained, kind, vectors, device),
+    )
+
+
+def item_vectors(trained: TrainedModel, table: str | None) -> tuple[str, Tensor]:
+    """Which kind of embeddings was taken, and `[n_items, d]` without padding."""
+    if table is None:
+        try:
+            return "output", torch.from_numpy(export_embeddings(trained, "item", "output").vectors)
+        except UnsupportedError:
+            pass
+        table = _scored_table(trained)
+    return "refined", torch.from_numpy(export_embeddings(trained, "item", "refined", table=table).vectors)
+
+
+def _scored_table(trained: TrainedModel) -> str | None:
+    """The item table that meets users in the score; an autoencoder's last one, its decoder; None for no table."""
+    anatomy = anatomy_of(trained)
+    tables = [table for _, table in anatomy.pairs] + list(reversed(tables_of(anatomy, "item").values()))
+    return tables[0].key if tables else None
+
+
+def _make_scorer(trained: TrainedModel, kind: Any, vectors: Tensor, device: torch.device) -> judges.Scorer:
+    """A product of vectors where that is what the model computes, else the model itself."""
+    scorer = ModelScorer(trained, device)
+    try:
+        own = torch.from_numpy(export_embeddings(trained, "user", kind).vectors).to(device)
+    except UnsupportedError:
+        return scorer
+    if own.shape[1] != vectors.shape[1]:
+        return scorer
+    users = torch.arange(min(len(own), 8), device=device)
+    dot = own[users] @ vectors.t()
+    if torch.allclose(scorer.scores(users), dot, rtol=1e-3, atol=1e-4 * float(dot.abs().max())):
+        return judges.dot_scorer(own, vectors)
+    return scorer
+
+
+class ModelScorer:
+    """Scores of pairs by the model itself: all items of the users asked about, remembered for the next question."""
+
+    def __init__(self, trained: TrainedModel, device: torch.device) -> None:
+        self._recommender = Recommender(trained, state="test")
+        self._device = device
+        self._known: tuple[Tensor, Tensor] | None = None
+
+    def scores(self, users: Tensor) -> Tensor:
+        """The scores of all items for these users: `[n, n_items]`."""
+        batch = self._recommender.users_at_once
+        ids = (users + 1).cpu().numpy()
+        parts = [
+            self._recommender.scores(ids[first : first + batch])[:, 1:] for first in range(0, len(ids), batch)
+        ]
+        return torch.cat(parts).to(self._device)
+
+    def __call__(self, users: Tensor, items: Tensor) -> Tensor:
+        """The scores of these pairs: `[m]`."""
+        distinct, place = torch.unique(users, return_inverse=True)
+        n_items = self._recommender.trained.dataset.item_num - 1
+        at_once = max(1, CELLS // n_items)
+        if len(distinct) <= at_once:
+            if self._known is None or not torch.equal(self._known[0], distinct):
+                self._known = (distinct, self.scores(distinct))
+            return self._known[1][place, items]
+        scores = torch.empty(len(users), device=self._device)
+        for first in range(0, len(distinct), at_once):
+            mine = (place >= first) & (place < first + at_once)
+            block = self.scores(distinct[first : first + at_once])
+            scores[mine] = block[place[mine] - first, items[mine]]
+        return scores
