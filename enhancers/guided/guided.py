@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import training_items
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.explanation import Reason
 
-from .blocks import make_block, user_block
-from .fusion import Fusion
+from .blocks import make_block
+from .fusion import Fusion, principal
 from .options import GuidedConfig
 from .reasons import AttributeGame, Contributions, contributions
-from .reduction import principal
 from .rows import TrainingRows
-from .users import mean_of_items, training_items
+from .users import mean_of_items, own_scores
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -59,7 +59,7 @@ class Guided(Enhancer[GuidedConfig]):
         for table in items:
             self.fusions[_key(table)] = self._fusion(table)
         self._item_of = self._partners(anatomy) if self.config.users else {}
-        start = self._users_start(anatomy, dataset, user_block(self.config, dataset, block))
+        start = self._users_start(anatomy, dataset, own_scores(self.config, dataset, block))
         self.register_buffer("start", start)
         if self._item_of:
             self.users = nn.Parameter(start.clone())
