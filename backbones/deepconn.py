@@ -42,8 +42,9 @@ class DocumentNetwork(nn.Module):
 class DeepCoNN(ReviewModel):
     """Deep cooperative neural networks, as a native RecBole model.
 
-    The reviews that a user wrote, one after the other, are her document, those about an item are the item's.  A network
-    for users and one for items make a vector of a document; a factorization machine over both vectors gives the rating.
+    The reviews that a user wrote, one after the other, are the user's document, those about an item are the item's.  A
+    network for users and one for items make a vector of a document; a factorization machine over both vectors gives the
+    rating.
 
     No leak: in training, the reviews of the pair that is predicted are in neither document; these are put together as
     if they had never been written.  Predictions read the documents of all training reviews and nothing of a test row

@@ -19,9 +19,9 @@ PROPERTIES = Path(__file__).parent / "properties"
 class HRDR(SlotModel):
     """Hybrid recommendation with joint deep representations of ratings and reviews, as a native RecBole model.
 
-    A network over the user's rating vector gives m_u.  Each of her reviews goes through a convolution (`TextCNN`) to
-    features o; its weight is the softmax of `h . relu(W (o * m_u) + b) + c`, m_u being the query.  The weighted sum
-    goes through a dense layer to n_u.  [m_u; n_u; e_u], with an embedding e_u of her id, meets the item's in
+    A network over the user's rating vector gives m_u.  Each review by the user goes through a convolution (`TextCNN`)
+    to features o; its weight is the softmax of `h . relu(W (o * m_u) + b) + c`, m_u being the query.  The weighted sum
+    goes through a dense layer to n_u.  [m_u; n_u; e_u], with an embedding e_u of the user's id, meets the item's in
     `w . (P_u * Q_i) + b_u + b_i + mean`.
 
     Source: Liu, Wang, Peng, Wu, Gan, Pan, Jiao, "Hybrid neural recommendation with joint deep representation learning

@@ -78,8 +78,8 @@ def _recognised(
         return recognise(record)
     except DataError as error:
         if skip:  # it may be the first record alone that is broken
-            raise BrokenLineError(f"it is no review that can be converted: {error}") from error
-        raise DataError(f"{path}, line {number} is no review that can be converted: {error}") from error
+            raise BrokenLineError(f"it is not a review that can be converted: {error}") from error
+        raise DataError(f"{path}, line {number} is not a review that can be converted: {error}") from error
 
 
 def _codes(hashes: array[int]) -> tuple[Codes, int]:

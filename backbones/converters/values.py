@@ -31,9 +31,9 @@ def number(record: Record, field: str) -> float:
             raise ValueError
         found = float(value)
     except (ValueError, OverflowError) as error:
-        raise BrokenLineError(f"field {field!r} is no number: {str(value)[:40]!r}") from error
+        raise BrokenLineError(f"field {field!r} is not a number: {str(value)[:40]!r}") from error
     if not math.isfinite(found):
-        raise BrokenLineError(f"field {field!r} is no finite number: {value!r}")
+        raise BrokenLineError(f"field {field!r} is not a finite number: {value!r}")
     return found
 
 
@@ -54,10 +54,10 @@ def token(record: Record, field: str) -> str:
         raise BrokenLineError(f"field {field!r} is missing")
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int):
-            raise BrokenLineError(f"field {field!r} is no id: {str(value)[:40]!r}")
+            raise BrokenLineError(f"field {field!r} is not an id: {str(value)[:40]!r}")
         value = str(value)
     if value in _MISSING or _UNFIT.search(value) or value != value.strip():
-        raise BrokenLineError(f"field {field!r} is no id that RecBole can read: {value[:40]!r}")
+        raise BrokenLineError(f"field {field!r} is not an id that RecBole can read: {value[:40]!r}")
     return sound(value)
 
 

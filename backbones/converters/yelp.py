@@ -48,7 +48,7 @@ def seconds(record: Record, field: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise BrokenLineError(
-            f"field {field!r} is no date YYYY-MM-DD hh:mm:ss: {str(value)[:40]!r}"
+            f"field {field!r} is not a date YYYY-MM-DD hh:mm:ss: {str(value)[:40]!r}"
         ) from error
 
 

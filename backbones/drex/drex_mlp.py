@@ -37,7 +37,7 @@ class RatingVectors(nn.Module):
 class DReXMLP(DReX):
     """DReX whose first states are networks' outputs for the rating vectors of the training split.
 
-    The vector of a user holds the very ratings that are predicted from her states.  So the training ratings are
+    The vector of a user holds the very ratings that are predicted from the user's states.  So the training ratings are
     divided into `initial_folds` parts at random, as many states are carried a user and item, each begun without one
     part of the ratings, and a rating is predicted in the lane that was begun without it.  Predictions after training
     use whole vectors.

@@ -42,7 +42,7 @@ class KeywordProfiles:
     mass: what a word's tokens add to a profile, `[n_texts, V]`, by the weighting:
         "attention": the attention itself, as in the paper.
         "excess": the attention less what the tokens would get if all tokens of the text got the same; a word that
-            a profile gets less of than that is no part of it.  Ours.
+            a profile gets less of than that is not part of it.  Ours.
         "distinctive": the attention times ln(texts / texts with the word), so that a word which stands in every text
             counts nothing.  Ours.
     owners, texts: of each training interaction that shows a text, `[n]`.

@@ -34,7 +34,7 @@ def sentences(text: str) -> list[Span]:
     """Where the sentences of a readable text begin and end.
 
     A sentence ends at . ! ? … before a space or between a small letter and a capital one, at 。！？, and at the end of
-    a line, but not at initials and a few usual abbreviations.  Every letter that is no space belongs to one.
+    a line, but not at initials and a few usual abbreviations.  Every letter that is not a space belongs to one.
     """
     spans, start = [], 0
     for found in _END.finditer(text):

@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError
+from burnish.files.whole import write_text
 
 VectorArray = NDArray[np.float16]
 
@@ -145,9 +146,7 @@ class ShardFolder:
         about: for people; nothing here reads it.
         """
         text = json.dumps({"key": self.key, "format": FORMAT, **about}, indent=1, ensure_ascii=False) + "\n"
-        temporary = self.folder / f"{ABOUT}.{uuid.uuid4().hex}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.folder / ABOUT)
+        write_text(self.folder / ABOUT, text)
 
     def add(self, columns: dict[str, list[Any]], vectors: VectorArray) -> str:
         """Write a shard; its name.
@@ -187,7 +186,7 @@ class ShardFolder:
         for path in self.folder.iterdir():
             if path.name.endswith(".shard.tmp") or (path.name.endswith(".shard") and path.name not in good):
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith(ABOUT) and path.name.endswith(".tmp"):
+            elif path.name.startswith(f".{ABOUT}."):
                 path.unlink(missing_ok=True)
 
     @contextlib.contextmanager

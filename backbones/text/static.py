@@ -65,7 +65,7 @@ def open_static(
 ) -> StaticWords:
     """The word pieces of cleaned texts, with vectors from an encoder's table of input vectors.
 
-    Stands for the word2vec vectors of Google News of the papers on DeepCoNN and NARRE, which are no package.
+    Stands for the word2vec vectors of Google News of the papers on DeepCoNN and NARRE, which are not a package.
     The first `width` principal components of the table, divided by one number so that the mean square of an entry over
     the table is 1 (ours).
 

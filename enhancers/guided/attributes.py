@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from burnish.errors import ConfigurationError, unknown_name
-from burnish.files.whole import written_whole
+from burnish.files.whole import write_text
 from burnish.files.yamls import read_yaml
+from burnish.strict import Strict, validated
 
 
-class AttributeSchema(BaseModel):
+class AttributeSchema(Strict):
     """The attributes of one domain, and how they are scored.
 
     domain: what the items are, such as "films".  scale: the lowest and the highest score, whole numbers.
@@ -31,8 +32,6 @@ class AttributeSchema(BaseModel):
     contrasts: for some or all attributes what an item at either end is like, [low, high]; only sentence encoders read
     them, since they do not understand "not at all".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     domain: str = Field(min_length=1)
     scale: tuple[int, int] = (0, 9)
@@ -66,7 +65,7 @@ class AttributeSchema(BaseModel):
     ) -> dict[str, tuple[str, str]]:
         for name, ends in contrasts.items():
             if name not in info.data.get("attributes", contrasts):
-                raise ValueError(f"contrast of {name!r}, which is no attribute of the schema")
+                raise ValueError(f"contrast of {name!r}, which is not an attribute of the schema")
             if not all(end.strip() for end in ends):
                 raise ValueError(f"the contrast of {name!r} needs words at both ends, [low, high]")
         return contrasts
@@ -113,15 +112,7 @@ def make_schema(content: Mapping[str, Any], *, origin: str = "schema") -> Attrib
 
     Raises `UnknownNameError` for an unknown key and `ConfigurationError` for a bad value; both name `origin`.
     """
-    for key in content:
-        if key not in AttributeSchema.model_fields:
-            raise unknown_name(f"{origin}: field", str(key), AttributeSchema.model_fields)
-    try:
-        return AttributeSchema(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "schema"
-        raise ConfigurationError(f"{origin}: {field} = {first.get('input')!r}: {first['msg']}") from error
+    return validated(AttributeSchema, content, origin, kind="field")
 
 
 def load_schema(source: str | Path) -> AttributeSchema:
@@ -160,5 +151,4 @@ def write_schema(schema: AttributeSchema | str, path: Path, *, overwrite: bool =
     """
     if path.is_file() and not overwrite:
         raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")
-    with written_whole(path) as beside:
-        beside.write_text(schema if isinstance(schema, str) else schema.to_yaml(), encoding="utf-8")
+    write_text(path, schema if isinstance(schema, str) else schema.to_yaml())

@@ -66,7 +66,7 @@ def _attributes(field: str, cells: Sequence[str]) -> list[tuple[str, FloatArray]
 
 
 def _numbers(cells: Sequence[str]) -> FloatArray | None:
-    """The cells as numbers, NaN where empty; None where one is no number, or all are empty."""
+    """The cells as numbers, NaN where empty; None where one is not a number, or all are empty."""
     values = np.full(len(cells), np.nan)
     for place, cell in enumerate(cells):
         if cell.strip():

@@ -76,7 +76,7 @@ class Ledger:
 
     path: the file, made where there is none (its folder too).  read_only: nothing is written, and the file must be
     there.  Rows cannot be changed or deleted, not even with another SQLite client (triggers refuse it).
-    Raises `DataError` where the file is no such ledger, is damaged or cannot be opened.
+    Raises `DataError` where the file is not such a ledger, is damaged or cannot be opened.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -126,7 +126,7 @@ class Ledger:
             connection.close()
             raise
         except sqlite3.DatabaseError:
-            pass  # no SQLite file: `_prepare` says so
+            pass  # not an SQLite file: `_prepare` says so
         return connection
 
     def _prepare(self) -> None:
@@ -198,7 +198,7 @@ class Ledger:
             if isinstance(error, sqlite3.OperationalError):
                 what = f"cannot be used: {error}"
             else:
-                what = f"is no SQLite file, or is damaged ({error}); give another path, or mend it (sqlite3's .recover)"
+                what = f"is not an SQLite file, or is damaged ({error}); give another path, or mend it (`.recover`)"
             raise DataError(f"ledger = {str(self.path)!r} {what}") from error
 
     @contextmanager

@@ -93,7 +93,7 @@ def _refuse_code(folder: Path) -> None:
         kinds = [str(module["type"]) for module in json.loads(listed.read_text(encoding="utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{listed} is no list of modules of a sentence encoder: {error}. {CURE}"
+            f"{listed} is not a list of modules of a sentence encoder: {error}. {CURE}"
         ) from error
     for kind in kinds:
         if not kind.startswith("sentence_transformers."):

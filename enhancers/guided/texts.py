@@ -106,7 +106,7 @@ class _Place:
             folder = Path(source)
             if not folder.is_dir():
                 raise DataError(
-                    f"{folder} is no folder; give the folder of a data set, with {folder.name}.item in it"
+                    f"{folder} is not a folder; give the folder of a data set, with {folder.name}.item in it"
                 )
             return cls(folder, folder.resolve().name, "item_id", "\t", " ", "utf-8")
         config = getattr(source, "config", source)

@@ -126,7 +126,7 @@ class Judged:
     valid: Tensor
 
     def loss(self, kind: str) -> Tensor:
-        """The recommendation loss of each user, `[B]`: mean over her interactions.
+        """The recommendation loss of each user, `[B]`: mean over the user's interactions.
 
         "softmax": -log of the interaction's share among itself and the sampled items.  "bpr": -log sigmoid of the
         difference, mean over sampled items.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.errors import ConfigurationError
+from burnish.files.whole import written_whole
 
 STATE_FILE = "state.safetensors"
 
@@ -90,12 +90,8 @@ def write_state(
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = value
     tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    beside = folder / f".{STATE_FILE}.{os.getpid()}"
-    try:
+    with written_whole(folder / STATE_FILE) as beside:
         save_file(tensors, str(beside), {"fingerprint": fingerprint, "position": position.to_json()})
-        os.replace(beside, folder / STATE_FILE)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_state(

@@ -18,6 +18,7 @@ import numpy as np
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.randomness import forked_randomness
+from burnish.strict import validated
 
 from ..attributes import AttributeSchema
 from ..scorers.files import write_scores
@@ -31,7 +32,7 @@ from .model import (
     save_adapter,
 )
 from .objective import BaseVectors, Objective
-from .options import LoraOptions, make_options
+from .options import LoraOptions
 from .pairs import hold_out, number_pairs
 from .prompts import histories_of, question_fingerprint
 from .scorer import score_texts
@@ -87,7 +88,7 @@ def tune(
     Raises `ConfigurationError` for options, a model or a folder that cannot be used, `DataError` for scores and
     interactions that do not fit, `NonFiniteError` where a gradient is not finite.
     """
-    settings = options if isinstance(options, LoraOptions) else make_options(dict(options or {}))
+    settings = options if isinstance(options, LoraOptions) else validated(LoraOptions, options or {}, "LoRA")
     item_scores = _fitting(item_scores, schema)
     told = _with_history(histories)
     final = final_histories if final_histories is not None else histories

@@ -104,7 +104,7 @@ class Endpoint:
             tokens_in, tokens_out = (n if isinstance(n, int) and n >= 0 else None for n in told)
             return Answer(str(text), body, tokens_in, tokens_out, str(choice.get("finish_reason") or "stop"))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            why = f"the response is no chat completion: {self.secret.shown(body, 80)!r}"
+            why = f"the response is not a chat completion: {self.secret.shown(body, 80)!r}"
             return Trouble("no chat completion", why, "again", body, billed=True)
 
     def _unconnected(self, error: Exception) -> Trouble:

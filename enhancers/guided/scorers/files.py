@@ -86,9 +86,9 @@ def read_scores(
     it every column but that of ids is an attribute, and the scale is unknown.
     id_column: insist on "item_id", or on "user_id"; by default either will do.
 
-    Raises `DataError` for a file that is missing or holds no scores, a repeated or empty id, a cell that is no number
-    or out of scale (with its row and column); `UnknownNameError` for a missing column of ids or of an attribute;
-    `ConfigurationError` for a suffix that names none of the formats.
+    Raises `DataError` for a file that is missing or holds no scores, a repeated or empty id, a cell that is not a
+    number or is out of scale (with its row and column); `UnknownNameError` for a missing column of ids or of an
+    attribute; `ConfigurationError` for a suffix that names none of the formats.
     """
     path = Path(path)
     table = _read_parquet(path) if _format_of(path) == "parquet" else _read_text(path)
@@ -169,7 +169,7 @@ def _read_text(path: Path) -> _Table:
             names = tuple(_plain(name) for name in next(reader, []))
             rows = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no {'TSV' if tabs else 'CSV'} file: {error}") from error
+        raise DataError(f"{path} is not a {'TSV' if tabs else 'CSV'} file: {error}") from error
     if not names:
         raise DataError(f"{path} is empty; its first line names the columns: item_id, and the attributes")
     for line, row in rows:
@@ -195,7 +195,7 @@ def _read_parquet(path: Path) -> _Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+        raise DataError(f"{path} is not a parquet file: {error}") from error
     columns = [column.to_pylist() for column in table.columns]
     rows = [(number, row) for number, row in enumerate(zip(*columns, strict=True), start=1)]
     return _Table(tuple(_plain(name) for name in table.column_names), rows)
@@ -280,7 +280,7 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
         value = float(cell)
     except (TypeError, ValueError):
         raise DataError(
-            f"{where}: {cell!r} is no number; leave the cell empty where the score is unknown, and give a schema "
+            f"{where}: {cell!r} is not a number; leave the cell empty where the score is unknown, and give a schema "
             f"to read only its attributes"
         ) from None
     if math.isinf(value):

@@ -100,6 +100,6 @@ def test_no_code_of_a_folder_is_executed(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"asks for 'evil.Module', code that is not part of"):
         SentenceEncoder(tmp_path)
     (tmp_path / "modules.json").write_text("[1]")
-    with pytest.raises(ConfigurationError, match="is no list of modules"):
+    with pytest.raises(ConfigurationError, match="is not a list of modules"):
         SentenceEncoder(tmp_path)
     assert not (tmp_path / "ran").exists()
