@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import DataError
 
+from .checks import checked_share
 from .review_files import NO_FILE, find_review_file, read_reviews
 
 #: The column that numbers the interactions of a `ReviewDataset`, from 1.  Models look up training rows by it.
@@ -124,20 +125,13 @@ class ReviewDataset(Dataset):
         )
 
     def _drop_reviews(self) -> None:
-        share = self.config["drop_reviews"] or 0.0
-        check_share("drop_reviews", share)
+        share = checked_share("drop_reviews", self.config["drop_reviews"] or 0.0)
         have = np.array([number for number, text in enumerate(self.texts) if text.strip()], dtype=np.int64)
         random = np.random.default_rng([int(self.config["seed"]), 20])
         lost = random.permutation(have)[: round(share * len(have))]
         for number in lost:
             self.texts[number] = ""
         self.counts["dropped"] = len(lost)
-
-
-def check_share(name: str, value: Any) -> None:
-    """Raise `ConfigurationError` unless the value is a share between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigurationError(f"{name} = {value!r}: give a share between 0 and 1")
 
 
 def _time_rank(frame: pd.DataFrame, time: str | None) -> IntArray:

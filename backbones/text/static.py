@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from burnish.checks import whole_number
 from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner
@@ -75,8 +76,7 @@ def open_static(
     Raises `ConfigurationError` for an impossible encoder, width or max_tokens.
     """
     cleaner = cleaner or Cleaner()
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-        raise ConfigurationError(f"max_tokens = {max_tokens!r}: give a whole number from 1 on")
+    whole_number("max_tokens", max_tokens)
     coder = TokenEncoder(encoder, device="cpu", max_tokens=1)
     table = _reduced_table(coder.folder, coder.fingerprint, width, seed)
     rows, offsets = _pieces(texts, cleaner, coder, max_tokens)
