@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from burnish.errors import DataError
 
 from .checks import share, whole_number
+from .configured_texts import open_words
 from .documents import Documents
 from .factorization import PairMachine
-from .opening import open_words
 from .review_model import ReviewModel
 from .text_cnn import TextCNN
 

@@ -14,7 +14,7 @@ from burnish.explanation import Reason
 
 from .biases import Biases
 from .checks import not_negative, share, whole_number
-from .opening import open_words
+from .configured_texts import open_words
 from .review_attention import Reading, read_slots
 from .review_model import ReviewModel
 from .review_slots import ReviewSlots, fill_slots

@@ -47,9 +47,9 @@ def check_target(out: Path, force: bool) -> None:
 
 
 def _ours(entry: Path, name: str) -> bool:
-    made = [README, *(f"{name}{ending}" for ending in (".inter", ".item", ".user", CARD))]
-    made += [f"{name}.reviews.parquet", f"{name}.reviews.tsv.gz"]
-    return entry.name in made and entry.is_file()
+    written = [README, *(f"{name}{ending}" for ending in (".inter", ".item", ".user", CARD))]
+    written += [f"{name}.reviews.parquet", f"{name}.reviews.tsv.gz"]
+    return entry.name in written and entry.is_file()
 
 
 def _check_parent(out: Path) -> None:

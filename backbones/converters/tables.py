@@ -7,9 +7,9 @@ from pathlib import Path
 
 from burnish.errors import DataError
 
+from .formats import Description
 from .lines import Progress
 from .records import Broken, BrokenLineError, records
-from .source import Description
 
 
 def write_table(

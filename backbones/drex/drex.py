@@ -13,8 +13,8 @@ from burnish.backbones.checks import not_negative, share, whole_number
 from burnish.backbones.rating_model import rating_levels
 from burnish.errors import ConfigurationError
 
-from .carrying import Carried, neighbours
-from .choosing import make_modalities
+from .carried_states import Carried, neighbours
+from .configured_modalities import make_modalities
 from .explained import ExplainedByWords
 from .updates import Chains, GatedUpdate, run_chains
 

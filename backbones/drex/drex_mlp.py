@@ -15,7 +15,7 @@ from burnish.randomness import forked_randomness
 from .drex import PROPERTIES, DReX, Side
 
 
-class RatingVectors(nn.Module):
+class RatingVectorNetwork(nn.Module):
     """One hidden ReLU layer over the rating vectors of users (or of items), which are as long as there are items
     (or users) and zero where nothing was rated.
 
@@ -62,8 +62,8 @@ class DReXMLP(DReX):
 
     def _make_initial(self, config: Any) -> None:
         hidden = whole_number(config, "initial_hidden_size")
-        self.user_initial = RatingVectors(self.n_items, hidden, self.size)
-        self.item_initial = RatingVectors(self.n_users, hidden, self.size)
+        self.user_initial = RatingVectorNetwork(self.n_items, hidden, self.size)
+        self.item_initial = RatingVectorNetwork(self.n_users, hidden, self.size)
         with forked_randomness(int(config["seed"]), torch.device("cpu")):
             folds = torch.randperm(self.n_events) % self.lanes
         self.register_buffer("fold", folds.to(self.event_users.device), persistent=False)

@@ -15,7 +15,7 @@ from burnish.checks import whole_number
 from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner
-from .encoder import TokenEncoder
+from .token_encoder import TokenEncoder
 
 #: Rows of the encoder's table that the principal components are computed from, at most.
 MOST_ROWS = 65536

@@ -21,8 +21,8 @@ from torch import Tensor
 from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner, Word
-from .encoder import TokenEncoder
 from .shards import FORMAT, SCHEMA, ShardFolder
+from .token_encoder import TokenEncoder
 
 #: A shard takes texts until they have about so many words: half a minute's work on two cores, 30 MB for MiniLM.
 WORDS_A_SHARD = 32768

@@ -19,7 +19,7 @@ STATE_FILE = "state.safetensors"
 
 
 @dataclass(frozen=True)
-class Epoch:
+class TuningEpoch:
     """What one epoch was like.
 
     number: 0 is the model as it came.  recommendation, form: mean losses in training (NaN in epoch 0).
@@ -41,7 +41,7 @@ class Position:
     epoch: int = 1
     step: int = 0
     best: int = 0
-    curve: list[Epoch] = field(default_factory=list)
+    curve: list[TuningEpoch] = field(default_factory=list)
 
     def to_json(self) -> str:
         """As text; NaN as JSON writers of Python write it."""
@@ -51,7 +51,9 @@ class Position:
     def from_json(cls, text: str) -> Position:
         """From `to_json`."""
         content = json.loads(text)
-        return cls(content["epoch"], content["step"], content["best"], [Epoch(**e) for e in content["curve"]])
+        return cls(
+            content["epoch"], content["step"], content["best"], [TuningEpoch(**e) for e in content["curve"]]
+        )
 
 
 def trainable(network: nn.Module) -> dict[str, nn.Parameter]:

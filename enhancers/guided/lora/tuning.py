@@ -31,12 +31,12 @@ from .model import (
     recompute_activations,
     save_adapter,
 )
-from .objective import BaseVectors, Objective
 from .options import LoraOptions
-from .pairs import hold_out, number_pairs
 from .prompts import histories_of, question_fingerprint
+from .recommendation_loss import BaseVectors, PairScores
+from .sampling import hold_out, number_interactions
 from .scorer import score_texts
-from .state import Epoch, fingerprint_of, model_fingerprint
+from .state import TuningEpoch, fingerprint_of, model_fingerprint
 from .tuner import Progress, Tuner
 
 #: In the folder of a tuning: users' scores, as the enhancer `guided` takes them.
@@ -54,7 +54,7 @@ class LoraResult:
     """
 
     user_scores: Scores
-    curve: tuple[Epoch, ...]
+    curve: tuple[TuningEpoch, ...]
     best: int
     adapter: Path | None
     left_out: int
@@ -93,9 +93,9 @@ def tune(
     told = _with_history(histories)
     final = final_histories if final_histories is not None else histories
     histories_of(final)
-    pairs, left_out = number_pairs(*interactions, told.ids, item_scores.ids)
+    pairs, left_out = number_interactions(*interactions, told.ids, item_scores.ids)
     device = pick_device(settings.device)
-    objective = Objective(item_scores, told.ids, base, settings.guided_weight, device)
+    objective = PairScores(item_scores, told.ids, base, settings.guided_weight, device)
     where = None if folder is None else Path(folder)
     with forked_randomness(settings.seed, device):
         network, tokenizer = load_language_model(model, settings.precision)

@@ -14,7 +14,7 @@ import numpy as np
 from burnish.errors import DataError
 
 from ..attributes import AttributeSchema
-from ..sentences import SentenceEncoder
+from ..sentence_encoder import SentenceEncoder
 from .protocol import FloatArray, Scores, Texts
 
 #: So many standard deviations above or below the mean of the texts are the ends of the scale.

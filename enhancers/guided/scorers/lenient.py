@@ -12,7 +12,7 @@ _SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null")
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
-class Pairs(list[tuple[str, Any]]):
+class JsonObject(list[tuple[str, Any]]):
     """A JSON object as its pairs of name and value, so that a name that is there twice is seen."""
 
 
@@ -26,13 +26,13 @@ class _CutOffError(ValueError):
 
 
 def read_json(text: str) -> list[Any]:
-    """The outermost JSON objects and lists in a text, objects as `Pairs`.
+    """The outermost JSON objects and lists in a text, objects as `JsonObject`.
 
     Prose, fences and a model's <think> part are skipped; trailing commas are taken; of a value that is cut off, the
     complete parts are kept.  An empty list where there is no JSON at all.
     """
     try:
-        whole = json.loads(text, object_pairs_hook=Pairs)
+        whole = json.loads(text, object_pairs_hook=JsonObject)
         return [whole] if isinstance(whole, list) else []
     except (ValueError, RecursionError):
         pass
@@ -65,7 +65,7 @@ def _container(text: str, place: int, depth: int) -> tuple[Any, int]:
     if depth > _DEEPEST:
         raise _CutOffError(place + 1)
     is_object = text[place] == "{"
-    found: Any = Pairs() if is_object else []
+    found: Any = JsonObject() if is_object else []
     place += 1
     while True:
         place = _blank(text, place)

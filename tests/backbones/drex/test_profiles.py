@@ -16,7 +16,7 @@ import pytest
 import torch
 from review_world import NAME, StandInStore, build, rows_of, write_reviews
 
-from burnish.backbones.drex import choosing
+from burnish.backbones.drex import configured_modalities
 from burnish.backbones.drex import profiles as module
 from burnish.backbones.drex.profiles import profiles
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
@@ -41,7 +41,7 @@ class Pieces(StandInStore):
 
 @pytest.fixture(autouse=True)
 def pieces(monkeypatch: pytest.MonkeyPatch, stand_in_tokens: None) -> None:
-    monkeypatch.setattr(choosing, "open_configured", lambda texts, config: Pieces(texts))
+    monkeypatch.setattr(configured_modalities, "open_tokens", lambda texts, config: Pieces(texts))
     monkeypatch.setattr(module, "PART", 40)  # so that there are several parts
 
 

@@ -18,8 +18,8 @@ from tiny_encoder import save_tiny_encoder
 
 from burnish.backbones.text import store as module
 from burnish.backbones.text.cleaning import Cleaner
-from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.store import TokenStore, default_folder, open_store
+from burnish.backbones.text.token_encoder import TokenEncoder
 from burnish.errors import ConfigurationError
 
 TEXTS = [

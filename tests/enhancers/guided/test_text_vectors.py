@@ -12,7 +12,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from burnish.enhancers.guided.scorers.protocol import Texts
-from burnish.enhancers.guided.sentences import SentenceEncoder
+from burnish.enhancers.guided.sentence_encoder import SentenceEncoder
 from burnish.enhancers.guided.text_vectors import principal_components, text_vectors
 from burnish.errors import ConfigurationError, DataError
 from burnish.text_encoder import PACKAGED

@@ -14,7 +14,7 @@ from burnish.errors import DataError
 from ..normalising import Axis
 from ..scorers.protocol import FloatArray, Scores
 from .digits import clip_towards
-from .pairs import Samples
+from .sampling import Samples
 
 #: Normalised scores end here: three standard deviations of the items.
 BOUND = 3.0
@@ -56,7 +56,7 @@ def _ordered(ids: tuple[str, ...], rows: FloatArray, wanted: tuple[str, ...]) ->
     return torch.from_numpy(found).float()
 
 
-class Objective:
+class PairScores:
     """Scores of pairs, s(u, i) = <alpha v(g_u), alpha v(g_i)> + <e_u, e_i>, and what they cost.
 
     v subtracts the items' mean, divides by the items' standard deviation and clips at plus and minus 3; so users and
@@ -117,7 +117,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Judged:
+class SampledScores:
     """Scores of one batch: of the users' own items `[B, P]` and of others `[B, N]`, and which of them count."""
 
     own: Tensor
@@ -152,10 +152,12 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
     return (values * counts).sum(-1) / counts.sum(-1).clamp_min(1)
 
 
-def judge(objective: Objective, users: Tensor, scores: Tensor, samples: Samples) -> Judged:
+def score_samples(objective: PairScores, users: Tensor, scores: Tensor, samples: Samples) -> SampledScores:
     """The scores of a batch of users with scores `[B, m]` on the schema's scale."""
     device = scores.device
     vectors = objective.normalise(scores)
     own, others = (torch.from_numpy(s).to(device) for s in (samples.positives, samples.negatives))
     real, valid = (torch.from_numpy(s).to(device) for s in (samples.real, samples.valid))
-    return Judged(objective.score(users, vectors, own), real, objective.score(users, vectors, others), valid)
+    return SampledScores(
+        objective.score(users, vectors, own), real, objective.score(users, vectors, others), valid
+    )
