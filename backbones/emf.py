@@ -65,8 +65,8 @@ class EMF(RatingModel):
         weights = np.where(means > number(config, "explain_threshold"), means, 0)
         # Of the data, not learned: a checkpoint must not carry them.
         for name, value in (("pairs", pairs), ("explainability", means), ("closeness", weights)):
-            made = torch.from_numpy(value)
-            self.register_buffer(name, made if name == "pairs" else made.float(), persistent=False)
+            tensor = torch.from_numpy(value)
+            self.register_buffer(name, tensor if name == "pairs" else tensor.float(), persistent=False)
         self.pairs: Tensor
         self.explainability: Tensor
         self.closeness: Tensor

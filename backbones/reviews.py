@@ -160,8 +160,8 @@ def _owners(reviews: pd.DataFrame, pairs: IntArray, times: NDArray[np.float64] |
     exact = reviews.assign(row=np.arange(len(reviews))).dropna()
     # Of several interactions of one pair and time the first takes the review.
     first = inter.dropna().drop_duplicates(["user", "item", "time"])
-    found = exact.merge(first, on=["user", "item", "time"])
-    owner[found["row"]] = found["owner"]
+    matched = exact.merge(first, on=["user", "item", "time"])
+    owner[matched["row"]] = matched["owner"]
     rest = reviews[owner < 0].dropna(subset=["user", "item"])
     if len(rest):
         _share_out(rest, inter, owner)
@@ -174,9 +174,9 @@ def _share_out(rest: pd.DataFrame, inter: pd.DataFrame, owner: IntArray) -> None
     free = free.assign(place=free.groupby(["user", "item"]).cumcount())
     rest = rest.assign(row=rest.index).sort_values("time", kind="stable")
     rest = rest.assign(place=rest.groupby(["user", "item"]).cumcount())
-    found = rest.merge(free[["user", "item", "place", "owner"]], on=["user", "item", "place"])
-    owner[found["row"]] = found["owner"]
+    matched = rest.merge(free[["user", "item", "place", "owner"]], on=["user", "item", "place"])
+    owner[matched["row"]] = matched["owner"]
     left = rest[owner[rest["row"]] < 0]
     last = inter.sort_values("time", kind="stable").drop_duplicates(["user", "item"], keep="last")
-    found = left.merge(last[["user", "item", "owner"]], on=["user", "item"])
-    owner[found["row"]] = found["owner"]
+    matched = left.merge(last[["user", "item", "owner"]], on=["user", "item"])
+    owner[matched["row"]] = matched["owner"]

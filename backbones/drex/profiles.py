@@ -158,10 +158,10 @@ def profiles(model: Any, side: Side, k: int | None = None, weighting: str | None
     Raises `UnsupportedError` for a model that reads no reviews, `UnknownNameError` for a weighting that is none.
     """
     tokens = model.tokens.user if side == "user" else model.tokens.item
-    found = model.keyword_profiles(weighting).frame(side, len(tokens), k or model.keep_profile_words)
-    ids = pd.array([tokens[owner] for owner in found.pop("owner")], dtype="string")
-    found.insert(0, "id", ids)
-    return found
+    frame = model.keyword_profiles(weighting).frame(side, len(tokens), k or model.keep_profile_words)
+    ids = pd.array([tokens[owner] for owner in frame.pop("owner")], dtype="string")
+    frame.insert(0, "id", ids)
+    return frame
 
 
 @torch.no_grad()

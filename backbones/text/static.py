@@ -50,9 +50,9 @@ class StaticWords:
         offsets, ids = self.offsets.to(texts.device), self.ids.to(texts.device)
         place = torch.arange(length, device=texts.device)
         inside = place < (offsets[texts + 1] - offsets[texts])[:, None]
-        found = torch.zeros(len(texts), length, dtype=torch.long, device=texts.device)
-        found[inside] = ids[(offsets[texts][:, None] + place)[inside]].long()
-        return found
+        rows = torch.zeros(len(texts), length, dtype=torch.long, device=texts.device)
+        rows[inside] = ids[(offsets[texts][:, None] + place)[inside]].long()
+        return rows
 
 
 def open_static(
@@ -104,12 +104,12 @@ def _pieces(
     rows: list[int] = []
     ends = [0]
     for words in sequences:
-        found: list[int] = []
+        own: list[int] = []
         for word in words:
-            found.extend(pieces[word])
-            if len(found) >= max_tokens:
+            own.extend(pieces[word])
+            if len(own) >= max_tokens:
                 break
-        rows.extend(found[:max_tokens])
+        rows.extend(own[:max_tokens])
         ends.append(len(rows))
     return np.array(rows, dtype=np.int64), np.array(ends, dtype=np.int64)
 
@@ -134,5 +134,5 @@ def reduced(table: Tensor, width: int, seed: int = 0) -> Tensor:
     centred = some - mean
     directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :width]
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    found = (table.double() - mean) @ (directions * largest.sign())
-    return (found / found.square().mean().sqrt()).float()
+    components = (table.double() - mean) @ (directions * largest.sign())
+    return (components / components.square().mean().sqrt()).float()

@@ -94,11 +94,11 @@ class TokenEncoder:
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[Encoded]:
         """The tokens of each list of words, in the order given; none for an empty list."""
-        found = [self.nothing] * len(texts)
+        tokens = [self.nothing] * len(texts)
         for some, encoded in self.encode_batches(texts):
             for number, one in zip(some, encoded, strict=True):
-                found[number] = one
-        return found
+                tokens[number] = one
+        return tokens
 
     def encode_batches(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[Encoded]]]:
         """The same batch by batch, the shortest texts first, as numbers of texts and their tokens; empty ones never."""

@@ -110,15 +110,52 @@ class AttributeSchema(Strict):
 def make_schema(content: Mapping[str, Any], *, origin: str = "schema") -> AttributeSchema:
     """A schema from a mapping as its YAML file holds it.
 
-    Raises `UnknownNameError` for an unknown key and `ConfigurationError` for a bad value; both name `origin`.
+    Parameters
+    ----------
+    content
+        The fields of `AttributeSchema`.
+    origin
+        What messages call the source.
+
+    Returns
+    -------
+    AttributeSchema
+        The schema, checked.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown key, with the nearest one.
+    ConfigurationError
+        For a bad value.
     """
     return validated(AttributeSchema, content, origin, kind="field")
 
 
 def load_schema(source: str | Path) -> AttributeSchema:
-    """A schema file, or a shipped schema by its domain ("films").
+    """A schema file, or a shipped schema by its domain.
 
-    Raises `UnknownNameError` for what is neither, `ConfigurationError` for a file that is not a valid schema.
+    Parameters
+    ----------
+    source
+        A YAML file, or a domain such as "films".
+
+    Returns
+    -------
+    AttributeSchema
+        The schema, checked.
+
+    Raises
+    ------
+    UnknownNameError
+        For what is neither.
+    ConfigurationError
+        For a file that is not a valid schema.
+
+    Examples
+    --------
+    >>> load_schema("films").names[:3]
+    ('story_complexity', 'dialogue_complexity', 'emotional_depth')
     """
     path = Path(source)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
@@ -145,9 +182,21 @@ def shipped_text(domain: str) -> str:
 
 
 def write_schema(schema: AttributeSchema | str, path: Path, *, overwrite: bool = False) -> None:
-    """Write a schema file, of a schema or of its text.
+    """Write a schema file.
 
-    Raises `ConfigurationError` where there is a file already, unless told to overwrite.
+    Parameters
+    ----------
+    schema
+        The schema, or its text.
+    path
+        The file to write.
+    overwrite
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is a file already, unless told to overwrite.
     """
     if path.is_file() and not overwrite:
         raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")

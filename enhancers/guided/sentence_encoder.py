@@ -41,16 +41,16 @@ class SentenceEncoder:
         A text longer than the encoder's limit (256 word pieces for the default, about 190 words) counts up to there.
         """
         full = [number for number, text in enumerate(texts) if text.strip()]
-        found: VectorArray = np.zeros((len(texts), self.width), dtype=np.float32)
+        vectors: VectorArray = np.zeros((len(texts), self.width), dtype=np.float32)
         if full:
-            found[full] = self._model.encode(
+            vectors[full] = self._model.encode(
                 [texts[number] for number in full],
                 batch_size=self.batch_size,
                 show_progress_bar=False,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
             )
-        return found
+        return vectors
 
     @property
     def width(self) -> int:

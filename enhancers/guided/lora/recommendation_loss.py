@@ -24,7 +24,21 @@ BOUND = 3.0
 class BaseVectors:
     """What a trained backbone knows already: a second, frozen part of the score, `<e_u, e_i>`.
 
-    users `[n_users, r]` and items `[n_items, r]` by their ids; an id that is not there counts as zeros.
+    Parameters
+    ----------
+    user_ids
+        Original ids of users; one that is not there counts as zeros.
+    users
+        Their vectors, `[n_users, r]`.
+    item_ids
+        Original ids of items; one that is not there counts as zeros.
+    items
+        Their vectors, `[n_items, r]`.
+
+    Raises
+    ------
+    DataError
+        For vectors that are not one an id, not equally wide, or not finite.
     """
 
     user_ids: tuple[str, ...]
@@ -49,11 +63,11 @@ class BaseVectors:
 
 def _ordered(ids: tuple[str, ...], rows: FloatArray, wanted: tuple[str, ...]) -> Tensor:
     number = {token: row for row, token in enumerate(ids)}
-    found = np.zeros((len(wanted), rows.shape[1]))
+    ordered = np.zeros((len(wanted), rows.shape[1]))
     for row, token in enumerate(wanted):
         if token in number:
-            found[row] = rows[number[token]]
-    return torch.from_numpy(found).float()
+            ordered[row] = rows[number[token]]
+    return torch.from_numpy(ordered).float()
 
 
 class PairScores:
@@ -110,10 +124,10 @@ class PairScores:
 
     def score(self, users: Tensor, vectors: Tensor, items: Tensor) -> Tensor:
         """Scores `[B, K]` of items `[B, K]` (numbers) for users `[B]` (numbers) with normalised scores `[B, m]`."""
-        found = self.alpha**2 * torch.einsum("bm,bkm->bk", vectors, self.items[items])
+        scores = self.alpha**2 * torch.einsum("bm,bkm->bk", vectors, self.items[items])
         if self.base is not None:
-            found = found + torch.einsum("br,bkr->bk", self.base[0][users], self.base[1][items])
-        return found
+            scores = scores + torch.einsum("br,bkr->bk", self.base[0][users], self.base[1][items])
+        return scores
 
 
 @dataclass(frozen=True)

@@ -70,18 +70,18 @@ def number_interactions(
         raise DataError(f"interactions have {len(users)} users and {len(items)} items; give one item a user")
     user_number = {token: number for number, token in enumerate(user_ids)}
     item_number = {token: number for number, token in enumerate(item_ids)}
-    found = {
+    known = {
         (user_number[user], item_number[item])
         for user, item in zip(users, items, strict=True)
         if user in user_number and item in item_number
     }
-    if not found:
+    if not known:
         raise DataError(
             f"none of {len(users)} interactions is between a user with a history and an item with scores; ids are "
             f"compared as text, such as {list(users[:2])} with {list(user_ids[:2])}, {list(items[:2])} with "
             f"{list(item_ids[:2])}"
         )
-    numbered = np.array(sorted(found), dtype=np.int64)
+    numbered = np.array(sorted(known), dtype=np.int64)
     left_out = sum(u not in user_number or i not in item_number for u, i in zip(users, items, strict=True))
     return Interactions.of(numbered[:, 0], numbered[:, 1], len(user_ids), len(item_ids)), left_out
 

@@ -76,11 +76,11 @@ class Tuner:
 
         Interrupted, the steps done are saved first where there is a folder.  Raises `NonFiniteError` for NaN.
         """
-        found = None
+        saved = None
         if self.folder is not None:
-            found = read_state(self.folder, self.fingerprint, self.model.network, self.optimizer)
-        if found is not None:
-            self.position, self.best, sums = found
+            saved = read_state(self.folder, self.fingerprint, self.model.network, self.optimizer)
+        if saved is not None:
+            self.position, self.best, sums = saved
             self._sums = sums.to(self.model.device)
         else:
             held_out, auc = self._held_out()

@@ -47,10 +47,18 @@ USER_SCORES = "user_scores.tsv"
 class LoraResult:
     """What tuning gives.
 
-    user_scores: on the schema's scale, NaN for users without a history; the spread of the model's distribution as
-    uncertainty.  curve: one line an epoch, the first is the model as it came.  best: the epoch whose adapters were
-    kept, 0 where no epoch was better than the model as it came.  adapter: folder of the adapters, in peft's format, or
-    None.  left_out: interactions that could not be used, because the user has no history or the item no scores.
+    Parameters
+    ----------
+    user_scores
+        On the schema's scale, NaN for users without a history; the spread of the model's distribution as uncertainty.
+    curve
+        One line an epoch, the first is the model as it came.
+    best
+        The epoch whose adapters were kept, 0 where no epoch was better than the model as it came.
+    adapter
+        Folder of the adapters, in peft's format, or None.
+    left_out
+        Interactions that could not be used, because the user has no history or the item no scores.
     """
 
     user_scores: Scores
@@ -75,18 +83,52 @@ def tune(
 ) -> LoraResult:
     """Tune a causal language model, and score users with it.
 
-    model: a folder with a model and its tokenizer, or the name of one that was downloaded.
-    item_scores: frozen; on the schema's scale, with all of its attributes.
-    histories: of users, field `history`, from the training split.  interactions: users' and items' ids, from the
-    training split; best those that come after the histories, so that the model must foresee rather than copy.
-    base: what a trained backbone adds to the score.  final_histories: what users are scored by in the end; the
-    histories by default.
-    folder: where the state is kept while tuning, and the adapters and user_scores.tsv afterwards.  A folder with the
-    state of the same tuning is continued from there, with the same numbers as if it had never stopped.
-
     The random streams of torch, numpy and random are as before afterwards.
-    Raises `ConfigurationError` for options, a model or a folder that cannot be used, `DataError` for scores and
-    interactions that do not fit, `NonFiniteError` where a gradient is not finite.
+
+    Parameters
+    ----------
+    model
+        A folder with a model and its tokenizer, or the name of one that was downloaded.
+    schema
+        The attributes and their scale.
+    item_scores
+        Frozen; on the schema's scale, with all of its attributes.
+    histories
+        Of users, field `history`, from the training split.
+    interactions
+        Users' and items' ids, from the training split; best those that come after the histories, so that the model must
+        foresee rather than copy.
+    options
+        How to tune, as `LoraOptions` or by name.
+    base
+        What a trained backbone adds to the score.
+    final_histories
+        What users are scored by in the end; the histories by default.
+    folder
+        Where the state is kept while tuning, and the adapters and user_scores.tsv afterwards.  A folder with the state
+        of the same tuning is continued from there, with the same numbers as if it had never stopped.
+    progress
+        Called every `report_every` steps.
+
+    Returns
+    -------
+    LoraResult
+        Users' scores, the curve of the tuning, and the folder of the adapters.
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For options, a model or a folder that cannot be used.
+    DataError
+        For scores and interactions that do not fit.
+    NonFiniteError
+        Where a gradient is not finite.
+
+    References
+    ----------
+    arXiv 2504.11658: tuning with a recommendation and a format loss.  Both formulas and the protocol are ours.
     """
     settings = options if isinstance(options, LoraOptions) else validated(LoraOptions, options or {}, "LoRA")
     item_scores = _fitting(item_scores, schema)

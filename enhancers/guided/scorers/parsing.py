@@ -34,13 +34,15 @@ def parse_answer(text: str, keys: Sequence[str], schema: AttributeSchema) -> Par
     single item its scores alone; fences and prose around; trailing commas; numbers as strings.  Kept: every item with
     all attributes of the schema, each a whole number of the scale, and the same wherever it is given more than once.
     """
-    found: dict[str, list[Any]] = {key: [] for key in keys}
+    records_of: dict[str, list[Any]] = {key: [] for key in keys}
     values = read_json(text)
     for value in values:
-        for key, record in _records(value, found, single=keys[0] if len(keys) == 1 else None, schema=schema):
-            found[key].append(record)
+        for key, record in _records(
+            value, records_of, single=keys[0] if len(keys) == 1 else None, schema=schema
+        ):
+            records_of[key].append(record)
     result = Parsed()
-    for key, records in found.items():
+    for key, records in records_of.items():
         try:
             result.valid[key] = _agreed(records, schema, anything=bool(values))
         except _NotValidError as error:
