@@ -272,7 +272,10 @@ def test_sentences_carry_the_most_of_their_word(world: Any) -> None:
         of_user, of_item = without_each_other(model, user, item)
         for reason in model.explain(user, item):
             word = reason.evidence["word"]
-            for events, told, who in ((of_user, "user_sentence", "item"), (of_item, "item_sentence", "writer")):
+            for events, told, who in (
+                (of_user, "user_sentence", "item"),
+                (of_item, "item_sentence", "writer"),
+            ):
                 best = max(
                     (
                         (mass, text, event)
