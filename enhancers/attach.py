@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -11,12 +12,12 @@ from torch import nn
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .anatomy.methods import methods_of
-from .caches import clear_kept
 from .enhancer import Enhancer
 from .host import Host, Losses
+from .kept_embeddings import clear_kept
 from .recipe import RecipeType
 from .registry import check_name, make_enhancers
-from .watch import Watch
+from .table_places import TablePlaces
 from .zoo import find_backbone
 
 #: Where the tensors of enhancers wait that came with a pre-training stage's checkpoint.
@@ -56,7 +57,7 @@ class EnhancedMixin(nn.Module):
 
     def _enhanced_loss(self, own_loss: Callable[[], Losses], interaction: Any) -> Losses:
         host = self.enhancers
-        host.watch.check()
+        host.places.check()
         host.observe(interaction, own_loss)
         with host.step():
             with host.weighted(interaction, own_loss):
@@ -115,7 +116,7 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())
     made = make_enhancers(enhancers)
     _check(base, earlier, made)
-    recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
+    recipe = earlier + recipe_of(made)
     return enhanced_class(base, recipe) if recipe else base
 
 
@@ -127,7 +128,7 @@ def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Mo
     Everything is checked before the model is changed; the errors are those of `enhance` and of making the class.
     """
     base: Any = type(model)
-    _check(base, (), [_enhancer(*part) for part in recipe])
+    _check(base, (), [enhancer_from(*part) for part in recipe])
     model.__class__ = enhanced_class(base, recipe)
     try:
         _add_host(model, config, dataset)
@@ -141,7 +142,7 @@ def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Mo
 
 def _add_host(model: Any, config: Any, dataset: Any) -> None:
     """Build and bind the enhancers of a model whose class is enhanced already."""
-    recipes = [_enhancer(*part) for part in split_enhanced(type(model))[1]]
+    recipes = [enhancer_from(*part) for part in split_enhanced(type(model))[1]]
     try:
         host = Host(model, recipes, config, dataset)
     except UnsupportedError as error:
@@ -151,7 +152,9 @@ def _add_host(model: Any, config: Any, dataset: Any) -> None:
         raise UnsupportedError(
             f"{error} Here {narrow[0]} is 1: one column is a bias, not an embedding; use 2 or more."
         ) from error
-    host.watch = Watch(model, [table for one in host.state.refinements.values() for table, _ in one.spans])
+    host.places = TablePlaces(
+        model, [table for one in host.state.refinements.values() for table, _ in one.spans]
+    )
     host.backbone_config = config
     model.enhancers = host
     host.state.belongs_to(model)
@@ -181,11 +184,12 @@ def enhancer_options(cls: type) -> dict[str, dict[str, Any]]:
 
 def enhancers_of(cls: type) -> list[Enhancer[Any]]:
     """The enhancers on a class, unbound, with their options."""
-    return [_enhancer(*part) for part in split_enhanced(cls)[1]]
+    return [enhancer_from(*part) for part in split_enhanced(cls)[1]]
 
 
-def _enhancer(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
-    return cls(cls.Config.model_validate_json(options))
+def enhancer_from(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
+    """An unbound enhancer from one part of a recipe."""
+    return cls(cls.configure(json.loads(options)))
 
 
 def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
@@ -222,9 +226,21 @@ def _calculate_rs_loss(self: EnhancedMixin, interaction: Any) -> Losses:
     return self._enhanced_loss(own_loss, interaction)
 
 
-@cache
 def enhanced_class(base: type, recipe: Recipe) -> type:
-    """The class that `enhance` gives, for a plain class and enhancer classes with their options; equal for equal."""
+    """The class that `enhance` gives, for a plain class and enhancer classes with their options; equal for equal.
+
+    Pickles hold the call of this function, with options as the burnish that wrote them knew them.
+    """
+    return _enhanced_class(base, recipe_of(enhancer_from(*part) for part in recipe))
+
+
+def recipe_of(enhancers: Iterable[Enhancer[Any]]) -> Recipe:
+    """Enhancers as a class is made of them: their classes, and all their options."""
+    return tuple((type(enhancer), enhancer.config.model_dump_json()) for enhancer in enhancers)
+
+
+@cache
+def _enhanced_class(base: type, recipe: Recipe) -> type:
     # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
     body: dict[str, Any] = {"__module__": base.__module__, "__doc__": base.__doc__}
     if hasattr(base, "calculate_rs_loss"):  # MKR's trainer asks for this one, and for `calculate_kg_loss`

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from burnish.errors import UnsupportedError
 
-from .caches import kept
 from .detach import detach, host_of
 from .enhancer import Enhancer
 from .host import Host
+from .kept_embeddings import kept
 from .saving.plain_checkpoint import write_plain_checkpoint
 from .tables import refined_parameters
 
@@ -72,7 +72,7 @@ def why_not_bakeable(enhancer: Enhancer[Any], backbone: str) -> str | None:
 
 
 def _check(host: Host) -> None:
-    host.watch.check()
+    host.places.check()
     for enhancer in host.enhancers():
         reason = why_not_bakeable(enhancer, host.anatomy.backbone)
         if reason is not None:

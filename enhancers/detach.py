@@ -9,12 +9,12 @@ from torch import nn
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .attach import enhanced_class, is_enhanced, split_enhanced
-from .caches import clear_kept
 from .enhancer import Enhancer
 from .host import Host
+from .kept_embeddings import clear_kept
 from .recipe import is_made
+from .table_places import TablePlaces
 from .tables import plain_class, refined_names, refined_owners, release_owner
-from .watch import Watch
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -77,5 +77,5 @@ def _detach_one(model: nn.Module, host: Host, enhancer: Enhancer[Any]) -> None:
     for owner in {id(module): module for module in (model, *refined_owners(model))}.values():
         unread = [name for name in refined_names(owner) if (id(owner), name) not in read]
         release_owner(owner, unread, left if owner is model else None)
-    host.watch = Watch(model, tables)
+    host.places = TablePlaces(model, tables)
     clear_kept(model)

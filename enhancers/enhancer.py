@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError
+from burnish.strict import Strict, validated
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -22,18 +23,35 @@ if TYPE_CHECKING:
     from .state import HostState
 
 
-class EnhancerConfig(BaseModel):
-    """Options that every enhancer has.  Strict: an unknown option is an error; frozen once made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class OptionsWithoutLoss(Strict):
+    """Base of the options of enhancers that add no loss.  Strict: an unknown option is an error; frozen once made."""
 
     #: Options that may name a file: a saved run finds it from where the run was made.
     files: ClassVar[tuple[str, ...]] = ()
+    #: Options of before, with their defaults, that had no effect: files that hold them are read without them.
+    retired: ClassVar[Mapping[str, Any]] = {}
+    #: Options that allow something and change no result.
+    permissions: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, options: Any) -> Any:
+        if isinstance(options, Mapping):
+            return {name: value for name, value in options.items() if name not in cls.retired}
+        return options
+
+    def decisive(self) -> dict[str, Any]:
+        """Everything that a result depends on, defaults included, named as in the first version that had it."""
+        return {**self.retired, **self.model_dump(mode="json", exclude=set(self.permissions))}
+
+
+class EnhancerConfig(OptionsWithoutLoss):
+    """Base of the options of enhancers with a loss of their own."""
 
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
 
 
-ConfigT = TypeVar("ConfigT", bound=EnhancerConfig)
+ConfigT = TypeVar("ConfigT", bound=OptionsWithoutLoss)
 
 
 class Enhancer(nn.Module, Generic[ConfigT]):
@@ -48,7 +66,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     """
 
     name: ClassVar[str] = ""
-    Config: ClassVar[type[EnhancerConfig]] = EnhancerConfig
+    Config: ClassVar[type[OptionsWithoutLoss]] = EnhancerConfig
     #: False where the enhanced model cannot be written back into plain tables (see `bake`).
     bakeable: ClassVar[bool] = True
     #: How `interaction_weights` act: "loss" (refused where the backbone's loss has no place for them),
@@ -73,18 +91,12 @@ class Enhancer(nn.Module, Generic[ConfigT]):
 
         Raises `UnknownNameError` for an option that does not exist and `ConfigurationError` for a bad value.
         """
-        known = set(cls.Config.model_fields)
-        for option in options:
-            if option not in known:
-                raise unknown_name(f"option of enhancer {cls.name!r}", option, known)
-        try:
-            return cls.Config(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "options"
-            raise ConfigurationError(
-                f"enhancer {cls.name!r}: option {field!r} = {first.get('input')!r}: {first['msg']}"
-            ) from error
+        return validated(cls.Config, options, f"enhancer {cls.name!r}")
+
+    @property
+    def loss_weight(self) -> float:
+        """Factor of its loss in the total loss: the option `weight`, 1 where there is no such option."""
+        return float(getattr(self.config, "weight", 1.0))
 
     def fresh(self) -> Enhancer[ConfigT]:
         """An unbound copy with the same options, for one more model."""

@@ -1,4 +1,4 @@
-"""The training interactions as pairs of ids, for masks and sampling probabilities."""
+"""The training interactions as pairs of ids, for masks and sampling probabilities; and means over groups of them."""
 
 from __future__ import annotations
 
@@ -34,3 +34,10 @@ def with_first_items(dataset: Dataset, fields: Fields, users: Tensor, items: Ten
     last = (feat[fields.sequence_length] - 1).clamp(min=0)
     before = feat[fields.sequence].gather(1, last.unsqueeze(1)).squeeze(1)
     return torch.cat([users, feat[fields.user]]), torch.cat([items, before])
+
+
+def group_mean(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    """Means `[n_groups, ...]` of `values` `[n, ...]` by group number `[n]`; 0 for an empty group."""
+    sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
+    counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
+    return sums / counts.view(-1, *[1] * (values.dim() - 1))

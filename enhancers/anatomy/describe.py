@@ -40,7 +40,7 @@ class Anatomy:
     n_users, n_items: numbers of ids, the padding id 0 included.
     tables: every embedding table found, in the order of the backbone's parameters.
     pairs: the (users, items) tables that meet in the score; both of items where her items stand for a user
-        (see `families_pairs`).
+        (see `pairs`).
     output: widths of the (user, item) embeddings that the backbone's `forward` gives for all ids at once
         (graph models), or None where it gives none.
     """

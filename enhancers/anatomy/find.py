@@ -3,7 +3,7 @@
 Four readers, the first that knows a parameter decides:
 
 1. `burnish_tables` of the model class: what its author declares, complete;
-2. `families_rules`: RecBole's own models whose names mislead;
+2. `table_rules`: RecBole's own models whose names mislead;
 3. field tables: one matrix for all token fields of a context model, with an offset a field;
 4. names: a table of users says so in its name, and has as many rows.
 
@@ -22,8 +22,8 @@ from torch import nn
 from burnish.errors import ConfigurationError, unknown_name
 
 from .numbers import Numbers, fields_of_ffm
-from .rules import Rule, rules_of
 from .table import Side, Table
+from .table_rules import TableRule, rules_of
 
 if TYPE_CHECKING:
     pass
@@ -63,7 +63,7 @@ def find_tables(model: nn.Module, numbers: Numbers) -> Iterator[Table]:
                 yield Table(name, module, parameter_name, side, first, numbers.of(side), int(width), columns)
 
 
-def _ruled(rule: Rule, shape: Sequence[int], numbers: Numbers) -> tuple[bool, list[Found]]:
+def _ruled(rule: TableRule, shape: Sequence[int], numbers: Numbers) -> tuple[bool, list[Found]]:
     if rule.holds == "user and item":
         return False, [("user", 0), ("item", numbers.users)]
     if rule.holds == "nobody" or shape[1 if rule.columns else 0] < numbers.of(rule.holds):

@@ -14,10 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.attach import Recipe, attach, enhance, is_enhanced, split_enhanced
+from burnish.enhancers.attach import (
+    Recipe,
+    attach,
+    enhance,
+    enhancer_from,
+    is_enhanced,
+    recipe_of,
+    split_enhanced,
+)
 from burnish.enhancers.detach import host_of
 from burnish.enhancers.host import Host
-from burnish.enhancers.registry import find_enhancer
+from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
 
@@ -41,7 +49,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, dataset: Dataset) -> P
     cannot be written, and `UnsupportedError` for an enhancer that keeps something other than dense tensors.
     """
     host = host_of(model, "save_pretrained")
-    host.watch.check()
+    host.places.check()
     anatomy, tokens = host.anatomy, Tokens.of(dataset)
     if (len(tokens.user), len(tokens.item)) != (anatomy.n_users, anatomy.n_items):
         raise ConfigurationError(
@@ -183,13 +191,9 @@ def _read(path: Path, now: Tokens, trust: bool) -> _Saved:
 
 
 def _recipe(manifest: Manifest, folder: Path) -> Recipe:
-    recipe = []
-    for saved in manifest.enhancers:
-        cls = find_enhancer(saved.name)
-        recipe.append((cls, cls.configure(saved.options).model_dump_json()))
-    if not recipe:
+    if not manifest.enhancers:
         raise DataError(f"{folder} holds no enhancer")
-    return tuple(recipe)
+    return recipe_of(make_enhancers({saved.name: saved.options for saved in manifest.enhancers}))
 
 
 def _model(
@@ -215,7 +219,7 @@ def _model(
             raise ConfigurationError(
                 f"the configuration is for {config['model']}, and a {base.__name__} is to be made; give config="
             )
-        enhanced = enhance(base, *(kind(kind.Config.model_validate_json(text)) for kind, text in recipe))
+        enhanced = enhance(base, *(enhancer_from(*part) for part in recipe))
         return enhanced(config, dataset).to(config["device"]), False
     if is_enhanced(model):
         return model, False
@@ -223,9 +227,8 @@ def _model(
 
 
 def _described(recipe: Recipe) -> str:
-    return ", ".join(
-        f"{cls.name}({cls(cls.Config.model_validate_json(text)).extra_repr()})" for cls, text in recipe
-    )
+    enhancers = [enhancer_from(*part) for part in recipe]
+    return ", ".join(f"{enhancer.name}({enhancer.extra_repr()})" for enhancer in enhancers)
 
 
 def _check_tables(manifest: Manifest, anatomy: Anatomy) -> None:

@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from burnish.enhancers.interactions import group_mean
 from burnish.errors import ConfigurationError, NonFiniteError
 
-from .objectives import group_mean, standardised
+from .objectives import standardised
 
 
 def weights_from(

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.describe import Anatomy, is_output, propagation
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.state import HostState
+from burnish.enhancers.unchanged import evaluating, unchanged
 from burnish.errors import DataError
 
 from .cross_fit import cross_fitted
-from .explaining import History
 from .in_run import first_order_values, step_sizes
-from .item_vectors import item_vectors
 from .objectives import standardised
 from .options import ShapleyConfig
+from .profile_reasons import TrainingHistory
 from .reweighting import permuted_within, weights_from
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ class Shapley(Enhancer[ShapleyConfig]):
         if self.config.values != "cross-fit":
             # Sums and counts of what training steps measured since the last valuation.
             self.register_buffer("measured", torch.zeros(2, len(users)))
-        self.history = History(dataset, anatomy)
+        self.history = TrainingHistory(dataset, anatomy)
 
     def _put(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor, persistent=False)
@@ -193,3 +194,27 @@ class Shapley(Enhancer[ShapleyConfig]):
 
     def set_extra_state(self, state: Tensor) -> None:
         self._valuations = int(state)
+
+
+@torch.no_grad()
+def item_vectors(anatomy: Anatomy, state: HostState, enhancer: str) -> Tensor:
+    """A vector for every item id, padding included: `[n_items, d]`, as other enhancers have refined it.
+
+    Graph backbones: the items' propagated embeddings.  Others: the rows that meet users in the score (of an
+    autoencoder the decoder's); of several such tables all, side by side, each scaled to rows of length 1 on average.
+    Raises `UnsupportedError`, naming the enhancer, for a backbone without a table of items.
+    """
+    backbone = state.backbone
+    if anatomy.output is not None and backbone is not None:
+        call = propagation(backbone)
+        with evaluating(backbone), unchanged(backbone):
+            result = call() if call is not None else None
+        if result is not None and is_output(result, anatomy.n_users, anatomy.n_items):
+            return result[1].detach()
+    tables = anatomy.need("item", enhancer)
+    scored = list({table.key: table for _, table in anatomy.pairs}.values()) or [tables[-1]]
+    parts = [state.refined(table, torch.arange(table.count, device=table.raw().device)) for table in scored]
+    if len(parts) > 1:
+        smallest = torch.finfo(parts[0].dtype).tiny
+        parts = [part / part.norm(dim=1).mean().clamp_min(smallest) for part in parts]
+    return torch.cat(parts, dim=1).detach()

@@ -8,6 +8,7 @@ the loss, the spread's positivity, the variance guard (see docs/methods.md).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -18,16 +19,14 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import training_pairs, with_first_items
-from burnish.errors import UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError
 
 from .contrast import contrast
 from .full import FullNetwork, deviations, full_contrast
-from .guard import spread_guard
 from .histories import Histories
-from .network import ProbabilityNetwork
+from .network import ProbabilityNetwork, Projection
 from .options import ContrastConfig, RVRecConfig
 from .positives import KnownPositives, log_shares
-from .projection import Projection
 from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
     def _bind_tables(self, anatomy: Anatomy) -> None:
         items = anatomy.need("item", self.name)
         for table in (*anatomy.of("user"), *items):
-            self.networks[_key(table)] = self._network(table.width, table.raw())
+            self.networks[table.module_key] = self._network(table.width, table.raw())
         for user_table, item_table in anatomy.pairs:
             users = self._user_rows(user_table)
             if users.width != item_table.width:
@@ -84,7 +83,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
                     users.width, item_table.width, gaussian=self.gaussian
                 )
             self._pairs.append((users, self._table_rows(item_table)))
-        contrasted = {_key(table) for pair in anatomy.pairs for table in pair}
+        contrasted = {table.module_key for pair in anatomy.pairs for table in pair}
         for key, network in self.networks.items():
             if key not in contrasted:  # refined to its mean; nothing asks for its spread
                 assert isinstance(network, ProbabilityNetwork)
@@ -125,7 +124,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
         return network
 
     def _table_rows(self, table: Table) -> TableRows:
-        network = self.networks[_key(table)]
+        network = self.networks[table.module_key]
         assert isinstance(network, ProbabilityNetwork)
         field = self._fields.user if table.side == "user" else self._fields.item
         return TableRows(network, table, self.state, field, self._start_spreads.get(network))
@@ -142,7 +141,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """The Gaussians' means."""
-        return self.networks[_key(table)].mean(rows)  # type: ignore[operator]
+        return self.networks[table.module_key].mean(rows)  # type: ignore[operator]
 
     def refines_output(self) -> bool:
         return self.config.site == "output"
@@ -327,5 +326,28 @@ class Euclid2d(_Contrast[ContrastConfig]):
     gaussian = False
 
 
-def _key(table: Table) -> str:
-    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots
+def spread_guard(spread: Tensor, n_interactions: Tensor, sigma_base: float | Tensor = 1.0) -> Tensor:
+    """Divergence of every Gaussian from the spread that its evidence calls for, `[B]`, 0 or more.
+
+        KL( N(mean, diag spread^2) || N(mean, sigma_0^2 I) ),   sigma_0 = sigma_base * n_interactions^(-1/2)
+
+    averaged over dimensions, so that its size does not depend on the width.  It is 0 where every spread is
+    sigma_0, grows like -log(spread) towards collapse and like spread^2 towards explosion.  sigma_0 shrinks
+    with the number of interactions as the standard error of a mean does.  Ours: RVRec (arXiv 2509.03130) has
+    no guard that we know of.
+
+    spread: `[B, d]`, positive standard deviations.
+    n_interactions: `[B]`, any numeric type, how often each id occurs in training; 0 counts as 1.
+    sigma_base: the spread of an id seen once, positive, in the units of the rows.
+    Raises `ConfigurationError` for shapes and values that do not fit.
+    """
+    if spread.dim() != 2 or n_interactions.shape != spread.shape[:1]:
+        raise ConfigurationError(
+            f"spread has shape {tuple(spread.shape)} and n_interactions {tuple(n_interactions.shape)}: "
+            "give [B, d] and [B]"
+        )
+    if not isinstance(sigma_base, Tensor) and not 0.0 < sigma_base < math.inf:
+        raise ConfigurationError(f"sigma_base={sigma_base}: give a positive finite number")
+    target = sigma_base * n_interactions.clamp_min(1).to(spread.dtype).rsqrt()
+    ratio = spread / target.unsqueeze(1)
+    return (0.5 * (ratio.square() - 1.0) - torch.log(ratio)).mean(dim=1)

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.caches import clear_kept
+from burnish.enhancers.interactions import group_mean
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -144,9 +145,9 @@ class Propagation:
         original = edges.original
         weights = weights.to(original.device, torch.float64)
         pair_of_row = torch.as_tensor(self._pair_of_row, device=original.device)
-        edge = _means(weights, pair_of_row, len(self._keys))[edges.pair]
-        of_user = _means(edge, edges.users, self.n_users)[edges.users]
-        of_item = _means(edge, edges.items, self.n_items)[edges.items]
+        edge = group_mean(weights, pair_of_row, len(self._keys))[edges.pair]
+        of_user = group_mean(edge, edges.users, self.n_users)[edges.users]
+        of_item = group_mean(edge, edges.items, self.n_items)[edges.items]
         if edges.by == "both":
             scale = (of_user * of_item).sqrt()
         else:
@@ -183,9 +184,3 @@ def _sparse_matrices(model: nn.Module) -> Iterator[tuple[Any, Any, Tensor]]:
                             and key not in _DRAWN_ANEW
                         ):
                             yield value, index, item
-
-
-def _means(values: Tensor, group: Tensor, n: int) -> Tensor:
-    sums = values.new_zeros(n).index_add(0, group, values)
-    counts = values.new_zeros(n).index_add(0, group, torch.ones_like(values))
-    return sums / counts.clamp(min=1)

@@ -141,14 +141,14 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         Valuation.load(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match="no parquet file"):
+    with pytest.raises(DataError, match="not a parquet file"):
         Valuation.load(tmp_path / "text.parquet")
     players().to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(DataError, match="holds no valuation"):
+    with pytest.raises(DataError, match="does not hold a valuation"):
         Valuation.load(tmp_path / "other.parquet")
     table = pq.read_table(valuation().save(tmp_path / "v.parquet"))
     pq.write_table(table.drop_columns(["value.tail"]), tmp_path / "cut.parquet")
-    with pytest.raises(DataError, match="holds no valuation"):
+    with pytest.raises(DataError, match="does not hold a valuation"):
         Valuation.load(tmp_path / "cut.parquet")
     later = {b"burnish.valuation": b'{"format": 2}'}
     pq.write_table(pa.table({"a": [1]}).replace_schema_metadata(later), tmp_path / "later.parquet")

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from burnish.enhancers.wasserstein.histories import Histories
-from burnish.enhancers.wasserstein.projection import Projection
+from burnish.enhancers.wasserstein.network import Projection
 
 #: User 4 has nothing; user 2 has one item, twice; a pair with padding counts for nothing.
 USERS = torch.tensor([1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 0, 5])

@@ -232,4 +232,4 @@ def test_triples_beside_the_interactions_do_not_count(folder):
 
 def test_full_covariance_is_refused_where_users_are_their_items_or_widths_differ(folder):
     with pytest.raises(UnsupportedError, match=r"'full' needs a table of users.*FISM.*diagonal"):
-        build(enhance("FISM", RVRec(covariance="full")), folder)
+        build(enhance("FISM", RVRec(covariance="full", experimental=True)), folder)

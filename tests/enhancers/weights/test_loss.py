@@ -15,7 +15,7 @@ from recbole.utils import init_seed
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.quiet import unchanged
+from burnish.enhancers.unchanged import unchanged
 from burnish.enhancers.weights.loss import RULES, weighting_of
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import UnknownNameError
