@@ -114,9 +114,9 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     """
     cls = find_backbone(model) if isinstance(model, str) else model
     base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())
-    made = make_enhancers(enhancers)
-    _check(base, earlier, made)
-    recipe = earlier + recipe_of(made)
+    added = make_enhancers(enhancers)
+    _check(base, earlier, added)
+    recipe = earlier + recipe_of(added)
     return enhanced_class(base, recipe) if recipe else base
 
 
@@ -170,9 +170,9 @@ def is_enhanced(model: Any) -> bool:
 def split_enhanced(cls: type) -> tuple[type, Recipe]:
     """The plain backbone class behind a class, and the enhancers on it: `(base, ())` for a plain one."""
     # A user may have derived a class from an enhanced one: the nearest made class holds the recipe.
-    for made in cls.__mro__:
-        if isinstance(made, RecipeType) and issubclass(made, EnhancedMixin):
-            base, recipe = made.recipe[1]  # type: ignore[attr-defined]
+    for ancestor in cls.__mro__:
+        if isinstance(ancestor, RecipeType) and issubclass(ancestor, EnhancedMixin):
+            base, recipe = ancestor.recipe[1]  # type: ignore[attr-defined]
             return base, recipe
     return cls, ()
 
@@ -192,7 +192,7 @@ def enhancer_from(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
     return cls(cls.configure(json.loads(options)))
 
 
-def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
+def _check(base: type, earlier: Recipe, added: list[Enhancer[Any]]) -> None:
     from recbole.model.abstract_recommender import AbstractRecommender
     from recbole.utils import ModelType
 
@@ -207,13 +207,13 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
             f"the result, or give all enhancers at once"
         )
     names = {cls.name for cls, _ in earlier}
-    for enhancer in made:
+    for enhancer in added:
         check_name(type(enhancer))
         if enhancer.name in names:
             raise ConfigurationError(
                 f"enhancer {enhancer.name!r} is already attached to this {base.__name__}; give all its options at once"
             )
-    if made and getattr(base, "type", None) in (ModelType.TRADITIONAL, ModelType.DECISIONTREE):
+    if added and getattr(base, "type", None) in (ModelType.TRADITIONAL, ModelType.DECISIONTREE):
         raise UnsupportedError(
             f"{base.__name__} has no embeddings and no gradient training, so there is nothing to enhance. "
             f"Backbones with learned embeddings can be: BPR, LightGCN, NeuMF, SASRec, … (`burnish models`)."

@@ -92,9 +92,9 @@ class Host(nn.Module):
         """The attached enhancer of that name; `UnknownNameError` when there is none."""
         if name not in self.attached:
             raise unknown_name("attached enhancer", name, self.attached)
-        found = self.attached[name]
-        assert isinstance(found, Enhancer)
-        return found
+        enhancer = self.attached[name]
+        assert isinstance(enhancer, Enhancer)
+        return enhancer
 
     def drop(self, enhancer: Enhancer[Any]) -> None:
         """Forget one enhancer; the tables that it alone refined are no longer among the refined ones."""

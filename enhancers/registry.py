@@ -82,10 +82,10 @@ def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
 
 def list_enhancers() -> dict[str, EnhancerInfo]:
     """Every known enhancer by name.  A name registered in this process comes before an installed one."""
-    found = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
+    known = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
     for name, cls in _registered.items():
-        found[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
-    return dict(sorted(found.items()))
+        known[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
+    return dict(sorted(known.items()))
 
 
 def find_enhancer(name: str) -> type[Enhancer[Any]]:
@@ -108,16 +108,16 @@ def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     if isinstance(spec, str):
         spec = [name.strip() for name in spec.split(",") if name.strip()]
     if not isinstance(spec, Mapping):
-        made = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
+        enhancers = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
     else:
-        made = [_make(name, options) for name, options in spec.items() if options is not False]
-    names = [enhancer.name for enhancer in made]
+        enhancers = [_make(name, options) for name, options in spec.items() if options is not False]
+    names = [enhancer.name for enhancer in enhancers]
     for name in names:
         if names.count(name) > 1:
             raise ConfigurationError(
                 f"enhancer {name!r} is given twice; give it once, with all of its options"
             )
-    return made
+    return enhancers
 
 
 def _make(name: str, options: Any) -> Enhancer[Any]:

@@ -53,7 +53,7 @@ def _auto_encoder(encoder: str, decoder: str | None) -> tuple[TableRule, ...]:
 
 #: By class name.  A model with an entry has all its Linear layers decided by it.
 RULES: dict[str, tuple[TableRule, ...]] = {
-    # A user is the row of items she knows, an item the column of users who know it.
+    # A user is the row of items that they know, an item the column of users who know it.
     "DMF": (TableRule("user_linear", "item", columns=True), TableRule("item_linear", "user", columns=True)),
     # Users and items are nodes of one graph, with one-hot features.
     "GCMC": (

@@ -118,8 +118,8 @@ def _bytes(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError:
-        found = sorted(file.name for file in folder.iterdir())[:5] if folder.is_dir() else []
-        inside = f"it has {', '.join(found)}" if found else "it is empty or does not exist"
+        others = sorted(file.name for file in folder.iterdir())[:5] if folder.is_dir() else []
+        inside = f"it has {', '.join(others)}" if others else "it is empty or does not exist"
         raise DataError(
             f"{str(folder)!r} has no file {name!r} ({inside}); give the folder that save_pretrained wrote"
         ) from None

@@ -107,8 +107,8 @@ def from_pretrained(
     config = config if config is not None else dataset.config
     saved = _read(Path(folder), now, trust)
     recipe = _recipe(saved.manifest, Path(folder))
-    made, added = _model(model, saved.manifest, recipe, config, dataset)
-    host = host_of(made, "from_pretrained")
+    enhanced, added = _model(model, saved.manifest, recipe, config, dataset)
+    host = host_of(enhanced, "from_pretrained")
     try:
         _check_tables(saved.manifest, host.anatomy)
         state = _state(saved, host, now, missing)
@@ -116,12 +116,12 @@ def from_pretrained(
         if added:
             from burnish.enhancers.detach import detach
 
-            detach(made)
+            detach(enhanced)
         raise
     with torch.no_grad():
         host.load_state_dict(state)
     host.forget()
-    return made
+    return enhanced
 
 
 class _Saved:
@@ -133,7 +133,7 @@ class _Saved:
 
 def _tensors(host: Host) -> dict[str, Tensor]:
     """The enhancers' state without what only training needs: `rvrec.log_scale` and so on."""
-    found = {}
+    tensors = {}
     left_out = _training_keys(host)
     for key, value in host.attached.state_dict().items():
         if key in left_out:
@@ -143,8 +143,8 @@ def _tensors(host: Host) -> dict[str, Tensor]:
             raise UnsupportedError(
                 f"save_pretrained: {key!r} is {kind}; an enhancer's state must consist of dense tensors"
             )
-        found[key] = value
-    return found
+        tensors[key] = value
+    return tensors
 
 
 def _training_keys(host: Host) -> set[str]:

@@ -50,7 +50,7 @@ class ShapleyConfig(OptionsWithoutLoss):
     )
     control: Literal["none", "permuted", "popularity"] = Field(
         default="none",
-        description="stands in for values, to be compared with: a user's weights on others of her interactions, at "
+        description="stands in for values, to be compared with: a user's weights on others of their interactions, at "
         "random; or how popular items are",
     )
     weighs_by: Literal["loss", "loss or resampling", "resampling"] = Field(

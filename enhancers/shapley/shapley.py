@@ -146,9 +146,9 @@ class Shapley(Enhancer[ShapleyConfig]):
         return values
 
     def _buffer(self, name: str) -> Tensor:
-        found = self._buffers[name]
-        assert found is not None
-        return found
+        buffer = self._buffers[name]
+        assert buffer is not None
+        return buffer
 
     # ------------------------------------------------------------------ in training steps
 
@@ -176,7 +176,7 @@ class Shapley(Enhancer[ShapleyConfig]):
     # ------------------------------------------------------------------ the rest
 
     def explain(self, user: int, item: int) -> list[Reason] | None:
-        """What each item of the user's history adds to her mean profile's score of `item`, largest first.
+        """What each item of the user's history adds to their mean profile's score of `item`, largest first.
 
         Exact Shapley values of the game "score of `item` by the mean of a part of the history", vectors as in
         `item_vectors`; they sum to the score by the whole history.  None for a user without training items.

@@ -36,7 +36,7 @@ class ContrastConfig(EnhancerConfig):
     )
     log_q: bool = Field(default=True, description="correct for popular negatives being drawn more often")
     mask_known: bool = Field(
-        default=True, description="leave a user's other training items out of her negatives"
+        default=True, description="leave a user's other training items out of their negatives"
     )
     weighted: bool = Field(
         default=False,

@@ -238,7 +238,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
     ) -> Tensor:
         """Contrast of each query with its positive (same row of `others`) against drawn rows of `others`.
 
-        drawn: the batch is one of users, each with an item drawn from hers, not one of interactions.
+        drawn: the batch is one of users, each with an item drawn from theirs, not one of interactions.
         """
         chosen = self._drawn(len(others), self.config.negatives)
         keys, key_ids = (others, other_ids) if chosen is None else (others[chosen], other_ids[chosen])
@@ -247,7 +247,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
             mask = self.known.mask(own, key_ids) if of_users else self.known.mask(key_ids, own).t()
         log_q = self.log_q_items if of_users else self.log_q_users
         if drawn:
-            # Every user is there once, with items or without; one without, and her item 0, is no negative.
+            # Every user is there once, with items or without; one without, and their item 0, is not a negative.
             log_q = self.histories.log_chance if of_users else torch.zeros_like(log_q)
             nobody = key_ids == 0 if of_users else ~self.histories.has_any(key_ids)
             mask = nobody.expand(len(own), -1) if mask is None else mask | nobody
@@ -285,7 +285,7 @@ class RVRec(_Contrast[RVRecConfig]):
         if self.config.covariance == "full" and any(isinstance(u, PooledRows) for u, _ in self._pairs):
             raise UnsupportedError(
                 f"enhancer {self.name!r}: covariance 'full' needs a table of users, and the items of a user stand for "
-                f"her in {anatomy.backbone}: their barycentre has no closed form with full covariances; "
+                f"them in {anatomy.backbone}: their barycentre has no closed form with full covariances; "
                 f"use covariance 'diagonal'"
             )
         if self.config.covariance == "full" and len(self.projections):

@@ -111,9 +111,9 @@ class LossWeights:
 
     def _loss_modules(self, rule: Rule | None = None) -> WeightedModules:
         if self._modules is None:
-            found = rule or self.rule
-            assert found is not None
-            self._modules = WeightedModules(self._model, found.layout)
+            known = rule or self.rule
+            assert known is not None
+            self._modules = WeightedModules(self._model, known.layout)
         return self._modules
 
     @contextlib.contextmanager

@@ -61,22 +61,22 @@ class Propagation:
         self._rights = {self.n_items, int(getattr(model, "n_entities", self.n_items))}
         self._model = model
         self._keys, self._pair_of_row = np.unique(users * self.n_items + items, return_inverse=True)
-        found: dict[int, _Edges] = {}
+        edges_of: dict[int, _Edges] = {}
         for container, key, matrix in _sparse_matrices(model):
-            if id(matrix) in found:
-                found[id(matrix)].places.append((container, key))
+            if id(matrix) in edges_of:
+                edges_of[id(matrix)].places.append((container, key))
                 continue
             edges = self._edges(matrix)
             if edges is not None:
                 edges.places.append((container, key))
-                found[id(matrix)] = edges
-        if not found:
+                edges_of[id(matrix)] = edges
+        if not edges_of:
             raise UnsupportedError(
                 f"{type(model).__name__} keeps no normalised sparse matrix of users and items, so weights cannot enter "
                 f"its propagation. They can in {', '.join(GRAPH_BACKBONES)}; set "
                 f"propagates = False to weigh the loss only"
             )
-        self._found = list(found.values())
+        self._matrices = list(edges_of.values())
         self._applied: Tensor | None = None
 
     def apply(self, weights: Tensor) -> None:
@@ -84,7 +84,7 @@ class Propagation:
         if self._applied is not None and torch.equal(self._applied, weights):
             return
         self._applied = weights.detach().clone()
-        for edges in self._found:
+        for edges in self._matrices:
             changed = self._weighted(edges, weights.detach())
             for place in edges.places:
                 _put(place, changed)
@@ -95,7 +95,7 @@ class Propagation:
         if self._applied is None:
             return
         self._applied = None
-        for edges in self._found:
+        for edges in self._matrices:
             for place in edges.places:
                 _put(place, edges.original)
         clear_kept(self._model)

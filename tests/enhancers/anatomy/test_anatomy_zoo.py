@@ -143,7 +143,7 @@ def one_user(world):
 
 
 def items_of(world, batch):
-    """Item ids that rows of one user are about: own, negative, in sequences or her history, entities beside them."""
+    """Item ids that rows of one user are about: own, negative, in sequences or their history, entities beside them."""
     names = ("item_id", "head_id", "tail_id")
     ids = set()
     for column in batch.columns:

@@ -220,7 +220,7 @@ def test_weights_enter_the_contrast_of_rvrec_where_asked_for(model, folder):
     counted = seen["plain"].abs() > 1e-6
     if expected is not None:
         assert torch.allclose(ratio[counted], expected[counted], rtol=1e-4)
-    else:  # an item of each user's history was drawn: its weight is among those of her interactions
+    else:  # an item of each user's history was drawn: its weight is among those of their interactions
         users = world.train._dataset.inter_feat["user_id"]
         for place in counted.nonzero().flatten().tolist():
             own = weights[users == batch["user_id"][place]]
