@@ -47,7 +47,7 @@ def test_numbers_are_lowered_only(monkeypatch, four_cores):
 
 def test_training_uses_the_rule(monkeypatch):
     before = torch.get_num_threads()
-    monkeypatch.setattr("burnish.benchmarks.harness.session.threads_by_default", lambda current: current + 1)
+    monkeypatch.setattr("burnish.training.session.threads_by_default", lambda current: current + 1)
     with torch_threads(None):
         assert torch.get_num_threads() == before + 1
     assert torch.get_num_threads() == before

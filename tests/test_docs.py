@@ -1,0 +1,46 @@
+"""What the pages name is there: files, folders, modules and their members."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / n for n in ("README.md", "CONTRIBUTING.md"))]
+TOP = ("backbones", "benchmarks", "burnish", "docs", "enhancers", "examples", "tests")
+_PATH = re.compile(rf"`((?:{'|'.join(TOP)})/[\w./*-]*)(?:`|::)")
+_MODULE = re.compile(r"(?<![\w./])(burnish(?:\.\w+)+)")
+_LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_paths_and_modules_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    missing = [path for path in _PATH.findall(text) if not list(ROOT.glob(path.rstrip("/")))]
+    missing += [link for link in _LINK.findall(text) if not (page.parent / link).exists()]
+    missing += [name for name in set(_MODULE.findall(text)) if not _resolves(name)]
+    assert not missing
+
+
+def _resolves(name: str) -> bool:
+    parts = name.split(".")
+    for end in range(len(parts), 0, -1):
+        module = ".".join(parts[:end])
+        try:
+            if importlib.util.find_spec(module) is None:
+                continue
+        except ModuleNotFoundError:
+            continue
+        if end == len(parts):
+            return True
+        found: object = importlib.import_module(module)
+        for part in parts[end:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
