@@ -102,15 +102,39 @@ Recipe = tuple[tuple[type[Enhancer[Any]], str], ...]
 def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     """A class that behaves as `model` with the enhancers attached.
 
-    model: a backbone by name ("LightGCN") or class; an already enhanced class gets the new ones added.
-    enhancers: enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options.
+    RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints, resume and
+    case study.  Equal arguments give the same class, and it can be pickled.  What depends on the backbone's tables is
+    checked when the class is instantiated, before anything is changed.
 
-    RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints,
-    resume and case study.  Equal arguments give the same class, and it can be pickled.
+    Parameters
+    ----------
+    model
+        A backbone by name ("LightGCN") or class; an already enhanced class gets the new enhancers added.
+    *enhancers
+        Enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options ("rvrec").
 
-    Raises `UnknownNameError` for a name that does not exist, `ConfigurationError` for a repeated enhancer,
-    `UnsupportedError` for a model that cannot be enhanced.  What depends on the backbone's tables is checked
-    when the class is instantiated, before anything is changed.
+    Returns
+    -------
+    type
+        The enhanced class; the backbone's own class without any enhancer.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that does not exist, with the nearest one.
+    ConfigurationError
+        For an enhancer that is given twice.
+    UnsupportedError
+        For a model that cannot be enhanced, with the reason.
+
+    Examples
+    --------
+    >>> import burnish
+    >>> enhanced = burnish.enhance("BPR", burnish.RVRec(weight=0.1), "shapley")
+    >>> enhanced
+    <class 'recbole.model.general_recommender.bpr.BPR[rvrec, shapley]'>
+    >>> burnish.enhance("BPR", burnish.RVRec(weight=0.1), "shapley") is enhanced
+    True
     """
     cls = find_backbone(model) if isinstance(model, str) else model
     base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())

@@ -36,12 +36,36 @@ def bake(
     same numbers wherever the backbone reads a table whole; where it looks up rows, a network that refines them
     may round differently in the last bits (relative difference about 1e-6 in float32).
 
-    path: also write a RecBole checkpoint, which RecBole reads without burnish (`load_data_and_model`).
-    config: RecBole's configuration for that checkpoint; by default the one that the model was made with.
-    progress: `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them.
+    Parameters
+    ----------
+    model
+        An enhanced model.  It stays as it is.
+    path
+        Also write a RecBole checkpoint, which RecBole reads without burnish (`load_data_and_model`).
+    config
+        RecBole's configuration for that checkpoint; by default the one that the model was made with.
+    progress
+        `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them; what is missing is as before
+        training.
 
-    Raises `ConfigurationError` for a model without enhancers and `UnsupportedError` for an enhancer whose effect
-    no plain table can hold, with the option to change.
+    Returns
+    -------
+    torch.nn.Module
+        The plain model.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers, and a path that cannot be written.
+    UnsupportedError
+        For an enhancer whose effect no plain table can hold, with the option to change.
+    UnknownNameError
+        For other progress.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> plain = burnish.bake(result.model, "plain.pth")  # doctest: +SKIP
     """
     host = host_of(model, "bake")
     _check(host)

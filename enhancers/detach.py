@@ -41,11 +41,31 @@ def detach(model: ModelT, name: str | None = None) -> ModelT:
     had learned is gone: `save_pretrained` keeps it, `bake` writes it into the tables of a copy.
     An optimizer made for the enhanced model still holds the enhancers' parameters: make a new one.
 
-    name: take off only that enhancer; the others stay as they are, trained or not.
+    Parameters
+    ----------
+    model
+        An enhanced model.
+    name
+        Take off only that enhancer; the others stay as they are, trained or not.
 
-    Raises `ConfigurationError` for a model without enhancers, `UnknownNameError` for a name that is not attached
-    and `UnsupportedError` for a class that a user derived from an enhanced one, since there is no plain class to
-    go back to.
+    Returns
+    -------
+    torch.nn.Module
+        The same model.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers.
+    UnknownNameError
+        For a name that is not attached.
+    UnsupportedError
+        For a class that a user derived from an enhanced one, which leaves no plain class to go back to.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> burnish.detach(result.model)  # doctest: +SKIP
     """
     host = host_of(model, "detach")
     enhanced = plain_class(type(model))

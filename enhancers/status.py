@@ -100,7 +100,25 @@ class Status:
 def status(model: nn.Module) -> Status:
     """What is attached to a model; for a plain model, that nothing is.
 
-    Raises `UnsupportedError`, naming the table, if a refined table was replaced after attaching.
+    Parameters
+    ----------
+    model
+        Any model of RecBole's, enhanced or not.
+
+    Returns
+    -------
+    Status
+        Tables, enhancers, how weights enter the loss, steps done, why `bake` would refuse; `str` shows it as a table.
+
+    Raises
+    ------
+    UnsupportedError
+        Where a refined table was replaced after attaching; it names the table.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> print(burnish.status(result.model))  # doctest: +SKIP
     """
     if not is_enhanced(model):
         return Status(type(model).__name__)

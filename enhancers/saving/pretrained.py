@@ -41,12 +41,33 @@ if TYPE_CHECKING:
 def save_pretrained(model: nn.Module, folder: str | Path, dataset: Dataset) -> Path:
     """Save the enhancers of a model: their tensors, options, the tables they are bound to, and the tokens.
 
-    folder: made when it is missing; an earlier save in it is replaced.
-    dataset: RecBole's data set that the model was made with (`train_data._dataset`), for the tokens.
-    The backbone's own tables are not saved: RecBole's checkpoint has them.  Returns the folder.
+    The backbone's own tables are not saved: RecBole's checkpoint has them.
 
-    Raises `ConfigurationError` for a model without enhancers, a data set of another size or a folder that
-    cannot be written, and `UnsupportedError` for an enhancer that keeps something other than dense tensors.
+    Parameters
+    ----------
+    model
+        An enhanced model.
+    folder
+        Made when it is missing; an earlier save in it is replaced.
+    dataset
+        RecBole's data set that the model was made with (`train_data._dataset`), for the tokens.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers, a data set of another size or a folder that cannot be written.
+    UnsupportedError
+        For an enhancer that keeps something other than dense tensors.
+
+    Examples
+    --------
+    >>> run = burnish.load_run("out")  # doctest: +SKIP
+    >>> burnish.save_pretrained(run.model, "enhancers", run.train._dataset)  # doctest: +SKIP
     """
     host = host_of(model, "save_pretrained")
     host.places.check()
@@ -88,18 +109,44 @@ def from_pretrained(
 ) -> nn.Module:
     """Give saved enhancers back to a backbone.
 
-    folder: what `save_pretrained` wrote.
-    model: a plain model, to which they are attached in place; or a model that has the same enhancers, whose
-        tensors are replaced; or the class or name of a backbone, of which a new model is made.
-    dataset: RecBole's training split for this model; its ids may run in another order than when saving.
-    config: RecBole's configuration; by default the data set's.
-    missing: what to do about users or items that have no saved row, see `tokens.move_rows`.
-    trust: also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle
-        and can run any code, so this warns; it has no tokens, so its ids must run in the same order.
+    The model is changed only after everything was checked.
 
-    Raises `DataError` for files that cannot be read or tokens that do not match, `UnsupportedError` for another
-    backbone or other tables, `ConfigurationError` for a model with other enhancers.  The model is changed only
-    after everything was checked.
+    Parameters
+    ----------
+    folder
+        What `save_pretrained` wrote.
+    model
+        A plain model, to which they are attached in place; or a model that has the same enhancers, whose tensors are
+        replaced; or the class or name of a backbone, of which a new model is made.
+    dataset
+        RecBole's training split for this model; its ids may run in another order than when saving.
+    config
+        RecBole's configuration; by default the data set's.
+    missing
+        What to do about users or items that have no saved row: "error", or "keep" what the model has for them.
+    trust
+        Also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle and can run any
+        code, so this warns; it has no tokens, so its ids must run in the same order.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model with the enhancers, the given one where a model was given.
+
+    Raises
+    ------
+    DataError
+        For files that cannot be read, or tokens that do not match.
+    UnsupportedError
+        For another backbone or other tables.
+    ConfigurationError
+        For a model with other enhancers.
+
+    Examples
+    --------
+    >>> run = burnish.load_run("out")  # doctest: +SKIP
+    >>> data = run.train._dataset  # doctest: +SKIP
+    >>> model = burnish.from_pretrained("enhancers", "BPR", data)  # doctest: +SKIP
     """
     if missing not in ("error", "keep"):
         raise ConfigurationError(f"missing={missing!r}: give 'error' or 'keep'")

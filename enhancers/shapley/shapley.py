@@ -36,8 +36,32 @@ if TYPE_CHECKING:
 class Shapley(Enhancer[ShapleyConfig]):
     """Training interactions count by their Shapley values (arXiv 2509.03130), refreshed while the model trains.
 
-    values: `[n]`, smoothed z-scores within the user, for the rows of the training split; 0 before the first valuation
-    and for negative examples.  weights: `[n]`, mean one over each user's positive interactions.
+    Attributes: `values`, `[n]`, are smoothed z-scores within the user, for the rows of the training split; 0 before the
+    first valuation and for negative examples.  `weights`, `[n]`, have mean one over each user's positive interactions.
+
+    Parameters
+    ----------
+    config
+        The options as a `ShapleyConfig`; give either this or options.
+    **options
+        The fields of `ShapleyConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    arXiv 2509.03130: Mi, Yan, Zhao, Shen, Qian, "A plug-and-play model-agnostic embedding enhancement approach for
+    explainable recommendation".  docs/methods.md says what is ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Shapley(warmup_epochs=5, beta=0.3))
+    <class 'recbole.model.general_recommender.bpr.BPR[shapley]'>
     """
 
     name = "shapley"

@@ -271,7 +271,35 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
 
 class RVRec(_Contrast[RVRecConfig]):
-    """Gaussian embeddings, sharpened by a contrast on the negative 2-Wasserstein distance (arXiv 2509.03130)."""
+    """Gaussian embeddings, sharpened by a contrast on the negative 2-Wasserstein distance (arXiv 2509.03130).
+
+    Parameters
+    ----------
+    config
+        The options as a `RVRecConfig`; give either this or options.
+    **options
+        The fields of `RVRecConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    arXiv 2509.03130: Mi, Yan, Zhao, Shen, Qian, "A plug-and-play model-agnostic embedding enhancement approach for
+    explainable recommendation".  docs/methods.md says what is ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("LightGCN", burnish.RVRec(weight=0.05, site="output"))
+    <class 'recbole.model.general_recommender.lightgcn.LightGCN[rvrec]'>
+    >>> burnish.RVRec(wieght=0.05)
+    Traceback (most recent call last):
+    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'? ...
+    """
 
     name = "rvrec"
     Config = RVRecConfig
@@ -319,7 +347,31 @@ class RVRec(_Contrast[RVRecConfig]):
 
 
 class Euclid2d(_Contrast[ContrastConfig]):
-    """Control for rvrec: the same network, width and loss, but plain points in twice the width, no Gaussians."""
+    """Control for rvrec: the same network, width and loss, but plain points in twice the width, no Gaussians.
+
+    Parameters
+    ----------
+    config
+        The options as a `ContrastConfig`; give either this or options.
+    **options
+        The fields of `ContrastConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    Ours; what it is a control for is arXiv 2509.03130.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Euclid2d(weight=0.05))
+    <class 'recbole.model.general_recommender.bpr.BPR[euclid2d]'>
+    """
 
     name = "euclid2d"
     Config = ContrastConfig
