@@ -45,8 +45,8 @@ def bake(
     config
         RecBole's configuration for that checkpoint; by default the one that the model was made with.
     progress
-        `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them; what is missing is as before
-        training.
+        `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them; what is missing is as
+        before training.
 
     Returns
     -------

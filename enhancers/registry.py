@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,9 @@ from .enhancer import Enhancer
 
 #: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
 ENTRY_POINT_GROUP = "burnish.enhancers"
+
+#: Where a section of a docstring begins: a heading, underlined.
+_SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 
 _registered: dict[str, type[Enhancer[Any]]] = {}
 
@@ -33,7 +38,12 @@ class EnhancerInfo:
     @property
     def summary(self) -> str:
         """The first line of the class's docstring; empty where it has none."""
-        return (self.load().__doc__ or "").strip().partition("\n")[0]
+        return self.description.partition("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """The class's docstring up to its first section (Parameters, ...); empty where it has none."""
+        return _SECTION.split(inspect.cleandoc(self.load().__doc__ or ""))[0].strip()
 
 
 def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:

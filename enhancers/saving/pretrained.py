@@ -125,8 +125,8 @@ def from_pretrained(
     missing
         What to do about users or items that have no saved row: "error", or "keep" what the model has for them.
     trust
-        Also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle and can run any
-        code, so this warns; it has no tokens, so its ids must run in the same order.
+        Also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle and can run
+        any code, so this warns; it has no tokens, so its ids must run in the same order.
 
     Returns
     -------
