@@ -109,10 +109,10 @@ def test_a_class_or_a_name_gives_a_new_model(folder, saved):
     world, target = saved
     other = build_world("BPR", folder)
     for backbone in ("BPR", type(other.model), type(world.model)):
-        made = from_pretrained(target, backbone, data_of(other))
-        assert type(made) is type(world.model)
-        assert torch.equal(made.enhancers["rows"].of_item, world.model.enhancers["rows"].of_item)
-        assert made.enhancers.state.step == 17
+        enhanced = from_pretrained(target, backbone, data_of(other))
+        assert type(enhanced) is type(world.model)
+        assert torch.equal(enhanced.enhancers["rows"].of_item, world.model.enhancers["rows"].of_item)
+        assert enhanced.enhancers.state.step == 17
 
 
 def test_a_model_with_the_same_enhancers_gets_the_tensors(folder, saved):

@@ -91,18 +91,18 @@ class MeanGame:
         return own * self.brought - rest * self.brought.sum(0)
 
 
-def within(found: Tensor, error: Tensor, truth: Tensor, widths: float) -> bool:
-    return bool(((found - truth).abs() <= widths * error + 1e-9).all())
+def within(values: Tensor, error: Tensor, truth: Tensor, widths: float) -> bool:
+    return bool(((values - truth).abs() <= widths * error + 1e-9).all())
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_enumeration_is_the_mean_over_all_orders(n: int) -> None:
     game = TableGame.random(n, 3, n)
-    found = enumeration.estimate(game)
-    torch.testing.assert_close(found.values, by_orders(game), rtol=1e-12, atol=1e-12)
-    assert found.evaluations == 2**n
-    assert found.converged
-    assert not found.standard_error.any()
+    valuation = enumeration.estimate(game)
+    torch.testing.assert_close(valuation.values, by_orders(game), rtol=1e-12, atol=1e-12)
+    assert valuation.evaluations == 2**n
+    assert valuation.converged
+    assert not valuation.standard_error.any()
 
 
 @settings(max_examples=20)
@@ -155,8 +155,8 @@ def test_estimates_are_as_sure_as_they_say(which: str, budget: int) -> None:
     for seed in range(30):
         game = TableGame.random(7, 2, seed)
         truth = banzhaf_by_definition(game) if which == "banzhaf" else enumeration.estimate(game).values
-        found = estimate(which, game, budget=budget, seed=seed)
-        score = (found.values - truth) / found.standard_error
+        valuation = estimate(which, game, budget=budget, seed=seed)
+        score = (valuation.values - truth) / valuation.standard_error
         inside.append((score.abs() < 2).double().mean())
         squares.append(score.square().mean())
     assert 0.90 < float(torch.stack(inside).mean()) < 0.99
@@ -168,10 +168,10 @@ def test_no_more_than_the_budget_is_asked_for_and_more_is_better(which: str) -> 
     errors = []
     for budget in (100, 1600, 25600):
         game = TableGame.random(6, 1, 3)
-        found = estimate(which, game, budget=budget, seed=0)
-        assert found.evaluations == game.asked <= budget
-        assert found.evaluations > 0.75 * budget
-        errors.append(float(found.standard_error.mean()))
+        valuation = estimate(which, game, budget=budget, seed=0)
+        assert valuation.evaluations == game.asked <= budget
+        assert valuation.evaluations > 0.75 * budget
+        errors.append(float(valuation.standard_error.mean()))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
@@ -180,17 +180,17 @@ def test_an_additive_game_is_known_at_once(which: str) -> None:
     generator = torch.Generator().manual_seed(0)
     worth = torch.randn(6, 2, dtype=torch.float64, generator=generator)
     masks = (torch.arange(64).unsqueeze(1) >> torch.arange(6)) & 1
-    found = estimate(which, TableGame(masks.double() @ worth + 3), budget=200, seed=0)
-    torch.testing.assert_close(found.values, worth, rtol=1e-6, atol=1e-6)
-    assert float(found.standard_error.max()) < 1e-6
+    valuation = estimate(which, TableGame(masks.double() @ worth + 3), budget=200, seed=0)
+    torch.testing.assert_close(valuation.values, worth, rtol=1e-6, atol=1e-6)
+    assert float(valuation.standard_error.max()) < 1e-6
 
 
 def test_many_players() -> None:
     game = MeanGame.random(60, 2, 0)
     exact = game.exactly()
     for estimator in SAMPLING:
-        found = estimator(game, budget=20000, seed=1)
-        score = (found.values - exact) / found.standard_error
+        valuation = estimator(game, budget=20000, seed=1)
+        score = (valuation.values - exact) / valuation.standard_error
         assert 0.6 < float(score.square().mean()) < 1.6
 
 
@@ -200,9 +200,9 @@ def test_the_smallest_budget_is_named_and_works(which: str) -> None:
     with pytest.raises(ConfigurationError, match="smallest that works is") as raised:
         estimate(which, game, budget=3)
     least = int(str(raised.value).rstrip(".").split()[-1])
-    found = estimate(which, TableGame.random(5, 2, 0), budget=least)
-    assert found.evaluations <= least
-    assert bool(torch.isfinite(found.standard_error).all())
+    valuation = estimate(which, TableGame.random(5, 2, 0), budget=least)
+    assert valuation.evaluations <= least
+    assert bool(torch.isfinite(valuation.standard_error).all())
     with pytest.raises(ConfigurationError, match=f"smallest that works is {least}"):
         estimate(which, game, budget=least - 1)
 

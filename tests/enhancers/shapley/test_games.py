@@ -123,9 +123,9 @@ def test_values_of_a_history_and_nothing_else_changes(folder: Path) -> None:
     world.model.train()
     state = {key: value.clone() for key, value in world.model.state_dict().items()}
     before = torch.random.get_rng_state()
-    found = enumeration.estimate(game) if game.n_players <= 8 else permutation.estimate(game)
+    valuation = enumeration.estimate(game) if game.n_players <= 8 else permutation.estimate(game)
     ends = game(torch.stack([torch.zeros(game.n_players), torch.ones(game.n_players)]).bool())
-    torch.testing.assert_close(found.values.sum(0), (ends[1] - ends[0]).double(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(valuation.values.sum(0), (ends[1] - ends[0]).double(), rtol=1e-4, atol=1e-5)
     assert world.model.training
     assert torch.equal(torch.random.get_rng_state(), before)
     for key, value in world.model.state_dict().items():
@@ -143,10 +143,10 @@ def test_the_score_of_one_recommendation(name: str, folder: Path) -> None:
     longest = world.config["MAX_ITEM_LIST_LENGTH"] if name == "SASRec" else 10**6
     assert game.n_players == min(len(_all_items(data, model, mine)), longest)
     assert game.outputs == ("score",)
-    found = permutation.estimate(game, budget=300, seed=0)
+    valuation = permutation.estimate(game, budget=300, seed=0)
     everybody, nobody = (torch.full((1, game.n_players), value, dtype=torch.bool) for value in (True, False))
     gain = (game(everybody) - game(nobody))[0].double()
-    torch.testing.assert_close(found.values.sum(0), gain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(valuation.values.sum(0), gain, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(game(everybody)[0, 0], game.scores(everybody)[0, 2].detach())
 
 
@@ -185,10 +185,10 @@ def test_what_cannot_be_valued_is_refused(folder: Path) -> None:
 
 
 def _all_items(data: Any, model: Any, mine: Tensor) -> set[int]:
-    found = set(data.inter_feat[model.ITEM_ID][mine].tolist())
+    items = set(data.inter_feat[model.ITEM_ID][mine].tolist())
     if hasattr(model, "ITEM_SEQ"):
-        found |= set(data.inter_feat[model.ITEM_SEQ][mine].flatten().tolist()) - {0}
-    return found
+        items |= set(data.inter_feat[model.ITEM_SEQ][mine].flatten().tolist()) - {0}
+    return items
 
 
 def test_what_has_no_history_is_refused(folder: Path) -> None:

@@ -136,10 +136,10 @@ def test_popularity_as_a_control_takes_the_place_of_values(folder):
 def test_graph_backbones_are_valued_by_propagated_vectors(folder):
     world = world_of("LightGCN", folder, Shapley(warmup_epochs=0))
     host = world.model.enhancers
-    found = item_vectors(host.anatomy, host.state, "shapley")
+    vectors = item_vectors(host.anatomy, host.state, "shapley")
     with torch.no_grad():
-        assert torch.equal(found, world.model.eval().forward()[1])
-    assert not torch.allclose(found, world.model.item_embedding.weight)
+        assert torch.equal(vectors, world.model.eval().forward()[1])
+    assert not torch.allclose(vectors, world.model.item_embedding.weight)
 
 
 def test_propagated_weights_change_the_graph(folder):
