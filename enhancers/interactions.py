@@ -1,4 +1,4 @@
-"""The training interactions as pairs of ids, for masks, sampling probabilities and means."""
+"""The training interactions as pairs of ids, for masks, sampling probabilities and means over groups of them."""
 
 from __future__ import annotations
 
@@ -90,3 +90,10 @@ def _sequences(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor] | None
     if fields.sequence is None or fields.sequence_length is None or fields.sequence not in feat:
         return None
     return feat[fields.sequence], feat[fields.sequence_length]
+
+
+def group_mean(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    """Means `[n_groups, ...]` of `values` `[n, ...]` by group number `[n]`; 0 for an empty group."""
+    sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
+    counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
+    return sums / counts.view(-1, *[1] * (values.dim() - 1))

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.enhancers.caches import clear_kept
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.trained.explain import Explainer
 from burnish.trained.explanation_formats import line, share
 from burnish.training.load import load_run

@@ -82,7 +82,7 @@ class Guided(Enhancer[GuidedConfig]):
         self.register_buffer("guided", block.values)
         self.fusions = nn.ModuleDict()
         for table in items:
-            self.fusions[_key(table)] = self._fusion(table)
+            self.fusions[table.module_key] = self._fusion(table)
         self._item_of = self._partners(anatomy) if self.config.users else {}
         start = self._users_start(anatomy, dataset, own_scores(self.config, dataset, block))
         self.register_buffer("start", start)
@@ -108,7 +108,7 @@ class Guided(Enhancer[GuidedConfig]):
     def _partners(self, anatomy: Anatomy) -> dict[str, str]:
         """The fusion of the items that a user table meets in the score, where both are equally wide."""
         return {
-            _key(users): _key(items)
+            users.module_key: items.module_key
             for users, items in anatomy.pairs
             if users.side == "user" and items.side == "item" and users.width == items.width
         }
@@ -133,7 +133,7 @@ class Guided(Enhancer[GuidedConfig]):
     @torch.no_grad()
     def take_base(self) -> None:
         """Reduce the tables as they are now, and balance the guided blocks with what is left of them."""
-        by_key = {_key(table): table for table in self._anatomy.tables}
+        by_key = {table.module_key: table for table in self._anatomy.tables}
         for key, fusion in self.fusions.items():
             assert isinstance(fusion, Fusion)
             self._reduce(fusion, by_key[key], [by_key[u] for u, i in self._item_of.items() if i == key])
@@ -157,13 +157,13 @@ class Guided(Enhancer[GuidedConfig]):
     # ------------------------------------------------------------------ what the backbone sees
 
     def refines(self, table: Table) -> bool:
-        return _key(table) in self.fusions or _key(table) in self._item_of
+        return table.module_key in self.fusions or table.module_key in self._item_of
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """Rows with the guided block of their ids; see `Fusion`."""
         if table.side == "item":
-            return self._of(_key(table)).items(rows, self.guided[ids])
-        return self._of(self._item_of[_key(table)]).users(rows, self.users[ids])
+            return self._of(table.module_key).items(rows, self.guided[ids])
+        return self._of(self._item_of[table.module_key]).users(rows, self.users[ids])
 
     def _of(self, key: str) -> Fusion:
         fusion = self.fusions[key]
@@ -283,7 +283,3 @@ def _size(value: float) -> str:
     if abs(value) < 0.25:
         return f"average ({value:+.1f} sd)"
     return f"{'high' if value > 0 else 'low'} ({value:+.1f} sd)"
-
-
-def _key(table: Table) -> str:
-    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots

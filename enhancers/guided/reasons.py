@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.caches import clear_kept, kept
-from burnish.enhancers.quiet import evaluating
+from burnish.enhancers.kept_embeddings import clear_kept, kept
 from burnish.enhancers.shapley.estimators import enumeration, permutation
+from burnish.enhancers.unchanged import evaluating
 from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 

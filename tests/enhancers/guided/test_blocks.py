@@ -201,7 +201,7 @@ def test_unknown_names_have_a_nearest_match(world: World, folder: Path) -> None:
         block(world, folder, scores="ml-100")
     with pytest.raises(DataError, match=r"does not exist.*scores\.tsv"):
         block(world, folder, scores=str(folder / "score.tsv"))
-    with pytest.raises(UnknownNameError, match=r"option of enhancer 'guided'.*score.*scores"):
+    with pytest.raises(UnknownNameError, match=r"enhancer 'guided': option.*score.*scores"):
         Guided(score="ml-100k")
     with pytest.raises(ConfigurationError, match=r"control.*'shuffled'"):
         Guided(control="shuffled")
