@@ -32,16 +32,16 @@ class Biases:
     ) -> Biases:
         """From n ratings.  users, items: ids, `[n]`.  shrinkage: at least 0."""
         values = ratings.double() - ratings.double().mean()
-        found = {"user": values.new_zeros(n_users), "item": values.new_zeros(n_items)}
+        biases = {"user": values.new_zeros(n_users), "item": values.new_zeros(n_items)}
         sides = (("user", users, "item", items), ("item", items, "user", users))
         without = torch.zeros_like(values)
         for last in [False] * ROUNDS + [True]:
             for side, ids, other, others in sides:
-                left = values - found[other][others]
-                sums = torch.zeros_like(found[side]).index_add(0, ids, left)
+                left = values - biases[other][others]
+                sums = torch.zeros_like(biases[side]).index_add(0, ids, left)
                 held = torch.bincount(ids, minlength=len(sums)) + shrinkage
                 if last:
                     without += (sums[ids] - left) / (held[ids] - 1).clamp(min=1e-9)
                 else:
-                    found[side] = sums / held.clamp(min=1e-9)
-        return cls(found["user"].float(), found["item"].float(), without.float())
+                    biases[side] = sums / held.clamp(min=1e-9)
+        return cls(biases["user"].float(), biases["item"].float(), without.float())

@@ -11,9 +11,8 @@ from torch import Tensor, nn
 from burnish.errors import DataError
 
 from .checks import share, whole_number
+from .configured_texts import open_words
 from .documents import Documents
-from .factorization import PairMachine
-from .opening import open_words
 from .review_model import ReviewModel
 from .text_cnn import TextCNN
 
@@ -39,11 +38,48 @@ class DocumentNetwork(nn.Module):
         return self.dropout(torch.relu(self.dense(self.convolution(tokens))))
 
 
+class PairMachine(nn.Module):
+    """w_0 + w . z + sum over i < j of (v_i . v_j) z_i z_j, where z = [user vector; item vector].
+
+    size: width of each of the two vectors.  n_factors: width of the v.  base: w_0 at the start.
+
+    The part of each side is a number and a vector of `n_factors`; the two vectors' inner product completes the sum, so
+    that all pairs of many users and items cost one matrix product.
+    Source: Rendle, "Factorization Machines", ICDM 2010.
+    """
+
+    def __init__(self, size: int, n_factors: int, base: float) -> None:
+        super().__init__()
+        self.base = nn.Parameter(torch.tensor(base))
+        self.linear = nn.Parameter(torch.zeros(2, size))
+        self.factors = nn.Parameter(torch.empty(2, size, n_factors))
+        nn.init.normal_(self.linear, std=0.1)
+        nn.init.normal_(self.factors, std=0.1)
+
+    def forward(self, users: Tensor, items: Tensor) -> Tensor:
+        """Values of pairs, `[n]`, from vectors `[n, size]` and `[n, size]`."""
+        own_user, of_user = self._side(0, users)
+        own_item, of_item = self._side(1, items)
+        return self.base + own_user + own_item + (of_user * of_item).sum(1)
+
+    def all_pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Values of every user with every item, `[n, m]`, from vectors `[n, size]` and `[m, size]`."""
+        own_user, of_user = self._side(0, users)
+        own_item, of_item = self._side(1, items)
+        return self.base + own_user.unsqueeze(1) + own_item + of_user @ of_item.T
+
+    def _side(self, side: int, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        sums = vectors @ self.factors[side]
+        squares = vectors.square() @ self.factors[side].square()
+        return vectors @ self.linear[side] + (sums.square() - squares).sum(1) / 2, sums
+
+
 class DeepCoNN(ReviewModel):
     """Deep cooperative neural networks, as a native RecBole model.
 
-    The reviews that a user wrote, one after the other, are her document, those about an item are the item's.  A network
-    for users and one for items make a vector of a document; a factorization machine over both vectors gives the rating.
+    The reviews that a user wrote, one after the other, are the user's document, those about an item are the item's.  A
+    network for users and one for items make a vector of a document; a factorization machine over both vectors gives the
+    rating.
 
     No leak: in training, the reviews of the pair that is predicted are in neither document; these are put together as
     if they had never been written.  Predictions read the documents of all training reviews and nothing of a test row
@@ -110,10 +146,10 @@ class DeepCoNN(ReviewModel):
         Kept until the model is trained again.
         """
         if self._final is None:
-            found = self._every("user", self.n_users), self._every("item", self.n_items)
+            vectors = self._every("user", self.n_users), self._every("item", self.n_items)
             if self.training:
-                return found
-            self._final = found
+                return vectors
+            self._final = vectors
         return self._final
 
     def output_vectors(self) -> tuple[Tensor, Tensor]:

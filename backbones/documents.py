@@ -14,7 +14,7 @@ class Documents:
     n: how many users (items) there are.
     owners: whose each event is, others: the other side of each event, `[n_events]`, events in the order of time.
     texts: which text is the event's, -1 for none, `[n_events]`.
-    words: numbers of the words of all texts, one text after the other.  0 is no word.
+    words: numbers of the words of all texts, one text after the other.  0 is not a word.
     offsets: where each text's words begin and end in `words`, `[n_texts + 1]`.
     All on one device, where the documents are then too.
     """

@@ -1,4 +1,4 @@
-"""EMF: matrix factorization that puts a user near the items which users like her have rated."""
+"""EMF: matrix factorization that puts a user near the items which similar users have rated."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class EMF(RatingModel):
         weights = np.where(means > number(config, "explain_threshold"), means, 0)
         # Of the data, not learned: a checkpoint must not carry them.
         for name, value in (("pairs", pairs), ("explainability", means), ("closeness", weights)):
-            made = torch.from_numpy(value)
-            self.register_buffer(name, made if name == "pairs" else made.float(), persistent=False)
+            tensor = torch.from_numpy(value)
+            self.register_buffer(name, tensor if name == "pairs" else tensor.float(), persistent=False)
         self.pairs: Tensor
         self.explainability: Tensor
         self.closeness: Tensor
@@ -101,7 +101,7 @@ class EMF(RatingModel):
     def explain(self, user: int, item: int) -> list[Reason]:
         """How the user's neighbours rated the item in the training split: a `Reason` for each rating that occurs.
 
-        user, item: internal ids.  contribution: the share of her neighbours that gave this rating.  evidence:
+        user, item: internal ids.  contribution: the share of the user's neighbours that gave this rating.  evidence:
         `rating`, `neighbours` (original ids, the most similar first), `similarities`, `n_neighbours`, and
         `expected_rating`, which is W before the threshold.  No reasons where no neighbour rated the item.
         Raises `DataError` for ids that are none.

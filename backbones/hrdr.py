@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from .checks import whole_number
-from .rating_vectors import RatingVectors
 from .review_attention import Reading
 from .slot_model import Side, SlotModel, small_layer
 
@@ -19,9 +18,9 @@ PROPERTIES = Path(__file__).parent / "properties"
 class HRDR(SlotModel):
     """Hybrid recommendation with joint deep representations of ratings and reviews, as a native RecBole model.
 
-    A network over the user's rating vector gives m_u.  Each of her reviews goes through a convolution (`TextCNN`) to
-    features o; its weight is the softmax of `h . relu(W (o * m_u) + b) + c`, m_u being the query.  The weighted sum
-    goes through a dense layer to n_u.  [m_u; n_u; e_u], with an embedding e_u of her id, meets the item's in
+    A network over the user's rating vector gives m_u.  Each review by the user goes through a convolution (`TextCNN`)
+    to features o; its weight is the softmax of `h . relu(W (o * m_u) + b) + c`, m_u being the query.  The weighted sum
+    goes through a dense layer to n_u.  [m_u; n_u; e_u], with an embedding e_u of the user's id, meets the item's in
     `w . (P_u * Q_i) + b_u + b_i + mean`.
 
     Source: Liu, Wang, Peng, Wu, Gan, Pan, Jiao, "Hybrid neural recommendation with joint deep representation learning
@@ -66,9 +65,55 @@ class HRDR(SlotModel):
         pooled = reading.pooled(reading.weights(self.informative[side](reading, rated)))
         return torch.cat([rated, self.dense[side](self.dropout(pooled))], dim=1)
 
-    def join(self, side: Side, embedded: Tensor, said: Tensor) -> Tensor:
+    def join(self, side: Side, embedded: Tensor, represented: Tensor) -> Tensor:
         """[m; n; e]."""
-        return torch.cat([said, embedded], dim=1)
+        return torch.cat([represented, embedded], dim=1)
+
+
+class RatingVectors(nn.Module):
+    """What users gave to items (or items got from users), as input of a layer that has a weight for each of these.
+
+    A rating r is entered as (r - mean) / (high - low), so that 0 says the same of an item that nobody rated and of
+    one rated as the average is; the sum is divided by the square root of the number of ratings in it.
+
+    owners, others: interactions, `[n_events]`; ratings: as they are entered.  n: number of owners.
+    """
+
+    def __init__(self, owners: Tensor, others: Tensor, values: Tensor, n: int) -> None:
+        super().__init__()
+        order = owners.argsort(stable=True)
+        counts = torch.bincount(owners, minlength=n)
+        tensors = {
+            "others": others[order],
+            "values": values[order],
+            "counts": counts,
+            "starts": counts.cumsum(0) - counts,
+        }
+        for name, value in tensors.items():
+            # Of the data, not of the model's state.
+            self.register_buffer(name, value, persistent=False)
+        self.others: Tensor
+        self.values: Tensor
+        self.counts: Tensor
+        self.starts: Tensor
+
+    def forward(self, weight: Tensor, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Products of the vectors of `ids` with a matrix `[n_others, k]`: `[len(ids), k]`.
+
+        hidden: for each id the item (user) whose ratings are left out.
+        """
+        counts = self.counts[ids]
+        starts = counts.cumsum(0) - counts
+        row = torch.repeat_interleave(torch.arange(len(ids), device=ids.device), counts)
+        at = torch.arange(len(row), device=ids.device) - (starts - self.starts[ids])[row]
+        others, values = self.others[at], self.values[at]
+        kept = counts
+        if hidden is not None:
+            keep = others != hidden[row]
+            values = values * keep
+            kept = torch.zeros_like(counts).index_add(0, row, keep.long())
+        sums = nn.functional.embedding_bag(others, weight, starts, mode="sum", per_sample_weights=values)
+        return sums / kept.clamp(min=1).sqrt().unsqueeze(1)
 
 
 class RatedEncoder(nn.Module):
@@ -86,8 +131,8 @@ class RatedEncoder(nn.Module):
 
     def forward(self, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
         """m of users or items, `[n, size]`; see `RatingVectors.forward`."""
-        found: Tensor = self.second(torch.relu(self.vectors(self.first, ids, hidden) + self.bias))
-        return found
+        vectors: Tensor = self.second(torch.relu(self.vectors(self.first, ids, hidden) + self.bias))
+        return vectors
 
 
 class Informative(nn.Module):
@@ -101,5 +146,5 @@ class Informative(nn.Module):
     def forward(self, reading: Reading, rated: Tensor) -> Tensor:
         """A number for each place, `[n, R]`; that of a place which is not read means nothing."""
         both = reading.placed(reading.features) * rated.unsqueeze(1)
-        found: Tensor = self.output(torch.relu(self.hidden(both))).squeeze(2)
-        return found
+        informativeness: Tensor = self.output(torch.relu(self.hidden(both))).squeeze(2)
+        return informativeness

@@ -52,12 +52,12 @@ class NARRE(SlotModel):
         """X_u of users or Y_i of items, `[n, embedding_size]`."""
         reading = self.read(side, ids, hidden)
         pooled = reading.pooled(reading.weights(self.usefulness[side](reading)))
-        found: Tensor = self.dense[side](self.dropout(pooled))
-        return found
+        represented: Tensor = self.dense[side](self.dropout(pooled))
+        return represented
 
-    def join(self, side: Side, embedded: Tensor, said: Tensor) -> Tensor:
+    def join(self, side: Side, embedded: Tensor, represented: Tensor) -> Tensor:
         """q_u + X_u or p_i + Y_i."""
-        return embedded + said
+        return embedded + represented
 
 
 class Usefulness(nn.Module):
@@ -78,5 +78,5 @@ class Usefulness(nn.Module):
         """A number for each place, `[n, R]`; that of a place which is not read means nothing."""
         hidden = reading.placed(self.of_text(reading.features))
         hidden = hidden + self.of_other(self.other_embedding(reading.others))
-        found: Tensor = self.output(torch.relu(hidden)).squeeze(2)
-        return found
+        usefulness: Tensor = self.output(torch.relu(hidden)).squeeze(2)
+        return usefulness

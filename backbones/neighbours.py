@@ -44,9 +44,11 @@ def nearest_rows(matrix: Any, most: int) -> Any:
     some = max(1, PART // max(1, n))
     columns, values, counts = [], [], []
     for start in range(0, n, some):
-        found = (unit[start : start + some] @ transposed).tocsr()
-        for row, (first, last) in enumerate(pairwise(found.indptr), start=start):
-            near, similar = _largest(found.indices[first:last], found.data[first:last], row, most)
+        similarities = (unit[start : start + some] @ transposed).tocsr()
+        for row, (first, last) in enumerate(pairwise(similarities.indptr), start=start):
+            near, similar = _largest(
+                similarities.indices[first:last], similarities.data[first:last], row, most
+            )
             columns.append(near)
             values.append(similar)
             counts.append(len(near))
@@ -76,7 +78,7 @@ def mean_of_neighbours(near: Any, ratings: Any, users: ArrayLike, items: ArrayLi
     sizes = np.diff(near.indptr)
     equal = near.copy()
     equal.data = np.repeat(1 / np.maximum(sizes, 1), sizes)
-    found = np.zeros(len(users))
+    mean_ratings = np.zeros(len(users))
     order = np.argsort(users, kind="stable")
     some = max(1, PART // max(1, ratings.shape[1]))
     for start in range(0, near.shape[0], some):
@@ -84,5 +86,5 @@ def mean_of_neighbours(near: Any, ratings: Any, users: ArrayLike, items: ArrayLi
         mine = order[first:last]
         if len(mine):
             means = equal[start : start + some] @ ratings
-            found[mine] = np.asarray(means[users[mine] - start, items[mine]]).ravel()
-    return found
+            mean_ratings[mine] = np.asarray(means[users[mine] - start, items[mine]]).ravel()
+    return mean_ratings

@@ -100,12 +100,12 @@ class OrdinalError(nn.Module):
     def read(self, scores: Tensor, reading: str | None = None) -> Tensor:
         """One rating a score, `[...]`: the mean or the median (the lowest rating that half are not above)."""
         slope, thresholds = self.start_slope * self.slope.exp(), self.thresholds()
-        found = self.levels[-1].to(scores.dtype).expand_as(scores)
+        ratings = self.levels[-1].to(scores.dtype).expand_as(scores)
         # Class by class: all users and items with all classes would be many times the memory.
         for step, threshold in zip(self.levels.diff(), thresholds, strict=True):
             above = scores - threshold
             share = torch.sigmoid(-slope * above)
             if (reading or self.reading) == "median":
                 share = (above <= 0).to(scores.dtype)
-            found = found - step * share
-        return found
+            ratings = ratings - step * share
+        return ratings

@@ -98,18 +98,20 @@ class RatingModel(GeneralRecommender):
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """Mean error of a batch of training rows, see `rating_error`."""
-        found = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
-        return self.rating_error(found, interaction[self.RATING].float())
+        ratings = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        return self.rating_error(ratings, interaction[self.RATING].float())
 
     def predict(self, interaction: Any) -> Tensor:
         """Predicted ratings `[n]`; nothing but users and items is read."""
-        found = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
-        return self.rating_error.read(found) if isinstance(self.rating_error, OrdinalError) else found
+        scores = self.rate(interaction[self.USER_ID], interaction[self.ITEM_ID])
+        return self.rating_error.read(scores) if isinstance(self.rating_error, OrdinalError) else scores
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Predicted ratings of all items, `[n * n_items]`; ordinal: means, since many items share a median."""
-        found = self.rate_all(interaction[self.USER_ID]).reshape(-1)
-        return self.rating_error.read(found, "mean") if isinstance(self.rating_error, OrdinalError) else found
+        scores = self.rate_all(interaction[self.USER_ID]).reshape(-1)
+        return (
+            self.rating_error.read(scores, "mean") if isinstance(self.rating_error, OrdinalError) else scores
+        )
 
 
 def rating_error(config: Any, ratings: Tensor, scale: tuple[float, float]) -> nn.Module:

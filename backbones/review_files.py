@@ -35,18 +35,18 @@ def find_review_file(folder: Path | str, name: str, wanted: str | None) -> Path:
         raise DataError(
             f"review_file = {str(wanted)!r}: there is no such file, neither as given nor in {folder}"
         )
-    found = [file for file in (folder / f"{name}{ending}" for ending in _ENDINGS) if file.is_file()]
-    if not found:
+    files = [file for file in (folder / f"{name}{ending}" for ending in _ENDINGS) if file.is_file()]
+    if not files:
         raise DataError(
             f"data set {name!r} has no reviews: {folder} has no {name}{_ENDINGS[0]} (or {', '.join(_ENDINGS[1:])}). "
             f"`burnish data` makes one; review_file: PATH names another; review_file: none goes on without"
         )
-    if len(found) > 1:
+    if len(files) > 1:
         raise DataError(
-            f"data set {name!r} has several files of reviews ({', '.join(file.name for file in found)}); "
+            f"data set {name!r} has several files of reviews ({', '.join(file.name for file in files)}); "
             f"say which with review_file"
         )
-    return found[0]
+    return files[0]
 
 
 def read_reviews(
@@ -87,9 +87,9 @@ def _read_tsv(file: Path, wanted: dict[str, str], time: str | None) -> pd.DataFr
         table[last] = table[last].str.slice(stop=-1)
     columns = {}
     for part, name in wanted.items():
-        found = _column(file, table.columns, name)
-        column = table[found]
-        columns[part] = column.map(unescaped) if found.endswith(":escaped") else column
+        full_name = _column(file, table.columns, name)
+        column = table[full_name]
+        columns[part] = column.map(unescaped) if full_name.endswith(":escaped") else column
     frame = pd.DataFrame(columns)
     return _with_time(file, frame, table, time)
 

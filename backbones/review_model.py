@@ -10,8 +10,9 @@ from torch import Tensor
 
 from burnish.errors import DataError
 
+from .checks import checked_share
 from .rating_model import RatingModel, training_ratings
-from .reviews import INTERACTION_ROW, ReviewDataset, check_share
+from .reviews import INTERACTION_ROW, ReviewDataset
 
 
 class ReviewModel(RatingModel):
@@ -78,7 +79,7 @@ class ReviewModel(RatingModel):
 
         For measuring what missing reviews cost a trained model.
         """
-        check_share("share", share)
+        checked_share("share", share)
         have = (self.event_texts >= 0).nonzero()[:, 0].cpu().numpy()
         hidden = np.random.default_rng([seed, 21]).permutation(have)[: round(share * len(have))]
         self.shown.fill_(True)

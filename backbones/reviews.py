@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from recbole.data.dataset import Dataset
 from recbole.utils import FeatureSource, FeatureType
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import DataError
 
+from .checks import checked_share
 from .review_files import NO_FILE, find_review_file, read_reviews
 
 #: The column that numbers the interactions of a `ReviewDataset`, from 1.  Models look up training rows by it.
@@ -124,20 +125,13 @@ class ReviewDataset(Dataset):
         )
 
     def _drop_reviews(self) -> None:
-        share = self.config["drop_reviews"] or 0.0
-        check_share("drop_reviews", share)
+        share = checked_share("drop_reviews", self.config["drop_reviews"] or 0.0)
         have = np.array([number for number, text in enumerate(self.texts) if text.strip()], dtype=np.int64)
         random = np.random.default_rng([int(self.config["seed"]), 20])
         lost = random.permutation(have)[: round(share * len(have))]
         for number in lost:
             self.texts[number] = ""
         self.counts["dropped"] = len(lost)
-
-
-def check_share(name: str, value: Any) -> None:
-    """Raise `ConfigurationError` unless the value is a share between 0 and 1."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-        raise ConfigurationError(f"{name} = {value!r}: give a share between 0 and 1")
 
 
 def _time_rank(frame: pd.DataFrame, time: str | None) -> IntArray:
@@ -166,8 +160,8 @@ def _owners(reviews: pd.DataFrame, pairs: IntArray, times: NDArray[np.float64] |
     exact = reviews.assign(row=np.arange(len(reviews))).dropna()
     # Of several interactions of one pair and time the first takes the review.
     first = inter.dropna().drop_duplicates(["user", "item", "time"])
-    found = exact.merge(first, on=["user", "item", "time"])
-    owner[found["row"]] = found["owner"]
+    matched = exact.merge(first, on=["user", "item", "time"])
+    owner[matched["row"]] = matched["owner"]
     rest = reviews[owner < 0].dropna(subset=["user", "item"])
     if len(rest):
         _share_out(rest, inter, owner)
@@ -180,9 +174,9 @@ def _share_out(rest: pd.DataFrame, inter: pd.DataFrame, owner: IntArray) -> None
     free = free.assign(place=free.groupby(["user", "item"]).cumcount())
     rest = rest.assign(row=rest.index).sort_values("time", kind="stable")
     rest = rest.assign(place=rest.groupby(["user", "item"]).cumcount())
-    found = rest.merge(free[["user", "item", "place", "owner"]], on=["user", "item", "place"])
-    owner[found["row"]] = found["owner"]
+    matched = rest.merge(free[["user", "item", "place", "owner"]], on=["user", "item", "place"])
+    owner[matched["row"]] = matched["owner"]
     left = rest[owner[rest["row"]] < 0]
     last = inter.sort_values("time", kind="stable").drop_duplicates(["user", "item"], keep="last")
-    found = left.merge(last[["user", "item", "owner"]], on=["user", "item"])
-    owner[found["row"]] = found["owner"]
+    matched = left.merge(last[["user", "item", "owner"]], on=["user", "item"])
+    owner[matched["row"]] = matched["owner"]

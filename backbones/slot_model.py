@@ -14,7 +14,7 @@ from burnish.explanation import Reason
 
 from .biases import Biases
 from .checks import not_negative, share, whole_number
-from .opening import open_words
+from .configured_texts import open_words
 from .review_attention import Reading, read_slots
 from .review_model import ReviewModel
 from .review_slots import ReviewSlots, fill_slots
@@ -93,7 +93,7 @@ class SlotModel(ReviewModel):
     @torch.no_grad()
     def _start_biases(self) -> None:
         """Begin with what the biases would end at without the factors (ours): a gradient takes many epochs to it."""
-        found = Biases.of(
+        biases = Biases.of(
             self.event_users,
             self.event_items,
             self.event_ratings,
@@ -101,7 +101,7 @@ class SlotModel(ReviewModel):
             self.n_items,
             self.bias_shrinkage,
         )
-        self.user_bias.weight[:, 0], self.item_bias.weight[:, 0] = found.users, found.items
+        self.user_bias.weight[:, 0], self.item_bias.weight[:, 0] = biases.users, biases.items
 
     # ------------------------------------------------------------------ to be given
 
@@ -116,9 +116,9 @@ class SlotModel(ReviewModel):
         """
         raise UnsupportedError(f"{type(self).__name__} must define represent(side, ids, hidden)")
 
-    def join(self, side: Side, embedded: Tensor, said: Tensor) -> Tensor:
+    def join(self, side: Side, embedded: Tensor, represented: Tensor) -> Tensor:
         """The factors of users or items, `[n, width]`, from their embeddings and from what `represent` gave."""
-        raise UnsupportedError(f"{type(self).__name__} must define join(side, embedded, said)")
+        raise UnsupportedError(f"{type(self).__name__} must define join(side, embedded, represented)")
 
     # ------------------------------------------------------------------ reviews
 
@@ -165,8 +165,8 @@ class SlotModel(ReviewModel):
         left = self.join("user", self.user_embedding(users), self.represent("user", users, items))
         right = self.join("item", self.item_embedding(items), self.represent("item", items, users))
         b_u, b_i = self.user_bias(users), self.item_bias(items)
-        found = (self.output(self.dropout(left * right)) + b_u + b_i).squeeze(1) + self.mean
-        loss = self.rating_error(found, interaction[self.RATING].float())
+        ratings = (self.output(self.dropout(left * right)) + b_u + b_i).squeeze(1) + self.mean
+        loss = self.rating_error(ratings, interaction[self.RATING].float())
         factors = (left.square().sum(1) + right.square().sum(1)).mean()
         biases = self.user_bias.weight.square().sum() + self.item_bias.weight.square().sum()
         return loss + self.reg_weight * factors + self.bias_shrinkage / self.n_events * biases
@@ -217,7 +217,7 @@ class SlotModel(ReviewModel):
 
         user, item: internal ids.  The weights are the item's, whoever asks; a review of this user's own is left out.
         """
-        events, weights = (found[0] for found in self.review_attention("item", torch.tensor([item])))
+        events, weights = (rows[0] for rows in self.review_attention("item", torch.tensor([item])))
         read = events >= 0
         events, weights = events[read], weights[read]
         columns = (self.event_users, self.event_ratings, self.event_texts)

@@ -49,15 +49,15 @@ class TextCNN(nn.Module):
         products = torch.matmul(self.vectors, self.kernel)
         with torch.no_grad():
             largest = self._largest(tokens, padded, products.detach())
-        found = sum(
+        sums = sum(
             (products[j].gather(0, padded.gather(1, largest + j)) for j in range(self.kernel_size)), self.bias
         )
-        return torch.relu(found) * (tokens[:, :1] > 0)
+        return torch.relu(sums) * (tokens[:, :1] > 0)
 
     def _largest(self, tokens: Tensor, padded: Tensor, products: Tensor) -> Tensor:
         """The window with the largest value for each text and filter, `[n, filters]`."""
         lengths, order = (tokens > 0).sum(1).sort()
-        found = torch.zeros(len(tokens), self.filters, dtype=torch.long, device=tokens.device)
+        largest = torch.zeros(len(tokens), self.filters, dtype=torch.long, device=tokens.device)
         windows_at_once = WINDOWS if tokens.device.type == "cpu" else WINDOWS_ON_GPU
         some = max(1, windows_at_once // tokens.shape[1])
         for rows, counts in zip(order.split(some), lengths.split(some), strict=True):
@@ -68,5 +68,5 @@ class TextCNN(nn.Module):
             for j in range(1, self.kernel_size):
                 windows += nn.functional.embedding(part[:, j : j + longest], products[j])
             windows.masked_fill_((tokens[rows, :longest] == 0).unsqueeze(2), -math.inf)
-            found[rows] = windows.argmax(1)
-        return found
+            largest[rows] = windows.argmax(1)
+        return largest

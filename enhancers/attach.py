@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from functools import cache, partial
 from typing import Any
 
@@ -11,12 +12,12 @@ from torch import nn
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .anatomy.methods import methods_of
-from .caches import clear_kept
 from .enhancer import Enhancer
 from .host import Host, Losses
+from .kept_embeddings import clear_kept
 from .recipe import RecipeType
 from .registry import check_name, make_enhancers
-from .watch import Watch
+from .table_places import TablePlaces
 from .zoo import find_backbone
 
 #: Where the tensors of enhancers wait that came with a pre-training stage's checkpoint.
@@ -56,7 +57,7 @@ class EnhancedMixin(nn.Module):
 
     def _enhanced_loss(self, own_loss: Callable[[], Losses], interaction: Any) -> Losses:
         host = self.enhancers
-        host.watch.check()
+        host.places.check()
         host.observe(interaction, own_loss)
         with host.step():
             with host.weighted(interaction, own_loss):
@@ -101,21 +102,45 @@ Recipe = tuple[tuple[type[Enhancer[Any]], str], ...]
 def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     """A class that behaves as `model` with the enhancers attached.
 
-    model: a backbone by name ("LightGCN") or class; an already enhanced class gets the new ones added.
-    enhancers: enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options.
+    RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints, resume and
+    case study.  Equal arguments give the same class, and it can be pickled.  What depends on the backbone's tables is
+    checked when the class is instantiated, before anything is changed.
 
-    RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints,
-    resume and case study.  Equal arguments give the same class, and it can be pickled.
+    Parameters
+    ----------
+    model
+        A backbone by name ("LightGCN") or class; an already enhanced class gets the new enhancers added.
+    *enhancers
+        Enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options ("rvrec").
 
-    Raises `UnknownNameError` for a name that does not exist, `ConfigurationError` for a repeated enhancer,
-    `UnsupportedError` for a model that cannot be enhanced.  What depends on the backbone's tables is checked
-    when the class is instantiated, before anything is changed.
+    Returns
+    -------
+    type
+        The enhanced class; the backbone's own class without any enhancer.
+
+    Raises
+    ------
+    UnknownNameError
+        For a name that does not exist, with the nearest one.
+    ConfigurationError
+        For an enhancer that is given twice.
+    UnsupportedError
+        For a model that cannot be enhanced, with the reason.
+
+    Examples
+    --------
+    >>> import burnish
+    >>> enhanced = burnish.enhance("BPR", burnish.RVRec(weight=0.1), "shapley")
+    >>> enhanced
+    <class 'recbole.model.general_recommender.bpr.BPR[rvrec, shapley]'>
+    >>> burnish.enhance("BPR", burnish.RVRec(weight=0.1), "shapley") is enhanced
+    True
     """
     cls = find_backbone(model) if isinstance(model, str) else model
     base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())
-    made = make_enhancers(enhancers)
-    _check(base, earlier, made)
-    recipe = earlier + tuple((type(e), e.config.model_dump_json()) for e in made)
+    added = make_enhancers(enhancers)
+    _check(base, earlier, added)
+    recipe = earlier + recipe_of(added)
     return enhanced_class(base, recipe) if recipe else base
 
 
@@ -127,7 +152,7 @@ def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Mo
     Everything is checked before the model is changed; the errors are those of `enhance` and of making the class.
     """
     base: Any = type(model)
-    _check(base, (), [_enhancer(*part) for part in recipe])
+    _check(base, (), [enhancer_from(*part) for part in recipe])
     model.__class__ = enhanced_class(base, recipe)
     try:
         _add_host(model, config, dataset)
@@ -141,7 +166,7 @@ def attach(model: nn.Module, recipe: Recipe, config: Any, dataset: Any) -> nn.Mo
 
 def _add_host(model: Any, config: Any, dataset: Any) -> None:
     """Build and bind the enhancers of a model whose class is enhanced already."""
-    recipes = [_enhancer(*part) for part in split_enhanced(type(model))[1]]
+    recipes = [enhancer_from(*part) for part in split_enhanced(type(model))[1]]
     try:
         host = Host(model, recipes, config, dataset)
     except UnsupportedError as error:
@@ -151,7 +176,9 @@ def _add_host(model: Any, config: Any, dataset: Any) -> None:
         raise UnsupportedError(
             f"{error} Here {narrow[0]} is 1: one column is a bias, not an embedding; use 2 or more."
         ) from error
-    host.watch = Watch(model, [table for one in host.state.refinements.values() for table, _ in one.spans])
+    host.places = TablePlaces(
+        model, [table for one in host.state.refinements.values() for table, _ in one.spans]
+    )
     host.backbone_config = config
     model.enhancers = host
     host.state.belongs_to(model)
@@ -167,9 +194,9 @@ def is_enhanced(model: Any) -> bool:
 def split_enhanced(cls: type) -> tuple[type, Recipe]:
     """The plain backbone class behind a class, and the enhancers on it: `(base, ())` for a plain one."""
     # A user may have derived a class from an enhanced one: the nearest made class holds the recipe.
-    for made in cls.__mro__:
-        if isinstance(made, RecipeType) and issubclass(made, EnhancedMixin):
-            base, recipe = made.recipe[1]  # type: ignore[attr-defined]
+    for ancestor in cls.__mro__:
+        if isinstance(ancestor, RecipeType) and issubclass(ancestor, EnhancedMixin):
+            base, recipe = ancestor.recipe[1]  # type: ignore[attr-defined]
             return base, recipe
     return cls, ()
 
@@ -181,14 +208,15 @@ def enhancer_options(cls: type) -> dict[str, dict[str, Any]]:
 
 def enhancers_of(cls: type) -> list[Enhancer[Any]]:
     """The enhancers on a class, unbound, with their options."""
-    return [_enhancer(*part) for part in split_enhanced(cls)[1]]
+    return [enhancer_from(*part) for part in split_enhanced(cls)[1]]
 
 
-def _enhancer(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
-    return cls(cls.Config.model_validate_json(options))
+def enhancer_from(cls: type[Enhancer[Any]], options: str) -> Enhancer[Any]:
+    """An unbound enhancer from one part of a recipe."""
+    return cls(cls.configure(json.loads(options)))
 
 
-def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
+def _check(base: type, earlier: Recipe, added: list[Enhancer[Any]]) -> None:
     from recbole.model.abstract_recommender import AbstractRecommender
     from recbole.utils import ModelType
 
@@ -203,13 +231,13 @@ def _check(base: type, earlier: Recipe, made: list[Enhancer[Any]]) -> None:
             f"the result, or give all enhancers at once"
         )
     names = {cls.name for cls, _ in earlier}
-    for enhancer in made:
+    for enhancer in added:
         check_name(type(enhancer))
         if enhancer.name in names:
             raise ConfigurationError(
                 f"enhancer {enhancer.name!r} is already attached to this {base.__name__}; give all its options at once"
             )
-    if made and getattr(base, "type", None) in (ModelType.TRADITIONAL, ModelType.DECISIONTREE):
+    if added and getattr(base, "type", None) in (ModelType.TRADITIONAL, ModelType.DECISIONTREE):
         raise UnsupportedError(
             f"{base.__name__} has no embeddings and no gradient training, so there is nothing to enhance. "
             f"Backbones with learned embeddings can be: BPR, LightGCN, NeuMF, SASRec, … (`burnish models`)."
@@ -222,9 +250,21 @@ def _calculate_rs_loss(self: EnhancedMixin, interaction: Any) -> Losses:
     return self._enhanced_loss(own_loss, interaction)
 
 
-@cache
 def enhanced_class(base: type, recipe: Recipe) -> type:
-    """The class that `enhance` gives, for a plain class and enhancer classes with their options; equal for equal."""
+    """The class that `enhance` gives, for a plain class and enhancer classes with their options; equal for equal.
+
+    Pickles hold the call of this function, with options as the burnish that wrote them knew them.
+    """
+    return _enhanced_class(base, recipe_of(enhancer_from(*part) for part in recipe))
+
+
+def recipe_of(enhancers: Iterable[Enhancer[Any]]) -> Recipe:
+    """Enhancers as a class is made of them: their classes, and all their options."""
+    return tuple((type(enhancer), enhancer.config.model_dump_json()) for enhancer in enhancers)
+
+
+@cache
+def _enhanced_class(base: type, recipe: Recipe) -> type:
     # The name stays the backbone's own: RecBole finds the model's default options and its trainer by it.
     body: dict[str, Any] = {"__module__": base.__module__, "__doc__": base.__doc__}
     if hasattr(base, "calculate_rs_loss"):  # MKR's trainer asks for this one, and for `calculate_kg_loss`

@@ -12,10 +12,10 @@ from torch import Tensor, nn
 
 from burnish.errors import UnsupportedError
 
-from .caches import kept
 from .detach import detach, host_of
 from .enhancer import Enhancer
 from .host import Host
+from .kept_embeddings import kept
 from .saving.plain_checkpoint import write_plain_checkpoint
 from .tables import refined_parameters
 
@@ -36,12 +36,36 @@ def bake(
     same numbers wherever the backbone reads a table whole; where it looks up rows, a network that refines them
     may round differently in the last bits (relative difference about 1e-6 in float32).
 
-    path: also write a RecBole checkpoint, which RecBole reads without burnish (`load_data_and_model`).
-    config: RecBole's configuration for that checkpoint; by default the one that the model was made with.
-    progress: `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them.
+    Parameters
+    ----------
+    model
+        An enhanced model.  It stays as it is.
+    path
+        Also write a RecBole checkpoint, which RecBole reads without burnish (`load_data_and_model`).
+    config
+        RecBole's configuration for that checkpoint; by default the one that the model was made with.
+    progress
+        `epoch`, `cur_step` and `best_valid_score` for the checkpoint, as training left them; what is missing is as
+        before training.
 
-    Raises `ConfigurationError` for a model without enhancers and `UnsupportedError` for an enhancer whose effect
-    no plain table can hold, with the option to change.
+    Returns
+    -------
+    torch.nn.Module
+        The plain model.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers, and a path that cannot be written.
+    UnsupportedError
+        For an enhancer whose effect no plain table can hold, with the option to change.
+    UnknownNameError
+        For other progress.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> plain = burnish.bake(result.model, "plain.pth")  # doctest: +SKIP
     """
     host = host_of(model, "bake")
     _check(host)
@@ -72,7 +96,7 @@ def why_not_bakeable(enhancer: Enhancer[Any], backbone: str) -> str | None:
 
 
 def _check(host: Host) -> None:
-    host.watch.check()
+    host.places.check()
     for enhancer in host.enhancers():
         reason = why_not_bakeable(enhancer, host.anatomy.backbone)
         if reason is not None:

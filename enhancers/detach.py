@@ -9,12 +9,12 @@ from torch import nn
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .attach import enhanced_class, is_enhanced, split_enhanced
-from .caches import clear_kept
 from .enhancer import Enhancer
 from .host import Host
+from .kept_embeddings import clear_kept
 from .recipe import is_made
+from .table_places import TablePlaces
 from .tables import plain_class, refined_names, refined_owners, release_owner
-from .watch import Watch
 
 ModelT = TypeVar("ModelT", bound=nn.Module)
 
@@ -41,11 +41,31 @@ def detach(model: ModelT, name: str | None = None) -> ModelT:
     had learned is gone: `save_pretrained` keeps it, `bake` writes it into the tables of a copy.
     An optimizer made for the enhanced model still holds the enhancers' parameters: make a new one.
 
-    name: take off only that enhancer; the others stay as they are, trained or not.
+    Parameters
+    ----------
+    model
+        An enhanced model.
+    name
+        Take off only that enhancer; the others stay as they are, trained or not.
 
-    Raises `ConfigurationError` for a model without enhancers, `UnknownNameError` for a name that is not attached
-    and `UnsupportedError` for a class that a user derived from an enhanced one, since there is no plain class to
-    go back to.
+    Returns
+    -------
+    torch.nn.Module
+        The same model.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers.
+    UnknownNameError
+        For a name that is not attached.
+    UnsupportedError
+        For a class that a user derived from an enhanced one, which leaves no plain class to go back to.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> burnish.detach(result.model)  # doctest: +SKIP
     """
     host = host_of(model, "detach")
     enhanced = plain_class(type(model))
@@ -77,5 +97,5 @@ def _detach_one(model: nn.Module, host: Host, enhancer: Enhancer[Any]) -> None:
     for owner in {id(module): module for module in (model, *refined_owners(model))}.values():
         unread = [name for name in refined_names(owner) if (id(owner), name) not in read]
         release_owner(owner, unread, left if owner is model else None)
-    host.watch = Watch(model, tables)
+    host.places = TablePlaces(model, tables)
     clear_kept(model)

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError
+from burnish.strict import Strict, validated
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -22,18 +23,35 @@ if TYPE_CHECKING:
     from .state import HostState
 
 
-class EnhancerConfig(BaseModel):
-    """Options that every enhancer has.  Strict: an unknown option is an error; frozen once made."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+class OptionsWithoutLoss(Strict):
+    """Base of the options of enhancers that add no loss.  Strict: an unknown option is an error; frozen once made."""
 
     #: Options that may name a file: a saved run finds it from where the run was made.
     files: ClassVar[tuple[str, ...]] = ()
+    #: Options of before, with their defaults, that had no effect: files that hold them are read without them.
+    retired: ClassVar[Mapping[str, Any]] = {}
+    #: Options that allow something and change no result.
+    permissions: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, options: Any) -> Any:
+        if isinstance(options, Mapping):
+            return {name: value for name, value in options.items() if name not in cls.retired}
+        return options
+
+    def decisive(self) -> dict[str, Any]:
+        """Everything that a result depends on, defaults included, named as in the first version that had it."""
+        return {**self.retired, **self.model_dump(mode="json", exclude=set(self.permissions))}
+
+
+class EnhancerConfig(OptionsWithoutLoss):
+    """Base of the options of enhancers with a loss of their own."""
 
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
 
 
-ConfigT = TypeVar("ConfigT", bound=EnhancerConfig)
+ConfigT = TypeVar("ConfigT", bound=OptionsWithoutLoss)
 
 
 class Enhancer(nn.Module, Generic[ConfigT]):
@@ -45,10 +63,34 @@ class Enhancer(nn.Module, Generic[ConfigT]):
 
     Sub-classes set `name` and `Config` and override the hooks they need.  Hook order in a training step:
     `refine` (whenever the backbone reads a table), then `loss` and `weigh` once a batch.
+
+    Parameters
+    ----------
+    config
+        The options as a `Config`; give either this or options.
+    **options
+        The fields of `Config`, each with its description there (`burnish enhancers NAME` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    Examples
+    --------
+    >>> class Constant(burnish.Enhancer):
+    ...     name = "constant"
+    ...
+    ...     def refines(self, table):
+    ...         return table.side == "item"
+    >>> burnish.enhance("BPR", Constant())
+    <class 'recbole.model.general_recommender.bpr.BPR[constant]'>
     """
 
     name: ClassVar[str] = ""
-    Config: ClassVar[type[EnhancerConfig]] = EnhancerConfig
+    Config: ClassVar[type[OptionsWithoutLoss]] = EnhancerConfig
     #: False where the enhanced model cannot be written back into plain tables (see `bake`).
     bakeable: ClassVar[bool] = True
     #: How `interaction_weights` act: "loss" (refused where the backbone's loss has no place for them),
@@ -71,124 +113,284 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     def configure(cls, options: dict[str, Any]) -> Any:
         """The validated configuration for a plain dictionary.
 
-        Raises `UnknownNameError` for an option that does not exist and `ConfigurationError` for a bad value.
+        Parameters
+        ----------
+        options
+            What a file or a call gave.
+
+        Returns
+        -------
+        OptionsWithoutLoss
+            A `Config` of this class.
+
+        Raises
+        ------
+        UnknownNameError
+            For an option that does not exist, with the nearest one.
+        ConfigurationError
+            For a value that cannot be used.
         """
-        known = set(cls.Config.model_fields)
-        for option in options:
-            if option not in known:
-                raise unknown_name(f"option of enhancer {cls.name!r}", option, known)
-        try:
-            return cls.Config(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "options"
-            raise ConfigurationError(
-                f"enhancer {cls.name!r}: option {field!r} = {first.get('input')!r}: {first['msg']}"
-            ) from error
+        return validated(cls.Config, options, f"enhancer {cls.name!r}")
+
+    @property
+    def loss_weight(self) -> float:
+        """Factor of its loss in the total loss: the option `weight`, 1 where there is no such option."""
+        return float(getattr(self.config, "weight", 1.0))
 
     def fresh(self) -> Enhancer[ConfigT]:
-        """An unbound copy with the same options, for one more model."""
+        """An unbound copy with the same options, for one more model.
+
+        Returns
+        -------
+        Enhancer
+            The copy, without parameters.
+        """
         return type(self)(self.config)
 
     # ------------------------------------------------------------------ hooks
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
-        """Create parameters for one backbone.  `dataset` is the training split only.
+        """Create parameters for one backbone.
 
         Runs under a forked random stream that the host seeds, so a backbone draws the same numbers with or
-        without enhancers.  Raise `UnsupportedError` here when the backbone lacks something.
+        without enhancers.
+
+        Parameters
+        ----------
+        anatomy
+            What the backbone is made of: its tables, how many users and items, the names of a batch's columns.
+        dataset
+            The training split only.
+
+        Raises
+        ------
+        UnsupportedError
+            To be raised by sub-classes where the backbone lacks something.
         """
 
     def refines(self, table: Table) -> bool:
-        """Whether `refine` changes rows of this table.  Asked once, after `bind`."""
+        """Whether `refine` changes rows of this table; asked once, after `bind`.
+
+        Parameters
+        ----------
+        table
+            One of the backbone's tables.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
         return False
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
-        """Refined rows `[n, d]` of `rows` `[n, d]`, row by row, so that a lookup costs the rows looked up.
+        """Refined rows, row by row, so that a lookup costs the rows looked up.
 
-        ids: `[n]` user or item ids of the rows.  table: which table they are from, with its `side`, `width` and
-        `name`.  The padding row is put back by the host.  Must be the identity until training changes it.
+        The padding row is put back by the host.  Must be the identity until training changes it.
+
+        Parameters
+        ----------
+        rows
+            `[n, d]`, as the backbone stores them or as the enhancer before this one refined them.
+        ids
+            `[n]` user or item ids of the rows.
+        table
+            Which table they are from, with its `side`, `width` and `name`.
+
+        Returns
+        -------
+        torch.Tensor
+            `[n, d]`.
         """
         return rows
 
     def refines_output(self) -> bool:
-        """Whether `refine_output` is used: graph backbones' propagated embeddings instead of their tables."""
+        """Whether `refine_output` is used: graph backbones' propagated embeddings instead of their tables.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
         return False
 
     def refine_output(self, rows: Tensor, side: Side) -> Tensor:
-        """Refined propagated embeddings `[n_users or n_items, d]`; `side` is "user" or "item"."""
+        """Refined propagated embeddings of a graph backbone.
+
+        Parameters
+        ----------
+        rows
+            `[n_users, d]` or `[n_items, d]`, padding included.
+        side
+            "user" or "item".
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of `rows`.
+        """
         return rows
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
-        """Extra loss terms, each `[B]` unreduced: the host multiplies by `weight`, averages and adds."""
+        """Extra loss terms, unreduced: the host multiplies by `weight`, averages and adds.
+
+        Parameters
+        ----------
+        batch
+            RecBole's batch, as the backbone's loss gets it.
+
+        Returns
+        -------
+        dict
+            By name, tensors `[B]`, one number a row of the batch or of a sample of it.
+        """
         return {}
 
     def weigh(self, batch: Interaction) -> Tensor | None:
-        """What each interaction of the batch counts in the backbone's own loss: `[B]`, mean 1; None for 1."""
+        """What each interaction of the batch counts in the backbone's own loss.
+
+        Parameters
+        ----------
+        batch
+            RecBole's batch.
+
+        Returns
+        -------
+        torch.Tensor or None
+            `[B]` with mean 1; None for 1 each.
+        """
         return None
 
     def interaction_weights(self) -> Tensor | None:
-        """What each training interaction counts: `[n]`, mean 1, at least 0; None for 1.
+        """What each training interaction counts in the backbone's own loss.
 
         One weight for each row of the training split's `dataset.inter_feat`, in its order (for sequential backbones
         a row is a prefix and its target).  Read at every batch, so it may change between epochs; give the same
         tensor object as long as the values stay.  Where `weigh` is given too, the two multiply.  Backbones that
         train on whole users (autoencoders) take these weights in the terms of single items.
+
+        Returns
+        -------
+        torch.Tensor or None
+            `[n]`, at least 0, with mean 1; None for 1 each.
         """
         return None
 
     def watches(self) -> bool:
-        """Whether `watch` is to be called in the training step that begins; asked in every step."""
+        """Whether `watch` is to be called in the training step that begins; asked in every step.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
         return False
 
     def watch(self, rows: Tensor, numbers: Tensor) -> None:
-        """Look at the backbone's loss of single rows of the batch, before the step.  It costs a forward pass.
+        """Look at the backbone's loss of single rows of the batch, before the step; it costs a forward pass.
 
-        rows: `[B]`, what each row adds to the backbone's loss, with the graph down to the parameters; it may be
-        differentiated here and must not be kept.  numbers: `[B]`, which row of the training split's
-        `dataset.inter_feat` each one is.  Only for enhancers that have `interaction_weights`, and only where batches
-        consist of interactions: `UnsupportedError` stops training elsewhere.
+        Only for enhancers that have `interaction_weights`, and only where batches consist of interactions.
+
+        Parameters
+        ----------
+        rows
+            `[B]`, what each row adds to the backbone's loss, with the graph down to the parameters; it may be
+            differentiated here and must not be kept.
+        numbers
+            `[B]`, which row of the training split's `dataset.inter_feat` each one is.
+
+        Raises
+        ------
+        UnsupportedError
+            By the host, where a batch consists of whole users; training stops.
         """
 
     def training_tensors(self) -> frozenset[str]:
-        """Which of its tensors in `state_dict()` only training needs (by their names there).
+        """Which of its tensors in `state_dict()` only training needs.
 
         They are in RecBole's checkpoints, from which training resumes; `save_pretrained` leaves them out, and
         `from_pretrained` leaves what the model has.  For example values of single training interactions.
+
+        Returns
+        -------
+        frozenset
+            Their names in `state_dict()`; empty by default.
         """
         return frozenset()
 
     def row_tensors(self) -> dict[str, Side]:
-        """Which of its saved tensors hold a row for each user or item, by their names in `state_dict()`.
+        """Which of its saved tensors hold a row for each user or item.
 
         For example `{"bias": "item"}`: the first axis of `self.bias` runs over item ids, padding id 0 included.
         `from_pretrained` then matches rows by token, so they fit a data set whose ids run in another order.
+
+        Returns
+        -------
+        dict
+            "user" or "item", by name in `state_dict()`; empty by default.
         """
         return {}
 
     def base_run(self) -> str | None:
-        """A trained plain backbone to begin from: "auto" (trained first), the folder of a run, or None for none.
+        """A trained plain backbone to begin from.
 
         What trains the model (`burnish.run`, the benchmark) reads or makes it, puts its parameters into the model and
         calls `take_base` before the first epoch; not when it loads a trained model.
+
+        Returns
+        -------
+        str or None
+            "auto" (trained first), the folder of a run, or None for none, the default.
         """
         return None
 
     def base_options(self) -> Mapping[str, Any]:
-        """RecBole options by which the base of `base_run` "auto" is trained otherwise than this model."""
+        """RecBole options by which the base of `base_run` "auto" is trained otherwise than this model.
+
+        Returns
+        -------
+        Mapping
+            Values by option; empty by default.
+        """
         return {}
 
     def take_base(self) -> None:
-        """The backbone's parameters are now those of the base, trained on the same data and split: begin from them."""
+        """Begin from the backbone's parameters, which are now those of the base, trained on the same data and split."""
 
     def on_epoch(self, epoch: int) -> None:
-        """Called once before training epoch `epoch` (from 0): refresh values, advance schedules."""
+        """Refresh values, advance schedules; called once before each training epoch.
+
+        Parameters
+        ----------
+        epoch
+            Its number, from 0.
+        """
 
     @torch.no_grad()
     def explain(self, user: int, item: int) -> list[Reason] | None:
-        """Reasons for recommending `item` to `user` (internal ids), or None where the method gives none."""
+        """Reasons for recommending an item to a user.
+
+        Parameters
+        ----------
+        user
+            An internal id.
+        item
+            An internal id.
+
+        Returns
+        -------
+        list or None
+            `Reason`s, the largest contribution first; None where the method gives none.
+        """
         return None
 
     def extra_repr(self) -> str:
+        """Options other than the defaults, for `repr`.
+
+        Returns
+        -------
+        str
+            Such as `weight=0.05, site='output'`.
+        """
         changed = self.config.model_dump(exclude_defaults=True)
         return ", ".join(f"{key}={value!r}" for key, value in changed.items())

@@ -14,9 +14,9 @@ from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
 from .enhancer import Enhancer
-from .quiet import unchanged
 from .state import HostState
 from .tables import refine_tables
+from .unchanged import unchanged
 from .weights.loss import LossWeights, NoPlaceForWeightsError
 from .weights.reductions import plainly
 from .weights.weigher import Weigher
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
-    from .watch import Watch
+    from .table_places import TablePlaces
 
 Losses = Tensor | tuple[Tensor, ...]
 
@@ -39,7 +39,7 @@ class Host(nn.Module):
     """
 
     #: Set when the host is added to a model: what notices replaced tables, and RecBole's configuration.
-    watch: Watch
+    places: TablePlaces
     backbone_config: Config
 
     def __init__(
@@ -92,9 +92,9 @@ class Host(nn.Module):
         """The attached enhancer of that name; `UnknownNameError` when there is none."""
         if name not in self.attached:
             raise unknown_name("attached enhancer", name, self.attached)
-        found = self.attached[name]
-        assert isinstance(found, Enhancer)
-        return found
+        enhancer = self.attached[name]
+        assert isinstance(enhancer, Enhancer)
+        return enhancer
 
     def drop(self, enhancer: Enhancer[Any]) -> None:
         """Forget one enhancer; the tables that it alone refined are no longer among the refined ones."""
@@ -180,7 +180,7 @@ class Host(nn.Module):
         terms: list[tuple[str, Tensor]] = []
         total: Tensor | None = None
         for enhancer in self.enhancers():
-            factor = enhancer.config.weight
+            factor = enhancer.loss_weight
             if factor == 0.0:
                 continue
             for name, rows in enhancer.loss(batch).items():
@@ -207,7 +207,7 @@ class Host(nn.Module):
                 if not bool(torch.isfinite(parameter).all()):
                     raise NonFiniteError(
                         f"parameter {name!r} of enhancer {enhancer.name!r} holds NaN or infinite values at training "
-                        f"step {step}; lower learning_rate or the enhancer's weight ({enhancer.config.weight})"
+                        f"step {step}; lower learning_rate or the enhancer's weight ({enhancer.loss_weight})"
                     )
         for name, term in terms:
             if not bool(torch.isfinite(term)):

@@ -1,4 +1,4 @@
-"""The training interactions as pairs of ids, for masks and sampling probabilities."""
+"""The training interactions as pairs of ids, for masks, sampling probabilities and means over groups of them."""
 
 from __future__ import annotations
 
@@ -60,9 +60,40 @@ def with_first_items(dataset: Dataset, fields: Fields, users: Tensor, items: Ten
 
     A sequence's first item is never a target; the item before each target covers it.
     """
+    sequences = _sequences(dataset, fields)
+    if sequences is None:
+        return users, items
+    lists, lengths = sequences
+    last = (lengths - 1).clamp(min=0)
+    before = lists.gather(1, last.unsqueeze(1)).squeeze(1)
+    return torch.cat([users, dataset.inter_feat[fields.user]]), torch.cat([items, before])
+
+
+def training_items(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor]:
+    """(users, items), each `[n]`: every positive training interaction once.
+
+    In sequential data a row is a prefix and its target; a user's first item is never a target, so it is taken from
+    the prefix of length 1.
+    """
+    users, items = training_pairs(dataset, fields)
+    sequences = _sequences(dataset, fields)
+    if sequences is None:
+        return users, items
+    lists, lengths = sequences
+    first = lengths == 1
+    return torch.cat([users, dataset.inter_feat[fields.user][first]]), torch.cat([items, lists[first][:, 0]])
+
+
+def _sequences(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor] | None:
+    """Histories `[n, longest]` and their lengths `[n]` of sequential data; None of other data."""
     feat = dataset.inter_feat
     if fields.sequence is None or fields.sequence_length is None or fields.sequence not in feat:
-        return users, items
-    last = (feat[fields.sequence_length] - 1).clamp(min=0)
-    before = feat[fields.sequence].gather(1, last.unsqueeze(1)).squeeze(1)
-    return torch.cat([users, feat[fields.user]]), torch.cat([items, before])
+        return None
+    return feat[fields.sequence], feat[fields.sequence_length]
+
+
+def group_mean(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
+    """Means `[n_groups, ...]` of `values` `[n, ...]` by group number `[n]`; 0 for an empty group."""
+    sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
+    counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
+    return sums / counts.view(-1, *[1] * (values.dim() - 1))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +18,9 @@ from .enhancer import Enhancer
 
 #: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
 ENTRY_POINT_GROUP = "burnish.enhancers"
+
+#: Where a section of a docstring begins: a heading, underlined.
+_SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 
 _registered: dict[str, type[Enhancer[Any]]] = {}
 
@@ -33,7 +38,12 @@ class EnhancerInfo:
     @property
     def summary(self) -> str:
         """The first line of the class's docstring; empty where it has none."""
-        return (self.load().__doc__ or "").strip().partition("\n")[0]
+        return self.description.partition("\n")[0]
+
+    @property
+    def description(self) -> str:
+        """The class's docstring up to its first section (Parameters, ...); empty where it has none."""
+        return _SECTION.split(inspect.cleandoc(self.load().__doc__ or ""))[0].strip()
 
 
 def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
@@ -82,10 +92,10 @@ def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
 
 def list_enhancers() -> dict[str, EnhancerInfo]:
     """Every known enhancer by name.  A name registered in this process comes before an installed one."""
-    found = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
+    known = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
     for name, cls in _registered.items():
-        found[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
-    return dict(sorted(found.items()))
+        known[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
+    return dict(sorted(known.items()))
 
 
 def find_enhancer(name: str) -> type[Enhancer[Any]]:
@@ -108,16 +118,16 @@ def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     if isinstance(spec, str):
         spec = [name.strip() for name in spec.split(",") if name.strip()]
     if not isinstance(spec, Mapping):
-        made = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
+        enhancers = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
     else:
-        made = [_make(name, options) for name, options in spec.items() if options is not False]
-    names = [enhancer.name for enhancer in made]
+        enhancers = [_make(name, options) for name, options in spec.items() if options is not False]
+    names = [enhancer.name for enhancer in enhancers]
     for name in names:
         if names.count(name) > 1:
             raise ConfigurationError(
                 f"enhancer {name!r} is given twice; give it once, with all of its options"
             )
-    return made
+    return enhancers
 
 
 def _make(name: str, options: Any) -> Enhancer[Any]:

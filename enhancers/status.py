@@ -100,12 +100,30 @@ class Status:
 def status(model: nn.Module) -> Status:
     """What is attached to a model; for a plain model, that nothing is.
 
-    Raises `UnsupportedError`, naming the table, if a refined table was replaced after attaching.
+    Parameters
+    ----------
+    model
+        Any model of RecBole's, enhanced or not.
+
+    Returns
+    -------
+    Status
+        Tables, enhancers, how weights enter the loss, steps done, why `bake` would refuse; `str` shows it as a table.
+
+    Raises
+    ------
+    UnsupportedError
+        Where a refined table was replaced after attaching; it names the table.
+
+    Examples
+    --------
+    >>> result = burnish.run("BPR", "ml-100k", enhancers="rvrec")  # doctest: +SKIP
+    >>> print(burnish.status(result.model))  # doctest: +SKIP
     """
     if not is_enhanced(model):
         return Status(type(model).__name__)
     host = host_of(model, "status")
-    host.watch.check()
+    host.places.check()
     reasons = [why_not_bakeable(enhancer, host.anatomy.backbone) for enhancer in host.enhancers()]
     return Status(
         backbone=split_enhanced(type(model))[0].__name__,
@@ -146,7 +164,7 @@ def _enhancer(enhancer: Enhancer[Any], host: Host) -> EnhancerStatus:
     hooks = ["refine"] if any(enhancer in _refining(table, host) for table in host.anatomy.tables) else []
     hooks += ["refine_output"] if enhancer.refines_output() else []
     # A loss of factor 0 is never asked for.
-    if type(enhancer).loss is not Enhancer.loss and enhancer.config.weight > 0:
+    if type(enhancer).loss is not Enhancer.loss and enhancer.loss_weight > 0:
         hooks.append("loss")
     hooks += [
         hook

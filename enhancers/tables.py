@@ -86,7 +86,7 @@ class Refinement:
         if self._have_whole() or ids.numel() >= self.raw.shape[1 if table.transposed else 0]:
             whole = self.whole().t() if table.transposed else self.whole()
             return F.embedding(ids + table.first if table.first else ids, whole)
-        enhancers = next(found for one, found in self.spans if one is table or one == table)
+        enhancers = next(refining for one, refining in self.spans if one is table or one == table)
         flat = ids.reshape(-1)
         rows = F.embedding(flat, table.raw())
         refined = self._refine(rows, flat, table, enhancers)
@@ -163,12 +163,12 @@ class Refinement:
             for module in modules.values():
                 for held in (module._parameters, module._buffers):
                     self._sources += [(held, name) for name, tensor in held.items() if tensor is not None]
-        found: list[int] = []
+        versions: list[int] = []
         for held, name in self._sources:
             tensor = held[name]
             if tensor is not None:
-                found += (id(tensor), tensor.data_ptr(), tensor._version)
-        return tuple(found)
+                versions += (id(tensor), tensor.data_ptr(), tensor._version)
+        return tuple(versions)
 
 
 def refine_tables(

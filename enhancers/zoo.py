@@ -39,15 +39,15 @@ def _recbole_models() -> dict[str, str]:
             "RecBole is not installed. Run: pip install recbole==1.2.1 "
             "(on Python 3.12 and later: pip install --no-deps recbole==1.2.1; see docs/install.md)."
         )
-    found: dict[str, str] = {}
+    categories: dict[str, str] = {}
     for folder in sorted((Path(spec.origin).parent / "model").glob("*_recommender")):
         category = folder.name.removesuffix("_recommender").removesuffix("_aware")
         for file in sorted(folder.glob("*.py")):
             # RecBole finds a model by the lower-cased name of its module, so this is its own rule.
             for name in _CLASS.findall(file.read_text(encoding="utf-8")):
                 if name.lower() == file.stem:
-                    found[name] = category
-    return found
+                    categories[name] = category
+    return categories
 
 
 def list_backbones() -> dict[str, str]:
@@ -55,10 +55,10 @@ def list_backbones() -> dict[str, str]:
 
     `NEEDS` says what each category needs.
     """
-    found = dict(_recbole_models())
+    categories = dict(_recbole_models())
     for point in entry_points(group=ENTRY_POINT_GROUP):
-        found.setdefault(point.name, _category(point.name, point.value))
-    return found
+        categories.setdefault(point.name, _category(point.name, point.value))
+    return categories
 
 
 def _category(name: str, place: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from burnish.enhancers.caches import clear_kept
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.trained.explain import Explainer
 from burnish.trained.explanation_formats import line, share
 from burnish.training.load import load_run
@@ -90,8 +90,8 @@ def steer(made: Explainer, user: str, one: Any) -> None:
         after = standing(made, user, one.item)
         first = next(iter(made.explanations(user)))
     print(f"  edit {attribute} of {one.title} from {value:+.1f} to {-value:+.1f}:")
-    print(f"    her score {before[0]:.2f} -> {after[0]:.2f}, her rank {before[1]} -> {after[1]}")
-    print(f"    her first is now {first.title}")
+    print(f"    their score {before[0]:.2f} -> {after[0]:.2f}, their rank {before[1]} -> {after[1]}")
+    print(f"    their first is now {first.title}")
     print(f"    users with it among their first 5: {before[2]} -> {after[2]}\n")
 
 

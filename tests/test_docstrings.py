@@ -14,7 +14,6 @@ import burnish
 import burnish.enhancers.conformance as conformance
 from burnish.enhancers.enhancer import Enhancer
 
-pytestmark = pytest.mark.xfail(reason="docstrings are being rewritten", strict=False)
 
 #: What must be right; the other codes are taste (where the first line begins, links to other pages).
 CODES = frozenset(

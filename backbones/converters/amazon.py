@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from burnish.errors import DataError
 
+from .formats import Body, Format, Head
+from .record_values import count, exact_text, number, stars, token
 from .records import BrokenLineError, Record
-from .source import Body, Head, Source
-from .values import count, number, stars, text, token
 
 #: Times before 1973 in milliseconds are really seconds, and seconds after the year 5000 milliseconds.
 _SECONDS_BELOW = 1e11
@@ -31,7 +31,7 @@ class Classic:
         return f"amazon-{self.year}"
 
     def head(self, record: Record) -> Head:
-        """See `Source`."""
+        """See `Format`."""
         if year_of(record) not in (self.year, None):
             raise BrokenLineError(_mixed(record, self.year))
         time = number(record, "unixReviewTime")
@@ -40,14 +40,14 @@ class Classic:
         return Head(token(record, "reviewerID"), token(record, "asin"), stars(record, "overall"), time)
 
     def body(self, record: Record) -> Body:
-        """See `Source`."""
+        """See `Format`."""
         if self.year == 2014:
             helpful = record.get("helpful")
             pair = helpful if isinstance(helpful, (list, tuple)) and len(helpful) == 2 else (None, None)
             extras: tuple[int | None, ...] = (count(pair[0]), count(pair[1]))
         else:
             extras = (count(record.get("vote")), _flag(record.get("verified")))
-        return Body(text(record.get("summary")), text(record.get("reviewText")), extras)
+        return Body(exact_text(record.get("summary")), exact_text(record.get("reviewText")), extras)
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Current:
         return "amazon-2023"
 
     def head(self, record: Record) -> Head:
-        """See `Source`."""
+        """See `Format`."""
         if "reviewerID" in record or "overall" in record:
             raise BrokenLineError(_mixed(record, 2023))
         # The first release named the field sort_timestamp.
@@ -74,10 +74,10 @@ class Current:
         )
 
     def body(self, record: Record) -> Body:
-        """See `Source`."""
+        """See `Format`."""
         votes = record.get("helpful_vote", record.get("helpful_votes"))
         extras = (count(votes), _flag(record.get("verified_purchase")))
-        return Body(text(record.get("title")), text(record.get("text")), extras)
+        return Body(exact_text(record.get("title")), exact_text(record.get("text")), extras)
 
 
 def year_of(record: Record) -> int | None:
@@ -91,7 +91,7 @@ def year_of(record: Record) -> int | None:
     return None
 
 
-def recognise(record: Record) -> Source:
+def recognise(record: Record) -> Format:
     """The kind of file that this record is the first of.  Raises `DataError` with what it seems to be instead."""
     if "business_id" in record:
         raise DataError("it is of Yelp; use `burnish data yelp`")

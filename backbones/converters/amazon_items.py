@@ -7,17 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .formats import Description
+from .record_values import cell, price_cell, token_cell, token_seq_cell
 from .records import Record
-from .source import Description
-from .values import cell, label, price, words
 
 #: Titles of 2018 that are scripts of the page instead of a title; the collection's authors filter them like this.
 _SCRIPT = "getTime"
 
 
 def _title(record: Record) -> str:
-    found = cell(record.get("title"))
-    return "" if _SCRIPT in found else found
+    title = cell(record.get("title"))
+    return "" if _SCRIPT in title else title
 
 
 def _flat(values: object) -> Iterator[object]:
@@ -30,17 +30,19 @@ def _flat(values: object) -> Iterator[object]:
 
 
 def _categories(record: Record) -> str:
-    return words(_flat(record.get("categories") or record.get("category")))
+    return token_seq_cell(_flat(record.get("categories") or record.get("category")))
 
 
 def _brand(record: Record) -> str:
-    found = label(record.get("brand"))
-    return "" if _SCRIPT in found else found
+    brand = token_cell(record.get("brand"))
+    return "" if _SCRIPT in brand else brand
 
 
-def _group(record: Record) -> str:
-    found = label(record.get("main_category") or record.get("main_cat"))
-    return "" if found.startswith("<") else found  # 2018 has the markup of a picture in its place at times
+def _main_category(record: Record) -> str:
+    category = token_cell(record.get("main_category") or record.get("main_cat"))
+    return (
+        "" if category.startswith("<") else category
+    )  # 2018 has the markup of a picture in its place at times
 
 
 ITEMS = Description(
@@ -48,11 +50,11 @@ ITEMS = Description(
     fields=("parent_asin", "asin"),
     cells={
         "title:token_seq": _title,
-        "main_category:token": _group,
+        "main_category:token": _main_category,
         "categories:token_seq": _categories,
-        "price:float": lambda record: price(record.get("price")),
+        "price:float": lambda record: price_cell(record.get("price")),
         "brand:token": _brand,
-        "store:token": lambda record: label(record.get("store")),
+        "store:token": lambda record: token_cell(record.get("store")),
         "features:token_seq": lambda record: cell(record.get("features") or record.get("feature")),
         "description:token_seq": lambda record: cell(record.get("description")),
     },

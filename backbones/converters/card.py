@@ -10,8 +10,8 @@ from pathlib import Path
 from burnish._version import __version__
 
 from .folder import CARD, README
-from .source import Body, Head
-from .values import decimal
+from .formats import Body, Head
+from .record_values import decimal
 
 
 @dataclass(frozen=True)
@@ -26,13 +26,13 @@ class Size:
     def density(self) -> float:
         return self.ratings / (self.users * self.items) if self.users and self.items else 0.0
 
-    def said(self) -> str:
+    def summary(self) -> str:
         """One line for people."""
         return f"{self.users:,} users, {self.items:,} items, {self.ratings:,} ratings (density {self.density:.3%})"
 
 
 @dataclass
-class Written:
+class RowCounts:
     """Counts over the rows that were written.  stars: how often each rating occurs."""
 
     stars: Counter[float] = field(default_factory=Counter)
@@ -41,7 +41,7 @@ class Written:
     without_text: int = 0
     characters: int = 0
 
-    def take(self, head: Head, body: Body) -> None:
+    def count(self, head: Head, body: Body) -> None:
         """Count one row."""
         self.stars[head.rating] += 1
         self.first, self.last = min(self.first, head.timestamp), max(self.last, head.timestamp)
@@ -68,7 +68,7 @@ class Card:
     duplicates: int
     rounds: int
     after: Size
-    written: Written
+    written: RowCounts
     described: dict[str, int]
     broken: dict[str, int]
     files: tuple[str, ...]
@@ -81,11 +81,11 @@ class Card:
             f"{self.name}: reviews converted by burnish {__version__} from {self.kind}",
             "",
             *(f"{role}: {file} ({size:,} bytes)" for role, file, size in self.sources),
-            f"before: {self.before.said()}",
+            f"before: {self.before.summary()}",
             f"left out as earlier ratings of the same pair: {self.duplicates:,} (dedupe: {self.dedupe})",
             f"filter: users with {self.min_user} ratings or more, items with {self.min_item} or more; "
             f"{self.rounds} rounds",
-            f"after: {self.after.said()}",
+            f"after: {self.after.summary()}",
             f"ratings: {stars}",
             f"timestamps: {decimal(self.written.first)} to {decimal(self.written.last)} (seconds since 1970)",
             f"reviews with text: {kept:,} of {self.after.ratings:,}; {self.written.characters:,} characters",

@@ -12,16 +12,16 @@ import numpy as np
 
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .card import Card, Size, Written
+from .card import Card, RowCounts, Size
 from .filtering import Core, Rows, core, latest_rows, milder
 from .folder import check_target, written_whole_folder
+from .formats import Description, Format, Head
 from .lines import check_file, lines
+from .record_values import decimal
 from .records import Broken, BrokenLineError, Record, parse
 from .scan import Scan, scan
-from .source import Description, Head, Source
 from .tables import write_table
 from .texts import ENDINGS, review_writer
-from .values import decimal
 
 #: `watch(what is being done, bytes read so far, bytes of the file)`.
 Watch = Callable[[str, int, int], None]
@@ -61,7 +61,7 @@ class Published:
     """
 
     reviews: Path
-    recognise: Callable[[Record], Source]
+    recognise: Callable[[Record], Format]
     described: tuple[tuple[Literal["items", "users"], Path, Description], ...] = ()
 
 
@@ -77,10 +77,10 @@ def convert(published: Published, out: Path, options: Options, watch: Watch | No
     sources = tuple((role, path.name, check_file(path)) for role, path in inputs)
     before = os.stat(published.reviews)
     skipped = Broken(published.reviews, options.skip_broken)
-    found = scan(published.reviews, published.recognise, skipped, _progress(watch, "reading ids"))
-    unique, stays = _filtered(published.reviews, found, options)
+    scanned = scan(published.reviews, published.recognise, skipped, _progress(watch, "reading ids"))
+    unique, stays = _filtered(published.reviews, scanned, options)
     with written_whole_folder(out, options.force) as folder:
-        writing = _Writing(published.reviews, found, stays.rows, folder / out.name, options)
+        writing = _Writing(published.reviews, scanned, stays.rows, folder / out.name, options)
         writing.run(_progress(watch, "writing reviews"))
         after = os.stat(published.reviews)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -91,13 +91,13 @@ def convert(published: Published, out: Path, options: Options, watch: Watch | No
         broken = {published.reviews.name: skipped.count, **broken}
         card = Card(
             name=out.name,
-            kind=found.source.name,
+            kind=scanned.format.name,
             sources=sources,
             min_user=options.min_user,
             min_item=options.min_item,
             dedupe=options.dedupe,
-            before=Size(found.n_users, found.n_items, len(found.line)),
-            duplicates=len(found.line) - len(unique),
+            before=Size(scanned.n_users, scanned.n_items, len(scanned.line)),
+            duplicates=len(scanned.line) - len(unique),
             rounds=stays.rounds,
             after=Size(len(writing.users), len(writing.items), len(stays.rows)),
             written=writing.written,
@@ -113,12 +113,12 @@ def _progress(watch: Watch | None, stage: str) -> Callable[[int, int], None] | N
     return None if watch is None else lambda done, total: watch(stage, done, total)
 
 
-def _filtered(path: Path, found: Scan, options: Options) -> tuple[Rows, Core]:
+def _filtered(path: Path, scanned: Scan, options: Options) -> tuple[Rows, Core]:
     """Rows left after earlier ratings of a pair are out, and the rows that stay after the filter."""
-    unique = np.arange(len(found.line), dtype=np.int64)
+    unique = np.arange(len(scanned.line), dtype=np.int64)
     if options.dedupe == "latest":
-        unique = latest_rows(found.user, found.item, found.time)
-    user, item = found.user[unique], found.item[unique]
+        unique = latest_rows(scanned.user, scanned.item, scanned.time)
+    user, item = scanned.user[unique], scanned.item[unique]
     kept = core(user, item, options.min_user, options.min_item)
     if not len(kept.rows):
         nearest = milder(user, item, options.min_user, options.min_item)
@@ -135,21 +135,21 @@ class _Writing:
     """The second reading: the rows that stay, into the .inter file and the file of reviews."""
 
     path: Path
-    found: Scan
+    scanned: Scan
     rows: Rows
     stem: Path
     options: Options
     #: Ids by their number of the first reading.
     users: dict[int, str] = field(default_factory=dict)
     items: dict[int, str] = field(default_factory=dict)
-    written: Written = field(default_factory=Written)
+    written: RowCounts = field(default_factory=RowCounts)
 
     def run(self, progress: Callable[[int, int], None] | None) -> None:
         """Read and write everything."""
-        source = self.found.source
-        line = self.found.line[self.rows].data
-        user, item = self.found.user[self.rows].data, self.found.item[self.rows].data
-        texts = review_writer(self.options.file_format, self.stem, source.extras)
+        format = self.scanned.format
+        line = self.scanned.line[self.rows].data
+        user, item = self.scanned.user[self.rows].data, self.scanned.item[self.rows].data
+        texts = review_writer(self.options.file_format, self.stem, format.extras)
         file = self.stem.with_name(f"{self.stem.name}.inter")
         at, total = 0, len(line)
         with texts, file.open("w", encoding="utf-8", newline="\n") as inter:
@@ -161,10 +161,10 @@ class _Writing:
                 self._check(self.users, user[at], head.user)
                 self._check(self.items, item[at], head.item)
                 at += 1
-                body = source.body(record)
+                body = format.body(record)
                 inter.write(f"{head.user}\t{head.item}\t{decimal(head.rating)}\t{decimal(head.timestamp)}\n")
                 texts.write(head, body)
-                self.written.take(head, body)
+                self.written.count(head, body)
         if at != total:
             raise DataError(
                 f"{self.path} became shorter while it was read; convert it again when it is complete"
@@ -173,7 +173,7 @@ class _Writing:
     def _again(self, number: int, raw: bytes) -> tuple[Head, Record]:
         try:
             record = parse(raw)
-            return self.found.source.head(record), record
+            return self.scanned.format.head(record), record
         except BrokenLineError as error:
             raise DataError(f"{self.path}, line {number} changed while the file was read: {error}") from error
 

@@ -21,4 +21,4 @@ def escaped(text: str) -> str:
 
 def unescaped(text: str) -> str:
     """The inverse of `escaped`.  A backslash before any other letter stays as it is."""
-    return _ESCAPE.sub(lambda found: _PLAIN[found.group()], text) if "\\" in text else text
+    return _ESCAPE.sub(lambda match: _PLAIN[match.group()], text) if "\\" in text else text

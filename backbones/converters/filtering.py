@@ -56,7 +56,7 @@ def milder(user: Codes, item: Codes, min_user: int, min_item: int) -> list[tuple
     One lowers min_user alone, another min_item alone, a third both by the same number; what does not help is left
     out, and so is what asks for less than another of them in both.
     """
-    found: dict[tuple[int, int], int] = {}
+    kept: dict[tuple[int, int], int] = {}
     for lower_user, lower_item in ((True, False), (False, True), (True, True)):
 
         def lowered(by: int, users: bool = lower_user, items: bool = lower_item) -> tuple[int, int]:
@@ -70,7 +70,7 @@ def milder(user: Codes, item: Codes, min_user: int, min_item: int) -> list[tuple
             else:
                 low = middle + 1
         rows = len(core(user, item, *lowered(low)).rows)
-        better = any(u >= lowered(low)[0] and i >= lowered(low)[1] for u, i in found)
+        better = any(u >= lowered(low)[0] and i >= lowered(low)[1] for u, i in kept)
         if rows and not better:
-            found[lowered(low)] = rows
-    return [(*thresholds, rows) for thresholds, rows in found.items()]
+            kept[lowered(low)] = rows
+    return [(*thresholds, rows) for thresholds, rows in kept.items()]

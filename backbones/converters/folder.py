@@ -25,7 +25,7 @@ def check_target(out: Path, force: bool) -> None:
     name = out.name
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
         raise ConfigurationError(
-            f"--out {out}: {name!r} is no name of a data set; use letters, digits, - and _"
+            f"--out {out}: {name!r} is not a name of a data set; use letters, digits, - and _"
         )
     if name == "ml-100k":
         raise ConfigurationError(
@@ -35,7 +35,7 @@ def check_target(out: Path, force: bool) -> None:
         _check_parent(out)
         return
     if not out.is_dir() or out.is_symlink():
-        raise ConfigurationError(f"--out {out} is there and is no folder; give a name that is free")
+        raise ConfigurationError(f"--out {out} is there and is not a folder; give a name that is free")
     if not force:
         raise ConfigurationError(f"--out {out} is there already; give another name, or --force to replace it")
     foreign = sorted(entry.name for entry in out.iterdir() if not _ours(entry, name))
@@ -47,9 +47,9 @@ def check_target(out: Path, force: bool) -> None:
 
 
 def _ours(entry: Path, name: str) -> bool:
-    made = [README, *(f"{name}{ending}" for ending in (".inter", ".item", ".user", CARD))]
-    made += [f"{name}.reviews.parquet", f"{name}.reviews.tsv.gz"]
-    return entry.name in made and entry.is_file()
+    written = [README, *(f"{name}{ending}" for ending in (".inter", ".item", ".user", CARD))]
+    written += [f"{name}.reviews.parquet", f"{name}.reviews.tsv.gz"]
+    return entry.name in written and entry.is_file()
 
 
 def _check_parent(out: Path) -> None:

@@ -32,12 +32,12 @@ _EVERY = 2000  # lines between two reports of progress
 def check_file(path: Path) -> int:
     """The size in bytes of a file that can be read twice.
 
-    Raises `DataError` for what is missing, no regular file, empty, unreadable, or not what its name says.
+    Raises `DataError` for what is missing, not a regular file, empty, unreadable, or not what its name says.
     """
     if not path.exists():
         raise DataError(f"{path}: there is no such file")
     if not path.is_file():
-        kind = "a folder" if path.is_dir() else "no regular file (it is read twice, so a pipe will not do)"
+        kind = "a folder" if path.is_dir() else "not a regular file (it is read twice, so a pipe will not do)"
         raise DataError(f"{path} is {kind}; give a file of one JSON object a line, plain or gzip")
     try:
         with path.open("rb") as file:

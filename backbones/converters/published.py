@@ -18,10 +18,32 @@ def convert_amazon(
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Card:
-    """Convert Amazon Reviews of 2014, 2018 or 2023, which their fields tell apart, into the folder `out`.
+    """Convert Amazon Reviews of 2014, 2018 or 2023, which their fields tell apart.
 
-    reviews, meta: files as published, plain or gzip.  out: the folder of the data set, which names it.
-    watch: see `Watch`.  Raises as `convert` does.
+    Parameters
+    ----------
+    reviews
+        The file as published, plain or gzip.
+    out
+        The folder of the data set, which names it.
+    meta
+        The file that describes the items.
+    options
+        What stays and how it is written.
+    watch
+        Called with what is being done, the bytes read so far and the bytes of the file.
+
+    Returns
+    -------
+    Card
+        What was read, left out and written.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be used, a full disk, and where no rating stays.
+    ConfigurationError
+        For an `out` that cannot be made.
     """
     described = () if meta is None else (("items", Path(meta), ITEMS),)
     published = Published(Path(reviews), amazon.recognise, described)  # type: ignore[arg-type]
@@ -37,10 +59,32 @@ def convert_yelp(
     options: Options | None = None,
     watch: Watch | None = None,
 ) -> Card:
-    """Convert Yelp's open data set into the folder `out`.
+    """Convert Yelp's open data set.
 
-    reviews, business, user: yelp_academic_dataset_review.json and its fellows, plain or gzip.
-    out: the folder of the data set, which names it.  Raises as `convert` does.
+    Parameters
+    ----------
+    reviews
+        The file yelp_academic_dataset_review.json, plain or gzip.
+    out
+        The folder of the data set, which names it.
+    business, user
+        Its fellows, which describe items and users.
+    options
+        What stays and how it is written.
+    watch
+        Called with what is being done, the bytes read so far and the bytes of the file.
+
+    Returns
+    -------
+    Card
+        What was read, left out and written.
+
+    Raises
+    ------
+    DataError
+        For a file that cannot be used, a full disk, and where no rating stays.
+    ConfigurationError
+        For an `out` that cannot be made.
     """
     given = (("items", business, yelp.BUSINESSES), ("users", user, yelp.USERS))
     described = tuple((role, Path(file), what) for role, file, what in given if file is not None)

@@ -66,11 +66,13 @@ class Broken:
 
     def met(self, number: int, error: BrokenLineError) -> None:
         """Count a broken line.  Raises `DataError` with file and line unless they are to be skipped."""
-        said = f"{self.path}, line {number}: {error}"
+        message = f"{self.path}, line {number}: {error}"
         if not self.skip:
-            raise DataError(f"{said}. Mend the line, or leave such lines out with --skip-broken") from error
+            raise DataError(
+                f"{message}. Mend the line, or leave such lines out with --skip-broken"
+            ) from error
         self.count += 1
-        self.first = self.first or said
+        self.first = self.first or message
 
 
 def records(path: Path, broken: Broken, progress: Progress | None = None) -> Iterator[tuple[int, Record]]:

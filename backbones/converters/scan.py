@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from burnish.errors import DataError
 
 from .filtering import Codes, Rows
+from .formats import Format
 from .lines import Progress
 from .records import Broken, BrokenLineError, Record, records
-from .source import Source
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Scan:
     time: `[n]` seconds.
     """
 
-    source: Source
+    format: Format
     line: Rows
     user: Codes
     item: Codes
@@ -40,20 +40,20 @@ class Scan:
 
 
 def scan(
-    path: Path, recognise: Callable[[Record], Source], broken: Broken, progress: Progress | None = None
+    path: Path, recognise: Callable[[Record], Format], broken: Broken, progress: Progress | None = None
 ) -> Scan:
     """Read all heads of a file.
 
-    recognise: the source, from the first record.  broken: what to do about broken lines.
+    recognise: the kind of file, from the first record.  broken: what to do about broken lines.
     Raises `DataError` for an unknown kind of file, and where no row can be used.
     """
-    source: Source | None = None
+    format: Format | None = None
     line, user, item, time = array("q"), array("q"), array("q"), array("d")
     for number, record in records(path, broken, progress):
         try:
-            if source is None:
-                source = _recognised(path, number, record, recognise, broken.skip)
-            head = source.head(record)
+            if format is None:
+                format = _recognised(path, number, record, recognise, broken.skip)
+            head = format.head(record)
         except BrokenLineError as error:
             broken.met(number, error)
             continue
@@ -61,25 +61,25 @@ def scan(
         user.append(hash(head.user))
         item.append(hash(head.item))
         time.append(head.timestamp)
-    if source is None or not line:
+    if format is None or not line:
         reason = f"; the first of {broken.count} broken lines: {broken.first}" if broken.count else ""
         raise DataError(f"{path} has no review that can be used{reason}")
     users, n_users = _codes(user)
     items, n_items = _codes(item)
     return Scan(
-        source, np.frombuffer(line, np.int64), users, items, np.frombuffer(time, np.float64), n_users, n_items
+        format, np.frombuffer(line, np.int64), users, items, np.frombuffer(time, np.float64), n_users, n_items
     )
 
 
 def _recognised(
-    path: Path, number: int, record: Record, recognise: Callable[[Record], Source], skip: bool
-) -> Source:
+    path: Path, number: int, record: Record, recognise: Callable[[Record], Format], skip: bool
+) -> Format:
     try:
         return recognise(record)
     except DataError as error:
         if skip:  # it may be the first record alone that is broken
-            raise BrokenLineError(f"it is no review that can be converted: {error}") from error
-        raise DataError(f"{path}, line {number} is no review that can be converted: {error}") from error
+            raise BrokenLineError(f"it is not a review that can be converted: {error}") from error
+        raise DataError(f"{path}, line {number} is not a review that can be converted: {error}") from error
 
 
 def _codes(hashes: array[int]) -> tuple[Codes, int]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from burnish.errors import DataError
 
+from .formats import Description
 from .lines import Progress
 from .records import Broken, BrokenLineError, records
-from .source import Description
 
 
 def write_table(
@@ -55,13 +55,13 @@ def write_table(
 
 
 def _only_columns(file: Path, stays: list[bool]) -> None:
-    whole = file.with_name(f"{file.name}.all")
-    file.rename(whole)
+    """Drop columns of a table; the folder that it is in is not there for others yet."""
+    narrower = file.with_name(f"{file.name}.narrower")
     with (
-        whole.open(encoding="utf-8", newline="\n") as old,
-        file.open("w", encoding="utf-8", newline="\n") as new,
+        file.open(encoding="utf-8", newline="\n") as old,
+        narrower.open("w", encoding="utf-8", newline="\n") as new,
     ):
         for line in old:
             cells = line.rstrip("\n").split("\t")
             new.write("\t".join(cell for cell, stay in zip(cells, stays, strict=True) if stay) + "\n")
-    whole.unlink()
+    narrower.replace(file)

@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from .escapes import escaped
-from .source import Body, Head
-from .values import decimal
+from .formats import Body, Head
+from .record_values import decimal
 
 #: A part is written when it has this many rows, or this many characters of text.
 _ROWS, _CHARACTERS = 20_000, 8 * 2**20

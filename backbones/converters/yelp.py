@@ -5,6 +5,7 @@ Mean stars and numbers of reviews are left out of items and users: they cover th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -12,9 +13,9 @@ from typing import Any
 
 from burnish.errors import DataError
 
+from .formats import Body, Description, Format, Head
+from .record_values import cell, count, decimal, exact_text, stars, token, token_cell, token_seq_cell
 from .records import BrokenLineError, Record
-from .source import Body, Description, Head, Source
-from .values import cell, count, decimal, label, stars, text, token, words
 
 _VOTES = ("useful", "funny", "cool")
 
@@ -27,15 +28,15 @@ class Yelp:
     extras: tuple[str, ...] = _VOTES
 
     def head(self, record: Record) -> Head:
-        """See `Source`."""
+        """See `Format`."""
         user, item = token(record, "user_id"), token(record, "business_id")
         return Head(user, item, stars(record, "stars"), seconds(record, "date"))
 
     def body(self, record: Record) -> Body:
-        """See `Source`."""
+        """See `Format`."""
         older = record.get("votes")  # until 2016 the votes were an object of their own
         votes: Record = older if isinstance(older, dict) else record
-        return Body("", text(record.get("text")), tuple(count(votes.get(name)) for name in _VOTES))
+        return Body("", exact_text(record.get("text")), tuple(count(votes.get(name)) for name in _VOTES))
 
 
 def seconds(record: Record, field: str) -> float:
@@ -48,11 +49,11 @@ def seconds(record: Record, field: str) -> float:
         return (moment if moment.tzinfo else moment.replace(tzinfo=timezone.utc)).timestamp()
     except (TypeError, ValueError, OverflowError) as error:
         raise BrokenLineError(
-            f"field {field!r} is no date YYYY-MM-DD hh:mm:ss: {str(value)[:40]!r}"
+            f"field {field!r} is not a date YYYY-MM-DD hh:mm:ss: {str(value)[:40]!r}"
         ) from error
 
 
-def recognise(record: Record) -> Source:
+def recognise(record: Record) -> Format:
     """The kind of file that this record is the first of.  Raises `DataError` with what it seems to be instead."""
     if "asin" in record:
         raise DataError("it is of Amazon; use `burnish data amazon`")
@@ -83,15 +84,15 @@ def _listed(value: Any) -> Iterable[Any]:
 
 def _price_range(record: Record) -> str:
     attributes = record.get("attributes")
-    found = attributes.get("RestaurantsPriceRange2") if isinstance(attributes, dict) else None
-    level = count(str(found).strip("u'\"")) if found is not None else None
+    written = attributes.get("RestaurantsPriceRange2") if isinstance(attributes, dict) else None
+    level = count(str(written).strip("u'\"")) if written is not None else None
     return "" if level is None else str(level)
 
 
 def _number(record: Record, field: str) -> str:
     value = record.get(field)
     known = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return decimal(float(value)) if known and value == value else ""  # type: ignore[arg-type]
+    return decimal(float(value)) if known and not math.isnan(value) else ""  # type: ignore[arg-type]
 
 
 def _since(record: Record) -> str:
@@ -102,8 +103,8 @@ def _since(record: Record) -> str:
 
 
 def _flag(record: Record, field: str) -> str:
-    found = count(record.get(field))
-    return "" if found is None else str(found)
+    flag = count(record.get(field))
+    return "" if flag is None else str(flag)
 
 
 BUSINESSES = Description(
@@ -111,9 +112,9 @@ BUSINESSES = Description(
     fields=("business_id",),
     cells={
         "title:token_seq": lambda record: cell(record.get("name")),
-        "categories:token_seq": lambda record: words(_listed(record.get("categories"))),
-        "city:token": lambda record: label(record.get("city")),
-        "state:token": lambda record: label(record.get("state")),
+        "categories:token_seq": lambda record: token_seq_cell(_listed(record.get("categories"))),
+        "city:token": lambda record: token_cell(record.get("city")),
+        "state:token": lambda record: token_cell(record.get("state")),
         "price_range:token": _price_range,
         "is_open:token": lambda record: _flag(record, "is_open"),
         "latitude:float": lambda record: _number(record, "latitude"),
@@ -127,6 +128,6 @@ USERS = Description(
     cells={
         "yelping_since:float": _since,
         "fans:float": lambda record: _number(record, "fans"),
-        "elite:token_seq": lambda record: words(_listed(record.get("elite"))),
+        "elite:token_seq": lambda record: token_seq_cell(_listed(record.get("elite"))),
     },
 )

@@ -13,8 +13,8 @@ from burnish.backbones.checks import not_negative, share, whole_number
 from burnish.backbones.rating_model import rating_levels
 from burnish.errors import ConfigurationError
 
-from .carrying import Carried, neighbours
-from .choosing import make_modalities
+from .carried_states import Carried, neighbours
+from .configured_modalities import make_modalities
 from .explained import ExplainedByWords
 from .updates import Chains, GatedUpdate, run_chains
 
@@ -81,8 +81,8 @@ class DReX(ExplainedByWords):
         if config["biases"]:
             ratings = self.event_users, self.event_items, self.event_ratings
             shrinkage = not_negative(config, "bias_shrinkage")
-            found = Biases.of(*ratings, self.n_users, self.n_items, shrinkage)
-            users, items, rest = found.users, found.items, found.without_own
+            biases = Biases.of(*ratings, self.n_users, self.n_items, shrinkage)
+            users, items, rest = biases.users, biases.items, biases.without_own
         self.register_buffer("user_bias", users)
         self.register_buffer("item_bias", items)
         self.register_buffer("event_bias", rest, persistent=False)
@@ -199,8 +199,8 @@ class DReX(ExplainedByWords):
         inputs = self.interactions(events)
         at = torch.arange(len(events), device=events.device), self.lanes_of(events)
         users, items = (self._before(side, events, inputs)[at] for side in ("user", "item"))
-        found = (self.head(users, items) + self.event_bias[events])[back]
-        loss = self.rating_error(found, interaction[self.RATING].float())
+        ratings = (self.head(users, items) + self.event_bias[events])[back]
+        loss = self.rating_error(ratings, interaction[self.RATING].float())
         return loss + self.state_penalty * (users.square().sum(1) + items.square().sum(1)).mean()
 
     def rate(self, users: Tensor, items: Tensor) -> Tensor:

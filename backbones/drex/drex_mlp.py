@@ -15,7 +15,7 @@ from burnish.randomness import forked_randomness
 from .drex import PROPERTIES, DReX, Side
 
 
-class RatingVectors(nn.Module):
+class RatingVectorNetwork(nn.Module):
     """One hidden ReLU layer over the rating vectors of users (or of items), which are as long as there are items
     (or users) and zero where nothing was rated.
 
@@ -37,7 +37,7 @@ class RatingVectors(nn.Module):
 class DReXMLP(DReX):
     """DReX whose first states are networks' outputs for the rating vectors of the training split.
 
-    The vector of a user holds the very ratings that are predicted from her states.  So the training ratings are
+    The vector of a user holds the very ratings that are predicted from the user's states.  So the training ratings are
     divided into `initial_folds` parts at random, as many states are carried a user and item, each begun without one
     part of the ratings, and a rating is predicted in the lane that was begun without it.  Predictions after training
     use whole vectors.
@@ -62,8 +62,8 @@ class DReXMLP(DReX):
 
     def _make_initial(self, config: Any) -> None:
         hidden = whole_number(config, "initial_hidden_size")
-        self.user_initial = RatingVectors(self.n_items, hidden, self.size)
-        self.item_initial = RatingVectors(self.n_users, hidden, self.size)
+        self.user_initial = RatingVectorNetwork(self.n_items, hidden, self.size)
+        self.item_initial = RatingVectorNetwork(self.n_users, hidden, self.size)
         with forked_randomness(int(config["seed"]), torch.device("cpu")):
             folds = torch.randperm(self.n_events) % self.lanes
         self.register_buffer("fold", folds.to(self.event_users.device), persistent=False)

@@ -67,7 +67,8 @@ class ExplainedByWords(ReviewModel):
 
     def explain(self, user: int, item: int) -> list[Reason]:
         """The words that the profiles of a user and an item share, see `keyword_reasons`.  Internal ids."""
-        return keyword_reasons(self, self._attention(), user, item, self.keep_profile_words)
+        part, profiles = self._attention(), self.keyword_profiles()
+        return keyword_reasons(self, part, profiles, self.tokens, (user, item), self.keep_profile_words)
 
     def no_reason(self, user: int, item: int) -> str:
         """Why `explain` has nothing to say of a pair."""

@@ -111,7 +111,7 @@ class DenseFeatures(Modality):
 def pooled(pooling: AttentionPooling, store: TokenStore, texts: Tensor, size: int) -> Tensor:
     """What attention makes of texts, `[n, size]`; zeros for -1.  texts: numbers of the store's texts, `[n]`."""
     known = (texts >= 0).nonzero()[:, 0]
-    found = torch.zeros(len(texts), size, device=texts.device, dtype=pooling.attention.dtype)
+    summaries = torch.zeros(len(texts), size, device=texts.device, dtype=pooling.attention.dtype)
     if len(known):
         wanted = texts[known]
         if wanted.device.type != "cpu":
@@ -120,5 +120,5 @@ def pooled(pooling: AttentionPooling, store: TokenStore, texts: Tensor, size: in
             store.take(wanted).to(texts.device, pooling.attention.dtype),
             store.counts(wanted).to(texts.device),
         )
-        found = found.index_copy(0, known, vectors.to(found.dtype))
-    return found
+        summaries = summaries.index_copy(0, known, vectors.to(summaries.dtype))
+    return summaries

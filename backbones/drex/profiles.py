@@ -42,7 +42,7 @@ class KeywordProfiles:
     mass: what a word's tokens add to a profile, `[n_texts, V]`, by the weighting:
         "attention": the attention itself, as in the paper.
         "excess": the attention less what the tokens would get if all tokens of the text got the same; a word that
-            a profile gets less of than that is no part of it.  Ours.
+            a profile gets less of than that is not part of it.  Ours.
         "distinctive": the attention times ln(texts / texts with the word), so that a word which stands in every text
             counts nothing.  Ours.
     owners, texts: of each training interaction that shows a text, `[n]`.
@@ -158,10 +158,10 @@ def profiles(model: Any, side: Side, k: int | None = None, weighting: str | None
     Raises `UnsupportedError` for a model that reads no reviews, `UnknownNameError` for a weighting that is none.
     """
     tokens = model.tokens.user if side == "user" else model.tokens.item
-    found = model.keyword_profiles(weighting).frame(side, len(tokens), k or model.keep_profile_words)
-    ids = pd.array([tokens[owner] for owner in found.pop("owner")], dtype="string")
-    found.insert(0, "id", ids)
-    return found
+    frame = model.keyword_profiles(weighting).frame(side, len(tokens), k or model.keep_profile_words)
+    ids = pd.array([tokens[owner] for owner in frame.pop("owner")], dtype="string")
+    frame.insert(0, "id", ids)
+    return frame
 
 
 @torch.no_grad()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,6 +14,10 @@ from burnish.explanation import Reason
 from .modalities import ReviewModality
 from .profiles import FloatArray, IntArray, KeywordProfiles, Side, weights_of
 from .sentences import excerpt, places, readable, sentences
+
+if TYPE_CHECKING:
+    from burnish.backbones.review_model import ReviewModel
+    from burnish.enhancers.saving.tokens import Tokens
 
 #: What a share is a share of, by the weighting.
 _SHARES = {
@@ -61,7 +65,7 @@ class Pair:
     """
 
     def __init__(
-        self, model: Any, part: ReviewModality, profiles: KeywordProfiles, user: int, item: int
+        self, model: ReviewModel, part: ReviewModality, profiles: KeywordProfiles, user: int, item: int
     ) -> None:
         self._model, self._part, self._profiles = model, part, profiles
         shown = model.shown & (model.event_texts >= 0)
@@ -77,17 +81,15 @@ class Pair:
         """The words in both profiles, the largest smaller share first; at most k."""
         masses = [self._profiles.row(self.texts[side]) for side in ("user", "item")]
         shares = [mass / max(mass.sum(), np.finfo(float).tiny) for mass in masses]
-        found = []
-        for word in self._profiles.largest(np.minimum(*shares), k):
-            found.append(
-                Overlap(
-                    int(word),
-                    (float(masses[0][word]), float(masses[1][word])),
-                    (float(shares[0][word]), float(shares[1][word])),
-                    (_rank(masses[0], word), _rank(masses[1], word)),
-                )
+        return [
+            Overlap(
+                int(word),
+                (float(masses[0][word]), float(masses[1][word])),
+                (float(shares[0][word]), float(shares[1][word])),
+                (_rank(masses[0], word), _rank(masses[1], word)),
             )
-        return found
+            for word in self._profiles.largest(np.minimum(*shares), k)
+        ]
 
     def sentence(self, side: Side, word: int) -> Sentence:
         """The sentence of the user's (item's) reviews with the most attention on a word of their profile."""
@@ -123,45 +125,52 @@ class Pair:
 
 
 @torch.no_grad()
-def keyword_reasons(model: Any, part: ReviewModality, user: int, item: int, k: int) -> list[Reason]:
+def keyword_reasons(
+    model: ReviewModel,
+    part: ReviewModality,
+    profiles: KeywordProfiles,
+    tokens: Tokens,
+    pair: tuple[int, int],
+    k: int,
+) -> list[Reason]:
     """The words that the profiles of a user and an item share, strongest first, with the sentences that carry them.
 
-    model: a DReX.  user, item: internal ids.  k: how many words at most.
-    A contribution is the smaller of the word's two shares, 0 to 1: a weight, no part of the predicted rating.
+    model: a DReX.  part: its attention over reviews.  profiles: of its present parameters.  tokens: original ids.
+    pair: user and item, internal ids.  k: how many words at most.
+    A contribution is the smaller of the word's two shares, 0 to 1: a weight, not part of the predicted rating.
     Empty where there is no such word.
     """
-    profiles = model.keyword_profiles()
-    pair = Pair(model, part, profiles, user, item)
-    return [_reason(model, pair, profiles, found, item) for found in pair.overlaps(k)]
+    user, item = pair
+    both = Pair(model, part, profiles, user, item)
+    reasons = []
+    for overlap in both.overlaps(k):
+        by_user, of_item = both.sentence("user", overlap.word), both.sentence("item", overlap.word)
+        other = tokens.item[int(model.event_items[by_user.event])]
+        writer = tokens.user[int(model.event_users[of_item.event])]
+        this, word = tokens.item[item], profiles.vocabulary[overlap.word]
+        text = (
+            f'"{word}" has {overlap.shares[0]:.1%} of the {_SHARES[profiles.weighting]} in the user\'s reviews and '
+            f"{overlap.shares[1]:.1%} in those of item {this}. The user wrote of item {other}: “{by_user.text}” "
+            f"User {writer} wrote of item {this}: “{of_item.text}”"
+        )
+        evidence = {
+            "word": word,
+            "user_mass": overlap.masses[0],
+            "item_mass": overlap.masses[1],
+            "user_share": overlap.shares[0],
+            "item_share": overlap.shares[1],
+            "user_rank": overlap.ranks[0],
+            "item_rank": overlap.ranks[1],
+            "user_sentence": by_user.text,
+            "item": other,
+            "item_sentence": of_item.text,
+            "writer": writer,
+        }
+        reasons.append(Reason("keyword", text, overlap.weight, evidence))
+    return reasons
 
 
-def _reason(model: Any, pair: Pair, profiles: KeywordProfiles, found: Overlap, item: int) -> Reason:
-    hers, theirs = pair.sentence("user", found.word), pair.sentence("item", found.word)
-    other = model.tokens.item[int(model.event_items[hers.event])]
-    writer = model.tokens.user[int(model.event_users[theirs.event])]
-    this, word = model.tokens.item[item], profiles.vocabulary[found.word]
-    text = (
-        f'"{word}" has {found.shares[0]:.1%} of the {_SHARES[profiles.weighting]} in the user\'s reviews and '
-        f"{found.shares[1]:.1%} in those of item {this}. The user wrote of item {other}: “{hers.text}” "
-        f"User {writer} wrote of item {this}: “{theirs.text}”"
-    )
-    evidence = {
-        "word": word,
-        "user_mass": found.masses[0],
-        "item_mass": found.masses[1],
-        "user_share": found.shares[0],
-        "item_share": found.shares[1],
-        "user_rank": found.ranks[0],
-        "item_rank": found.ranks[1],
-        "user_sentence": hers.text,
-        "item": other,
-        "item_sentence": theirs.text,
-        "writer": writer,
-    }
-    return Reason("keyword", text, found.weight, evidence)
-
-
-def missing_words(model: Any, user: int, item: int) -> str:
+def missing_words(model: ReviewModel, user: int, item: int) -> str:
     """Why a pair has no word in common, in words."""
     shown = model.shown & (model.event_texts >= 0)
     by_user, by_item = model.event_users == user, model.event_items == item
@@ -181,5 +190,5 @@ def _rank(mass: FloatArray, word: int) -> int:
 
 
 def _where(mask: torch.Tensor) -> IntArray:
-    found: IntArray = mask.nonzero()[:, 0].cpu().numpy()
-    return found
+    numbers: IntArray = mask.nonzero()[:, 0].cpu().numpy()
+    return numbers

@@ -34,14 +34,14 @@ def sentences(text: str) -> list[Span]:
     """Where the sentences of a readable text begin and end.
 
     A sentence ends at . ! ? … before a space or between a small letter and a capital one, at 。！？, and at the end of
-    a line, but not at initials and a few usual abbreviations.  Every letter that is no space belongs to one.
+    a line, but not at initials and a few usual abbreviations.  Every letter that is not a space belongs to one.
     """
     spans, start = [], 0
-    for found in _END.finditer(text):
-        if found[0] == "." and _SHORT.search(text, start, found.end()):
+    for mark in _END.finditer(text):
+        if mark[0] == "." and _SHORT.search(text, start, mark.end()):
             continue
-        spans.append((start, found.end()))
-        start = found.end()
+        spans.append((start, mark.end()))
+        start = mark.end()
     spans.append((start, len(text)))
     return [span for span in (_trimmed(text, *span) for span in spans) if span[0] < span[1]]
 
@@ -52,7 +52,7 @@ def places(text: str, surfaces: Sequence[str]) -> list[int]:
     text: readable.  surfaces: the word that each token is a piece of, in order (so a word of three pieces comes three
         times).  A word that is not found stands where the last found one does.
     """
-    found: list[int] = []
+    starts: list[int] = []
     at, end, last = 0, 0, None
     for place, surface in enumerate(surfaces):
         next_at = _whole_word(text, surface, end)
@@ -64,9 +64,9 @@ def places(text: str, surfaces: Sequence[str]) -> list[int]:
                 next_at = -1
         if next_at >= 0:
             at, end = next_at, next_at + len(surface)
-        found.append(at)
+        starts.append(at)
         last = surface
-    return found
+    return starts
 
 
 def excerpt(text: str, span: Span, at: int, most: int = MOST) -> str:

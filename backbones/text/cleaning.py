@@ -77,14 +77,14 @@ class Cleaner:
 
     def words(self, text: str) -> list[Word]:
         """The words of a text in their order, without stop words; maybe none."""
-        found = []
+        words = []
         for surface in _word_pattern().findall(plain_text(text)):
             lemma = self._known.get(surface, "")
             if lemma == "":
                 lemma = self._known[surface] = self._lemma(surface)
             if lemma is not None:
-                found.append(Word(surface, lemma))
-        return found
+                words.append(Word(surface, lemma))
+        return words
 
     @property
     def fingerprint(self) -> str:

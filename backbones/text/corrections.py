@@ -1,6 +1,6 @@
 """Frequent English words that simplemma 2.0's dictionary gives an unusable lemma, such as `playe` for playing.
 
-Found by looking through its lemmas of MiniLM's vocabulary (30,522 entries) that are no words of that vocabulary, and
+Found by looking through its lemmas of MiniLM's vocabulary (30,522 entries) that are not words of that vocabulary, and
 of the 2,500 most frequent words of the Amazon reviews of musical instruments.
 """
 

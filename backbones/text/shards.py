@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError
+from burnish.files.whole import write_text
 
 VectorArray = NDArray[np.float16]
 
@@ -90,23 +91,23 @@ class ShardFolder:
     def width(self) -> int | None:
         """The width of the vectors, None where there is no shard."""
         for table in self.indices().values():
-            return int(_said(table)["width"])
+            return int(_metadata(table)["width"])
         return None
 
     def _checked(self, shard: Path) -> tuple[pa.Table | None, str]:
         """The index of a shard, or None and what is wrong with it."""
         try:
             table = pq.read_table(shard / INDEX, page_checksum_verification=True, partitioning=None)
-            said = _said(table)
-            if said["key"] != self.key:
+            metadata = _metadata(table)
+            if metadata["key"] != self.key:
                 return None, "it belongs to another encoder or another cleaning"
-            if said["sum"] != _checksum(shard / VECTORS):
+            if metadata["sum"] != _checksum(shard / VECTORS):
                 return None, f"{VECTORS} is not what was written"
             shape = self.vectors(shard.name).shape
         except (OSError, ValueError, KeyError, TypeError, pa.ArrowException) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             return None, f"it cannot be read ({reason})"
-        if not table.schema.equals(SCHEMA) or shape != (said["tokens"], said["width"]):
+        if not table.schema.equals(SCHEMA) or shape != (metadata["tokens"], metadata["width"]):
             return None, "it has another layout"
         return table, ""
 
@@ -145,9 +146,7 @@ class ShardFolder:
         about: for people; nothing here reads it.
         """
         text = json.dumps({"key": self.key, "format": FORMAT, **about}, indent=1, ensure_ascii=False) + "\n"
-        temporary = self.folder / f"{ABOUT}.{uuid.uuid4().hex}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, self.folder / ABOUT)
+        write_text(self.folder / ABOUT, text)
 
     def add(self, columns: dict[str, list[Any]], vectors: VectorArray) -> str:
         """Write a shard; its name.
@@ -162,13 +161,13 @@ class ShardFolder:
                 np.save(stream, vectors, allow_pickle=False)
                 stream.flush()
                 os.fsync(stream.fileno())
-            said = {
+            metadata = {
                 "key": self.key,
                 "tokens": vectors.shape[0],
                 "width": vectors.shape[1],
                 "sum": _checksum(temporary / VECTORS),
             }
-            schema = SCHEMA.with_metadata({b"burnish": json.dumps(said).encode()})
+            schema = SCHEMA.with_metadata({b"burnish": json.dumps(metadata).encode()})
             with (temporary / INDEX).open("wb") as stream:
                 pq.write_table(
                     pa.table(columns, schema=schema), stream, compression="zstd", write_page_checksum=True
@@ -187,7 +186,7 @@ class ShardFolder:
         for path in self.folder.iterdir():
             if path.name.endswith(".shard.tmp") or (path.name.endswith(".shard") and path.name not in good):
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.name.startswith(ABOUT) and path.name.endswith(".tmp"):
+            elif path.name.startswith(f".{ABOUT}."):
                 path.unlink(missing_ok=True)
 
     @contextlib.contextmanager
@@ -201,19 +200,19 @@ class ShardFolder:
             ) from error
 
 
-def _said(table: pa.Table) -> dict[str, Any]:
-    """What the metadata of an index say of its shard."""
-    found: dict[str, Any] = json.loads((table.schema.metadata or {})[b"burnish"])
-    return found
+def _metadata(table: pa.Table) -> dict[str, Any]:
+    """What an index says of its shard."""
+    metadata: dict[str, Any] = json.loads((table.schema.metadata or {})[b"burnish"])
+    return metadata
 
 
 def _checksum(file: Path) -> str:
     """A hash of a file's size and of blocks spread evenly over it."""
     size = file.stat().st_size
-    found = hashlib.sha256(str(size).encode())
+    digest = hashlib.sha256(str(size).encode())
     starts = {max(0, size - _BLOCK) * place // (_PLACES - 1) for place in range(_PLACES)}
     with file.open("rb") as stream:
         for start in sorted(starts):
             stream.seek(start)
-            found.update(stream.read(_BLOCK))
-    return found.hexdigest()
+            digest.update(stream.read(_BLOCK))
+    return digest.hexdigest()

@@ -11,10 +11,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from burnish.checks import whole_number
 from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner
-from .encoder import TokenEncoder
+from .token_encoder import TokenEncoder
 
 #: Rows of the encoder's table that the principal components are computed from, at most.
 MOST_ROWS = 65536
@@ -49,9 +50,9 @@ class StaticWords:
         offsets, ids = self.offsets.to(texts.device), self.ids.to(texts.device)
         place = torch.arange(length, device=texts.device)
         inside = place < (offsets[texts + 1] - offsets[texts])[:, None]
-        found = torch.zeros(len(texts), length, dtype=torch.long, device=texts.device)
-        found[inside] = ids[(offsets[texts][:, None] + place)[inside]].long()
-        return found
+        rows = torch.zeros(len(texts), length, dtype=torch.long, device=texts.device)
+        rows[inside] = ids[(offsets[texts][:, None] + place)[inside]].long()
+        return rows
 
 
 def open_static(
@@ -65,7 +66,7 @@ def open_static(
 ) -> StaticWords:
     """The word pieces of cleaned texts, with vectors from an encoder's table of input vectors.
 
-    Stands for the word2vec vectors of Google News of the papers on DeepCoNN and NARRE, which are no package.
+    Stands for the word2vec vectors of Google News of the papers on DeepCoNN and NARRE, which are not a package.
     The first `width` principal components of the table, divided by one number so that the mean square of an entry over
     the table is 1 (ours).
 
@@ -75,8 +76,7 @@ def open_static(
     Raises `ConfigurationError` for an impossible encoder, width or max_tokens.
     """
     cleaner = cleaner or Cleaner()
-    if isinstance(max_tokens, bool) or not isinstance(max_tokens, int) or max_tokens < 1:
-        raise ConfigurationError(f"max_tokens = {max_tokens!r}: give a whole number from 1 on")
+    whole_number("max_tokens", max_tokens)
     coder = TokenEncoder(encoder, device="cpu", max_tokens=1)
     table = _reduced_table(coder.folder, coder.fingerprint, width, seed)
     rows, offsets = _pieces(texts, cleaner, coder, max_tokens)
@@ -104,12 +104,12 @@ def _pieces(
     rows: list[int] = []
     ends = [0]
     for words in sequences:
-        found: list[int] = []
+        own: list[int] = []
         for word in words:
-            found.extend(pieces[word])
-            if len(found) >= max_tokens:
+            own.extend(pieces[word])
+            if len(own) >= max_tokens:
                 break
-        rows.extend(found[:max_tokens])
+        rows.extend(own[:max_tokens])
         ends.append(len(rows))
     return np.array(rows, dtype=np.int64), np.array(ends, dtype=np.int64)
 
@@ -134,5 +134,5 @@ def reduced(table: Tensor, width: int, seed: int = 0) -> Tensor:
     centred = some - mean
     directions = torch.linalg.eigh(centred.T @ centred).eigenvectors.flip(1)[:, :width]
     largest = directions.gather(0, directions.abs().argmax(0, keepdim=True))
-    found = (table.double() - mean) @ (directions * largest.sign())
-    return (found / found.square().mean().sqrt()).float()
+    components = (table.double() - mean) @ (directions * largest.sign())
+    return (components / components.square().mean().sqrt()).float()

@@ -21,8 +21,8 @@ from torch import Tensor
 from burnish.errors import ConfigurationError
 
 from .cleaning import Cleaner, Word
-from .encoder import TokenEncoder
 from .shards import FORMAT, SCHEMA, ShardFolder
+from .token_encoder import TokenEncoder
 
 #: A shard takes texts until they have about so many words: half a minute's work on two cores, 30 MB for MiniLM.
 WORDS_A_SHARD = 32768
@@ -89,15 +89,15 @@ class TokenStore:
             return self._gathered(places.to(self._held.device)).to(texts.device)
         # The smaller numbers travel to another device, and become float32 there.
         dtype = torch.float32 if texts.device.type == "cpu" else torch.float16
-        found = _empty(int(lengths.sum()), self.width, dtype)
+        tokens = _empty(int(lengths.sum()), self.width, dtype)
         starts = self._starts if self._held is None else self._held_starts
         parts = zip(
-            found.split(lengths.tolist()), self._shard[places].tolist(), starts[places].tolist(), strict=True
+            tokens.split(lengths.tolist()), self._shard[places].tolist(), starts[places].tolist(), strict=True
         )
         # A copy a text: quicker than to gather rows by number, shard by shard.
         for part, shard, start in parts:
             part.copy_(self._map(shard).narrow(0, start, len(part)))
-        return found.to(texts.device).float()
+        return tokens.to(texts.device).float()
 
     def hold(self, device: str | torch.device = "cpu") -> TokenStore:
         """Keep the vectors of these texts in the memory of a device, in float16; `take` is quicker there.
@@ -226,8 +226,8 @@ def _hash(text: str) -> str:
 
 def _missing(shards: ShardFolder, texts: Sequence[str], hashes: list[str]) -> dict[str, str]:
     """The texts that no shard has, each once, by their hash."""
-    have = {found for table in shards.indices().values() for found in table["text"].to_pylist()}
-    return {found: text for found, text in zip(hashes, texts, strict=True) if found not in have}
+    have = {key for table in shards.indices().values() for key in table["text"].to_pylist()}
+    return {key: text for key, text in zip(hashes, texts, strict=True) if key not in have}
 
 
 def _encode(
@@ -243,9 +243,9 @@ def _encode(
     """
     waiting: list[tuple[str, list[Word]]] = []
     size = 0
-    for number, (found, text) in enumerate(texts.items(), start=1):
+    for number, (key, text) in enumerate(texts.items(), start=1):
         words = cleaner.words(text)
-        waiting.append((found, words))
+        waiting.append((key, words))
         size += min(len(words), coder.max_tokens)
         if size >= WORDS_A_SHARD or len(waiting) >= TEXTS_A_SHARD or number == len(texts):
             _write(shards, coder, waiting, advance)
@@ -264,10 +264,10 @@ def _write(
     """
     encoded = [coder.nothing] * len(texts)
     advance(sum(not words for _, words in texts))
-    for some, found in coder.encode_batches([[word.lemma for word in words] for _, words in texts]):
-        for number, one in zip(some, found, strict=True):
+    for numbers, batch in coder.encode_batches([[word.lemma for word in words] for _, words in texts]):
+        for number, one in zip(numbers, batch, strict=True):
             encoded[number] = one
-        advance(len(some))
+        advance(len(numbers))
     lengths = [len(one.places) for one in encoded]
     # Words beyond the last token are of no use.
     kept = [
@@ -276,7 +276,7 @@ def _write(
     ]
     shards.add(
         {
-            "text": [found for found, _ in texts],
+            "text": [key for key, _ in texts],
             "start": (np.cumsum(lengths) - lengths).tolist(),
             "length": lengths,
             "cut": [one.cut for one in encoded],

@@ -81,7 +81,7 @@ def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     """The block with every default written out, so that a changed default is another run."""
     from burnish.enhancers.registry import make_enhancers
 
-    return {enhancer.name: enhancer.config.model_dump(mode="json") for enhancer in make_enhancers(block)}
+    return {enhancer.name: enhancer.config.decisive() for enhancer in make_enhancers(block)}
 
 
 def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:

@@ -77,14 +77,14 @@ def write_synthetic(folder: Path, n: int) -> str:
 @contextmanager
 def synthetic_tokens(folder: Path) -> Any:
     """Models built here read synthetic tokens."""
-    from burnish.backbones.drex import choosing
+    from burnish.backbones.drex import configured_modalities
 
-    before = choosing.open_configured
-    choosing.open_configured = lambda texts, config: SyntheticStore(folder, len(texts))  # type: ignore[assignment,return-value]
+    before = configured_modalities.open_tokens
+    configured_modalities.open_tokens = lambda texts, config: SyntheticStore(folder, len(texts))  # type: ignore[assignment,return-value]
     try:
         yield
     finally:
-        choosing.open_configured = before
+        configured_modalities.open_tokens = before
 
 
 class TimedDReX(TimedModel):

@@ -28,10 +28,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from burnish.enhancers.shapley.cross_fit import cross_fitted
+from burnish.enhancers.shapley.cross_fit import cross_fitted, factors
 from burnish.enhancers.shapley.estimators import enumeration, estimate
-from burnish.enhancers.shapley.games import Game, MeanProfile
-from burnish.enhancers.shapley.harmonic import factors
+from burnish.enhancers.shapley.games import Game
 
 console = Console()
 
@@ -104,10 +103,28 @@ class RandomGame:
         return self.numbers[masks.long() @ 2 ** torch.arange(self.n_players)]
 
 
+@dataclass
+class MeanProfile:
+    """The scalar product of a direction `[d]` with the mean of the players' vectors `[n, d]`; 0 for nobody."""
+
+    vectors: Tensor
+    direction: Tensor
+    outputs: tuple[str, ...] = ("profile",)
+
+    @property
+    def n_players(self) -> int:
+        return len(self.vectors)
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        members = masks.to(self.vectors.dtype)
+        sums = members @ (self.vectors @ self.direction.unsqueeze(1))
+        return sums / members.sum(1, keepdim=True).clamp_min(1)
+
+
 def profile_game(n: int, seed: int) -> MeanProfile:
     generator = torch.Generator().manual_seed(seed)
     vectors = torch.randn(n, 8, dtype=torch.float64, generator=generator)
-    return MeanProfile(vectors, torch.randn(1, 8, dtype=torch.float64, generator=generator))
+    return MeanProfile(vectors, torch.randn(1, 8, dtype=torch.float64, generator=generator)[0])
 
 
 def banzhaf_exactly(game: Game) -> Tensor:
@@ -199,7 +216,7 @@ class Histories:
     def sampled(self, name: str, budget: int) -> Tensor:
         """One user after another by a sampling estimator of ours."""
         rows = [
-            estimate(name, MeanProfile(vectors, direction.unsqueeze(0)), budget=budget, seed=0).values
+            estimate(name, MeanProfile(vectors, direction), budget=budget, seed=0).values
             for vectors, direction in zip(self.vectors, self.directions, strict=True)
         ]
         return torch.cat(rows, dim=1).T

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from burnish.enhancers.shapley.harmonic import factors
+from burnish.enhancers.shapley.cross_fit import factors
 from burnish.enhancers.shapley.objectives import folds_of
 
 

@@ -132,7 +132,7 @@ def report(screen: Screen, card: Card, out: Path) -> None:
     """What was kept, and how to use it."""
     from burnish.backbones.converters.folder import README
 
-    screen.say(f"{card.kind}: {card.before.said()}")
+    screen.say(f"{card.kind}: {card.before.summary()}")
     if card.duplicates:
         screen.say(
             f"{card.duplicates:,} earlier ratings of the same pair were left out (--dedupe all keeps them)"
@@ -140,7 +140,7 @@ def report(screen: Screen, card: Card, out: Path) -> None:
     for file, lines in card.broken.items():
         if lines:
             screen.say(f"{lines:,} broken lines of {file} were left out")
-    screen.say(f"kept after {card.rounds} rounds: {card.after.said()}")
+    screen.say(f"kept after {card.rounds} rounds: {card.after.summary()}")
     for kind, rows in card.described.items():
         total = card.after.items if kind == "item" else card.after.users
         screen.say(f"{rows:,} of {total:,} {kind}s are known to the metadata; the others have blanks")

@@ -48,7 +48,7 @@ def show(screen: Screen, info: EnhancerInfo, *, full: bool) -> None:
         screen.results.print(f"  cannot be loaded: {type(error).__name__}: {error}\n", markup=False)
         return
     screen.results.print(f"{info.name} (from {info.source})", style="bold", markup=False)
-    text = (cls.__doc__ or "").strip() if full else info.summary
+    text = info.description if full else info.summary
     screen.results.print(f"{text}", markup=False)
     screen.results.print(option_table(cls.Config.model_fields))
     screen.results.print()

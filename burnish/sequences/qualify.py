@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.attach import EnhancedMixin
-from burnish.enhancers.quiet import unchanged
+from burnish.enhancers.unchanged import unchanged
 from burnish.randomness import forked_randomness
 
 from .batches import by_windows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from burnish.enhancers.caches import kept
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.errors import ConfigurationError, DataError, warn
 from burnish.training.load import load_run
 from burnish.training.record import RUN_FILE
@@ -46,8 +46,7 @@ def open_trained(
         trained = source.trained
         # What is left of the last evaluation goes, unless it belongs to the checkpoint: KGIN and MCCLK propagate at
         # random even in evaluation, so that it is nobody's to repeat.
-        for name in kept(trained.model).keys() - set(getattr(trained.model, "other_parameter_name", ())):
-            setattr(trained.model, name, None)
+        clear_kept(trained.model, but=getattr(trained.model, "other_parameter_name", ()))
         trained.model.eval()
         return trained
     path = Path(source)

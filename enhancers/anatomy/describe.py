@@ -39,8 +39,8 @@ class Anatomy:
 
     n_users, n_items: numbers of ids, the padding id 0 included.
     tables: every embedding table found, in the order of the backbone's parameters.
-    pairs: the (users, items) tables that meet in the score; both of items where her items stand for a user
-        (see `families_pairs`).
+    pairs: the (users, items) tables that meet in the score; both of items where their items stand for a user
+        (see `pairs`).
     output: widths of the (user, item) embeddings that the backbone's `forward` gives for all ids at once
         (graph models), or None where it gives none.
     """
@@ -60,14 +60,14 @@ class Anatomy:
 
     def need(self, side: Side, enhancer: str) -> tuple[Table, ...]:
         """The tables of one side; `UnsupportedError` when the backbone has none."""
-        found = self.of(side)
-        if not found:
+        tables = self.of(side)
+        if not tables:
             raise UnsupportedError(
                 f"enhancer {enhancer!r} needs {side} embeddings, and {self.backbone} has no table whose rows are "
                 f"{side}s and at least two numbers wide. It works with backbones that have one, such as BPR, LightGCN, "
                 f"NeuMF or SASRec. If this one has, its class can say so: see burnish_tables in docs/backbones.md."
             )
-        return found
+        return tables
 
 
 def describe(model: nn.Module, config: Config, dataset: Dataset) -> Anatomy:

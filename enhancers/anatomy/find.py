@@ -3,7 +3,7 @@
 Four readers, the first that knows a parameter decides:
 
 1. `burnish_tables` of the model class: what its author declares, complete;
-2. `families_rules`: RecBole's own models whose names mislead;
+2. `table_rules`: RecBole's own models whose names mislead;
 3. field tables: one matrix for all token fields of a context model, with an offset a field;
 4. names: a table of users says so in its name, and has as many rows.
 
@@ -15,20 +15,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from torch import nn
 
 from burnish.errors import ConfigurationError, unknown_name
 
 from .numbers import Numbers, fields_of_ffm
-from .rules import Rule, rules_of
 from .table import Side, Table
+from .table_rules import TableRule, rules_of
 
-if TYPE_CHECKING:
-    pass
-
-Found = tuple[Side, int]  # whose rows, and the first of them
+Span = tuple[Side, int]  # whose rows, and the first of them
 
 
 def find_tables(model: nn.Module, numbers: Numbers) -> Iterator[Table]:
@@ -49,21 +46,21 @@ def find_tables(model: nn.Module, numbers: Numbers) -> Iterator[Table]:
             name = f"{module_name}.{parameter_name}" if module_name else parameter_name
             columns = False
             if declared is not None:
-                columns, found = declared.get(name, (False, []))
+                columns, spans = declared.get(name, (False, []))
             elif rules is not None and name in rules:
-                columns, found = _ruled(rules[name], parameter.shape, numbers)
+                columns, spans = _ruled(rules[name], parameter.shape, numbers)
             elif name in linear:
-                columns, found = linear[name], [("item", 0)]
+                columns, spans = linear[name], [("item", 0)]
             else:
-                found = _read(model, name, module, parameter.shape[0], numbers)
+                spans = _read(model, name, module, parameter.shape[0], numbers)
             width = parameter.shape[0 if columns else 1]
             if width < 2:
                 continue
-            for side, first in found:
+            for side, first in spans:
                 yield Table(name, module, parameter_name, side, first, numbers.of(side), int(width), columns)
 
 
-def _ruled(rule: Rule, shape: Sequence[int], numbers: Numbers) -> tuple[bool, list[Found]]:
+def _ruled(rule: TableRule, shape: Sequence[int], numbers: Numbers) -> tuple[bool, list[Span]]:
     if rule.holds == "user and item":
         return False, [("user", 0), ("item", numbers.users)]
     if rule.holds == "nobody" or shape[1 if rule.columns else 0] < numbers.of(rule.holds):
@@ -71,7 +68,7 @@ def _ruled(rule: Rule, shape: Sequence[int], numbers: Numbers) -> tuple[bool, li
     return rule.columns, [(rule.holds, 0)]
 
 
-def _read(model: nn.Module, name: str, owner: nn.Module, rows: int, numbers: Numbers) -> list[Found]:
+def _read(model: nn.Module, name: str, owner: nn.Module, rows: int, numbers: Numbers) -> list[Span]:
     if isinstance(owner, _FUNCTIONS):
         return []
     fields = _field_offsets(model, name, owner, rows)
@@ -96,7 +93,7 @@ _FUNCTIONS = (
 # ---------------------------------------------------------------------- declared
 
 
-def _declared(model: nn.Module, numbers: Numbers) -> dict[str, tuple[bool, list[Found]]] | None:
+def _declared(model: nn.Module, numbers: Numbers) -> dict[str, tuple[bool, list[Span]]] | None:
     """`burnish_tables` of a model, checked: by parameter name, (ids along columns, spans)."""
     declaration: Any = getattr(model, "burnish_tables", None)
     if declaration is None:
@@ -104,7 +101,7 @@ def _declared(model: nn.Module, numbers: Numbers) -> dict[str, tuple[bool, list[
     if callable(declaration):
         declaration = declaration()
     parameters = dict(model.named_parameters(remove_duplicate=False))
-    read: dict[str, tuple[bool, list[Found]]] = {}
+    read: dict[str, tuple[bool, list[Span]]] = {}
     for entry in declaration:
         where = f"burnish_tables of {type(model).__name__}: {entry!r}"
         if not isinstance(entry, tuple | list) or not 2 <= len(entry) <= 3:
@@ -125,10 +122,10 @@ def _declared(model: nn.Module, numbers: Numbers) -> dict[str, tuple[bool, list[
                 f"{where}: the parameter has shape {tuple(shape)}, and {count} {side}s from {first!r} on do not fit "
                 f"its {'columns' if axis else 'rows'}"
             )
-        columns, found = read.get(name, (bool(axis), []))
+        columns, earlier = read.get(name, (bool(axis), []))
         if columns != bool(axis):
             raise ConfigurationError(f"{where}: all tables of one parameter run along the same axis")
-        spans: list[Found] = [*found, ("user" if side == "user" else "item", first)]
+        spans: list[Span] = [*earlier, ("user" if side == "user" else "item", first)]
         spans.sort(key=lambda span: span[1])
         for (one, start), (_, stop) in pairwise(spans):
             if start + numbers.of(one) > stop:
@@ -152,8 +149,8 @@ def _linear_of_auto_encoder(model: nn.Module, numbers: Numbers) -> dict[str, boo
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.Linear)]
     into = [name for name, layer in layers if layer.in_features == numbers.items]
     out = [name for name, layer in layers if layer.out_features == numbers.items]
-    found = {f"{out[-1]}.weight": False} if out else {}
-    return found | ({f"{into[0]}.weight": True} if into else {})
+    columns = {f"{out[-1]}.weight": False} if out else {}
+    return columns | ({f"{into[0]}.weight": True} if into else {})
 
 
 # ---------------------------------------------------------------------- field tables
@@ -212,7 +209,7 @@ _INNER = frozenset({"latent", "prototype", "prototypes", "cluster", "clusters", 
 _WORD = re.compile(r"[A-Za-z][a-z]*|\d+")
 
 
-def _named(name: str, rows: int, is_embedding: bool, numbers: Numbers) -> list[Found]:
+def _named(name: str, rows: int, is_embedding: bool, numbers: Numbers) -> list[Span]:
     """Which users and items a matrix with that name and number of rows holds."""
     if any(part in name for part in _UNNUMBERED):
         return []
@@ -235,7 +232,7 @@ def _says(part: str, words: set[str]) -> set[str]:
     return says | ({"entit"} if words & {"ent"} else set())
 
 
-def _fitting(says: set[str], rows: int, numbers: Numbers) -> list[Found]:
+def _fitting(says: set[str], rows: int, numbers: Numbers) -> list[Span]:
     """Rows that fit what a name says; nothing where they do not."""
     users, items, entities = numbers.users, numbers.items, numbers.entities
     if len(says) > 1:
@@ -249,7 +246,7 @@ def _fitting(says: set[str], rows: int, numbers: Numbers) -> list[Found]:
     return [("item", 0)] if rows in (items, entities) else []
 
 
-def _unnamed(rows: int, numbers: Numbers) -> list[Found]:
+def _unnamed(rows: int, numbers: Numbers) -> list[Span]:
     """An embedding whose name says nothing: by its rows, where these leave no doubt."""
     users, items, entities = numbers.users, numbers.items, numbers.entities
     if rows == users + items or (entities and rows == users + entities):

@@ -13,11 +13,11 @@ from .table import Table
 if TYPE_CHECKING:
     from .numbers import Numbers
 
-#: (users, items) whose rows belong together: spans of users or, where a user is what her items say, of items.
+#: (users, items) whose rows belong together: spans of users or, where a user is what their items say, of items.
 Pair = tuple[Table, Table]
 
 #: RecBole's models with more tables than those that meet in the score, by class: (users, items), by module.
-#: A first name that is a table of items means: a user is the items that she knows.
+#: A first name that is a table of items means: a user is the items that they know.
 PAIRS: dict[str, tuple[tuple[str, str], ...]] = {
     "LINE": (("user_embedding", "item_embedding"),),
     "NNCF": (("user_embedding", "item_embedding"),),
@@ -39,8 +39,8 @@ def score_pairs(model: nn.Module, tables: Sequence[Table], numbers: Numbers) -> 
     1. What `PAIRS` says of RecBole's class, and FFM's two copies that meet in its product.
     2. As many tables of users as of items: in order (backbones with towers name them so).
     3. Tables of users, but not as many: the first of each side.
-    4. No table of users: her items stand for a user.  Where sequences are read, the first table of items on both
-       sides; else the first for what she knows (encoder, source), the last for what is scored (decoder, target).
+    4. No table of users: their items stand for a user.  Where sequences are read, the first table of items on both
+       sides; else the first for what they know (encoder, source), the last for what is scored (decoder, target).
     """
     users = [table for table in tables if table.side == "user"]
     items = [table for table in tables if table.side == "item"]
@@ -63,10 +63,10 @@ def _named_pairs(model: nn.Module, tables: Sequence[Table], numbers: Numbers) ->
         if cls.__name__ in PAIRS:
             by_module = {table.name.rpartition(".")[0]: table for table in tables}
             wanted = PAIRS[cls.__name__]
-            found = [
+            pairs = [
                 (by_module[one], by_module[other]) for one, other in wanted if {one, other} <= set(by_module)
             ]
-            return tuple(found)
+            return tuple(pairs)
     return ()
 
 
@@ -74,7 +74,7 @@ def _field_aware_pair(model: nn.Module, tables: Sequence[Table], numbers: Number
     """FFM scores a user's row for the item's field against an item's row for the user's field."""
     fields = fields_of_ffm(model)
     of_user, of_item = fields.get(numbers.user_field), fields.get(numbers.item_field)
-    found = {(table.side, table.name): table for table in tables}
-    user = found.get(("user", f"ffm.token_embeddings.{of_item}.weight"))
-    item = found.get(("item", f"ffm.token_embeddings.{of_user}.weight"))
+    by_side = {(table.side, table.name): table for table in tables}
+    user = by_side.get(("user", f"ffm.token_embeddings.{of_item}.weight"))
+    item = by_side.get(("item", f"ffm.token_embeddings.{of_user}.weight"))
     return ((user, item),) if user is not None and item is not None else ()

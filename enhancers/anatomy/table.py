@@ -34,6 +34,11 @@ class Table:
         return f"{self.name}[{self.first}:]" if self.first else self.name
 
     @property
+    def module_key(self) -> str:
+        """`key` as a name in a ModuleDict, which may not hold dots."""
+        return self.key.replace(".", "-")
+
+    @property
     def stored(self) -> nn.Parameter:
         """The parameter that holds the table, as the backbone stores it."""
         stored = self.owner._parameters[self.parameter]

@@ -14,8 +14,8 @@ import yaml
 from torch import Tensor
 
 from burnish.enhancers.attach import enhance, split_enhanced
-from burnish.enhancers.caches import clear_kept
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.randomness import forked_randomness
 
 from .check import NotApplicableError, require

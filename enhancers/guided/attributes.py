@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from burnish.errors import ConfigurationError, unknown_name
-from burnish.files.whole import written_whole
+from burnish.files.whole import write_text
 from burnish.files.yamls import read_yaml
+from burnish.strict import Strict, validated
 
 
-class AttributeSchema(BaseModel):
+class AttributeSchema(Strict):
     """The attributes of one domain, and how they are scored.
 
     domain: what the items are, such as "films".  scale: the lowest and the highest score, whole numbers.
@@ -31,8 +32,6 @@ class AttributeSchema(BaseModel):
     contrasts: for some or all attributes what an item at either end is like, [low, high]; only sentence encoders read
     them, since they do not understand "not at all".
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     domain: str = Field(min_length=1)
     scale: tuple[int, int] = (0, 9)
@@ -66,7 +65,7 @@ class AttributeSchema(BaseModel):
     ) -> dict[str, tuple[str, str]]:
         for name, ends in contrasts.items():
             if name not in info.data.get("attributes", contrasts):
-                raise ValueError(f"contrast of {name!r}, which is no attribute of the schema")
+                raise ValueError(f"contrast of {name!r}, which is not an attribute of the schema")
             if not all(end.strip() for end in ends):
                 raise ValueError(f"the contrast of {name!r} needs words at both ends, [low, high]")
         return contrasts
@@ -111,23 +110,52 @@ class AttributeSchema(BaseModel):
 def make_schema(content: Mapping[str, Any], *, origin: str = "schema") -> AttributeSchema:
     """A schema from a mapping as its YAML file holds it.
 
-    Raises `UnknownNameError` for an unknown key and `ConfigurationError` for a bad value; both name `origin`.
+    Parameters
+    ----------
+    content
+        The fields of `AttributeSchema`.
+    origin
+        What messages call the source.
+
+    Returns
+    -------
+    AttributeSchema
+        The schema, checked.
+
+    Raises
+    ------
+    UnknownNameError
+        For an unknown key, with the nearest one.
+    ConfigurationError
+        For a bad value.
     """
-    for key in content:
-        if key not in AttributeSchema.model_fields:
-            raise unknown_name(f"{origin}: field", str(key), AttributeSchema.model_fields)
-    try:
-        return AttributeSchema(**content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"]) or "schema"
-        raise ConfigurationError(f"{origin}: {field} = {first.get('input')!r}: {first['msg']}") from error
+    return validated(AttributeSchema, content, origin, kind="field")
 
 
 def load_schema(source: str | Path) -> AttributeSchema:
-    """A schema file, or a shipped schema by its domain ("films").
+    """A schema file, or a shipped schema by its domain.
 
-    Raises `UnknownNameError` for what is neither, `ConfigurationError` for a file that is not a valid schema.
+    Parameters
+    ----------
+    source
+        A YAML file, or a domain such as "films".
+
+    Returns
+    -------
+    AttributeSchema
+        The schema, checked.
+
+    Raises
+    ------
+    UnknownNameError
+        For what is neither.
+    ConfigurationError
+        For a file that is not a valid schema.
+
+    Examples
+    --------
+    >>> load_schema("films").names[:3]
+    ('story_complexity', 'dialogue_complexity', 'emotional_depth')
     """
     path = Path(source)
     if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
@@ -154,11 +182,22 @@ def shipped_text(domain: str) -> str:
 
 
 def write_schema(schema: AttributeSchema | str, path: Path, *, overwrite: bool = False) -> None:
-    """Write a schema file, of a schema or of its text.
+    """Write a schema file.
 
-    Raises `ConfigurationError` where there is a file already, unless told to overwrite.
+    Parameters
+    ----------
+    schema
+        The schema, or its text.
+    path
+        The file to write.
+    overwrite
+        Whether a file that is there may be replaced.
+
+    Raises
+    ------
+    ConfigurationError
+        Where there is a file already, unless told to overwrite.
     """
     if path.is_file() and not overwrite:
         raise ConfigurationError(f"{path} exists already; give another name, or ask to overwrite it")
-    with written_whole(path) as beside:
-        beside.write_text(schema if isinstance(schema, str) else schema.to_yaml(), encoding="utf-8")
+    write_text(path, schema if isinstance(schema, str) else schema.to_yaml())

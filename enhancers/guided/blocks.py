@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,16 +40,16 @@ def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
     """The block that the options ask for.  Raises `ConfigurationError` or `DataError` where scores do not fit."""
     scores = find_scores(config, dataset)
     tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]]
-    found = scores.rows(tokens[1:])
-    known = int((found == found).any(axis=1).sum())
+    rows = scores.rows(tokens[1:])
+    known = int((~np.isnan(rows)).any(axis=1).sum())
     if known == 0:
         raise DataError(
             f"guided: none of the {len(scores.ids)} ids of {scores.source or 'the scores'} (such as {scores.ids[0]!r}) "
             f"is an item of {dataset.dataset_name!r} (such as {tokens[1]!r}); score the items of this data set"
         )
-    axis = Axis.of(found, config.clip)
+    axis = Axis.of(rows, config.clip)
     values = torch.zeros(len(tokens), len(scores.attributes))
-    values[1:] = torch.from_numpy(axis.standardise(found)).float()
+    values[1:] = torch.from_numpy(axis.standardise(rows)).float()
     block = Block(values, scores.attributes, known, axis)
     return block if config.control == "none" else _control(config.control, block, dataset, seed, config.clip)
 
@@ -77,32 +76,6 @@ def _judged(source: str | None, dataset: Dataset, *, needed: bool) -> Scores | N
     return load_scores(source, id_column="item_id")
 
 
-def user_block(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor | None:
-    """Users' own scores on the items' axis, `[n_users, m]`, NaN where unknown; None where there is no file."""
-    if config.user_scores is None or block.axis is None:
-        return None
-    path = Path(config.user_scores)
-    scores = load_scores(path, id_column="user_id")
-    judged = [name for name in block.names if name in scores.attributes or name not in _made(config, dataset)]
-    tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
-    found = np.full((len(tokens), len(block.names)), np.nan)
-    found[:, [block.names.index(name) for name in judged]] = scores.only(judged).rows(tokens)
-    unknown = torch.from_numpy(found != found)
-    if bool(unknown.all()):
-        raise DataError(
-            f"guided: none of the ids in user_scores = {str(path)!r} (such as {scores.ids[0]!r}) is a user of the data "
-            f"set (such as {tokens[1]!r})"
-        )
-    values = torch.from_numpy(block.axis.standardise(found)).float()
-    values[unknown] = float("nan")
-    return values
-
-
-def _made(config: GuidedConfig, dataset: Dataset) -> tuple[str, ...]:
-    """Attributes that nobody is asked to score for users, since the item file has them."""
-    return field_scores(dataset, config.fields).attributes if config.fields else ()
-
-
 def _control(kind: Control, block: Block, dataset: Dataset, seed: int, clip: float) -> Block:
     n, m = block.values.shape
     generator = torch.Generator().manual_seed(seed)
@@ -125,7 +98,7 @@ def text_components(dataset: Dataset, width: int, seed: int) -> Tensor:
 
     texts = item_texts(dataset)
     ids, vectors = text_vectors(texts, width, seed=seed)
-    found = Scores(tuple(ids), tuple(f"text_{number + 1}" for number in range(width)), vectors)
+    scores = Scores(tuple(ids), tuple(f"text_{number + 1}" for number in range(width)), vectors)
     tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]][1:]
-    rows = found.rows(tokens)
+    rows = scores.rows(tokens)
     return torch.from_numpy(Axis.of(rows, 1e9).standardise(rows)).float()

@@ -9,6 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from burnish.errors import DataError
+
 
 class Fusion(nn.Module):
     """One item table, and the user table that meets it in the score, with their guided blocks.
@@ -98,3 +100,21 @@ def _ratio(base: Tensor, guided: Tensor) -> float:
     """How many times as large base is as guided, by root mean square; 0 where guided is nothing."""
     size = float(guided.double().square().mean().sqrt())
     return float(base.double().square().mean().sqrt()) / size if size > 1e-12 else 0.0
+
+
+def principal(rows: Tensor, keep: int) -> tuple[Tensor, Tensor]:
+    """The mean `[d]` of rows `[n, d]` and the `keep` directions `[d, keep]` along which they vary most.
+
+    Directions are orthonormal, the widest first, each with its largest entry positive, so that equal rows give equal
+    directions.  With fewer than `keep` rows the rest of the directions are any that are orthogonal to the others.
+    Raises `DataError` for rows that are not finite.
+    """
+    if not bool(torch.isfinite(rows).all()):
+        raise DataError("guided: the base's table holds NaN or infinite values; train the base again")
+    exact = rows.detach().double()
+    centre = exact.mean(0)
+    scatter = (exact - centre).t() @ (exact - centre)
+    _, directions = torch.linalg.eigh(scatter)  # ascending
+    widest = directions.flip(1)[:, :keep]
+    largest = widest.gather(0, widest.abs().argmax(0, keepdim=True))
+    return centre.to(rows.dtype), (widest * largest.sign()).to(rows.dtype)

@@ -16,16 +16,16 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import training_items
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.explanation import Reason
 
-from .blocks import make_block, user_block
-from .fusion import Fusion
+from .blocks import make_block
+from .fusion import Fusion, principal
 from .options import GuidedConfig
 from .reasons import AttributeGame, Contributions, contributions
-from .reduction import principal
 from .rows import TrainingRows
-from .users import mean_of_items, training_items
+from .users import mean_of_items, own_scores
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -35,8 +35,33 @@ if TYPE_CHECKING:
 class Guided(Enhancer[GuidedConfig]):
     """Scores of items on interpretable attributes become part of their embeddings (arXiv 2504.11658).
 
-    guided: `[n_items, m]`, standardised scores, frozen.  users: `[n_users, m]`, trained, pulled to where they
-    started; there where the backbone has a table of users.  attributes: names of the m columns.
+    Attributes: `guided`, `[n_items, m]`, are standardised scores, frozen.  `users`, `[n_users, m]`, are trained and
+    pulled to where they started, `start`; there where the backbone has a table of users.  `attributes` are the names of
+    the m columns.
+
+    Parameters
+    ----------
+    config
+        The options as a `GuidedConfig`; give either this or options.
+    **options
+        The fields of `GuidedConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    arXiv 2504.11658: Jia, Yuan, Wu, Zheng, "Improving LLM interpretability and performance via guided embedding
+    refinement for sequential recommendation".  docs/guided.md says what is ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Guided(attributes=("humor", "violence")))
+    <class 'recbole.model.general_recommender.bpr.BPR[guided]'>
     """
 
     name = "guided"
@@ -57,9 +82,9 @@ class Guided(Enhancer[GuidedConfig]):
         self.register_buffer("guided", block.values)
         self.fusions = nn.ModuleDict()
         for table in items:
-            self.fusions[_key(table)] = self._fusion(table)
+            self.fusions[table.module_key] = self._fusion(table)
         self._item_of = self._partners(anatomy) if self.config.users else {}
-        start = self._users_start(anatomy, dataset, user_block(self.config, dataset, block))
+        start = self._users_start(anatomy, dataset, own_scores(self.config, dataset, block))
         self.register_buffer("start", start)
         if self._item_of:
             self.users = nn.Parameter(start.clone())
@@ -83,7 +108,7 @@ class Guided(Enhancer[GuidedConfig]):
     def _partners(self, anatomy: Anatomy) -> dict[str, str]:
         """The fusion of the items that a user table meets in the score, where both are equally wide."""
         return {
-            _key(users): _key(items)
+            users.module_key: items.module_key
             for users, items in anatomy.pairs
             if users.side == "user" and items.side == "item" and users.width == items.width
         }
@@ -108,7 +133,7 @@ class Guided(Enhancer[GuidedConfig]):
     @torch.no_grad()
     def take_base(self) -> None:
         """Reduce the tables as they are now, and balance the guided blocks with what is left of them."""
-        by_key = {_key(table): table for table in self._anatomy.tables}
+        by_key = {table.module_key: table for table in self._anatomy.tables}
         for key, fusion in self.fusions.items():
             assert isinstance(fusion, Fusion)
             self._reduce(fusion, by_key[key], [by_key[u] for u, i in self._item_of.items() if i == key])
@@ -132,13 +157,13 @@ class Guided(Enhancer[GuidedConfig]):
     # ------------------------------------------------------------------ what the backbone sees
 
     def refines(self, table: Table) -> bool:
-        return _key(table) in self.fusions or _key(table) in self._item_of
+        return table.module_key in self.fusions or table.module_key in self._item_of
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """Rows with the guided block of their ids; see `Fusion`."""
         if table.side == "item":
-            return self._of(_key(table)).items(rows, self.guided[ids])
-        return self._of(self._item_of[_key(table)]).users(rows, self.users[ids])
+            return self._of(table.module_key).items(rows, self.guided[ids])
+        return self._of(self._item_of[table.module_key]).users(rows, self.users[ids])
 
     def _of(self, key: str) -> Fusion:
         fusion = self.fusions[key]
@@ -156,22 +181,44 @@ class Guided(Enhancer[GuidedConfig]):
     # ------------------------------------------------------------------ reasons
 
     def profile(self, side: Side, number: int) -> dict[str, float]:
-        """What an item is like, or what a user likes: attributes by name, in standard deviations over items.
+        """What an item is like, or what a user likes.
 
         Users: as trained, where the backbone has a table of users; else the shrunk mean of their training items (or
-        their own scores).  Largest first.
+        their own scores).
+
+        Parameters
+        ----------
+        side
+            "item" or "user".
+        number
+            Internal id.
+
+        Returns
+        -------
+        dict
+            Attributes by name, in standard deviations over items, the largest first.
         """
         if side == "item":
             values = self.guided[number]
         else:
             values = self.users[number] if self._item_of else self.start[number]
-        found = dict(zip(self.attributes, values.tolist(), strict=True))
-        return dict(sorted(found.items(), key=lambda pair: -pair[1]))
+        profile = dict(zip(self.attributes, values.tolist(), strict=True))
+        return dict(sorted(profile.items(), key=lambda pair: -pair[1]))
 
     def contributions(self, user: int, item: int, row: Interaction | None = None) -> Contributions | None:
-        """What each attribute of `item` adds to its score for `user`; None for a user without training sequence.
+        """What each attribute of an item adds to its score for a user.
 
-        row: the one row that the backbone predicts from, on the model's device; by default by the training history.
+        Parameters
+        ----------
+        user, item
+            Internal ids.
+        row
+            The one row that the backbone predicts from, on the model's device; by default by the training history.
+
+        Returns
+        -------
+        Contributions or None
+            None for a user without a training sequence, where the backbone needs one.
         """
         backbone = self.state.backbone
         row = self._rows.row(user, item, self.guided.device) if row is None else row
@@ -184,31 +231,42 @@ class Guided(Enhancer[GuidedConfig]):
         """One reason an attribute, the largest contribution to the score first.
 
         Contributions are exact where the score is additive in the attributes, else Shapley values; with the score of
-        the same item with average attributes (`rest`) they sum to the score.  They are those of the user's training
-        history, unless `row` says what else to predict from.  None for a user without one, where the backbone needs it.
+        the same item with average attributes (`rest`) they sum to the score.
+
+        Parameters
+        ----------
+        user, item
+            Internal ids.
+        row
+            What to predict from, as for `contributions`; by default the user's training history.
+
+        Returns
+        -------
+        list of Reason or None
+            None for a user without a training history, where the backbone needs one.
         """
-        found = self.contributions(user, item, row)
-        if found is None:
+        explained = self.contributions(user, item, row)
+        if explained is None:
             return None
         tastes = self.profile("user", user)
         traits = self.profile("item", item)
         reasons = []
-        for place in found.values.argsort(descending=True).tolist():
-            name, adds = self.attributes[place], float(found.values[place])
+        for place in explained.values.argsort(descending=True).tolist():
+            name, adds = self.attributes[place], float(explained.values[place])
             evidence = {
                 "attribute": name,
                 "item": self._tokens[item],
                 "item_score": traits[name],
                 "user_score": tastes[name],
-                "score": found.score,
-                "rest": found.rest,
-                "share": found.share,
-                "additive": found.additive,
-                "standard_error": float(found.standard_error[place]),
+                "score": explained.score,
+                "rest": explained.rest,
+                "share": explained.share,
+                "additive": explained.additive,
+                "standard_error": float(explained.standard_error[place]),
             }
             text = (
                 f"{name}: item {self._tokens[item]} is {_size(traits[name])} and the user's items are "
-                f"{_size(tastes[name])}, which adds {adds:+.4g} to the score {found.score:.4g}"
+                f"{_size(tastes[name])}, which adds {adds:+.4g} to the score {explained.score:.4g}"
             )
             reasons.append(Reason("attribute", text, adds, evidence))
         return reasons
@@ -216,8 +274,8 @@ class Guided(Enhancer[GuidedConfig]):
     # ------------------------------------------------------------------ the rest
 
     def row_tensors(self) -> dict[str, Side]:
-        found: dict[str, Side] = {"guided": "item", "start": "user"}
-        return {**found, "users": "user"} if self._item_of else found
+        sides: dict[str, Side] = {"guided": "item", "start": "user"}
+        return {**sides, "users": "user"} if self._item_of else sides
 
 
 def _size(value: float) -> str:
@@ -225,7 +283,3 @@ def _size(value: float) -> str:
     if abs(value) < 0.25:
         return f"average ({value:+.1f} sd)"
     return f"{'high' if value > 0 else 'low'} ({value:+.1f} sd)"
-
-
-def _key(table: Table) -> str:
-    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots

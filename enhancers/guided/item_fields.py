@@ -57,16 +57,16 @@ def _attributes(field: str, cells: Sequence[str]) -> list[tuple[str, FloatArray]
     counts = Counter(word for own in words for word in own)
     kept = [word for word, count in counts.most_common(MOST_WORDS) if count > 1]
     empty = np.array([not own for own in words])
-    found = []
+    attributes = []
     for word in sorted(kept):
         values = np.array([float(word in own) for own in words])
         values[empty] = np.nan
-        found.append((f"{field}_{_plain(word)}", values))
-    return found
+        attributes.append((f"{field}_{_plain(word)}", values))
+    return attributes
 
 
 def _numbers(cells: Sequence[str]) -> FloatArray | None:
-    """The cells as numbers, NaN where empty; None where one is no number, or all are empty."""
+    """The cells as numbers, NaN where empty; None where one is not a number, or all are empty."""
     values = np.full(len(cells), np.nan)
     for place, cell in enumerate(cells):
         if cell.strip():

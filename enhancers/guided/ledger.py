@@ -76,7 +76,7 @@ class Ledger:
 
     path: the file, made where there is none (its folder too).  read_only: nothing is written, and the file must be
     there.  Rows cannot be changed or deleted, not even with another SQLite client (triggers refuse it).
-    Raises `DataError` where the file is no such ledger, is damaged or cannot be opened.
+    Raises `DataError` where the file is not such a ledger, is damaged or cannot be opened.
     """
 
     def __init__(self, path: Path, *, read_only: bool = False) -> None:
@@ -126,7 +126,7 @@ class Ledger:
             connection.close()
             raise
         except sqlite3.DatabaseError:
-            pass  # no SQLite file: `_prepare` says so
+            pass  # not an SQLite file: `_prepare` says so
         return connection
 
     def _prepare(self) -> None:
@@ -180,10 +180,10 @@ class Ledger:
                 f"Use the burnish that wrote it, or another path"
             )
         for table, fields in _FIELDS.items():
-            found = tuple(row[1] for row in run(f"PRAGMA table_info({table})"))
-            if found != fields:
+            columns = tuple(row[1] for row in run(f"PRAGMA table_info({table})"))
+            if columns != fields:
                 raise DataError(
-                    f"ledger = {str(self.path)!r}: the table {table!r} has columns {list(found)}, "
+                    f"ledger = {str(self.path)!r}: the table {table!r} has columns {list(columns)}, "
                     f"{list(fields)} were expected; give another path"
                 )
         damage = run("PRAGMA quick_check(1)").fetchone()[0]
@@ -198,7 +198,7 @@ class Ledger:
             if isinstance(error, sqlite3.OperationalError):
                 what = f"cannot be used: {error}"
             else:
-                what = f"is no SQLite file, or is damaged ({error}); give another path, or mend it (sqlite3's .recover)"
+                what = f"is not an SQLite file, or is damaged ({error}); give another path, or mend it (`.recover`)"
             raise DataError(f"ledger = {str(self.path)!r} {what}") from error
 
     @contextmanager
@@ -254,16 +254,16 @@ class Ledger:
 
     def known(self, keys: Sequence[str]) -> dict[str, dict[str, int]]:
         """Scores by attribute for those of the keys that have a valid answer; the first one where there are several."""
-        found: dict[str, dict[str, int]] = {}
+        scores: dict[str, dict[str, int]] = {}
         with self._lock, self._errors():
             for start in range(0, len(keys), _AT_ONCE):
                 part = keys[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(part))
                 query = f"SELECT key, scores FROM scores WHERE key IN ({marks}) ORDER BY id DESC"
-                found.update(
+                scores.update(
                     {key: json.loads(values) for key, values in self._connection.execute(query, part)}
                 )
-        return found
+        return scores
 
     def usage(self, model: str, prompts: Sequence[str]) -> Usage:
         """What the answers of a model to some prompts have used, those with a count of tokens."""

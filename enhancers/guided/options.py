@@ -57,7 +57,9 @@ class GuidedConfig(EnhancerConfig):
     )
     learn_alpha: bool = Field(default=True, description="train how much each attribute counts")
     shrinkage: float = Field(
-        default=5.0, ge=0.0, description="how many average items a user starts with, in the mean of hers"
+        default=5.0,
+        ge=0.0,
+        description="how many average items a user starts with, in the mean of their own items",
     )
     clip: float = Field(
         default=3.0, gt=0.0, description="largest size of a standardised score, in standard deviations"

@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.caches import clear_kept, kept
-from burnish.enhancers.quiet import evaluating
+from burnish.enhancers.kept_embeddings import clear_kept, kept
 from burnish.enhancers.shapley.estimators import enumeration, permutation
+from burnish.enhancers.unchanged import evaluating
 from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
@@ -45,7 +45,7 @@ class AttributeGame:
         before = kept(
             self.backbone
         )  # SGL predicts from what it keeps, and keeps what it propagates to predict
-        found = torch.empty(len(masks), 1, dtype=torch.float64)
+        scores = torch.empty(len(masks), 1, dtype=torch.float64)
         with evaluating(self.backbone):
             try:
                 for number, mask in enumerate(masks.to(own.device)):
@@ -53,13 +53,13 @@ class AttributeGame:
                     clear_kept(self.backbone)
                     # The few models that draw random numbers to predict draw the same ones each time.
                     with forked_randomness(self.seed, own.device):
-                        found[number, 0] = self._score()
+                        scores[number, 0] = self._score()
             finally:
                 self.guided[self.item] = own
                 clear_kept(self.backbone)
                 for name, value in before.items():
                     setattr(self.backbone, name, value)
-        return found.to(masks.device)
+        return scores.to(masks.device)
 
     def _score(self) -> float:
         try:
@@ -104,10 +104,12 @@ def contributions(game: AttributeGame) -> Contributions:
     if _is_additive(game, alone, rest, score):
         return Contributions(alone, torch.zeros(m, dtype=torch.float64), score, rest, True)
     if m <= ENUMERATED:
-        found = enumeration.estimate(game)
+        shapley = enumeration.estimate(game)
     else:
-        found = permutation.estimate(game, budget=BUDGET, seed=game.seed)
-    return Contributions(found.values[:, 0].double(), found.standard_error[:, 0].double(), score, rest, False)
+        shapley = permutation.estimate(game, budget=BUDGET, seed=game.seed)
+    return Contributions(
+        shapley.values[:, 0].double(), shapley.standard_error[:, 0].double(), score, rest, False
+    )
 
 
 def _is_additive(game: AttributeGame, alone: Tensor, rest: float, score: float) -> bool:

@@ -10,7 +10,7 @@ from burnish.errors import ConfigurationError, DataError
 
 from .scorers.encoder import as_text
 from .scorers.protocol import FloatArray, Texts
-from .sentences import remembered_vectors
+from .sentence_encoder import remembered_vectors
 
 
 def text_vectors(
@@ -36,9 +36,9 @@ def text_vectors(
     sentences = tuple(as_text(texts.one(number)) for number in full)
     vectors = remembered_vectors(sentences, None if model is None else str(model), device)
     reduced = principal_components(vectors.astype(np.float64), width, seed)
-    found = np.full((len(texts), width), np.nan)
-    found[full] = reduced
-    return texts.ids, found
+    components = np.full((len(texts), width), np.nan)
+    components[full] = reduced
+    return texts.ids, components
 
 
 def principal_components(vectors: FloatArray, width: int, seed: int = 0) -> FloatArray:

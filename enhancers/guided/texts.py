@@ -106,7 +106,7 @@ class _Place:
             folder = Path(source)
             if not folder.is_dir():
                 raise DataError(
-                    f"{folder} is no folder; give the folder of a data set, with {folder.name}.item in it"
+                    f"{folder} is not a folder; give the folder of a data set, with {folder.name}.item in it"
                 )
             return cls(folder, folder.resolve().name, "item_id", "\t", " ", "utf-8")
         config = getattr(source, "config", source)
@@ -128,8 +128,8 @@ def _text_file(place: _Place, asked: Path | str | bool) -> Path | None:
         if not path.is_file():
             raise DataError(f"file of item texts {str(path)!r} does not exist")
         return path
-    found = [path for suffix in _TEXTS if (path := place.folder / f"{place.name}{suffix}").is_file()]
-    return found[0] if found else None
+    files = [path for suffix in _TEXTS if (path := place.folder / f"{place.name}{suffix}").is_file()]
+    return files[0] if files else None
 
 
 def _read_item_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:

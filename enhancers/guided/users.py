@@ -1,32 +1,50 @@
-"""Where users' attributes start: the shrunk mean of the items of their training history."""
+"""Where users' attributes start: their own scores, else the shrunk mean of the items of their training history."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy.describe import Fields
-from burnish.enhancers.interactions import training_pairs
+from burnish.errors import DataError
+
+from .blocks import Block
+from .item_fields import field_scores
+from .options import GuidedConfig
+from .scorers.shipped import load_scores
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
 
-def training_items(dataset: Dataset, fields: Fields) -> tuple[Tensor, Tensor]:
-    """(users, items), each `[n]`: every positive training interaction once.
+def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor | None:
+    """Users' own scores on the items' axis, `[n_users, m]`, NaN where unknown; None where there is no file."""
+    if config.user_scores is None or block.axis is None:
+        return None
+    path = Path(config.user_scores)
+    scores = load_scores(path, id_column="user_id")
+    of_items = _attributes_of_items(config, dataset)
+    judged = [name for name in block.names if name in scores.attributes or name not in of_items]
+    tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
+    rows = np.full((len(tokens), len(block.names)), np.nan)
+    rows[:, [block.names.index(name) for name in judged]] = scores.only(judged).rows(tokens)
+    unknown = torch.from_numpy(np.isnan(rows))
+    if bool(unknown.all()):
+        raise DataError(
+            f"guided: none of the ids in user_scores = {str(path)!r} (such as {scores.ids[0]!r}) is a user of the data "
+            f"set (such as {tokens[1]!r})"
+        )
+    values = torch.from_numpy(block.axis.standardise(rows)).float()
+    values[unknown] = float("nan")
+    return values
 
-    In sequential data a row is a prefix and its target; a user's first item is never a target, so it is taken from
-    the prefix of length 1.
-    """
-    users, items = training_pairs(dataset, fields)
-    feat = dataset.inter_feat
-    if fields.sequence is None or fields.sequence_length is None or fields.sequence not in feat:
-        return users, items
-    first = feat[fields.sequence_length] == 1
-    users = torch.cat([users, feat[fields.user][first]])
-    return users, torch.cat([items, feat[fields.sequence][first][:, 0]])
+
+def _attributes_of_items(config: GuidedConfig, dataset: Dataset) -> tuple[str, ...]:
+    """Attributes that nobody is asked to score for users, since the item file has them."""
+    return field_scores(dataset, config.fields).attributes if config.fields else ()
 
 
 def mean_of_items(users: Tensor, items: Tensor, guided: Tensor, n_users: int, shrinkage: float) -> Tensor:

@@ -11,17 +11,16 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
 from torch import Tensor
 
 from burnish.enhancers.anatomy.table import Side
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import BurnishError, DataError
+from burnish.files.whole import written_whole
+from burnish.strict import Strict, validated
 
 from .tokens import Tokens
 
@@ -30,10 +29,8 @@ VERSION = 1
 MANIFEST, TENSORS, TOKENS = "enhancers.json", "enhancers.safetensors", "tokens.json"
 
 
-class SavedTable(BaseModel):
+class SavedTable(Strict):
     """A table that enhancers are bound to: `rows` of `width` numbers."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     side: Side
@@ -41,24 +38,20 @@ class SavedTable(BaseModel):
     rows: int
 
 
-class SavedEnhancer(BaseModel):
+class SavedEnhancer(Strict):
     """One enhancer: its options, and which of its tensors have a row for each user or item."""
-
-    model_config = ConfigDict(extra="forbid")
 
     name: str
     options: dict[str, Any]
     row_tensors: dict[str, Side]
 
 
-class Manifest(BaseModel):
+class Manifest(Strict):
     """Everything in `enhancers.json`.
 
     step: training steps done.  output: widths of propagated embeddings, for enhancers that refine those.
     checksums: SHA-256 of the two other files, by name.
     """
-
-    model_config = ConfigDict(extra="forbid")
 
     format: str
     version: int
@@ -90,19 +83,10 @@ def write(folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], token
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     complete = manifest.model_copy(update={"checksums": checksums})
     contents[MANIFEST] = (complete.model_dump_json(indent=2) + "\n").encode()
-    unfinished = {name: folder / f".{name}.{uuid.uuid4().hex}" for name in contents}
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            unfinished[name].write_bytes(content)
-        for name in contents:
-            os.replace(unfinished[name], folder / name)
-    except OSError as error:
-        raise ConfigurationError(f"cannot save enhancers in {str(folder)!r}: {error}") from error
-    finally:
-        for file in unfinished.values():
-            with contextlib.suppress(OSError):
-                file.unlink()
+    with contextlib.ExitStack() as files:
+        # They take their places in the reverse order, once all of them are complete.
+        for name in reversed(contents):
+            files.enter_context(written_whole(folder / name)).write_bytes(contents[name])
 
 
 def read(folder: Path) -> tuple[Manifest, dict[str, Tensor], Tokens]:
@@ -134,8 +118,8 @@ def _bytes(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except FileNotFoundError:
-        found = sorted(file.name for file in folder.iterdir())[:5] if folder.is_dir() else []
-        inside = f"it has {', '.join(found)}" if found else "it is empty or does not exist"
+        others = sorted(file.name for file in folder.iterdir())[:5] if folder.is_dir() else []
+        inside = f"it has {', '.join(others)}" if others else "it is empty or does not exist"
         raise DataError(
             f"{str(folder)!r} has no file {name!r} ({inside}); give the folder that save_pretrained wrote"
         ) from None
@@ -148,7 +132,9 @@ def _manifest(content: bytes, folder: Path) -> Manifest:
     try:
         plain = json.loads(content)
     except ValueError as error:
-        raise DataError(f"{file} is no JSON ({error}); it was cut short, or is no file of burnish") from error
+        raise DataError(
+            f"{file} is not JSON ({error}); it was cut short, or is not a file of burnish"
+        ) from error
     if not isinstance(plain, dict) or plain.get("format") != FORMAT:
         raise DataError(f"{file} was not written by save_pretrained: it does not say format {FORMAT!r}")
     number = plain.get("version")
@@ -158,7 +144,6 @@ def _manifest(content: bytes, folder: Path) -> Manifest:
             f"up to {VERSION}: install a newer one"
         )
     try:
-        return Manifest.model_validate(plain)
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise DataError(f"{file}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return validated(Manifest, plain, str(file), kind="key")
+    except BurnishError as error:
+        raise DataError(str(error)) from error

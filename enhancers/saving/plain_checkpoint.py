@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import os
 import pickle
 from collections.abc import Mapping
 from logging import getLogger
@@ -17,6 +15,7 @@ from torch import nn
 
 from burnish.enhancers.attach import is_enhanced, split_enhanced
 from burnish.errors import ConfigurationError, unknown_name
+from burnish.files.whole import written_whole
 
 if TYPE_CHECKING:
     from recbole.config import Config
@@ -48,16 +47,11 @@ def write_plain_checkpoint(
         "other_parameter": model.other_parameter(),  # type: ignore[operator]
         "optimizer": _new_optimizer(model, plain).state_dict(),
     }
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(state, unfinished, pickle_module=_PlainPickle, pickle_protocol=4)
-        os.replace(unfinished, path)
-    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
-        raise ConfigurationError(f"cannot write the checkpoint {str(path)!r}: {error}") from error
-    finally:
-        with contextlib.suppress(OSError):
-            unfinished.unlink()
+    with written_whole(path) as beside:
+        try:
+            torch.save(state, beside, pickle_module=_PlainPickle, pickle_protocol=4)
+        except RuntimeError as error:  # torch's own writer, where the disk is full
+            raise ConfigurationError(f"cannot write the checkpoint {str(path)!r}: {error}") from error
     return path
 
 

@@ -14,10 +14,18 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.attach import Recipe, attach, enhance, is_enhanced, split_enhanced
+from burnish.enhancers.attach import (
+    Recipe,
+    attach,
+    enhance,
+    enhancer_from,
+    is_enhanced,
+    recipe_of,
+    split_enhanced,
+)
 from burnish.enhancers.detach import host_of
 from burnish.enhancers.host import Host
-from burnish.enhancers.registry import find_enhancer
+from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
 
@@ -33,15 +41,36 @@ if TYPE_CHECKING:
 def save_pretrained(model: nn.Module, folder: str | Path, dataset: Dataset) -> Path:
     """Save the enhancers of a model: their tensors, options, the tables they are bound to, and the tokens.
 
-    folder: made when it is missing; an earlier save in it is replaced.
-    dataset: RecBole's data set that the model was made with (`train_data._dataset`), for the tokens.
-    The backbone's own tables are not saved: RecBole's checkpoint has them.  Returns the folder.
+    The backbone's own tables are not saved: RecBole's checkpoint has them.
 
-    Raises `ConfigurationError` for a model without enhancers, a data set of another size or a folder that
-    cannot be written, and `UnsupportedError` for an enhancer that keeps something other than dense tensors.
+    Parameters
+    ----------
+    model
+        An enhanced model.
+    folder
+        Made when it is missing; an earlier save in it is replaced.
+    dataset
+        RecBole's data set that the model was made with (`train_data._dataset`), for the tokens.
+
+    Returns
+    -------
+    pathlib.Path
+        The folder.
+
+    Raises
+    ------
+    ConfigurationError
+        For a model without enhancers, a data set of another size or a folder that cannot be written.
+    UnsupportedError
+        For an enhancer that keeps something other than dense tensors.
+
+    Examples
+    --------
+    >>> run = burnish.load_run("out")  # doctest: +SKIP
+    >>> burnish.save_pretrained(run.model, "enhancers", run.train._dataset)  # doctest: +SKIP
     """
     host = host_of(model, "save_pretrained")
-    host.watch.check()
+    host.places.check()
     anatomy, tokens = host.anatomy, Tokens.of(dataset)
     if (len(tokens.user), len(tokens.item)) != (anatomy.n_users, anatomy.n_items):
         raise ConfigurationError(
@@ -80,18 +109,44 @@ def from_pretrained(
 ) -> nn.Module:
     """Give saved enhancers back to a backbone.
 
-    folder: what `save_pretrained` wrote.
-    model: a plain model, to which they are attached in place; or a model that has the same enhancers, whose
-        tensors are replaced; or the class or name of a backbone, of which a new model is made.
-    dataset: RecBole's training split for this model; its ids may run in another order than when saving.
-    config: RecBole's configuration; by default the data set's.
-    missing: what to do about users or items that have no saved row, see `tokens.move_rows`.
-    trust: also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle
-        and can run any code, so this warns; it has no tokens, so its ids must run in the same order.
+    The model is changed only after everything was checked.
 
-    Raises `DataError` for files that cannot be read or tokens that do not match, `UnsupportedError` for another
-    backbone or other tables, `ConfigurationError` for a model with other enhancers.  The model is changed only
-    after everything was checked.
+    Parameters
+    ----------
+    folder
+        What `save_pretrained` wrote.
+    model
+        A plain model, to which they are attached in place; or a model that has the same enhancers, whose tensors are
+        replaced; or the class or name of a backbone, of which a new model is made.
+    dataset
+        RecBole's training split for this model; its ids may run in another order than when saving.
+    config
+        RecBole's configuration; by default the data set's.
+    missing
+        What to do about users or items that have no saved row: "error", or "keep" what the model has for them.
+    trust
+        Also read a RecBole checkpoint of an enhanced model in place of `folder`.  Such a file is a pickle and can run
+        any code, so this warns; it has no tokens, so its ids must run in the same order.
+
+    Returns
+    -------
+    torch.nn.Module
+        The model with the enhancers, the given one where a model was given.
+
+    Raises
+    ------
+    DataError
+        For files that cannot be read, or tokens that do not match.
+    UnsupportedError
+        For another backbone or other tables.
+    ConfigurationError
+        For a model with other enhancers.
+
+    Examples
+    --------
+    >>> run = burnish.load_run("out")  # doctest: +SKIP
+    >>> data = run.train._dataset  # doctest: +SKIP
+    >>> model = burnish.from_pretrained("enhancers", "BPR", data)  # doctest: +SKIP
     """
     if missing not in ("error", "keep"):
         raise ConfigurationError(f"missing={missing!r}: give 'error' or 'keep'")
@@ -99,8 +154,8 @@ def from_pretrained(
     config = config if config is not None else dataset.config
     saved = _read(Path(folder), now, trust)
     recipe = _recipe(saved.manifest, Path(folder))
-    made, added = _model(model, saved.manifest, recipe, config, dataset)
-    host = host_of(made, "from_pretrained")
+    enhanced, added = _model(model, saved.manifest, recipe, config, dataset)
+    host = host_of(enhanced, "from_pretrained")
     try:
         _check_tables(saved.manifest, host.anatomy)
         state = _state(saved, host, now, missing)
@@ -108,12 +163,12 @@ def from_pretrained(
         if added:
             from burnish.enhancers.detach import detach
 
-            detach(made)
+            detach(enhanced)
         raise
     with torch.no_grad():
         host.load_state_dict(state)
     host.forget()
-    return made
+    return enhanced
 
 
 class _Saved:
@@ -125,7 +180,7 @@ class _Saved:
 
 def _tensors(host: Host) -> dict[str, Tensor]:
     """The enhancers' state without what only training needs: `rvrec.log_scale` and so on."""
-    found = {}
+    tensors = {}
     left_out = _training_keys(host)
     for key, value in host.attached.state_dict().items():
         if key in left_out:
@@ -135,8 +190,8 @@ def _tensors(host: Host) -> dict[str, Tensor]:
             raise UnsupportedError(
                 f"save_pretrained: {key!r} is {kind}; an enhancer's state must consist of dense tensors"
             )
-        found[key] = value
-    return found
+        tensors[key] = value
+    return tensors
 
 
 def _training_keys(host: Host) -> set[str]:
@@ -183,13 +238,9 @@ def _read(path: Path, now: Tokens, trust: bool) -> _Saved:
 
 
 def _recipe(manifest: Manifest, folder: Path) -> Recipe:
-    recipe = []
-    for saved in manifest.enhancers:
-        cls = find_enhancer(saved.name)
-        recipe.append((cls, cls.configure(saved.options).model_dump_json()))
-    if not recipe:
+    if not manifest.enhancers:
         raise DataError(f"{folder} holds no enhancer")
-    return tuple(recipe)
+    return recipe_of(make_enhancers({saved.name: saved.options for saved in manifest.enhancers}))
 
 
 def _model(
@@ -215,7 +266,7 @@ def _model(
             raise ConfigurationError(
                 f"the configuration is for {config['model']}, and a {base.__name__} is to be made; give config="
             )
-        enhanced = enhance(base, *(kind(kind.Config.model_validate_json(text)) for kind, text in recipe))
+        enhanced = enhance(base, *(enhancer_from(*part) for part in recipe))
         return enhanced(config, dataset).to(config["device"]), False
     if is_enhanced(model):
         return model, False
@@ -223,9 +274,8 @@ def _model(
 
 
 def _described(recipe: Recipe) -> str:
-    return ", ".join(
-        f"{cls.name}({cls(cls.Config.model_validate_json(text)).extra_repr()})" for cls, text in recipe
-    )
+    enhancers = [enhancer_from(*part) for part in recipe]
+    return ", ".join(f"{enhancer.name}({enhancer.extra_repr()})" for enhancer in enhancers)
 
 
 def _check_tables(manifest: Manifest, anatomy: Anatomy) -> None:

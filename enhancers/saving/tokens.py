@@ -59,9 +59,9 @@ def move_rows(
     Tokens that were saved and are not in `now` are left out.  Without any common token it is always an error.
     """
     places = {token: place for place, token in enumerate(before) if place}
-    found = [places.get(token, -1) for token in now]
-    found[0] = 0  # padding
-    absent = [token for token, place in zip(now, found, strict=True) if place < 0]
+    rows = [places.get(token, -1) for token in now]
+    rows[0] = 0  # padding
+    absent = [token for token, place in zip(now, rows, strict=True) if place < 0]
     if len(now) > 1 and len(absent) == len(now) - 1:
         raise DataError(
             f"no {side} of the data set ({_first(absent)}) is among those saved ({_first(list(before[1:]))}): "
@@ -72,7 +72,7 @@ def move_rows(
             f"{len(absent)} of {len(now) - 1} {side}s of the data set have no saved row: {_first(absent)}. "
             f"Load with missing='keep' to let those start untrained."
         )
-    index = torch.tensor(found)
+    index = torch.tensor(rows)
     known = index >= 0
     moved = current.detach().cpu().clone()
     moved[known] = saved[index[known]].to(moved.dtype)

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.attach import enhancer_from, split_enhanced
 from burnish.errors import DataError
 
 from .files import FORMAT, VERSION, Manifest, SavedEnhancer, version
@@ -34,7 +34,7 @@ def load_trusted(path: Path) -> dict[str, Any]:
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, AttributeError, ImportError) as error:
         raise DataError(f"{str(path)!r} cannot be read as a RecBole checkpoint: {error}") from error
     if not isinstance(checkpoint, dict) or not {"config", "state_dict"} <= set(checkpoint):
-        raise DataError(f"{str(path)!r} is no RecBole checkpoint: it has no 'config' and 'state_dict'")
+        raise DataError(f"{str(path)!r} is not a RecBole checkpoint: it has no 'config' and 'state_dict'")
     return checkpoint
 
 
@@ -59,7 +59,7 @@ def read_recbole_checkpoint(path: Path) -> tuple[Manifest, dict[str, Tensor]]:
         enhancers=[
             SavedEnhancer(
                 name=cls.name,
-                options=cls.Config.model_validate_json(text).model_dump(mode="json"),
+                options=enhancer_from(cls, text).config.model_dump(mode="json"),
                 row_tensors={},
             )
             for cls, text in recipe

@@ -14,8 +14,6 @@ from torch.nn import functional as F
 
 from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
-from .harmonic import factors
-
 #: Interactions that are gathered at once: 16384 rows of 64 float32 are 4 MiB.
 _ROWS = 16384
 
@@ -39,7 +37,7 @@ def cross_fitted(
     A user's interactions are dealt into `folds` random folds of equal size (give or take one).  Each fold in turn
     is held out; g is the mean of its item vectors, less the catalogue's mean.  The players of the game
     v(S) = g * mean of the vectors of S (elementwise, `[d]`) are the interactions of the *other* folds; their
-    Shapley values have a closed form (`harmonic.factors`).  A value is the mean over the folds that did not
+    Shapley values have a closed form (`factors`).  A value is the mean over the folds that did not
     contain the interaction; without `per_dimension` it is summed over dimensions.  Higher is more valuable: the
     item points where the rest of the user's history points.
 
@@ -82,6 +80,31 @@ def cross_fitted(
     return values.div_(repeats)
 
 
+def factors(sizes: Tensor, *, dtype: torch.dtype = torch.float64) -> tuple[Tensor, Tensor]:
+    """`(own, rest)`, each of the shape of `sizes`, with value of player i = own * x_i - rest * sum of all x.
+
+    The game is v(S) = mean of x over S, v of nobody = 0, with n = sizes players.  A player who comes after s others,
+    each s in 0..n-1 being equally likely, adds x_i / (s+1) and takes the share 1/s - 1/(s+1) of what those others
+    gave.  Averaged over s,
+
+        a = 1/n sum 1/(s+1) = H_n / n,   b = 1/n sum s (1/s - 1/(s+1)) = (H_n - 1) / n,
+        value = a x_i - b (X - x_i) / (n-1) = (a + b/(n-1)) x_i - b/(n-1) X
+
+    with the harmonic number H_n.  One player keeps everything: (a, 0); no player at all has zeros.  The sums are taken
+    in float64.  Source: derived here, checked by enumeration.
+    """
+    most = int(sizes.max()) if sizes.numel() else 0
+    s = torch.arange(max(most, 1), dtype=torch.float64, device="cpu")
+    gained = 1 / (s + 1)
+    taken = torch.zeros_like(s)  # nothing to take from where nobody came before
+    taken[1:] = s[1:] * (1 / s[1:] - gained[1:])
+    n = s + 1
+    b = taken.cumsum(0) / n / (n - 1).clamp_min(1)
+    own = torch.cat([s.new_zeros(1), gained.cumsum(0) / n + b]).to(sizes.device, dtype)
+    rest = torch.cat([s.new_zeros(1), b]).to(sizes.device, dtype)
+    return own[sizes], rest[sizes]
+
+
 @dataclass(frozen=True)
 class _Block:
     """Some users' interactions: places first..end of the deal, in cells of one user's fold each.
@@ -99,13 +122,13 @@ class _Block:
 
 @dataclass(frozen=True)
 class _Deal:
-    """Interactions in the order of users, shuffled within each: a user's folds are slices of her part."""
+    """Interactions in the order of users, shuffled within each: a user's folds are slices of their part."""
 
     order: Tensor
     sizes: Tensor
 
     def blocks(self, block_users: int, folds: int) -> list[_Block]:
-        found, first = [], 0
+        blocks, first = [], 0
         for sizes in self.sizes.split(block_users):
             parts = sizes.clamp_max(folds)
             owner = torch.repeat_interleave(torch.arange(len(sizes), device=sizes.device), parts)
@@ -113,9 +136,9 @@ class _Deal:
             fold = torch.arange(len(owner), device=sizes.device) - starts[owner]
             bounds = [(fold + step) * sizes[owner] // parts[owner] for step in (0, 1)]
             end = first + int(sizes.sum())
-            found.append(_Block(first, end, sizes, parts, bounds[1] - bounds[0], owner))
+            blocks.append(_Block(first, end, sizes, parts, bounds[1] - bounds[0], owner))
             first = end
-        return found
+        return blocks
 
 
 def _dealt(users: Tensor, generator: torch.Generator) -> _Deal:

@@ -1,18 +1,19 @@
 """Games on a trained backbone that encodes histories: masks leave items out of a user's history.
 
 For sequential models (the history is a list of items) and autoencoders (it is a row of the rating matrix).
+`value_history` plays them.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.enhancers.unchanged import evaluating
+from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
 from burnish.randomness import forked_randomness
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ class HistoryGame:
 
     def __call__(self, masks: Tensor) -> Tensor:
         values = []
-        with _evaluating(self.model, self.seed, self.device):
+        with evaluating(self.model), torch.no_grad(), forked_randomness(self.seed, self.device):
             for part in masks.to(self.device).split(self.batch):
                 scores = self.scores(part)
                 values.append(torch.stack([value(scores) for value in self.objectives.values()], dim=1))
@@ -206,7 +207,7 @@ class HistoryGame:
         order = (~masks).to(torch.uint8).argsort(dim=1, stable=True)
         count = masks.sum(1)
         absent = torch.arange(n, device=masks.device) >= count.unsqueeze(1)
-        model, found = self.model, {}
+        model, lists = self.model, {}
         for name in self._list_fields():
             whole = self.row[name]
             own = self.history if name == model.ITEM_SEQ else whole[:n]
@@ -214,9 +215,9 @@ class HistoryGame:
             moved = moved.masked_fill(absent.view(*absent.shape, *[1] * (moved.dim() - 2)), 0)
             padded = whole.new_zeros(len(masks), *whole.shape)
             padded[:, :n] = moved
-            found[name] = padded
-        found[model.ITEM_SEQ_LEN] = count.clamp_min(1).to(self.row[model.ITEM_SEQ_LEN].dtype)
-        return found
+            lists[name] = padded
+        lists[model.ITEM_SEQ_LEN] = count.clamp_min(1).to(self.row[model.ITEM_SEQ_LEN].dtype)
+        return lists
 
     def _list_fields(self) -> list[str]:
         """Fields that have one entry an item of the history."""
@@ -308,26 +309,12 @@ def _kind(model: Any) -> str:
     raise UnsupportedError(
         f"{type(model).__name__} does not encode a user's history at prediction, so nothing can be left out of it. "
         "Games on histories work with sequential models that score the whole catalogue (SASRec, GRU4Rec, ...) and with "
-        "autoencoders (MultiVAE, CDAE, RecVAE, ...); for this one use MeanProfile, or cross_fitted."
+        "autoencoders (MultiVAE, CDAE, RecVAE, ...); `burnish value` takes any backbone with item vectors."
     )
 
 
 def _number(dataset: Dataset, field: str, token: str | int) -> int:
-    from burnish.errors import unknown_name
-
     known = dataset.field2token_id[field]
     if str(token) not in known or known[str(token)] == 0:
         raise unknown_name(field, str(token), [str(name) for name in known if str(name) != "[PAD]"])
     return int(known[str(token)])
-
-
-@contextlib.contextmanager
-def _evaluating(model: nn.Module, seed: int, device: torch.device) -> Iterator[None]:
-    """Evaluation mode without gradients, with random numbers of our own, and everything put back."""
-    was = model.training
-    model.eval()
-    try:
-        with torch.no_grad(), forked_randomness(seed, device):
-            yield
-    finally:
-        model.train(was)

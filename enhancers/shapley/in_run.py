@@ -53,7 +53,7 @@ def first_order_values(
         ]
         if not products:
             return torch.zeros_like(rows)
-        (found,) = torch.autograd.grad(torch.stack(products).sum(), factors)
+        (slopes,) = torch.autograd.grad(torch.stack(products).sum(), factors)
     except (RuntimeError, NotImplementedError) as error:
         if "derivative" not in str(error) and "double backward" not in str(error):
             raise
@@ -61,12 +61,12 @@ def first_order_values(
             f"in-run values need second derivatives, and this backbone has an operation without them ({error}); let "
             f"shapley value interactions with values: cross-fit"
         ) from error
-    if not bool(torch.isfinite(found).all()):
+    if not bool(torch.isfinite(slopes).all()):
         raise NonFiniteError(
             "an in-run value is NaN or infinite although the loss is finite; lower learning_rate, or take "
             "values: cross-fit"
         )
-    return found.detach() * valued
+    return slopes.detach() * valued
 
 
 def step_sizes(

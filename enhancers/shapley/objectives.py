@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.enhancers.interactions import group_mean
 from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 #: Scores of chosen pairs: `(users [m], items [m]) -> [m]`.
@@ -196,13 +197,6 @@ def out_of_sample(
     if total is None:
         raise ConfigurationError(f"out_of_sample: repeats = {repeats}; give at least 1")
     return _finite(total / repeats, "out_of_sample")
-
-
-def group_mean(values: Tensor, index: Tensor, n_groups: int) -> Tensor:
-    """Means `[n_groups, ...]` of `values` `[n, ...]` by group number `[n]`; 0 for an empty group."""
-    sums = torch.zeros(n_groups, *values.shape[1:], dtype=values.dtype, device=values.device)
-    counts = torch.bincount(index, minlength=n_groups).clamp(min=1).to(values.dtype)
-    return sums.index_add(0, index, values) / counts.view(-1, *[1] * (values.dim() - 1))
 
 
 def _groups(users: Tensor) -> tuple[Tensor, int]:

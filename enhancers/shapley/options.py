@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.enhancers.enhancer import EnhancerConfig
+from burnish.enhancers.enhancer import OptionsWithoutLoss
 
 
-class ShapleyConfig(EnhancerConfig):
+class ShapleyConfig(OptionsWithoutLoss):
     """Options of `shapley`."""
 
-    weight: float = Field(default=1.0, ge=0.0, description="of no effect: shapley adds no loss; see beta")
+    retired: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
+
     values: Literal["cross-fit", "in-run", "both"] = Field(
         default="cross-fit",
         description="what values an interaction: held-out folds of the user's profile, training steps, or their sum",
@@ -48,7 +50,7 @@ class ShapleyConfig(EnhancerConfig):
     )
     control: Literal["none", "permuted", "popularity"] = Field(
         default="none",
-        description="stands in for values, to be compared with: a user's weights on others of her interactions, at "
+        description="stands in for values, to be compared with: a user's weights on others of their interactions, at "
         "random; or how popular items are",
     )
     weighs_by: Literal["loss", "loss or resampling", "resampling"] = Field(

@@ -19,9 +19,9 @@ def regression_values(
 
     The predictor is a ridge regression of every item on all others over all users, in closed form: with
     P = (R'R + ridge I)^-1 on the binary user-item matrix R, the weight from item j to item k is -P_jk / P_kk
-    (EASE; Steck 2019, arXiv 1905.03375).  The game of user u is v(S) = sum over her items k of sum over j in S, j != k,
-    of weight(j -> k).  It is additive, so the value of j is sum over her other items k of weight(j -> k), and values
-    sum to v of the whole history.  Equal pairs count once and share a value.  Needs no trained backbone.
+    (EASE; Steck 2019, arXiv 1905.03375).  The game of user u is v(S) = the sum over their items k and over j in S,
+    j != k, of weight(j -> k).  It is additive, so the value of j is the sum over their other items k of weight(j -> k),
+    and values sum to v of the whole history.  Equal pairs count once and share a value.  Needs no trained backbone.
 
     users, items: `[n]`, items from 0 to n_items - 1.  ridge: above 0; larger trusts rare items less.
     most_items: takes n_items^2 numbers of memory twice and n_items^3 time, so more items than this are refused.

@@ -7,9 +7,10 @@ import math
 import torch
 from torch import Tensor
 
+from burnish.enhancers.interactions import group_mean
 from burnish.errors import ConfigurationError, NonFiniteError
 
-from .objectives import group_mean, standardised
+from .objectives import standardised
 
 
 def weights_from(
@@ -17,11 +18,11 @@ def weights_from(
 ) -> Tensor:
     """Weights `[n]` of interactions: clip(exp(beta z), low, high), divided by its mean over the user's interactions.
 
-    values: `[n]`, higher for more valuable; z is their z-score within the user (0 where all of hers are equal).
+    values: `[n]`, higher for more valuable; z is their z-score within the user (0 where all of theirs are equal).
     users: `[n]` ids, from 0.  beta: how far weights follow values; 0 gives ones, a negative one turns values round.
     low, high: bounds of exp(beta z) before the division, 0 < low <= 1 <= high.
 
-    Every user's weights have mean one, so how much she counts stays as it was and all weights have mean one.  The map
+    Every user's weights have mean one, so how much they count stays as it was and all weights have mean one.  The map
     and its constants are ours (the paper, arXiv 2509.03130, could not be read there).
 
     Raises `ConfigurationError` for bounds or shapes that do not fit, and `NonFiniteError` for values that are not
@@ -59,13 +60,13 @@ def check_bounds(beta: float, low: float, high: float) -> None:
 def permuted_within(users: Tensor, seed: int) -> Tensor:
     """A permutation `[n]` of interactions that keeps each of them with its user, the same for equal seeds.
 
-    `weights[permuted_within(users, seed)]` has the weights of each user, on others of her interactions: the control
+    `weights[permuted_within(users, seed)]` has the weights of each user, on others of their interactions: the control
     that shows whether values matter, or only that weights are uneven.
     """
     order = torch.argsort(users.cpu(), stable=True)
     generator = torch.Generator().manual_seed(seed)
     shuffled = torch.randperm(len(order), generator=generator)
     shuffled = shuffled[torch.argsort(users.cpu()[shuffled], stable=True)]
-    found = torch.empty_like(order)
-    found[order] = shuffled
-    return found.to(users.device)
+    permutation = torch.empty_like(order)
+    permutation[order] = shuffled
+    return permutation.to(users.device)

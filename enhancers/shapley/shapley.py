@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.describe import Anatomy, is_output, propagation
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.state import HostState
+from burnish.enhancers.unchanged import evaluating, unchanged
 from burnish.errors import DataError
 
 from .cross_fit import cross_fitted
-from .explaining import History
 from .in_run import first_order_values, step_sizes
-from .item_vectors import item_vectors
 from .objectives import standardised
 from .options import ShapleyConfig
+from .profile_reasons import TrainingHistory
 from .reweighting import permuted_within, weights_from
 
 if TYPE_CHECKING:
@@ -35,8 +36,32 @@ if TYPE_CHECKING:
 class Shapley(Enhancer[ShapleyConfig]):
     """Training interactions count by their Shapley values (arXiv 2509.03130), refreshed while the model trains.
 
-    values: `[n]`, smoothed z-scores within the user, for the rows of the training split; 0 before the first valuation
-    and for negative examples.  weights: `[n]`, mean one over each user's positive interactions.
+    Attributes: `values`, `[n]`, are smoothed z-scores within the user, for the rows of the training split; 0 before the
+    first valuation and for negative examples.  `weights`, `[n]`, have mean one over each user's positive interactions.
+
+    Parameters
+    ----------
+    config
+        The options as a `ShapleyConfig`; give either this or options.
+    **options
+        The fields of `ShapleyConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    arXiv 2509.03130: Mi, Yan, Zhao, Shen, Qian, "A plug-and-play model-agnostic embedding enhancement approach for
+    explainable recommendation".  docs/methods.md says what is ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Shapley(warmup_epochs=5, beta=0.3))
+    <class 'recbole.model.general_recommender.bpr.BPR[shapley]'>
     """
 
     name = "shapley"
@@ -78,7 +103,7 @@ class Shapley(Enhancer[ShapleyConfig]):
         if self.config.values != "cross-fit":
             # Sums and counts of what training steps measured since the last valuation.
             self.register_buffer("measured", torch.zeros(2, len(users)))
-        self.history = History(dataset, anatomy)
+        self.history = TrainingHistory(dataset, anatomy)
 
     def _put(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor, persistent=False)
@@ -145,9 +170,9 @@ class Shapley(Enhancer[ShapleyConfig]):
         return values
 
     def _buffer(self, name: str) -> Tensor:
-        found = self._buffers[name]
-        assert found is not None
-        return found
+        buffer = self._buffers[name]
+        assert buffer is not None
+        return buffer
 
     # ------------------------------------------------------------------ in training steps
 
@@ -175,7 +200,7 @@ class Shapley(Enhancer[ShapleyConfig]):
     # ------------------------------------------------------------------ the rest
 
     def explain(self, user: int, item: int) -> list[Reason] | None:
-        """What each item of the user's history adds to her mean profile's score of `item`, largest first.
+        """What each item of the user's history adds to their mean profile's score of `item`, largest first.
 
         Exact Shapley values of the game "score of `item` by the mean of a part of the history", vectors as in
         `item_vectors`; they sum to the score by the whole history.  None for a user without training items.
@@ -193,3 +218,27 @@ class Shapley(Enhancer[ShapleyConfig]):
 
     def set_extra_state(self, state: Tensor) -> None:
         self._valuations = int(state)
+
+
+@torch.no_grad()
+def item_vectors(anatomy: Anatomy, state: HostState, enhancer: str) -> Tensor:
+    """A vector for every item id, padding included: `[n_items, d]`, as other enhancers have refined it.
+
+    Graph backbones: the items' propagated embeddings.  Others: the rows that meet users in the score (of an
+    autoencoder the decoder's); of several such tables all, side by side, each scaled to rows of length 1 on average.
+    Raises `UnsupportedError`, naming the enhancer, for a backbone without a table of items.
+    """
+    backbone = state.backbone
+    if anatomy.output is not None and backbone is not None:
+        call = propagation(backbone)
+        with evaluating(backbone), unchanged(backbone):
+            result = call() if call is not None else None
+        if result is not None and is_output(result, anatomy.n_users, anatomy.n_items):
+            return result[1].detach()
+    tables = anatomy.need("item", enhancer)
+    scored = list({table.key: table for _, table in anatomy.pairs}.values()) or [tables[-1]]
+    parts = [state.refined(table, torch.arange(table.count, device=table.raw().device)) for table in scored]
+    if len(parts) > 1:
+        smallest = torch.finfo(parts[0].dtype).tiny
+        parts = [part / part.norm(dim=1).mean().clamp_min(smallest) for part in parts]
+    return torch.cat(parts, dim=1).detach()

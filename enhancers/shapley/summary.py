@@ -81,11 +81,11 @@ def summarise(
 
 def _by(frame: pd.DataFrame, column: str) -> pd.DataFrame:
     groups = frame.groupby(column, sort=False)["value"]
-    found = groups.agg(interactions="size", mean="mean", total="sum").reset_index()
+    table = groups.agg(interactions="size", mean="mean", total="sum").reset_index()
     if column == "item" and "title" in frame:
         titles = frame.drop_duplicates("item").set_index("item")["title"]
-        found.insert(1, "title", found["item"].map(titles))
-    return found.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
+        table.insert(1, "title", table["item"].map(titles))
+    return table.sort_values("mean", ascending=False, kind="stable").reset_index(drop=True)
 
 
 def decile_by_item(items: pd.Series) -> pd.Series:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,10 +14,9 @@ import torch
 from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError, NonFiniteError, unknown_name
+from burnish.files.whole import written_whole
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from .summary import Summary
 
 _METADATA = b"burnish.valuation"
@@ -164,6 +161,7 @@ class Valuation:
         Raises `ConfigurationError` when the file cannot be written.
         """
         import pyarrow as pa
+        import pyarrow.parquet as pq
 
         facts = {
             "format": 1,
@@ -175,7 +173,10 @@ class Valuation:
         }
         table = pa.Table.from_pandas(self.frame(), preserve_index=False)
         kept = {**(table.schema.metadata or {}), _METADATA: json.dumps(facts).encode()}
-        return _write(table.replace_schema_metadata(kept), Path(path))
+        path = Path(path)
+        with written_whole(path) as beside:
+            pq.write_table(table.replace_schema_metadata(kept), beside)
+        return path
 
     @classmethod
     def load(cls, path: Path | str) -> Valuation:
@@ -192,7 +193,7 @@ class Valuation:
         try:
             table = pq.read_table(path)
         except (pa.ArrowException, OSError) as error:
-            raise DataError(f"{path} is no parquet file, or a damaged one: {error}") from error
+            raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
         try:
             facts = json.loads((table.schema.metadata or {})[_METADATA])
             if facts["format"] != 1:
@@ -218,7 +219,9 @@ class Valuation:
         except DataError:
             raise
         except (KeyError, ValueError, TypeError, RuntimeError) as error:
-            raise DataError(f"{path} holds no valuation that Valuation.save wrote: {error!r}") from error
+            raise DataError(
+                f"{path} does not hold a valuation that Valuation.save wrote: {error!r}"
+            ) from error
 
     # ------------------------------------------------------------------ other views
 
@@ -275,24 +278,3 @@ def _same_players(one: pd.DataFrame | None, other: pd.DataFrame | None) -> bool:
         if name in one and one[name].tolist() != other[name].tolist():
             return False
     return True
-
-
-def _write(table: pa.Table, path: Path) -> Path:
-    """Write a parquet file beside `path` and put it in its place when complete."""
-    import pyarrow.parquet as pq
-
-    if path.is_dir():
-        raise ConfigurationError(f"{path} is a folder; give the name of a file")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, beside)
-        os.replace(beside, path)
-    except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror or error}); give a path in a folder that you may write to"
-        ) from error
-    finally:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-    return path

@@ -1,4 +1,4 @@
-"""The 2-Wasserstein distance between Gaussians with diagonal covariance.
+"""The 2-Wasserstein distance between Gaussians with diagonal covariance, and a divergence that guards their spreads.
 
     W2^2( N(m, diag s^2), N(n, diag t^2) ) = |m - n|^2 + |s - t|^2 = | [m; s] - [n; t] |^2
 
@@ -8,6 +8,8 @@ to hold, see `contrast`; for full covariances, see `covariance`.
 """
 
 from __future__ import annotations
+
+import math
 
 import torch
 from torch import Tensor
@@ -61,3 +63,30 @@ def safe_sqrt(values: Tensor) -> Tensor:
     """The square root of values that are at least 0, with gradient 0, not infinity, at 0."""
     zero = values <= 0.0
     return torch.where(zero, torch.ones_like(values), values).sqrt().masked_fill(zero, 0.0)
+
+
+def spread_guard(spread: Tensor, n_interactions: Tensor, sigma_base: float | Tensor = 1.0) -> Tensor:
+    """Divergence of every Gaussian from the spread that its evidence calls for, `[B]`, 0 or more.
+
+        KL( N(mean, diag spread^2) || N(mean, sigma_0^2 I) ),   sigma_0 = sigma_base * n_interactions^(-1/2)
+
+    averaged over dimensions, so that its size does not depend on the width.  It is 0 where every spread is
+    sigma_0, grows like -log(spread) towards collapse and like spread^2 towards explosion.  sigma_0 shrinks
+    with the number of interactions as the standard error of a mean does.  Ours: RVRec (arXiv 2509.03130) has
+    no guard that we know of.
+
+    spread: `[B, d]`, positive standard deviations.
+    n_interactions: `[B]`, any numeric type, how often each id occurs in training; 0 counts as 1.
+    sigma_base: the spread of an id seen once, positive, in the units of the rows.
+    Raises `ConfigurationError` for shapes and values that do not fit.
+    """
+    if spread.dim() != 2 or n_interactions.shape != spread.shape[:1]:
+        raise ConfigurationError(
+            f"spread has shape {tuple(spread.shape)} and n_interactions {tuple(n_interactions.shape)}: "
+            "give [B, d] and [B]"
+        )
+    if not isinstance(sigma_base, Tensor) and not 0.0 < sigma_base < math.inf:
+        raise ConfigurationError(f"sigma_base={sigma_base}: give a positive finite number")
+    target = sigma_base * n_interactions.clamp_min(1).to(spread.dtype).rsqrt()
+    ratio = spread / target.unsqueeze(1)
+    return (0.5 * (ratio.square() - 1.0) - torch.log(ratio)).mean(dim=1)

@@ -1,4 +1,4 @@
-"""The items that each user has in training: what she is where a backbone has no row for her."""
+"""The items that each user has in training: what stands for a user where a backbone has no row of users."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Histories(nn.Module):
         super().__init__()
         real = (users > 0) & (items > 0)
         pairs = torch.unique(users[real].long() * n_items + items[real].long())  # sorted by user
-        # In random order within each user: a random subset is then the beginning of her list.
+        # In random order within each user: a random subset is then the beginning of their list.
         generator = torch.Generator().manual_seed(seed)
         shuffled = pairs[torch.randperm(len(pairs), generator=generator).to(pairs.device)]
         shuffled = shuffled[torch.argsort(shuffled // n_items, stable=True)]
@@ -55,7 +55,7 @@ class Histories(nn.Module):
         self.register_buffer("capped", capped, persistent=False)
 
     def draw(self, users: Tensor, generator: torch.Generator) -> Tensor:
-        """One training item of each user `[B]`, all of hers equally likely: `[B]` ids, 0 for a user without any."""
+        """One training item of each user `[B]`, all of theirs equally likely: `[B]` ids, 0 for a user without any."""
         begin = self._starts[users]
         count = self._starts[users + 1] - begin
         chance = torch.rand(len(users), generator=generator, device=users.device)

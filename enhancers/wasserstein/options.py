@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from burnish.enhancers.enhancer import EnhancerConfig
 
@@ -36,7 +36,7 @@ class ContrastConfig(EnhancerConfig):
     )
     log_q: bool = Field(default=True, description="correct for popular negatives being drawn more often")
     mask_known: bool = Field(
-        default=True, description="leave a user's other training items out of her negatives"
+        default=True, description="leave a user's other training items out of their negatives"
     )
     weighted: bool = Field(
         default=False,
@@ -55,7 +55,7 @@ class ContrastConfig(EnhancerConfig):
     hidden: int | None = Field(
         default=None,
         ge=1,
-        description="inner width of the probability network; null for the embedding's width",
+        description="inner width of the probability network; null for half the embedding's width, 4 at least",
     )
     initial_spread: float = Field(
         default=1.0, gt=0.0, description="starting spread in standard deviations of the embedding table"
@@ -71,12 +71,24 @@ class ContrastConfig(EnhancerConfig):
 class RVRecConfig(ContrastConfig):
     """Options of `rvrec`."""
 
+    permissions: ClassVar[frozenset[str]] = frozenset({"experimental"})
+
     covariance: Literal["diagonal", "full"] = Field(
         default="diagonal",
-        description="of the Gaussians; full takes minutes instead of seconds: for narrow tables, few negatives",
+        description="of the Gaussians; full needs experimental: true, narrow tables and few negatives",
     )
+    experimental: bool = Field(default=False, description="allow covariance: full")
     guard: float = Field(
         default=0.01,
         ge=0.0,
         description="factor, inside the loss, of the guard that keeps spreads from collapsing",
     )
+
+    @model_validator(mode="after")
+    def _full_is_experimental(self) -> RVRecConfig:
+        if self.covariance == "full" and not self.experimental:
+            raise ValueError(
+                "covariance 'full' costs many times what 'diagonal' does and has shown no gain (docs/methods.md); "
+                "use covariance: diagonal, or say experimental: true to have it all the same"
+            )
+        return self

@@ -123,7 +123,7 @@ class SequenceRows(PooledRows):
 
 
 class HistoryRows(PooledRows):
-    """A user is her training items, without the one that the interaction is about."""
+    """A user is their training items, without the one that the interaction is about."""
 
     def __init__(self, items: TableRows, fields: Fields, histories: Histories) -> None:
         super().__init__(items)
@@ -133,7 +133,7 @@ class HistoryRows(PooledRows):
         return self.histories.of(batch[self.user], without=batch[self.item])
 
     def has_any(self, batch: Columns) -> Tensor:
-        """Bool `[B]`: whether a user has an item left to stand for her."""
+        """Bool `[B]`: whether a user has an item left to stand for them."""
         return (self.known(batch) != 0).any(dim=1)
 
 

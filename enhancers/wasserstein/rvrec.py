@@ -21,13 +21,12 @@ from burnish.enhancers.interactions import training_pairs, with_first_items
 from burnish.errors import UnsupportedError
 
 from .contrast import contrast
+from .distance import spread_guard
 from .full import FullNetwork, deviations, full_contrast
-from .guard import spread_guard
 from .histories import Histories
-from .network import ProbabilityNetwork
+from .network import ProbabilityNetwork, Projection
 from .options import ContrastConfig, RVRecConfig
 from .positives import KnownPositives, log_shares
-from .projection import Projection
 from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows
 
 if TYPE_CHECKING:
@@ -76,7 +75,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
     def _bind_tables(self, anatomy: Anatomy) -> None:
         items = anatomy.need("item", self.name)
         for table in (*anatomy.of("user"), *items):
-            self.networks[_key(table)] = self._network(table.width, table.raw())
+            self.networks[table.module_key] = self._network(table.width, table.raw())
         for user_table, item_table in anatomy.pairs:
             users = self._user_rows(user_table)
             if users.width != item_table.width:
@@ -84,7 +83,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
                     users.width, item_table.width, gaussian=self.gaussian
                 )
             self._pairs.append((users, self._table_rows(item_table)))
-        contrasted = {_key(table) for pair in anatomy.pairs for table in pair}
+        contrasted = {table.module_key for pair in anatomy.pairs for table in pair}
         for key, network in self.networks.items():
             if key not in contrasted:  # refined to its mean; nothing asks for its spread
                 assert isinstance(network, ProbabilityNetwork)
@@ -125,7 +124,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
         return network
 
     def _table_rows(self, table: Table) -> TableRows:
-        network = self.networks[_key(table)]
+        network = self.networks[table.module_key]
         assert isinstance(network, ProbabilityNetwork)
         field = self._fields.user if table.side == "user" else self._fields.item
         return TableRows(network, table, self.state, field, self._start_spreads.get(network))
@@ -142,7 +141,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """The Gaussians' means."""
-        return self.networks[_key(table)].mean(rows)  # type: ignore[operator]
+        return self.networks[table.module_key].mean(rows)  # type: ignore[operator]
 
     def refines_output(self) -> bool:
         return self.config.site == "output"
@@ -239,7 +238,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
     ) -> Tensor:
         """Contrast of each query with its positive (same row of `others`) against drawn rows of `others`.
 
-        drawn: the batch is one of users, each with an item drawn from hers, not one of interactions.
+        drawn: the batch is one of users, each with an item drawn from theirs, not one of interactions.
         """
         chosen = self._drawn(len(others), self.config.negatives)
         keys, key_ids = (others, other_ids) if chosen is None else (others[chosen], other_ids[chosen])
@@ -248,7 +247,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
             mask = self.known.mask(own, key_ids) if of_users else self.known.mask(key_ids, own).t()
         log_q = self.log_q_items if of_users else self.log_q_users
         if drawn:
-            # Every user is there once, with items or without; one without, and her item 0, is no negative.
+            # Every user is there once, with items or without; one without, and their item 0, is not a negative.
             log_q = self.histories.log_chance if of_users else torch.zeros_like(log_q)
             nobody = key_ids == 0 if of_users else ~self.histories.has_any(key_ids)
             mask = nobody.expand(len(own), -1) if mask is None else mask | nobody
@@ -272,7 +271,35 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
 
 class RVRec(_Contrast[RVRecConfig]):
-    """Gaussian embeddings, sharpened by a contrast on the negative 2-Wasserstein distance (arXiv 2509.03130)."""
+    """Gaussian embeddings, sharpened by a contrast on the negative 2-Wasserstein distance (arXiv 2509.03130).
+
+    Parameters
+    ----------
+    config
+        The options as a `RVRecConfig`; give either this or options.
+    **options
+        The fields of `RVRecConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    arXiv 2509.03130: Mi, Yan, Zhao, Shen, Qian, "A plug-and-play model-agnostic embedding enhancement approach for
+    explainable recommendation".  docs/methods.md says what is ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("LightGCN", burnish.RVRec(weight=0.05, site="output"))
+    <class 'recbole.model.general_recommender.lightgcn.LightGCN[rvrec]'>
+    >>> burnish.RVRec(wieght=0.05)
+    Traceback (most recent call last):
+    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'? ...
+    """
 
     name = "rvrec"
     Config = RVRecConfig
@@ -286,7 +313,7 @@ class RVRec(_Contrast[RVRecConfig]):
         if self.config.covariance == "full" and any(isinstance(u, PooledRows) for u, _ in self._pairs):
             raise UnsupportedError(
                 f"enhancer {self.name!r}: covariance 'full' needs a table of users, and the items of a user stand for "
-                f"her in {anatomy.backbone}: their barycentre has no closed form with full covariances; "
+                f"them in {anatomy.backbone}: their barycentre has no closed form with full covariances; "
                 f"use covariance 'diagonal'"
             )
         if self.config.covariance == "full" and len(self.projections):
@@ -320,12 +347,32 @@ class RVRec(_Contrast[RVRecConfig]):
 
 
 class Euclid2d(_Contrast[ContrastConfig]):
-    """Control for rvrec: the same network, width and loss, but plain points in twice the width, no Gaussians."""
+    """Control for rvrec: the same network, width and loss, but plain points in twice the width, no Gaussians.
+
+    Parameters
+    ----------
+    config
+        The options as a `ContrastConfig`; give either this or options.
+    **options
+        The fields of `ContrastConfig`, each with its default and description there (`burnish enhancers` shows them).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+
+    References
+    ----------
+    Ours; what it is a control for is arXiv 2509.03130.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Euclid2d(weight=0.05))
+    <class 'recbole.model.general_recommender.bpr.BPR[euclid2d]'>
+    """
 
     name = "euclid2d"
     Config = ContrastConfig
     gaussian = False
-
-
-def _key(table: Table) -> str:
-    return table.key.replace(".", "-")  # ModuleDict keys may not hold dots

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from burnish.enhancers.interactions import group_mean
 from burnish.errors import ConfigurationError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -77,10 +78,12 @@ class TrainingInteractions:
         return self._mean_by("user", weights, self._owner.to(weights.device), self.n_users)[users]
 
     def _mean_by(self, what: str, weights: Tensor, group: Tensor, n: int) -> Tensor:
-        """Means of groups of interactions, kept until other weights come."""
+        """Means of groups of interactions, 1 for an empty one; kept until other weights come."""
         known = self._kept.get(what)
         if known is None or known[0] is not weights:
-            known = self._kept[what] = (weights, _means(weights, group, n))
+            occupied = torch.bincount(group, minlength=n) > 0
+            means = torch.where(occupied, group_mean(weights, group, n), 1.0)
+            known = self._kept[what] = (weights, means)
         return known[1]
 
     def _lists(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -127,12 +130,3 @@ def check_weights(weights: Tensor, count: int, name: str) -> Tensor:
             f"the learning rate keeps its meaning"
         )
     return weights.detach()
-
-
-def _means(values: Tensor, group: Tensor, n: int) -> Tensor:
-    """The mean of `values` `[m]` in each of `n` groups, 1 for an empty one."""
-    sums = torch.zeros(n, device=values.device, dtype=values.dtype).index_add(0, group, values)
-    counts = torch.zeros(n, device=values.device, dtype=values.dtype).index_add(
-        0, group, torch.ones_like(values)
-    )
-    return torch.where(counts > 0, sums / counts.clamp(min=1), torch.ones_like(sums))

@@ -21,11 +21,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.quiet import unchanged
+from burnish.enhancers.unchanged import unchanged
 from burnish.errors import UnsupportedError
 
 from .modules import WeightedModules
-from .plan import Plan
+from .plan import LossPlan
 from .reductions import WeightedReductions
 from .rules import RULES, Rule, rule_for, weighting_of
 
@@ -59,9 +59,9 @@ class LossWeights:
             return False
         return rule.cells_stage is None or getattr(self._model, "train_stage", None) == rule.cells_stage
 
-    def plan(self, rows: Tensor | None, cells: Tensor | None, users: Tensor | None) -> Plan:
+    def plan(self, rows: Tensor | None, cells: Tensor | None, users: Tensor | None) -> LossPlan:
         """What is to be weighted: `rows` `[B]`, and for a batch of `users` `[B]` also `cells` `[B, n_items]`."""
-        plan = Plan(rows=None if rows is None else rows.detach())
+        plan = LossPlan(rows=None if rows is None else rows.detach())
         if cells is None or self.rule is None:
             return plan
         cells = cells.detach()
@@ -75,7 +75,7 @@ class LossWeights:
         return plan
 
     @contextlib.contextmanager
-    def applied(self, plan: Plan) -> Iterator[None]:
+    def applied(self, plan: LossPlan) -> Iterator[None]:
         """Within the block the backbone's loss is weighted as planned.
 
         `probe` comes first where the way is not `known`.  Raises `NoPlaceForWeightsError` when the loss computed in the
@@ -111,9 +111,9 @@ class LossWeights:
 
     def _loss_modules(self, rule: Rule | None = None) -> WeightedModules:
         if self._modules is None:
-            found = rule or self.rule
-            assert found is not None
-            self._modules = WeightedModules(self._model, found.layout)
+            known = rule or self.rule
+            assert known is not None
+            self._modules = WeightedModules(self._model, known.layout)
         return self._modules
 
     @contextlib.contextmanager

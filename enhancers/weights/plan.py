@@ -11,7 +11,7 @@ from .rules import Layout
 
 
 @dataclass
-class Plan:
+class LossPlan:
     """Weights for one batch.
 
     rows: `[B]`, one a row of the batch, or None.  cells: `[B, n_items]`, for batches of users: one a user and item,

@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from burnish.enhancers.caches import clear_kept
+from burnish.enhancers.interactions import group_mean
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -60,22 +61,22 @@ class Propagation:
         self._rights = {self.n_items, int(getattr(model, "n_entities", self.n_items))}
         self._model = model
         self._keys, self._pair_of_row = np.unique(users * self.n_items + items, return_inverse=True)
-        found: dict[int, _Edges] = {}
+        edges_of: dict[int, _Edges] = {}
         for container, key, matrix in _sparse_matrices(model):
-            if id(matrix) in found:
-                found[id(matrix)].places.append((container, key))
+            if id(matrix) in edges_of:
+                edges_of[id(matrix)].places.append((container, key))
                 continue
             edges = self._edges(matrix)
             if edges is not None:
                 edges.places.append((container, key))
-                found[id(matrix)] = edges
-        if not found:
+                edges_of[id(matrix)] = edges
+        if not edges_of:
             raise UnsupportedError(
                 f"{type(model).__name__} keeps no normalised sparse matrix of users and items, so weights cannot enter "
                 f"its propagation. They can in {', '.join(GRAPH_BACKBONES)}; set "
                 f"propagates = False to weigh the loss only"
             )
-        self._found = list(found.values())
+        self._matrices = list(edges_of.values())
         self._applied: Tensor | None = None
 
     def apply(self, weights: Tensor) -> None:
@@ -83,7 +84,7 @@ class Propagation:
         if self._applied is not None and torch.equal(self._applied, weights):
             return
         self._applied = weights.detach().clone()
-        for edges in self._found:
+        for edges in self._matrices:
             changed = self._weighted(edges, weights.detach())
             for place in edges.places:
                 _put(place, changed)
@@ -94,7 +95,7 @@ class Propagation:
         if self._applied is None:
             return
         self._applied = None
-        for edges in self._found:
+        for edges in self._matrices:
             for place in edges.places:
                 _put(place, edges.original)
         clear_kept(self._model)
@@ -144,9 +145,9 @@ class Propagation:
         original = edges.original
         weights = weights.to(original.device, torch.float64)
         pair_of_row = torch.as_tensor(self._pair_of_row, device=original.device)
-        edge = _means(weights, pair_of_row, len(self._keys))[edges.pair]
-        of_user = _means(edge, edges.users, self.n_users)[edges.users]
-        of_item = _means(edge, edges.items, self.n_items)[edges.items]
+        edge = group_mean(weights, pair_of_row, len(self._keys))[edges.pair]
+        of_user = group_mean(edge, edges.users, self.n_users)[edges.users]
+        of_item = group_mean(edge, edges.items, self.n_items)[edges.items]
         if edges.by == "both":
             scale = (of_user * of_item).sqrt()
         else:
@@ -183,9 +184,3 @@ def _sparse_matrices(model: nn.Module) -> Iterator[tuple[Any, Any, Tensor]]:
                             and key not in _DRAWN_ANEW
                         ):
                             yield value, index, item
-
-
-def _means(values: Tensor, group: Tensor, n: int) -> Tensor:
-    sums = values.new_zeros(n).index_add(0, group, values)
-    counts = values.new_zeros(n).index_add(0, group, torch.ones_like(values))
-    return sums / counts.clamp(min=1)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from .plan import Plan, scaled, spread
+from .plan import LossPlan, scaled, spread
 from .rules import Rule
 
 ROW_LOSSES = {
@@ -46,7 +46,7 @@ class WeightedReductions(TorchFunctionMode):
     rows_fired, cells_fired: how many reductions or products took weights for rows, and for single interactions.
     """
 
-    def __init__(self, plan: Plan, rule: Rule) -> None:
+    def __init__(self, plan: LossPlan, rule: Rule) -> None:
         super().__init__()
         self.plan, self.rule = plan, rule
         self.rows_fired = 0

@@ -15,7 +15,7 @@ from burnish.errors import ConfigurationError, UnsupportedError
 
 from .interactions import TrainingInteractions, check_weights
 from .loss import LossWeights
-from .plan import Plan
+from .plan import LossPlan
 from .propagation import Propagation
 from .resampling import Resampling, resampled
 
@@ -160,7 +160,7 @@ class Weigher:
             with torch.no_grad():
                 self.loss.probe(own_loss, size, numbers.device)
         weights = torch.ones(size, device=numbers.device, dtype=self._dtype(), requires_grad=True)
-        with self.loss.applied(Plan(rows=weights)):
+        with self.loss.applied(LossPlan(rows=weights)):
             losses = own_loss()
         total = torch.stack([x.sum() for x in losses]) if isinstance(losses, tuple | list) else losses
         # The loss is linear in the weights, so its slope in one of them is what that row adds.

@@ -16,8 +16,7 @@ from review_world import NAME, Row, build, rows_of, write_reviews
 
 import burnish
 from burnish.backbones import deepconn
-from burnish.backbones.deepconn import DeepCoNN
-from burnish.backbones.factorization import PairMachine
+from burnish.backbones.deepconn import DeepCoNN, PairMachine
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
 

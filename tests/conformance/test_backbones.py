@@ -18,7 +18,7 @@ SEQUENTIAL = ["SASRec", "GRU4Rec", "BERT4Rec"]
 CASES = [(backbone, {name: {}}) for backbone in GENERAL + SEQUENTIAL for name in ("rvrec", "euclid2d")]
 CASES += [(backbone, {"rvrec": {"site": "output"}}) for backbone in ("LightGCN", "NGCF", "SGL")]
 CASES += [
-    ("BPR", {"rvrec": {"covariance": "full", "sample": 32, "negatives": 8}}),
+    ("BPR", {"rvrec": {"covariance": "full", "experimental": True, "sample": 32, "negatives": 8}}),
     ("BPR", {"rvrec": {"similarity": "distance"}}),
     ("BPR", {"rvrec": {}, "euclid2d": {}}),
     ("LightGCN", {"shapley": {"warmup_epochs": 0, "propagate": True}}),

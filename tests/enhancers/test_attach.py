@@ -19,10 +19,10 @@ EIGHT = ["BPR", "NeuMF", "LightGCN", "NGCF", "SGL", "SASRec", "GRU4Rec", "BERT4R
 GRAPH = ["LightGCN", "NGCF", "SGL"]
 
 
-def scores(made, model=None):
+def scores(enhanced, model=None):
     """Scores of the first test batch, by `predict` and (where there is one) by `full_sort_predict`."""
-    model = (model or made.model).eval()
-    batch = next(iter(made.test))[0]
+    model = (model or enhanced.model).eval()
+    batch = next(iter(enhanced.test))[0]
     found = []
     with torch.no_grad():
         with contextlib.suppress(NotImplementedError):  # RecBole's way to say: pairs only (NeuMF)
@@ -34,8 +34,8 @@ def scores(made, model=None):
     return found
 
 
-def training_batch(made):
-    return next(iter(made.train))
+def training_batch(enhanced):
+    return next(iter(enhanced.train))
 
 
 @pytest.mark.parametrize("backbone", EIGHT)
@@ -51,9 +51,9 @@ def test_at_the_start_scores_and_random_stream_are_the_plain_ones(world, backbon
 def test_the_batches_of_an_epoch_are_the_plain_ones(world, backbone):
     after = []
     for model in (backbone, enhance(backbone, "rvrec")):
-        made = world(model)
-        made.trainer._train_epoch(made.train, 0)
-        after.append(training_batch(made))
+        built = world(model)
+        built.trainer._train_epoch(built.train, 0)
+        after.append(training_batch(built))
     plain, enhanced = after
     for column in plain.columns:
         assert torch.equal(plain[column], enhanced[column]), column
@@ -74,11 +74,11 @@ def test_both_ways_of_reading_see_the_refined_rows(world, backbone):
 
 @pytest.mark.parametrize("backbone", GRAPH)
 def test_site_output_refines_what_was_propagated(world, backbone):
-    made = world(enhance(backbone, shift.Shift(site="output", start=0.5)))
+    enhanced = world(enhance(backbone, shift.Shift(site="output", start=0.5)))
     plain = world(backbone)
     call = {"SGL": lambda m: m.forward(m.train_graph)}.get(backbone, lambda m: m.forward())  # as SGL predicts
     with torch.no_grad():
-        one, other = call(plain.model.eval()), call(made.model.eval())
+        one, other = call(plain.model.eval()), call(enhanced.model.eval())
     torch.testing.assert_close(one[0] + 0.5, other[0])
     torch.testing.assert_close(one[1] + 0.5, other[1])
 
@@ -98,14 +98,14 @@ def test_an_enhancer_that_would_do_nothing_is_refused(world):
 
 @pytest.mark.parametrize("backbone", EIGHT)
 def test_gradients_reach_backbone_and_enhancers(world, backbone):
-    made = world(enhance(backbone, shift.Shift(start=0.1), "rvrec"))
-    losses = made.model.train().calculate_loss(training_batch(made))
+    enhanced = world(enhance(backbone, shift.Shift(start=0.1), "rvrec"))
+    losses = enhanced.model.train().calculate_loss(training_batch(enhanced))
     (sum(losses) if isinstance(losses, tuple) else losses).backward()
-    for name, parameter in made.model.named_parameters():
+    for name, parameter in enhanced.model.named_parameters():
         if parameter.requires_grad and not name.startswith(("enhancers.rvrec.networks", "predict", "mlp")):
             assert parameter.grad is not None, name
             assert torch.isfinite(parameter.grad).all(), name
-    networks = made.model.enhancers["rvrec"].networks
+    networks = enhanced.model.enhancers["rvrec"].networks
     assert all(
         p.grad is not None and bool(p.grad.abs().sum() > 0)
         for n in networks.values()
@@ -115,8 +115,8 @@ def test_gradients_reach_backbone_and_enhancers(world, backbone):
 
 @pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "SASRec", "BERT4Rec"])
 def test_the_padding_row_stays_as_it_is(world, backbone):
-    made = world(enhance(backbone, shift.Shift(start=3.0)))
-    for table in made.model.enhancers.anatomy.tables:
+    enhanced = world(enhance(backbone, shift.Shift(start=3.0)))
+    for table in enhanced.model.enhancers.anatomy.tables:
         read = table.owner.weight
         assert torch.equal(read[table.first], table.raw()[0])
         ids = torch.tensor([table.first, table.first + 1])
@@ -135,14 +135,14 @@ def test_state_dict_keys_of_the_backbone_stay_plain(world):
 
 
 def test_evaluation_sees_changed_parameters(world):
-    made = world(enhance("BPR", shift.Shift(start=0.0)))
-    before = scores(made)
+    enhanced = world(enhance("BPR", shift.Shift(start=0.0)))
+    before = scores(enhanced)
     with torch.no_grad():
-        made.model.enhancers["shift"].shift.fill_(0.7)
-    after = scores(made)
+        enhanced.model.enhancers["shift"].shift.fill_(0.7)
+    after = scores(enhanced)
     with torch.no_grad():
-        made.model.user_embedding._parameters["weight"].mul_(2.0)
-    last = scores(made)
+        enhanced.model.user_embedding._parameters["weight"].mul_(2.0)
+    last = scores(enhanced)
     assert not torch.allclose(before[0], after[0])
     assert not torch.allclose(after[0], last[0])
 
@@ -155,24 +155,24 @@ def test_fit_checkpoint_resume_and_load(world, backbone):
     from recbole.quick_start import load_data_and_model
 
     cls = enhance(backbone, "rvrec")
-    made = world(cls, epochs=2)
-    made.trainer.fit(made.train, made.valid, saved=True, verbose=False)
-    result = made.trainer.evaluate(made.test, load_best_model=True)
-    trained = scores(made)
+    enhanced = world(cls, epochs=2)
+    enhanced.trainer.fit(enhanced.train, enhanced.valid, saved=True, verbose=False)
+    result = enhanced.trainer.evaluate(enhanced.test, load_best_model=True)
+    trained = scores(enhanced)
 
     resumed = world(cls, epochs=2)
-    resumed.trainer.resume_checkpoint(made.trainer.saved_model_file)
+    resumed.trainer.resume_checkpoint(enhanced.trainer.saved_model_file)
     assert (
         resumed.model.enhancers.state.step
-        == torch.load(made.trainer.saved_model_file, weights_only=False)["state_dict"][
+        == torch.load(enhanced.trainer.saved_model_file, weights_only=False)["state_dict"][
             "enhancers._extra_state"
         ]
     )
     assert resumed.trainer.evaluate(resumed.test, load_best_model=False) == result
 
-    _, model, _, _, _, _ = load_data_and_model(made.trainer.saved_model_file)
+    _, model, _, _, _, _ = load_data_and_model(enhanced.trainer.saved_model_file)
     assert is_enhanced(model)
-    for one, other in zip(trained, scores(made, model), strict=True):
+    for one, other in zip(trained, scores(enhanced, model), strict=True):
         assert torch.equal(one, other)
 
 
@@ -196,17 +196,17 @@ def test_run_recbole_with_an_enhancers_block(small_options, tmp_path, monkeypatc
 def test_case_study(world):
     from recbole.utils.case_study import full_sort_topk
 
-    made = world(enhance("LightGCN", "rvrec"))
+    enhanced = world(enhance("LightGCN", "rvrec"))
     users = torch.tensor([1, 2, 3]).numpy()
-    values, items = full_sort_topk(users, made.model, made.test, k=5, device="cpu")
+    values, items = full_sort_topk(users, enhanced.model, enhanced.test, k=5, device="cpu")
     assert values.shape == items.shape == (3, 5)
 
 
 def test_the_configuration_shows_what_is_attached(world):
-    made = world(enhance("BPR"), enhancers={"rvrec": {"weight": 0.3}})
-    assert is_enhanced(made.model)
-    assert made.config["enhancers"] == {"rvrec": {"weight": 0.3}}
-    assert enhancer_options(type(made.model)) == {"rvrec": {"weight": 0.3}}
+    enhanced = world(enhance("BPR"), enhancers={"rvrec": {"weight": 0.3}})
+    assert is_enhanced(enhanced.model)
+    assert enhanced.config["enhancers"] == {"rvrec": {"weight": 0.3}}
+    assert enhancer_options(type(enhanced.model)) == {"rvrec": {"weight": 0.3}}
 
 
 # ---------------------------------------------------------------------- the class
@@ -223,19 +223,19 @@ def test_the_class_keeps_the_backbones_name_and_pickles():
 
 
 def test_a_whole_model_pickles_and_copies(world):
-    made = world(enhance("BPR", "rvrec"))
-    before = scores(made)
-    copied = copy.deepcopy(made.model)
+    enhanced = world(enhance("BPR", "rvrec"))
+    before = scores(enhanced)
+    copied = copy.deepcopy(enhanced.model)
     with torch.no_grad():
-        for parameter in made.model.parameters():
+        for parameter in enhanced.model.parameters():
             parameter.add_(1.0)
-    for one, other in zip(before, scores(made, copied), strict=True):
+    for one, other in zip(before, scores(enhanced, copied), strict=True):
         assert torch.equal(one, other)
     stream = io.BytesIO()
     torch.save(copied, stream)
     stream.seek(0)
     loaded = torch.load(stream, weights_only=False)
-    for one, other in zip(before, scores(made, loaded), strict=True):
+    for one, other in zip(before, scores(enhanced, loaded), strict=True):
         assert torch.equal(one, other)
 
 
@@ -280,13 +280,13 @@ def test_a_table_that_is_not_finite_is_refused_at_the_start(world):
     ],
 )
 def test_nan_stops_training_and_says_where_and_when(world, where, message):
-    made = world(enhance("BPR", "shift"))
-    batch = training_batch(made)
-    made.model.train().calculate_loss(batch)
+    enhanced = world(enhance("BPR", "shift"))
+    batch = training_batch(enhanced)
+    enhanced.model.train().calculate_loss(batch)
     with torch.no_grad():
-        dict(made.model.named_parameters())[where].fill_(float("nan"))
+        dict(enhanced.model.named_parameters())[where].fill_(float("nan"))
     with pytest.raises(NonFiniteError, match=message):
-        made.model.calculate_loss(batch)
+        enhanced.model.calculate_loss(batch)
 
 
 # ---------------------------------------------------------------------- weights
@@ -306,8 +306,8 @@ def test_weights_on_the_backbones_own_loss(world, backbone):
     weighted = world(enhance(backbone, shift.Weights(values=values)), **options)
     plain = world(backbone, **options)
     if backbone == "SGL":
-        for made in (weighted, plain):
-            made.model.graph_construction()
+        for enhanced in (weighted, plain):
+            enhanced.model.graph_construction()
     batch = training_batch(plain)[torch.arange(8)]
     w = torch.tensor(values).repeat(2)
 

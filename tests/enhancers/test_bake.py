@@ -236,10 +236,10 @@ def test_the_checkpoint_is_what_recboles_trainer_writes(folder, tmp_path):
 def test_a_file_that_cannot_be_written_leaves_nothing_behind(folder, tmp_path):
     world = build_world(enhance("BPR", "rows"), folder)
     (tmp_path / "here").write_text("a file")
-    with pytest.raises(ConfigurationError, match="cannot write the checkpoint"):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
         bake(world.model, tmp_path / "here" / "plain.pth")
     (tmp_path / "taken").mkdir()
-    with pytest.raises(ConfigurationError, match="cannot write the checkpoint"):
+    with pytest.raises(ConfigurationError, match="taken is a folder"):
         bake(world.model, tmp_path / "taken")
     with pytest.raises(UnknownNameError, match="Did you mean 'epoch'"):
         bake(world.model, tmp_path / "plain.pth", progress={"epochs": 3})

@@ -24,28 +24,28 @@ def folder(tmp_path_factory):
 
 
 def test_a_plain_model_has_nothing_attached(folder):
-    found = status(build_world("BPR", folder).model)
-    assert not found.attached
-    assert str(found) == "BPR: nothing is attached"
+    report = status(build_world("BPR", folder).model)
+    assert not report.attached
+    assert str(report) == "BPR: nothing is attached"
 
 
 def test_tables_enhancers_hooks_and_route(folder):
     weights = shift.Weights(values=(0.5, 1.5))
     world = build_world(enhance("BPR", "rows", shift.Shift(start=0.5, weight=0.0), weights), folder)
-    found = status(world.model)
-    assert [(t.name, t.side, t.rows, t.width, t.transposed) for t in found.tables] == [
+    report = status(world.model)
+    assert [(t.name, t.side, t.rows, t.width, t.transposed) for t in report.tables] == [
         ("user_embedding.weight", "user", 41, 8, False),
         ("item_embedding.weight", "item", 61, 8, False),
     ]
-    assert found.tables[1].parameters == 61 * 8
-    assert found.tables[1].refined_by == ("rows", "shift")
-    assert [(e.name, e.hooks, e.parameters, e.bakeable) for e in found.enhancers] == [
+    assert report.tables[1].parameters == 61 * 8
+    assert report.tables[1].refined_by == ("rows", "shift")
+    assert [(e.name, e.hooks, e.parameters, e.bakeable) for e in report.enhancers] == [
         ("rows", ("refine",), 41 + 61, True),
         ("shift", ("refine",), 1, True),  # its loss counts 0
         ("weights", ("weigh",), 0, True),
     ]
-    assert found.enhancers[1].options == {"start": 0.5, "weight": 0.0}
-    assert found.step == 0
+    assert report.enhancers[1].options == {"start": 0.5, "weight": 0.0}
+    assert report.step == 0
     world.model.train().calculate_loss(world.batch())
     after = status(world.model)
     assert (after.step, after.weights) == (1, "modules")
@@ -58,11 +58,11 @@ def test_tables_enhancers_hooks_and_route(folder):
 
 
 def test_why_a_model_cannot_be_baked(folder):
-    found = status(build_world(enhance("LightGCN", burnish.RVRec(site="output")), folder).model)
-    assert "site: table" in found.not_bakeable
-    assert found.enhancers[0].hooks == ("refine_output", "loss")
-    assert not found.enhancers[0].bakeable
-    assert "cannot be baked" in str(found)
+    report = status(build_world(enhance("LightGCN", burnish.RVRec(site="output")), folder).model)
+    assert "site: table" in report.not_bakeable
+    assert report.enhancers[0].hooks == ("refine_output", "loss")
+    assert not report.enhancers[0].bakeable
+    assert "cannot be baked" in str(report)
 
 
 @pytest.mark.parametrize("backbone", ship.REFINABLE)
@@ -71,10 +71,10 @@ def test_every_model_has_a_status_after_training(folder, backbone):
     world = build_world(enhance(backbone, "rows"), folder)
     world.trainer.fit(world.train, saved=False, verbose=False)
     world.model.load_other_parameter(copy.deepcopy(world.model.other_parameter()))
-    found = status(world.model)
-    assert found.step > 0
-    assert any(table.refined_by == ("rows",) for table in found.tables)
-    assert all(table.name in str(found) for table in found.tables)
+    report = status(world.model)
+    assert report.step > 0
+    assert any(table.refined_by == ("rows",) for table in report.tables)
+    assert all(table.name in str(report) for table in report.tables)
 
 
 def test_a_plain_checkpoint_of_din_does_not_replace_its_tables(folder):

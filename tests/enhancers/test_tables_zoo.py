@@ -67,19 +67,19 @@ def test_scores_and_loss_are_those_of_a_plain_model_with_refined_rows(model, fol
     for name, one in wanted.items():
         torch.testing.assert_close(got[name], one, rtol=1e-4, atol=1e-5)
     losses = []
-    for made in (plain, enhanced):
-        batch = batch_of(made)
-        made.model.train()
+    for world in (plain, enhanced):
+        batch = batch_of(world)
+        world.model.train()
         with forked_randomness(5, torch.device("cpu")):
-            losses.append(loss_of(made.model, batch).sum())
+            losses.append(loss_of(world.model, batch).sum())
     torch.testing.assert_close(losses[1], losses[0], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_lookup_is_the_row_of_the_whole_table(model, folder):
-    made = build(enhance(model, Tilt()), folder)
-    state = made.model.enhancers.state
-    for table in made.model.enhancers.anatomy.tables:
+    world = build(enhance(model, Tilt()), folder)
+    state = world.model.enhancers.state
+    for table in world.model.enhancers.anatomy.tables:
         refinement = state.refinements[table.name]
         whole = refinement.whole()
         whole = whole.t() if table.transposed else whole
@@ -92,7 +92,7 @@ def test_a_lookup_is_the_row_of_the_whole_table(model, folder):
             torch.testing.assert_close(table.owner(table.first + ids), whole[table.first + ids])
         assert torch.equal(rows[0, 1], table.raw()[0])  # padding
         inside = set()
-        for other in made.model.enhancers.anatomy.tables:
+        for other in world.model.enhancers.anatomy.tables:
             if other.name == table.name:
                 inside |= set(range(other.first, other.first + other.count))
         raw = table.stored.t() if table.transposed else table.stored
@@ -103,18 +103,18 @@ def test_a_lookup_is_the_row_of_the_whole_table(model, folder):
 @pytest.mark.parametrize("model", ["BPR", "FM", "GCMC", "MultiVAE", "DMF", "KGAT"])
 def test_gradients_are_those_of_refining_by_hand(model, folder):
     """Backward through a lookup, a whole read and a transposed read: d/d raw is 1.25 where a row is read."""
-    made = build(enhance(model, Tilt()), folder)
-    for table in made.model.enhancers.anatomy.tables:
-        made.model.zero_grad()
+    world = build(enhance(model, Tilt()), folder)
+    for table in world.model.enhancers.anatomy.tables:
+        world.model.zero_grad()
         ids = torch.tensor([2, 5, 5, 0])
-        made.model.enhancers.state.refined(table, ids).sum().backward()
+        world.model.enhancers.state.refined(table, ids).sum().backward()
         grad = table.stored.grad.t() if table.transposed else table.stored.grad
         wanted = torch.zeros_like(grad)
         wanted[table.first + 2] += 1.25
         wanted[table.first + 5] += 2.5
         wanted[table.first] += 1.0
         torch.testing.assert_close(grad, wanted)
-        factor = made.model.enhancers["tilt"].factor
+        factor = world.model.enhancers["tilt"].factor
         torch.testing.assert_close(factor.grad, table.raw()[torch.tensor([2, 5, 5])].sum())
 
 
@@ -125,46 +125,48 @@ def test_a_table_that_comes_back_unchanged_is_read_as_it_is_stored(folder):
         def refine(self, rows: Tensor, ids: Tensor, table: Any) -> Tensor:
             return rows
 
-    made = build(enhance("BPR", Same()), folder)
-    embedding = made.model.item_embedding
+    world = build(enhance("BPR", Same()), folder)
+    embedding = world.model.item_embedding
     assert embedding.weight is embedding._parameters["weight"]
 
 
 @pytest.mark.parametrize("change", ["write", "replace", "enhancer", "load"])
 def test_evaluation_notices_changed_parameters(change, folder):
-    made = build(enhance("LightGCN", Tilt()), folder)
-    made.model.eval()
+    world = build(enhance("LightGCN", Tilt()), folder)
+    world.model.eval()
     with torch.no_grad():
-        before = made.model.item_embedding.weight
-        assert made.model.item_embedding.weight is before  # kept while nothing changes
-        stored = made.model.item_embedding._parameters["weight"]
+        before = world.model.item_embedding.weight
+        assert world.model.item_embedding.weight is before  # kept while nothing changes
+        stored = world.model.item_embedding._parameters["weight"]
         if change == "write":
             stored.add_(1.0)
         elif change == "replace":
             stored.data = stored.data + 1.0
         elif change == "enhancer":
-            made.model.enhancers["tilt"].factor.add_(1.0)
+            world.model.enhancers["tilt"].factor.add_(1.0)
         else:
-            made.model.load_state_dict({name: value + 1.0 for name, value in made.model.state_dict().items()})
-        after = made.model.item_embedding.weight
+            world.model.load_state_dict(
+                {name: value + 1.0 for name, value in world.model.state_dict().items()}
+            )
+        after = world.model.item_embedding.weight
         assert not torch.allclose(before[1:], after[1:])
 
 
 def test_the_old_encoder_of_recvae_is_the_refined_one(folder):
     """Its prior compares with the encoder of the last epoch as that one was read."""
-    made = build(enhance("RecVAE", Tilt()), folder)
-    made.model.update_prior()
-    old = made.model.prior.encoder_old
-    assert torch.equal(old.fc1.weight, made.model.encoder.fc1.weight)
-    assert not torch.equal(old.fc1.weight, made.model.encoder.fc1._parameters["weight"])
-    assert torch.equal(old.fc2.weight, made.model.encoder.fc2.weight)
+    world = build(enhance("RecVAE", Tilt()), folder)
+    world.model.update_prior()
+    old = world.model.prior.encoder_old
+    assert torch.equal(old.fc1.weight, world.model.encoder.fc1.weight)
+    assert not torch.equal(old.fc1.weight, world.model.encoder.fc1._parameters["weight"])
+    assert torch.equal(old.fc2.weight, world.model.encoder.fc2.weight)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_owners_of_refined_tables_pickle(model, folder):
     """RecBole puts whole modules of some models (DIN, FDSA) into its checkpoints."""
-    made = build(enhance(model, "rvrec"), folder)
-    for table in made.model.enhancers.anatomy.tables:
+    world = build(enhance(model, "rvrec"), folder)
+    for table in world.model.enhancers.anatomy.tables:
         loaded = pickle.loads(pickle.dumps(table.owner))
         assert type(loaded) is type(table.owner)
         read, wanted = getattr(loaded, table.parameter), getattr(table.owner, table.parameter)
@@ -178,6 +180,6 @@ def test_lr_takes_what_needs_no_table(folder):
         def loss(self, batch: Any) -> dict[str, Tensor]:
             return {"constant": torch.full((len(batch),), 0.5)}
 
-    plain, made = build("LR", folder), build(enhance("LR", Constant()), folder)
+    plain, world = build("LR", folder), build(enhance("LR", Constant()), folder)
     batch = plain.batch()
-    torch.testing.assert_close(made.model.calculate_loss(batch), plain.model.calculate_loss(batch) + 0.5)
+    torch.testing.assert_close(world.model.calculate_loss(batch), plain.model.calculate_loss(batch) + 0.5)

@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 class Lessons:
     """What `tune` takes of a data set.
 
-    histories: the earlier part of users' training histories, the latest item last.  interactions: users and items of
-    the later part.  whole: all of the training histories, to score users by in the end.
+    Parameters
+    ----------
+    histories
+        The earlier part of users' training histories, the latest item last.
+    interactions
+        Users and items of the later part.
+    whole
+        All of the training histories, to score users by in the end.
     """
 
     histories: Texts
@@ -35,14 +41,31 @@ class Lessons:
 def lessons(
     dataset: Dataset, lines: Mapping[str, str], *, foreseen: float = 0.3, longest: int = 50
 ) -> Lessons:
-    """The lessons in RecBole's training split (`train_data.dataset`).
+    """The lessons in RecBole's training split, in order of time where the data have times.
 
-    lines: for each item id what stands in a history, such as title and year; items without a line are passed over in
-    histories.  foreseen: share of a user's interactions that is to be foreseen; at least one is, where a user has two.
-    longest: how many items of a history are told, the latest.
+    Parameters
+    ----------
+    dataset
+        The training split, `train_data.dataset`.
+    lines
+        For each item id what stands in a history, such as title and year; items without a line are passed over in
+        histories.
+    foreseen
+        Share of a user's interactions that is to be foreseen; at least one is, where a user has two.
+    longest
+        How many items of a history are told, the latest.
 
-    In order of time where the data have times.  Raises `ConfigurationError` for a share or a length out of range,
-    `DataError` where no item has a line.
+    Returns
+    -------
+    Lessons
+        Histories, and the interactions to be foreseen.
+
+    Raises
+    ------
+    ConfigurationError
+        For a share or a length out of range.
+    DataError
+        Where no item has a line.
     """
     if not 0.0 < foreseen < 1.0:
         raise ConfigurationError(f"foreseen = {foreseen!r}; give a share between 0 and 1, such as 0.3")
@@ -84,18 +107,18 @@ def training_histories(dataset: Dataset) -> dict[str, list[str]]:
     users, items = columns[dataset.uid_field].numpy(), columns[dataset.iid_field].numpy()
     config = dataset.config
     sequence = dataset.iid_field + (config["LIST_SUFFIX"] or "_list")
-    found: dict[str, list[str]] = {}
+    histories: dict[str, list[str]] = {}
     if sequence in columns:  # rows are prefixes of histories: the longest, and the item after it
         lists, lengths = columns[sequence].numpy(), columns[config["ITEM_LIST_LENGTH_FIELD"]].numpy()
         # a user's rows stand in the order of time, and long histories lose their beginning
         last = {int(user): row for row, user in enumerate(users)}
         for user, row in sorted(last.items()):
             numbers = [*lists[row][: lengths[row]], items[row]]
-            found[str(user_names[user])] = [str(item_names[number]) for number in numbers]
-        return found
+            histories[str(user_names[user])] = [str(item_names[number]) for number in numbers]
+        return histories
     order = np.argsort(users, kind="stable")
     if dataset.time_field is not None and dataset.time_field in columns:
         order = np.lexsort((columns[dataset.time_field].numpy(), users))
     for row in order:
-        found.setdefault(str(user_names[users[row]]), []).append(str(item_names[items[row]]))
-    return found
+        histories.setdefault(str(user_names[users[row]]), []).append(str(item_names[items[row]]))
+    return histories

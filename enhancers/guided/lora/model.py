@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import json
 from collections.abc import Sequence
@@ -18,7 +19,6 @@ from ..attributes import AttributeSchema
 from ..scorers.protocol import FloatArray
 from .answers import make_form
 from .digits import expected_scores
-from .needs import require
 from .options import LoraOptions
 from .prompts import Prompts, Tokens, question_fingerprint
 
@@ -81,6 +81,16 @@ class LocalModel:
         finally:
             self.network.train(training)
         return means, spreads
+
+
+def require(package: str) -> Any:
+    """A package of the extra `llm-local`.  Raises `ConfigurationError` with the cure where it is missing."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"tuning a language model needs the package {package!r} ({error}); pip install 'burnish[llm-local]'"
+        ) from error
 
 
 def _plain(network: nn.Module) -> nn.Module:

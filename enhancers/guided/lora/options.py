@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import Field, field_validator
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.strict import Strict
 
 
-class LoraOptions(BaseModel):
+class LoraOptions(Strict):
     """How a language model is tuned.  The defaults are ours: neither rank nor rates of the paper are known."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
 
     rank: int = Field(default=8, ge=1, description="rank of the adapters")
     lora_alpha: float = Field(default=16.0, gt=0.0, description="adapters count lora_alpha / rank")
@@ -68,19 +66,3 @@ class LoraOptions(BaseModel):
     @classmethod
     def _one_name(cls, modules: Any) -> Any:
         return (modules,) if isinstance(modules, str) else modules
-
-
-def make_options(options: dict[str, Any]) -> LoraOptions:
-    """Options from a plain dictionary.
-
-    Raises `UnknownNameError` for an option that does not exist and `ConfigurationError` for a bad value.
-    """
-    for option in options:
-        if option not in LoraOptions.model_fields:
-            raise unknown_name("LoRA option", option, LoraOptions.model_fields)
-    try:
-        return LoraOptions(**options)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        raise ConfigurationError(f"LoRA option {field} = {first.get('input')!r}: {first['msg']}") from error

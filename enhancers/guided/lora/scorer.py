@@ -17,8 +17,20 @@ from .prompts import histories_of
 class LocalUserScorer:
     """Scores users by their histories, expected digits read in one forward pass a user.
 
-    model: a folder with a model and its tokenizer, or the name of one that was downloaded.  adapter: the folder
-    `adapter` that tuning wrote, or None for the model as it came.  batch: users in one pass.
+    Parameters
+    ----------
+    model
+        A folder with a model and its tokenizer, or the name of one that was downloaded.
+    adapter
+        The folder `adapter` that tuning wrote, or None for the model as it came.
+    max_tokens
+        Longest prompt and answer; old history is left out.
+    precision
+        "float32" or "bfloat16", of the model.
+    device
+        "auto" is cuda where there is one, else cpu.
+    batch
+        Users in one pass.
     """
 
     name = "local"
@@ -38,9 +50,24 @@ class LocalUserScorer:
         self.device, self.batch = device, batch
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
-        """Scores of all users `texts.ids` by their field `history`, NaN where it is empty.
+        """Score users by their histories.
 
-        Raises `ConfigurationError` where the model or the adapter cannot be used.
+        Parameters
+        ----------
+        texts
+            Users with a field `history`.
+        schema
+            The attributes and their scale.
+
+        Returns
+        -------
+        Scores
+            Of all `texts.ids`, NaN where the history is empty.
+
+        Raises
+        ------
+        ConfigurationError
+            Where the model or the adapter cannot be used.
         """
         device = pick_device(self.device)
         histories_of(texts)

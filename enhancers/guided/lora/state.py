@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,12 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from burnish.errors import ConfigurationError
+from burnish.files.whole import written_whole
 
 STATE_FILE = "state.safetensors"
 
 
 @dataclass(frozen=True)
-class Epoch:
+class TuningEpoch:
     """What one epoch was like.
 
     number: 0 is the model as it came.  recommendation, form: mean losses in training (NaN in epoch 0).
@@ -41,7 +41,7 @@ class Position:
     epoch: int = 1
     step: int = 0
     best: int = 0
-    curve: list[Epoch] = field(default_factory=list)
+    curve: list[TuningEpoch] = field(default_factory=list)
 
     def to_json(self) -> str:
         """As text; NaN as JSON writers of Python write it."""
@@ -51,7 +51,9 @@ class Position:
     def from_json(cls, text: str) -> Position:
         """From `to_json`."""
         content = json.loads(text)
-        return cls(content["epoch"], content["step"], content["best"], [Epoch(**e) for e in content["curve"]])
+        return cls(
+            content["epoch"], content["step"], content["best"], [TuningEpoch(**e) for e in content["curve"]]
+        )
 
 
 def trainable(network: nn.Module) -> dict[str, nn.Parameter]:
@@ -90,12 +92,8 @@ def write_state(
         for key, value in optimizer.state.get(parameter, {}).items():
             tensors[f"optimizer/{key}/{name}"] = value
     tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
-    beside = folder / f".{STATE_FILE}.{os.getpid()}"
-    try:
+    with written_whole(folder / STATE_FILE) as beside:
         save_file(tensors, str(beside), {"fingerprint": fingerprint, "position": position.to_json()})
-        os.replace(beside, folder / STATE_FILE)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def read_state(

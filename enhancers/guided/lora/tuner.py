@@ -17,11 +17,11 @@ from burnish.randomness import forked_randomness
 
 from .digits import expected_scores, format_loss
 from .model import LocalModel
-from .objective import Objective, judge
 from .options import LoraOptions
-from .pairs import Numbers, Pairs, sample
 from .prompts import Tokens
-from .state import Epoch, Position, read_state, restore, snapshot, trainable, write_state
+from .recommendation_loss import PairScores, score_samples
+from .sampling import Interactions, Numbers, sample
+from .state import Position, TuningEpoch, read_state, restore, snapshot, trainable, write_state
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class Tuner:
         self,
         model: LocalModel,
         prompts: Sequence[Tokens],
-        objective: Objective,
-        learned: Pairs,
-        judged: Pairs,
+        objective: PairScores,
+        learned: Interactions,
+        judged: Interactions,
         options: LoraOptions,
         *,
         folder: Path | None = None,
@@ -76,15 +76,15 @@ class Tuner:
 
         Interrupted, the steps done are saved first where there is a folder.  Raises `NonFiniteError` for NaN.
         """
-        found = None
+        saved = None
         if self.folder is not None:
-            found = read_state(self.folder, self.fingerprint, self.model.network, self.optimizer)
-        if found is not None:
-            self.position, self.best, sums = found
+            saved = read_state(self.folder, self.fingerprint, self.model.network, self.optimizer)
+        if saved is not None:
+            self.position, self.best, sums = saved
             self._sums = sums.to(self.model.device)
         else:
             held_out, auc = self._held_out()
-            self.position.curve.append(Epoch(0, math.nan, math.nan, held_out, auc))
+            self.position.curve.append(TuningEpoch(0, math.nan, math.nan, held_out, auc))
         try:
             while not self.finished():
                 self._epoch()
@@ -155,7 +155,7 @@ class Tuner:
         logits = self.model.answer_logits(prompts)
         scores, _ = expected_scores(logits, self.model.form)
         numbers = torch.from_numpy(users).to(scores.device)
-        recommendation = judge(self.objective, numbers, scores, samples).loss(options.loss)
+        recommendation = score_samples(self.objective, numbers, scores, samples).loss(options.loss)
         anchor = torch.zeros_like(recommendation)
         if options.anchor_weight > 0:
             with torch.no_grad(), self._untuned():
@@ -172,7 +172,7 @@ class Tuner:
         held_out, auc = self._held_out()
         self._settled = False
         best_so_far = min((e.held_out for e in self.position.curve), default=math.inf)
-        self.position.curve.append(Epoch(epoch, recommendation, form, held_out, auc))
+        self.position.curve.append(TuningEpoch(epoch, recommendation, form, held_out, auc))
         if not len(self.judges) or held_out < best_so_far:
             self.best = snapshot(self.model.network)
             self.position.best = epoch
@@ -201,7 +201,7 @@ class Tuner:
         scores = torch.from_numpy(values).float().to(self.model.device)
         numbers = torch.from_numpy(self.judges).to(self.model.device)
         with torch.no_grad():
-            judged = judge(self.objective, numbers, scores, samples)
+            judged = score_samples(self.objective, numbers, scores, samples)
             return float(judged.loss(options.loss).mean()), float(judged.auc().mean())
 
     # -- sums and state ------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import numpy as np
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.randomness import forked_randomness
+from burnish.strict import validated
 
 from ..attributes import AttributeSchema
 from ..scorers.files import write_scores
@@ -30,12 +31,12 @@ from .model import (
     recompute_activations,
     save_adapter,
 )
-from .objective import BaseVectors, Objective
-from .options import LoraOptions, make_options
-from .pairs import hold_out, number_pairs
+from .options import LoraOptions
 from .prompts import histories_of, question_fingerprint
+from .recommendation_loss import BaseVectors, PairScores
+from .sampling import hold_out, number_interactions
 from .scorer import score_texts
-from .state import Epoch, fingerprint_of, model_fingerprint
+from .state import TuningEpoch, fingerprint_of, model_fingerprint
 from .tuner import Progress, Tuner
 
 #: In the folder of a tuning: users' scores, as the enhancer `guided` takes them.
@@ -46,14 +47,22 @@ USER_SCORES = "user_scores.tsv"
 class LoraResult:
     """What tuning gives.
 
-    user_scores: on the schema's scale, NaN for users without a history; the spread of the model's distribution as
-    uncertainty.  curve: one line an epoch, the first is the model as it came.  best: the epoch whose adapters were
-    kept, 0 where no epoch was better than the model as it came.  adapter: folder of the adapters, in peft's format, or
-    None.  left_out: interactions that could not be used, because the user has no history or the item no scores.
+    Parameters
+    ----------
+    user_scores
+        On the schema's scale, NaN for users without a history; the spread of the model's distribution as uncertainty.
+    curve
+        One line an epoch, the first is the model as it came.
+    best
+        The epoch whose adapters were kept, 0 where no epoch was better than the model as it came.
+    adapter
+        Folder of the adapters, in peft's format, or None.
+    left_out
+        Interactions that could not be used, because the user has no history or the item no scores.
     """
 
     user_scores: Scores
-    curve: tuple[Epoch, ...]
+    curve: tuple[TuningEpoch, ...]
     best: int
     adapter: Path | None
     left_out: int
@@ -74,27 +83,61 @@ def tune(
 ) -> LoraResult:
     """Tune a causal language model, and score users with it.
 
-    model: a folder with a model and its tokenizer, or the name of one that was downloaded.
-    item_scores: frozen; on the schema's scale, with all of its attributes.
-    histories: of users, field `history`, from the training split.  interactions: users' and items' ids, from the
-    training split; best those that come after the histories, so that the model must foresee rather than copy.
-    base: what a trained backbone adds to the score.  final_histories: what users are scored by in the end; the
-    histories by default.
-    folder: where the state is kept while tuning, and the adapters and user_scores.tsv afterwards.  A folder with the
-    state of the same tuning is continued from there, with the same numbers as if it had never stopped.
-
     The random streams of torch, numpy and random are as before afterwards.
-    Raises `ConfigurationError` for options, a model or a folder that cannot be used, `DataError` for scores and
-    interactions that do not fit, `NonFiniteError` where a gradient is not finite.
+
+    Parameters
+    ----------
+    model
+        A folder with a model and its tokenizer, or the name of one that was downloaded.
+    schema
+        The attributes and their scale.
+    item_scores
+        Frozen; on the schema's scale, with all of its attributes.
+    histories
+        Of users, field `history`, from the training split.
+    interactions
+        Users' and items' ids, from the training split; best those that come after the histories, so that the model must
+        foresee rather than copy.
+    options
+        How to tune, as `LoraOptions` or by name.
+    base
+        What a trained backbone adds to the score.
+    final_histories
+        What users are scored by in the end; the histories by default.
+    folder
+        Where the state is kept while tuning, and the adapters and user_scores.tsv afterwards.  A folder with the state
+        of the same tuning is continued from there, with the same numbers as if it had never stopped.
+    progress
+        Called every `report_every` steps.
+
+    Returns
+    -------
+    LoraResult
+        Users' scores, the curve of the tuning, and the folder of the adapters.
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For options, a model or a folder that cannot be used.
+    DataError
+        For scores and interactions that do not fit.
+    NonFiniteError
+        Where a gradient is not finite.
+
+    References
+    ----------
+    arXiv 2504.11658: tuning with a recommendation and a format loss.  Both formulas and the protocol are ours.
     """
-    settings = options if isinstance(options, LoraOptions) else make_options(dict(options or {}))
+    settings = options if isinstance(options, LoraOptions) else validated(LoraOptions, options or {}, "LoRA")
     item_scores = _fitting(item_scores, schema)
     told = _with_history(histories)
     final = final_histories if final_histories is not None else histories
     histories_of(final)
-    pairs, left_out = number_pairs(*interactions, told.ids, item_scores.ids)
+    pairs, left_out = number_interactions(*interactions, told.ids, item_scores.ids)
     device = pick_device(settings.device)
-    objective = Objective(item_scores, told.ids, base, settings.guided_weight, device)
+    objective = PairScores(item_scores, told.ids, base, settings.guided_weight, device)
     where = None if folder is None else Path(folder)
     with forked_randomness(settings.seed, device):
         network, tokenizer = load_language_model(model, settings.precision)

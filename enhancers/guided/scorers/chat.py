@@ -104,7 +104,7 @@ class Endpoint:
             tokens_in, tokens_out = (n if isinstance(n, int) and n >= 0 else None for n in told)
             return Answer(str(text), body, tokens_in, tokens_out, str(choice.get("finish_reason") or "stop"))
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
-            why = f"the response is no chat completion: {self.secret.shown(body, 80)!r}"
+            why = f"the response is not a chat completion: {self.secret.shown(body, 80)!r}"
             return Trouble("no chat completion", why, "again", body, billed=True)
 
     def _unconnected(self, error: Exception) -> Trouble:
@@ -119,30 +119,30 @@ class Endpoint:
     def _refused(self, error: openai.APIStatusError) -> Trouble:
         code = error.status_code
         body = error.response.text
-        said = self.secret.shown(_message(error.body) or body)
+        words = self.secret.shown(_message(error.body) or body)
         status = f"HTTP {code}"
         wait = retry_after(error.response.headers)
         if code == 401:
             return Trouble(status, self._no_entry(), "stop", body, code=code)
         if code == 403:
-            why = f"{self.address} forbids this to the key in {self.secret.variable} ({code}: {said})"
+            why = f"{self.address} forbids this to the key in {self.secret.variable} ({code}: {words})"
             return Trouble(status, why, "stop", body, code=code)
         if code == 404:
             why = (
                 f"model = {self.model!r} is not known at {self.address}, or that is not the address of an endpoint "
-                f"(404: {said}); check model and base_url"
+                f"(404: {words}); check model and base_url"
             )
             return Trouble(status, why, "stop", body, code=code)
         if code == 402 or (code == 429 and "insufficient_quota" in body):
-            why = f"the quota of the key in {self.secret.variable} is used up ({code}: {said}); raise it and run again"
+            why = f"the quota of the key in {self.secret.variable} is used up ({code}: {words}); raise it and run again"
             return Trouble(status, why, "stop", body, code=code)
         if code in (400, 413, 422):
             action: Action = "smaller" if code == 413 else "otherwise"
-            return Trouble(status, f"{code}: {said}", action, body, code=code)
+            return Trouble(status, f"{code}: {words}", action, body, code=code)
         if code in (408, 409, 425, 429) or code >= 500:
-            return Trouble(status, f"{code}: {said}", "again", body, wait=wait, code=code)
+            return Trouble(status, f"{code}: {words}", "again", body, wait=wait, code=code)
         return Trouble(
-            status, f"{self.address} refuses the request ({code}: {said})", "stop", body, code=code
+            status, f"{self.address} refuses the request ({code}: {words})", "stop", body, code=code
         )
 
     def _no_entry(self) -> str:

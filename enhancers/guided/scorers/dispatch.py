@@ -31,7 +31,7 @@ _USELESS_FIRST = 10  # items given up before a single one was scored: the model 
 
 
 @dataclass
-class Asked:
+class Answers:
     """What was asked in one run and came of it, by wording and text: scores by attribute, or why there are none."""
 
     scores: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class Dispatch:
         kind: Kind,
         endpoint: Endpoint,
         ledger: Ledger,
-        asked: Asked,
+        asked: Answers,
         open_pairs: Iterable[tuple[int, str]],
         progress: Progress | None,
     ) -> None:

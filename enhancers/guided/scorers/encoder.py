@@ -14,7 +14,7 @@ import numpy as np
 from burnish.errors import DataError
 
 from ..attributes import AttributeSchema
-from ..sentences import SentenceEncoder
+from ..sentence_encoder import SentenceEncoder
 from .protocol import FloatArray, Scores, Texts
 
 #: So many standard deviations above or below the mean of the texts are the ends of the scale.
@@ -36,7 +36,14 @@ class EncoderScorer:
     ends, clipped there.  So scores are relative to the texts that are scored together.  The uncertainty is the
     standard deviation (of a sample) between the three judgements, in units of the scale.
 
-    model, device, batch_size: see `SentenceEncoder`; None is the packaged MiniLM.
+    Parameters
+    ----------
+    model, device, batch_size
+        See `SentenceEncoder`; None is the packaged MiniLM.
+
+    References
+    ----------
+    Ours; an axis is the difference of two sentence vectors, as in word-analogy arithmetic.
     """
 
     name = "encoder"
@@ -57,9 +64,26 @@ class EncoderScorer:
         return self._encoder
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
-        """Scores of all `texts.ids` on `schema.names`; NaN and a note for an id without text.
+        """Score texts beside each other.
 
-        Raises `DataError` where fewer than two ids have a text, `ConfigurationError` where there is no encoder.
+        Parameters
+        ----------
+        texts
+            The ids to be scored, with their text fields.
+        schema
+            The attributes with their contrasts, and the scale.
+
+        Returns
+        -------
+        Scores
+            Of all `texts.ids` on `schema.names`; NaN and a note for an id without text.
+
+        Raises
+        ------
+        DataError
+            Where fewer than two ids have a text.
+        ConfigurationError
+            Where there is no encoder.
         """
         full = [number for number in range(len(texts)) if texts.one(number)]
         if len(full) < 2:

@@ -31,6 +31,11 @@ class FileScorer:
     """Scores that somebody else made, read from a file.
 
     An id that has no row in the file gets NaN, and a note that says so.
+
+    Parameters
+    ----------
+    path
+        A TSV, CSV or parquet file, as `read_scores` takes it.
     """
 
     name = "file"
@@ -39,10 +44,26 @@ class FileScorer:
         self.path = Path(path)
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
-        """Scores of `texts.ids` on `schema.names`; the texts themselves are not looked at.
+        """Read the scores; the texts themselves are not looked at.
 
-        Raises `DataError` for a file that cannot be used, or that has a row for none of the ids; `UnknownNameError`
-        for an attribute that the file has no column for.
+        Parameters
+        ----------
+        texts
+            Only their ids count.
+        schema
+            The attributes to read, and their scale.
+
+        Returns
+        -------
+        Scores
+            Of `texts.ids`, in their order, on `schema.names`.
+
+        Raises
+        ------
+        DataError
+            For a file that cannot be used, or that has a row for none of the ids.
+        UnknownNameError
+            For an attribute that the file has no column for.
         """
         return chosen_rows(read_scores(self.path, schema), texts.ids)
 
@@ -82,13 +103,30 @@ def read_scores(
 ) -> Scores:
     """The scores in a TSV, CSV or parquet file.
 
-    schema: take its attributes, in its order, and insist on its scale; columns beyond them are left out.  Without
-    it every column but that of ids is an attribute, and the scale is unknown.
-    id_column: insist on "item_id", or on "user_id"; by default either will do.
+    Parameters
+    ----------
+    path
+        The file; its suffix names the format.
+    schema
+        Take its attributes, in its order, and insist on its scale; columns beyond them are left out.  Without it every
+        column but that of ids is an attribute, and the scale is unknown.
+    id_column
+        Insist on "item_id", or on "user_id"; by default either will do.
 
-    Raises `DataError` for a file that is missing or holds no scores, a repeated or empty id, a cell that is no number
-    or out of scale (with its row and column); `UnknownNameError` for a missing column of ids or of an attribute;
-    `ConfigurationError` for a suffix that names none of the formats.
+    Returns
+    -------
+    Scores
+        One row an id, in the order of the file.
+
+    Raises
+    ------
+    DataError
+        For a file that is missing or holds no scores, a repeated or empty id, a cell that is not a number or is out of
+        scale (with its row and column).
+    UnknownNameError
+        For a missing column of ids or of an attribute.
+    ConfigurationError
+        For a suffix that names none of the formats.
     """
     path = Path(path)
     table = _read_parquet(path) if _format_of(path) == "parquet" else _read_text(path)
@@ -102,16 +140,29 @@ def read_scores(
     uncertainty = None
     if spreads:
         uncertainty = np.full(values.shape, np.nan)
-        found = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
-        uncertainty[:, [attributes.index(name) for name in spreads]] = found
+        spread = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
+        uncertainty[:, [attributes.index(name) for name in spreads]] = spread
     return Scores(ids, attributes, values, uncertainty, scale, source=f"file {path}")
 
 
 def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id") -> None:
-    """Write a file that `read_scores` reads back the same: TSV, CSV or parquet, by the suffix.
+    """Write a file that `read_scores` reads back the same.
 
-    The file appears under its name when it is complete.  Raises `ConfigurationError` for another suffix or a folder,
-    `DataError` for an id that the format cannot hold.
+    Parameters
+    ----------
+    scores
+        What to write.
+    path
+        TSV, CSV or parquet, by the suffix; the file appears under its name when it is complete.
+    id_column
+        "item_id" or "user_id".
+
+    Raises
+    ------
+    ConfigurationError
+        For another suffix, or a folder.
+    DataError
+        For an id that the format cannot hold.
     """
     path = Path(path)
     check_output(path)
@@ -169,7 +220,7 @@ def _read_text(path: Path) -> _Table:
             names = tuple(_plain(name) for name in next(reader, []))
             rows = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is no {'TSV' if tabs else 'CSV'} file: {error}") from error
+        raise DataError(f"{path} is not a {'TSV' if tabs else 'CSV'} file: {error}") from error
     if not names:
         raise DataError(f"{path} is empty; its first line names the columns: item_id, and the attributes")
     for line, row in rows:
@@ -195,7 +246,7 @@ def _read_parquet(path: Path) -> _Table:
     try:
         table = pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{path} is no parquet file: {error}") from error
+        raise DataError(f"{path} is not a parquet file: {error}") from error
     columns = [column.to_pylist() for column in table.columns]
     rows = [(number, row) for number, row in enumerate(zip(*columns, strict=True), start=1)]
     return _Table(tuple(_plain(name) for name in table.column_names), rows)
@@ -206,13 +257,13 @@ def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
         if name in names[:number]:
             raise DataError(f"{path}: two columns are called {name!r}; give each its own name")
     wanted = ID_COLUMNS if asked is None else (asked,)
-    found = [name for name in wanted if name in names]
-    if len(found) > 1:
+    present = [name for name in wanted if name in names]
+    if len(present) > 1:
         raise DataError(
             f"{path} has columns 'item_id' and 'user_id'; scores are of items or of users, not of pairs"
         )
-    if found:
-        return found[0]
+    if present:
+        return present[0]
     near = next((guess for name in wanted if (guess := nearest(name, names))), None)
     hint = f" Is it {near!r}? Then rename it." if near else ""
     shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
@@ -280,7 +331,7 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
         value = float(cell)
     except (TypeError, ValueError):
         raise DataError(
-            f"{where}: {cell!r} is no number; leave the cell empty where the score is unknown, and give a schema "
+            f"{where}: {cell!r} is not a number; leave the cell empty where the score is unknown, and give a schema "
             f"to read only its attributes"
         ) from None
     if math.isinf(value):

@@ -12,7 +12,7 @@ _SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null")
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
-class Pairs(list[tuple[str, Any]]):
+class JsonObject(list[tuple[str, Any]]):
     """A JSON object as its pairs of name and value, so that a name that is there twice is seen."""
 
 
@@ -26,18 +26,18 @@ class _CutOffError(ValueError):
 
 
 def read_json(text: str) -> list[Any]:
-    """The outermost JSON objects and lists in a text, objects as `Pairs`.
+    """The outermost JSON objects and lists in a text, objects as `JsonObject`.
 
     Prose, fences and a model's <think> part are skipped; trailing commas are taken; of a value that is cut off, the
     complete parts are kept.  An empty list where there is no JSON at all.
     """
     try:
-        whole = json.loads(text, object_pairs_hook=Pairs)
+        whole = json.loads(text, object_pairs_hook=JsonObject)
         return [whole] if isinstance(whole, list) else []
     except (ValueError, RecursionError):
         pass
     text = _THOUGHTS.sub(" ", text)
-    found: list[Any] = []
+    containers: list[Any] = []
     place = 0
     while (start := _first_bracket(text, place)) >= 0:
         try:
@@ -45,8 +45,8 @@ def read_json(text: str) -> list[Any]:
         except _CutOffError as cut:
             value, place = cut.value, cut.place
         if value:
-            found.append(value)
-    return found
+            containers.append(value)
+    return containers
 
 
 def _first_bracket(text: str, start: int) -> int:
@@ -65,14 +65,14 @@ def _container(text: str, place: int, depth: int) -> tuple[Any, int]:
     if depth > _DEEPEST:
         raise _CutOffError(place + 1)
     is_object = text[place] == "{"
-    found: Any = Pairs() if is_object else []
+    container: Any = JsonObject() if is_object else []
     place += 1
     while True:
         place = _blank(text, place)
         while text[place : place + 1] == ",":
             place = _blank(text, place + 1)
         if text[place : place + 1] == ("}" if is_object else "]"):
-            return found, place + 1
+            return container, place + 1
         try:
             if is_object:
                 name, place = _string(text, place)
@@ -83,9 +83,9 @@ def _container(text: str, place: int, depth: int) -> tuple[Any, int]:
             value, place = _value(text, place, depth + 1)
         except _CutOffError as cut:
             if isinstance(cut.value, list) and cut.value:
-                found.append((name, cut.value) if is_object else cut.value)
-            raise _CutOffError(cut.place, found) from None
-        found.append((name, value) if is_object else value)
+                container.append((name, cut.value) if is_object else cut.value)
+            raise _CutOffError(cut.place, container) from None
+        container.append((name, value) if is_object else value)
 
 
 def _value(text: str, place: int, depth: int) -> tuple[Any, int]:

@@ -20,10 +20,10 @@ from burnish.strict import validated
 from ..attributes import AttributeSchema
 from ..cost import Budget, Estimate, Progress, tokens_of
 from ..ledger import Ledger, item_key
-from .background import InBackground
 from .chat import Endpoint, EndpointError, import_openai
 from .dialect import Dialect, Question, request_body
-from .dispatch import Asked, Dispatch, explain_stop, groups
+from .dispatch import Answers, Dispatch, explain_stop, groups
+from .event_loop_thread import EventLoopThread
 from .prompts import Kind, item_text, prompt_name
 from .protocol import Scores, Texts
 from .secret import Secret
@@ -65,7 +65,7 @@ class LLMScorer:
     def estimate(self, texts: Texts, schema: AttributeSchema) -> Estimate:
         """What `score` would send and cost, if every answer were valid.  Nothing is sent, no file is made."""
         questions = self._questions(texts)
-        asked, rate = Asked(), None
+        asked, rate = Answers(), None
         if self.settings.ledger.exists():
             with Ledger(self.settings.ledger, read_only=True) as ledger:
                 asked = self._known(ledger, questions, schema)
@@ -98,7 +98,7 @@ class LLMScorer:
     def requests(self, texts: Texts, schema: AttributeSchema) -> Iterator[dict[str, Any]]:
         """The bodies of the requests that `score` would send first.  Nothing is sent, no file is made."""
         questions = self._questions(texts)
-        asked = Asked()
+        asked = Answers()
         if self.settings.ledger.exists():
             with Ledger(self.settings.ledger, read_only=True) as ledger:
                 asked = self._known(ledger, questions, schema)
@@ -131,16 +131,16 @@ class LLMScorer:
         shown = (self._fields(texts, number) for number in range(len(texts)))
         return [item_text(fields, most=most, kind=self.kind) if fields else "" for fields in shown]
 
-    def _open(self, questions: list[str], asked: Asked) -> list[tuple[int, str]]:
+    def _open(self, questions: list[str], asked: Answers) -> list[tuple[int, str]]:
         """What has to be asked, each text once in each wording."""
         once = [text for text in dict.fromkeys(questions) if text]
         return [
             (v, text) for v in range(self.settings.prompts) for text in once if (v, text) not in asked.scores
         ]
 
-    def _known(self, ledger: Ledger, questions: list[str], schema: AttributeSchema) -> Asked:
+    def _known(self, ledger: Ledger, questions: list[str], schema: AttributeSchema) -> Answers:
         """What the ledger holds."""
-        asked, fingerprint = Asked(), schema.fingerprint()
+        asked, fingerprint = Answers(), schema.fingerprint()
         once = [text for text in dict.fromkeys(questions) if text]
         for variant in range(self.settings.prompts):
             name = prompt_name(self.kind, variant)
@@ -186,14 +186,14 @@ class LLMScorer:
         )
 
     def _ask(
-        self, ledger: Ledger, schema: AttributeSchema, asked: Asked, open_pairs: list[tuple[int, str]]
+        self, ledger: Ledger, schema: AttributeSchema, asked: Answers, open_pairs: list[tuple[int, str]]
     ) -> None:
         """Ask what is open, in an event loop of its own in another thread (the caller may have a loop already)."""
         settings = self.settings
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
         secret = Secret(settings.api_key_env, optional=base_url is not None)
         import_openai()
-        run = InBackground()
+        run = EventLoopThread()
 
         async def everything() -> None:
             endpoint = Endpoint(
@@ -230,7 +230,7 @@ class LLMScorer:
 
     # ------------------------------------------------------------------------------------------ after asking
 
-    def _gather(self, texts: Texts, questions: list[str], schema: AttributeSchema, asked: Asked) -> Scores:
+    def _gather(self, texts: Texts, questions: list[str], schema: AttributeSchema, asked: Answers) -> Scores:
         variants, names = self.settings.prompts, schema.names
         every = np.full((variants, len(questions), len(names)), np.nan)
         notes: dict[str, str] = {}

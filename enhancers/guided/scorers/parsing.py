@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..attributes import AttributeSchema
-from .lenient import Pairs, read_json
+from .lenient import JsonObject, read_json
 
 _NAMES = ("key", "id", "item", "user", "item_id", "user_id", "name")
 _INSIDE = ("scores", "attributes", "ratings", "values")
@@ -34,13 +34,15 @@ def parse_answer(text: str, keys: Sequence[str], schema: AttributeSchema) -> Par
     single item its scores alone; fences and prose around; trailing commas; numbers as strings.  Kept: every item with
     all attributes of the schema, each a whole number of the scale, and the same wherever it is given more than once.
     """
-    found: dict[str, list[Any]] = {key: [] for key in keys}
+    records_of: dict[str, list[Any]] = {key: [] for key in keys}
     values = read_json(text)
     for value in values:
-        for key, record in _records(value, found, single=keys[0] if len(keys) == 1 else None, schema=schema):
-            found[key].append(record)
+        for key, record in _records(
+            value, records_of, single=keys[0] if len(keys) == 1 else None, schema=schema
+        ):
+            records_of[key].append(record)
     result = Parsed()
-    for key, records in found.items():
+    for key, records in records_of.items():
         try:
             result.valid[key] = _agreed(records, schema, anything=bool(values))
         except _NotValidError as error:
@@ -54,7 +56,7 @@ def _records(
     """The records of items anywhere in a value, with the item's key."""
     if depth > 4 or not isinstance(value, list):
         return
-    if not isinstance(value, Pairs):
+    if not isinstance(value, JsonObject):
         for element in value:
             yield from _records(element, keys, single=single, schema=schema, depth=depth + 1)
         return
@@ -89,11 +91,11 @@ def _agreed(records: list[Any], schema: AttributeSchema, *, anything: bool) -> d
 
 
 def _scores(record: Any, schema: AttributeSchema) -> dict[str, int]:
-    if not isinstance(record, Pairs):
+    if not isinstance(record, JsonObject):
         raise _NotValidError("its scores are no object")
     given: dict[str, Any] = {}
     inside: list[tuple[str, Any]] = next(
-        (v for n, v in record if n.lower() in _INSIDE and isinstance(v, Pairs)), []
+        (v for n, v in record if n.lower() in _INSIDE and isinstance(v, JsonObject)), []
     )
     for name, value in (*record, *inside):
         plain = _plain(name)
@@ -109,7 +111,7 @@ def _scores(record: Any, schema: AttributeSchema) -> dict[str, int]:
 
 def _number(name: str, value: Any, schema: AttributeSchema) -> int:
     low, high = schema.scale
-    if isinstance(value, Pairs) and len(value) >= 1 and value[0][0].lower() in ("score", "value"):
+    if isinstance(value, JsonObject) and len(value) >= 1 and value[0][0].lower() in ("score", "value"):
         value = value[0][1]
     number: int | None = None
     if isinstance(value, str):

@@ -86,7 +86,7 @@ def item_name(kind: Kind, number: int) -> str:
 def item_text(fields: dict[str, str], *, most: int, kind: Kind) -> str:
     """One item's fields as a JSON object.
 
-    A field of more than `most` characters is cut: an item's at its end, a user's at its beginning, because her history
+    A field of more than `most` characters is cut: an item's at its end, a user's at its beginning, because a history
     runs from the oldest to the newest.
     """
     cut = {}

@@ -20,9 +20,19 @@ FloatArray = NDArray[np.float64]
 class Texts:
     """What is to be scored: ids, and the text fields of each.
 
-    ids: original ids (tokens) of items, or of users.  fields: for each field its text by id, in the order of `ids`;
-    an empty string where there is none.  Fields hold what describes an item, or a user's training history; nothing
-    of validation or test.
+    Fields hold what describes an item, or a user's training history; nothing of validation or test.
+
+    Parameters
+    ----------
+    ids
+        Original ids (tokens) of items, or of users.
+    fields
+        For each field its texts, in the order of `ids`; an empty string where there is none.
+
+    Raises
+    ------
+    DataError
+        For an id that is there twice, or a field with too few texts.
     """
 
     ids: tuple[str, ...]
@@ -53,10 +63,28 @@ class Texts:
 class Scores:
     """Scores of items (or users) on attributes.
 
-    ids: original ids.  attributes: names.  values: `[n, m]`, NaN where unknown.
-    uncertainty: `[n, m]`, the standard deviation of a score between repeated judgements, NaN where unknown; None where
-    the scorer has no way to tell.  scale: lowest and highest possible score, None where the scorer has no bounds.
-    source: who scored, for people.
+    Parameters
+    ----------
+    ids
+        Original ids.
+    attributes
+        Their names.
+    values
+        `[n, m]`, NaN where unknown.
+    uncertainty
+        `[n, m]`, the standard deviation of a score between repeated judgements, NaN where unknown; None where the
+        scorer has no way to tell.
+    scale
+        Lowest and highest possible score; None where the scorer has no bounds.
+    source
+        Who scored, for people.
+    notes
+        By id, why it has no score.
+
+    Raises
+    ------
+    DataError
+        For arrays of another shape, an id that is there twice, and an infinite score.
     """
 
     ids: tuple[str, ...]
@@ -100,11 +128,11 @@ class Scores:
     def rows(self, ids: Sequence[str]) -> FloatArray:
         """Values `[len(ids), m]` in the order of `ids`; NaN for an id that has no row."""
         number = {token: row for row, token in enumerate(self.ids)}
-        found = np.full((len(ids), len(self.attributes)), np.nan)
+        values = np.full((len(ids), len(self.attributes)), np.nan)
         for row, token in enumerate(ids):
             if token in number:
-                found[row] = self.values[number[token]]
-        return found
+                values[row] = self.values[number[token]]
+        return values
 
 
 class Scorer(Protocol):
@@ -113,5 +141,18 @@ class Scorer(Protocol):
     name: str
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
-        """Scores of all `texts.ids`, in their order, on `schema.names`."""
+        """Score texts.
+
+        Parameters
+        ----------
+        texts
+            The ids to be scored, with what is known of them.
+        schema
+            The attributes and their scale.
+
+        Returns
+        -------
+        Scores
+            Of all `texts.ids`, in their order, on `schema.names`.
+        """
         ...

@@ -29,7 +29,7 @@ class Secret:
             )
         if not (value.isascii() and value.isprintable()) or " " in value:
             raise ConfigurationError(
-                f"api_key_env = {variable!r}: the value of this environment variable is no key (it holds blanks or "
+                f"api_key_env = {variable!r}: the value of this environment variable is not a key (it holds blanks or "
                 f"characters that are not ASCII); set it again"
             )
         self._value = value or _PLACEHOLDER

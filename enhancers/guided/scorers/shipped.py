@@ -20,7 +20,18 @@ _SCHEMAS = {"ml-100k": "films"}
 
 
 class ShippedScorer:
-    """The shipped scores of a data set, for the ids asked for."""
+    """The shipped scores of a data set, for the ids asked for.
+
+    Parameters
+    ----------
+    dataset
+        One of `shipped_names()`.
+
+    Raises
+    ------
+    UnknownNameError
+        For a data set that scores are not shipped for.
+    """
 
     name = "shipped"
 
@@ -28,9 +39,26 @@ class ShippedScorer:
         self.scores = shipped_scores(dataset)
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
-        """Scores of `texts.ids` on `schema.names`; NaN and a note for an id without.
+        """Look the scores up.
 
-        Raises `UnknownNameError` for an attribute that was not scored, `DataError` where none of the ids is there.
+        Parameters
+        ----------
+        texts
+            Only their ids count.
+        schema
+            The attributes to look up, and their scale.
+
+        Returns
+        -------
+        Scores
+            Of `texts.ids` on `schema.names`; NaN and a note for an id without.
+
+        Raises
+        ------
+        UnknownNameError
+            For an attribute that was not scored.
+        DataError
+            Where none of the ids is there.
         """
         _same_scale(self.scores, schema)
         return chosen_rows(self.scores.only(schema.names), texts.ids)
@@ -62,8 +90,28 @@ def load_scores(
 ) -> Scores:
     """Scores by the name of a data set that they are shipped for, or from a TSV, CSV or parquet file.
 
-    schema: take its attributes and insist on its scale, as in `read_scores`.  id_column: "item_id" or "user_id"
-    where only one of them will do.  Raises what `read_scores` raises, and `UnknownNameError` for what is neither.
+    Parameters
+    ----------
+    source
+        The name, or the file.
+    schema
+        Take its attributes and insist on its scale, as in `read_scores`.
+    id_column
+        "item_id" or "user_id", where only one of them will do.
+
+    Returns
+    -------
+    Scores
+        One row an id.
+
+    Raises
+    ------
+    DataError
+        For a file that is missing or cannot be used, see `read_scores`.
+    UnknownNameError
+        For what is neither a name nor a file, and for an attribute that is not there.
+    ConfigurationError
+        For another scale, a suffix that names none of the formats, and shipped scores where users' are asked for.
     """
     path = Path(source)
     if str(source) in _SCHEMAS and not path.is_file():

@@ -12,16 +12,14 @@ from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import unknown_name
 
-from . import banzhaf, closed_form, enumeration, knn, multilinear, permutation
+from . import banzhaf, enumeration, multilinear, permutation
 
 #: Every estimator by name.
 ESTIMATORS: dict[str, Callable[..., Valuation]] = {
-    "closed_form": closed_form.estimate,
     "enumeration": enumeration.estimate,
     "multilinear": multilinear.estimate,
     "permutation": permutation.estimate,
     "banzhaf": banzhaf.estimate,
-    "knn": knn.estimate,
 }
 
 

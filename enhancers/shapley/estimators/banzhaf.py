@@ -6,7 +6,7 @@ from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
 
 from .bernoulli import Node, estimated, smallest
-from .sampling import Asked, enough, generator
+from .sampling import CountedGame, enough, generator
 
 
 def estimate(game: Game, *, budget: int = 2048, seed: int = 0, tolerance: float = 0.05) -> Valuation:
@@ -24,6 +24,6 @@ def estimate(game: Game, *, budget: int = 2048, seed: int = 0, tolerance: float 
         "banzhaf",
         "each half needs two coalitions and their complements, for an error",
     )
-    asked = Asked(game)
-    values, error = estimated(asked, nodes, budget, generator(seed))
-    return asked.valuation(values, error, tolerance=tolerance)
+    counted = CountedGame(game)
+    values, error = estimated(counted, nodes, budget, generator(seed))
+    return counted.valuation(values, error, tolerance=tolerance)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from .sampling import Asked
+from .sampling import CountedGame
 
 #: Samples of a node in each half: two is the least that gives an error.
 LEAST = 2
@@ -36,7 +36,9 @@ def smallest(nodes: list[Node]) -> int:
     return 2 * LEAST * sum(node.masks for node in nodes)
 
 
-def estimated(asked: Asked, nodes: list[Node], budget: int, source: torch.Generator) -> tuple[Tensor, Tensor]:
+def estimated(
+    counted: CountedGame, nodes: list[Node], budget: int, source: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Weighted slopes of the game's multilinear extension, `(values, standard errors)`, each `[n, n_outputs]`.
 
     With f(q) the mean of v over coalitions that everyone joins with probability q, the slope for player i is
@@ -48,26 +50,26 @@ def estimated(asked: Asked, nodes: list[Node], budget: int, source: torch.Genera
     one half of the samples and taken out of the other half, then the reverse, which leaves the estimate unbiased.
     """
     budgets = [budget // 2, budget - budget // 2]
-    halves = [_Half(asked, nodes, part, source) for part in budgets]
-    found = [half.slopes(other.additive()) for half, other in zip(halves, reversed(halves), strict=True)]
-    values = (found[0][0] + found[1][0]) / 2
-    return values, (found[0][1] + found[1][1]).sqrt() / 2
+    halves = [_Half(counted, nodes, part, source) for part in budgets]
+    slopes = [half.slopes(other.additive()) for half, other in zip(halves, reversed(halves), strict=True)]
+    values = (slopes[0][0] + slopes[1][0]) / 2
+    return values, (slopes[0][1] + slopes[1][1]).sqrt() / 2
 
 
 class _Half:
     """Samples of all nodes: which players joined, and v less v of the complement."""
 
-    def __init__(self, asked: Asked, nodes: list[Node], budget: int, source: torch.Generator) -> None:
+    def __init__(self, counted: CountedGame, nodes: list[Node], budget: int, source: torch.Generator) -> None:
         self.nodes = nodes
-        n = asked.game.n_players
+        n = counted.game.n_players
         self.joined: list[Tensor] = []  # a node: [pairs a sample, samples, n]
         self.differences: list[Tensor] = []  # a node: [pairs a sample, samples, n_outputs]
         for node, samples in zip(nodes, _samples(nodes, budget), strict=True):
             drawn = torch.rand(samples, n, generator=source, dtype=torch.float64)
             pairs = [drawn < node.q] + ([drawn > 1 - node.q] if node.masks == 4 else [])
-            joined = torch.stack(pairs).to(asked.device)
+            joined = torch.stack(pairs).to(counted.device)
             flat = joined.flatten(0, 1)
-            one, other = asked(torch.cat([flat, ~flat])).chunk(2)
+            one, other = counted(torch.cat([flat, ~flat])).chunk(2)
             self.joined.append(joined)
             self.differences.append((one - other).view(len(pairs), samples, -1))
 

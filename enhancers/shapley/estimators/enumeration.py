@@ -10,7 +10,7 @@ from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import UnsupportedError
 
-from .sampling import Asked, enough
+from .sampling import CountedGame, enough
 
 #: Players up to which 2^n coalitions are asked for.
 MOST_PLAYERS = 16
@@ -30,15 +30,15 @@ def estimate(game: Game, *, budget: int | None = None, seed: int = 0) -> Valuati
         )
     if budget is not None:
         enough(budget, 2**n, "enumeration", f"{n} players have {2**n} coalitions, each of which is needed")
-    asked = Asked(game)
-    codes = torch.arange(2**n, device=asked.device)
-    masks = (codes.unsqueeze(1) >> torch.arange(n, device=asked.device)).bitwise_and(1).bool()
-    found = asked(masks)
+    counted = CountedGame(game)
+    codes = torch.arange(2**n, device=counted.device)
+    masks = (codes.unsqueeze(1) >> torch.arange(n, device=counted.device)).bitwise_and(1).bool()
+    worth = counted(masks)
     size = masks.sum(1)
-    weight = torch.tensor([1 / (n * math.comb(n - 1, s)) for s in range(n)], dtype=found.dtype)
-    weight = weight.to(found.device)
+    weight = torch.tensor([1 / (n * math.comb(n - 1, s)) for s in range(n)], dtype=worth.dtype)
+    weight = weight.to(worth.device)
     values = []
     for player in range(n):
         without = codes[~masks[:, player]]
-        values.append(weight[size[without]] @ (found[without + 2**player] - found[without]))
-    return asked.valuation(torch.stack(values))
+        values.append(weight[size[without]] @ (worth[without + 2**player] - worth[without]))
+    return counted.valuation(torch.stack(values))

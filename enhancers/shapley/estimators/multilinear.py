@@ -9,7 +9,7 @@ from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError
 
 from .bernoulli import Node, estimated, smallest
-from .sampling import Asked, enough, generator
+from .sampling import CountedGame, enough, generator
 
 #: Nodes at most, unless asked for.
 MOST_NODES = 32
@@ -41,9 +41,9 @@ def estimate(
         f"{count} nodes need two samples in each half, for every player to be in and out and for an error "
         "(fewer nodes need less)",
     )
-    asked = Asked(game)
-    values, error = estimated(asked, places, budget, generator(seed))
-    return asked.valuation(values, error, tolerance=tolerance)
+    counted = CountedGame(game)
+    values, error = estimated(counted, places, budget, generator(seed))
+    return counted.valuation(values, error, tolerance=tolerance)
 
 
 def _quadrature(count: int) -> list[Node]:

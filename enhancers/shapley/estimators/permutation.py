@@ -8,7 +8,7 @@ from torch import Tensor
 from burnish.enhancers.shapley.games import Game
 from burnish.enhancers.shapley.valuation import Valuation
 
-from .sampling import BATCH, Asked, enough, generator
+from .sampling import BATCH, CountedGame, enough, generator
 
 
 def estimate(game: Game, *, budget: int = 2048, seed: int = 0, tolerance: float = 0.05) -> Valuation:
@@ -28,10 +28,10 @@ def estimate(game: Game, *, budget: int = 2048, seed: int = 0, tolerance: float 
     enough(
         budget, 2 + 2 * each, "permutation", f"{n} players need two orders and their reverses, for an error"
     )
-    asked = Asked(game)
-    ends = asked(torch.tensor([[False], [True]], device=asked.device).expand(2, n))
+    counted = CountedGame(game)
+    ends = counted(torch.tensor([[False], [True]], device=counted.device).expand(2, n))
     if n == 1:
-        return asked.valuation(ends[1:] - ends[:1])
+        return counted.valuation(ends[1:] - ends[:1])
     samples = (budget - 2) // each
     source = generator(seed)
     shape = (n, ends.shape[1])
@@ -41,23 +41,23 @@ def estimate(game: Game, *, budget: int = 2048, seed: int = 0, tolerance: float 
     while left:
         now = min(left, max(1, BATCH // each))
         left -= now
-        orders = torch.stack([torch.randperm(n, generator=source) for _ in range(now)]).to(asked.device)
+        orders = torch.stack([torch.randperm(n, generator=source) for _ in range(now)]).to(counted.device)
         both = torch.stack([orders, orders.flip(1)], dim=1)  # [now, 2, n]
-        gains = _gains(asked, both.flatten(0, 1), ends).view(now, 2, *shape).mean(1) - origin / n
+        gains = _gains(counted, both.flatten(0, 1), ends).view(now, 2, *shape).mean(1) - origin / n
         total += gains.sum(0)
         squares += gains.square().sum(0)
     mean = total / samples
     variance = (squares / samples - mean.square()).clamp_min(0) / (samples - 1)
-    return asked.valuation(mean + origin / n, variance.sqrt(), tolerance=tolerance)
+    return counted.valuation(mean + origin / n, variance.sqrt(), tolerance=tolerance)
 
 
-def _gains(asked: Asked, orders: Tensor, ends: Tensor) -> Tensor:
+def _gains(counted: CountedGame, orders: Tensor, ends: Tensor) -> Tensor:
     """What every player adds on arrival, `[n_orders, n_players, n_outputs]`, for orders `[n_orders, n_players]`."""
     n_orders, n = orders.shape
     arrival = orders.argsort(dim=1)
     step = torch.arange(1, n, device=orders.device)
     masks = arrival.unsqueeze(1) < step.view(1, -1, 1)  # after each step but the last
-    between = asked(masks.flatten(0, 1)).view(n_orders, n - 1, -1)
+    between = counted(masks.flatten(0, 1)).view(n_orders, n - 1, -1)
     first, last = (end.expand(n_orders, 1, -1) for end in ends)
     gains = torch.cat([first, between, last], dim=1).diff(dim=1)
     return gains.gather(1, arrival.unsqueeze(2).expand(-1, -1, gains.shape[2]))

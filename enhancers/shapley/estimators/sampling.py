@@ -17,8 +17,8 @@ BATCH = 8192
 
 
 @dataclass
-class Asked:
-    """A game, how often it was asked, and since when."""
+class CountedGame:
+    """A game, for how many coalitions it was evaluated, and since when."""
 
     game: Game
     evaluations: int = 0

@@ -152,11 +152,11 @@ def broken(**fields: object) -> dict:
     ("second", "said"),
     [
         (broken(overall="gone"), "line 2: field 'overall' is missing"),
-        (broken(overall="good"), "line 2: field 'overall' is no number: 'good'"),
+        (broken(overall="good"), "line 2: field 'overall' is not a number: 'good'"),
         (broken(overall=0), "line 2: field 'overall' is 0, outside"),
         (broken(unixReviewTime=None), "line 2: field 'unixReviewTime' is missing"),
         (broken(unixReviewTime=1588687728123), "line 2: .*milliseconds, where seconds belong"),
-        (broken(asin='a"b'), "line 2: field 'asin' is no id"),
+        (broken(asin='a"b'), "line 2: field 'asin' is not an id"),
         (broken(reviewerID="gone"), "line 2: field 'reviewerID' is missing"),
         (amazon18(Row("U", "I")), "line 2: its fields are those of 2018.*begins with reviews of 2014"),
         (amazon23(Row("U", "I")), "line 2: its fields are those of 2023.*begins with reviews of 2014"),

@@ -95,7 +95,7 @@ def test_out_below_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigurationError, match="is a file, not a folder"):
         check_target(tmp_path / "file" / "made", force=False)
-    with pytest.raises(ConfigurationError, match="is no folder"):
+    with pytest.raises(ConfigurationError, match="is not a folder"):
         check_target(tmp_path / "file", force=True)
 
 

@@ -8,6 +8,6 @@ from review_world import StandInStore
 
 @pytest.fixture(autouse=True)
 def stand_in_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
-    from burnish.backbones.drex import choosing
+    from burnish.backbones.drex import configured_modalities
 
-    monkeypatch.setattr(choosing, "open_configured", lambda texts, config: StandInStore(texts))
+    monkeypatch.setattr(configured_modalities, "open_tokens", lambda texts, config: StandInStore(texts))

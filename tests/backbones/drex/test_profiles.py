@@ -16,7 +16,7 @@ import pytest
 import torch
 from review_world import NAME, StandInStore, build, rows_of, write_reviews
 
-from burnish.backbones.drex import choosing
+from burnish.backbones.drex import configured_modalities
 from burnish.backbones.drex import profiles as module
 from burnish.backbones.drex.profiles import profiles
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
@@ -41,7 +41,7 @@ class Pieces(StandInStore):
 
 @pytest.fixture(autouse=True)
 def pieces(monkeypatch: pytest.MonkeyPatch, stand_in_tokens: None) -> None:
-    monkeypatch.setattr(choosing, "open_configured", lambda texts, config: Pieces(texts))
+    monkeypatch.setattr(configured_modalities, "open_tokens", lambda texts, config: Pieces(texts))
     monkeypatch.setattr(module, "PART", 40)  # so that there are several parts
 
 
@@ -228,9 +228,9 @@ def test_other_rows_reviews_are_in_no_profile_and_no_reason(part: str, tmp_path:
 
 
 def without_each_other(model: Any, user: int, item: int) -> tuple[list[int], list[int]]:
-    hers = [e for e in owned(model, "user", user) if int(model.event_items[e]) != item]
-    theirs = [e for e in owned(model, "item", item) if int(model.event_users[e]) != user]
-    return hers, theirs
+    of_user = [e for e in owned(model, "user", user) if int(model.event_items[e]) != item]
+    of_item = [e for e in owned(model, "item", item) if int(model.event_users[e]) != user]
+    return of_user, of_item
 
 
 def shares_of(model: Any, events: list[int]) -> dict[str, float]:
@@ -246,8 +246,8 @@ def test_reasons_are_the_overlap_of_the_profiles(world: Any) -> None:
     model = world.model
     known = {(int(u), int(i)) for u, i in zip(model.event_users, model.event_items, strict=True)}
     for user, item in [(1, 2), (5, 7), (2, 9), (8, 1), next(iter(known))]:
-        hers, theirs = (shares_of(model, events) for events in without_each_other(model, user, item))
-        both = {word: min(hers[word], theirs[word]) for word in set(hers) & set(theirs)}
+        of_user, of_item = (shares_of(model, events) for events in without_each_other(model, user, item))
+        both = {word: min(of_user[word], of_item[word]) for word in set(of_user) & set(of_item)}
         found = model.explain(user, item)
         assert 0 < len(found) <= 10
         best = sorted(both.values(), reverse=True)[: len(found)]
@@ -256,12 +256,12 @@ def test_reasons_are_the_overlap_of_the_profiles(world: Any) -> None:
             word = reason.evidence["word"]
             assert reason.kind == "keyword"
             assert reason.contribution == pytest.approx(both[word], rel=1e-5)
-            assert reason.evidence["user_share"] == pytest.approx(hers[word], rel=1e-5)
-            assert reason.evidence["item_share"] == pytest.approx(theirs[word], rel=1e-5)
-            rank = 1 + sum(mass > theirs[word] * (1 + 1e-6) for mass in theirs.values())
+            assert reason.evidence["user_share"] == pytest.approx(of_user[word], rel=1e-5)
+            assert reason.evidence["item_share"] == pytest.approx(of_item[word], rel=1e-5)
+            rank = 1 + sum(mass > of_item[word] * (1 + 1e-6) for mass in of_item.values())
             assert reason.evidence["item_rank"] == rank
             assert f'"{word}"' in reason.text
-            assert f"{hers[word]:.1%}" in reason.text
+            assert f"{of_user[word]:.1%}" in reason.text
 
 
 def test_sentences_carry_the_most_of_their_word(world: Any) -> None:
@@ -269,10 +269,13 @@ def test_sentences_carry_the_most_of_their_word(world: Any) -> None:
     model = world.model
     checked = 0
     for user, item in [(1, 2), (5, 7), (2, 9), (8, 1)]:
-        hers, theirs = without_each_other(model, user, item)
+        of_user, of_item = without_each_other(model, user, item)
         for reason in model.explain(user, item):
             word = reason.evidence["word"]
-            for events, told, who in ((hers, "user_sentence", "item"), (theirs, "item_sentence", "writer")):
+            for events, told, who in (
+                (of_user, "user_sentence", "item"),
+                (of_item, "item_sentence", "writer"),
+            ):
                 best = max(
                     (
                         (mass, text, event)

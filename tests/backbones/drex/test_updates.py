@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from burnish.backbones.drex.carrying import neighbours
+from burnish.backbones.drex.carried_states import neighbours
 from burnish.backbones.drex.updates import Chains, GatedUpdate, run_chains
 
 

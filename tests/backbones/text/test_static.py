@@ -12,8 +12,8 @@ from transformers import AutoTokenizer
 
 from burnish.backbones.text import static as module
 from burnish.backbones.text.cleaning import Cleaner
-from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.static import StaticWords, open_static, reduced
+from burnish.backbones.text.token_encoder import TokenEncoder
 from burnish.errors import ConfigurationError
 
 TEXTS = ["I love these guitars", "", "the", "strummable guitar, guitar", "Love! \u65e5\u672c\u8a9e " * 300]

@@ -18,8 +18,8 @@ from tiny_encoder import save_tiny_encoder
 
 from burnish.backbones.text import store as module
 from burnish.backbones.text.cleaning import Cleaner
-from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.store import TokenStore, default_folder, open_store
+from burnish.backbones.text.token_encoder import TokenEncoder
 from burnish.errors import ConfigurationError
 
 TEXTS = [
@@ -265,10 +265,10 @@ def test_leftovers_of_a_killed_process_go(opened: Open, tmp_path: Path) -> None:
     (cache,) = (tmp_path / "cache").iterdir()
     (cache / "dead.shard.tmp").mkdir()
     (cache / "dead.shard.tmp" / "vectors.npy").write_bytes(b"half")
-    (cache / "about.json.dead.tmp").write_text("{")
+    (cache / ".about.json.4711").write_text("{")
     assert len(opened(TEXTS[:1])) == 1
     opened(TEXTS)
-    assert not list(cache.glob("*.tmp"))
+    assert not [*cache.glob("*.tmp"), *cache.glob(".about*")]
 
 
 def test_a_failed_write_leaves_nothing(opened: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

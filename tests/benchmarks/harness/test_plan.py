@@ -58,7 +58,7 @@ def test_file_with_numbers_as_recbole_reads_them(tmp_path: Path) -> None:
         ({"backbones": [{"name": "BPR", "optons": {}}]}, "key in backbones.0 'optons' .* mean 'options'"),
         ({"backbones": ["LihgtGCN"]}, "'LihgtGCN' is not known. Did you mean 'LightGCN'"),
         ({"arms": {"a": {"unevn": {}}}}, "arm 'a': enhancer 'unevn' is not known. Did you mean 'uneven'"),
-        ({"arms": {"a": {"uneven": {"spred": 1}}}}, "option of enhancer 'uneven' 'spred' .* mean 'spread'"),
+        ({"arms": {"a": {"uneven": {"spred": 1}}}}, "enhancer 'uneven': option 'spred' .* mean 'spread'"),
         ({"tune": {"trials": 2, "spce": {}}}, "key in tune 'spce' is not known. Did you mean 'space'"),
         ({"tune": {"trials": 2, "space": {"unevn.spread": [1]}}}, "enhancer 'unevn' is not known"),
         ({"tune": {"trials": 2, "arms": {"bigg": {}}}}, "'bigg' is not known. Did you mean 'big'"),
@@ -84,7 +84,7 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
         ({"arms": {"plain": {"uneven": {}}}}, "the arm 'plain' is the bare backbone"),
         (
             {"arms": {"a": {"uneven": {"spread": "wide"}}}},
-            "arm 'a': enhancer 'uneven': option 'spread' = 'wide'",
+            "arm 'a': enhancer 'uneven': spread = 'wide'",
         ),
         ({"seeds": 0}, "seeds = 0: at least one seed"),
         ({"seeds": [1, 1]}, "each seed once"),

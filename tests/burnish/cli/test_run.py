@@ -100,7 +100,7 @@ def test_an_enhancer_is_attached_with_its_options(here: Path) -> None:
         (["-m", "BPR", "-d", "tinny"], "Did you mean 'tiny'"),
         (["-m", "BPR", "-d", "ml-100k", "-e", "rvrek"], "Did you mean 'rvrec'"),
         (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.wieght=1"], "Did you mean 'weight'"),
-        (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.weight=-1"], "'weight' = -1"),
+        (["-m", "BPR", "-d", "ml-100k", "--enhancers.rvrec.weight=-1"], "rvrec': weight = -1"),
         (["-m", "BPR", "-d", "ml-100k", "--epochs"], "--epochs has no value"),
         (["-m", "BPR"], "no dataset is given"),
     ],

@@ -29,7 +29,8 @@ FEW = {"threads": 1, "epochs": 2, "embedding_size": 8, "train_batch_size": 16, "
 def stand_in_tokens() -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "burnish.backbones.drex.choosing.open_configured", lambda texts, config: StandInStore(texts)
+            "burnish.backbones.drex.configured_modalities.open_tokens",
+            lambda texts, config: StandInStore(texts),
         )
         yield
 

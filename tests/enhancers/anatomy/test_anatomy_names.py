@@ -176,15 +176,15 @@ def test_a_declared_model_can_be_enhanced(folder, tmp_path):
     torch.set_num_threads(1)
     (tmp_path / "empty.yaml").write_text("")
     world = build_world("BPR", folder)
-    made = enhance(Unheard, "rvrec")(world.config, world.train._dataset)
+    enhanced = enhance(Unheard, "rvrec")(world.config, world.train._dataset)
     plain = Unheard(world.config, world.train._dataset)
-    plain.load_state_dict({name: made.state_dict()[name] for name in plain.state_dict()})
+    plain.load_state_dict({name: enhanced.state_dict()[name] for name in plain.state_dict()})
     batch = world.batch()
-    assert torch.equal(plain.predict(batch), made.predict(batch))
-    made.calculate_loss(batch).backward()
-    for network in made.enhancers["rvrec"].networks.values():
+    assert torch.equal(plain.predict(batch), enhanced.predict(batch))
+    enhanced.calculate_loss(batch).backward()
+    for network in enhanced.enhancers["rvrec"].networks.values():
         assert bool(network.shift[-1].weight.grad.abs().sum() > 0)
-    assert [(u.first, i.first) for u, i in made.enhancers.anatomy.pairs] == [(62, 1)]
+    assert [(u.first, i.first) for u, i in enhanced.enhancers.anatomy.pairs] == [(62, 1)]
 
 
 def test_classes_derived_from_recboles_keep_its_rules_and_may_add_tables(folder):

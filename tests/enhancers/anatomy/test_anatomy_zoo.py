@@ -17,14 +17,14 @@ from burnish.randomness import forked_randomness
 
 
 def expected(model, n_users, n_items):
-    found = set()
+    spans = set()
     for entry in filter(None, EXPECTED[model].split(" | ")):
         module, side, width = entry.split()
         side, first, columns = re.fullmatch(r"(user|item)(?:@(\d+))?(T?)", side).groups()
         count = n_users if side == "user" else n_items
         name = module if module.startswith("GcEncoder") else f"{module}.weight"
-        found.add((name, side, int(first or 0), count, int(width), bool(columns)))
-    return found
+        spans.add((name, side, int(first or 0), count, int(width), bool(columns)))
+    return spans
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,9 @@ def test_the_list_has_every_model_with_learnable_tables():
 def test_tables_are_those_of_the_list(model, items, folders):
     world = build(model, folders[items])
     anatomy = describe(world.model, world.config, world.train._dataset)
-    found = [(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables]
-    assert len(found) == len(set(found))
-    assert set(found) == expected(model, 41, items + 1)
+    spans = [(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables]
+    assert len(spans) == len(set(spans))
+    assert set(spans) == expected(model, 41, items + 1)
     for table in anatomy.tables:
         assert table.raw().shape == (table.count, table.width)
     names = list(dict(world.model.named_parameters()))
@@ -89,8 +89,8 @@ def test_other_numbers_that_agree_by_chance(model, users, tmp_path):
     rows = world.model.n_entities if hasattr(world.model, "n_entities") else 42
     assert rows == users + 1
     anatomy = describe(world.model, world.config, world.train._dataset)
-    found = {(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables}
-    assert found == expected(model, users + 1, 41)
+    spans = {(t.name, t.side, t.first, t.count, t.width, t.transposed) for t in anatomy.tables}
+    assert spans == expected(model, users + 1, 41)
 
 
 @pytest.mark.parametrize(
@@ -111,11 +111,11 @@ def test_other_numbers_that_agree_by_chance(model, users, tmp_path):
 def test_layers_as_wide_as_there_are_items_are_no_tables(model, options, folders):
     """The same parameters are found as with narrow layers, wherever these are in the longer stack."""
     narrow, wide = build(model, folders[60]), build(model, folders[60], options)
-    found = []
+    spans = []
     for world in (narrow, wide):
         tables = describe(world.model, world.config, world.train._dataset).tables
-        found.append([(re.sub(r"\d+", "#", t.name), t.side, t.first, t.count, t.transposed) for t in tables])
-    assert found[0] == found[1]
+        spans.append([(re.sub(r"\d+", "#", t.name), t.side, t.first, t.count, t.transposed) for t in tables])
+    assert spans[0] == spans[1]
     if model in ("MultiVAE", "MultiDAE"):
         layers = [name for name, module in wide.model.named_modules() if isinstance(module, torch.nn.Linear)]
         assert [table.name for table in tables] == [f"{layers[0]}.weight", f"{layers[-1]}.weight"]
@@ -143,7 +143,7 @@ def one_user(world):
 
 
 def items_of(world, batch):
-    """Item ids that rows of one user are about: own, negative, in sequences or her history, entities beside them."""
+    """Item ids that rows of one user are about: own, negative, in sequences or their history, entities beside them."""
     names = ("item_id", "head_id", "tail_id")
     ids = set()
     for column in batch.columns:

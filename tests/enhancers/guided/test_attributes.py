@@ -96,7 +96,7 @@ def test_some_attributes_keep_their_contrasts() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"contrasts": {"funn": ["a", "b"]}}, "contrast of 'funn', which is no attribute"),
+        ({"contrasts": {"funn": ["a", "b"]}}, "contrast of 'funn', which is not an attribute"),
         ({"contrasts": {"fun": ["a", " "]}}, "needs words at both ends"),
         ({"contrasts": {"fun": ["a"]}}, "contrasts.fun"),
         ({"scale": [9, 0]}, "the lowest score 9 must be below"),

@@ -127,7 +127,7 @@ def test_the_seed_of_controls_is_the_runs_unless_given(folder: Path) -> None:
 def test_text_components_of_equal_width(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Standardised principal components of sentence vectors, by numpy from the same vectors."""
     from burnish.enhancers.guided.scorers.encoder import as_text
-    from burnish.enhancers.guided.sentences import remembered_vectors
+    from burnish.enhancers.guided.sentence_encoder import remembered_vectors
     from burnish.enhancers.guided.texts import item_texts
 
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
@@ -201,7 +201,7 @@ def test_unknown_names_have_a_nearest_match(world: World, folder: Path) -> None:
         block(world, folder, scores="ml-100")
     with pytest.raises(DataError, match=r"does not exist.*scores\.tsv"):
         block(world, folder, scores=str(folder / "score.tsv"))
-    with pytest.raises(UnknownNameError, match=r"option of enhancer 'guided'.*score.*scores"):
+    with pytest.raises(UnknownNameError, match=r"enhancer 'guided': option.*score.*scores"):
         Guided(score="ml-100k")
     with pytest.raises(ConfigurationError, match=r"control.*'shuffled'"):
         Guided(control="shuffled")

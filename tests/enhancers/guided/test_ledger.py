@@ -93,7 +93,7 @@ def test_rows_cannot_be_changed_by_anybody(tmp_path, table: str, statement: str)
 def test_a_file_that_is_something_else_is_left_alone(tmp_path) -> None:
     text = tmp_path / "notes.txt"
     text.write_text("these are my notes, " * 100)
-    with pytest.raises(DataError, match=r"notes\.txt.*no SQLite file"):
+    with pytest.raises(DataError, match=r"notes\.txt.*not an SQLite file"):
         Ledger(text)
     assert text.read_text() == "these are my notes, " * 100
 

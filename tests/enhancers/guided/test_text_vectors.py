@@ -12,7 +12,7 @@ import torch
 from sklearn.decomposition import PCA
 
 from burnish.enhancers.guided.scorers.protocol import Texts
-from burnish.enhancers.guided.sentences import SentenceEncoder
+from burnish.enhancers.guided.sentence_encoder import SentenceEncoder
 from burnish.enhancers.guided.text_vectors import principal_components, text_vectors
 from burnish.errors import ConfigurationError, DataError
 from burnish.text_encoder import PACKAGED
@@ -100,6 +100,6 @@ def test_no_code_of_a_folder_is_executed(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"asks for 'evil.Module', code that is not part of"):
         SentenceEncoder(tmp_path)
     (tmp_path / "modules.json").write_text("[1]")
-    with pytest.raises(ConfigurationError, match="is no list of modules"):
+    with pytest.raises(ConfigurationError, match="is not a list of modules"):
         SentenceEncoder(tmp_path)
     assert not (tmp_path / "ran").exists()

@@ -111,7 +111,7 @@ def test_real_plots(tmp_path: Path) -> None:
 def test_what_is_wrong_with_the_files(tmp_path: Path, files: dict[str, str], said: str) -> None:
     with pytest.raises(DataError, match=said):
         item_texts(folder_with(tmp_path, **files))
-    with pytest.raises(DataError, match="is no folder"):
+    with pytest.raises(DataError, match="is not a folder"):
         item_texts(tmp_path / "nowhere")
     with pytest.raises(DataError, match="does not exist"):
         item_texts(folder_with(tmp_path, **files), itemtext=tmp_path / "no.tsv")

@@ -109,10 +109,10 @@ def test_a_class_or_a_name_gives_a_new_model(folder, saved):
     world, target = saved
     other = build_world("BPR", folder)
     for backbone in ("BPR", type(other.model), type(world.model)):
-        made = from_pretrained(target, backbone, data_of(other))
-        assert type(made) is type(world.model)
-        assert torch.equal(made.enhancers["rows"].of_item, world.model.enhancers["rows"].of_item)
-        assert made.enhancers.state.step == 17
+        enhanced = from_pretrained(target, backbone, data_of(other))
+        assert type(enhanced) is type(world.model)
+        assert torch.equal(enhanced.enhancers["rows"].of_item, world.model.enhancers["rows"].of_item)
+        assert enhanced.enhancers.state.step == 17
 
 
 def test_a_model_with_the_same_enhancers_gets_the_tensors(folder, saved):
@@ -215,7 +215,7 @@ def test_saving_refuses_what_it_could_not_give_back(folder, saved, tmp_path):
     with pytest.raises(ConfigurationError, match=r"39 users and 60 items, the model 40 and 60"):
         save_pretrained(world.model, tmp_path / "it", data_of(smaller))
     (tmp_path / "file").write_text("here")
-    with pytest.raises(ConfigurationError, match="cannot save enhancers"):
+    with pytest.raises(ConfigurationError, match="cannot be written"):
         save_pretrained(world.model, tmp_path / "file", data_of(world))
     assert not (tmp_path / "it").exists()
 
@@ -245,11 +245,15 @@ def newer(content):
         ("enhancers.safetensors", lambda c: None, "has no file 'enhancers.safetensors'"),
         ("tokens.json", lambda c: c.replace(b'"u1"', b'"u0"'), "tokens.json does not belong"),
         ("tokens.json", lambda c: None, "has no file 'tokens.json'"),
-        ("enhancers.json", lambda c: c[:-20], "is no JSON"),
+        ("enhancers.json", lambda c: c[:-20], "is not JSON"),
         ("enhancers.json", lambda c: None, "has no file 'enhancers.json'"),
         ("enhancers.json", lambda c: b'{"model_type": "bert"}', "was not written by save_pretrained"),
         ("enhancers.json", newer, r"version 99, written by burnish 7.0; .* install a newer"),
-        ("enhancers.json", lambda c: c.replace(b'"step"', b'"stop"'), "enhancers.json: ste?o?p: "),
+        (
+            "enhancers.json",
+            lambda c: c.replace(b'"step"', b'"stop"'),
+            "enhancers.json: key 'stop' is not known. Did you mean 'step'",
+        ),
     ],
 )
 def test_damaged_and_foreign_files_are_refused(saved, tmp_path, name, change, message):

@@ -11,13 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from burnish.enhancers.shapley.cross_fit import catalogue_mean, cross_fitted
-from burnish.enhancers.shapley.harmonic import factors
+from burnish.enhancers.shapley.cross_fit import catalogue_mean, cross_fitted, factors
 from burnish.errors import ConfigurationError, DataError, NonFiniteError
 
 
-def by_definition(x: Tensor, shrinkage: float = 0.0) -> Tensor:
-    """Shapley values of v(S) = sum of x over S / (|S| + c) from all coalitions, `[n, d]`."""
+def by_definition(x: Tensor) -> Tensor:
+    """Shapley values of v(S) = mean of x over S from all coalitions, `[n, d]`."""
     n = len(x)
     values = torch.zeros_like(x)
     for player in range(n):
@@ -25,18 +24,17 @@ def by_definition(x: Tensor, shrinkage: float = 0.0) -> Tensor:
         for size in range(n):
             weight = math.factorial(size) * math.factorial(n - size - 1) / math.factorial(n)
             for members in itertools.combinations(others, size):
-                before = x[list(members)].sum(0) / (size + shrinkage) if size else torch.zeros_like(x[0])
-                after = x[[*members, player]].sum(0) / (size + 1 + shrinkage)
+                before = x[list(members)].sum(0) / size if size else torch.zeros_like(x[0])
+                after = x[[*members, player]].sum(0) / (size + 1)
                 values[player] += weight * (after - before)
     return values
 
 
-@pytest.mark.parametrize("shrinkage", [0.0, 0.7, 5.0])
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
-def test_the_closed_form_is_the_average_over_coalitions(n: int, shrinkage: float) -> None:
+def test_the_closed_form_is_the_average_over_coalitions(n: int) -> None:
     x = torch.randn(n, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(n))
-    own, rest = factors(torch.tensor([n]), shrinkage=shrinkage)
-    torch.testing.assert_close(own * x - rest * x.sum(0), by_definition(x, shrinkage), rtol=1e-10, atol=1e-12)
+    own, rest = factors(torch.tensor([n]))
+    torch.testing.assert_close(own * x - rest * x.sum(0), by_definition(x), rtol=1e-10, atol=1e-12)
 
 
 def one_fold_each(items: Tensor, vectors: Tensor, mean: Tensor) -> Tensor:

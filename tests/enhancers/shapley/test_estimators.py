@@ -13,15 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from burnish.enhancers.shapley.estimators import (
-    closed_form,
-    enumeration,
-    estimate,
-    knn,
-    multilinear,
-    permutation,
-)
-from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame
+from burnish.enhancers.shapley.cross_fit import factors
+from burnish.enhancers.shapley.estimators import enumeration, estimate, multilinear, permutation
+from burnish.enhancers.shapley.games import Game
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 
 SAMPLING = [multilinear.estimate, permutation.estimate]
@@ -68,53 +62,54 @@ def by_orders(game: Game) -> Tensor:
     return values / math.factorial(n)
 
 
-def profile(n: int, d: int, seed: int, *, shrinkage: float = 0.0, k: int | None = None) -> MeanProfile:
-    generator = torch.Generator().manual_seed(seed)
-    vectors = torch.randn(n, d, dtype=torch.float64, generator=generator)
-    direction = torch.randn(*((d,) if k is None else (k, d)), dtype=torch.float64, generator=generator)
-    return MeanProfile(vectors, direction, shrinkage=shrinkage)
+@dataclass
+class MeanGame:
+    """The mean over a coalition of what its members bring, `[n, n_outputs]`; 0 for nobody."""
+
+    brought: Tensor
+
+    @classmethod
+    def random(cls, n: int, outputs: int, seed: int) -> MeanGame:
+        generator = torch.Generator().manual_seed(seed)
+        return cls(torch.randn(n, outputs, dtype=torch.float64, generator=generator))
+
+    @property
+    def n_players(self) -> int:
+        return len(self.brought)
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        return tuple(f"output {place}" for place in range(self.brought.shape[1]))
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        members = masks.double()
+        return members @ self.brought / members.sum(1, keepdim=True).clamp_min(1)
+
+    def exactly(self) -> Tensor:
+        """Shapley values by the closed form."""
+        own, rest = factors(torch.tensor([self.n_players]))
+        return own * self.brought - rest * self.brought.sum(0)
 
 
-def within(found: Tensor, error: Tensor, truth: Tensor, widths: float) -> bool:
-    return bool(((found - truth).abs() <= widths * error + 1e-9).all())
+def within(values: Tensor, error: Tensor, truth: Tensor, widths: float) -> bool:
+    return bool(((values - truth).abs() <= widths * error + 1e-9).all())
 
 
 @pytest.mark.parametrize("n", [1, 2, 4])
 def test_enumeration_is_the_mean_over_all_orders(n: int) -> None:
     game = TableGame.random(n, 3, n)
-    found = enumeration.estimate(game)
-    torch.testing.assert_close(found.values, by_orders(game), rtol=1e-12, atol=1e-12)
-    assert found.evaluations == 2**n
-    assert found.converged
-    assert not found.standard_error.any()
+    valuation = enumeration.estimate(game)
+    torch.testing.assert_close(valuation.values, by_orders(game), rtol=1e-12, atol=1e-12)
+    assert valuation.evaluations == 2**n
+    assert valuation.converged
+    assert not valuation.standard_error.any()
 
 
 @settings(max_examples=20)
-@given(
-    n=st.integers(1, 10),
-    d=st.integers(1, 4),
-    shrinkage=st.sampled_from([0.0, 0.3, 7.0]),
-    k=st.sampled_from([None, 1, 3]),
-    seed=st.integers(0, 999),
-)
-def test_the_closed_form_is_enumeration(n: int, d: int, shrinkage: float, k: int | None, seed: int) -> None:
-    game = profile(n, d, seed, shrinkage=shrinkage, k=k)
-    exact = enumeration.estimate(game).values
-    torch.testing.assert_close(closed_form.estimate(game).values, exact, rtol=1e-10, atol=1e-10)
-
-
-@settings(max_examples=15)
-@given(n=st.integers(1, 8), k=st.integers(1, 10), queries=st.integers(1, 3), seed=st.integers(0, 999))
-def test_neighbours_are_enumeration(n: int, k: int, queries: int, seed: int) -> None:
-    generator = torch.Generator().manual_seed(seed)
-    vectors, points, match = (
-        torch.randn(*shape, dtype=torch.float64, generator=generator)
-        for shape in ((n, 2), (queries, 2), (queries, n))
-    )
-    game = NeighbourGame(vectors, points, match, k=k)
-    torch.testing.assert_close(
-        knn.estimate(game).values, enumeration.estimate(game).values, rtol=1e-10, atol=1e-10
-    )
+@given(n=st.integers(1, 10), outputs=st.integers(1, 3), seed=st.integers(0, 999))
+def test_the_closed_form_is_enumeration(n: int, outputs: int, seed: int) -> None:
+    game = MeanGame.random(n, outputs, seed)
+    torch.testing.assert_close(game.exactly(), enumeration.estimate(game).values, rtol=1e-10, atol=1e-10)
 
 
 @settings(max_examples=15)
@@ -160,8 +155,8 @@ def test_estimates_are_as_sure_as_they_say(which: str, budget: int) -> None:
     for seed in range(30):
         game = TableGame.random(7, 2, seed)
         truth = banzhaf_by_definition(game) if which == "banzhaf" else enumeration.estimate(game).values
-        found = estimate(which, game, budget=budget, seed=seed)
-        score = (found.values - truth) / found.standard_error
+        valuation = estimate(which, game, budget=budget, seed=seed)
+        score = (valuation.values - truth) / valuation.standard_error
         inside.append((score.abs() < 2).double().mean())
         squares.append(score.square().mean())
     assert 0.90 < float(torch.stack(inside).mean()) < 0.99
@@ -173,10 +168,10 @@ def test_no_more_than_the_budget_is_asked_for_and_more_is_better(which: str) -> 
     errors = []
     for budget in (100, 1600, 25600):
         game = TableGame.random(6, 1, 3)
-        found = estimate(which, game, budget=budget, seed=0)
-        assert found.evaluations == game.asked <= budget
-        assert found.evaluations > 0.75 * budget
-        errors.append(float(found.standard_error.mean()))
+        valuation = estimate(which, game, budget=budget, seed=0)
+        assert valuation.evaluations == game.asked <= budget
+        assert valuation.evaluations > 0.75 * budget
+        errors.append(float(valuation.standard_error.mean()))
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
@@ -185,17 +180,17 @@ def test_an_additive_game_is_known_at_once(which: str) -> None:
     generator = torch.Generator().manual_seed(0)
     worth = torch.randn(6, 2, dtype=torch.float64, generator=generator)
     masks = (torch.arange(64).unsqueeze(1) >> torch.arange(6)) & 1
-    found = estimate(which, TableGame(masks.double() @ worth + 3), budget=200, seed=0)
-    torch.testing.assert_close(found.values, worth, rtol=1e-6, atol=1e-6)
-    assert float(found.standard_error.max()) < 1e-6
+    valuation = estimate(which, TableGame(masks.double() @ worth + 3), budget=200, seed=0)
+    torch.testing.assert_close(valuation.values, worth, rtol=1e-6, atol=1e-6)
+    assert float(valuation.standard_error.max()) < 1e-6
 
 
 def test_many_players() -> None:
-    game = profile(60, 3, 0, k=2)
-    exact = closed_form.estimate(game).values
+    game = MeanGame.random(60, 2, 0)
+    exact = game.exactly()
     for estimator in SAMPLING:
-        found = estimator(game, budget=20000, seed=1)
-        score = (found.values - exact) / found.standard_error
+        valuation = estimator(game, budget=20000, seed=1)
+        score = (valuation.values - exact) / valuation.standard_error
         assert 0.6 < float(score.square().mean()) < 1.6
 
 
@@ -205,9 +200,9 @@ def test_the_smallest_budget_is_named_and_works(which: str) -> None:
     with pytest.raises(ConfigurationError, match="smallest that works is") as raised:
         estimate(which, game, budget=3)
     least = int(str(raised.value).rstrip(".").split()[-1])
-    found = estimate(which, TableGame.random(5, 2, 0), budget=least)
-    assert found.evaluations <= least
-    assert bool(torch.isfinite(found.standard_error).all())
+    valuation = estimate(which, TableGame.random(5, 2, 0), budget=least)
+    assert valuation.evaluations <= least
+    assert bool(torch.isfinite(valuation.standard_error).all())
     with pytest.raises(ConfigurationError, match=f"smallest that works is {least}"):
         estimate(which, game, budget=least - 1)
 
@@ -229,11 +224,8 @@ def test_one_player_constant_games_and_seeds(which: str) -> None:
 
 def test_what_an_estimator_cannot_do_is_refused() -> None:
     game = TableGame.random(4, 1, 0)
-    for name in ("closed_form", "knn"):
-        with pytest.raises(UnsupportedError, match="TableGame"):
-            estimate(name, game)
     with pytest.raises(UnsupportedError, match="up to 16 players"):
-        enumeration.estimate(profile(17, 2, 0))
+        enumeration.estimate(MeanGame.random(17, 2, 0))
     with pytest.raises(ConfigurationError, match="smallest that works is 16"):
         enumeration.estimate(game, budget=15)
     with pytest.raises(ConfigurationError, match="nodes = 0"):
@@ -241,7 +233,7 @@ def test_what_an_estimator_cannot_do_is_refused() -> None:
     with pytest.raises(UnknownNameError, match="multilinear"):
         estimate("multilinaer", game)
     with pytest.raises(ConfigurationError, match="no players"):
-        closed_form.estimate(profile(0, 2, 0))
+        enumeration.estimate(MeanGame.random(0, 2, 0))
     game.table[5] = torch.nan
     with pytest.raises(NonFiniteError, match=r"'output 0' of the coalition of 2 players \[0, 2\]"):
         enumeration.estimate(game)

@@ -13,8 +13,9 @@ from torch import Tensor
 from burnish import RVRec, enhance
 from burnish.enhancers.conformance.world import World, build_world
 from burnish.enhancers.shapley.estimators import enumeration, permutation
-from burnish.enhancers.shapley.games import Game, MeanProfile, NeighbourGame, checked
+from burnish.enhancers.shapley.games import Game, checked
 from burnish.enhancers.shapley.history_games import HistoryGame, ScoreGame, log_likelihood, margin, tail_share
+from burnish.enhancers.shapley.value_history import value_history
 from burnish.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError, UnsupportedError
 
 SEQUENTIAL = ["SASRec", "GRU4Rec", "NARM", "STAMP", "BERT4Rec", "Caser", "SRGNN", "FDSA", "GRU4RecF", "FPMC"]
@@ -38,32 +39,22 @@ def game_of(name: Any, folder: Path, **options: Any) -> tuple[World, HistoryGame
     return world, HistoryGame.of_user(world.model, world.train.dataset, a_user(world), **options)
 
 
-def test_a_mean_profile_is_a_mean() -> None:
-    vectors = torch.tensor([[1.0, 2.0], [3.0, 4.0], [5.0, 0.0]])
-    masks = torch.tensor([[True, False, True], [False, False, False], [True, True, True]])
-    by_dimension = MeanProfile(vectors, torch.tensor([1.0, -1.0]))
-    torch.testing.assert_close(by_dimension(masks), torch.tensor([[3.0, -1.0], [0.0, 0.0], [3.0, -2.0]]))
-    assert by_dimension.outputs == ("dimension 0", "dimension 1")
-    objectives = MeanProfile(vectors, torch.tensor([[1.0, 1.0]]), shrinkage=2, outputs=["accuracy"])
-    torch.testing.assert_close(objectives(masks), torch.tensor([[2.0], [0.0], [3.0]]))
-    assert objectives.outputs == ("accuracy",)
-    assert isinstance(by_dimension, Game)
+class SumGame:
+    """The sum of what the members bring, in float32."""
 
+    outputs = ("x",)
 
-def test_the_nearest_present_neighbours_count() -> None:
-    vectors = torch.tensor([[0.0], [1.0], [2.0], [3.0]])
-    game = NeighbourGame(
-        vectors, torch.tensor([[0.1], [2.9]]), torch.tensor([[1.0, 2, 4, 8], [1, 0, 0, 1]]), k=2
-    )
-    masks = torch.tensor([[True] * 4, [False, True, False, True], [False] * 4, [False, False, True, False]])
-    expected = [(1 + 2 + 0 + 1) / 4, (2 + 8 + 0 + 1) / 4, 0, 4 / 4]
-    torch.testing.assert_close(game(masks), torch.tensor(expected).unsqueeze(1))
+    def __init__(self, brought: Tensor) -> None:
+        self.brought = brought
+        self.n_players = len(brought)
+
+    def __call__(self, masks: Tensor) -> Tensor:
+        return masks.float() @ self.brought
 
 
 def test_checked_names_what_is_wrong() -> None:
-    with pytest.raises(NonFiniteError, match="vectors of player 1"):
-        MeanProfile(torch.tensor([[1.0], [float("inf")]]), torch.ones(1))
-    game = MeanProfile(torch.full((2, 1), 3e38), torch.ones(1), outputs=["x"])  # finite alone, not together
+    game = SumGame(torch.full((2, 1), 3e38))  # finite alone, not together
+    assert isinstance(game, Game)
     torch.testing.assert_close(checked(game, torch.tensor([[False, True]])), torch.tensor([[3e38]]))
     with pytest.raises(
         NonFiniteError, match=r"as 'x' of the coalition of 2 players \[0, 1\] \(mask 0 of 1\)"
@@ -71,15 +62,6 @@ def test_checked_names_what_is_wrong() -> None:
         checked(game, torch.tensor([[True, True]]))
     with pytest.raises(ConfigurationError, match=r"takes bool \[n_masks, 2\]"):
         checked(game, torch.ones(1, 2))
-    for wrong in ({"shrinkage": -1.0}, {"outputs": ["a", "b"]}):
-        with pytest.raises(ConfigurationError):
-            MeanProfile(torch.ones(2, 1), torch.ones(1), **wrong)  # type: ignore[arg-type]
-    with pytest.raises(ConfigurationError, match="direction"):
-        MeanProfile(torch.ones(2, 1), torch.ones(2))
-    with pytest.raises(ConfigurationError, match="k = 0"):
-        NeighbourGame(torch.ones(2, 1), torch.ones(1, 1), torch.ones(1, 2), k=0)
-    with pytest.raises(ConfigurationError, match="match has the shape"):
-        NeighbourGame(torch.ones(2, 1), torch.ones(1, 1), torch.ones(2, 2))
 
 
 def test_objectives_by_hand() -> None:
@@ -141,9 +123,9 @@ def test_values_of_a_history_and_nothing_else_changes(folder: Path) -> None:
     world.model.train()
     state = {key: value.clone() for key, value in world.model.state_dict().items()}
     before = torch.random.get_rng_state()
-    found = enumeration.estimate(game) if game.n_players <= 8 else permutation.estimate(game)
+    valuation = enumeration.estimate(game) if game.n_players <= 8 else permutation.estimate(game)
     ends = game(torch.stack([torch.zeros(game.n_players), torch.ones(game.n_players)]).bool())
-    torch.testing.assert_close(found.values.sum(0), (ends[1] - ends[0]).double(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(valuation.values.sum(0), (ends[1] - ends[0]).double(), rtol=1e-4, atol=1e-5)
     assert world.model.training
     assert torch.equal(torch.random.get_rng_state(), before)
     for key, value in world.model.state_dict().items():
@@ -161,18 +143,52 @@ def test_the_score_of_one_recommendation(name: str, folder: Path) -> None:
     longest = world.config["MAX_ITEM_LIST_LENGTH"] if name == "SASRec" else 10**6
     assert game.n_players == min(len(_all_items(data, model, mine)), longest)
     assert game.outputs == ("score",)
-    found = permutation.estimate(game, budget=300, seed=0)
+    valuation = permutation.estimate(game, budget=300, seed=0)
     everybody, nobody = (torch.full((1, game.n_players), value, dtype=torch.bool) for value in (True, False))
     gain = (game(everybody) - game(nobody))[0].double()
-    torch.testing.assert_close(found.values.sum(0), gain, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(valuation.values.sum(0), gain, rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(game(everybody)[0, 0], game.scores(everybody)[0, 2].detach())
 
 
+@pytest.mark.parametrize("name", ["SASRec", "MultiVAE"])
+def test_a_history_is_valued_by_its_games(name: str, folder: Path) -> None:
+    world = build_world(name, folder)
+    data, user = world.train.dataset, a_user(world)
+    game = HistoryGame.of_user(world.model, data, user, seed=3)
+    valued = value_history(world.model, data, user, estimator="permutation", budget=300, seed=3)
+    torch.testing.assert_close(valued.values, permutation.estimate(game, budget=300, seed=3).values)
+    assert valued.outputs == ("accuracy", "margin", "tail")
+    assert valued.players is not None
+    assert valued.players["user"].unique().tolist() == [user]
+    item_field = world.config["ITEM_ID_FIELD"]
+    assert [data.token2id(item_field, item) for item in valued.players["item"]] == game.history.tolist()
+    # One recommendation, by all coalitions where the history is short; the values sum to what the history adds.
+    item = str(data.id2token(item_field, 2))
+    score = ScoreGame.for_item(world.model, data, user, item)
+    valued = value_history(world.model, data, user, item)
+    assert valued.outputs == ("score",)
+    assert valued.evaluations == 2**score.n_players if score.n_players <= 10 else valued.evaluations <= 2048
+    ends = score(torch.tensor([[False], [True]]).expand(2, score.n_players)).double()
+    torch.testing.assert_close(valued.values.sum(0), ends[1] - ends[0], rtol=1e-4, atol=1e-5)
+    assert valued.summary().most["item"][0] in set(valued.players["item"])
+
+
+def test_what_cannot_be_valued_is_refused(folder: Path) -> None:
+    world = build_world("SASRec", folder)
+    data, user = world.train.dataset, a_user(world)
+    with pytest.raises(UnknownNameError, match=r"'permutaton' is not known. Did you mean 'permutation'"):
+        value_history(world.model, data, user, estimator="permutaton")
+    with pytest.raises(UnknownNameError, match="item_id 'nothing'"):
+        value_history(world.model, data, user, "nothing")
+    with pytest.raises(ConfigurationError, match="smallest that works"):
+        value_history(world.model, data, user, estimator="multilinear", budget=1)
+
+
 def _all_items(data: Any, model: Any, mine: Tensor) -> set[int]:
-    found = set(data.inter_feat[model.ITEM_ID][mine].tolist())
+    items = set(data.inter_feat[model.ITEM_ID][mine].tolist())
     if hasattr(model, "ITEM_SEQ"):
-        found |= set(data.inter_feat[model.ITEM_SEQ][mine].flatten().tolist()) - {0}
-    return found
+        items |= set(data.inter_feat[model.ITEM_SEQ][mine].flatten().tolist()) - {0}
+    return items
 
 
 def test_what_has_no_history_is_refused(folder: Path) -> None:

@@ -53,12 +53,12 @@ class Toy(nn.Module):
 def test_values_are_inner_products_of_gradients():
     toy = Toy()
     sizes = [torch.rand(4, 3, dtype=torch.double), 0.3]
-    found = first_order_values(toy.rows(), toy.judges, [toy.users, toy.items], sizes)
+    values = first_order_values(toy.rows(), toy.judges, [toy.users, toy.items], sizes)
     judge = torch.autograd.grad(12 * toy.rows()[toy.judges].mean(), [toy.users, toy.items])
     for row in range(12):
         own = torch.autograd.grad(toy.rows()[row], [toy.users, toy.items])
         expected = sum(float((a * b * s).sum()) for a, b, s in zip(own, judge, sizes, strict=True))
-        assert float(found[row]) == pytest.approx(0.0 if toy.judges[row] else expected, abs=1e-12)
+        assert float(values[row]) == pytest.approx(0.0 if toy.judges[row] else expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["sgd", "adam"])
@@ -123,8 +123,8 @@ def test_values_that_are_not_finite_are_refused():
 def test_rows_of_a_backbone_against_finite_differences(model, folder):
     """Values of rows of a backbone: the change of each row's own loss along the judges' direction."""
     world = world_of(model, folder)
-    made = world.model.double().eval()  # no dropout
-    for module in made.modules():
+    enhanced = world.model.double().eval()  # no dropout
+    for module in enhanced.modules():
         for name, value in list(vars(module).items()):
             if isinstance(value, torch.Tensor) and value.is_floating_point():
                 setattr(module, name, value.double())
@@ -132,20 +132,22 @@ def test_rows_of_a_backbone_against_finite_differences(model, folder):
     for name, column in batch.interaction.items():
         if column.is_floating_point():
             batch.interaction[name] = column.double()
-    host = made.enhancers
+    host = enhanced.enhancers
     tables = {id(t.stored): t.stored for t in host.anatomy.tables}
     parameters = list(tables.values())
 
     def rows():
         with forked_randomness(0, torch.device("cpu")):
-            return host.weigher.row_losses(batch, lambda: type(made).__mro__[2].calculate_loss(made, batch))
+            return host.weigher.row_losses(
+                batch, lambda: type(enhanced).__mro__[2].calculate_loss(enhanced, batch)
+            )
 
     torch.set_default_dtype(torch.float64)
     try:
         losses, numbers = rows()
         assert torch.equal(numbers, batch["burnish_interaction_row"])
         judges = torch.arange(len(losses)) % 2 == 0
-        found = first_order_values(losses, judges, parameters)
+        measured = first_order_values(losses, judges, parameters)
         judged = rows()[0][judges].mean() * len(losses)
         direction = torch.autograd.grad(judged, parameters, allow_unused=True)
         step, moved = 1e-6, []
@@ -164,8 +166,8 @@ def test_rows_of_a_backbone_against_finite_differences(model, folder):
     expected = (moved[0] - moved[1]) / (2 * step)
     scale = float(expected.abs().max())
     assert scale > 0
-    assert float((found - expected)[~judges].abs().max()) < 1e-4 * scale
-    assert bool((found[judges] == 0).all())
+    assert float((measured - expected)[~judges].abs().max()) < 1e-4 * scale
+    assert bool((measured[judges] == 0).all())
 
 
 def test_row_losses_sum_to_the_loss(folder):

@@ -15,7 +15,7 @@ VALUES = torch.tensor([0.3, -1.0, 9.0, 0.1, 5.0, 2.5, -0.4, 0.7, 0.7], dtype=tor
 
 
 def by_hand(values, users, beta, low, high):
-    found = [0.0] * len(values)
+    weights = [0.0] * len(values)
     for user in set(users):
         rows = [k for k, other in enumerate(users) if other == user]
         own = [values[k] for k in rows]
@@ -24,32 +24,32 @@ def by_hand(values, users, beta, low, high):
         z = [(v - mean) / spread if spread > 1e-12 else 0.0 for v in own]
         raw = [min(max(math.exp(beta * one), low), high) for one in z]
         for k, weight in zip(rows, raw, strict=True):
-            found[k] = weight * len(raw) / sum(raw)
-    return found
+            weights[k] = weight * len(raw) / sum(raw)
+    return weights
 
 
 @pytest.mark.parametrize(
     ("beta", "low", "high"), [(0.5, 0.2, 5.0), (2.0, 0.5, 1.5), (-1.0, 0.2, 5.0), (0, 1, 1)]
 )
 def test_weights_are_the_formula(beta, low, high):
-    found = weights_from(VALUES, USERS, beta=beta, low=low, high=high)
-    assert found.tolist() == pytest.approx(
+    weights = weights_from(VALUES, USERS, beta=beta, low=low, high=high)
+    assert weights.tolist() == pytest.approx(
         by_hand(VALUES.tolist(), USERS.tolist(), beta, low, high), abs=1e-12
     )
 
 
 def test_lone_and_equal_interactions_count_one():
-    found = weights_from(VALUES, USERS)
-    assert found[4] == 1  # the only one of user 2
-    assert found[7:].tolist() == [1, 1]  # equal values of user 7
+    weights = weights_from(VALUES, USERS)
+    assert weights[4] == 1  # the only one of user 2
+    assert weights[7:].tolist() == [1, 1]  # equal values of user 7
 
 
 def test_every_user_has_mean_one_and_order_is_kept():
     users = torch.randint(50, (2000,), generator=torch.Generator().manual_seed(1))
     values = torch.randn(2000, generator=torch.Generator().manual_seed(2))
-    found = weights_from(values, users)
+    weights = weights_from(values, users)
     for user in range(50):
-        own = found[users == user]
+        own = weights[users == user]
         assert own.mean() == pytest.approx(1, abs=1e-5)
         assert torch.equal(own[values[users == user].argsort()], own.sort().values)
 

@@ -18,9 +18,9 @@ from burnish.enhancers.conformance.subject import assert_equal_states, copied_st
 from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley.cross_fit import cross_fitted
-from burnish.enhancers.shapley.explaining import contributions
-from burnish.enhancers.shapley.item_vectors import item_vectors
+from burnish.enhancers.shapley.profile_reasons import contributions
 from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.enhancers.shapley.shapley import item_vectors
 from burnish.enhancers.weights.loss import RULES
 from burnish.errors import ConfigurationError, UnsupportedError
 
@@ -136,10 +136,10 @@ def test_popularity_as_a_control_takes_the_place_of_values(folder):
 def test_graph_backbones_are_valued_by_propagated_vectors(folder):
     world = world_of("LightGCN", folder, Shapley(warmup_epochs=0))
     host = world.model.enhancers
-    found = item_vectors(host.anatomy, host.state, "shapley")
+    vectors = item_vectors(host.anatomy, host.state, "shapley")
     with torch.no_grad():
-        assert torch.equal(found, world.model.eval().forward()[1])
-    assert not torch.allclose(found, world.model.item_embedding.weight)
+        assert torch.equal(vectors, world.model.eval().forward()[1])
+    assert not torch.allclose(vectors, world.model.item_embedding.weight)
 
 
 def test_propagated_weights_change_the_graph(folder):
@@ -220,7 +220,7 @@ def test_weights_enter_the_contrast_of_rvrec_where_asked_for(model, folder):
     counted = seen["plain"].abs() > 1e-6
     if expected is not None:
         assert torch.allclose(ratio[counted], expected[counted], rtol=1e-4)
-    else:  # an item of each user's history was drawn: its weight is among those of her interactions
+    else:  # an item of each user's history was drawn: its weight is among those of their interactions
         users = world.train._dataset.inter_feat["user_id"]
         for place in counted.nonzero().flatten().tolist():
             own = weights[users == batch["user_id"][place]]

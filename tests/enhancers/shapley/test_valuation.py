@@ -141,14 +141,14 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="does not exist"):
         Valuation.load(tmp_path / "none.parquet")
     (tmp_path / "text.parquet").write_text("no parquet")
-    with pytest.raises(DataError, match="no parquet file"):
+    with pytest.raises(DataError, match="not a parquet file"):
         Valuation.load(tmp_path / "text.parquet")
     players().to_parquet(tmp_path / "other.parquet")
-    with pytest.raises(DataError, match="holds no valuation"):
+    with pytest.raises(DataError, match="does not hold a valuation"):
         Valuation.load(tmp_path / "other.parquet")
     table = pq.read_table(valuation().save(tmp_path / "v.parquet"))
     pq.write_table(table.drop_columns(["value.tail"]), tmp_path / "cut.parquet")
-    with pytest.raises(DataError, match="holds no valuation"):
+    with pytest.raises(DataError, match="does not hold a valuation"):
         Valuation.load(tmp_path / "cut.parquet")
     later = {b"burnish.valuation": b'{"format": 2}'}
     pq.write_table(pa.table({"a": [1]}).replace_schema_metadata(later), tmp_path / "later.parquet")
@@ -186,34 +186,34 @@ def test_summary_against_plain_counting() -> None:
     n = len(items)
     frame = pd.DataFrame({"user": [f"u{place % 17}" for place in range(n)], "item": items, "row": range(n)})
     values = torch.tensor(draw.normal(size=(n, 1)))
-    found = Valuation(values, torch.zeros(n, 1), 0, 0.0, True, ("v",), frame).summary(top=3)
+    most_valuable = Valuation(values, torch.zeros(n, 1), 0, 0.0, True, ("v",), frame).summary(top=3)
     numbers = values[:, 0].numpy()
-    assert found.most["value"].tolist() == sorted(numbers, reverse=True)[:3]
-    assert found.least["value"].tolist() == sorted(numbers)[:3]
-    assert found.most["item"][0] == items[int(numbers.argmax())]
-    assert found.users["interactions"].sum() == n
-    mine = found.users.set_index("user").loc["u5"]
+    assert most_valuable.most["value"].tolist() == sorted(numbers, reverse=True)[:3]
+    assert most_valuable.least["value"].tolist() == sorted(numbers)[:3]
+    assert most_valuable.most["item"][0] == items[int(numbers.argmax())]
+    assert most_valuable.users["interactions"].sum() == n
+    mine = most_valuable.users.set_index("user").loc["u5"]
     expected = [value for place, value in enumerate(numbers) if place % 17 == 5]
     assert mine["mean"] == pytest.approx(np.mean(expected))
     assert mine["total"] == pytest.approx(np.sum(expected))
-    assert found.users["mean"].is_monotonic_decreasing
-    assert found.deciles["interactions"].sum() == n
-    assert found.deciles["items"].sum() == len(set(items))
-    filled = found.deciles[found.deciles["interactions"] > 0]
+    assert most_valuable.users["mean"].is_monotonic_decreasing
+    assert most_valuable.deciles["interactions"].sum() == n
+    assert most_valuable.deciles["items"].sum() == len(set(items))
+    filled = most_valuable.deciles[most_valuable.deciles["interactions"] > 0]
     assert (
         filled["popularity_to"].iloc[:-1].to_numpy() <= filled["popularity_from"].iloc[1:].to_numpy()
     ).all()
     average = (filled["mean"] * filled["interactions"]).sum() / n
     assert average == pytest.approx(numbers.mean())
-    assert "least valuable interactions" in str(found)
+    assert "least valuable interactions" in str(most_valuable)
 
 
 def test_summary_of_an_output_and_of_the_sum() -> None:
     one = valuation()
     best = int(one.values[:, 1].argmax())
-    found = one.summary(output="tail", top=1).most.iloc[0]
-    assert found["value"] == one.values[best, 1]
-    assert found["standard_error"] == one.standard_error[best, 1]
+    most_valuable = one.summary(output="tail", top=1).most.iloc[0]
+    assert most_valuable["value"] == one.values[best, 1]
+    assert most_valuable["standard_error"] == one.standard_error[best, 1]
     summed = one.summary(top=1)
     assert summed.output is None
     assert summed.most["value"][0] == one.total().max()

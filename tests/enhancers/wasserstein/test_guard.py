@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.distributions import Independent, Normal, kl_divergence
 
-from burnish.enhancers.wasserstein.guard import spread_guard
+from burnish.enhancers.wasserstein.distance import spread_guard
 from burnish.errors import ConfigurationError
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from burnish.enhancers.wasserstein.histories import Histories
-from burnish.enhancers.wasserstein.projection import Projection
+from burnish.enhancers.wasserstein.network import Projection
 
 #: User 4 has nothing; user 2 has one item, twice; a pair with padding counts for nothing.
 USERS = torch.tensor([1, 1, 1, 2, 2, 3, 3, 3, 3, 3, 0, 5])
@@ -29,8 +29,8 @@ def test_lists_hold_each_item_once():
 def test_an_item_can_be_left_out():
     users = torch.tensor([1, 1, 2, 3])
     without = torch.tensor([2, 5, 5, 6])
-    found = [set(row.tolist()) - {0} for row in histories().of(users, without)]
-    assert found == [{4, 7}, {2, 4, 7}, set(), {1, 2, 3, 4}]
+    known = [set(row.tolist()) - {0} for row in histories().of(users, without)]
+    assert known == [{4, 7}, {2, 4, 7}, set(), {1, 2, 3, 4}]
 
 
 def test_a_cap_keeps_a_random_subset_that_a_seed_fixes():
@@ -47,14 +47,14 @@ def test_a_cap_keeps_a_random_subset_that_a_seed_fixes():
 
 @pytest.mark.parametrize("cap", [1, 50])
 def test_draws_are_even_over_all_items_whatever_the_cap(cap):
-    found = histories(cap=cap)
+    known = histories(cap=cap)
     n = 20_000
     generator = torch.Generator().manual_seed(1)
-    drawn = found.draw(torch.full((n,), 3), generator)
+    drawn = known.draw(torch.full((n,), 3), generator)
     counts = torch.bincount(drawn, minlength=9)
     assert set(counts.nonzero().flatten().tolist()) == KNOWN[3]
     assert bool(((counts[sorted(KNOWN[3])] - n / 5).abs() < 5 * (n * 0.2 * 0.8) ** 0.5).all())
-    assert found.draw(torch.tensor([0, 4, 2]), generator).tolist() == [0, 0, 5]
+    assert known.draw(torch.tensor([0, 4, 2]), generator).tolist() == [0, 0, 5]
 
 
 def test_the_chance_of_an_item_is_that_of_a_draw_for_an_even_user():
@@ -71,10 +71,10 @@ def test_who_has_any():
 
 
 def test_no_interactions_at_all():
-    found = Histories(torch.tensor([0]), torch.tensor([0]), 3, 3, cap=5, seed=0)
+    known = Histories(torch.tensor([0]), torch.tensor([0]), 3, 3, cap=5, seed=0)
     generator = torch.Generator().manual_seed(1)
-    assert found.draw(torch.tensor([1, 2]), generator).tolist() == [0, 0]
-    assert found.of(torch.tensor([1])).tolist() == [[0]]
+    assert known.draw(torch.tensor([1, 2]), generator).tolist() == [0, 0]
+    assert known.of(torch.tensor([1])).tolist() == [[0]]
 
 
 def test_buffers_are_not_saved():

@@ -70,17 +70,17 @@ def test_scores_at_the_start_are_the_plain_ones(model, folder):
 @pytest.mark.parametrize("enhancer", [RVRec, Euclid2d])
 @pytest.mark.parametrize("model", MODELS)
 def test_training_moves_every_parameter_of_networks_and_tables(model, enhancer, folder):
-    made = build(enhance(model, enhancer()), folder)
-    own = made.model.enhancers[enhancer.name]
-    before = {name: value.detach().clone() for name, value in made.model.named_parameters()}
-    tables = {table.name for table in made.model.enhancers.anatomy.tables if not table.frozen}
-    optimizer = torch.optim.SGD(made.model.parameters(), lr=1e-3)
-    batch = batch_of(made)
-    made.model.train()
+    world = build(enhance(model, enhancer()), folder)
+    own = world.model.enhancers[enhancer.name]
+    before = {name: value.detach().clone() for name, value in world.model.named_parameters()}
+    tables = {table.name for table in world.model.enhancers.anatomy.tables if not table.frozen}
+    optimizer = torch.optim.SGD(world.model.parameters(), lr=1e-3)
+    batch = batch_of(world)
+    world.model.train()
     for step in range(4):
         optimizer.zero_grad()
         with forked_randomness(step, torch.device("cpu")):
-            loss = loss_of(made.model, batch).sum()
+            loss = loss_of(world.model, batch).sum()
         assert bool(torch.isfinite(loss))
         loss.backward()
         if step == 0:
@@ -89,11 +89,11 @@ def test_training_moves_every_parameter_of_networks_and_tables(model, enhancer, 
                     network = getattr(source, "items", source).network
                     assert bool(network.widen[-1].weight.grad.abs().sum() > 0)
                     assert bool(network.shift[-1].weight.grad.abs().sum() > 0)
-        for parameter in made.model.parameters():  # normalised, so that small gradients show in float32
+        for parameter in world.model.parameters():  # normalised, so that small gradients show in float32
             if parameter.grad is not None:
                 parameter.grad /= (step + 1) * parameter.grad.abs().max().clamp(min=1e-30)
         optimizer.step()
-    now = dict(made.model.named_parameters())
+    now = dict(world.model.named_parameters())
     prefix = f"enhancers.attached.{enhancer.name}."
     still = [
         name
@@ -106,8 +106,8 @@ def test_training_moves_every_parameter_of_networks_and_tables(model, enhancer, 
 
 @pytest.mark.parametrize("model", sorted(PAIRS))
 def test_pairs_are_those_that_score(model, folder):
-    made = build(enhance(model, "rvrec"), folder)
-    assert [(u.key, i.key) for u, i in made.model.enhancers.anatomy.pairs] == PAIRS[model]
+    world = build(enhance(model, "rvrec"), folder)
+    assert [(u.key, i.key) for u, i in world.model.enhancers.anatomy.pairs] == PAIRS[model]
 
 
 @pytest.mark.parametrize(
@@ -124,8 +124,8 @@ def test_pairs_are_those_that_score(model, folder):
     ],
 )
 def test_where_users_come_from(model, kind, folder):
-    made = build(enhance(model, "rvrec"), folder)
-    assert [type(users) for users, _ in made.model.enhancers["rvrec"]._pairs] == [kind]
+    world = build(enhance(model, "rvrec"), folder)
+    assert [type(users) for users, _ in world.model.enhancers["rvrec"]._pairs] == [kind]
 
 
 def test_a_model_with_nothing_but_biases_is_refused(folder):
@@ -136,15 +136,15 @@ def test_a_model_with_nothing_but_biases_is_refused(folder):
 # ---------------------------------------------------------------------- what a user is, by hand
 
 
-def stir(made):
+def stir(world):
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
-        for parameter in made.model.enhancers.parameters():
+        for parameter in world.model.enhancers.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
 
 
-def training_items(made):
-    feat = made.train._dataset.inter_feat
+def training_items(world):
+    feat = world.train._dataset.inter_feat
     found: dict[int, set[int]] = {}
     for user, item in zip(feat["user_id"].tolist(), feat["item_id"].tolist(), strict=True):
         found.setdefault(user, set()).add(item)
@@ -152,13 +152,13 @@ def training_items(made):
 
 
 def test_without_rows_a_user_is_the_barycentre_of_her_other_items(folder):
-    made = build(enhance("FISM", RVRec(**EVERYTHING)), folder)
-    stir(made)
-    enhancer = made.model.enhancers["rvrec"]
+    world = build(enhance("FISM", RVRec(**EVERYTHING)), folder)
+    stir(world)
+    enhancer = world.model.enhancers["rvrec"]
     users, _ = enhancer._pairs[0]
-    batch = batch_of(made)[torch.arange(30)]
+    batch = batch_of(world)[torch.arange(30)]
     mean, spread = users.of_batch(batch)
-    known = training_items(made)
+    known = training_items(world)
     network, table = users.items.network, users.items.table
     for b in range(len(batch)):
         others = sorted(known[int(batch["user_id"][b])] - {int(batch["item_id"][b])})
@@ -170,12 +170,12 @@ def test_without_rows_a_user_is_the_barycentre_of_her_other_items(folder):
 @pytest.mark.parametrize("model", ["MultiVAE", "LDiffRec", "CDAE"])
 def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
     """Positives drawn from each user's items; equal widths, unequal ones, and a table of users."""
-    made = build(enhance(model, RVRec(**EVERYTHING, direction="user")), folder)
-    stir(made)
-    enhancer = made.model.enhancers["rvrec"]
-    batch = batch_of(made)
+    world = build(enhance(model, RVRec(**EVERYTHING, direction="user")), folder)
+    stir(world)
+    enhancer = world.model.enhancers["rvrec"]
+    batch = batch_of(world)
     assert "item_id" not in batch
-    state = made.model.enhancers.state
+    state = world.model.enhancers.state
     state.step = 1
     rows = enhancer.loss(batch)["contrast"]
     state.step = 2
@@ -184,7 +184,7 @@ def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
     columns, counted, weights = enhancer._columns(batch)
     assert weights is None  # nobody weighs here
     users, items = columns["user_id"].tolist(), columns["item_id"].tolist()
-    known = training_items(made)
+    known = training_items(world)
     assert all(item in known[user] for user, item in zip(users, items, strict=True) if user)
     (user_rows, item_rows) = enhancer._pairs[0]
     left = [t.double() for t in user_rows.of_batch(columns)]
@@ -220,16 +220,16 @@ def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
 
 def test_triples_beside_the_interactions_do_not_count(folder):
     """The last batch of an epoch has fewer interactions than triples."""
-    made = build(enhance("CKE", RVRec(sample=16, negatives=8)), folder)
-    batch = batch_of(made)
+    world = build(enhance("CKE", RVRec(sample=16, negatives=8)), folder)
+    batch = batch_of(world)
     short = {name: batch[name][:5] for name in ("user_id", "item_id", "neg_item_id")}
     mixed = type(batch)({**{name: batch[name] for name in ("head_id", "tail_id")}, **short})
     assert len(mixed) > 5
-    enhancer = made.model.enhancers["rvrec"]
+    enhancer = world.model.enhancers["rvrec"]
     alone = type(batch)(short)
     assert torch.equal(enhancer.loss(mixed)["contrast"], enhancer.loss(alone)["contrast"])
 
 
 def test_full_covariance_is_refused_where_users_are_their_items_or_widths_differ(folder):
     with pytest.raises(UnsupportedError, match=r"'full' needs a table of users.*FISM.*diagonal"):
-        build(enhance("FISM", RVRec(covariance="full")), folder)
+        build(enhance("FISM", RVRec(covariance="full", experimental=True)), folder)

@@ -133,21 +133,21 @@ class Summing(Enhancer[Any]):
 def test_what_refines_is_not_weighted(name, folder, monkeypatch):
     """Reductions of an enhancer inside the loss are not the backbone's, and are not counted as such."""
     with ideal.doubles(monkeypatch):
-        found = []
+        epochs = []
         for others in ((), (Summing(),)):
-            made, given = ideal.weighed_world(name, folder, others)
-            batch = ideal.first_rows(made)
+            world, given = ideal.weighed_world(name, folder, others)
+            batch = ideal.first_rows(world)
             given.rows = ideal.WEIGHTS.repeat(len(batch) // ideal.ROWS)
-            found.append(ideal.losses(made.model, batch)[0].detach())
-        torch.testing.assert_close(*found)
+            epochs.append(ideal.losses(world.model, batch)[0].detach())
+        torch.testing.assert_close(*epochs)
 
 
 # ---------------------------------------------------------------------- losses without a rule
 
 
 def test_a_probe_leaves_no_trace(folder):
-    made = build_world(enhance(WithState, ByLoss()), folder)
-    model, batch = made.model.train(), made.batch()
+    world = build_world(enhance(WithState, ByLoss()), folder)
+    model, batch = world.model.train(), world.batch()
     torch.manual_seed(9)
     loss = model.calculate_loss(batch)
     after = torch.rand(3)
@@ -164,32 +164,32 @@ def test_a_probe_leaves_no_trace(folder):
     score = (model.norm(model.user_embedding(batch["user_id"])) * model.item_embedding(batch["item_id"])).sum(
         1
     )
-    weights = uneven(len(made.train._dataset.inter_feat))[batch[ROW_FIELD]]
+    weights = uneven(len(world.train._dataset.inter_feat))[batch[ROW_FIELD]]
     own = model.enhancers["uneven_by_loss"]
     wanted = (weights * torch.nn.functional.softplus(-score)).mean() + (own.own - 1).square().sum()
     torch.testing.assert_close(loss, wanted)
 
 
 def test_a_loss_without_rows_is_refused(folder):
-    made = build_world(enhance(NoRows, ByLoss()), folder)
+    world = build_world(enhance(NoRows, ByLoss()), folder)
     with pytest.raises(UnsupportedError, match="NoRows has no loss for single interactions"):
-        made.trainer.fit(made.train, saved=False)
+        world.trainer.fit(world.train, saved=False)
 
 
 def test_resampling_stands_in_where_it_was_declared(folder):
-    made = build_world(
+    world = build_world(
         enhance(NoRows, ByEither()),
         folder,
         options={"epochs": 40, "train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}},
     )
-    collate = made.train.collate_fn
+    collate = world.train.collate_fn
     with pytest.warns(
         UserWarning, match="NoRows has no loss for single interactions.*drawn with probability"
     ):
-        made.trainer.fit(made.train, saved=False)
-    model, n = made.model, len(made.train._dataset.inter_feat)
-    steps = 40 * len(made.train)
-    assert made.train.collate_fn == collate  # put back
+        world.trainer.fit(world.train, saved=False)
+    model, n = world.model, len(world.train._dataset.inter_feat)
+    steps = 40 * len(world.train)
+    assert world.train.collate_fn == collate  # put back
     drawn = torch.cat(
         model.seen[-steps:]
     )  # the first batch, which found no place for weights, was seen once more
@@ -202,13 +202,13 @@ def test_resampling_stands_in_where_it_was_declared(folder):
 
 def test_drawn_epochs_depend_on_the_seed_and_the_epoch(folder):
     def rows(seed: int) -> list[Tensor]:
-        made = build_world(enhance("BPR", ByDrawing()), folder, options={"seed": seed})
-        weigher = made.model.enhancers.weigher
-        found = []
+        world = build_world(enhance("BPR", ByDrawing()), folder, options={"seed": seed})
+        weigher = world.model.enhancers.weigher
+        epochs = []
         for epoch in (0, 1, 0):
-            with weigher.epoch(made.train, epoch):
-                found.append(torch.sort(torch.cat([batch[ROW_FIELD] for batch in made.train]))[0])
-        return found
+            with weigher.epoch(world.train, epoch):
+                epochs.append(torch.sort(torch.cat([batch[ROW_FIELD] for batch in world.train]))[0])
+        return epochs
 
     first, again = rows(1), rows(1)
     assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
@@ -218,17 +218,17 @@ def test_drawn_epochs_depend_on_the_seed_and_the_epoch(folder):
 
 
 def test_a_loader_of_users_draws_users(folder):
-    made = build_world(enhance("MultiDAE", ByDrawing()), folder)
-    weigher = made.model.enhancers.weigher
+    world = build_world(enhance("MultiDAE", ByDrawing()), folder)
+    weigher = world.model.enhancers.weigher
     weights = torch.zeros(weigher.interactions.count)
     chosen = weigher.interactions.users == weigher.interactions.users[0]
     weights[torch.as_tensor(chosen)] = 1.0
-    made.model.enhancers["uneven_by_drawing"].values = weights / weights.mean()
-    with weigher.epoch(made.train, 0):
-        users = torch.cat([batch["user_id"] for batch in made.train])
+    world.model.enhancers["uneven_by_drawing"].values = weights / weights.mean()
+    with weigher.epoch(world.train, 0):
+        users = torch.cat([batch["user_id"] for batch in world.train])
     # Users without interactions (the padding) keep the weight 1.
     assert set(users.tolist()) <= {0, int(weigher.interactions.users[0])}
-    assert len(users) == made.train.sample_size
+    assert len(users) == world.train.sample_size
 
 
 def test_a_misspelt_way_is_an_error(folder):
@@ -275,14 +275,14 @@ def wanted_edges(name: str, counts: np.ndarray, original: np.ndarray) -> np.ndar
 
 @pytest.mark.parametrize("name", sorted(GRAPHS))
 def test_edges_are_those_of_weighted_counts(name, folder):
-    made = build_world(
+    world = build_world(
         enhance(name, InGraph()), folder, options={"node_dropout_rate": 0.0, "mess_dropout_rate": 0.0}
     )
-    model, data = made.model.eval(), made.train._dataset
+    model, data = world.model.eval(), world.train._dataset
     model.enhancers.release()
     before = {key: getattr(model, key) for key in GRAPHS[name]}
     kept = {key: dense(value) for key, value in before.items()}
-    batch = made.batch()
+    batch = world.batch()
     predict = model.predict if name == "GCMC" else model.full_sort_predict
     with torch.no_grad():
         plain = predict(batch)
@@ -309,31 +309,31 @@ def test_edges_are_those_of_weighted_counts(name, folder):
 
 
 def test_weights_of_one_leave_the_graph_alone(folder):
-    made = build_world(enhance("LightGCN", InGraph()), folder)
-    made.model.enhancers.release()
-    original = dense(made.model.norm_adj_matrix)
-    made.model.enhancers["uneven_in_graph"].values = torch.ones(len(made.train._dataset.inter_feat))
-    made.model.begin_epoch(0)
-    np.testing.assert_array_equal(dense(made.model.norm_adj_matrix), original)
+    world = build_world(enhance("LightGCN", InGraph()), folder)
+    world.model.enhancers.release()
+    original = dense(world.model.norm_adj_matrix)
+    world.model.enhancers["uneven_in_graph"].values = torch.ones(len(world.train._dataset.inter_feat))
+    world.model.begin_epoch(0)
+    np.testing.assert_array_equal(dense(world.model.norm_adj_matrix), original)
 
 
 def test_a_loaded_model_propagates_as_the_saved_one(folder):
-    made = build_world(enhance("LightGCN", InGraph()), folder)
-    made.trainer.fit(made.train, made.valid)
-    batch = made.batch()
+    world = build_world(enhance("LightGCN", InGraph()), folder)
+    world.trainer.fit(world.train, world.valid)
+    batch = world.batch()
     with torch.no_grad():
-        wanted = made.model.eval().full_sort_predict(batch)
+        wanted = world.model.eval().full_sort_predict(batch)
     again = build_world(enhance("LightGCN", InGraph()), folder)
-    again.trainer.resume_checkpoint(made.trainer.saved_model_file)
+    again.trainer.resume_checkpoint(world.trainer.saved_model_file)
     with torch.no_grad():
         assert torch.equal(again.model.eval().full_sort_predict(batch), wanted)
 
 
 def test_detaching_puts_the_graph_back(folder):
-    made, plain = build_world(enhance("LightGCN", InGraph()), folder), build_world("LightGCN", folder)
-    assert not torch.equal(made.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
-    detach(made.model)
-    assert torch.equal(made.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
+    world, plain = build_world(enhance("LightGCN", InGraph()), folder), build_world("LightGCN", folder)
+    assert not torch.equal(world.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
+    detach(world.model)
+    assert torch.equal(world.model.norm_adj_matrix.to_dense(), plain.model.norm_adj_matrix.to_dense())
 
 
 @pytest.mark.parametrize("name", ["BPR", "DGCF", "KGAT"])
@@ -351,35 +351,35 @@ def test_a_backbone_without_such_a_matrix_is_refused(name, folder):
 def test_trainers_train_with_weights(name, folder):
     init_seed(3, True)
     options: dict[str, Any] = {"warm_up_step": 1, "epochs": 2}
-    made = build_world(enhance(name, ByLoss()), folder, options=options)
+    world = build_world(enhance(name, ByLoss()), folder, options=options)
     if name == "NCL":  # RecBole clusters with a package that need not be there
-        made.model.__dict__["e_step"] = lambda: None
-        made.model.__dict__["ProtoNCE_loss"] = lambda *args: torch.zeros(())
-    own = made.model.enhancers["uneven_by_loss"].own
-    before = {key: value.clone() for key, value in made.model.named_parameters()}
+        world.model.__dict__["e_step"] = lambda: None
+        world.model.__dict__["ProtoNCE_loss"] = lambda *args: torch.zeros(())
+    own = world.model.enhancers["uneven_by_loss"].own
+    before = {key: value.clone() for key, value in world.model.named_parameters()}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        made.trainer.fit(made.train, made.valid, saved=False)
+        world.trainer.fit(world.train, world.valid, saved=False)
     assert float(own) > 0  # its own loss pulls it to 1
     assert any(
         not torch.equal(value, before[key])
-        for key, value in made.model.named_parameters()
+        for key, value in world.model.named_parameters()
         if "own" not in key
     )
-    assert made.model.enhancers.state.step > 0
+    assert world.model.enhancers.state.step > 0
 
 
 def test_nothing_is_carried_where_nothing_weighs(folder):
-    made = build_world(enhance("BPR", "rvrec"), folder)
-    assert not made.model.enhancers.weigher
-    assert ROW_FIELD not in made.train._dataset.inter_feat.interaction
-    assert made.model.enhancers.weigher.interactions is None
+    world = build_world(enhance("BPR", "rvrec"), folder)
+    assert not world.model.enhancers.weigher
+    assert ROW_FIELD not in world.train._dataset.inter_feat.interaction
+    assert world.model.enhancers.weigher.interactions is None
 
 
 @pytest.mark.parametrize("name", ["BPR", "SGL"])
 def test_mixed_precision_weighs_too(name, folder):
-    made = build_world(enhance(name, ByLoss()), folder)
-    model, batch = made.model.eval(), made.batch()
+    world = build_world(enhance(name, ByLoss()), folder)
+    model, batch = world.model.eval(), world.batch()
     plain = build_world(name, folder).model.eval()
     plain.load_state_dict(model.state_dict(), strict=False)
     with torch.autocast("cpu", dtype=torch.bfloat16):

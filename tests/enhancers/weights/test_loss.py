@@ -15,7 +15,7 @@ from recbole.utils import init_seed
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
-from burnish.enhancers.quiet import unchanged
+from burnish.enhancers.unchanged import unchanged
 from burnish.enhancers.weights.loss import RULES, weighting_of
 from burnish.enhancers.zoo import list_backbones
 from burnish.errors import UnknownNameError
@@ -42,8 +42,8 @@ def compare(model: Any, got: torch.Tensor, wanted: torch.Tensor) -> None:
 
 def check_rows(name: str, folder: Path, monkeypatch: Any, prepare: Any = None, **options: Any) -> None:
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world(name, folder, **options)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world(name, folder, **options)
+        model, batch = world.model, ideal.first_rows(world)
         if prepare:
             prepare(model)
         plain = ideal.losses(model, batch)
@@ -103,8 +103,8 @@ def test_ract_in_its_last_stage(folder, monkeypatch):
 @pytest.mark.parametrize("loss_type", ["CE", "BPR"])
 def test_bert4rec_has_several_rows_an_interaction(loss_type, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BERT4Rec", folder, loss_type=loss_type)
-        model, batch = made.model, made.batch()
+        world, given = ideal.weighed_world("BERT4Rec", folder, loss_type=loss_type)
+        model, batch = world.model, world.batch()
         masked = (batch[model.MASK_INDEX] > 0).sum(1)
         batch = ideal.taken(batch, masked.nonzero()[: ideal.ROWS, 0].tolist())
         n = (batch[model.MASK_INDEX] > 0).sum(1)
@@ -118,8 +118,8 @@ def test_bert4rec_has_several_rows_an_interaction(loss_type, folder, monkeypatch
 @pytest.mark.parametrize("kind", ["inner_product", "transe"])
 def test_cfkg_leaves_the_graphs_triples_alone(kind, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("CFKG", folder, loss_function=kind, margin=1.0)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world("CFKG", folder, loss_function=kind, margin=1.0)
+        model, batch = world.model, ideal.first_rows(world)
         given.rows = ideal.WEIGHTS
         got = ideal.losses(model, batch)[0]
         user, pos, neg, relation = model._get_rec_embedding(
@@ -144,8 +144,8 @@ def test_cfkg_leaves_the_graphs_triples_alone(kind, folder, monkeypatch):
 
 def test_s3rec_in_pretraining(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("S3Rec", folder)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world("S3Rec", folder)
+        model, batch = world.model, ideal.first_rows(world)
         drawn = model.reconstruct_pretrain_data(batch[model.ITEM_SEQ], batch[model.ITEM_SEQ_LEN])
         chosen = list(range(ideal.ROWS))
         monkeypatch.setitem(
@@ -189,11 +189,11 @@ def test_auxiliary_terms_stay_plain(name, options, folder, monkeypatch):
     changes = []
     for auxiliary in (options, {"joint_train": False, **ideal.OPTIONS.get(name, {})}):
         with ideal.doubles(monkeypatch):
-            made, given = ideal.weighed_world(name, folder, **auxiliary)
-            batch = ideal.first_rows(made)
-            plain = sum(ideal.losses(made.model, batch))
+            world, given = ideal.weighed_world(name, folder, **auxiliary)
+            batch = ideal.first_rows(world)
+            plain = sum(ideal.losses(world.model, batch))
             given.rows = ideal.WEIGHTS
-            changes.append((float(sum(ideal.losses(made.model, batch)) - plain), float(plain)))
+            changes.append((float(sum(ideal.losses(world.model, batch)) - plain), float(plain)))
     (with_term, one), (without, other) = changes
     assert one != other  # the term is there
     assert with_term == pytest.approx(without, rel=1e-9)
@@ -202,8 +202,8 @@ def test_auxiliary_terms_stay_plain(name, options, folder, monkeypatch):
 def test_kd_dagfm_in_distillation(folder, monkeypatch):
     """The term that imitates the teacher stays plain."""
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("KD_DAGFM", folder)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world("KD_DAGFM", folder)
+        model, batch = world.model, ideal.first_rows(world)
         model.phase, changes = "distillation", []
         model.train()  # the teacher runs in training only
         for beta in (0.0, 0.7):
@@ -218,19 +218,19 @@ def test_kd_dagfm_in_distillation(folder, monkeypatch):
 @pytest.mark.parametrize("name", sorted(RULES))
 def test_weights_of_one_change_nothing_in_training(name, folder):
     """Neither the loss nor the random numbers drawn, with dropout and sampling at work."""
-    made = build_world(enhance(name, ideal.Given()), folder)
-    model, batch, given = made.model.train(), made.batch(), made.model.enhancers["given_weights"]
+    world = build_world(enhance(name, ideal.Given()), folder)
+    model, batch, given = world.model.train(), world.batch(), world.model.enhancers["given_weights"]
     if name == "NCL":
         model.__dict__["ProtoNCE_loss"] = lambda *args: torch.zeros(())
-    found = []
+    results = []
     for rows in (None, torch.ones(len(batch))):
         given.rows = rows
         with unchanged(model):
             init_seed(5, True)
             total = sum(part.sum() for part in ideal.losses(model, batch))
-            found.append((total.detach(), torch.rand(1), random.random(), np.random.rand()))
-    torch.testing.assert_close(found[0][0], found[1][0], rtol=1e-5, atol=1e-6)
-    assert found[0][1:] == found[1][1:]
+            results.append((total.detach(), torch.rand(1), random.random(), np.random.rand()))
+    torch.testing.assert_close(results[0][0], results[1][0], rtol=1e-5, atol=1e-6)
+    assert results[0][1:] == results[1][1:]
 
 
 def test_every_rule_is_of_a_backbone():

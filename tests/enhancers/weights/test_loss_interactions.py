@@ -37,23 +37,23 @@ def weights_of(n: int, seed: int = 4) -> Tensor:
 @pytest.mark.parametrize("name", sorted(set(RULES) - OF_USERS))
 def test_loaders_bring_the_weights_along(name, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world(name, folder)
+        world, given = ideal.weighed_world(name, folder)
         table = given.dataset.inter_feat
-        batch = made.batch()
+        batch = world.batch()
         rows = batch[ROW_FIELD]
         assert torch.equal(table["user_id"][rows], batch["user_id"])
         positive = (
             batch["label"] > 0 if "label" in batch.interaction else torch.ones(len(batch), dtype=torch.bool)
         )
         assert torch.equal(table["item_id"][rows][positive], batch["item_id"][positive])
-        batch = ideal.first_rows(made)
+        batch = ideal.first_rows(world)
         given.all = weights_of(len(table))
-        got = ideal.losses(made.model, batch)
+        got = ideal.losses(world.model, batch)
         given.rows, given.all = given.all[batch[ROW_FIELD]], None
-        assert ideal.losses(made.model, batch) == got
+        assert ideal.losses(world.model, batch) == got
         given.rows = None
-        assert ideal.losses(made.model, batch) != got
-        assert ROW_FIELD not in made.valid._dataset.inter_feat.interaction
+        assert ideal.losses(world.model, batch) != got
+        assert ROW_FIELD not in world.valid._dataset.inter_feat.interaction
         assert ROW_FIELD not in given.dataset.field2type
 
 
@@ -106,8 +106,8 @@ def test_cells_of_users_losses(name, together, folder, monkeypatch):
 
 def check_cells(name: str, folder: Path, monkeypatch: Any, of_users: Tensor, **options: Any) -> None:
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world(name, folder, **options)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world(name, folder, **options)
+        model, batch = world.model, ideal.first_rows(world)
         users = batch["user_id"]
         given.rows = None if bool((of_users == 1).all()) else of_users
         without = ideal.losses(model, batch)[0]
@@ -136,12 +136,12 @@ def test_ldiffrec_with_items_in_categories(folder, monkeypatch):
 
 def test_both_kinds_of_weights_multiply(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BPR", folder)
-        batch = ideal.first_rows(made)
+        world, given = ideal.weighed_world("BPR", folder)
+        batch = ideal.first_rows(world)
         given.all, given.rows = weights_of(len(given.dataset.inter_feat)), ideal.WEIGHTS
-        got = ideal.losses(made.model, batch)
+        got = ideal.losses(world.model, batch)
         given.rows, given.all = ideal.WEIGHTS * given.all[batch[ROW_FIELD]], None
-        assert ideal.losses(made.model, batch) == got
+        assert ideal.losses(world.model, batch) == got
 
 
 @pytest.mark.parametrize(
@@ -149,11 +149,11 @@ def test_both_kinds_of_weights_multiply(folder, monkeypatch):
 )
 def test_a_batch_of_one(name, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world(name, folder)
-        batch = ideal.taken(ideal.first_rows(made), [3])
-        plain = ideal.losses(made.model, batch)[0]
+        world, given = ideal.weighed_world(name, folder)
+        batch = ideal.taken(ideal.first_rows(world), [3])
+        plain = ideal.losses(world.model, batch)[0]
         given.rows = torch.tensor([3.0])
-        got = ideal.losses(made.model, batch)[0]
+        got = ideal.losses(world.model, batch)[0]
         if name == "CFKG":  # half of its rows are the graph's
             assert plain < got < 3 * plain
         else:
@@ -185,8 +185,8 @@ def test_modules_with_ignored_targets_and_class_weights():
 
 def test_ract_counts_users_by_their_mean_where_no_item_has_a_term(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("RaCT", folder)
-        model, batch = made.model, ideal.first_rows(made)
+        world, given = ideal.weighed_world("RaCT", folder)
+        model, batch = world.model, ideal.first_rows(world)
         model.train_stage = "critic_pretrain"
         given.all = weights_of(len(given.dataset.inter_feat))
         got = ideal.losses(model, batch)[0]
@@ -210,35 +210,35 @@ def test_ract_counts_users_by_their_mean_where_no_item_has_a_term(folder, monkey
 )
 def test_weights_are_checked(make, message, folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BPR", folder)
+        world, given = ideal.weighed_world("BPR", folder)
         given.all = make(len(given.dataset.inter_feat))
         with pytest.raises(ConfigurationError, match=message):
-            made.model.calculate_loss(made.batch())
+            world.model.calculate_loss(world.batch())
 
 
 def test_a_batch_from_elsewhere_is_refused(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BPR", folder)
+        world, given = ideal.weighed_world("BPR", folder)
         given.all = weights_of(len(given.dataset.inter_feat))
-        batch = made.batch()
+        batch = world.batch()
         del batch.interaction[ROW_FIELD]
         with pytest.raises(UnsupportedError, match="take batches from the training loader"):
-            made.model.calculate_loss(batch)
+            world.model.calculate_loss(batch)
 
 
 def test_weights_of_a_batch_have_its_length(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BPR", folder)
+        world, given = ideal.weighed_world("BPR", folder)
         given.rows = torch.ones(3)
         with pytest.raises(ConfigurationError, match="weigh gave shape"):
-            made.model.calculate_loss(made.batch())
+            world.model.calculate_loss(world.batch())
 
 
 def test_values_are_read_at_each_batch(folder, monkeypatch):
     with ideal.doubles(monkeypatch):
-        made, given = ideal.weighed_world("BPR", folder)
-        batch, n = ideal.first_rows(made), len(given.dataset.inter_feat)
+        world, given = ideal.weighed_world("BPR", folder)
+        batch, n = ideal.first_rows(world), len(given.dataset.inter_feat)
         given.all = torch.ones(n)
-        before = ideal.losses(made.model, batch)[0]
+        before = ideal.losses(world.model, batch)[0]
         given.all.copy_(weights_of(n))  # in place, as a schedule would
-        assert ideal.losses(made.model, batch)[0] != before
+        assert ideal.losses(world.model, batch)[0] != before

@@ -9,7 +9,6 @@ import torch
 
 from burnish.enhancers.guided.lora import tune
 from burnish.enhancers.guided.lora.model import load_language_model
-from burnish.enhancers.guided.lora.options import make_options
 from burnish.enhancers.guided.scorers.protocol import Scores, Texts
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
@@ -28,8 +27,8 @@ def test_misuse_is_told_with_the_cure(model_folder, schema, planted, tmp_path):
     args = (schema, planted.items, planted.texts, planted.interactions)
     with pytest.raises(UnknownNameError, match="learning_rate"):
         tune(model_folder, *args, options={"learnin_rate": 1})
-    with pytest.raises(ConfigurationError, match="LoRA option rank = 0"):
-        make_options({"rank": 0})
+    with pytest.raises(ConfigurationError, match="LoRA: rank = 0"):
+        tune(model_folder, *args, options={"rank": 0})
     with pytest.raises(ConfigurationError, match=r"nowhere.*safetensors"):
         tune(tmp_path / "nowhere", *args)
     with pytest.raises(ConfigurationError, match="q_proj"):

@@ -81,7 +81,7 @@ def test_recbole_heads_and_integer_ids_of_parquet(tmp_path: Path) -> None:
         ("itemid\tfun\n1\t2\n", "no column 'item_id' or 'user_id'.*Is it 'itemid'"),
         ("item_id\tuser_id\tfun\n1\t1\t2\n", "not of pairs"),
         ("item_id\tfun\tfun\n1\t1\t2\n", "two columns are called 'fun'"),
-        ("item_id\tfun\n1\thigh\n", r"row 2, column 'fun' \('1'\): 'high' is no number"),
+        ("item_id\tfun\n1\thigh\n", r"row 2, column 'fun' \('1'\): 'high' is not a number"),
         ("item_id\tfun\n1\tinf\n", "row 2, column 'fun'.*infinite"),
         ("item_id\tfun\n1\t2\n\n1\t3\n", "row 4: item_id '1' is there already, in row 2"),
         ("item_id\tfun\n \t3\n", "row 2: item_id is empty"),
@@ -114,10 +114,10 @@ def test_missing_files_and_foreign_ones(tmp_path: Path) -> None:
         read_scores(tmp_path / "score.tsv")
     with pytest.raises(ConfigurationError, match=r"suffix '.xlsx' names no format"):
         read_scores(tmp_path / "scores.xlsx")
-    with pytest.raises(DataError, match="is no parquet file"):
+    with pytest.raises(DataError, match="is not a parquet file"):
         read_scores(path.rename(tmp_path / "scores.parquet"))
     (tmp_path / "b.csv").write_bytes(b"item_id,fun\n\xff\xfe,1\n")
-    with pytest.raises(DataError, match="is no CSV file"):
+    with pytest.raises(DataError, match="is not a CSV file"):
         read_scores(tmp_path / "b.csv")
     pd.DataFrame({"item_id": [1.0], "fun": [1]}).to_parquet(tmp_path / "f.parquet")
     with pytest.raises(DataError, match="store ids as text or integers"):

@@ -7,7 +7,7 @@ import json
 import pytest
 from llm_world import tiny_schema
 
-from burnish.enhancers.guided.scorers.lenient import Pairs, read_json
+from burnish.enhancers.guided.scorers.lenient import JsonObject, read_json
 from burnish.enhancers.guided.scorers.parsing import parse_answer
 
 BOTH = ["item_1", "item_2"]
@@ -117,7 +117,7 @@ def test_deep_nesting_ends() -> None:
 )
 def test_what_is_json_is_read_as_json(value: object) -> None:
     def plain(read: object) -> object:
-        if isinstance(read, Pairs):
+        if isinstance(read, JsonObject):
             return {name: plain(inner) for name, inner in read}
         return [plain(inner) for inner in read] if isinstance(read, list) else read
 

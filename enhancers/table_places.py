@@ -1,4 +1,4 @@
-"""Notices tables that were replaced after enhancers had been attached to them.
+"""Where refined tables were when enhancers were attached, to notice that one was replaced.
 
 New values in a table are fine, and so is a new parameter of the same shape (`load_state_dict(assign=True)`).
 A new module in the place of a table's owner is not: it would be read unrefined, without a word.
@@ -16,22 +16,22 @@ from burnish.errors import UnsupportedError
 from .anatomy.table import Table
 
 
-class Watch:
-    """Remembers where every refined table was.  One check costs a few look-ups a table."""
+class TablePlaces:
+    """The place of every refined table in the model.  One check costs a few look-ups a table."""
 
     def __init__(self, model: nn.Module, tables: Sequence[Table]) -> None:
         self._model = model
         places = {id(module): name for name, module in model.named_modules()}
-        self._watched: list[tuple[Table, tuple[str, ...], torch.Size]] = []
+        self._places: list[tuple[Table, tuple[str, ...], torch.Size]] = []
         for table in tables:
             place = places.get(id(table.owner))
             stored = table.owner._parameters[table.parameter]
             if place is not None and stored is not None:
-                self._watched.append((table, tuple(place.split(".")) if place else (), stored.shape))
+                self._places.append((table, tuple(place.split(".")) if place else (), stored.shape))
 
     def check(self) -> None:
         """Raise `UnsupportedError`, naming the table, if one is not what enhancers were attached to."""
-        for table, place, shape in self._watched:
+        for table, place, shape in self._places:
             module: nn.Module | None = self._model
             for part in place:
                 module = module._modules.get(part) if module is not None else None

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from burnish.backbones.opening import open_configured
+from burnish.backbones.configured_texts import open_tokens
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .modalities import DenseFeatures, Modality, RatingModality, ReviewModality, TextOfItems
@@ -46,7 +46,7 @@ def _reviews(model: Any, config: Any, dataset: Any) -> Modality:
             f"data set {dataset.dataset_name!r}: no training interaction has a review; go on without them with "
             f"modalities: [rating]"
         )
-    return ReviewModality(open_configured(model.texts, config), model.size)
+    return ReviewModality(open_tokens(model.texts, config), model.size)
 
 
 def _text_of_items(model: Any, config: Any, dataset: Any) -> Modality:
@@ -67,7 +67,7 @@ def _text_of_items(model: Any, config: Any, dataset: Any) -> Modality:
     places = [numbers.setdefault(text, len(numbers)) if text else -1 for text in texts]
     if not numbers:
         raise DataError(f"item_text_fields = {fields!r}: these columns are empty for every item")
-    return TextOfItems(open_configured(list(numbers), config), places, model.size)
+    return TextOfItems(open_tokens(list(numbers), config), places, model.size)
 
 
 def _words(dataset: Any, field: str, item: int) -> str:

@@ -14,7 +14,7 @@ Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Interactions:
     """Interactions, sorted by user.
 
     users, items: `[n]`, numbers of users and items.  starts: `[n_users + 1]`, where each user's interactions begin.
@@ -27,7 +27,7 @@ class Pairs:
     n_items: int
 
     @classmethod
-    def of(cls, users: Numbers, items: Numbers, n_users: int, n_items: int) -> Pairs:
+    def of(cls, users: Numbers, items: Numbers, n_users: int, n_items: int) -> Interactions:
         """From interactions in any order."""
         order = np.lexsort((items, users))
         users, items = users[order], items[order]
@@ -59,9 +59,9 @@ class Samples:
     valid: NDArray[np.bool_]
 
 
-def number_pairs(
+def number_interactions(
     users: Sequence[str], items: Sequence[str], user_ids: Sequence[str], item_ids: Sequence[str]
-) -> tuple[Pairs, int]:
+) -> tuple[Interactions, int]:
     """Interactions by number, each once, and how many were left out because the user or the item is not known.
 
     Raises `DataError` where users and items are not equally many or no interaction is left.
@@ -70,23 +70,23 @@ def number_pairs(
         raise DataError(f"interactions have {len(users)} users and {len(items)} items; give one item a user")
     user_number = {token: number for number, token in enumerate(user_ids)}
     item_number = {token: number for number, token in enumerate(item_ids)}
-    found = {
+    known = {
         (user_number[user], item_number[item])
         for user, item in zip(users, items, strict=True)
         if user in user_number and item in item_number
     }
-    if not found:
+    if not known:
         raise DataError(
             f"none of {len(users)} interactions is between a user with a history and an item with scores; ids are "
             f"compared as text, such as {list(users[:2])} with {list(user_ids[:2])}, {list(items[:2])} with "
             f"{list(item_ids[:2])}"
         )
-    numbered = np.array(sorted(found), dtype=np.int64)
+    numbered = np.array(sorted(known), dtype=np.int64)
     left_out = sum(u not in user_number or i not in item_number for u, i in zip(users, items, strict=True))
-    return Pairs.of(numbered[:, 0], numbered[:, 1], len(user_ids), len(item_ids)), left_out
+    return Interactions.of(numbered[:, 0], numbered[:, 1], len(user_ids), len(item_ids)), left_out
 
 
-def hold_out(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
+def hold_out(pairs: Interactions, share: float, seed: int) -> tuple[Interactions, Interactions]:
     """Two parts: what is learned from, and a random share of all interactions; every user keeps at least one."""
     random = np.random.default_rng([seed, 1])
     shuffled = random.permutation(len(pairs))
@@ -96,13 +96,21 @@ def hold_out(pairs: Pairs, share: float, seed: int) -> tuple[Pairs, Pairs]:
     held = np.zeros(len(pairs), dtype=bool)
     held[spare[: round(share * len(pairs))]] = True
     n_users = len(pairs.starts) - 1
-    parts = (Pairs.of(pairs.users[part], pairs.items[part], n_users, pairs.n_items) for part in (~held, held))
+    parts = (
+        Interactions.of(pairs.users[part], pairs.items[part], n_users, pairs.n_items)
+        for part in (~held, held)
+    )
     learned, judged = parts
     return learned, judged
 
 
 def sample(
-    pairs: Pairs, known: Numbers, users: Numbers, positives: int, negatives: int, random: np.random.Generator
+    pairs: Interactions,
+    known: Numbers,
+    users: Numbers,
+    positives: int,
+    negatives: int,
+    random: np.random.Generator,
 ) -> Samples:
     """Interactions of `users` and items against them.
 

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from burnish.checks import whole_number
 from burnish.errors import ConfigurationError, NonFiniteError
 from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, undisturbed
 
@@ -63,11 +64,9 @@ class TokenEncoder:
         batch_size: int = 32,
         max_tokens: int = 256,
     ) -> None:
-        for name, value in (("batch_size", batch_size), ("max_tokens", max_tokens)):
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-                raise ConfigurationError(f"{name} = {value!r}: give a whole number from 1 on")
         self.name = PACKAGED_NAME if model is None else str(model)
-        self.batch_size, self.max_tokens = batch_size, max_tokens
+        self.batch_size = whole_number("batch_size", batch_size)
+        self.max_tokens = whole_number("max_tokens", max_tokens)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.folder = find_encoder(model)
         self._loaded_tokenizer: Any = None
@@ -95,11 +94,11 @@ class TokenEncoder:
 
     def encode(self, texts: Sequence[Sequence[str]]) -> list[Encoded]:
         """The tokens of each list of words, in the order given; none for an empty list."""
-        found = [self.nothing] * len(texts)
+        tokens = [self.nothing] * len(texts)
         for some, encoded in self.encode_batches(texts):
             for number, one in zip(some, encoded, strict=True):
-                found[number] = one
-        return found
+                tokens[number] = one
+        return tokens
 
     def encode_batches(self, texts: Sequence[Sequence[str]]) -> Iterator[tuple[list[int], list[Encoded]]]:
         """The same batch by batch, the shortest texts first, as numbers of texts and their tokens; empty ones never."""

@@ -41,16 +41,16 @@ class SentenceEncoder:
         A text longer than the encoder's limit (256 word pieces for the default, about 190 words) counts up to there.
         """
         full = [number for number, text in enumerate(texts) if text.strip()]
-        found: VectorArray = np.zeros((len(texts), self.width), dtype=np.float32)
+        vectors: VectorArray = np.zeros((len(texts), self.width), dtype=np.float32)
         if full:
-            found[full] = self._model.encode(
+            vectors[full] = self._model.encode(
                 [texts[number] for number in full],
                 batch_size=self.batch_size,
                 show_progress_bar=False,
                 normalize_embeddings=True,
                 convert_to_numpy=True,
             )
-        return found
+        return vectors
 
     @property
     def width(self) -> int:
@@ -93,7 +93,7 @@ def _refuse_code(folder: Path) -> None:
         kinds = [str(module["type"]) for module in json.loads(listed.read_text(encoding="utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{listed} is no list of modules of a sentence encoder: {error}. {CURE}"
+            f"{listed} is not a list of modules of a sentence encoder: {error}. {CURE}"
         ) from error
     for kind in kinds:
         if not kind.startswith("sentence_transformers."):

@@ -13,7 +13,7 @@ _GRACE_S = 30.0  # for what is in flight at Ctrl-C: it has been paid for
 _LOG = logging.getLogger("burnish")
 
 
-class InBackground:
+class EventLoopThread:
     """A coroutine in a thread of its own, which ends cleanly at Ctrl-C."""
 
     def __init__(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from torch import nn
@@ -10,10 +11,13 @@ from torch import nn
 _KEPT = ("restore_user_e", "restore_item_e", "restore_entity_e", "i_embedding")
 
 
-def clear_kept(model: nn.Module) -> None:
-    """Drop propagated embeddings (graph models) and item embeddings (DMF) of the last evaluation."""
-    for name in _KEPT:
-        if getattr(model, name, None) is not None:
+def clear_kept(model: nn.Module, *, but: Collection[str] = ()) -> None:
+    """Drop propagated embeddings (graph models) and item embeddings (DMF) of the last evaluation.
+
+    but: attributes that stay, such as those that belong to the checkpoint (`model.other_parameter_name`).
+    """
+    for name in kept(model):
+        if name not in but:
             setattr(model, name, None)
 
 

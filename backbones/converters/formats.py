@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from .record_values import token
 from .records import BrokenLineError, Record
-from .values import token
 
 
 class Head(NamedTuple):
@@ -20,14 +20,14 @@ class Head(NamedTuple):
 
 
 class Body(NamedTuple):
-    """What is left of a review.  extras: one value a name in `Source.extras`, None where unknown."""
+    """What is left of a review.  extras: one value a name in `Format.extras`, None where unknown."""
 
     summary: str
     review: str
     extras: tuple[int | None, ...]
 
 
-class Source(Protocol):
+class Format(Protocol):
     """One kind of published file of reviews, recognised by its first record."""
 
     @property

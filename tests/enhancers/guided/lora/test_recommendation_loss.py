@@ -8,8 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.guided.lora.objective import BaseVectors, Objective, judge
-from burnish.enhancers.guided.lora.pairs import Pairs, Samples, hold_out, number_pairs, sample
+from burnish.enhancers.guided.lora.recommendation_loss import BaseVectors, PairScores, score_samples
+from burnish.enhancers.guided.lora.sampling import (
+    Interactions,
+    Samples,
+    hold_out,
+    number_interactions,
+    sample,
+)
 from burnish.enhancers.guided.scorers.protocol import Scores
 from burnish.errors import DataError
 
@@ -17,12 +23,12 @@ CPU = torch.device("cpu")
 
 
 @pytest.fixture
-def pairs() -> Pairs:
+def pairs() -> Interactions:
     random = np.random.default_rng(4)
     users, items = np.unravel_index(random.choice(20 * 30, 200, replace=False), (20, 30))
     users[users == 7] = 6  # a user without interactions
     both = np.unique(np.stack([users, items], 1), axis=0)
-    return Pairs.of(both[:, 0], both[:, 1], 20, 30)
+    return Interactions.of(both[:, 0], both[:, 1], 20, 30)
 
 
 def test_samples_are_the_users_own_and_negatives_are_unknown(pairs):
@@ -39,14 +45,14 @@ def test_samples_are_the_users_own_and_negatives_are_unknown(pairs):
 
 
 def test_a_user_who_knows_every_item_gets_no_negatives_and_a_finite_loss():
-    pairs = Pairs.of(np.zeros(4, dtype=np.int64), np.arange(4), 1, 4)
+    pairs = Interactions.of(np.zeros(4, dtype=np.int64), np.arange(4), 1, 4)
     found = sample(pairs, pairs.keys(), np.array([0]), 4, 6, np.random.default_rng(0))
     assert not found.valid.any()
     scores = Scores(("a", "b", "c", "d"), ("x", "y"), np.arange(8.0).reshape(4, 2))
-    objective = Objective(scores, ("u",), None, None, CPU)
+    objective = PairScores(scores, ("u",), None, None, CPU)
     for kind in ("softmax", "bpr"):
         users = torch.tensor([[3.0, 4.0]], requires_grad=True)
-        loss = judge(objective, torch.tensor([0]), users, found).loss(kind)
+        loss = score_samples(objective, torch.tensor([0]), users, found).loss(kind)
         loss.sum().backward()
         assert loss.item() == 0
         assert torch.equal(users.grad, torch.zeros(1, 2))
@@ -63,7 +69,9 @@ def test_held_out_interactions_are_a_part_and_every_user_keeps_one(pairs):
 
 
 def test_pairs_are_counted_once_and_strangers_are_left_out():
-    pairs, left_out = number_pairs(["b", "a", "b", "c"], ["y", "x", "y", "x"], ["a", "b"], ["x", "y", "z"])
+    pairs, left_out = number_interactions(
+        ["b", "a", "b", "c"], ["y", "x", "y", "x"], ["a", "b"], ["x", "y", "z"]
+    )
     assert list(zip(pairs.users.tolist(), pairs.items.tolist(), strict=True)) == [(0, 0), (1, 1)]
     assert left_out == 1
     assert pairs.n_items == 3
@@ -82,7 +90,7 @@ def test_losses_and_auc_equal_loops(with_base):
         base = BaseVectors(
             ("v", "u", "w"), np.vstack([rows_u[::-1], rows_u[:1]]), item_ids[::-1], rows_i[::-1].copy()
         )
-    objective = Objective(Scores(item_ids, ("k", "l", "m", "n"), values), user_ids, base, 0.7, CPU)
+    objective = PairScores(Scores(item_ids, ("k", "l", "m", "n"), values), user_ids, base, 0.7, CPU)
     users = torch.tensor(random.uniform(0, 9, (2, 4)), dtype=torch.float32)
     samples = Samples(
         np.array([[0, 3, 5], [7, 0, 0]]),
@@ -103,7 +111,7 @@ def test_losses_and_auc_equal_loops(with_base):
         guided = 0.7**2 * float(axis(users[u].double().numpy()) @ axis(values[i]))
         return guided + (float(rows_u[u] @ rows_i[i]) if with_base else 0.0)
 
-    judged = judge(objective, torch.tensor([0, 1]), users, samples)
+    judged = score_samples(objective, torch.tensor([0, 1]), users, samples)
     for u in range(2):
         own = [score(u, i) for i in samples.positives[u][samples.real[u]]]
         others = [score(u, i) for i in samples.negatives[u][samples.valid[u]]]
@@ -120,7 +128,7 @@ def test_without_a_weight_both_parts_are_equally_large():
     ids = tuple(str(i) for i in range(30))
     scores = Scores(ids, ("k", "l"), random.integers(0, 10, (30, 2)).astype(float))
     base = BaseVectors(("u",), np.ones((1, 6)), ids, random.normal(size=(30, 6)) * 4)
-    objective = Objective(scores, ("u",), base, None, CPU)
+    objective = PairScores(scores, ("u",), base, None, CPU)
     guided = objective.alpha * objective.items
     assert float(guided.square().mean(0).sum()) == pytest.approx(
         float(np.square(base.items).mean(0).sum()), rel=1e-5
@@ -130,9 +138,9 @@ def test_without_a_weight_both_parts_are_equally_large():
 def test_scores_that_say_nothing_are_refused():
     ids = ("a", "b")
     with pytest.raises(DataError, match="all items are equal"):
-        Objective(Scores(ids, ("k",), np.ones((2, 1))), ("u",), None, None, CPU)
+        PairScores(Scores(ids, ("k",), np.ones((2, 1))), ("u",), None, None, CPU)
     with pytest.raises(DataError, match="no item has a score on 'l'"):
-        Objective(Scores(ids, ("k", "l"), np.array([[1, np.nan], [2, np.nan]])), ("u",), None, None, CPU)
+        PairScores(Scores(ids, ("k", "l"), np.array([[1, np.nan], [2, np.nan]])), ("u",), None, None, CPU)
     with pytest.raises(DataError, match="items has shape"):
         BaseVectors(("u",), np.ones((1, 3)), ids, np.ones((2, 4)))
     with pytest.raises(DataError, match="not finite"):

@@ -11,13 +11,13 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.interactions import training_pairs, with_first_items
 from burnish.explanation import Reason
 
-from .harmonic import factors
+from .cross_fit import factors
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
 
-class History(nn.Module):
+class TrainingHistory(nn.Module):
     """Every user's training items, with their tokens, to explain scores by.
 
     Of sequential data also the first item of a sequence, which is never a target.
@@ -66,7 +66,7 @@ class History(nn.Module):
 def contributions(vectors: Tensor, target: Tensor) -> Tensor:
     """Exact Shapley values `[n]` of vectors `[n, d]` in the score of their mean with `target` `[d]`.
 
-    The vectors are the players, v(S) = mean of x over S with x_i = vector_i · target; see `harmonic.factors`.
+    The vectors are the players, v(S) = mean of x over S with x_i = vector_i · target; see `cross_fit.factors`.
     """
     scores = vectors @ target
     own, rest = factors(torch.tensor(len(scores), device=scores.device), dtype=scores.dtype)

@@ -25,8 +25,8 @@ from transformers import (
     T5Model,
 )
 
-from burnish.backbones.text.encoder import TokenEncoder
 from burnish.backbones.text.encoder_files import find_encoder, fingerprint_of
+from burnish.backbones.text.token_encoder import TokenEncoder
 from burnish.errors import ConfigurationError, NonFiniteError
 from burnish.text_encoder import PACKAGED
 

@@ -14,7 +14,7 @@ from burnish.errors import DataError
 from ..normalising import Axis
 from ..scorers.protocol import FloatArray, Scores
 from .digits import clip_towards
-from .pairs import Samples
+from .sampling import Samples
 
 #: Normalised scores end here: three standard deviations of the items.
 BOUND = 3.0
@@ -24,7 +24,21 @@ BOUND = 3.0
 class BaseVectors:
     """What a trained backbone knows already: a second, frozen part of the score, `<e_u, e_i>`.
 
-    users `[n_users, r]` and items `[n_items, r]` by their ids; an id that is not there counts as zeros.
+    Parameters
+    ----------
+    user_ids
+        Original ids of users; one that is not there counts as zeros.
+    users
+        Their vectors, `[n_users, r]`.
+    item_ids
+        Original ids of items; one that is not there counts as zeros.
+    items
+        Their vectors, `[n_items, r]`.
+
+    Raises
+    ------
+    DataError
+        For vectors that are not one an id, not equally wide, or not finite.
     """
 
     user_ids: tuple[str, ...]
@@ -49,14 +63,14 @@ class BaseVectors:
 
 def _ordered(ids: tuple[str, ...], rows: FloatArray, wanted: tuple[str, ...]) -> Tensor:
     number = {token: row for row, token in enumerate(ids)}
-    found = np.zeros((len(wanted), rows.shape[1]))
+    ordered = np.zeros((len(wanted), rows.shape[1]))
     for row, token in enumerate(wanted):
         if token in number:
-            found[row] = rows[number[token]]
-    return torch.from_numpy(found).float()
+            ordered[row] = rows[number[token]]
+    return torch.from_numpy(ordered).float()
 
 
-class Objective:
+class PairScores:
     """Scores of pairs, s(u, i) = <alpha v(g_u), alpha v(g_i)> + <e_u, e_i>, and what they cost.
 
     v subtracts the items' mean, divides by the items' standard deviation and clips at plus and minus 3; so users and
@@ -110,14 +124,14 @@ class Objective:
 
     def score(self, users: Tensor, vectors: Tensor, items: Tensor) -> Tensor:
         """Scores `[B, K]` of items `[B, K]` (numbers) for users `[B]` (numbers) with normalised scores `[B, m]`."""
-        found = self.alpha**2 * torch.einsum("bm,bkm->bk", vectors, self.items[items])
+        scores = self.alpha**2 * torch.einsum("bm,bkm->bk", vectors, self.items[items])
         if self.base is not None:
-            found = found + torch.einsum("br,bkr->bk", self.base[0][users], self.base[1][items])
-        return found
+            scores = scores + torch.einsum("br,bkr->bk", self.base[0][users], self.base[1][items])
+        return scores
 
 
 @dataclass(frozen=True)
-class Judged:
+class SampledScores:
     """Scores of one batch: of the users' own items `[B, P]` and of others `[B, N]`, and which of them count."""
 
     own: Tensor
@@ -126,7 +140,7 @@ class Judged:
     valid: Tensor
 
     def loss(self, kind: str) -> Tensor:
-        """The recommendation loss of each user, `[B]`: mean over her interactions.
+        """The recommendation loss of each user, `[B]`: mean over the user's interactions.
 
         "softmax": -log of the interaction's share among itself and the sampled items.  "bpr": -log sigmoid of the
         difference, mean over sampled items.
@@ -152,10 +166,12 @@ def _mean(values: Tensor, counts: Tensor) -> Tensor:
     return (values * counts).sum(-1) / counts.sum(-1).clamp_min(1)
 
 
-def judge(objective: Objective, users: Tensor, scores: Tensor, samples: Samples) -> Judged:
+def score_samples(objective: PairScores, users: Tensor, scores: Tensor, samples: Samples) -> SampledScores:
     """The scores of a batch of users with scores `[B, m]` on the schema's scale."""
     device = scores.device
     vectors = objective.normalise(scores)
     own, others = (torch.from_numpy(s).to(device) for s in (samples.positives, samples.negatives))
     real, valid = (torch.from_numpy(s).to(device) for s in (samples.real, samples.valid))
-    return Judged(objective.score(users, vectors, own), real, objective.score(users, vectors, others), valid)
+    return SampledScores(
+        objective.score(users, vectors, own), real, objective.score(users, vectors, others), valid
+    )

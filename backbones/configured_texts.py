@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from .text.store import TokenStore
 
 
-def open_configured(texts: Sequence[str], config: Any) -> TokenStore:
+def open_tokens(texts: Sequence[str], config: Any) -> TokenStore:
     """Contextual token embeddings: options `text_encoder`, `text_folder`, `max_tokens`, `stop_words`, `language`."""
     from .text.store import open_store
 
@@ -18,7 +18,7 @@ def open_configured(texts: Sequence[str], config: Any) -> TokenStore:
 
 
 def open_words(texts: Sequence[str], config: Any) -> StaticWords:
-    """Static word-piece vectors of `word_width` numbers; other options as for `open_configured`."""
+    """Static word-piece vectors of `word_width` numbers; other options as for `open_tokens`."""
     from .text.static import open_static
 
     return open_static(texts, width=int(config["word_width"]), seed=int(config["seed"]), **_common(config))

@@ -51,16 +51,16 @@ def unchanged(model: nn.Module, apart: nn.Module | None = None) -> Iterator[None
 
 
 def _copies(module: nn.Module) -> dict[str, tuple[Any, Any]]:
-    found: dict[str, tuple[Any, Any]] = {}
+    copies: dict[str, tuple[Any, Any]] = {}
     for name, value in module._buffers.items():
         if value is not None:
-            found[name] = (value, value.clone())
+            copies[name] = (value, value.clone())
     for name, value in module.__dict__.items():
         if isinstance(value, Tensor) and value.layout is torch.strided and not value.requires_grad:
-            found[name] = (value, value.clone())
+            copies[name] = (value, value.clone())
         elif isinstance(value, list | dict) and not name.startswith("_") and _is_plain(value):
-            found[name] = (value, copy.copy(value))
-    return found
+            copies[name] = (value, copy.copy(value))
+    return copies
 
 
 def _is_plain(value: list[Any] | dict[Any, Any]) -> bool:

@@ -29,20 +29,20 @@ def number(record: Record, field: str) -> float:
     try:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
             raise ValueError
-        found = float(value)
+        result = float(value)
     except (ValueError, OverflowError) as error:
-        raise BrokenLineError(f"field {field!r} is no number: {str(value)[:40]!r}") from error
-    if not math.isfinite(found):
-        raise BrokenLineError(f"field {field!r} is no finite number: {value!r}")
-    return found
+        raise BrokenLineError(f"field {field!r} is not a number: {str(value)[:40]!r}") from error
+    if not math.isfinite(result):
+        raise BrokenLineError(f"field {field!r} is not a finite number: {value!r}")
+    return result
 
 
 def stars(record: Record, field: str) -> float:
     """A rating from 1 to 5, the scale of every source here."""
-    found = number(record, field)
-    if not 1 <= found <= 5:
-        raise BrokenLineError(f"field {field!r} is {found:g}, outside the scale of 1 to 5 stars")
-    return found
+    rating = number(record, field)
+    if not 1 <= rating <= 5:
+        raise BrokenLineError(f"field {field!r} is {rating:g}, outside the scale of 1 to 5 stars")
+    return rating
 
 
 def token(record: Record, field: str) -> str:
@@ -54,11 +54,11 @@ def token(record: Record, field: str) -> str:
         raise BrokenLineError(f"field {field!r} is missing")
     if not isinstance(value, str):
         if isinstance(value, bool) or not isinstance(value, int):
-            raise BrokenLineError(f"field {field!r} is no id: {str(value)[:40]!r}")
+            raise BrokenLineError(f"field {field!r} is not an id: {str(value)[:40]!r}")
         value = str(value)
     if value in _MISSING or _UNFIT.search(value) or value != value.strip():
-        raise BrokenLineError(f"field {field!r} is no id that RecBole can read: {value[:40]!r}")
-    return sound(value)
+        raise BrokenLineError(f"field {field!r} is not an id that RecBole can read: {value[:40]!r}")
+    return encodable(value)
 
 
 def count(value: object) -> int | None:
@@ -71,18 +71,18 @@ def count(value: object) -> int | None:
         return None
 
 
-def text(value: object) -> str:
+def exact_text(value: object) -> str:
     """Any value as exact text; a missing one is empty, and a list is joined by blanks."""
     if value is None:
         return ""
     if isinstance(value, str):
-        return sound(value)
+        return encodable(value)
     if isinstance(value, (list, tuple)):
-        return " ".join(part for part in map(text, value) if part)
-    return sound(str(value))
+        return " ".join(part for part in map(exact_text, value) if part)
+    return encodable(str(value))
 
 
-def sound(value: str) -> str:
+def encodable(value: str) -> str:
     """Text that can be written as UTF-8: halves of surrogate pairs are joined, single ones become U+FFFD."""
     try:
         value.encode("utf-8")
@@ -94,30 +94,30 @@ def sound(value: str) -> str:
 def cell(value: object) -> str:
     """Text as a cell of an atomic file: one line, HTML entities resolved, a double quote as two apostrophes.
 
-    RecBole's reader takes a double quote as the begin of a quoted cell.
+    RecBole's reader takes a double quote for the beginning of a quoted cell.
     """
-    joined = _SPACE.sub(" ", html.unescape(text(value)).replace("\0", " ")).strip()
+    joined = _SPACE.sub(" ", html.unescape(exact_text(value)).replace("\0", " ")).strip()
     return joined.replace('"', "''")
 
 
-def label(value: object) -> str:
+def token_cell(value: object) -> str:
     """A cell for a `token` column, empty where RecBole's reader would find a missing value."""
-    found = cell(value)
-    return "" if found in _MISSING else found
+    one_line = cell(value)
+    return "" if one_line in _MISSING else one_line
 
 
-def words(values: Iterable[object]) -> str:
+def token_seq_cell(values: Iterable[object]) -> str:
     """A `token_seq` cell with one token a value, in order, each once: blanks inside become underscores."""
-    found = dict.fromkeys(label(value).replace(" ", "_") for value in values)
-    found.pop("", None)
-    return " ".join(found)
+    tokens = dict.fromkeys(token_cell(value).replace(" ", "_") for value in values)
+    tokens.pop("", None)
+    return " ".join(tokens)
 
 
-def price(value: object) -> str:
+def price_cell(value: object) -> str:
     """A price as a number: 12.99, "$12.99", "from 12.99", the lower end of "$9 - $12"; else empty."""
     if isinstance(value, str):
-        found = _PRICE.fullmatch(value.strip())
-        return decimal(float(found[1].replace(",", ""))) if found else ""
+        match = _PRICE.fullmatch(value.strip())
+        return decimal(float(match[1].replace(",", ""))) if match else ""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
         return ""
     return decimal(float(value))

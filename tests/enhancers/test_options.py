@@ -1,0 +1,62 @@
+"""Options of enhancers that came and went: files of before are read, and runs of before are continued."""
+
+from __future__ import annotations
+
+import json
+import pickle
+
+import pytest
+
+from burnish import RVRec, Shapley, enhance
+from burnish.benchmarks.harness.specs import RunSpec
+from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
+from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.zoo import find_backbone
+from burnish.errors import ConfigurationError, UnknownNameError
+
+
+def test_shapley_has_no_weight_and_reads_files_that_had_one() -> None:
+    now = Shapley(beta=0.7)
+    assert "weight" not in now.config.model_dump()
+    (before,) = make_enhancers({"shapley": {"weight": 2.0, "beta": 0.7}})
+    assert before.config == now.config
+    assert now.loss_weight == 1.0
+    with pytest.raises(UnknownNameError, match=r"option 'weigth' is not known"):
+        Shapley(weigth=1.0)
+
+
+def test_a_pickle_of_before_gives_the_class_of_now() -> None:
+    base = find_backbone("BPR")
+    enhanced = enhance("BPR", RVRec(), Shapley())
+    of_before = []
+    for cls, options in recipe_of([RVRec(), Shapley()]):
+        former = json.loads(options)
+        former.pop("experimental", None)
+        if cls is Shapley:
+            former = {"weight": 1.0, **former}
+        of_before.append((cls, json.dumps(former)))
+    assert enhanced_class(base, tuple(of_before)) is enhanced
+    assert pickle.loads(pickle.dumps(enhanced)) is enhanced
+    assert split_enhanced(enhanced)[1] == recipe_of([RVRec(), Shapley()])
+
+
+def test_full_covariance_asks_for_consent() -> None:
+    with pytest.raises(ConfigurationError, match=r"enhancer 'rvrec': covariance 'full'.*experimental: true"):
+        RVRec(covariance="full")
+    assert RVRec(covariance="full", experimental=True).config.covariance == "full"
+    (diagonal,) = make_enhancers({"rvrec": {"covariance": "diagonal"}})
+    assert diagonal.config == RVRec().config
+
+
+@pytest.mark.parametrize(
+    ("enhancers", "digest"),
+    [
+        ({"shapley": {"warmup_epochs": 1}}, "52ce577f"),
+        ({"rvrec": {"weight": 0.3}}, "96851351"),
+        ({"euclid2d": {}}, "9a4915fc"),
+        ({"rvrec": {}, "shapley": {}}, "ab77e9fc"),
+    ],
+)
+def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
+    """Recorded before options were taken away or added that change no result."""
+    assert RunSpec("ml-100k", "BPR", "BPR", "arm", 1, enhancers, {"epochs": 3}).digest == digest
