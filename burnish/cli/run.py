@@ -79,6 +79,13 @@ def run(
         ),
     ] = 1,
     format: Annotated[str, typer.Option("--format", help="table or json (one object, unrounded).")] = "table",
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Unpickle the pretrained models that options name, or import a run's class: can execute code.",
+        ),
+    ] = False,
     quiet: Quiet = False,
 ) -> None:
     """Train and test one backbone with enhancers attached; every option of RecBole works here too.
@@ -106,7 +113,7 @@ def run(
     folder = resume or output
     describe(screen, request, earlier)
     try:
-        result = train(screen, request, folder, save_every, going_on=earlier is not None)
+        result = train(screen, request, folder, save_every, going_on=earlier is not None, trust=trust)
     except KeyboardInterrupt:
         say_how_to_resume(screen, folder)
         raise
@@ -176,7 +183,13 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
 
 
 def train(
-    screen: Screen, request: RunRequest, output: Path | None, save_every: int, *, going_on: bool = False
+    screen: Screen,
+    request: RunRequest,
+    output: Path | None,
+    save_every: int,
+    *,
+    going_on: bool = False,
+    trust: bool = False,
 ) -> TrainingResult:
     """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
     from burnish.training.train import resume
@@ -187,9 +200,9 @@ def train(
             assert output is not None
             by_name = None if ":" in request.model else request.model  # else the class that the run names
             asked_for = {**vars(request), "model": by_name}
-            return resume(output, **asked_for, on_epoch=on_epoch, save_every=save_every or 1)
+            return resume(output, **asked_for, on_epoch=on_epoch, save_every=save_every or 1, trust=trust)
         save_epochs = save_every if output is not None else 0
-        return begin(**vars(request), folder=output, on_epoch=on_epoch, save_every=save_epochs)
+        return begin(**vars(request), folder=output, on_epoch=on_epoch, save_every=save_epochs, trust=trust)
 
     if screen.quiet:
         return start(None)

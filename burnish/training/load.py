@@ -36,7 +36,8 @@ def load_run(
     options : mapping, optional
         RecBole options that may differ from the run's, such as `data_path`, `device` or `show_progress`.
     trust : bool, default False
-        Import the module that `run.json` names for the model's class, which executes code.
+        Import the module that `run.json` names for the model's class, and unpickle the pretrained models that its
+        options name: both execute code.
 
     Returns
     -------
@@ -66,7 +67,7 @@ def load_run(
     saved.enhancers = saved.placed_enhancers()
     config = make_config(base, saved.dataset, saved.enhancers, {**saved.options, **(options or {})})
     check_same_options(saved, config)
-    run = Run(config, None)
+    run = Run(config, None, trust=trust)
     run.prepare(saved.data, trainer=False)
     load_model(weights, run.model)
     run.model.eval()

@@ -17,6 +17,7 @@ from .result import Epoch, TrainingResult, plain
 from .session import checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
+from .trust import refuse_links
 
 
 def train_and_test(
@@ -31,6 +32,7 @@ def train_and_test(
     visible: bool = False,
     evaluate_test: bool = True,
     base: Base | None = None,
+    trust: bool = False,
 ) -> TrainingResult:
     """Carry out a run.
 
@@ -45,7 +47,11 @@ def train_and_test(
         Let `--option=value` of `sys.argv` win over everything.
     base
         The plain backbone that enhancers begin from.
+    trust
+        Unpickle the pretrained models that options name.
     """
+    if target is not None:
+        refuse_links(target)
     if target is not None and saved is None:
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
@@ -64,7 +70,9 @@ def train_and_test(
         checkpoints = stack.enter_context(checkpoint_folder(target, keep_checkpoint))
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
-        run = Run(config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper)
+        run = Run(
+            config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
+        )
         run.prepare(saved.data if saved else None, identify=base is not None)
         if base is not None:
             base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])

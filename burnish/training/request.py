@@ -18,6 +18,7 @@ from .cold import cold_limit
 from .data import check_files
 from .options import warn_unknown
 from .session import literal_options
+from .trust import refuse_saved_data
 
 
 @dataclass
@@ -104,6 +105,7 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
             )
             raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
+    refuse_saved_data(config)
     _check_metric(config)
     cold_limit(config)
     check_files(config)

@@ -24,6 +24,7 @@ def run(
     save_every: int = 1,
     resume: Path | str | None = None,
     show_progress: bool = True,
+    trust: bool = False,
 ) -> TrainingResult:
     """Train a model with early stopping on validation data, then test the best epoch.
 
@@ -54,6 +55,9 @@ def run(
         interrupted.  Everything else is read from there: what is given all the same must agree (`epochs` may rise).
     show_progress : bool, default True
         Show RecBole's progress bars.
+    trust : bool, default False
+        Allow what can execute code: unpickling the pretrained models that options name (`pre_model_path`, ...), and,
+        with `resume`, importing the module of the run's model.
 
     Returns
     -------
@@ -81,6 +85,7 @@ def run(
         "options": config,
         "seed": seed,
         "show_progress": show_progress,
+        "trust": trust,
     }
     if resume is not None:
         if folder is not None and Path(folder).resolve() != Path(resume).resolve():

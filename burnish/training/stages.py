@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
-from burnish.errors import NonFiniteError
+from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
@@ -21,6 +21,7 @@ from .identity import check_data, fingerprint, split_rows
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .trained_model import TrainedModel
+from .trust import built_without_code, no_saved_data
 from .weights import load_model, write_model
 
 logger = logging.getLogger(__name__)
@@ -51,15 +52,20 @@ class Run:
         on_epoch: Callable[[Epoch], None] | None,
         weights: Path | None = None,
         keeper: Keeper | None = None,
+        *,
+        trust: bool = False,
     ) -> None:
         """Nothing is read yet.
 
         weights: where the best epoch's weights go, beside RecBole's checkpoint.  keeper: saves what resuming needs.
+        trust: let the model read pretrained models that options name, which are pickles.
         """
         self.config = config
         self.on_epoch = on_epoch
         self.weights = weights
         self.keeper = keeper
+        self.trust = trust
+        self._goes_on = False
         self.fingerprint: dict[str, Any] | None = None
         self.seconds = {"train": 0.0, "valid": 0.0, "test": 0.0}
         self.flops: float | None = None
@@ -86,19 +92,22 @@ class Run:
         root = logging.getLogger()
         init_seed(config["seed"], config["reproducibility"])
         root.info(config)
-        self.dataset = load_dataset(config)
+        with no_saved_data(config):
+            self.dataset = load_dataset(config)
         root.info(self.dataset)
         if expected is not None or identify or self.weights is not None:
             self.fingerprint = fingerprint(self.dataset)
             if expected is not None:
                 check_data(expected, self.fingerprint, config["dataset"])
-        self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
+        with no_saved_data(config):
+            self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
         if self.fingerprint is not None:
             for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
                 if loader is not None:
                     self.fingerprint[part] = split_rows(loader._dataset)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-        self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
+        with built_without_code(config, self.trust):
+            self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
         root.info(self.model)
         if not trainer:
             return
@@ -125,6 +134,7 @@ class Run:
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
         """Train with early stopping on the validation set.  state: go on from it (`state.latest_state`)."""
         self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)))
+        self._goes_on = state is not None
         if self.keeper is not None:
             self.keeper.begin(self)
             if state is not None:
@@ -258,6 +268,11 @@ class Run:
         if ours:
             assert self.weights is not None
             load_model(self.weights, self.model)
+        elif self._goes_on:
+            # RecBole would unpickle the checkpoint that lies there; it need not be the one of the interrupted run.
+            raise DataError(
+                f"{self.weights} is missing, and without it the best epoch of this run is not known; begin a new run"
+            )
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
         with captured(self.trainer) as capture:

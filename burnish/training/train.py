@@ -17,6 +17,7 @@ from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
 from .state import FinishedError, StateKeeper, latest_state
+from .trust import refuse_links
 
 
 def train(
@@ -35,6 +36,7 @@ def train(
     evaluate_test: bool = True,
     save_every: int = 0,
     bases: Path | str | None = None,
+    trust: bool = False,
 ) -> TrainingResult:
     """Train `model` on `dataset` with RecBole's own config, data, trainer, early stopping and evaluation.
 
@@ -75,6 +77,9 @@ def train(
     bases
         Where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run with
         the same options; by default `base` in the folder, and without a folder nothing is kept.
+    trust
+        Let RecBole unpickle the pretrained models that options name (NeuMF's `mf_pretrain_path`, S3Rec's
+        `pre_model_path`, ...): reading a pickle can run any code in it.
 
     Raises
     ------
@@ -95,6 +100,7 @@ def train(
     if save_every:
         StateKeeper.check(save_every)
     if target is not None:
+        refuse_links(target)
         target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
@@ -107,6 +113,7 @@ def train(
         visible=command_line,
         evaluate_test=evaluate_test,
         base=base,
+        trust=trust,
     )
 
 
@@ -142,6 +149,7 @@ def resume(
     DataError
         For damaged files or changed data.
     """
+    refuse_links(Path(folder))
     saved = read_run(folder)
     base = model if isinstance(model, type) else None
     known, extra = split_enhanced(base) if base is not None else (None, ())
@@ -181,6 +189,7 @@ def resume(
         save_every=save_every,
         on_epoch=on_epoch,
         base=begun,
+        trust=trust,
     )
 
 

@@ -8,7 +8,6 @@ are never looked for, named models are refused without `trust`, and what `eval` 
 from __future__ import annotations
 
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -16,8 +15,21 @@ from types import ModuleType
 from typing import Any
 
 from burnish.compat.view import ModuleView
-from burnish.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name, warn
 
+from .record import BASE, MODEL_FILE, RUN_FILE, STATES
+
+#: What a run writes into its folder, and folders that are all its own.
+WRITTEN = (
+    RUN_FILE,
+    MODEL_FILE,
+    "checkpoint.pth",
+    "log.txt",
+    "result.json",
+    "config.json",
+    "per_user.parquet",
+)
+OWN_FOLDERS = (STATES, BASE, "tensorboard")
 #: RecBole's options that keep data as a pickle, or read them from one.
 SAVED_DATA = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
 
@@ -74,9 +86,19 @@ def built_without_code(config: Any, trust: bool) -> Iterator[None]:
 
 
 def refuse_links(folder: Path) -> None:
-    """Raise `DataError` where something in a run's folder is a link: what is written goes through it."""
-    for path in (folder, *(folder.rglob("*") if folder.is_dir() else ())):
-        if path.is_symlink() and path != folder:
+    """Raise `DataError` where a file that a run writes is a link: RecBole and the log would write through it.
+
+    folder: of the run; it may be a link itself.
+    """
+    names = (*WRITTEN, *OWN_FOLDERS)
+    inside = [
+        path
+        for name in OWN_FOLDERS
+        for path in (folder / name).rglob("*")
+        if not (folder / name).is_symlink()
+    ]
+    for path in [*(folder / name for name in names), *inside]:
+        if path.is_symlink():
             raise DataError(
                 f"{path} is a link to {path.readlink()}, and a run would write through it; remove it, or give another "
                 f"folder"
@@ -116,9 +138,7 @@ class _Torch(ModuleView):
                 f"{option}: a pretrained model of RecBole's is a pickle, which can run any code when it is read. Where "
                 f"you trust who made it, say trust=True (--trust); else leave the option out"
             )
-        warnings.warn(
-            f"{option} is a pickle: whatever code it holds is executed now, as you asked", stacklevel=2
-        )
+        warn(f"{option} is a pickle: whatever code it holds is executed now, as trust (--trust) allows")
         return self.viewed.load(file, *args, **options)
 
 
