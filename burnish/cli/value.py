@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from burnish.enhancers.shapley.valuation import Valuation
     from burnish.trained.value import Valuer
+    from burnish.training.trained_model import TrainedModel
 
     from .run_request import RunRequest
 
@@ -38,6 +39,7 @@ EPILOG = (
     "burnish value --model BPR --dataset ml-100k --out values.parquet\n\n"
     "burnish value --run out --objectives profile,fit,standing --combine --out values.parquet --plot values.svg\n\n"
     "burnish value --model LightGCN --dataset ml-100k --run out --epochs 50 --out values.csv\n\n"
+    "burnish value --run sasrec --user 196 --item 50 (what each item of the history adds to the score of item 50)\n\n"
     "--run takes a run of `burnish run --output`; with --model it trains into that folder where no run is in it "
     "yet. A valuation that was stopped goes on where it was when the same command is given again. Only training "
     "interactions are looked at."
@@ -92,6 +94,25 @@ class ValueOptions:
     shard: Annotated[
         int | None, typer.Option("--shard", help="About how many interactions to value at a time.")
     ] = None
+    user: Annotated[
+        str | None,
+        typer.Option(
+            "--user", help="Value the items of this user's history by leaving them out (models of histories)."
+        ),
+    ] = None
+    item: Annotated[
+        str | None, typer.Option("--item", help="With --user: by what they add to the score of this item.")
+    ] = None
+    estimator: Annotated[
+        str | None,
+        typer.Option(
+            "--estimator",
+            help="With --user: enumeration (exact, up to 16 items), permutation, multilinear or banzhaf.",
+        ),
+    ] = None
+    budget: Annotated[
+        int | None, typer.Option("--budget", min=1, help="With --user: histories that the model may score.")
+    ] = None
     trust: Annotated[
         bool, typer.Option("--trust", help="Import the class of a run's model: can execute code.")
     ] = False
@@ -101,10 +122,11 @@ class ValueOptions:
 def value(context: typer.Context, options: ValueOptions) -> None:
     """The value of every training interaction, by objective, with standard error, rank and original ids.
 
+    With --user, of the items of one user's history instead: what each adds to the model's prediction.
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
     from burnish.trained.finished_shards import check_writable, shards_folder
-    from burnish.trained.value import SHARD, Valuer, check_settings
+    from burnish.trained.value import SHARD, check_settings
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
@@ -115,29 +137,81 @@ def value(context: typer.Context, options: ValueOptions) -> None:
         check_writable(output)
     settings: dict[str, Any] = {name: getattr(options, name) for name in ("repeats", "folds", "combine")}
     settings["shard"] = SHARD if options.shard is None else options.shard
+    check_history(options)
     check_settings(options.objectives, **settings)
     if plot is not None:
         check_writable(check_picture(plot))
     with trained(screen, options, training_request(options, context.args)) as source:
-        valuer = Valuer(
-            source,
-            options.objectives,
-            seed=options.seed or 0,
-            table=options.table,
-            title_field=options.title_field,
-            **settings,
-        )
-        screen.say(
-            f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}"
-        )
-        valuation = value_shards(screen, valuer, options)
+        if options.user is not None:
+            screen.say(f"valuing the history of user {options.user} ...")
+            valuation = value_history_of(source, options)
+        else:
+            valuation = value_interactions(screen, source, options, settings)
     if output is not None:
         write(valuation, output, kind, shards_folder(output))
-        screen.say(f"written: {output} ({valuation.n_players} interactions, {valuation.seconds:.1f} s)")
+        what = "interactions" if options.user is None else "items of the history"
+        screen.say(f"written: {output} ({valuation.n_players} {what}, {valuation.seconds:.1f} s)")
     if plot is not None:
         draw(valuation, plot)
         screen.say(f"drawn: {plot}")
-    show(screen, valuation, options.top)
+    show(screen, valuation, options)
+
+
+def check_history(options: ValueOptions) -> None:
+    """Refuse options of one kind of valuation that were given with the other."""
+    from burnish.errors import ConfigurationError
+
+    defaults = ValueOptions()
+    alone = ("item", "estimator", "budget")
+    others = ("objectives", "combine", "repeats", "folds", "shard", "table")
+    for name in alone if options.user is None else others:
+        if getattr(options, name) != getattr(defaults, name):
+            raise ConfigurationError(
+                f"--{name} {getattr(options, name)}: "
+                + (
+                    "it belongs to the history of one user; give --user too"
+                    if options.user is None
+                    else "it has no effect on the history of one user; leave it or --user out"
+                )
+            )
+
+
+def value_history_of(source: TrainedModel, options: ValueOptions) -> Valuation:
+    """The values of one user's history, with titles."""
+    from burnish.enhancers.shapley.value_history import value_history
+    from burnish.trained.titles import read_titles
+
+    valuation = value_history(
+        source.model,
+        source.splits.training,
+        str(options.user),
+        options.item,
+        estimator=options.estimator,
+        budget=options.budget,
+        seed=options.seed or 0,
+    )
+    titles = read_titles(source.config, options.title_field)
+    if titles is not None and valuation.players is not None:
+        valuation.players["title"] = valuation.players["item"].map(titles[1]).astype("string")
+    return valuation
+
+
+def value_interactions(
+    screen: Screen, source: TrainedModel, options: ValueOptions, settings: dict[str, Any]
+) -> Valuation:
+    """The values of all training interactions."""
+    from burnish.trained.value import Valuer
+
+    valuer = Valuer(
+        source,
+        options.objectives,
+        seed=options.seed or 0,
+        table=options.table,
+        title_field=options.title_field,
+        **settings,
+    )
+    screen.say(f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}")
+    return value_shards(screen, valuer, options)
 
 
 # ---------------------------------------------------------------------- the trained model
@@ -277,8 +351,29 @@ def shown(outputs: tuple[str, ...]) -> list[str]:
     return list(outputs) if len(outputs) <= 8 else [*outputs[:3], "...", outputs[-1]]
 
 
-def show(screen: Screen, valuation: Valuation, top: int) -> None:
+def show(screen: Screen, valuation: Valuation, options: ValueOptions) -> None:
     """The tables for people, one set an output; of outputs by dimension only their sum."""
+    if options.user is not None:
+        show_history(screen, valuation)
+    else:
+        show_interactions(screen, valuation, options.top)
+    if not valuation.converged:
+        more = "--repeats" if options.user is None else "--budget"
+        screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
+
+
+def show_history(screen: Screen, valuation: Valuation) -> None:
+    """All items of a history, the most valuable first, one table an output."""
+    frame = valuation.frame()
+    about = [name for name in ("item", "title") if name in frame]
+    for output in valuation.outputs:
+        columns = {f"value.{output}": "value", f"standard_error.{output}": "standard error"}
+        rows = frame[[*about, *columns]].rename(columns=columns).sort_values("value", ascending=False)
+        screen.results.print(as_table(output, rows))
+
+
+def show_interactions(screen: Screen, valuation: Valuation, top: int) -> None:
+    """The extremes, and means by user, item and popularity."""
     names: list[str | None] = [name for name in valuation.outputs if "." not in name]
     for name in names or [None]:
         title = name or "sum of all outputs"
@@ -288,8 +383,6 @@ def show(screen: Screen, valuation: Valuation, top: int) -> None:
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
             screen.results.print(as_table(f"{title}: {heading}", frame, cut))
-    if not valuation.converged:
-        screen.say("the standard errors are large beside the values, or unknown: raise --repeats")
 
 
 def as_table(title: str, frame: pd.DataFrame, cut: int = 0) -> Any:

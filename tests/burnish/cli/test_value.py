@@ -189,6 +189,10 @@ def test_training_that_was_interrupted_goes_on(here: Path, monkeypatch: pytest.M
         ([*MODEL, "--out", "folder.parquet"], "is a folder"),
         ([*MODEL, "--repeats", "0"], "repeats = 0"),
         ([*MODEL, "--folds", "1"], "folds = 1"),
+        ([*MODEL, "--item", "i1"], "--item i1: it belongs to the history of one user; give --user too"),
+        ([*MODEL, "--budget", "9"], "--budget 9: it belongs to the history of one user"),
+        ([*MODEL, "--user", "u1", "--folds", "3"], "--folds 3: it has no effect on the history of one user"),
+        ([*MODEL, "--user", "u1", "--combine"], "it has no effect on the history of one user"),
     ],
 )
 def test_bad_input(here: Path, words: list[str], says: str) -> None:
@@ -214,3 +218,48 @@ def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: p
     assert done.exit_code == 1
     assert (tmp_path / "v.csv").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_the_history_of_a_user(here: Path) -> None:
+    """By enumeration the values add up to the score with the whole history, less the one with none of it."""
+    import torch
+
+    import burnish
+    from burnish.enhancers.shapley.history_games import ScoreGame
+
+    folder = Path("dataset/timed")
+    folder.mkdir()
+    rows = [f"u{u}\ti{(u * n) % 17}\t{n}\n" for u in range(1, 17) for n in range(1, 10)]
+    header = "user_id:token\titem_id:token\ttimestamp:float\n"
+    (folder / "timed.inter").write_text(header + "".join(rows), encoding="utf-8")
+    sasrec = [
+        "--model",
+        "SASRec",
+        "--dataset",
+        "timed",
+        *SMALL,
+        "--train_neg_sample_args",
+        "~",
+        "--hidden_size=8",
+    ]
+    sasrec += ["--inner_size=8", "--n_layers=1", "--MAX_ITEM_LIST_LENGTH=6"]
+    sasrec += ["--load_col={inter: [user_id, item_id, timestamp]}"]
+    done = call("value", *sasrec, "--run", "s", "--user", "u1", "--item", "i3", "--out", "v.csv")
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv("v.csv")
+    assert set(table["user"]) == {"u1"}
+    trained = burnish.load_run("s")
+    game = ScoreGame.for_item(trained.model, trained.splits.training, "u1", "i3")
+    ends = game(torch.tensor([[True] * game.n_players, [False] * game.n_players]))
+    assert table["value.score"].sum() == pytest.approx(float(ends[0, 0] - ends[1, 0]), abs=1e-5)
+    assert "standard error" in done.stdout
+    again = call("value", "--run", "s", "--user", "u1", "--estimator", "permutation", "--budget", "40")
+    assert again.exit_code == 0, again.output
+    assert "accuracy" in again.stdout
+    for words, says in (
+        (["--user", "u999"], "'u999' is not known"),
+        (["--user", "u1", "--item", "x"], "'x' is not known"),
+    ):
+        bad = call("value", "--run", "s", *words)
+        assert bad.exit_code == 2
+        assert says in bad.stderr
