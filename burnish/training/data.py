@@ -7,6 +7,9 @@ from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
+from .inputs.loading import check_inputs, read_dataset
+from .inputs.refusals import explained
+
 
 def check_files(config: Any) -> None:
     """Raise when the atomic files of `config["dataset"]` are missing or hold fewer than two interactions.
@@ -29,36 +32,18 @@ def check_files(config: Any) -> None:
             cure=f"Put its atomic files ({name}.inter, ...) into {folder}, or set `data_path` to the folder "
             f"that holds a folder {name!r}. burnish downloads nothing.",
         )
-    phases = config["benchmark_filename"]
-    if isinstance(phases, str):
-        phases = [phases]
-    files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases or [None]]
+    phases = config["benchmark_filename"] or [None]
+    files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases]
     for file in files:
         if not file.is_file():
             raise DataError(f"data set {name!r}: {file} does not exist; RecBole reads interactions from it")
-        _check_columns(config, file)
     rows = sum(_count_rows(file) for file in files)
     if rows < 2:
         raise DataError(
             f"data set {name!r} has {rows} interaction{'s' if rows != 1 else ''} in {files[0]}; "
             f"there is nothing to train and evaluate on. Check the file: one header line, then one a line."
         )
-
-
-def _check_columns(config: Any, file: Path) -> None:
-    """RecBole would say KeyError."""
-    separator = config["field_separator"] or "\t"
-    with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
-        head = next(lines, "").strip()
-    found = [cell.split(":")[0].strip() for cell in head.lstrip("\ufeff").split(separator)]
-    if not head:
-        return  # nothing in it at all: that is said below
-    for option in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
-        if config[option] and config[option] not in found:
-            raise DataError(
-                f"{file} has no column {config[option]!r}; it has {', '.join(map(repr, found))}. {option} names the "
-                f"column (a header cell is NAME:TYPE, as in user_id:token)"
-            )
+    check_inputs(config)
 
 
 def _count_rows(file: Path, enough: int = 2) -> int:
@@ -75,23 +60,13 @@ def _count_rows(file: Path, enough: int = 2) -> int:
 
 def load_dataset(config: Any) -> Any:
     """RecBole's `create_dataset`, with `DataError` where filters leave nothing or a split comes out empty."""
-    from recbole.data import create_dataset
-
-    try:
-        dataset = create_dataset(config)
-    except ValueError as error:
-        # RecBole's own words, dataset.py: "Some feat is empty, please check the filtering settings."
-        if "feat is empty" not in str(error):
-            raise
-        raise DataError(
-            f"data set {config['dataset']!r}: no interaction is left after filtering; loosen "
-            f"user_inter_num_interval, item_inter_num_interval, val_interval or filter_inter_by_user_or_item"
-        ) from error
+    dataset = read_dataset(config)
     build = dataset.build
 
     def checked() -> list[Any]:
         del dataset.build  # back to the method of the class
-        parts = build()
+        with explained(config, "splitting the data set"):
+            parts = build()
         _check_parts(config, parts)
         return parts
 
@@ -101,7 +76,9 @@ def load_dataset(config: Any) -> Any:
 
 def _check_parts(config: Any, parts: list[Any]) -> None:
     split = config["eval_args"]["split"]
-    ratios = next(iter(split.values())) if isinstance(split, dict) and split else None
+    shares = next(iter(split.values())) if isinstance(split, dict) and split else None
+    left_out = {"test_only": [1, 0, 1], "valid_only": [1, 1, 0]}
+    ratios = left_out.get(shares, None) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
         if len(part.inter_feat) > 0:
             continue

@@ -15,6 +15,7 @@ from burnish.files.yamls import read_yaml
 from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
+from .inputs.options import checked_options
 from .options import warn_unknown
 from .session import command_line, literal_options
 
@@ -82,7 +83,7 @@ def make_config(cls: type, dataset: str, enhancers: Any, options: Mapping[str, A
 def _make_config(request: Request, visible: bool) -> Any:
     from recbole.config import Config
 
-    with command_line(visible), literal_options():
+    with command_line(visible), literal_options(), checked_options():
         try:
             config = Config(
                 model=request.model,

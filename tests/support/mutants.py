@@ -513,7 +513,8 @@ def _spoilt_file(kind: str, options: dict[str, Any], folder: Path, draw: random.
         file.write_text(yaml.safe_dump(json.loads(json.dumps(plan))), encoding="utf-8")
         if draw.random() < 0.3:
             file.write_bytes(spoil_text(yaml.safe_dump(PLAN), draw) or b"")
-        return Mutant(f"{file.name}: {file.read_bytes()[:200]!r}", (file.name, name), lambda: load_plan(file))
+        names = (file.name, name, name.removesuffix("s"))
+        return Mutant(f"{file.name}: {file.read_bytes()[:200]!r}", names, lambda: load_plan(file))
     if kind == "scores":
         head = ["item_id", "pace", "wit"]
         text = written(head, [[f"i{n}", str(n % 10), str(n % 7)] for n in range(1, 26)])

@@ -1,0 +1,93 @@
+"""What kind of value RecBole's and burnish's property files say that an option has."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from burnish.files.yamls import read_yaml
+
+#: `hidden_size: 64      # (int) The number of features in the hidden state.`
+_LINE = re.compile(r"^(\w+)\s*:[^#]*#\s*\((\w+)( of \w+)?\)", re.MULTILINE)
+_KINDS = {
+    "int": "whole number",
+    "float": "number",
+    "bool": "truth value",
+    "str": "text",
+    "string": "text",
+    "list of int": "list of whole numbers",
+    "list of float": "list of numbers",
+    "list of str": "list of texts",
+    "list": "list",
+    "dict": "mapping",
+}
+_OF_DEFAULT = {bool: "truth value", int: "number", float: "number", str: "text", dict: "mapping", list: "list"}
+
+
+@dataclass(frozen=True)
+class Declared:
+    """One option: its kind, such as "whole number", and its default."""
+
+    kind: str
+    default: Any
+
+
+def declared_options(model: type) -> dict[str, Declared]:
+    """The options that the property files of a model describe, by name."""
+    spec = find_spec("recbole")
+    assert spec is not None and spec.origin is not None
+    properties = Path(spec.origin).parent / "properties"
+    files = [
+        properties / "overall.yaml",
+        properties / "dataset" / "sample.yaml",
+        properties / "model" / f"{model.__name__}.yaml",
+        *(Path(file) for file in getattr(model, "options_files", ())),
+    ]
+    return {name: option for file in files if file.is_file() for name, option in _described(file).items()}
+
+
+@lru_cache(maxsize=256)
+def _described(file: Path) -> dict[str, Declared]:
+    defaults = read_yaml(file)
+    said = {
+        name: _KINDS.get(f"{kind}{of}")
+        for name, kind, of in _LINE.findall(file.read_text(encoding="utf-8"))
+        if "optional" not in kind
+    }
+    options = {}
+    for name, default in defaults.items():
+        kind = said.get(name) or _OF_DEFAULT.get(type(default))
+        if kind is not None and _fits(default, kind):
+            options[name] = Declared(kind, default)
+    return options
+
+
+def _fits(default: Any, kind: str) -> bool:
+    """Some descriptions are wrong about their own default, and say nothing then."""
+    return default is None or is_a(default, kind)
+
+
+def is_a(value: Any, kind: str) -> bool:
+    """Whether a value is of a kind; nan and infinity are not numbers."""
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    number = whole or (isinstance(value, float) and abs(value) < float("inf"))
+    match kind:
+        case "whole number":
+            return whole
+        case "number":
+            return number
+        case "truth value":
+            return isinstance(value, bool)
+        case "text":
+            return isinstance(value, str)
+        case "mapping":
+            return isinstance(value, dict)
+        case "list":
+            return isinstance(value, list | tuple)
+        case _:
+            inner = kind.removeprefix("list of ").removesuffix("s")
+            return isinstance(value, list | tuple) and all(is_a(one, inner) for one in value)

@@ -1,0 +1,197 @@
+"""What RecBole's filters do to the interactions, counted, and said in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import wraps
+from typing import Any
+
+from burnish.errors import DataError
+
+#: A share of dropped interactions above this is a warning.
+TOLERATED = 0.05
+
+
+@dataclass
+class Journal:
+    """The interactions of a data set on their way through RecBole's filters.
+
+    dropped: how many each reason took, in the order of the filters.
+    """
+
+    name: str
+    read: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    kept: int = 0
+    users: int = 0
+    items: int = 0
+
+    def drop(self, reason: str, count: int) -> None:
+        if count > 0:
+            self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    @property
+    def lost(self) -> int:
+        return sum(self.dropped.values())
+
+    def reasons(self) -> str:
+        """`182 dropped (180 because item_id is not in d.item; 2 because ...)`, or `none dropped`."""
+        if not self.lost:
+            return "none dropped"
+        return f"{self.lost:,} dropped ({'; '.join(f'{count:,} {why}' for why, count in self.dropped.items())})"
+
+    def line(self) -> str:
+        """The summary of the data set, as a run begins with."""
+        cells = self.users * self.items
+        density = f"{100 * self.kept / cells:.3g}%" if cells else "-"
+        return (
+            f"data {self.name}: {self.read:,} interactions read, {self.reasons()}; {self.users:,} users, "
+            f"{self.items:,} items, density {density}"
+        )
+
+    def warning(self) -> str | None:
+        """What to say where more than `TOLERATED` is gone."""
+        if not self.read or self.lost <= TOLERATED * self.read:
+            return None
+        return (
+            f"{100 * self.lost / self.read:.0f}% of the interactions of {self.name!r} are not used: of {self.read:,} read, "
+            f"{self.reasons()}"
+        )
+
+
+@contextmanager
+def journal_of(config: Any) -> Iterator[Journal]:
+    """While this is open, RecBole's data sets say what their filters drop."""
+    from recbole.data.dataset.dataset import Dataset
+    from recbole.data.dataset.kg_dataset import KnowledgeBasedDataset
+
+    journal = Journal(config["dataset"])
+    with ExitStack() as stack:
+        for cls, method, reasons in (
+            (Dataset, "_filter_nan_user_or_item", _blank),
+            (Dataset, "_remove_duplication", _said("repeat an earlier pair (rm_dup_inter)")),
+            (Dataset, "_filter_by_field_value", _said("outside val_interval")),
+            (Dataset, "_filter_inter_by_user_or_item", _without_row),
+            (Dataset, "_filter_by_inter_num", _said("of users or items outside the inter_num_interval")),
+            (KnowledgeBasedDataset, "_filter_link", _said("whose item has no entity in the .link and .kg files")),
+        ):
+            _count(stack, journal, cls, method, reasons)
+        _note_repeated_rows(stack, Dataset)
+        yield journal
+
+
+Reasons = Callable[[Any], dict[str, Any]]
+
+
+def _count(stack: ExitStack, journal: Journal, cls: Any, method: str, reasons: Reasons) -> None:
+    """Count the rows that a method takes: `reasons(dataset)` says beforehand which rows for which reason."""
+    inner = vars(cls)[method]
+
+    @wraps(inner)
+    def counted(self: Any) -> None:
+        if method == "_filter_nan_user_or_item":
+            journal.read = len(self.inter_feat)
+        _check_linked(self, method)
+        rows = reasons(self)
+        before = self.inter_feat.index
+        inner(self)
+        gone = before.difference(self.inter_feat.index)
+        for reason, index in rows.items():
+            mine = gone if index is None else gone.intersection(index)
+            journal.drop(reason, len(mine))
+            gone = gone.difference(mine)
+
+    setattr(cls, method, counted)
+    stack.callback(setattr, cls, method, inner)
+
+
+def _said(reason: str) -> Reasons:
+    return lambda _: {reason: None}
+
+
+def _blank(dataset: Any) -> dict[str, Any]:
+    frame = dataset.inter_feat
+    return {
+        f"with an empty {name}": frame.index[frame[name].isnull()]
+        for name in (dataset.uid_field, dataset.iid_field)
+        if name is not None and name in frame
+    }
+
+
+def _sides(dataset: Any) -> Iterator[tuple[str, str, Any]]:
+    for side, name in (("item", dataset.iid_field), ("user", dataset.uid_field)):
+        table = getattr(dataset, f"{side}_feat")
+        if table is not None and name is not None:
+            yield side, name, table
+
+
+def _without_row(dataset: Any) -> dict[str, Any]:
+    frame = dataset.inter_feat
+    return {
+        f"whose {name} has no row in {dataset.dataset_name}.{side}": frame.index[~frame[name].isin(table[name])]
+        for side, name, table in _sides(dataset)
+    }
+
+
+def _check_linked(dataset: Any, method: str) -> None:
+    """Raise `DataError` where no interaction at all has a row in a file that it must have one in."""
+    frame, name = dataset.inter_feat, dataset.dataset_name
+    if method == "_filter_inter_by_user_or_item" and dataset.config["filter_inter_by_user_or_item"]:
+        for side, column, table in _sides(dataset):
+            if len(frame) and not frame[column].isin(table[column]).any():
+                raise _other_ids(name, column, frame[column], f"{name}.{side}", table[column])
+    if method == "_filter_link" and len(frame):
+        column = dataset.iid_field
+        items = set(frame[column])
+        linked = list(dataset.item2entity)
+        if not items & set(linked):
+            raise _other_ids(name, column, frame[column], f"{name}.link", linked)
+        kg = dataset.kg_feat
+        entities = set(kg[dataset.head_entity_field]) | set(kg[dataset.tail_entity_field])
+        mine = [entity for item, entity in dataset.item2entity.items() if item in items]
+        if not entities & set(mine):
+            raise _other_ids(
+                name, dataset.entity_field, mine, f"{name}.kg", sorted(map(str, entities)), f"{name}.link"
+            )
+
+
+def _other_ids(name: str, column: str, mine: Any, file: str, theirs: Any, own: str = "") -> DataError:
+    def some(ids: Any) -> str:
+        return ", ".join(repr(str(one)) for one in list(dict.fromkeys(ids))[:3])
+
+    return DataError(
+        f"no {column} of {own or f'{name}.inter'} ({some(mine)}, ...) is in {file} ({some(theirs)}, ...), so nothing would "
+        f"be left; write the same ids into both files, or leave {file} out of load_col"
+    )
+
+
+def _note_repeated_rows(stack: ExitStack, dataset_class: Any) -> None:
+    """Warn where a `.item` or `.user` file has several rows of one id: RecBole keeps the first."""
+    inner = dataset_class._load_user_or_item_feat
+
+    @wraps(inner)
+    def loaded(self: Any, token: str, path: str, source: Any, field_name: str) -> Any:
+        before = self._load_feat
+        rows: list[int] = []
+
+        def counting(*args: Any) -> Any:
+            frame = before(*args)
+            rows.append(0 if frame is None else len(frame))
+            return frame
+
+        self._load_feat = counting
+        try:
+            frame = inner(self, token, path, source, field_name)
+        finally:
+            del self._load_feat
+        if frame is not None and rows and len(frame) < rows[-1]:
+            self.logger.warning(
+                f"{token}.{source.value}: {rows[-1] - len(frame)} of {rows[-1]} rows repeat an id; the first row of each id "
+                f"counts"
+            )
+        return frame
+
+    dataset_class._load_user_or_item_feat = loaded
+    stack.callback(setattr, dataset_class, "_load_user_or_item_feat", inner)

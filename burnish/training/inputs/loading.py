@@ -1,0 +1,108 @@
+"""RecBole's data set, read under watch, with what was dropped and filled in said aloud."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import ConfigurationError, DataError
+
+from .cells import watched_reading
+from .heads import read_heads
+from .journal import Journal, journal_of
+from .needs import check_needs
+from .refusals import explained
+
+logger = logging.getLogger(__name__)
+
+
+def check_inputs(config: Any) -> None:
+    """Raise for files whose first lines do not suit the model and the options; nothing but those lines is read."""
+    check_needs(config, read_heads(config))
+
+
+def read_dataset(config: Any) -> Any:
+    """RecBole's `create_dataset`.
+
+    Logs one line that sums up what was read and dropped (printed to stderr where progress is shown), and warns where
+    more than 5% of the interactions are gone, of cells that are filled in, and of names that look like missing values.
+
+    Raises
+    ------
+    DataError
+        For cells that cannot be read, ids that match nothing, and filters that leave nothing.
+    ConfigurationError
+        For options that the data do not suit, such as `topk` above the number of items.
+    """
+    from recbole.data import create_dataset
+
+    with watched_reading(config) as readings, journal_of(config) as journal:
+        try:
+            with explained(config, "reading the data set"):
+                dataset = create_dataset(config)
+        except ConfigurationError as error:
+            # RecBole's own words, dataset.py: "Some feat is empty, please check the filtering settings."
+            if journal.read and ("feat is empty" in str(error) or journal.lost == journal.read):
+                raise _nothing_left(config, journal) from error
+            raise
+        finally:
+            for reading in readings:
+                for text in reading.warnings:
+                    warnings.warn(text, stacklevel=2)
+    _sum_up(journal, dataset)
+    if not journal.kept:
+        raise _nothing_left(config, journal)
+    _check_labels(config, dataset)
+    _check_topk(config, dataset, journal)
+    return dataset
+
+
+def _nothing_left(config: Any, journal: Journal) -> DataError:
+    return DataError(
+        f"data set {config['dataset']!r}: no interaction is left after filtering: of {journal.read:,} read, "
+        f"{journal.reasons()}; loosen user_inter_num_interval, item_inter_num_interval, val_interval or "
+        f"filter_inter_by_user_or_item, or complete the files"
+    )
+
+
+def _sum_up(journal: Journal, dataset: Any) -> None:
+    frame = dataset.inter_feat
+    journal.kept = len(frame)
+    journal.read = journal.read or journal.kept
+    for name, counted in ((dataset.uid_field, "users"), (dataset.iid_field, "items")):
+        if name is not None and name in frame:
+            setattr(journal, counted, int(frame[name].nunique()))
+    logger.info(journal.line())
+    if dataset.config["show_progress"]:
+        print(journal.line(), file=sys.stderr)
+    text = journal.warning()
+    if text is not None:
+        warnings.warn(text, stacklevel=3)
+
+
+def _check_labels(config: Any, dataset: Any) -> None:
+    """Models that learn by cross-entropy from a label need 0 and 1."""
+    label = config["LABEL_FIELD"]
+    frame = dataset.inter_feat
+    if config["MODEL_TYPE"].name not in ("CONTEXT", "DECISIONTREE") or label not in frame:
+        return
+    other = frame[label][~frame[label].isin((0, 1))]
+    if len(other):
+        raise DataError(
+            f"{Path(config['data_path']) / config['dataset']}.inter: column {label!r} (LABEL_FIELD) holds {other.iloc[0]:g} "
+            f"(row {other.index[0] + 1} of data), and {config['model']} learns from 0 and 1; say threshold: {{{label}: 4}} "
+            f"to make labels of ratings"
+        )
+
+
+def _check_topk(config: Any, dataset: Any, journal: Journal) -> None:
+    items = dataset.item_num - 1 if dataset.iid_field is not None else 0
+    if config["eval_type"].name == "RANKING" and max(config["topk"]) > items:
+        gone = f" (interactions: {journal.reasons()})" if journal.lost else ""
+        raise ConfigurationError(
+            f"topk = {config['topk']}: {config['dataset']!r} has {items} items{gone}, so {max(config['topk'])} cannot be "
+            f"listed; give {items} at most (valid_metric, too)"
+        )
