@@ -10,7 +10,9 @@ from .view import ModuleView
 
 #: What stands for a missing number, in any case.
 MISSING_NUMBERS = frozenset({"", "na", "n/a", "#n/a", "nan", "-nan", "null", "none", "<na>"})
-_SPELLED = sorted({way(word) for word in MISSING_NUMBERS for way in (str, str.upper, str.title)} | {"NaN", "-NaN"})
+_SPELLED = sorted(
+    {way(word) for word in MISSING_NUMBERS for way in (str, str.upper, str.title)} | {"NaN", "-NaN"}
+)
 
 
 class _Pandas(ModuleView):

@@ -7,7 +7,7 @@ from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
-from .inputs.loading import check_inputs, read_dataset
+from .inputs.loading import check_inputs, check_topk, read_dataset
 from .inputs.refusals import explained
 
 
@@ -36,7 +36,10 @@ def check_files(config: Any) -> None:
     files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases]
     for file in files:
         if not file.is_file():
-            raise DataError(f"data set {name!r}: {file} does not exist; RecBole reads interactions from it")
+            raise DataError(
+                f"data set {name!r}: {file} does not exist; RecBole reads interactions from it"
+                + (f" (benchmark_filename = {phases!r})" if config["benchmark_filename"] else "")
+            )
     rows = sum(_count_rows(file) for file in files)
     if rows < 2:
         raise DataError(
@@ -60,7 +63,7 @@ def _count_rows(file: Path, enough: int = 2) -> int:
 
 def load_dataset(config: Any) -> Any:
     """RecBole's `create_dataset`, with `DataError` where filters leave nothing or a split comes out empty."""
-    dataset = read_dataset(config)
+    dataset, journal = read_dataset(config)
     build = dataset.build
 
     def checked() -> list[Any]:
@@ -68,6 +71,7 @@ def load_dataset(config: Any) -> Any:
         with explained(config, "splitting the data set"):
             parts = build()
         _check_parts(config, parts)
+        check_topk(config, dataset, journal)
         return parts
 
     dataset.build = checked
@@ -78,7 +82,7 @@ def _check_parts(config: Any, parts: list[Any]) -> None:
     split = config["eval_args"]["split"]
     shares = next(iter(split.values())) if isinstance(split, dict) and split else None
     left_out = {"test_only": [1, 0, 1], "valid_only": [1, 1, 0]}
-    ratios = left_out.get(shares, None) if isinstance(shares, str) else shares
+    ratios = left_out.get(shares) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
         if len(part.inter_feat) > 0:
             continue

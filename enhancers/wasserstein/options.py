@@ -55,7 +55,7 @@ class ContrastConfig(EnhancerConfig):
     hidden: int | None = Field(
         default=None,
         ge=1,
-        description="inner width of the probability network; null for the embedding's width",
+        description="inner width of the probability network; null for half the embedding's width, at least 4",
     )
     initial_spread: float = Field(
         default=1.0, gt=0.0, description="starting spread in standard deviations of the embedding table"

@@ -193,9 +193,11 @@ def spoil_head(head: list[str], rows: Rows, draw: random.Random) -> tuple[list[s
     name, _, kind = head[at].partition(":")
     other = draw.choice([k for k in ("token", "float", "token_seq", "float_seq") if k != kind])
     new = draw.choice(
-        (name, f"{name}:{other}", f"{name}:{misspelt(kind, draw)}", f"{misspelt(name, draw)}:{kind}")
-        + (f" {head[at]}", f"{head[at]} ", f"{name}:", f":{kind}", head[at].upper(), f"{name}:a:{kind}", "")
-        + (head[(at + 1) % len(head)], f"{name};{kind}", f"{name}:int", f'"{head[at]}"')
+        (
+            *(name, f"{name}:{other}", f"{name}:{misspelt(kind, draw)}", f"{misspelt(name, draw)}:{kind}"),
+            *(f" {head[at]}", f"{head[at]} ", f"{name}:", f":{kind}", head[at].upper(), f"{name}:a:{kind}"),
+            *("", head[(at + 1) % len(head)], f"{name};{kind}", f"{name}:int", f'"{head[at]}"'),
+        )
     )
     return [*head[:at], new, *head[at + 1 :]], rows
 
@@ -217,8 +219,36 @@ def spoil_columns(head: list[str], rows: Rows, draw: random.Random) -> tuple[lis
 
 
 CELLS = (
-    *("", " ", "abc", "—", "1,5", "inf", "nan", "NaN", "NA", "null", "None", "-1", "1e999", "0", "[PAD]", "é"),
-    *("2020-09-13T12:26:40", "2020-09-13 12:26", "13.09.2020", '"', '"a', "x\ty", "'", "\\", "1_000", "9" * 40),
+    *(
+        "",
+        " ",
+        "abc",
+        "—",
+        "1,5",
+        "inf",
+        "nan",
+        "NaN",
+        "NA",
+        "null",
+        "None",
+        "-1",
+        "1e999",
+        "0",
+        "[PAD]",
+        "é",
+    ),
+    *(
+        "2020-09-13T12:26:40",
+        "2020-09-13 12:26",
+        "13.09.2020",
+        '"',
+        '"a',
+        "x\ty",
+        "'",
+        "\\",
+        "1_000",
+        "9" * 40,
+    ),
 )
 
 
@@ -331,7 +361,9 @@ def spoil_nested(content: Any, draw: random.Random, within: tuple[Any, ...] | No
         case 3 if isinstance(holder[key], list):
             holder[key] = [*holder[key], draw.choice((*POOL, *holder[key]))]
         case 4 if isinstance(holder[key], int | float) and not isinstance(holder[key], bool):
-            holder[key] = draw.choice((0, -holder[key], holder[key] * 1000, holder[key] + 0.5, str(holder[key])))
+            holder[key] = draw.choice(
+                (0, -holder[key], holder[key] * 1000, holder[key] + 0.5, str(holder[key]))
+            )
         case _:
             holder[key] = copy.deepcopy(draw.choice(POOL))
     return content, next(str(part) for part in place if isinstance(part, str))
@@ -610,7 +642,10 @@ def main() -> int:
                 outcome = attempt(number, Path(folder) / "data")
             counts[outcome.ending] += 1
             if arguments.show and outcome.ending not in ("trained", "refused"):
-                print(f"{number} {outcome.ending}: {outcome.what[:300]}\n    {outcome.message[:400]}", flush=True)
+                print(
+                    f"{number} {outcome.ending}: {outcome.what[:300]}\n    {outcome.message[:400]}",
+                    flush=True,
+                )
         os.chdir("/")
     print(dict(counts))
     return int(any(counts[ending] for ending in ("bare", "vague", "slow")))

@@ -125,8 +125,8 @@ def _check_lines(path: Path, separator: str, encoding: str) -> None:
         wanted = count if wanted is None else wanted
         if count != wanted and '"' not in line:
             raise DataError(
-                f"{path}, line {number}: {line[:80]!r} has {count} field{'s' if count > 1 else ''}, and the first line "
-                f"{wanted}; mend the line (fields are separated by field_separator = {separator!r})"
+                f"{path}, line {number}: {line[:80]!r} has {count} field{'s' if count > 1 else ''}, and the first "
+                f"line {wanted}; mend the line (fields are separated by field_separator = {separator!r})"
             )
 
 
@@ -149,7 +149,7 @@ def _first_wrong(
                 return DataError(not_a_number(path, number, name.partition(":")[0], cell))
     return DataError(
         f"{path} cannot be read as a table: {error}; check that each line has the fields of the first one, and that "
-        f"quotes (\") are closed"
+        f'quotes (") are closed'
     )
 
 
@@ -166,8 +166,8 @@ def _is_number(cell: str) -> bool:
 def not_a_number(path: Path, line: int, column: str, cell: str) -> str:
     """The message for text in a column of numbers."""
     return (
-        f"{path}, line {line}: {cell!r} in column {column!r} is not a number; mend the cell, leave it empty, or give the "
-        f"column another type in the first line ({column}:token)"
+        f"{path}, line {line}: {cell!r} in column {column!r} is not a number; mend the cell, leave it empty, or give "
+        f"the column another type in the first line ({column}:token)"
     )
 
 
@@ -175,15 +175,14 @@ def _check_column(config: Any, reading: Reading, cell: str, values: Any) -> None
     """One column as it was read, before RecBole changes it."""
     name, _, kind = cell.partition(":")
     ids = (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"])
-    ids += tuple(
-        config[option] for option in ("HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "ENTITY_ID_FIELD")
-    )
+    graph = ("HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "ENTITY_ID_FIELD", "RELATION_ID_FIELD")
+    ids += tuple(config[option] for option in graph)
     if kind == "float":
         _check_numbers(config, reading, name, values)
     elif kind == "float_seq":
         _check_sequences(config, reading, name, values)
     elif kind == "token" and name in ids:
-        _check_names(reading, name, values)
+        _check_names(config, reading, name, values)
 
 
 def _check_numbers(config: Any, reading: Reading, name: str, values: Any) -> None:
@@ -194,8 +193,8 @@ def _check_numbers(config: Any, reading: Reading, name: str, values: Any) -> Non
     infinite = np.flatnonzero(np.isinf(numbers))
     if len(infinite):
         raise DataError(
-            f"{reading.path}, line {line_of_row(config, reading.path, infinite[0])}: {numbers[infinite[0]]} in column "
-            f"{name!r} is not a finite number; mend the cell, or leave it empty"
+            f"{reading.path}, line {line_of_row(config, reading.path, infinite[0])}: {numbers[infinite[0]]} in "
+            f"column {name!r} is not a finite number; mend the cell, or leave it empty"
         )
     if not len(missing):
         return
@@ -212,16 +211,17 @@ def _check_numbers(config: Any, reading: Reading, name: str, values: Any) -> Non
         required[threshold] = "its label would be made of nothing"
     if reading.path.suffix == ".inter" and name in required:
         raise DataError(
-            f"{reading.path}, line {line}: column {name!r} is missing a value, as in {len(missing)} of {len(numbers)} rows; "
-            f"{required[name]}. Remove these rows, or fill them in yourself"
+            f"{reading.path}, line {line}: column {name!r} is missing a value, as in {len(missing)} of "
+            f"{len(numbers)} rows; {required[name]}. Remove these rows, or fill them in yourself"
         )
     if len(missing) == len(numbers):
         raise DataError(
-            f"{reading.path}: column {name!r} has no value at all (line {line}: ''); remove it, or leave it out of load_col"
+            f"{reading.path}: column {name!r} has no value at all (line {line}: ''); remove it, or leave it out of "
+            f"load_col"
         )
     reading.warnings.append(
-        f"{reading.path.name}: column {name!r} is empty in {len(missing)} of {len(numbers)} rows (the first is line {line}); "
-        f"RecBole fills it with the mean of the others"
+        f"{reading.path.name}: column {name!r} is empty in {len(missing)} of {len(numbers)} rows (the first is line "
+        f"{line}); RecBole fills it with the mean of the others"
     )
 
 
@@ -243,21 +243,29 @@ def _check_sequences(config: Any, reading: Reading, name: str, values: Any) -> N
                 raise DataError(not_a_number(reading.path, line, name, part))
 
 
-def _check_names(reading: Reading, name: str, values: Any) -> None:
-    """Ids that look like missing values are kept as they are, and said."""
-    lowered = values.dropna().astype(str).str.lower()
+def _check_names(config: Any, reading: Reading, name: str, values: Any) -> None:
+    """Ids that look like missing values are kept as they are, and said; rows without one are dropped, or refused."""
+    blank = values.index[values.isna()]
+    if len(blank) and (
+        reading.path.suffix not in (".inter", ".item", ".user") or config["benchmark_filename"]
+    ):
+        raise DataError(
+            f"{reading.path}, line {line_of_row(config, reading.path, blank[0])}: column {name!r} is empty, as in "
+            f"{len(blank)} of {len(values)} rows; remove these rows, or give the id"
+        )
+    lowered = values.dropna().astype(str).str.strip().str.lower()
     odd = lowered[lowered.isin(MISSING_NUMBERS)]
     for row in odd.drop_duplicates().index:
         count = int((odd == odd[row]).sum())
         reading.warnings.append(
-            f"{reading.path.name}: {name} {values[row]!r} in {count} row{'s' if count > 1 else ''} is kept as a name; "
-            f"where it stands for ids that do not exist, remove these rows"
+            f"{reading.path.name}: {name} {values[row]!r} in {count} row{'s' if count > 1 else ''} is kept as a "
+            f"name; where it stands for ids that do not exist, remove these rows"
         )
     padding = values.index[values == "[PAD]"]
     if len(padding):
         raise DataError(
-            f"{reading.path}: '[PAD]' in column {name!r} (row {padding[0] + 1} of data) is RecBole's name for no id at all; "
-            f"give it another name"
+            f"{reading.path}: '[PAD]' in column {name!r} (row {padding[0] + 1} of data) is RecBole's name for no id "
+            f"at all; give it another name"
         )
 
 

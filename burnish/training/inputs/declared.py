@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from burnish.errors import ConfigurationError, unknown_name
 from burnish.files.yamls import read_yaml
 
 #: `hidden_size: 64      # (int) The number of features in the hidden state.`
@@ -25,7 +27,14 @@ _KINDS = {
     "list": "list",
     "dict": "mapping",
 }
-_OF_DEFAULT = {bool: "truth value", int: "number", float: "number", str: "text", dict: "mapping", list: "list"}
+_OF_DEFAULT = {
+    bool: "truth value",
+    int: "number",
+    float: "number",
+    str: "text",
+    dict: "mapping",
+    list: "list",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +48,8 @@ class Declared:
 def declared_options(model: type) -> dict[str, Declared]:
     """The options that the property files of a model describe, by name."""
     spec = find_spec("recbole")
-    assert spec is not None and spec.origin is not None
+    assert spec is not None
+    assert spec.origin is not None
     properties = Path(spec.origin).parent / "properties"
     files = [
         properties / "overall.yaml",
@@ -91,3 +101,8 @@ def is_a(value: Any, kind: str) -> bool:
         case _:
             inner = kind.removeprefix("list of ").removesuffix("s")
             return isinstance(value, list | tuple) and all(is_a(one, inner) for one in value)
+
+
+def misspelt(kind: str, name: str, known: Iterable[str], *, cure: str = "") -> ConfigurationError:
+    """A `ConfigurationError` for a word in an option that does not exist, with the nearest; see `unknown_name`."""
+    return ConfigurationError(str(unknown_name(kind, name, known, cure=cure)))

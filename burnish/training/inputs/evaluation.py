@@ -6,9 +6,9 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError
 
-from .declared import is_a
+from .declared import is_a, misspelt
 
 _PARTS = {"split", "group_by", "order", "mode"}
 _LEAVE_ONE_OUT = ("valid_and_test", "valid_only", "test_only")
@@ -37,12 +37,12 @@ def _check_metrics(metrics: Any) -> None:
         raise ConfigurationError(f"metrics = {metrics!r}: give at least one, as in [NDCG, Recall]")
     for name in names:
         if name.lower() not in metric_types:
-            raise unknown_name("metrics: metric", name, known)
+            raise misspelt("metrics: metric", name, known)
     kinds = {metric_types[name.lower()].name.lower() for name in names}
     if len(kinds) > 1:
         raise ConfigurationError(
-            f"metrics = {metrics!r}: some rank items and some measure values (RMSE, MAE, AUC, LogLoss); RecBole computes "
-            f"one kind in a run"
+            f"metrics = {metrics!r}: some rank items and some measure values (RMSE, MAE, AUC, LogLoss); RecBole "
+            f"computes one kind in a run"
         )
 
 
@@ -56,27 +56,29 @@ def _check_topk(topk: Any) -> None:
 
 def _check_eval_args(args: Any) -> None:
     if not isinstance(args, dict):
-        raise ConfigurationError(f"eval_args = {args!r}: give a mapping with some of {', '.join(sorted(_PARTS))}")
+        raise ConfigurationError(
+            f"eval_args = {args!r}: give a mapping with some of {', '.join(sorted(_PARTS))}"
+        )
     for key in args:
         if key not in _PARTS:
-            raise unknown_name("eval_args: key", str(key), _PARTS)
+            raise misspelt("eval_args: key", str(key), _PARTS)
     if "split" in args:
         _check_split(args["split"])
     if args.get("order", "RO") not in ("RO", "TO"):
-        raise unknown_name(
+        raise misspelt(
             "eval_args.order =", str(args["order"]), ("RO", "TO"), cure="RO is random, TO the order of time."
         )
     group = args.get("group_by", "user")
     if group is not None and (not isinstance(group, str) or group.lower() not in ("user", "none")):
-        raise unknown_name("eval_args.group_by =", str(group), ("user", "none"))
+        raise misspelt("eval_args.group_by =", str(group), ("user", "none"))
     mode = args.get("mode", "full")
     if isinstance(mode, dict):
         for key in mode:
             if key not in ("valid", "test"):
-                raise unknown_name("eval_args.mode: key", str(key), ("valid", "test"))
+                raise misspelt("eval_args.mode: key", str(key), ("valid", "test"))
     for one in mode.values() if isinstance(mode, dict) else [mode]:
         if not isinstance(one, str) or not re.fullmatch(r"full|labeled|(uni|pop)[1-9]\d{0,6}", one):
-            raise unknown_name(
+            raise misspelt(
                 "eval_args.mode =",
                 str(one),
                 ("full", "labeled", "uni100", "pop100"),
@@ -93,10 +95,10 @@ def _check_split(split: Any) -> None:
         )
     name, parts = next(iter(split.items()))
     if name not in known:
-        raise unknown_name("eval_args.split: strategy", str(name), known)
+        raise misspelt("eval_args.split: strategy", str(name), known)
     if name == "LS":
         if parts not in _LEAVE_ONE_OUT:
-            raise unknown_name("eval_args.split.LS =", str(parts), _LEAVE_ONE_OUT)
+            raise misspelt("eval_args.split.LS =", str(parts), _LEAVE_ONE_OUT)
         return
     if not is_a(parts, "list of numbers") or isinstance(parts, tuple) or len(parts) != 3:
         raise ConfigurationError(

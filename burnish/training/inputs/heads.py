@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.errors import ConfigurationError, DataError, nearest
+
+from .declared import misspelt
 
 TYPES = ("token", "token_seq", "float", "float_seq")
 _MARKS = (
@@ -119,8 +121,8 @@ def _first_line(file: Path, encoding: str | None) -> str:
     wide = next((name for mark, name in _MARKS if start.startswith(mark)), None)
     if wide and not str(encoding).lower().replace("_", "-").startswith(wide):
         raise DataError(
-            f"{file} begins with a byte order mark of {wide}, and encoding = {encoding or 'utf-8'!r}; write it as UTF-8, or "
-            f"say encoding: {wide}"
+            f"{file} begins with a byte order mark of {wide}, and encoding = {encoding or 'utf-8'!r}; write it as "
+            f"UTF-8, or say encoding: {wide}"
         )
     if not wide and b"\0" in start and "16" not in str(encoding) and "32" not in str(encoding):
         raise DataError(
@@ -143,6 +145,8 @@ def _first_line(file: Path, encoding: str | None) -> str:
         raise DataError(
             f"{file} {what}; the first line names the columns, as in user_id:token<TAB>item_id:token<TAB>rating:float"
         )
+    if not more and not start.endswith(b"\n"):
+        raise DataError(f"{file} has a header and no rows; add rows, or remove the file")
     if "\r" in text:
         raise DataError(
             f"{file}, line 1 ends with a lone carriage return; write the file with line ends of Unix or Windows"
@@ -172,8 +176,8 @@ def not_decodable(file: Path, line: int, error: UnicodeError, encoding: str | No
     """The message for bytes that are not in the encoding."""
     bad = error.object[error.start : error.start + 4] if isinstance(error, UnicodeDecodeError) else b""
     return (
-        f"{file}, line {line}: the bytes {bytes(bad)!r} are not {encoding or 'utf-8'}; write the file as UTF-8, or say "
-        f"what it is written in, as in encoding: latin-1"
+        f"{file}, line {line}: the bytes {bytes(bad)!r} are not {encoding or 'utf-8'}; write the file as UTF-8, or "
+        f"say what it is written in, as in encoding: latin-1"
     )
 
 
@@ -183,8 +187,8 @@ def _check_separator(file: Path, line: str, separator: str) -> None:
     for other, name in (("\t", "tabs"), (",", "commas"), (";", "semicolons"), ("|", "bars"), (" ", "blanks")):
         if other in line:
             raise DataError(
-                f"{file}, line 1: {line[:80]!r} has {name} where field_separator = {separator!r} is expected; write the "
-                f"file with it, or say field_separator: {other!r}"
+                f"{file}, line 1: {line[:80]!r} has {name} where field_separator = {separator!r} is expected; write "
+                f"the file with it, or say field_separator: {other!r}"
             )
 
 
@@ -193,13 +197,16 @@ def _name_and_type(file: Path, cell: str) -> tuple[str, str]:
     example = f"{name.strip() or 'user_id'}:token"
     if not colon or not name or not kind or ":" in kind:
         raise DataError(
-            f"{file}, line 1: the header cell {cell!r} is not NAME:TYPE, as in {example}; types are {', '.join(TYPES)}"
+            f"{file}, line 1: the header cell {cell!r} is not NAME:TYPE, as in {example}; types are "
+            f"{', '.join(TYPES)}"
         )
     if kind not in TYPES:
-        guess = nearest(kind.strip(), TYPES) or ("float" if kind.strip() in ("int", "integer", "double") else "token")
+        guess = nearest(kind.strip(), TYPES) or (
+            "float" if kind.strip() in ("int", "integer", "double") else "token"
+        )
         raise DataError(
-            f"{file}, line 1: column {name!r} has the type {kind!r}, which is not one of {', '.join(TYPES)}; did you mean "
-            f"{name}:{guess}?"
+            f"{file}, line 1: column {name!r} has the type {kind!r}, which is not one of {', '.join(TYPES)}; did you "
+            f"mean {name}:{guess}?"
         )
     if name != name.strip() or name.strip('"') != name:
         raise DataError(f"{file}, line 1: the name in {cell!r} has blanks or quotes around it; remove them")
@@ -228,7 +235,7 @@ def _check_sources(config: Any, present: Iterable[str]) -> None:
             continue
         for source, names in given[option].items():
             if source not in known:
-                raise unknown_name(f"{option}: file", str(source), known)
+                raise misspelt(f"{option}: file", str(source), known)
             if names == "*" and option == "load_col":
                 continue
             if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -256,7 +263,10 @@ def _loaded(config: Any, source: str, file: Path, types: dict[str, str]) -> tupl
     for option, names in (("load_col", wanted or ()), ("unload_col", left_out)):
         for name in names if option in given else ():
             if name not in types:
-                raise unknown_name(
-                    f"{option}.{source}: column", name, types, cure=f"{file} does not have it; its first line names them."
+                raise misspelt(
+                    f"{option}.{source}: column",
+                    name,
+                    types,
+                    cure=f"{file} does not have it; its first line names them.",
                 )
     return tuple(name for name in types if (wanted is None or name in wanted) and name not in left_out)

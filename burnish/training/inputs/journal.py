@@ -40,7 +40,9 @@ class Journal:
         """`182 dropped (180 because item_id is not in d.item; 2 because ...)`, or `none dropped`."""
         if not self.lost:
             return "none dropped"
-        return f"{self.lost:,} dropped ({'; '.join(f'{count:,} {why}' for why, count in self.dropped.items())})"
+        return (
+            f"{self.lost:,} dropped ({'; '.join(f'{count:,} {why}' for why, count in self.dropped.items())})"
+        )
 
     def line(self) -> str:
         """The summary of the data set, as a run begins with."""
@@ -56,8 +58,8 @@ class Journal:
         if not self.read or self.lost <= TOLERATED * self.read:
             return None
         return (
-            f"{100 * self.lost / self.read:.0f}% of the interactions of {self.name!r} are not used: of {self.read:,} read, "
-            f"{self.reasons()}"
+            f"{100 * self.lost / self.read:.0f}% of the interactions of {self.name!r} are not used: of {self.read:,} "
+            f"read, {self.reasons()}"
         )
 
 
@@ -75,7 +77,7 @@ def journal_of(config: Any) -> Iterator[Journal]:
             (Dataset, "_filter_by_field_value", _said("outside val_interval")),
             (Dataset, "_filter_inter_by_user_or_item", _without_row),
             (Dataset, "_filter_by_inter_num", _said("of users or items outside the inter_num_interval")),
-            (KnowledgeBasedDataset, "_filter_link", _said("whose item has no entity in the .link and .kg files")),
+            (KnowledgeBasedDataset, "_filter_link", _without_entity),
         ):
             _count(stack, journal, cls, method, reasons)
         _note_repeated_rows(stack, Dataset)
@@ -120,6 +122,11 @@ def _blank(dataset: Any) -> dict[str, Any]:
     }
 
 
+def _without_entity(dataset: Any) -> dict[str, Any]:
+    name = dataset.dataset_name
+    return {f"whose item has no entity in {name}.link and {name}.kg": None}
+
+
 def _sides(dataset: Any) -> Iterator[tuple[str, str, Any]]:
     for side, name in (("item", dataset.iid_field), ("user", dataset.uid_field)):
         table = getattr(dataset, f"{side}_feat")
@@ -130,7 +137,9 @@ def _sides(dataset: Any) -> Iterator[tuple[str, str, Any]]:
 def _without_row(dataset: Any) -> dict[str, Any]:
     frame = dataset.inter_feat
     return {
-        f"whose {name} has no row in {dataset.dataset_name}.{side}": frame.index[~frame[name].isin(table[name])]
+        f"whose {name} has no row in {dataset.dataset_name}.{side}": frame.index[
+            ~frame[name].isin(table[name])
+        ]
         for side, name, table in _sides(dataset)
     }
 
@@ -162,8 +171,8 @@ def _other_ids(name: str, column: str, mine: Any, file: str, theirs: Any, own: s
         return ", ".join(repr(str(one)) for one in list(dict.fromkeys(ids))[:3])
 
     return DataError(
-        f"no {column} of {own or f'{name}.inter'} ({some(mine)}, ...) is in {file} ({some(theirs)}, ...), so nothing would "
-        f"be left; write the same ids into both files, or leave {file} out of load_col"
+        f"no {column} of {own or f'{name}.inter'} ({some(mine)}, ...) is in {file} ({some(theirs)}, ...), so nothing "
+        f"would be left; write the same ids into both files, or leave {file} out of load_col"
     )
 
 
@@ -188,8 +197,8 @@ def _note_repeated_rows(stack: ExitStack, dataset_class: Any) -> None:
             del self._load_feat
         if frame is not None and rows and len(frame) < rows[-1]:
             self.logger.warning(
-                f"{token}.{source.value}: {rows[-1] - len(frame)} of {rows[-1]} rows repeat an id; the first row of each id "
-                f"counts"
+                f"{token}.{source.value}: {rows[-1] - len(frame)} of {rows[-1]} rows repeat an id; the first row of "
+                f"each id counts"
             )
         return frame
 

@@ -24,8 +24,8 @@ def check_inputs(config: Any) -> None:
     check_needs(config, read_heads(config))
 
 
-def read_dataset(config: Any) -> Any:
-    """RecBole's `create_dataset`.
+def read_dataset(config: Any) -> tuple[Any, Journal]:
+    """RecBole's `create_dataset`, and what its filters did.
 
     Logs one line that sums up what was read and dropped (printed to stderr where progress is shown), and warns where
     more than 5% of the interactions are gone, of cells that are filled in, and of names that look like missing values.
@@ -35,7 +35,7 @@ def read_dataset(config: Any) -> Any:
     DataError
         For cells that cannot be read, ids that match nothing, and filters that leave nothing.
     ConfigurationError
-        For options that the data do not suit, such as `topk` above the number of items.
+        For options that the data do not suit.
     """
     from recbole.data import create_dataset
 
@@ -56,8 +56,7 @@ def read_dataset(config: Any) -> Any:
     if not journal.kept:
         raise _nothing_left(config, journal)
     _check_labels(config, dataset)
-    _check_topk(config, dataset, journal)
-    return dataset
+    return dataset, journal
 
 
 def _nothing_left(config: Any, journal: Journal) -> DataError:
@@ -92,17 +91,28 @@ def _check_labels(config: Any, dataset: Any) -> None:
     other = frame[label][~frame[label].isin((0, 1))]
     if len(other):
         raise DataError(
-            f"{Path(config['data_path']) / config['dataset']}.inter: column {label!r} (LABEL_FIELD) holds {other.iloc[0]:g} "
-            f"(row {other.index[0] + 1} of data), and {config['model']} learns from 0 and 1; say threshold: {{{label}: 4}} "
-            f"to make labels of ratings"
+            f"{_file(config)}: column {label!r} (LABEL_FIELD) holds {other.iloc[0]:g} "
+            f"(row {other.index[0] + 1} of data), and {config['model']} learns from 0 and 1; say threshold: "
+            f"{{{label}: 4}} to make labels of ratings"
+        )
+    if frame[label].nunique() == 1:
+        made = f"threshold = {config['threshold']!r}" if config["threshold"] else f"LABEL_FIELD = {label!r}"
+        raise DataError(
+            f"{_file(config)}: every row has the label {frame[label].iloc[0]:g} ({made}), so there is nothing to "
+            f"tell apart; give a threshold that lies among the values, or rows of both kinds"
         )
 
 
-def _check_topk(config: Any, dataset: Any, journal: Journal) -> None:
+def _file(config: Any) -> Path:
+    return Path(config["data_path"]) / f"{config['dataset']}.inter"
+
+
+def check_topk(config: Any, dataset: Any, journal: Journal) -> None:
+    """Raise `ConfigurationError` where more items are to be listed than there are."""
     items = dataset.item_num - 1 if dataset.iid_field is not None else 0
     if config["eval_type"].name == "RANKING" and max(config["topk"]) > items:
         gone = f" (interactions: {journal.reasons()})" if journal.lost else ""
         raise ConfigurationError(
-            f"topk = {config['topk']}: {config['dataset']!r} has {items} items{gone}, so {max(config['topk'])} cannot be "
+            f"topk = {config['topk']}: {_file(config)} has {items} items{gone}, so {max(config['topk'])} cannot be "
             f"listed; give {items} at most (valid_metric, too)"
         )

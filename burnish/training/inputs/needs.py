@@ -1,4 +1,5 @@
-"""Whether a model finds in the files what it reads, and whether options that name columns name those that are there."""
+"""Whether a model finds in the files what it reads, and whether options that name columns name those that are "
+"there."""
 
 from __future__ import annotations
 
@@ -8,9 +9,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError
 
-from .declared import is_a
+from .declared import is_a, misspelt
 from .heads import Head, is_knowledge
 from .options import check_interval
 
@@ -22,12 +23,13 @@ def check_needs(config: Any, heads: list[Head]) -> None:
     ------
     DataError
         For a column that is missing or has the wrong type: file, column and cure.
-    ConfigurationError, UnknownNameError
+    ConfigurationError
         For an option that does not suit the columns, with the nearest name.
     """
     columns = _Columns(heads)
     _check_ids(config, columns)
     _check_benchmark(config, columns)
+    _check_modes(config)
     _check_time(config, columns)
     _check_threshold(config, columns)
     _check_label(config, columns)
@@ -58,18 +60,18 @@ class _Columns:
         for head in self.of(source):
             if name not in head.types:
                 raise DataError(
-                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, head.types))}. {option} names the "
-                    f"column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
+                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, head.types))}. {option} names "
+                    f"the column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
                 )
             if name not in head.loaded:
                 raise ConfigurationError(
-                    f"load_col or unload_col leaves {name!r} of {head.path.name} out, and {option} = {name!r} is needed; "
-                    f"add {name} to load_col.{source}"
+                    f"load_col or unload_col leaves {name!r} of {head.path.name} out, and {option} = {name!r} is "
+                    f"needed; add {name} to load_col.{source}"
                 )
             if kind and head.types[name] != kind:
                 raise DataError(
-                    f"{head.path}, line 1: column {name!r} has the type {head.types[name]}, and {option} must be a {kind}; "
-                    f"write {name}:{kind}"
+                    f"{head.path}, line 1: column {name!r} has the type {head.types[name]}, and {option} must be a "
+                    f"{kind}; write {name}:{kind}"
                 )
 
 
@@ -93,8 +95,8 @@ def _check_ids(config: Any, columns: _Columns) -> None:
         ):
             if not columns.of(source):
                 raise ConfigurationError(
-                    f"load_col = {config['load_col']!r}: {config['model']} reads {source} files, too; add {source} with "
-                    f"its columns"
+                    f"load_col = {config['load_col']!r}: {config['model']} reads {source} files, too; add {source} "
+                    f"with its columns"
                 )
             columns.require(source, config[option], option, "token")
     first: dict[str, Head] = {}
@@ -103,8 +105,8 @@ def _check_ids(config: Any, columns: _Columns) -> None:
             before = first.setdefault(name, head)
             if before.types[name] != head.types[name]:
                 raise DataError(
-                    f"{head.path}, line 1: column {name!r} has the type {head.types[name]}, but {before.types[name]} in "
-                    f"{before.path.name}; give both one type, or another name"
+                    f"{head.path}, line 1: column {name!r} has the type {head.types[name]}, but {before.types[name]} "
+                    f"in {before.path.name}; give both one type, or another name"
                 )
 
 
@@ -128,9 +130,24 @@ def _check_benchmark(config: Any, columns: _Columns) -> None:
     history = config["ITEM_ID_FIELD"] + config["LIST_SUFFIX"]
     if history not in columns.loaded("inter") or history not in (config["alias_of_item_id"] or ()):
         raise ConfigurationError(
-            f"benchmark_filename = {parts!r}: RecBole makes no histories of parts that are given, so {config['model']} "
-            f"would have none. Give one file and eval_args: {{split: {{LS: valid_and_test}}, order: TO}}; or rows that hold "
-            f"their histories, in a column {history}:token_seq, with alias_of_item_id: [{history}]"
+            f"benchmark_filename = {parts!r}: RecBole makes no histories of parts that are given, so "
+            f"{config['model']} would have none. Give one file and eval_args: {{split: {{LS: valid_and_test}}, "
+            f"order: TO}}; or rows that hold their histories, in a column {history}:token_seq, with "
+            f"alias_of_item_id: [{history}]"
+        )
+
+
+def _check_modes(config: Any) -> None:
+    """What `metrics`, `transform` and `eval_args.mode` ask of a kind of model."""
+    modes = config["eval_args"]["mode"]
+    if config["eval_type"].name == "RANKING" and "labeled" in modes.values():
+        raise ConfigurationError(
+            f"metrics = {config['metrics']}: these rank items, but eval_args.mode = labeled tests rows as they are; "
+            f"rank all items with eval_args: {{mode: full}}, or measure values with metrics: [AUC, LogLoss]"
+        )
+    if config["transform"] and config["MODEL_TYPE"].name != "SEQUENTIAL":
+        raise ConfigurationError(
+            f"transform = {config['transform']!r} changes histories, and {config['model']} reads none; leave it out"
         )
 
 
@@ -141,7 +158,8 @@ def _check_time(config: Any, columns: _Columns) -> None:
     order = config["eval_args"]["order"]
     if histories and order != "TO":
         raise ConfigurationError(
-            f"eval_args.order = {order!r}: {config['model']} reads histories, which are in the order of time; say order: TO"
+            f"eval_args.order = {order!r}: {config['model']} reads histories, which are in the order of time; say "
+            f"order: TO"
         )
     reason = f"{config['model']} reads histories" if histories else None
     if reason is None and config["benchmark_filename"] is None:
@@ -159,13 +177,13 @@ def _check_time(config: Any, columns: _Columns) -> None:
             )
         if reason and time not in head.loaded:
             raise ConfigurationError(
-                f"load_col = {config['load_col']!r} leaves out {time!r} of {head.path.name} (TIME_FIELD), and {reason}; "
-                f"add {time} to load_col.inter"
+                f"load_col = {config['load_col']!r} leaves out {time!r} of {head.path.name} (TIME_FIELD), and "
+                f"{reason}; add {time} to load_col.inter"
             )
         if time in head.loaded and head.types[time] != "float":
             raise DataError(
-                f"{head.path}, line 1: column {time!r} (TIME_FIELD) has the type {head.types[time]}, so RecBole would sort "
-                f"it by first appearance; write {time}:float with seconds since 1970 (in pandas: "
+                f"{head.path}, line 1: column {time!r} (TIME_FIELD) has the type {head.types[time]}, so RecBole "
+                f"would sort it by first appearance; write {time}:float with seconds since 1970 (in pandas: "
                 f"pd.to_datetime(times, utc=True).map(lambda t: t.timestamp())), or leave it out of load_col"
             )
 
@@ -182,7 +200,7 @@ def _check_threshold(config: Any, columns: _Columns) -> None:
     loaded = columns.loaded("inter")
     if name not in loaded:
         where = ", ".join(str(head.path.name) for head in columns.of("inter"))
-        raise unknown_name(
+        raise misspelt(
             "threshold: column",
             str(name),
             loaded,
@@ -201,8 +219,8 @@ def _check_label(config: Any, columns: _Columns) -> None:
     loaded = columns.loaded("inter")
     if label in loaded and loaded[label] != "float":
         raise DataError(
-            f"{columns.of('inter')[0].path}, line 1: column {label!r} (LABEL_FIELD) has the type {loaded[label]}; write "
-            f"{label}:float with 0 and 1"
+            f"{columns.of('inter')[0].path}, line 1: column {label!r} (LABEL_FIELD) has the type {loaded[label]}; "
+            f"write {label}:float with 0 and 1"
         )
     if label in loaded or threshold:
         return
@@ -212,13 +230,18 @@ def _check_label(config: Any, columns: _Columns) -> None:
     pointwise = getattr(config["MODEL_INPUT_TYPE"], "name", None) == "POINTWISE"
     trains = (kind in ("CONTEXT", "DECISIONTREE") or _reads(config.model_class, "LABEL_FIELD")) and pointwise
     if ("labeled" in modes) or (trains and not sampled):
-        reason = f"{config['model']} learns from it" if trains and not sampled else "eval_args.mode = labeled tests it"
+        reason = (
+            f"{config['model']} learns from it"
+            if trains and not sampled
+            else "eval_args.mode = labeled tests it"
+        )
         raise ConfigurationError(
-            f"there is no label: LABEL_FIELD = {label!r} is not a loaded column of {columns.of('inter')[0].path.name} "
-            f"({', '.join(loaded)}), threshold is null, and {reason}. Say threshold: {{{config['RATING_FIELD']}: 4}} to make "
-            f"labels of ratings, or LABEL_FIELD: the column that holds 0 and 1 (load_col.inter must list it), or sample "
-            f"negatives: train_neg_sample_args: {{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, "
-            f"metrics: [NDCG], valid_metric: NDCG@10"
+            f"there is no label: LABEL_FIELD = {label!r} is not a loaded column of "
+            f"{columns.of('inter')[0].path.name} ({', '.join(loaded)}), threshold is null, and {reason}. Say "
+            f"threshold: {{{config['RATING_FIELD']}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
+            f"holds 0 and 1 (load_col.inter must list it), or sample negatives: train_neg_sample_args: "
+            f"{{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, metrics: [NDCG], "
+            f"valid_metric: NDCG@10"
         )
 
 
@@ -270,8 +293,8 @@ def _check_named_columns(config: Any, columns: _Columns) -> None:
             check_interval(f"val_interval.{name}", wanted if wanted is not None else "null")
         elif not isinstance(wanted, list | tuple):
             raise ConfigurationError(
-                f"val_interval.{name} = {wanted!r}: {name} is a column of tokens; give the list of those to keep, as in "
-                f"[a, b]"
+                f"val_interval.{name} = {wanted!r}: {name} is a column of tokens; give the list of those to keep, as "
+                f"in [a, b]"
             )
     _check_discretization(config, loaded, numbers)
     _check_preload(config, columns, numbers)
@@ -283,12 +306,13 @@ def _all_in(
 ) -> None:
     for name in names or ():
         if name not in loaded:
-            raise unknown_name(
+            raise misspelt(
                 f"{option}: column", str(name), loaded, cure="These are loaded; load_col says which are."
             )
         if name not in right:
             raise ConfigurationError(
-                f"{option}: {name!r} is not {what}; leave it out, or give it the right type in the first line of its file"
+                f"{option}: {name!r} is not {what}; leave it out, or give it the right type in the first line of its "
+                f"file"
             )
 
 
@@ -301,8 +325,8 @@ def _check_alias(config: Any) -> None:
                 continue
             if owner.setdefault(name, option) != option:
                 raise ConfigurationError(
-                    f"alias_of_{option} = {config[f'alias_of_{option}']!r}: {name!r} has the ids of {owner[name]} already; "
-                    f"leave it out of one of them"
+                    f"alias_of_{option} = {config[f'alias_of_{option}']!r}: {name!r} has the ids of {owner[name]} "
+                    f"already; leave it out of one of them"
                 )
 
 
@@ -311,14 +335,18 @@ def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str])
     _all_in("discretization", wanted, loaded, numbers, "a column of numbers")
     for name, info in (wanted or {}).items():
         if name not in (config["numerical_features"] or ()):
-            raise ConfigurationError(f"discretization: {name!r} must stand in numerical_features, too; add it there")
+            raise ConfigurationError(
+                f"discretization: {name!r} must stand in numerical_features, too; add it there"
+            )
         if not isinstance(info, dict) or info.get("method") not in ("ED", "LD"):
             raise ConfigurationError(
                 f"discretization.{name} = {info!r}: give {{method: ED, bucket: 10}} or {{method: LD}}"
             )
-        bucket = info.get("bucket")
+        bucket: Any = info.get("bucket")
         if info["method"] == "ED" and (not is_a(bucket, "whole number") or bucket < 1):
-            raise ConfigurationError(f"discretization.{name}.bucket = {bucket!r}: give a whole number, 1 or more")
+            raise ConfigurationError(
+                f"discretization.{name}.bucket = {bucket!r}: give a whole number, 1 or more"
+            )
 
 
 def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
@@ -327,12 +355,14 @@ def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
         tokens = {column for column, kind in loaded.items() if kind == "token"}
         _all_in("preload_weight", [name], loaded, tokens, "a column of tokens")
         if not isinstance(value, str):
-            raise ConfigurationError(f"preload_weight.{name} = {value!r}: give the name of a column of numbers")
+            raise ConfigurationError(
+                f"preload_weight.{name} = {value!r}: give the name of a column of numbers"
+            )
         _all_in("preload_weight", [value], loaded, numbers, "a column of numbers")
         if not any(name in head.loaded and value in head.loaded for head in columns.heads):
             raise ConfigurationError(
-                f"preload_weight = {config['preload_weight']!r}: {name!r} and {value!r} are columns of different files; "
-                f"both must stand in one"
+                f"preload_weight = {config['preload_weight']!r}: {name!r} and {value!r} are columns of different "
+                f"files; both must stand in one"
             )
 
 
@@ -340,7 +370,9 @@ def _check_unused(config: Any, columns: _Columns) -> None:
     for source, names in (config["unused_col"] or {}).items():
         if not columns.of(source):
             raise ConfigurationError(f"unused_col.{source} = {names!r}: no such file is loaded; leave it out")
-        _all_in(f"unused_col.{source}", names, columns.loaded(source), set(columns.loaded(source)), "a column")
+        _all_in(
+            f"unused_col.{source}", names, columns.loaded(source), set(columns.loaded(source)), "a column"
+        )
         for name in names:
             if name in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
                 raise ConfigurationError(

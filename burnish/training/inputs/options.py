@@ -8,21 +8,25 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError
 
-from .declared import declared_options, is_a
+from .declared import declared_options, is_a, misspelt
 from .evaluation import check_evaluation
 from .sampling import check_sampling
 
 #: Kinds of RecBole's general options that its property files do not tell, or tell too widely.
 _KINDS = {
     **dict.fromkeys(("use_gpu", "show_progress", "shuffle", "repeatable", "tensorboard"), "truth value"),
-    **dict.fromkeys(("metrics", "numerical_features", "normalize_field", "benchmark_filename"), "list of texts"),
+    **dict.fromkeys(
+        ("metrics", "numerical_features", "normalize_field", "benchmark_filename"), "list of texts"
+    ),
     **dict.fromkeys(("alias_of_user_id", "alias_of_item_id", "alias_of_entity_id"), "list of texts"),
     **dict.fromkeys(("alias_of_relation_id", "additional_feat_suffix"), "list of texts"),
     **dict.fromkeys(("threshold", "val_interval", "seq_len", "preload_weight", "discretization"), "mapping"),
     **dict.fromkeys(("load_col", "unload_col", "unused_col", "clip_grad_norm"), "mapping"),
-    **dict.fromkeys(("normalize_all", "enable_amp", "enable_scaler", "filter_inter_by_user_or_item"), "truth value"),
+    **dict.fromkeys(
+        ("normalize_all", "enable_amp", "enable_scaler", "filter_inter_by_user_or_item"), "truth value"
+    ),
 }
 #: These may be null, which stands for "not used".
 _OPTIONAL = frozenset(_KINDS) | {"rm_dup_inter", "transform", "encoding", "topk", "train_neg_sample_args"}
@@ -38,8 +42,21 @@ _SIZE = re.compile(r"(_size|_dim|_dimension|n_heads|num_heads|n_factors|_num_int
 #: Options that burnish or its models check themselves, in words of their own.
 _OWN_CHECKS = frozenset({"eval_args", "train_neg_sample_args", "topk", "valid_metric", "gpu_id", "enhancers"})
 _NAMES = frozenset(
-    {"USER_ID_FIELD", "ITEM_ID_FIELD", "NEG_PREFIX", "LIST_SUFFIX", "ITEM_LIST_LENGTH_FIELD", "field_separator"}
-    | {"HEAD_ENTITY_ID_FIELD", "TAIL_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "ENTITY_ID_FIELD", "seq_separator"}
+    {
+        "USER_ID_FIELD",
+        "ITEM_ID_FIELD",
+        "NEG_PREFIX",
+        "LIST_SUFFIX",
+        "ITEM_LIST_LENGTH_FIELD",
+        "field_separator",
+    }
+    | {
+        "HEAD_ENTITY_ID_FIELD",
+        "TAIL_ENTITY_ID_FIELD",
+        "RELATION_ID_FIELD",
+        "ENTITY_ID_FIELD",
+        "seq_separator",
+    }
     | {"LABEL_FIELD", "RATING_FIELD", "data_path", "checkpoint_dir", "POSITION_FIELD"}
 )
 #: Context-aware data may have neither users nor items.
@@ -88,9 +105,7 @@ def check_options(options: Mapping[str, Any], given: Collection[str], model: typ
     Raises
     ------
     ConfigurationError
-        It names the option, its value and what may be given.
-    UnknownNameError
-        For a misspelt choice, metric or key, with the nearest one.
+        It names the option, its value and what may be given, with the nearest word where one is misspelt.
     """
     declared = declared_options(model)
     for name in given:
@@ -143,7 +158,7 @@ def _check_choice(name: str, value: Any, model: type) -> None:
     if value in choices if isinstance(value, str) else False:
         return
     cure = "RecBole's models have no sparse gradients, which it needs." if value == "sparse_adam" else ""
-    raise unknown_name(f"{name} =", value if isinstance(value, str) else str(value), choices, cure=cure)
+    raise misspelt(f"{name} =", value if isinstance(value, str) else str(value), choices, cure=cure)
 
 
 def _check_range(name: str, value: Any) -> None:
@@ -170,14 +185,14 @@ def _check_single(options: Mapping[str, Any], given: Collection[str]) -> None:
         try:
             codecs.lookup(encoding)
         except (LookupError, TypeError, ValueError):
-            raise unknown_name(
+            raise misspelt(
                 "encoding =", str(encoding), ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "shift_jis")
             ) from None
     clip = options.get("clip_grad_norm")
     if "clip_grad_norm" in given and clip is not None:
         for key in clip:
             if key not in ("max_norm", "norm_type"):
-                raise unknown_name("clip_grad_norm: key", str(key), ("max_norm", "norm_type"))
+                raise misspelt("clip_grad_norm: key", str(key), ("max_norm", "norm_type"))
         if not is_a(clip.get("max_norm"), "number") or clip["max_norm"] <= 0:
             raise ConfigurationError(f"clip_grad_norm = {clip!r}: give {{max_norm: 1.0}}, a number above 0")
         if not is_a(clip.get("norm_type", 2.0), "number"):
@@ -207,7 +222,7 @@ def check_interval(option: str, value: Any) -> None:
         ends = [_end(end) for end in match.groups()] if match else [None, None]
         if ends[0] is None or ends[1] is None:
             raise ConfigurationError(
-                f"{option} = {value!r}: {part.strip()!r} is an illegal interval; write \"[5,inf)\" for 5 or more, "
+                f'{option} = {value!r}: {part.strip()!r} is an illegal interval; write "[5,inf)" for 5 or more, '
                 f'"(0,5]" for above 0 to 5, and join several by ;'
             )
         if ends[0] > ends[1]:
@@ -240,8 +255,8 @@ def _check_together(options: Mapping[str, Any], model: type) -> None:
     decay, penalty = options.get("weight_decay"), options.get("reg_weight")
     if decay and isinstance(penalty, list):
         raise ConfigurationError(
-            f"weight_decay = {decay!r} and reg_weight = {penalty!r}: RecBole multiplies the two, and cannot with a list; "
-            f"leave weight_decay out, which is the same penalty again"
+            f"weight_decay = {decay!r} and reg_weight = {penalty!r}: RecBole multiplies the two, and cannot with a "
+            f"list; leave weight_decay out, which is the same penalty again"
         )
     fields = ("USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "LABEL_FIELD")
     columns = [(name, options.get(name)) for name in fields if options.get(name) is not None]

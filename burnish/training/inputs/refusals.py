@@ -2,20 +2,42 @@
 
 from __future__ import annotations
 
+import math
 import re
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from burnish.errors import BurnishError, ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 _LIBRARY = re.compile(r"[\\/]site-packages[\\/](recbole|torch|numpy|pandas|scipy|sklearn)[\\/]")
 #: What RecBole raises where options do not suit each other, the data or the model.
-_KINDS = (ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError, RuntimeError, OverflowError)
+_KINDS = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    RuntimeError,
+    OverflowError,
+)
 #: Options that say where and how long, and explain nothing.
 _BESIDE = frozenset(
-    {"epochs", "threads", "show_progress", "use_gpu", "gpu_id", "checkpoint_dir", "data_path", "enhancers", "seed", "state"}
+    {
+        "epochs",
+        "threads",
+        "show_progress",
+        "use_gpu",
+        "gpu_id",
+        "checkpoint_dir",
+        "data_path",
+        "enhancers",
+        "seed",
+        "state",
+    }
 )
 
 
@@ -39,9 +61,20 @@ def explained(config: Any, stage: str) -> Iterator[None]:
         shown = ", ".join(f"{name} = {_short(value)}" for name, value in given.items()) or "no options"
         said = str(error) or type(error).__name__
         raise ConfigurationError(
-            f"{config['model']} on {config['dataset']!r}: RecBole stops while {stage}: {said} ({type(error).__name__}). "
-            f"Look for the option of these that it is about, and correct it or leave it out: {shown}"
+            f"{config['model']} on {config['data_path']}/{config['dataset']}.inter: RecBole stops while {stage}: "
+            f"{said} ({type(error).__name__}). Look for the option of these that it is about, and correct it or "
+            f"leave it out: {shown}"
         ) from error
+
+
+def check_best(config: Any, score: float, file: str) -> None:
+    """Raise `DataError` where no epoch was kept, since validation gave no number in any."""
+    if not math.isfinite(score) and not Path(file).is_file():
+        raise DataError(
+            f"valid_metric = {config['valid_metric']!r} could not be computed in any epoch on the validation part of "
+            f"{config['data_path']}/{config['dataset']}.inter, as AUC cannot of labels of one kind; give more rows, "
+            f"another threshold, split or valid_metric"
+        )
 
 
 def _short(value: Any) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError
 
-from .declared import is_a
+from .declared import is_a, misspelt
 
 _KEYS = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
 _DISTRIBUTIONS = ("uniform", "popularity", "none")
@@ -22,33 +22,38 @@ def check_sampling(options: Mapping[str, Any], given: Collection[str], model: ty
     if sampled:
         if _is(model, "SEQUENTIAL") and not hasattr(model, "input_type") and options.get("loss_type") == "CE":
             raise ConfigurationError(
-                f"train_neg_sample_args = {args!r}, but {model.__name__} with loss_type = CE compares with every item; "
-                f"say train_neg_sample_args: null (or ~), or loss_type: BPR"
+                f"train_neg_sample_args = {args!r}, but {model.__name__} with loss_type = CE compares with every "
+                f"item; say train_neg_sample_args: null (or ~), or loss_type: BPR"
             )
         return
     if reads_negatives(options, model):
         raise ConfigurationError(
             f"train_neg_sample_args = {args!r}: {model.__name__} compares each item with a sampled one (the column "
-            f"neg_{options.get('ITEM_ID_FIELD')}); leave this option out, or say {{distribution: uniform, sample_num: 1}}"
+            f"neg_{options.get('ITEM_ID_FIELD')}); leave this option out, or say {{distribution: uniform, "
+            f"sample_num: 1}}"
         )
 
 
 def _check_shape(args: Any) -> None:
     name = "train_neg_sample_args"
     if not isinstance(args, dict):
-        raise ConfigurationError(f"{name} = {args!r}: give null, or a mapping, as in {{distribution: uniform}}")
+        raise ConfigurationError(
+            f"{name} = {args!r}: give null, or a mapping, as in {{distribution: uniform}}"
+        )
     for key in args:
         if key not in _KEYS:
-            raise unknown_name(f"{name}: key", str(key), _KEYS)
+            raise misspelt(f"{name}: key", str(key), _KEYS)
     distribution = args.get("distribution", "uniform")
     if distribution in (None, "None"):
         return
     if distribution not in _DISTRIBUTIONS:
-        raise unknown_name(f"{name}.distribution =", str(distribution), _DISTRIBUTIONS)
+        raise misspelt(f"{name}.distribution =", str(distribution), _DISTRIBUTIONS)
     if distribution == "none":
         return
     if not is_a(args.get("sample_num", 1), "whole number") or args.get("sample_num", 1) < 1:
-        raise ConfigurationError(f"{name}.sample_num = {args['sample_num']!r}: give a whole number, 1 or more")
+        raise ConfigurationError(
+            f"{name}.sample_num = {args['sample_num']!r}: give a whole number, 1 or more"
+        )
     alpha = args.get("alpha", 1.0)
     if not is_a(alpha, "number"):
         raise ConfigurationError(f"{name}.alpha = {alpha!r}: give a number, the power of popularity")
