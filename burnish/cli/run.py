@@ -99,6 +99,7 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
+    from burnish.training.inputs.loading import summaries_told_to
     from burnish.training.state import FinishedError
 
     from .request import make_request
@@ -121,7 +122,8 @@ def run(
     folder = resume or output
     describe(screen, request, earlier)
     try:
-        result = train(screen, request, folder, save_every, going_on=earlier is not None)
+        with summaries_told_to(screen.say):
+            result = train(screen, request, folder, save_every, going_on=earlier is not None)
     except KeyboardInterrupt:
         say_how_to_resume(screen, folder)
         raise

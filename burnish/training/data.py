@@ -7,6 +7,7 @@ from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
+from .inputs.journal import Journal
 from .inputs.loading import check_inputs, check_topk, read_dataset
 from .inputs.refusals import explained
 
@@ -70,7 +71,7 @@ def load_dataset(config: Any) -> Any:
         del dataset.build  # back to the method of the class
         with explained(config, "splitting the data set"):
             parts = build()
-        _check_parts(config, parts)
+        _check_parts(config, parts, journal)
         check_topk(config, dataset, journal)
         return parts
 
@@ -78,7 +79,7 @@ def load_dataset(config: Any) -> Any:
     return dataset
 
 
-def _check_parts(config: Any, parts: list[Any]) -> None:
+def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
     split = config["eval_args"]["split"]
     shares = next(iter(split.values())) if isinstance(split, dict) and split else None
     left_out = {"test_only": [1, 0, 1], "valid_only": [1, 1, 0]}
@@ -96,8 +97,8 @@ def _check_parts(config: Any, parts: list[Any]) -> None:
             continue
         raise DataError(
             f"data set {config['dataset']!r}: the {phase} split is empty ({_sizes(parts)} interactions in "
-            f"training, validation and test). Each user needs enough interactions for "
-            f"eval_args.split = {split}; use more data or another split."
+            f"training, validation and test; of {journal.read:,} read, {journal.reasons()}). Each user needs enough "
+            f"interactions for eval_args.split = {split}; use more data or another split."
         )
 
 

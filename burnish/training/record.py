@@ -151,6 +151,7 @@ def read_run(folder: Path | str) -> SavedRun:
             raise DataError(f"{path} has format {content['format']!r}, of a later burnish; this one reads 1")
         for part in ("users", "items", "interactions", "ids", "rows"):
             content["data"][part]
+        dict(content["data"]["ids"])
         return SavedRun(
             folder,
             str(content["model"]),

@@ -2,7 +2,7 @@
 
 `python tests/support/mutants.py 2000` tries so many, one after the other, and counts how they end: trained, refused in
 words that name the file or the option, refused without (vague), or stopped by a bare error.  `--first N` begins at
-mutant N, `--show` prints every bare and vague one.  A mutant is a number: the same number is the same mutant.
+mutant N, `--show` prints every bare and vague one, `--all` every one.  A mutant is a number: the same number is the same mutant.
 """
 
 from __future__ import annotations
@@ -129,6 +129,23 @@ WORLDS: dict[str, dict[str, Any]] = {
         "eval_args": {"split": {"RS": [8, 1, 1]}, "order": "RO", "group_by": None, "mode": "labeled"},
     },
     "EMF": {"load_col": COLUMNS, "LABEL_FIELD": "rating"},
+    "NeuMF": {
+        **RANKED,
+        "load_col": {"inter": ["user_id", "item_id"]},
+        **{"mf_embedding_size": 4, "mlp_embedding_size": 4, "mlp_hidden_size": [8], "dropout_prob": 0.1},
+        "eval_args": {"split": {"RS": [0.8, 0.1, 0.1]}, "mode": "uni20"},
+    },
+    "MultiVAE": {
+        **RANKED,
+        "load_col": COLUMNS,
+        **{"mlp_hidden_size": [8], "latent_dimension": 4, "train_neg_sample_args": None},
+    },
+    "DIN": {
+        "load_col": COLUMNS,
+        **{"mlp_hidden_size": [8], "MAX_ITEM_LIST_LENGTH": 5, "repeatable": True},
+        "eval_args": {"split": {"LS": "valid_and_test"}, "order": "TO", "mode": "uni10"},
+        **{"metrics": ["AUC"], "valid_metric": "AUC"},
+    },
     "CKE": {
         **RANKED,
         "load_col": {
@@ -631,6 +648,7 @@ def main() -> int:
     parser.add_argument("mutants", type=int)
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--show", action="store_true")
+    parser.add_argument("--all", action="store_true", help="print every one")
     arguments = parser.parse_args()
     sys.argv = sys.argv[:1]
     logging.disable(logging.CRITICAL)
@@ -641,7 +659,7 @@ def main() -> int:
             with tempfile.TemporaryDirectory(dir=name) as folder:
                 outcome = attempt(number, Path(folder) / "data")
             counts[outcome.ending] += 1
-            if arguments.show and outcome.ending not in ("trained", "refused"):
+            if arguments.all or (arguments.show and outcome.ending not in ("trained", "refused")):
                 print(
                     f"{number} {outcome.ending}: {outcome.what[:300]}\n    {outcome.message[:400]}",
                     flush=True,

@@ -10,6 +10,8 @@ from typing import Any
 
 from burnish.errors import DataError
 
+from .options import INTERVALS, check_interval
+
 #: A share of dropped interactions above this is a warning.
 TOLERATED = 0.05
 
@@ -81,6 +83,8 @@ def journal_of(config: Any) -> Iterator[Journal]:
         ):
             _count(stack, journal, cls, method, reasons)
         _note_repeated_rows(stack, Dataset)
+        _link_one_to_one(stack, KnowledgeBasedDataset)
+        _refuse_a_single_item(stack, Dataset)
         yield journal
 
 
@@ -95,6 +99,8 @@ def _count(stack: ExitStack, journal: Journal, cls: Any, method: str, reasons: R
     def counted(self: Any) -> None:
         if method == "_filter_nan_user_or_item":
             journal.read = len(self.inter_feat)
+            for option in INTERVALS:  # by now everything is said that the files themselves give rise to
+                check_interval(option, self.config[option])
         _check_linked(self, method)
         rows = reasons(self)
         before = self.inter_feat.index
@@ -204,3 +210,46 @@ def _note_repeated_rows(stack: ExitStack, dataset_class: Any) -> None:
 
     dataset_class._load_user_or_item_feat = loaded
     stack.callback(setattr, dataset_class, "_load_user_or_item_feat", inner)
+
+
+def _link_one_to_one(stack: ExitStack, dataset_class: Any) -> None:
+    """Let the last row of an item, and of an entity, count in a `.link` file, and warn: RecBole would mix the ids "
+    "up."""
+    inner = dataset_class._load_link
+
+    @wraps(inner)
+    def linked(self: Any, token: str, path: str) -> Any:
+        by_item, by_entity = inner(self, token, path)
+        pairs = {item: entity for item, entity in by_item.items() if by_entity[entity] == item}
+        repeated = max(len(by_item), len(by_entity)) - len(pairs)
+        if not repeated:
+            return by_item, by_entity
+        else:
+            self.logger.warning(
+                f"{token}.link: {repeated} rows repeat an item or an entity; the last row of each counts, and items "
+                f"without one are left out"
+            )
+            return pairs, {entity: item for item, entity in pairs.items()}
+
+    dataset_class._load_link = linked
+    stack.callback(setattr, dataset_class, "_load_link", inner)
+
+
+def _refuse_a_single_item(stack: ExitStack, dataset_class: Any) -> None:
+    """Raise `DataError` where all interactions are with one item: there is no other to compare it with."""
+    inner = dataset_class._remap_ID_all
+
+    @wraps(inner)
+    def remapped(self: Any) -> None:
+        name = self.iid_field
+        if name is not None and name in self.inter_feat and len(self.inter_feat):
+            items = self.inter_feat[name].unique()
+            if len(items) == 1:
+                raise DataError(
+                    f"{self.dataset_name}.inter: all interactions are with one item, {name} = {str(items[0])!r}, so "
+                    f"there is nothing to choose from; give more items, or name another column as ITEM_ID_FIELD"
+                )
+        inner(self)
+
+    dataset_class._remap_ID_all = remapped
+    stack.callback(setattr, dataset_class, "_remap_ID_all", inner)

@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,18 @@ from .refusals import explained
 
 logger = logging.getLogger(__name__)
 
+_told: ContextVar[Callable[[str], None] | None] = ContextVar("summaries_told_to", default=None)
+
+
+@contextmanager
+def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
+    """While this is open, `say` is called with the line that sums up a data set."""
+    token = _told.set(say)
+    try:
+        yield
+    finally:
+        _told.reset(token)
+
 
 def check_inputs(config: Any) -> None:
     """Raise for files whose first lines do not suit the model and the options; nothing but those lines is read."""
@@ -27,7 +42,8 @@ def check_inputs(config: Any) -> None:
 def read_dataset(config: Any) -> tuple[Any, Journal]:
     """RecBole's `create_dataset`, and what its filters did.
 
-    Logs one line that sums up what was read and dropped (printed to stderr where progress is shown), and warns where
+    Logs one line that sums up what was read and dropped (see `summaries_told_to`; else it is printed to stderr where
+    progress is shown), and warns where
     more than 5% of the interactions are gone, of cells that are filled in, and of names that look like missing values.
 
     Raises
@@ -61,7 +77,7 @@ def read_dataset(config: Any) -> tuple[Any, Journal]:
 
 def _nothing_left(config: Any, journal: Journal) -> DataError:
     return DataError(
-        f"data set {config['dataset']!r}: no interaction is left after filtering: of {journal.read:,} read, "
+        f"{_file(config)}: no interaction is left after filtering: of {journal.read:,} read, "
         f"{journal.reasons()}; loosen user_inter_num_interval, item_inter_num_interval, val_interval or "
         f"filter_inter_by_user_or_item, or complete the files"
     )
@@ -75,7 +91,10 @@ def _sum_up(journal: Journal, dataset: Any) -> None:
         if name is not None and name in frame:
             setattr(journal, counted, int(frame[name].nunique()))
     logger.info(journal.line())
-    if dataset.config["show_progress"]:
+    say = _told.get()
+    if say is not None:
+        say(journal.line())
+    elif dataset.config["show_progress"]:
         print(journal.line(), file=sys.stderr)
     text = journal.warning()
     if text is not None:

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import inspect
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from burnish.errors import ConfigurationError, DataError
 from .declared import is_a, misspelt
 from .heads import Head, is_knowledge
 from .options import check_interval
+from .sampling import mentions
 
 
 def check_needs(config: Any, heads: list[Head]) -> None:
@@ -145,6 +144,12 @@ def _check_modes(config: Any) -> None:
             f"metrics = {config['metrics']}: these rank items, but eval_args.mode = labeled tests rows as they are; "
             f"rank all items with eval_args: {{mode: full}}, or measure values with metrics: [AUC, LogLoss]"
         )
+    errors = [name for name in config["metrics"] if name.lower() in ("rmse", "mae")]
+    if errors and set(modes.values()) != {"labeled"}:
+        raise ConfigurationError(
+            f"metrics = {config['metrics']}: {' and '.join(errors)} compare with the label of a row, and "
+            f"eval_args.mode = {modes!r} tests sampled items, which have none; say eval_args: {{mode: labeled}}"
+        )
     if config["transform"] and config["MODEL_TYPE"].name != "SEQUENTIAL":
         raise ConfigurationError(
             f"transform = {config['transform']!r} changes histories, and {config['model']} reads none; leave it out"
@@ -228,7 +233,9 @@ def _check_label(config: Any, columns: _Columns) -> None:
     kind = config["MODEL_TYPE"].name
     sampled = config["train_neg_sample_args"]["distribution"] != "none"
     pointwise = getattr(config["MODEL_INPUT_TYPE"], "name", None) == "POINTWISE"
-    trains = (kind in ("CONTEXT", "DECISIONTREE") or _reads(config.model_class, "LABEL_FIELD")) and pointwise
+    trains = (
+        kind in ("CONTEXT", "DECISIONTREE") or mentions(config.model_class, 'config["LABEL_FIELD"]')
+    ) and pointwise
     if ("labeled" in modes) or (trains and not sampled):
         reason = (
             f"{config['model']} learns from it"
@@ -247,7 +254,7 @@ def _check_label(config: Any, columns: _Columns) -> None:
 
 def _check_ratings(config: Any, columns: _Columns) -> None:
     rating = config["RATING_FIELD"]
-    if not rating or not _reads(config.model_class, "RATING_FIELD"):
+    if not rating or not mentions(config.model_class, 'config["RATING_FIELD"]'):
         return
     for head in columns.of("inter"):
         if rating in head.loaded and head.types[rating] != "float":
@@ -255,20 +262,6 @@ def _check_ratings(config: Any, columns: _Columns) -> None:
                 f"{head.path}, line 1: column {rating!r} (RATING_FIELD) has the type {head.types[rating]}, and "
                 f"{config['model']} reads numbers; write {rating}:float"
             )
-
-
-def _reads(model: type, option: str) -> bool:
-    """Whether the modules of a model mention an option.  RecBole's abstract recommenders do not count."""
-    for base in model.__mro__:
-        module = sys.modules.get(base.__module__)
-        if module is None or "abstract_recommender" in base.__module__ or base.__module__.startswith("torch"):
-            continue
-        try:
-            if f'config["{option}"]' in inspect.getsource(module):
-                return True
-        except (OSError, TypeError):  # builtins, and classes typed into an interpreter
-            continue
-    return False
 
 
 def _check_named_columns(config: Any, columns: _Columns) -> None:

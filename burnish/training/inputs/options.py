@@ -39,8 +39,12 @@ _LEAST = {
 }
 #: Whole numbers that count or measure parts of a model, of which there is at least one.
 _SIZE = re.compile(r"(_size|_dim|_dimension|n_heads|num_heads|n_factors|_num_interests)$")
-#: Options that burnish or its models check themselves, in words of their own.
-_OWN_CHECKS = frozenset({"eval_args", "train_neg_sample_args", "topk", "valid_metric", "gpu_id", "enhancers"})
+#: RecBole's filters by numbers of interactions and triples.
+INTERVALS = tuple(f"{what}_num_interval" for what in ("user_inter", "item_inter", "entity_kg", "relation_kg"))
+#: Options that are checked elsewhere, in words of their own.
+_OWN_CHECKS = frozenset(
+    {*INTERVALS, "eval_args", "train_neg_sample_args", "topk", "valid_metric", "gpu_id", "enhancers"}
+)
 _NAMES = frozenset(
     {
         "USER_ID_FIELD",
@@ -197,11 +201,6 @@ def _check_single(options: Mapping[str, Any], given: Collection[str]) -> None:
             raise ConfigurationError(f"clip_grad_norm = {clip!r}: give {{max_norm: 1.0}}, a number above 0")
         if not is_a(clip.get("norm_type", 2.0), "number"):
             raise ConfigurationError(f"clip_grad_norm = {clip!r}: norm_type is a number, such as 2")
-    for option in ("user_inter_num_interval", "item_inter_num_interval", "entity_kg_num_interval"):
-        if option in given:
-            check_interval(option, options.get(option))
-    if "relation_kg_num_interval" in given:
-        check_interval("relation_kg_num_interval", options.get("relation_kg_num_interval"))
     gpu = options.get("gpu_id")
     if "gpu_id" in given and not re.fullmatch(r"|-1|\d+(,\d+)*", str(gpu).replace(" ", "")):
         raise ConfigurationError(f"gpu_id = {gpu!r}: give numbers of devices, as in '0' or '0,1'")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -68,10 +70,26 @@ def _check_shape(args: Any) -> None:
 
 def reads_negatives(options: Mapping[str, Any], model: type) -> bool:
     """Whether a model's loss compares with a sampled item."""
+    if not mentions(model, "NEG_ITEM_ID") and not _is(model, "KNOWLEDGE"):
+        return False
     kind = getattr(model, "input_type", None)
     if kind is None:
         return options.get("loss_type") == "BPR"
-    return (kind.name == "PAIRWISE" or _is(model, "KNOWLEDGE")) and not _is(model, "TRADITIONAL")
+    return kind.name == "PAIRWISE" or _is(model, "KNOWLEDGE")
+
+
+def mentions(model: type, word: str) -> bool:
+    """Whether the modules of a model have a word in their source.  RecBole's abstract recommenders do not count."""
+    for base in model.__mro__:
+        module = sys.modules.get(base.__module__)
+        if module is None or "abstract_recommender" in base.__module__ or base.__module__.startswith("torch"):
+            continue
+        try:
+            if word in inspect.getsource(module):
+                return True
+        except (OSError, TypeError):  # builtins, and classes typed into an interpreter
+            continue
+    return False
 
 
 def _is(model: type, kind: str) -> bool:
