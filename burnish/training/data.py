@@ -41,13 +41,13 @@ def check_files(config: Any) -> None:
                 f"data set {name!r}: {file} does not exist; RecBole reads interactions from it"
                 + (f" (benchmark_filename = {phases!r})" if config["benchmark_filename"] else "")
             )
+    check_inputs(config)
     rows = sum(_count_rows(file) for file in files)
     if rows < 2:
         raise DataError(
             f"data set {name!r} has {rows} interaction{'s' if rows != 1 else ''} in {files[0]}; "
             f"there is nothing to train and evaluate on. Check the file: one header line, then one a line."
         )
-    check_inputs(config)
 
 
 def _count_rows(file: Path, enough: int = 2) -> int:

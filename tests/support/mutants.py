@@ -2,7 +2,8 @@
 
 `python tests/support/mutants.py 2000` tries so many, one after the other, and counts how they end: trained, refused in
 words that name the file or the option, refused without (vague), or stopped by a bare error.  `--first N` begins at
-mutant N, `--show` prints every bare and vague one, `--all` every one.  A mutant is a number: the same number is the same mutant.
+mutant N, `--show` prints every bare and vague one, `--all` every one.  A mutant is a number: the same number is the
+same mutant.
 """
 
 from __future__ import annotations

@@ -84,7 +84,7 @@ def journal_of(config: Any) -> Iterator[Journal]:
             _count(stack, journal, cls, method, reasons)
         _note_repeated_rows(stack, Dataset)
         _link_one_to_one(stack, KnowledgeBasedDataset)
-        _refuse_a_single_item(stack, Dataset)
+        _refuse_a_single_item(stack, Dataset, journal)
         yield journal
 
 
@@ -235,7 +235,7 @@ def _link_one_to_one(stack: ExitStack, dataset_class: Any) -> None:
     stack.callback(setattr, dataset_class, "_load_link", inner)
 
 
-def _refuse_a_single_item(stack: ExitStack, dataset_class: Any) -> None:
+def _refuse_a_single_item(stack: ExitStack, dataset_class: Any, journal: Journal) -> None:
     """Raise `DataError` where all interactions are with one item: there is no other to compare it with."""
     inner = dataset_class._remap_ID_all
 
@@ -246,8 +246,9 @@ def _refuse_a_single_item(stack: ExitStack, dataset_class: Any) -> None:
             items = self.inter_feat[name].unique()
             if len(items) == 1:
                 raise DataError(
-                    f"{self.dataset_name}.inter: all interactions are with one item, {name} = {str(items[0])!r}, so "
-                    f"there is nothing to choose from; give more items, or name another column as ITEM_ID_FIELD"
+                    f"{self.dataset_name}.inter: all interactions are with one item, {name} = {str(items[0])!r} (of {journal.read:,} "
+                    f"read, {journal.reasons()}), so there is nothing to choose from; give more items, or name another column as "
+                    f"ITEM_ID_FIELD"
                 )
         inner(self)
 

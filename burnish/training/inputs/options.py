@@ -155,8 +155,8 @@ def _check_choice(name: str, value: Any, model: type) -> None:
     if value is None and name in ("rm_dup_inter", "transform"):
         return
     choices = _CHOICES[name]
-    if name == "loss_type" and "loss_type" not in declared_options(model):
-        return
+    if name == "loss_type" and (hasattr(model, "input_type") or name not in declared_options(model)):
+        return  # it has losses of its own, or does not read the option
     if name in _ANY_CASE and isinstance(value, str) and value.lower() in choices:
         return
     if value in choices if isinstance(value, str) else False:

@@ -73,7 +73,7 @@ def reads_negatives(options: Mapping[str, Any], model: type) -> bool:
     if not mentions(model, "NEG_ITEM_ID") and not _is(model, "KNOWLEDGE"):
         return False
     kind = getattr(model, "input_type", None)
-    if kind is None:
+    if kind is None or (_is(model, "SEQUENTIAL") and "loss_type" in options):
         return options.get("loss_type") == "BPR"
     return kind.name == "PAIRWISE" or _is(model, "KNOWLEDGE")
 
