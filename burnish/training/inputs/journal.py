@@ -246,9 +246,9 @@ def _refuse_a_single_item(stack: ExitStack, dataset_class: Any, journal: Journal
             items = self.inter_feat[name].unique()
             if len(items) == 1:
                 raise DataError(
-                    f"{self.dataset_name}.inter: all interactions are with one item, {name} = {str(items[0])!r} (of {journal.read:,} "
-                    f"read, {journal.reasons()}), so there is nothing to choose from; give more items, or name another column as "
-                    f"ITEM_ID_FIELD"
+                    f"{self.dataset_name}.inter: all interactions are with one item, {name} = {str(items[0])!r} (of "
+                    f"{journal.read:,} read, {journal.reasons()}), so there is nothing to choose from; give more "
+                    f"items, or name another column as ITEM_ID_FIELD"
                 )
         inner(self)
 
