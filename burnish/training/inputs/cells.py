@@ -253,13 +253,13 @@ def _check_names(config: Any, reading: Reading, name: str, values: Any) -> None:
             f"{reading.path}, line {line_of_row(config, reading.path, blank[0])}: column {name!r} is empty, as in "
             f"{len(blank)} of {len(values)} rows; remove these rows, or give the id"
         )
-    lowered = values.dropna().astype(str).str.strip().str.lower()
-    odd = lowered[lowered.isin(MISSING_NUMBERS)]
-    for row in odd.drop_duplicates().index:
-        count = int((odd == odd[row]).sum())
+    for one in values.unique():
+        if not isinstance(one, str) or one.strip().lower() not in MISSING_NUMBERS:
+            continue
+        count = int((values == one).sum())
         reading.warnings.append(
-            f"{reading.path.name}: {name} {values[row]!r} in {count} row{'s' if count > 1 else ''} is kept as a "
-            f"name; where it stands for ids that do not exist, remove these rows"
+            f"{reading.path.name}: {name} {one!r} in {count} row{'s' if count > 1 else ''} is kept as a name; where "
+            f"it stands for ids that do not exist, remove these rows"
         )
     padding = values.index[values == "[PAD]"]
     if len(padding):

@@ -145,12 +145,12 @@ def _first_line(file: Path, encoding: str | None) -> str:
         raise DataError(
             f"{file} {what}; the first line names the columns, as in user_id:token<TAB>item_id:token<TAB>rating:float"
         )
-    if not more and not start.endswith(b"\n"):
-        raise DataError(f"{file} has a header and no rows; add rows, or remove the file")
     if "\r" in text:
         raise DataError(
             f"{file}, line 1 ends with a lone carriage return; write the file with line ends of Unix or Windows"
         )
+    if not more and not start.endswith(b"\n"):
+        raise DataError(f"{file} has a header and no rows; add rows, or remove the file")
     return text
 
 

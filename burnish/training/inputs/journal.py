@@ -88,28 +88,25 @@ def journal_of(config: Any) -> Iterator[Journal]:
         yield journal
 
 
-Reasons = Callable[[Any], dict[str, Any]]
+#: How many rows a filter takes for each reason, asked before it runs; None: all that it takes.
+Reasons = Callable[[Any], dict[str, int | None]]
 
 
 def _count(stack: ExitStack, journal: Journal, cls: Any, method: str, reasons: Reasons) -> None:
-    """Count the rows that a method takes: `reasons(dataset)` says beforehand which rows for which reason."""
+    """Count the rows that a method takes."""
     inner = vars(cls)[method]
 
     @wraps(inner)
     def counted(self: Any) -> None:
+        before = len(self.inter_feat)
         if method == "_filter_nan_user_or_item":
-            journal.read = len(self.inter_feat)
+            journal.read = before
             for option in INTERVALS:  # by now everything is said that the files themselves give rise to
                 check_interval(option, self.config[option])
-        _check_linked(self, method)
-        rows = reasons(self)
-        before = self.inter_feat.index
+        taken = reasons(self)
         inner(self)
-        gone = before.difference(self.inter_feat.index)
-        for reason, index in rows.items():
-            mine = gone if index is None else gone.intersection(index)
-            journal.drop(reason, len(mine))
-            gone = gone.difference(mine)
+        for reason, count in taken.items():
+            journal.drop(reason, before - len(self.inter_feat) if count is None else count)
 
     setattr(cls, method, counted)
     stack.callback(setattr, cls, method, inner)
@@ -119,57 +116,52 @@ def _said(reason: str) -> Reasons:
     return lambda _: {reason: None}
 
 
-def _blank(dataset: Any) -> dict[str, Any]:
+def _blank(dataset: Any) -> dict[str, int | None]:
     frame = dataset.inter_feat
-    return {
-        f"with an empty {name}": frame.index[frame[name].isnull()]
-        for name in (dataset.uid_field, dataset.iid_field)
-        if name is not None and name in frame
-    }
+    names = [name for name in (dataset.uid_field, dataset.iid_field) if name is not None and name in frame]
+    return _in_turn({f"with an empty {name}": frame[name].notnull() for name in names})
 
 
-def _without_entity(dataset: Any) -> dict[str, Any]:
-    name = dataset.dataset_name
-    return {f"whose item has no entity in {name}.link and {name}.kg": None}
-
-
-def _sides(dataset: Any) -> Iterator[tuple[str, str, Any]]:
-    for side, name in (("item", dataset.iid_field), ("user", dataset.uid_field)):
-        table = getattr(dataset, f"{side}_feat")
-        if table is not None and name is not None:
-            yield side, name, table
-
-
-def _without_row(dataset: Any) -> dict[str, Any]:
-    frame = dataset.inter_feat
-    return {
-        f"whose {name} has no row in {dataset.dataset_name}.{side}": frame.index[
-            ~frame[name].isin(table[name])
-        ]
-        for side, name, table in _sides(dataset)
-    }
-
-
-def _check_linked(dataset: Any, method: str) -> None:
-    """Raise `DataError` where no interaction at all has a row in a file that it must have one in."""
+def _without_row(dataset: Any) -> dict[str, int | None]:
+    """Raises `DataError` where no interaction at all has a row."""
+    if dataset.config["filter_inter_by_user_or_item"] is not True:
+        return {}
     frame, name = dataset.inter_feat, dataset.dataset_name
-    if method == "_filter_inter_by_user_or_item" and dataset.config["filter_inter_by_user_or_item"]:
-        for side, column, table in _sides(dataset):
-            if len(frame) and not frame[column].isin(table[column]).any():
-                raise _other_ids(name, column, frame[column], f"{name}.{side}", table[column])
-    if method == "_filter_link" and len(frame):
-        column = dataset.iid_field
-        items = set(frame[column])
-        linked = list(dataset.item2entity)
-        if not items & set(linked):
-            raise _other_ids(name, column, frame[column], f"{name}.link", linked)
-        kg = dataset.kg_feat
-        entities = set(kg[dataset.head_entity_field]) | set(kg[dataset.tail_entity_field])
-        mine = [entity for item, entity in dataset.item2entity.items() if item in items]
-        if not entities & set(mine):
-            raise _other_ids(
-                name, dataset.entity_field, mine, f"{name}.kg", sorted(map(str, entities)), f"{name}.link"
-            )
+    kept = {}
+    for side, column in (("item", dataset.iid_field), ("user", dataset.uid_field)):
+        table = getattr(dataset, f"{side}_feat")
+        if table is None or column is None:
+            continue
+        has_row = frame[column].isin(table[column])
+        if len(frame) and not has_row.any():
+            raise _other_ids(name, column, frame[column], f"{name}.{side}", table[column])
+        kept[f"whose {column} has no row in {name}.{side}"] = has_row
+    return _in_turn(kept)
+
+
+def _in_turn(kept: dict[str, Any]) -> dict[str, int | None]:
+    """How many rows each reason takes of those that the reasons before it keep."""
+    counts: dict[str, int | None] = {}
+    rest: Any = True
+    for reason, mask in kept.items():
+        counts[reason] = int((rest & ~mask).sum())
+        rest = rest & mask
+    return counts
+
+
+def _without_entity(dataset: Any) -> dict[str, int | None]:
+    """Raises `DataError` where no item is linked, or no linked entity is in the graph."""
+    name, column = dataset.dataset_name, dataset.iid_field
+    items = set(dataset.inter_feat[column])
+    if items and not items & set(dataset.item2entity):
+        raise _other_ids(name, column, dataset.inter_feat[column], f"{name}.link", dataset.item2entity)
+    graph = dataset.kg_feat
+    entities = set(graph[dataset.head_entity_field]) | set(graph[dataset.tail_entity_field])
+    mine = [entity for item, entity in dataset.item2entity.items() if item in items]
+    if mine and not entities & set(mine):
+        theirs = sorted(map(str, entities))
+        raise _other_ids(name, dataset.entity_field, mine, f"{name}.kg", theirs, f"{name}.link")
+    return {f"whose item has no entity in {name}.link and {name}.kg": None}
 
 
 def _other_ids(name: str, column: str, mine: Any, file: str, theirs: Any, own: str = "") -> DataError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import math
 import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -148,7 +149,7 @@ def _for_example(kind: str) -> str:
 
 
 def _not_finite(value: Any) -> str:
-    return " that is finite" if isinstance(value, float) else ""
+    return " that is finite" if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _check_choice(name: str, value: Any, model: type) -> None:
