@@ -96,9 +96,9 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
         ):
             continue
         raise DataError(
-            f"{config['data_path']}/{config['dataset']}.inter: the {phase} split is empty ({_sizes(parts)} interactions in "
-            f"training, validation and test; of {journal.read:,} read, {journal.reasons()}). Each user needs enough "
-            f"interactions for eval_args.split = {split}; use more data or another split."
+            f"{config['data_path']}/{config['dataset']}.inter: the {phase} split is empty ({_sizes(parts)} "
+            f"interactions in training, validation and test; of {journal.read:,} read, {journal.reasons()}). Each "
+            f"user needs enough interactions for eval_args.split = {split}; use more data or another split."
         )
 
 

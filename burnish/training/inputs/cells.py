@@ -18,7 +18,7 @@ from burnish.compat.view import ModuleView
 from burnish.errors import DataError
 from burnish.speed.reading import look_at
 
-from .heads import not_decodable, reading_encoding
+from .heads import TIMES, not_decodable, reading_encoding
 
 
 @dataclass
@@ -74,7 +74,9 @@ class _Pandas(ModuleView):
         try:
             frame = self.viewed.read_csv(file, **options)
         except (ValueError, OverflowError, IndexError) as error:  # pandas' ParserError is a ValueError
-            raise _first_wrong(reading.path, separator, encoding, options["dtype"], error) from error
+            raise _first_wrong(
+                self.config, reading.path, separator, encoding, options["dtype"], error
+            ) from error
         reading.rows = len(frame)
         if not reading.rows:
             raise DataError(
@@ -135,7 +137,7 @@ def _line_with(path: Path, text: str, encoding: str) -> int:
 
 
 def _first_wrong(
-    path: Path, separator: str, encoding: str, kinds: dict[str, Any], error: Exception
+    config: Any, path: Path, separator: str, encoding: str, kinds: dict[str, Any], error: Exception
 ) -> DataError:
     """The first cell of a number column that is not a number, or else what the reader said."""
     head: list[str] = []
@@ -146,7 +148,12 @@ def _first_wrong(
             continue
         for name, cell in zip(head, cells, strict=False):
             if kinds.get(name) is not None and kinds[name] is not str and not _is_number(cell):
-                return DataError(not_a_number(path, number, name.partition(":")[0], cell))
+                column = name.partition(":")[0]
+                if column == config["TIME_FIELD"]:
+                    return DataError(
+                        f"{path}, line {number}: {cell!r} in column {column!r} (TIME_FIELD) is not a number; {TIMES}"
+                    )
+                return DataError(not_a_number(path, number, column, cell))
     return DataError(
         f"{path} cannot be read as a table: {error}; check that each line has the fields of the first one, and that "
         f'quotes (") are closed'

@@ -13,6 +13,11 @@ from burnish.errors import ConfigurationError, DataError, nearest
 from .declared import misspelt
 
 TYPES = ("token", "token_seq", "float", "float_seq")
+#: How to write times.
+TIMES = (
+    "write seconds since 1970 (in pandas: pd.to_datetime(times, utc=True).map(lambda t: t.timestamp())), or leave "
+    "the column out of load_col"
+)
 _MARKS = (
     (b"\xff\xfe\x00\x00", "utf-32"),
     (b"\x00\x00\xfe\xff", "utf-32"),
@@ -170,6 +175,18 @@ def reading_encoding(file: Path, encoding: str | None) -> str:
     with file.open("rb") as stream:
         marked = stream.read(3) == codecs.BOM_UTF8
     return "utf-8-sig" if marked and codecs.lookup(name).name == "utf-8" else name
+
+
+def first_cell(head: Head, column: str, separator: str, encoding: str | None) -> str:
+    """What stands in a column's first row of data, for messages; "" where there is none."""
+    try:
+        with head.path.open(encoding=reading_encoding(head.path, encoding)) as lines:
+            next(lines, None)
+            cells = next(lines, "").rstrip("\n").split(separator)
+    except UnicodeError:
+        return ""
+    place = list(head.types).index(column)
+    return cells[place] if place < len(cells) else ""
 
 
 def not_decodable(file: Path, line: int, error: UnicodeError, encoding: str | None) -> str:

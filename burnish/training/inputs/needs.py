@@ -10,7 +10,7 @@ from typing import Any
 from burnish.errors import ConfigurationError, DataError
 
 from .declared import is_a, misspelt
-from .heads import Head, is_knowledge
+from .heads import TIMES, Head, first_cell, is_knowledge
 from .options import check_interval
 from .sampling import mentions
 
@@ -186,10 +186,11 @@ def _check_time(config: Any, columns: _Columns) -> None:
                 f"{reason}; add {time} to load_col.inter"
             )
         if time in head.loaded and head.types[time] != "float":
+            cell = first_cell(head, time, config["field_separator"], config["encoding"])
             raise DataError(
                 f"{head.path}, line 1: column {time!r} (TIME_FIELD) has the type {head.types[time]}, so RecBole "
-                f"would sort it by first appearance; write {time}:float with seconds since 1970 (in pandas: "
-                f"pd.to_datetime(times, utc=True).map(lambda t: t.timestamp())), or leave it out of load_col"
+                f"would sort by first appearance; it begins with {cell!r} (line 2). Give it the type float, and "
+                f"{TIMES}"
             )
 
 
