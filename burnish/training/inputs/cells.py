@@ -18,7 +18,7 @@ from burnish.compat.view import ModuleView
 from burnish.errors import DataError
 from burnish.speed.reading import look_at
 
-from .heads import TIMES, not_decodable, reading_encoding
+from .heads import TIMES, learns_ratings, not_decodable, reading_encoding
 
 
 @dataclass
@@ -210,7 +210,7 @@ def _check_numbers(config: Any, reading: Reading, name: str, values: Any) -> Non
         config["TIME_FIELD"]: "times are sorted by, so none can be made up",
         config["LABEL_FIELD"]: "RecBole would fill it with the mean, and train and test on that",
     }
-    if _learns_ratings(config):
+    if learns_ratings(config):
         required[config["RATING_FIELD"]] = (
             f"RecBole would fill it with the mean, and {config['model']} be tested on that"
         )
@@ -230,11 +230,6 @@ def _check_numbers(config: Any, reading: Reading, name: str, values: Any) -> Non
         f"{reading.path.name}: column {name!r} is empty in {len(missing)} of {len(numbers)} rows (the first is line "
         f"{line}); RecBole fills it with the mean of the others"
     )
-
-
-def _learns_ratings(config: Any) -> bool:
-    """Whether the model predicts ratings: its class says so by the options that it settles."""
-    return any(base.__name__ == "RatingModel" for base in config.model_class.__mro__)
 
 
 def _check_sequences(config: Any, reading: Reading, name: str, values: Any) -> None:

@@ -37,6 +37,12 @@ _OF_DEFAULT = {
 }
 
 
+#: RecBole's trainers and loaders read these, whatever the model.
+_COMMON = frozenset(
+    {"train_batch_size", "eval_batch_size", "learning_rate", "weight_decay", "stopping_step", "shuffle"}
+)
+
+
 @dataclass(frozen=True)
 class Declared:
     """One option: its kind, such as "whole number", and its default."""
@@ -46,7 +52,10 @@ class Declared:
 
 
 def declared_options(model: type) -> dict[str, Declared]:
-    """The options that the property files of a model describe, by name."""
+    """The options that RecBole's property files describe for a model, by name.
+
+    Models with `options_files` of their own check what these hold themselves, in words that say more.
+    """
     spec = find_spec("recbole")
     assert spec is not None
     assert spec.origin is not None
@@ -55,9 +64,15 @@ def declared_options(model: type) -> dict[str, Declared]:
         properties / "overall.yaml",
         properties / "dataset" / "sample.yaml",
         properties / "model" / f"{model.__name__}.yaml",
-        *(Path(file) for file in getattr(model, "options_files", ())),
     ]
-    return {name: option for file in files if file.is_file() for name, option in _described(file).items()}
+    own = {name for file in getattr(model, "options_files", ()) for name in read_yaml(file)} - _COMMON
+    return {
+        name: option
+        for file in files
+        if file.is_file()
+        for name, option in _described(file).items()
+        if name not in own
+    }
 
 
 @lru_cache(maxsize=256)

@@ -47,6 +47,11 @@ def is_knowledge(config: Any) -> bool:
     return config["MODEL_TYPE"].name == "KNOWLEDGE" or config["model"] in _KNOWLEDGE_SEQUENTIAL
 
 
+def learns_ratings(config: Any) -> bool:
+    """Whether the model predicts ratings: its class says so by the options that it settles."""
+    return any(base.__name__ == "RatingModel" for base in config.model_class.__mro__)
+
+
 def sources(config: Any) -> list[tuple[str, Path]]:
     """The atomic files of a data set that RecBole reads for a model, by what `load_col` calls them."""
     folder, name = Path(config["data_path"]), config["dataset"]

@@ -129,7 +129,8 @@ def _file(config: Any) -> Path:
 def check_topk(config: Any, dataset: Any, journal: Journal) -> None:
     """Raise `ConfigurationError` where more items are to be listed than there are."""
     items = dataset.item_num - 1 if dataset.iid_field is not None else 0
-    if config["eval_type"].name == "RANKING" and max(config["topk"]) > items:
+    # RecBole lists the padding item last, so that one more than there are items does no harm.
+    if config["eval_type"].name == "RANKING" and max(config["topk"]) > items + 1:
         gone = f" (interactions: {journal.reasons()})" if journal.lost else ""
         raise ConfigurationError(
             f"topk = {config['topk']}: {_file(config)} has {items} items{gone}, so {max(config['topk'])} cannot be "

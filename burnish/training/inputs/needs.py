@@ -10,7 +10,7 @@ from typing import Any
 from burnish.errors import ConfigurationError, DataError
 
 from .declared import is_a, misspelt
-from .heads import TIMES, Head, first_cell, is_knowledge
+from .heads import TIMES, Head, first_cell, is_knowledge, learns_ratings
 from .options import check_interval
 from .sampling import mentions
 
@@ -31,8 +31,8 @@ def check_needs(config: Any, heads: list[Head]) -> None:
     _check_modes(config)
     _check_time(config, columns)
     _check_threshold(config, columns)
-    _check_label(config, columns)
     _check_ratings(config, columns)
+    _check_label(config, columns)
     _check_named_columns(config, columns)
 
 
@@ -255,10 +255,14 @@ def _check_label(config: Any, columns: _Columns) -> None:
 
 def _check_ratings(config: Any, columns: _Columns) -> None:
     rating = config["RATING_FIELD"]
-    if not rating or not mentions(config.model_class, 'config["RATING_FIELD"]'):
-        return
     for head in columns.of("inter"):
-        if rating in head.loaded and head.types[rating] != "float":
+        if learns_ratings(config) and rating not in head.loaded:
+            raise DataError(
+                f"{head.path} has no column {rating!r} of ratings; RATING_FIELD names it, and load_col.inter must "
+                f"list it (loaded: {', '.join(head.loaded)})"
+            )
+        reads = rating and mentions(config.model_class, 'config["RATING_FIELD"]')
+        if reads and rating in head.loaded and head.types[rating] != "float":
             raise DataError(
                 f"{head.path}, line 1: column {rating!r} (RATING_FIELD) has the type {head.types[rating]}, and "
                 f"{config['model']} reads numbers; write {rating}:float"

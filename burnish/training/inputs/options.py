@@ -178,7 +178,8 @@ def _check_range(name: str, value: Any) -> None:
         return
     for one in value if isinstance(value, list | tuple) else [value]:
         if is_a(one, "number") and one < least:
-            raise ConfigurationError(f"{name} = {value!r}: give {least} or more")
+            what = "a number" if name == "weight_decay" else "a whole number"
+            raise ConfigurationError(f"{name} = {value!r}: give {what}, {least} or more")
     if ("dropout" in name or name.endswith("_prob")) and is_a(value, "number") and not 0 <= value <= 1:
         raise ConfigurationError(f"{name} = {value!r}: give a probability, between 0 and 1")
 
