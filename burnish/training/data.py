@@ -85,7 +85,14 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
     left_out = {"test_only": [1, 0, 1], "valid_only": [1, 1, 0]}
     ratios = left_out.get(shares) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
-        if len(part.inter_feat) > 0:
+        rows = len(part.inter_feat)
+        if rows == 1 and phase != "training" and "auc" in map(str.lower, config["metrics"]):
+            raise DataError(
+                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of "
+                f"{journal.read:,} read, {journal.reasons()}), which metrics = {config['metrics']} cannot be "
+                f"computed of; use more data or another split"
+            )
+        if rows > 0:
             continue
         # A share of zero is somebody's decision; RecBole then skips that phase.
         if (

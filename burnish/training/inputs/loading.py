@@ -71,7 +71,7 @@ def read_dataset(config: Any) -> tuple[Any, Journal]:
     _sum_up(journal, dataset)
     if not journal.kept:
         raise _nothing_left(config, journal)
-    _check_labels(config, dataset)
+    _check_labels(config, dataset, journal)
     return dataset, journal
 
 
@@ -101,7 +101,7 @@ def _sum_up(journal: Journal, dataset: Any) -> None:
         warnings.warn(text, stacklevel=3)
 
 
-def _check_labels(config: Any, dataset: Any) -> None:
+def _check_labels(config: Any, dataset: Any, journal: Journal) -> None:
     """Models that learn by cross-entropy from a label need 0 and 1."""
     label = config["LABEL_FIELD"]
     frame = dataset.inter_feat
@@ -117,8 +117,9 @@ def _check_labels(config: Any, dataset: Any) -> None:
     if frame[label].nunique() == 1:
         made = f"threshold = {config['threshold']!r}" if config["threshold"] else f"LABEL_FIELD = {label!r}"
         raise DataError(
-            f"{_file(config)}: every row has the label {frame[label].iloc[0]:g} ({made}), so there is nothing to "
-            f"tell apart; give a threshold that lies among the values, or rows of both kinds"
+            f"{_file(config)}: every row has the label {frame[label].iloc[0]:g} ({made}; of {journal.read:,} read, "
+            f"{journal.reasons()}), so there is nothing to tell apart; give a threshold that lies among the values, "
+            f"or rows of both kinds"
         )
 
 

@@ -115,6 +115,8 @@ def check_options(options: Mapping[str, Any], given: Collection[str], model: typ
     declared = declared_options(model)
     for name in given:
         value = options.get(name)
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ConfigurationError(f"{name} = {value!r}: give a number that is finite")
         if name in _CHOICES:
             _check_choice(name, value, model)
         elif name not in _OWN_CHECKS:
@@ -136,7 +138,7 @@ def _check_kind(name: str, value: Any, kind: str | None, optional: bool) -> None
     if name in _ONE_OR_MORE and isinstance(value, str) and value:
         return
     if not is_a(value, kind):
-        raise ConfigurationError(f"{name} = {value!r}: give a {kind}{_for_example(kind)}{_not_finite(value)}")
+        raise ConfigurationError(f"{name} = {value!r}: give a {kind}{_for_example(kind)}")
     if name in _NAMES and value == "":
         raise ConfigurationError(f"{name} = '': give a text that is not empty")
     if isinstance(value, list | tuple) and len({str(one) for one in value}) < len(value) and "texts" in kind:
@@ -146,10 +148,6 @@ def _check_kind(name: str, value: Any, kind: str | None, optional: bool) -> None
 def _for_example(kind: str) -> str:
     examples = {"truth value": "true or false", "list of texts": "[one, two]", "mapping": "{key: value}"}
     return f", as in {examples[kind]}" if kind in examples else ""
-
-
-def _not_finite(value: Any) -> str:
-    return " that is finite" if isinstance(value, float) and not math.isfinite(value) else ""
 
 
 def _check_choice(name: str, value: Any, model: type) -> None:

@@ -30,7 +30,7 @@ def test_a_label_for_context_models(world: Any) -> None:
         world.train("FM", threshold=None)
     with pytest.raises(BurnishError, match=r"threshold: column 'ratng'.*'rating'"):
         world.train("FM", threshold={"ratng": 3})
-    with pytest.raises(BurnishError, match=r"every row has the label 0 \(threshold = \{'rating': 99\}\)"):
+    with pytest.raises(BurnishError, match=r"every row has the label 0 \(threshold = \{'rating': 99\};"):
         world.train("FM", threshold={"rating": 99})
     with pytest.raises(BurnishError, match=r"'rating' \(LABEL_FIELD\) holds [2-5] .*learns from 0 and 1"):
         world.train("FM", threshold=None, LABEL_FIELD="rating")

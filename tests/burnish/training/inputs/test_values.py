@@ -16,6 +16,7 @@ from burnish.errors import BurnishError
         ({"train_batch_size": 0}, "train_batch_size = 0: give a whole number, 1 or more"),
         ({"train_batch_size": 25.5}, "train_batch_size = 25.5: give a whole number"),
         ({"learning_rate": math.nan}, "learning_rate = nan: give a number that is finite"),
+        ({"eval_memory_mib": math.inf}, "eval_memory_mib = inf: give a number that is finite"),
         ({"learning_rate": "fast"}, "learning_rate = 'fast': give a number"),
         ({"learning_rate": 0}, "learning_rate = 0: give a number above 0"),
         ({"embedding_size": True}, "embedding_size = True: give a whole number"),
