@@ -86,11 +86,11 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
     ratios = left_out.get(shares) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
         rows = len(part.inter_feat)
-        if rows == 1 and phase != "training" and "auc" in map(str.lower, config["metrics"]):
+        if rows == 1 and phase != "training" and _cannot_rank_one(config):
             raise DataError(
-                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of "
-                f"{journal.read:,} read, {journal.reasons()}), which metrics = {config['metrics']} cannot be "
-                f"computed of; use more data or another split"
+                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of {journal.read:,} "
+                f"read, {journal.reasons()}), of which metrics = {config['metrics']} cannot be computed; use more data or "
+                f"another split"
             )
         if rows > 0:
             continue
@@ -107,6 +107,12 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
             f"interactions in training, validation and test; of {journal.read:,} read, {journal.reasons()}). Each "
             f"user needs enough interactions for eval_args.split = {split}; use more data or another split."
         )
+
+
+def _cannot_rank_one(config: Any) -> bool:
+    """Whether AUC is asked for of rated rows: it tells rows apart."""
+    labeled = "labeled" in config["eval_args"]["mode"].values()
+    return labeled and "auc" in [name.lower() for name in config["metrics"]]
 
 
 def _sizes(parts: list[Any]) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutants import COMMON, WORLDS, good_files
+from spoilt_world import COMMON, WORLDS, good_files
 from tiny_data import _own_folder
 
 from burnish.training.request import make_config
