@@ -88,9 +88,9 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
         rows = len(part.inter_feat)
         if rows == 1 and phase != "training" and _cannot_rank_one(config):
             raise DataError(
-                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of {journal.read:,} "
-                f"read, {journal.reasons()}), of which metrics = {config['metrics']} cannot be computed; use more data or "
-                f"another split"
+                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of "
+                f"{journal.read:,} read, {journal.reasons()}), of which metrics = {config['metrics']} cannot be "
+                f"computed; use more data or another split"
             )
         if rows > 0:
             continue
