@@ -60,10 +60,15 @@ class RatingModel(GeneralRecommender):
                 f"metrics = {config['metrics']}: these rank items, but eval_args.mode = labeled tests rated rows; "
                 f"rank all items with eval_args: {{mode: full}}, or measure errors with metrics: [RMSE, MAE]"
             )
+        if config["eval_type"] == EvaluatorType.VALUE and modes != {"labeled"}:
+            raise ConfigurationError(
+                f"eval_args.mode = {', '.join(sorted(modes))} with metrics = {config['metrics']}: sampled items have "
+                f"no rating; test rated rows with eval_args: {{mode: labeled}}"
+            )
         if config["train_neg_sample_args"]["distribution"] != "none":
             raise ConfigurationError(
-                f"train_neg_sample_args = {config['train_neg_sample_args']!r}: {cls.__name__} learns from the ratings "
-                f"that there are, and RecBole would write 0 and 1 over them; leave this option out"
+                f"train_neg_sample_args = {config['train_neg_sample_args']!r}: {cls.__name__} learns from the "
+                f"ratings that there are, and RecBole would write 0 and 1 over them; leave this option out"
             )
 
     def __init__(self, config: Any, dataset: Any) -> None:

@@ -86,7 +86,7 @@ def _block(value: Any) -> Any:
         return {}
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list):
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
         return {name: {} for name in value}
     if isinstance(value, Mapping):
         given = {name: options for name, options in value.items() if options is not False}

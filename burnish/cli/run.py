@@ -92,6 +92,7 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
+    from burnish.training.inputs.loading import summaries_told_to
     from burnish.training.state import FinishedError
 
     from .run_request import make_request
@@ -113,7 +114,8 @@ def run(
     folder = resume or output
     describe(screen, request, earlier)
     try:
-        result = train(screen, request, folder, save_every, going_on=earlier is not None, trust=trust)
+        with summaries_told_to(screen.say):
+            result = train(screen, request, folder, save_every, going_on=earlier is not None, trust=trust)
     except KeyboardInterrupt:
         say_how_to_resume(screen, folder)
         raise

@@ -35,3 +35,17 @@ def _get_data_struct(self: Any) -> Any:
     for name in ("rec.topk", "rec.meanrank", "rec.score", "rec.items", "data.label"):
         held.pop(name, None)
     return collected
+
+
+@mend(
+    "knowledge-loader-data-set",
+    library="recbole",
+    versions="1.2.1",
+    symptom="metrics that count items stop the training of knowledge-aware models: their loader has no `dataset` "
+    "(collector.py:87)",
+    modules=("recbole.data.dataloader.knowledge_dataloader",),
+    applies=lambda: True,
+)
+def give_knowledge_loader_its_data_set(module: ModuleType) -> None:
+    """Let the loader of knowledge-aware models have the data set of its part that samples interactions."""
+    module.KnowledgeBasedDataLoader.dataset = property(lambda self: self.general_dataloader.dataset)

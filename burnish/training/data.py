@@ -7,6 +7,10 @@ from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
+from .inputs.journal import Journal
+from .inputs.loading import check_inputs, check_topk, read_dataset
+from .inputs.refusals import explained
+
 
 def check_files(config: Any) -> None:
     """Raise when the atomic files of `config["dataset"]` are missing or hold fewer than two interactions.
@@ -29,36 +33,21 @@ def check_files(config: Any) -> None:
             cure=f"Put its atomic files ({name}.inter, ...) into {folder}, or set `data_path` to the folder "
             f"that holds a folder {name!r}. burnish downloads nothing.",
         )
-    phases = config["benchmark_filename"]
-    if isinstance(phases, str):
-        phases = [phases]
-    files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases or [None]]
+    phases = config["benchmark_filename"] or [None]
+    files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases]
     for file in files:
         if not file.is_file():
-            raise DataError(f"data set {name!r}: {file} does not exist; RecBole reads interactions from it")
-        _check_columns(config, file)
+            raise DataError(
+                f"data set {name!r}: {file} does not exist; RecBole reads interactions from it"
+                + (f" (benchmark_filename = {phases!r})" if config["benchmark_filename"] else "")
+            )
+    check_inputs(config)
     rows = sum(_count_rows(file) for file in files)
     if rows < 2:
         raise DataError(
             f"data set {name!r} has {rows} interaction{'s' if rows != 1 else ''} in {files[0]}; "
             f"there is nothing to train and evaluate on. Check the file: one header line, then one a line."
         )
-
-
-def _check_columns(config: Any, file: Path) -> None:
-    """RecBole would say KeyError."""
-    separator = config["field_separator"] or "\t"
-    with file.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
-        head = next(lines, "").strip()
-    columns = [cell.split(":")[0].strip() for cell in head.lstrip("\ufeff").split(separator)]
-    if not head:
-        return  # nothing in it at all: the caller counts the rows
-    for option in ("USER_ID_FIELD", "ITEM_ID_FIELD"):
-        if config[option] and config[option] not in columns:
-            raise DataError(
-                f"{file} has no column {config[option]!r}; it has {', '.join(map(repr, columns))}. {option} names the "
-                f"column (a header cell is NAME:TYPE, as in user_id:token)"
-            )
 
 
 def _count_rows(file: Path, enough: int = 2) -> int:
@@ -75,35 +64,35 @@ def _count_rows(file: Path, enough: int = 2) -> int:
 
 def load_dataset(config: Any) -> Any:
     """RecBole's `create_dataset`, with `DataError` where filters leave nothing or a split comes out empty."""
-    from recbole.data import create_dataset
-
-    try:
-        dataset = create_dataset(config)
-    except ValueError as error:
-        # RecBole's own words, dataset.py: "Some feat is empty, please check the filtering settings."
-        if "feat is empty" not in str(error):
-            raise
-        raise DataError(
-            f"data set {config['dataset']!r}: no interaction is left after filtering; loosen "
-            f"user_inter_num_interval, item_inter_num_interval, val_interval or filter_inter_by_user_or_item"
-        ) from error
+    dataset, journal = read_dataset(config)
     build = dataset.build
 
     def checked() -> list[Any]:
         del dataset.build  # back to the method of the class
-        parts = build()
-        _check_parts(config, parts)
+        with explained(config, "splitting the data set"):
+            parts = build()
+        _check_parts(config, parts, journal)
+        check_topk(config, dataset, journal)
         return parts
 
     dataset.build = checked
     return dataset
 
 
-def _check_parts(config: Any, parts: list[Any]) -> None:
+def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
     split = config["eval_args"]["split"]
-    ratios = next(iter(split.values())) if isinstance(split, dict) and split else None
+    shares = next(iter(split.values())) if isinstance(split, dict) and split else None
+    left_out = {"test_only": [1, 0, 1], "valid_only": [1, 1, 0]}
+    ratios = left_out.get(shares) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
-        if len(part.inter_feat) > 0:
+        rows = len(part.inter_feat)
+        if rows == 1 and phase != "training" and _cannot_rank_one(config):
+            raise DataError(
+                f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of "
+                f"{journal.read:,} read, {journal.reasons()}), of which metrics = {config['metrics']} cannot be "
+                f"computed; use more data or another split"
+            )
+        if rows > 0:
             continue
         # A share of zero is somebody's decision; RecBole then skips that phase.
         if (
@@ -114,10 +103,16 @@ def _check_parts(config: Any, parts: list[Any]) -> None:
         ):
             continue
         raise DataError(
-            f"data set {config['dataset']!r}: the {phase} split is empty ({_sizes(parts)} interactions in "
-            f"training, validation and test). Each user needs enough interactions for "
-            f"eval_args.split = {split}; use more data or another split."
+            f"{config['data_path']}/{config['dataset']}.inter: the {phase} split is empty ({_sizes(parts)} "
+            f"interactions in training, validation and test; of {journal.read:,} read, {journal.reasons()}). Each "
+            f"user needs enough interactions for eval_args.split = {split}; use more data or another split."
         )
+
+
+def _cannot_rank_one(config: Any) -> bool:
+    """Whether AUC is asked for of rated rows: it tells rows apart."""
+    labeled = "labeled" in config["eval_args"]["mode"].values()
+    return labeled and "auc" in [name.lower() for name in config["metrics"]]
 
 
 def _sizes(parts: list[Any]) -> str:

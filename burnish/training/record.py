@@ -146,18 +146,21 @@ def read_run(folder: Path | str) -> SavedRun:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content["format"] != 1:
             raise DataError(f"{path} has format {content['format']!r}, of a later burnish; this one reads 1")
+        for part in ("users", "items", "interactions", "ids", "rows"):
+            content["data"][part]
+        dict(content["data"]["ids"])
         return SavedRun(
             folder,
             str(content["model"]),
             str(content["dataset"]),
-            dict(content["enhancers"]),
+            {str(name): dict(options) for name, options in content["enhancers"].items()},
             dict(content["options"]),
             dict(content["config"]),
             dict(content["data"]),
             bool(content["finished"]),
             content.get("made_in"),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged: {error!r}; train again, or restore the file") from error

@@ -16,6 +16,7 @@ from burnish.files.yamls import read_yaml
 from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
+from .inputs.options import checked_options
 from .options import warn_unknown
 from .session import literal_options
 from .trust import refuse_saved_data
@@ -85,7 +86,7 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
     """The checked RecBole config of a request.  visible: let `--option=value` of `sys.argv` win over everything."""
     from recbole.config import Config
 
-    with command_line(visible), literal_options():
+    with command_line(visible), literal_options(), checked_options():
         try:
             config = Config(
                 model=request.model,

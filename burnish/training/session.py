@@ -69,11 +69,17 @@ def log_file(path: Path | None) -> Iterator[None]:
     for other, _ in others:
         other.setLevel(max(other.level, logging.WARNING))
     root.addHandler(handler)
+    # Without handlers of their own, warnings would have gone to stderr: they still do.
+    console = logging.lastResort if not others else None
+    if console is not None:
+        root.addHandler(console)
     root.setLevel(logging.INFO)
     try:
         yield
     finally:
         root.removeHandler(handler)
+        if console is not None:
+            root.removeHandler(console)
         root.setLevel(level)
         for other, old in others:
             other.setLevel(old)

@@ -18,6 +18,7 @@ from burnish.errors import DataError, NonFiniteError
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
 from .identity import check_data, fingerprint, split_rows
+from .inputs.refusals import check_best, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .trained_model import TrainedModel
@@ -99,20 +100,21 @@ class Run:
             self.fingerprint = fingerprint(self.dataset)
             if expected is not None:
                 check_data(expected, self.fingerprint, config["dataset"])
-        with no_saved_data(config):
+        with no_saved_data(config), explained(config, "making batches"):
             self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
         if self.fingerprint is not None:
             for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
                 if loader is not None:
                     self.fingerprint[part] = split_rows(loader._dataset)
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
-        with built_without_code(config, self.trust):
+        with built_without_code(config, self.trust), explained(config, "building the model"):
             self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
         root.info(self.model)
         if not trainer:
             return
         self.flops = self._count_flops()
-        self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
+        with explained(config, "making the optimizer"):
+            self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
         _reset_peak_memory(config["device"])
 
     def _count_flops(self) -> float | None:
@@ -273,6 +275,8 @@ class Run:
             raise DataError(
                 f"{self.weights} is missing, and without it the best epoch of this run is not known; begin a new run"
             )
+        else:
+            check_best(self.config, self.best_valid_score, self.trainer.saved_model_file)
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
         with captured(self.trainer) as capture:

@@ -63,7 +63,7 @@ def test_a_failed_run_does_not_stop_the_others(plan_content: dict[str, Any]) -> 
     assert exit_status(records) == 1
     failed = records[1]
     assert failed.error is not None
-    assert "negative" in failed.error
+    assert "embedding_size = -1" in failed.error
     assert failed.test == {}
 
 

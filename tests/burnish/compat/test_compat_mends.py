@@ -480,3 +480,24 @@ def test_beyond_accuracy_metrics_are_computed(data: Path, tmp_path: Path) -> Non
     )
     assert 0 <= result["giniindex@2"] <= 1
     assert 0 <= result["tailpercentage@2"] <= 1
+
+
+def test_knowledge_loader_data_set_lets_items_be_counted(data: Path) -> None:
+    load = {"inter": "*", "kg": ["head_id", "relation_id", "tail_id"], "link": ["item_id", "entity_id"]}
+    train, _, _ = make_data(make_config("CKE", data, load_col=load))
+    assert train.dataset is train.general_dataloader.dataset
+    assert sum(train.dataset.item_counter.values()) == len(train.dataset)
+
+
+# ------------------------------------------------------------------ names
+
+
+@pytest.mark.parametrize("name", ["NA", "null", "nan", "None", "n/a"])
+def test_names_like_missing_values_are_names(data: Path, name: str) -> None:
+    file = data / "tiny" / "tiny.inter"
+    file.write_text(file.read_text().replace("u1\t", f"{name}\t") + "\ti1\t3\t9\n" + "u2\ti1\tNA\t9\n")
+    train, valid, test = make_data(make_config("BPR", data, load_col={"inter": "*"}))
+    assert name in train._dataset.field2id_token["user_id"]
+    rows = sum(len(part._dataset.inter_feat) for part in (train, valid, test))
+    assert rows == len(file.read_text().splitlines()) - 2  # the header, and the row of nobody
+    assert not np.isnan(train._dataset.inter_feat["rating"].numpy()).any()
