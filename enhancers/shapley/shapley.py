@@ -19,6 +19,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.state import HostState
 from burnish.enhancers.unchanged import evaluating, unchanged
+
 from .cross_fit import cross_fitted
 from .in_run import first_order_values, step_sizes
 from .objectives import standardised

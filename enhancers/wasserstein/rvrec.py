@@ -73,7 +73,9 @@ class _Contrast(Enhancer[ContrastConfigT]):
             *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
         )
         if self._liked.sampled and not self._liked.every:
-            self.register_buffer("_pair_keys", torch.unique(users * anatomy.n_items + items), persistent=False)
+            self.register_buffer(
+                "_pair_keys", torch.unique(users * anatomy.n_items + items), persistent=False
+            )
         self._n_items = anatomy.n_items
         self.register_buffer("log_q_users", log_shares(users, anatomy.n_users), persistent=False)
         self.register_buffer("log_q_items", log_shares(items, anatomy.n_items), persistent=False)

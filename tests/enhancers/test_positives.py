@@ -69,7 +69,9 @@ def test_the_scale_may_be_given() -> None:
 
 
 def test_ratings_are_told_and_labels_are_not() -> None:
-    with pytest.warns(UserWarning, match=r"'x': labels .*'rating'.* 1 to 5, not 0 and 1; those from 4 on, 50%"):
+    with pytest.warns(
+        UserWarning, match=r"'x': labels .*'rating'.* 1 to 5, not 0 and 1; those from 4 on, 50%"
+    ):
         positives(split_of([1.0, 2.0, 4.0, 5.0]), "rating", None, "enhancer 'x'")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -83,7 +85,7 @@ def test_ratings_are_told_and_labels_are_not() -> None:
 def test_a_limit_that_nothing_reaches_is_refused() -> None:
     with pytest.raises(DataError, match=r"from positive_from = 4 on: .*'rating' go from 0 to 1 .*normalised"):
         positives(split_of([0.0, 0.5, 1.0]), "rating", 4.0, "enhancer 'x'")
-    with pytest.raises(DataError, match="no positive interaction: labels .* go from 0 to 0"):
+    with pytest.raises(DataError, match=r"no positive interaction: labels .* go from 0 to 0"):
         positives(split_of([0.0, 0.0]), "rating", None, "enhancer 'x'")
 
 
@@ -99,7 +101,8 @@ def items_by_user(enhanced: Any, least: float) -> dict[int, set[int]]:
 
 
 @pytest.mark.parametrize(
-    ("limit", "normalised", "least"), [(None, False, 4.0), (None, True, 0.75), (3.0, False, 3.0), (0.5, True, 0.5)]
+    ("limit", "normalised", "least"),
+    [(None, False, 4.0), (None, True, 0.75), (3.0, False, 3.0), (0.5, True, 0.5)],
 )
 def test_a_low_rating_is_no_positive_of_a_rating_model(
     world: Any, limit: float | None, normalised: bool, least: float
@@ -149,7 +152,10 @@ def test_drawn_negatives_say_nothing_of_ratings(world: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         enhanced = world(enhance("NeuMF", "rvrec"), LABEL_FIELD="rating", load_col=RATED["load_col"])
-    rvrec, wanted = enhanced.model.enhancers["rvrec"], items_by_user(enhanced, 0.75)  # normalised, as ml-100k.yaml says
+    rvrec, wanted = (
+        enhanced.model.enhancers["rvrec"],
+        items_by_user(enhanced, 0.75),
+    )  # normalised, as ml-100k.yaml says
     batch = next(iter(enhanced.train))
     assert set(batch["rating"].tolist()) == {0.0, 1.0}
     positive = rvrec._positive({name: batch[name] for name in ("user_id", "item_id", "rating")})
