@@ -14,11 +14,12 @@ from .base import Base
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
 from .result import Epoch, TrainingResult, plain
-from .session import checkpoint_folder, log_file, torch_threads
+from .session import alone, checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
 
 
+@alone()
 def train_and_test(
     request: Request,
     target: Path | None,

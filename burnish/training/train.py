@@ -16,9 +16,11 @@ from .one_run import train_and_test
 from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
+from .session import alone
 from .state import FinishedError, StateKeeper, latest_state
 
 
+@alone()
 def train(
     model: str | type,
     dataset: str,
@@ -110,6 +112,7 @@ def train(
     )
 
 
+@alone()
 def resume(
     folder: Path | str,
     *,
