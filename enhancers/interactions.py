@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 
 from .anatomy.describe import Fields
 
@@ -95,10 +94,9 @@ def positives(
     config = dataset.config
     if label is None or label not in dataset.inter_feat:
         if positive_from is not None and told:
-            warnings.warn(
+            warn(
                 f"{origin}: positive_from = {positive_from:g} has no effect, since the training data hold no column "
-                f"{label!r} (LABEL_FIELD): every interaction counts as positive",
-                stacklevel=2,
+                f"{label!r} (LABEL_FIELD): every interaction counts as positive"
             )
         return Positives(None)
     labels = _column(dataset, label)
@@ -118,11 +116,10 @@ def positives(
             f"{low:g} to {high:g}{cure}"
         )
     if positive_from is None and not binary and told:
-        warnings.warn(
+        warn(
             f"{origin}: labels of the training data (column {label!r}) are ratings from {low:g} to {high:g}, not 0 "
             f"and 1; those from {float(labels[chosen].min()):.4g} on, {float(chosen.double().mean()):.0%} of the rows, "
-            f"count as positive. positive_from sets another limit",
-            stacklevel=2,
+            f"count as positive. positive_from sets another limit"
         )
     return Positives(label, level, bool(chosen.all()), _samples_labels(config))
 
