@@ -97,7 +97,7 @@ def _why_unfindable(name: str) -> str:
     return (
         f"the class {short} is defined in a script or notebook, where nothing else can import it, with or without "
         f"trust. Give the class itself in Python (burnish.load_run(FOLDER, model={short})); for the command line, "
-        f"define it in a module that can be imported, and name it in the run's run.json: \"model\": \"MODULE:{short}\""
+        f'define it in a module that can be imported, and name it in the run\'s run.json: "model": "MODULE:{short}"'
     )
 
 

@@ -214,6 +214,7 @@ def test_a_notice_from_inside_recboles_training_is_shown(here: Path) -> None:
     )
     words = ["run", "-m", "NextItNet", "-d", "timed", "--epochs=1", "--MAX_ITEM_LIST_LENGTH=5", *SMALL]
     words += ["--train_neg_sample_args=None", "--sequence_training=auto"]
+    words += ["--load_col={inter: [user_id, item_id, timestamp]}"]
     done = CliRunner().invoke(app, words)
     assert done.exit_code == 0, done.output
     (notice,) = [line for line in done.stderr.splitlines() if "trains on prefixes" in line]

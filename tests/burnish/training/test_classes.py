@@ -31,7 +31,11 @@ def script_run(small: dict[str, Any], tmp_path: Path) -> tuple[Path, str]:
     """The folder of a run whose class is a script's, and what the script said."""
     (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "script.py", json.dumps(small)], cwd=tmp_path, capture_output=True, text=True, check=False
+        [sys.executable, "script.py", json.dumps(small)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.stdout.strip().endswith("True"), done.stderr  # the script itself finds its class
     return tmp_path / "out", done.stderr
@@ -50,7 +54,9 @@ def test_a_class_of_a_script(
     script_run: tuple[Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, said = script_run
-    assert "UserWarning: the model of this run is __main__:Mine: the class Mine is defined in a script" in said
+    assert (
+        "UserWarning: the model of this run is __main__:Mine: the class Mine is defined in a script" in said
+    )
     for trust in (False, True):
         with pytest.raises(ConfigurationError, match=r"in a script .*can be imported.* run\.json") as error:
             burnish.load_run(folder, trust=trust)
@@ -79,7 +85,9 @@ def test_a_class_that_checkpoints_cannot_name_is_refused_before_training(
 
     renamed = type("Plain", (BPR,), {"__module__": __name__})
     for cls in (Local, renamed, burnish.enhance(Local, "rvrec")):
-        with pytest.raises(ConfigurationError, match=r"(Local|Plain): RecBole's checkpoints .* top level of a module"):
+        with pytest.raises(
+            ConfigurationError, match=r"(Local|Plain): RecBole's checkpoints .* top level of a module"
+        ):
             burnish.run(cls, "tiny", config=small, show_progress=False)
 
 
@@ -92,7 +100,9 @@ def test_a_module_that_is_not_what_it_was(
         burnish.run("BPR", "tiny", config=small, folder=folder, show_progress=False)
     monkeypatch.syspath_prepend(tmp_path)
     rename(folder, "gone_models:Mine")
-    with pytest.raises(UnknownNameError, match=r"gone_models:Mine cannot be imported: ModuleNotFoundError.*PYTHONPATH"):
+    with pytest.raises(
+        UnknownNameError, match=r"gone_models:Mine cannot be imported: ModuleNotFoundError.*PYTHONPATH"
+    ):
         burnish.load_run(folder, trust=True)
     (tmp_path / "broken_models.py").write_text("1 / 0\n", encoding="utf-8")
     rename(folder, "broken_models:Mine")
@@ -100,6 +110,8 @@ def test_a_module_that_is_not_what_it_was(
         burnish.load_run(folder, trust=True)
     (tmp_path / "renamed_models.py").write_text(MODULE, encoding="utf-8")
     rename(folder, "renamed_models:Yours")
-    with pytest.raises(ConfigurationError, match="module renamed_models has no class Yours.*renamed") as error:
+    with pytest.raises(
+        ConfigurationError, match="module renamed_models has no class Yours.*renamed"
+    ) as error:
         burnish.load_run(folder, trust=True)
     assert "trust" not in str(error.value)
