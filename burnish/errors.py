@@ -7,9 +7,8 @@ import sys
 import warnings
 from collections.abc import Iterable
 
-
-#: Packages whose lines no reader of a warning can change.
-_OURS = ("burnish", "recbole")
+#: Packages whose lines no reader of a warning can change, and what calls a decorated function of theirs.
+_OURS = ("burnish", "recbole", "contextlib")
 
 
 class BurnishError(Exception):

@@ -55,8 +55,8 @@ class Card:
 
     sources: (role, file name, bytes) of every file read.  before: all usable rows; `duplicates` of them were earlier
     ratings of the same pair and left out; after: what was written.  rounds: of the filter.  described: how many of
-    the items (users) the metadata knew.  broken: lines skipped, by file name.  cut: how gzip files end too early, by file
-    name; only what stands before is in the data set.
+    the items (users) the metadata knew.  broken: lines skipped, by file name.  cut: how gzip files end too early, by
+    file name; only what stands before is in the data set.
     """
 
     name: str

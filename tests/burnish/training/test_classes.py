@@ -66,7 +66,7 @@ def test_a_class_of_a_script(
         pass
 
     assert type(burnish.load_run(folder, model=Mine).model) is Mine
-    with pytest.raises(ConfigurationError, match="the run was made with __main__:Mine, not with .*Other"):
+    with pytest.raises(ConfigurationError, match=r"the run was made with __main__:Mine, not with .*Other"):
         burnish.load_run(folder, model=Other)
     # The cure of the message.
     (tmp_path / "my_models.py").write_text(MODULE, encoding="utf-8")
@@ -111,7 +111,7 @@ def test_a_module_that_is_not_what_it_was(
     (tmp_path / "renamed_models.py").write_text(MODULE, encoding="utf-8")
     rename(folder, "renamed_models:Yours")
     with pytest.raises(
-        ConfigurationError, match="module renamed_models has no class Yours.*renamed"
+        ConfigurationError, match=r"module renamed_models has no class Yours.*renamed"
     ) as error:
         burnish.load_run(folder, trust=True)
     assert "trust" not in str(error.value)
