@@ -44,7 +44,9 @@ def test_options_of_the_whole_plan_are_told_once(plan_content: dict[str, Any]) -
         run_plan(make_plan(plan_content), quiet=True)
     told = [str(one.message) for one in caught if "is read by neither" in str(one.message)]
     (one,) = told
-    assert one.startswith("option 'n_layer' is read by neither RecBole nor BPR, LightGCN, so it has no effect.")
+    assert one.startswith(
+        "option 'n_layer' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
+    )
 
 
 def test_arms_of_one_seed_see_the_same_users_and_split(plan_content: dict[str, Any]) -> None:
