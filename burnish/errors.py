@@ -7,6 +7,9 @@ import sys
 import warnings
 from collections.abc import Iterable
 
+#: Packages whose lines no reader of a warning can change, and what calls a decorated function of theirs.
+_OURS = ("burnish", "recbole", "contextlib")
+
 
 class BurnishError(Exception):
     """Base of every error that burnish raises on purpose; the command line prints it without a traceback."""
@@ -61,8 +64,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
 
 
 def warn(message: str) -> None:
-    """A `UserWarning` at the line outside burnish that led here: the one that its reader can change."""
+    """A `UserWarning` at the line outside burnish and RecBole that led here: the one that its reader can change.
+
+    Where RecBole called burnish, its own line would be named, and the command line hides what libraries say.
+    """
     level, frame = 2, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "burnish":
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _OURS:
         level, frame = level + 1, frame.f_back
     warnings.warn(message, UserWarning, stacklevel=level)

@@ -32,6 +32,8 @@ class OptionsWithoutLoss(Strict):
     retired: ClassVar[Mapping[str, Any]] = {}
     #: Options that allow something and change no result.
     permissions: ClassVar[frozenset[str]] = frozenset()
+    #: Options that came later: at their default, results are those of before.
+    later: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -42,7 +44,9 @@ class OptionsWithoutLoss(Strict):
 
     def decisive(self) -> dict[str, Any]:
         """Everything that a result depends on, defaults included, named as in the first version that had it."""
-        return {**self.retired, **self.model_dump(mode="json", exclude=set(self.permissions))}
+        fields = type(self).model_fields
+        same = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return {**self.retired, **self.model_dump(mode="json", exclude={*self.permissions, *same})}
 
 
 class EnhancerConfig(OptionsWithoutLoss):

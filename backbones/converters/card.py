@@ -55,7 +55,8 @@ class Card:
 
     sources: (role, file name, bytes) of every file read.  before: all usable rows; `duplicates` of them were earlier
     ratings of the same pair and left out; after: what was written.  rounds: of the filter.  described: how many of
-    the items (users) the metadata knew.  broken: lines skipped, by file name.
+    the items (users) the metadata knew.  broken: lines skipped, by file name.  cut: how gzip files end too early, by
+    file name; only what stands before is in the data set.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Card:
     written: RowCounts
     described: dict[str, int]
     broken: dict[str, int]
+    cut: dict[str, str]
     files: tuple[str, ...]
 
     def text(self) -> str:
@@ -91,6 +93,7 @@ class Card:
             f"reviews with text: {kept:,} of {self.after.ratings:,}; {self.written.characters:,} characters",
             *(f"{kind}s known to the metadata: {n:,}" for kind, n in self.described.items()),
             *(f"broken lines left out of {file}: {n:,}" for file, n in self.broken.items() if n),
+            *(f"{file} is {wrong}" for file, wrong in self.cut.items()),
             "",
             f"files: {', '.join(self.files)}",
             "The .inter file and the file of reviews have the same rows in the same order.",

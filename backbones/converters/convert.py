@@ -80,15 +80,15 @@ def convert(published: Published, out: Path, options: Options, watch: Watch | No
     scanned = scan(published.reviews, published.recognise, skipped, _progress(watch, "reading ids"))
     unique, stays = _filtered(published.reviews, scanned, options)
     with written_whole_folder(out, options.force) as folder:
-        writing = _Writing(published.reviews, scanned, stays.rows, folder / out.name, options)
+        writing = _Writing(published.reviews, scanned, stays.rows, folder / out.name, options, skipped)
         writing.run(_progress(watch, "writing reviews"))
         after = os.stat(published.reviews)
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
             raise DataError(
                 f"{published.reviews} changed while it was read; convert it again when it is complete"
             )
-        described, broken = _describe(published, folder / out.name, writing, options, watch)
-        broken = {published.reviews.name: skipped.count, **broken}
+        described, others = _describe(published, folder / out.name, writing, options, watch)
+        read = {published.reviews.name: skipped, **others}
         card = Card(
             name=out.name,
             kind=scanned.format.name,
@@ -102,7 +102,8 @@ def convert(published: Published, out: Path, options: Options, watch: Watch | No
             after=Size(len(writing.users), len(writing.items), len(stays.rows)),
             written=writing.written,
             described=described,
-            broken=broken,
+            broken={name: one.count for name, one in read.items()},
+            cut={name: one.cut for name, one in read.items() if one.cut},
             files=tuple(sorted(path.name for path in folder.iterdir())),
         )
         card.write(folder)
@@ -139,6 +140,7 @@ class _Writing:
     rows: Rows
     stem: Path
     options: Options
+    broken: Broken
     #: Ids by their number of the first reading.
     users: dict[int, str] = field(default_factory=dict)
     items: dict[int, str] = field(default_factory=dict)
@@ -154,7 +156,7 @@ class _Writing:
         at, total = 0, len(line)
         with texts, file.open("w", encoding="utf-8", newline="\n") as inter:
             inter.write("user_id:token\titem_id:token\trating:float\ttimestamp:float\n")
-            for number, raw in lines(self.path, progress):
+            for number, raw in lines(self.path, progress, self.broken.at_cut):
                 if at == total or number != line[at]:
                     continue
                 head, record = self._again(number, raw)
@@ -187,8 +189,8 @@ class _Writing:
 
 def _describe(
     published: Published, stem: Path, writing: _Writing, options: Options, watch: Watch | None
-) -> tuple[dict[str, int], dict[str, int]]:
-    """Write the files of items and users: how many are described, and how many lines were broken, by file."""
+) -> tuple[dict[str, int], dict[str, Broken]]:
+    """Write the files of items and users: how many are described, and which lines were broken, by file."""
     described, broken = {}, {}
     for role, path, description in published.described:
         wanted = dict.fromkeys((writing.items if role == "items" else writing.users).values())
@@ -196,5 +198,5 @@ def _describe(
         skipped = Broken(path, options.skip_broken)
         progress = _progress(watch, f"writing {role}")
         described[description.kind] = write_table(path, target, description, wanted, skipped, progress)
-        broken[path.name] = skipped.count
+        broken[path.name] = skipped
     return described, broken

@@ -8,7 +8,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from burnish.errors import DataError
 
@@ -58,8 +58,13 @@ def check_file(path: Path) -> int:
     return path.stat().st_size
 
 
-def lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[int, bytes]]:
+def lines(
+    path: Path, progress: Progress | None = None, cut: Callable[[int, str], None] | None = None
+) -> Iterator[tuple[int, bytes]]:
     """(number from 1, line without its end) of every line of a plain or gzip file.
+
+    cut: where a gzip stream is cut off or damaged inside, told the number of the last whole line and what is wrong,
+    instead of an error; the lines before are all that there are.
 
     Raises `DataError` for a file that `check_file` refuses, that is cut off or damaged inside, or whose lines are
     longer than `LONGEST_LINE`.
@@ -77,14 +82,16 @@ def lines(path: Path, progress: Progress | None = None) -> Iterator[tuple[int, b
                 if progress is not None and number % _EVERY == 0:
                     progress(min(file.tell(), size), size)
                 yield number, line.rstrip(b"\r\n")
-    except EOFError as error:
-        raise DataError(
-            f"{path} is cut off somewhere after line {number}: the gzip stream has no end. Download it again"
-        ) from error
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(
-            f"{path} is damaged somewhere after line {number} ({error}). Download it again"
-        ) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        wrong = f"damaged somewhere after line {number} ({error})"
+        if isinstance(error, EOFError):
+            wrong = f"cut off somewhere after line {number}: the gzip stream has no end"
+        if cut is None:
+            raise DataError(
+                f"{path} is {wrong}. Download it again, or take the whole lines before that place: --skip-broken does "
+                f"(and `zcat {path.name}` writes them out)"
+            ) from error
+        cut(number, wrong)
     except OSError as error:
         raise DataError(f"{path} cannot be read after line {number}: {error.strerror or error}") from error
     if progress is not None:
@@ -96,4 +103,22 @@ def _opened(file: BinaryIO) -> BinaryIO:
     file.seek(0, os.SEEK_SET)
     if start != _GZIP:
         return file
-    return io.BufferedReader(gzip.GzipFile(fileobj=file, mode="rb"), buffer_size=2**20)
+    return io.BufferedReader(_Unpacked(file), buffer_size=2**20)
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip stream in the pieces in which it is unpacked, so that all before a damaged place is given.
+
+    `GzipFile.read` fills what it was asked for, and forgets what it has when something is wrong on the way.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._stream = gzip.GzipFile(fileobj=file, mode="rb")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._stream.read1(len(buffer))
+        buffer[: len(piece)] = piece
+        return len(piece)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 
 from .lines import Progress, lines
 
@@ -63,6 +63,18 @@ class Broken:
         self.path, self.skip = path, skip
         #: How many were skipped, and what was wrong with the first of them.
         self.count, self.first = 0, ""
+        #: Where and how a gzip file ends too early; empty for one that is whole.
+        self.cut = ""
+
+    @property
+    def at_cut(self) -> Callable[[int, str], None] | None:
+        """What `lines` does where a gzip file ends too early: an error, or `cut` is set."""
+        return self._note_cut if self.skip else None
+
+    def _note_cut(self, number: int, wrong: str) -> None:
+        if not self.cut:
+            warn(f"{self.path} is {wrong}; the {number:,} whole lines before that place are converted")
+        self.cut = wrong
 
     def met(self, number: int, error: BrokenLineError) -> None:
         """Count a broken line.  Raises `DataError` with file and line unless they are to be skipped."""
@@ -77,7 +89,7 @@ class Broken:
 
 def records(path: Path, broken: Broken, progress: Progress | None = None) -> Iterator[tuple[int, Record]]:
     """(line number, record) of every line with a record on it; blank lines are passed over."""
-    for number, line in lines(path, progress):
+    for number, line in lines(path, progress, broken.at_cut):
         if not line.strip():
             continue
         try:

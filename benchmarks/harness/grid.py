@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
 from burnish.files.whole import write_json
 from burnish.training.identity import computing, digest
+from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
 from .plan import BackboneEntry, Plan, check_names
@@ -33,10 +34,22 @@ def run_plan(
     check_names(plan)
     remove_stale(plan.runs)
     with ExitStack() as stack:
+        stack.enter_context(_shared(plan))
         listeners = [on_event] if on_event is not None else []
         if not quiet:
             listeners.append(stack.enter_context(Display(_n_steps(plan))).show)
         return _Grid(plan, listeners).run()
+
+
+def _shared(plan: Plan) -> AbstractContextManager[None]:
+    """Options that all backbones of a plan get, which some of them may not read."""
+    from burnish.enhancers.zoo import find_backbone
+
+    options = set(plan.options).union(*(arm.options for arm in plan.arms.values()))
+    if plan.tune is not None:
+        spaces = (plan.tune.space, *plan.tune.arms.values())
+        options |= set(plan.tune.options) | {name for space in spaces for name in space if "." not in name}
+    return shared_options(sorted(options), (find_backbone(entry.name) for entry in plan.backbones))
 
 
 def exit_status(records: Iterable[RunRecord]) -> int:

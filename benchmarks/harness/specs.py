@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from burnish.errors import UnknownNameError
 from burnish.training.identity import computing, digest
 
 from .plan import Arm, BackboneEntry, Plan
@@ -42,6 +43,7 @@ class RunSpec:
             "options": computing(self.options),
             "seed": self.seed,
             "test": self.trial is None,
+            **_labels(self),
         }
         return digest(settings)
 
@@ -82,6 +84,34 @@ def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     from burnish.enhancers.registry import make_enhancers
 
     return {enhancer.name: enhancer.config.decisive() for enhancer in make_enhancers(block)}
+
+
+def _labels(spec: RunSpec) -> dict[str, int]:
+    """A mark on runs whose labels enhancers read otherwise than at first, so that older ones are not taken for them.
+
+    Low ratings were positive interactions, and the drawn negatives of pointwise backbones were keys of contrasts.
+    """
+    from burnish.enhancers.registry import make_enhancers
+
+    names = {enhancer.name for enhancer in make_enhancers(spec.enhancers)}
+    if not names & {"rvrec", "euclid2d", "shapley", "guided"}:
+        return {}
+    from recbole.utils import InputType
+
+    from burnish.backbones.rating_model import RatingModel
+    from burnish.enhancers.weights.rules import rule_for
+    from burnish.enhancers.zoo import find_backbone
+
+    try:
+        backbone = find_backbone(spec.backbone)
+    except UnknownNameError:
+        return {}
+    rated = issubclass(backbone, RatingModel) or "LABEL_FIELD" in spec.options
+    rule = rule_for(backbone)
+    of_users = rule is not None and rule.cells != "none"
+    mixed = "threshold" in spec.options or getattr(backbone, "input_type", None) == InputType.POINTWISE
+    contrasted = bool(names & {"rvrec", "euclid2d"}) and mixed and not of_users
+    return {"labels": 2} if rated or contrasted else {}
 
 
 def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:

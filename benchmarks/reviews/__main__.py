@@ -8,13 +8,13 @@ Interrupt at will: finished runs are kept, and the same command goes on.
 from __future__ import annotations
 
 import argparse
-import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from burnish.errors import BurnishError
 from burnish.files.whole import write_json, write_text
+from burnish.notices import told_once
 
 from .figures import summarise
 from .markdown import to_markdown
@@ -29,11 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(arguments)
     sys.argv = sys.argv[:1]  # RecBole's Config would read them
-    silenced = logging.root.manager.disable
-    logging.disable(logging.WARNING)
     try:
         plan = load_plan(chosen.plan, runs=chosen.runs)
-        result = run_study(plan, None if chosen.quiet else _print_step)
+        with told_once():
+            result = run_study(plan, None if chosen.quiet else _print_step)
         figures = summarise(plan, result)
         output = chosen.output or plan.runs
         text = to_markdown(figures)
@@ -42,8 +41,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BurnishError as error:
         print(error, file=sys.stderr)
         return 1
-    finally:
-        logging.disable(silenced)
     print(text)
     return int(bool(result.failed))
 

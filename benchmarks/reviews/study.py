@@ -23,6 +23,7 @@ from burnish.errors import BurnishError, DataError
 from burnish.files.whole import write_json
 from burnish.training.identity import computing, digest
 from burnish.training.load import load_run
+from burnish.training.options import shared_options
 from burnish.training.session import torch_threads
 from burnish.training.trained_model import TrainedModel
 
@@ -81,8 +82,14 @@ def run_study(plan: StudyPlan, report: Report | None = None) -> StudyResult:
     report: told a line at every step.  A run that fails is recorded and the others go on; Ctrl-C is passed on and
     leaves nothing half-written.
     """
+    from burnish.enhancers.zoo import find_backbone
+
     remove_stale(plan.runs)
-    return _Study(plan, report or (lambda _: None)).run()
+    shared = set(plan.options)
+    if plan.tune is not None:
+        shared |= set(plan.tune.options) | {name for name in plan.tune.space if "." not in name}
+    with shared_options(sorted(shared), (find_backbone(entry.name) for entry in plan.models)):
+        return _Study(plan, report or (lambda _: None)).run()
 
 
 class _Study:

@@ -54,7 +54,11 @@ class ConvertOptions:
         typer.Option("--dedupe", help="Of several ratings of one item by one user keep the latest, or all."),
     ] = "latest"
     skip_broken: Annotated[
-        bool, typer.Option("--skip-broken", help="Leave broken lines out, and count them.")
+        bool,
+        typer.Option(
+            "--skip-broken",
+            help="Leave broken lines out, and count them; of a gzip file that is cut off, take what is whole.",
+        ),
     ] = False
     force: Annotated[
         bool,

@@ -3,27 +3,20 @@
 from __future__ import annotations
 
 import functools
-import os
-import re
 import sys
 import traceback
 import warnings
 from collections.abc import Callable
-from typing import TextIO, TypeVar
+from typing import TypeVar
 
 import typer
+
+from burnish.notices import debugging, show_warning
 
 #: Exit codes of every verb.
 RUN_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
-_LIBRARIES = re.compile(r"[\\/]site-packages[\\/](recbole|torch|numpy|pandas|scipy|sklearn|thop|ray)[\\/]")
-
 ResultT = TypeVar("ResultT")
-
-
-def debugging() -> bool:
-    """Whether BURNISH_DEBUG asks for tracebacks (anything but empty or 0)."""
-    return os.environ.get("BURNISH_DEBUG", "0") not in ("", "0")
 
 
 def exit_code(error: BaseException) -> int:
@@ -50,26 +43,6 @@ def message(error: BaseException) -> str:
         return f"error: {error}"
     hint = "" if debugging() else "\n(BURNISH_DEBUG=1 shows where it happened)"
     return f"error: {type(error).__name__}: {error}{hint}"
-
-
-def show_warning(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
-    """A warning as one line for people: `warning: ...`, with the place only under BURNISH_DEBUG.
-
-    What RecBole and the libraries under it say about each other's deprecated calls is left out, as nobody at
-    the command line can act on it; warnings about numbers (`RuntimeWarning`) are shown whoever gives them.
-    """
-    if not debugging() and not issubclass(category, RuntimeWarning) and _LIBRARIES.search(filename):
-        return
-    kind = "warning" if category is UserWarning else f"warning ({category.__name__})"
-    place = f" [{filename}:{lineno}]" if debugging() else ""
-    print(f"{kind}: {message}{place}", file=file or sys.stderr)
 
 
 def guarded(verb: Callable[..., ResultT]) -> Callable[..., ResultT]:

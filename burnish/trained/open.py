@@ -9,6 +9,7 @@ from burnish.errors import ConfigurationError, DataError, warn
 from burnish.training.load import load_run
 from burnish.training.record import RUN_FILE
 from burnish.training.result import TrainingResult
+from burnish.training.session import alone
 from burnish.training.trained_model import TrainedModel
 
 
@@ -60,6 +61,7 @@ def open_trained(
     return _open_checkpoint(path, data_path, trust)
 
 
+@alone()
 def _open_checkpoint(path: Path, data_path: Path | str | None, trust: bool) -> TrainedModel:
     from burnish.enhancers.saving.trusted import load_trusted
     from burnish.training.data import check_files

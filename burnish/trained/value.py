@@ -53,7 +53,8 @@ def value(
 ) -> Valuation:
     """Value every training interaction of a trained model.
 
-    No validation or test interaction is looked at.  Interactions labelled negative are left out; a sequential model
+    No validation or test interaction is looked at.  Interactions labelled negative are left out (of ratings,
+    those below `positive_from` of the model's enhancers, by default three quarters of the way up); a sequential model
     has a row for each interaction but a user's first.
 
     Parameters

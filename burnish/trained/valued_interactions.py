@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.enhancers.interactions import positives
 from burnish.enhancers.shapley import objectives as judges
 from burnish.enhancers.shapley.cross_fit import catalogue_mean
 from burnish.enhancers.shapley.regression import regression_values
@@ -67,9 +68,9 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
     columns = trained.splits.training.inter_feat
     users, items = (np.asarray(columns[name]) for name in (data.uid_field, data.iid_field))
     rows = np.arange(len(users))
-    label = trained.config["LABEL_FIELD"]
-    if label in columns:  # what users disliked is not part of their profile
-        rows = np.flatnonzero(np.asarray(columns[label]) > 0)
+    liked = _liked(trained)
+    if liked is not None:  # what users disliked is not part of their profile
+        rows = np.flatnonzero(liked)
     device = torch.device(trained.config["device"])
     kind, vectors = item_vectors(trained, table)
     vectors = vectors.to(device)
@@ -84,6 +85,17 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
         F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
         None if trained.sequential else _make_scorer(trained, kind, vectors, device),
     )
+
+
+def _liked(trained: TrainedModel) -> Any:
+    """Which training rows are positive, as an enhancer of the model has it where one was told; None for all."""
+    attached = getattr(trained.model, "enhancers", None)
+    options = [enhancer.config for enhancer in attached.enhancers()] if attached is not None else []
+    limits = (getattr(one, "positive_from", None) for one in options)
+    limit = next((limit for limit in limits if limit is not None), None)
+    training = trained.splits.training
+    found = positives(training, trained.config["LABEL_FIELD"], limit, "valuation").rows(training)
+    return None if found is None else found.numpy()
 
 
 def item_vectors(trained: TrainedModel, table: str | None) -> tuple[str, Tensor]:

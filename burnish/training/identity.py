@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, warn
 
 
 def class_name(cls: type) -> str:
@@ -32,27 +32,73 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None) -> 
     from burnish.enhancers.zoo import find_backbone
 
     if known is not None:
-        if class_name(known) != name:
-            raise ConfigurationError(f"the run was made with {name}, not with {class_name(known)}")
+        own = class_name(known)
+        moved = _of_a_script(name) and known.__qualname__ == name.partition(":")[2]
+        if own != name and not moved:
+            raise ConfigurationError(f"the run was made with {name}, not with {own}")
         return known
     if ":" not in name:
         return find_backbone(name)
     module_name, _, path = name.partition(":")
     module = sys.modules.get(module_name)
-    if module is None and trust:
+    if module is None and trust and not _of_a_script(name):
         try:
             module = importlib.import_module(module_name)
-        except ImportError as error:
-            raise UnknownNameError(f"the run's model {name} cannot be imported: {error}") from error
+        except Exception as error:  # a module may raise anything while it is imported
+            raise UnknownNameError(
+                f"the run's model {name} cannot be imported: {type(error).__name__}: {error}. Python looks for "
+                f"{module_name} where it looks for packages; PYTHONPATH=FOLDER adds a folder"
+            ) from error
     cls: Any = module
     for part in path.split("."):
         cls = getattr(cls, part, None)
-    if not isinstance(cls, type):
+    if isinstance(cls, type):
+        return cls
+    if _of_a_script(name):
+        raise ConfigurationError(f"the run's model is {name}: {_why_unfindable(name)}")
+    if module is not None:
         raise ConfigurationError(
-            f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
-            f"itself (model=...), or say trust=True (--trust) to let burnish import it"
+            f"the run's model is the class {name}, and the module {module_name} has no class {path}: it was renamed or "
+            f"removed since. Put it back, or give the class itself (model=...)"
         )
-    return cls
+    raise ConfigurationError(
+        f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
+        f"itself (model=...), or say trust=True (--trust) to let burnish import it"
+    )
+
+
+def check_class(cls: type, *, kept: bool) -> None:
+    """Look at the plain class of a run that is about to begin.
+
+    kept: whether the run is to be read again.
+    Raises `ConfigurationError` for a class that cannot be found under its name, which RecBole's checkpoints need; warns
+    of one that only this program finds.
+    """
+    found: Any = sys.modules.get(cls.__module__)
+    for part in cls.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not cls:
+        raise ConfigurationError(
+            f"model = {cls.__module__}.{cls.__qualname__}: RecBole's checkpoints hold the class by its name, and no "
+            f"class is found under this one; define it at the top level of a module, under its own name"
+        )
+    name = class_name(cls)
+    if kept and _of_a_script(name):
+        warn(f"the model of this run is {name}: {_why_unfindable(name)}")
+
+
+def _of_a_script(name: str) -> bool:
+    """Whether a class was the own one of a script or notebook, so that no other program finds it."""
+    return name.partition(":")[0] == "__main__"
+
+
+def _why_unfindable(name: str) -> str:
+    short = name.partition(":")[2]
+    return (
+        f"the class {short} is defined in a script or notebook, where nothing else can import it, with or without "
+        f"trust. Give the class itself in Python (burnish.load_run(FOLDER, model={short})); for the command line, "
+        f'define it in a module that can be imported, and name it in the run\'s run.json: "model": "MODULE:{short}"'
+    )
 
 
 def fingerprint(dataset: Any) -> dict[str, Any]:

@@ -11,11 +11,13 @@ from burnish.errors import DataError
 from .identity import find_class
 from .record import MODEL_FILE, check_same_options, read_run
 from .request import make_config
+from .session import alone
 from .stages import Run
 from .trained_model import TrainedModel
 from .weights import load_model
 
 
+@alone()
 def load_run(
     folder: Path | str,
     *,

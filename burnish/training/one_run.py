@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from burnish.compat.habits import tensorboard_in
+from burnish.enhancers.attach import split_enhanced
 
 from .base import Base
+from .identity import check_class
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
 from .result import Epoch, TrainingResult, plain
-from .session import checkpoint_folder, log_file, torch_threads
+from .session import alone, checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
 from .trust import refuse_links
 
 
+@alone()
 def train_and_test(
     request: Request,
     target: Path | None,
@@ -61,6 +64,7 @@ def train_and_test(
     with ExitStack() as stack:
         stack.enter_context(log_file(target / "log.txt" if target else None))
         config = config_of(request, visible=visible)
+        check_class(split_enhanced(config.model_class)[0], kept=own_files)
         if saved is not None:
             check_same_options(saved, config)
         effective = plain(config.final_config_dict)  # building the model adds to it

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -79,8 +81,33 @@ def unknown_options(given: Iterable[str], model: type) -> dict[str, str | None]:
     return {name: nearest(name, known) for name in given if name not in known}
 
 
+#: Options that are dealt with for all models of a comparison, and so not for each.
+_shared: ContextVar[frozenset[str]] = ContextVar("shared", default=frozenset())
+
+
+@contextmanager
+def shared_options(given: Iterable[str], models: Iterable[type]) -> Iterator[None]:
+    """Within, options that all models of a comparison get give no warning for a single model that does not read them.
+
+    Warns at once of those that none of the models reads.
+    """
+    names, asked = list(given), list(models)
+    unread = [unknown_options(names, model) for model in asked]
+    for name in names:
+        if unread and all(name in found for found in unread):
+            guess = next((found[name] for found in unread if found[name] is not None), None)
+            hint = f" Did you mean {guess!r}?" if guess else ""
+            read_by = ", ".join(dict.fromkeys(model.__name__ for model in asked))
+            warn(f"option {name!r} is read by neither RecBole nor {read_by}, so it has no effect.{hint}")
+    token = _shared.set(_shared.get() | frozenset(names))
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
 def warn_unknown(given: Iterable[str], model: type) -> None:
     """A `UserWarning` for each option that neither RecBole, the model nor burnish reads."""
-    for name, guess in unknown_options(given, model).items():
+    for name, guess in unknown_options([name for name in given if name not in _shared.get()], model).items():
         hint = f" Did you mean {guess!r}?" if guess else ""
         warn(f"option {name!r} is read by neither RecBole nor {model.__name__}, so it has no effect.{hint}")

@@ -7,16 +7,51 @@ import logging
 import os
 import re
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from burnish.checks import whole_number
+from burnish.errors import ConfigurationError
 
 from .threads import threads_by_default
 
 _ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
+
+
+_ours = threading.RLock()
+
+
+def _unlocked() -> None:
+    """In a forked process nothing is under way, whichever thread of its parent held the lock."""
+    global _ours
+    _ours = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_unlocked)
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """While this is open, no other thread of this process trains or reads a run: it is refused, not kept waiting.
+
+    RecBole keeps random streams, its log and its options for the whole process, and so two at a time disturb each
+    other: metrics change from call to call, and nothing says so.  The same thread may open it again (a base that is
+    trained within a run).  Raises `ConfigurationError`.
+    """
+    lock = _ours
+    if not lock.acquire(blocking=False):
+        raise ConfigurationError(
+            "another thread of this process is training or reading a run, and RecBole keeps random numbers, logs and "
+            "options for the whole process: wait for it, or use a process for each run"
+        )
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def literal(text: str) -> Any:

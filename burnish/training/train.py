@@ -16,10 +16,12 @@ from .one_run import train_and_test
 from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
+from .session import alone
 from .state import FinishedError, StateKeeper, latest_state
 from .trust import refuse_links
 
 
+@alone()
 def train(
     model: str | type,
     dataset: str,
@@ -117,6 +119,7 @@ def train(
     )
 
 
+@alone()
 def resume(
     folder: Path | str,
     *,

@@ -47,11 +47,8 @@ def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
             f"guided: none of the {len(scores.ids)} ids of {scores.source or 'the scores'} (such as {scores.ids[0]!r}) "
             f"is an item of {dataset.dataset_name!r} (such as {tokens[1]!r}); score the items of this data set"
         )
-    unknown = [
-        name
-        for name, some in zip(scores.attributes, np.isfinite(rows).any(axis=0).tolist(), strict=True)
-        if not some
-    ]
+    known_columns = np.atleast_1d(np.isfinite(rows).any(axis=0))
+    unknown = [name for name, some in zip(scores.attributes, known_columns, strict=True) if not some]
     if unknown:
         raise DataError(
             f"guided: {scores.source or 'the scores'} have no number in column {unknown[0]!r} for any item of "

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import training_items
+from burnish.enhancers.interactions import positives, training_items
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.explanation import Reason
 
@@ -114,7 +114,9 @@ class Guided(Enhancer[GuidedConfig]):
         }
 
     def _users_start(self, anatomy: Anatomy, dataset: Dataset, own: Tensor | None) -> Tensor:
-        users, items = (ids.cpu() for ids in training_items(dataset, anatomy.fields))
+        fields, origin = anatomy.fields, f"enhancer {self.name!r}"
+        liked = positives(dataset, fields.label, self.config.positive_from, origin)
+        users, items = (ids.cpu() for ids in training_items(dataset, fields, liked))
         start = mean_of_items(users, items, self.guided, anatomy.n_users, self.config.shrinkage)
         if own is not None:
             start = torch.where(own.isnan(), start, own)

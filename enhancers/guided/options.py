@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from burnish.enhancers.enhancer import EnhancerConfig
+from burnish.enhancers.interactions import PositiveFrom
 
 Control = Literal["none", "random", "permuted", "text", "pca"]
 
@@ -15,6 +16,7 @@ class GuidedConfig(EnhancerConfig):
     """Options of `guided`."""
 
     files: ClassVar[tuple[str, ...]] = ("scores", "user_scores")
+    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
 
     weight: float = Field(
         default=0.05, ge=0.0, description="factor of what pulls users' attributes to where they started"
@@ -64,6 +66,7 @@ class GuidedConfig(EnhancerConfig):
     clip: float = Field(
         default=3.0, gt=0.0, description="largest size of a standardised score, in standard deviations"
     )
+    positive_from: PositiveFrom = None
     seed: int | None = Field(default=None, ge=0, description="of the controls' noise; null for the run's")
 
     @field_validator("attributes", "fields", mode="before")

@@ -8,12 +8,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from burnish.enhancers.enhancer import OptionsWithoutLoss
+from burnish.enhancers.interactions import PositiveFrom
 
 
 class ShapleyConfig(OptionsWithoutLoss):
     """Options of `shapley`."""
 
     retired: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
+    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
 
     values: Literal["cross-fit", "in-run", "both"] = Field(
         default="cross-fit",
@@ -57,6 +59,7 @@ class ShapleyConfig(OptionsWithoutLoss):
         default="loss",
         description="in the loss; drawn by weight where the loss has no place; always drawn by weight",
     )
+    positive_from: PositiveFrom = None
     seed: int | None = Field(
         default=None, ge=0, description="of folds, judges and permutations; null for the run's"
     )

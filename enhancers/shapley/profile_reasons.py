@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.interactions import training_pairs, with_first_items
+from burnish.enhancers.interactions import Positives, training_pairs, with_first_items
 from burnish.explanation import Reason
 
 from .cross_fit import factors
@@ -23,9 +23,10 @@ class TrainingHistory(nn.Module):
     Of sequential data also the first item of a sequence, which is never a target.
     """
 
-    def __init__(self, dataset: Dataset, anatomy: Anatomy) -> None:
+    def __init__(self, dataset: Dataset, anatomy: Anatomy, liked: Positives) -> None:
         super().__init__()
-        users, items = with_first_items(dataset, anatomy.fields, *training_pairs(dataset, anatomy.fields))
+        pairs = training_pairs(dataset, anatomy.fields, liked)
+        users, items = with_first_items(dataset, anatomy.fields, *pairs)
         self.register_buffer("users", users, persistent=False)
         self.register_buffer("items", items, persistent=False)
         self.tokens = tuple(str(token) for token in dataset.field2id_token[anatomy.fields.item])

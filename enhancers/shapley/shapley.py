@@ -16,9 +16,9 @@ from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy, is_output, propagation
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import positives
 from burnish.enhancers.state import HostState
 from burnish.enhancers.unchanged import evaluating, unchanged
-from burnish.errors import DataError
 
 from .cross_fit import cross_fitted
 from .in_run import first_order_values, step_sizes
@@ -86,13 +86,10 @@ class Shapley(Enhancer[ShapleyConfig]):
         self._seed = self.state.seed if self.config.seed is None else self.config.seed
         fields, feat = anatomy.fields, dataset.inter_feat
         users, items = feat[fields.user], feat[fields.item]
-        rows = torch.arange(len(users))
-        if fields.label is not None and fields.label in feat:
-            rows = rows[feat[fields.label] > 0]
-        if len(rows) == 0:
-            raise DataError(
-                f"enhancer {self.name!r}: the training data hold no positive interaction to value"
-            )
+        liked = positives(dataset, fields.label, self.config.positive_from, f"enhancer {self.name!r}")
+        rows, chosen = torch.arange(len(users)), liked.rows(dataset)
+        if chosen is not None:
+            rows = rows[chosen]
         self._put("_rows", rows)
         self._put("_users", users[rows])
         self._put("_items", items[rows])
@@ -103,7 +100,7 @@ class Shapley(Enhancer[ShapleyConfig]):
         if self.config.values != "cross-fit":
             # Sums and counts of what training steps measured since the last valuation.
             self.register_buffer("measured", torch.zeros(2, len(users)))
-        self.history = TrainingHistory(dataset, anatomy)
+        self.history = TrainingHistory(dataset, anatomy, liked)
 
     def _put(self, name: str, tensor: Tensor) -> None:
         self.register_buffer(name, tensor, persistent=False)

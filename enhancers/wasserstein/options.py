@@ -7,10 +7,13 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from burnish.enhancers.enhancer import EnhancerConfig
+from burnish.enhancers.interactions import PositiveFrom
 
 
 class ContrastConfig(EnhancerConfig):
     """Options shared by `rvrec` and its control `euclid2d`."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
 
     weight: float = Field(default=0.1, ge=0.0, description="factor of the contrastive loss in the total loss")
     temperature: float = Field(
@@ -20,7 +23,7 @@ class ContrastConfig(EnhancerConfig):
     sample: int | None = Field(
         default=512,
         ge=1,
-        description="interactions of a batch that are contrasted, drawn anew each; null for all",
+        description="positive interactions of a batch that are contrasted, drawn anew each; null for all",
     )
     negatives: int | None = Field(
         default=128,
@@ -65,6 +68,7 @@ class ContrastConfig(EnhancerConfig):
         ge=1,
         description="training items that stand for a user, at most, where the backbone has no embeddings of users",
     )
+    positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
 
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import training_pairs, with_first_items
+from burnish.enhancers.interactions import positives, training_pairs, with_first_items
 from burnish.errors import UnsupportedError
 
 from .contrast import contrast
@@ -51,7 +51,10 @@ class _Contrast(Enhancer[ContrastConfigT]):
         self._pairs: list[tuple[GaussianRows, GaussianRows]] = []
         self._start_spreads: dict[nn.Module, float] = {}
         self.projections = nn.ModuleDict()
-        users, items = training_pairs(dataset, anatomy.fields)
+        self._liked = positives(
+            dataset, anatomy.fields.label, self.config.positive_from, f"enhancer {self.name!r}"
+        )
+        users, items = training_pairs(dataset, anatomy.fields, self._liked)
         self.histories = Histories(
             users,
             items,
@@ -69,6 +72,11 @@ class _Contrast(Enhancer[ContrastConfigT]):
         self.known = KnownPositives(
             *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
         )
+        if self._liked.sampled and not self._liked.every:
+            self.register_buffer(
+                "_pair_keys", torch.unique(users * anatomy.n_items + items), persistent=False
+            )
+        self._n_items = anatomy.n_items
         self.register_buffer("log_q_users", log_shares(users, anatomy.n_users), persistent=False)
         self.register_buffer("log_q_items", log_shares(items, anatomy.n_items), persistent=False)
 
@@ -158,7 +166,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
 
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
         """Contrastive rows `[sample]` (averaged over towers and directions) and the variance guard's."""
-        columns, counted, weights = self._columns(batch)
+        columns, positive, counted, weights = self._columns(batch)
         drawn = self._fields.item not in batch
         users, items = columns[self._fields.user], columns[self._fields.item]
         rows: list[Tensor] = []
@@ -171,9 +179,9 @@ class _Contrast(Enhancer[ContrastConfigT]):
                 user_mean, user_spread = self.projections[str(number)](user_mean, user_spread)
             left, right = torch.cat([user_mean, user_spread], 1), torch.cat([item_mean, item_spread], 1)
             if self.config.direction in ("both", "user"):
-                rows.append(self._directed(left, right, users, items, of_users=True, drawn=drawn))
+                rows.append(self._directed(left, right, users, items, positive, of_users=True, drawn=drawn))
             if self.config.direction in ("both", "item"):
-                rows.append(self._directed(right, left, items, users, of_users=False, drawn=drawn))
+                rows.append(self._directed(right, left, items, users, positive, of_users=False, drawn=drawn))
         losses = {"contrast": torch.stack(rows).mean(0)}
         if weights is not None:
             losses["contrast"] = losses["contrast"] * weights.to(rows[0].dtype)
@@ -185,8 +193,9 @@ class _Contrast(Enhancer[ContrastConfigT]):
             losses = {name: value * kept / share for name, value in losses.items()}
         return losses
 
-    def _columns(self, batch: Interaction) -> tuple[Columns, Tensor | None, Tensor | None]:
-        """The columns that are used, of a sample of the batch, which of its rows count (None for all), and how much.
+    def _columns(self, batch: Interaction) -> tuple[Columns, Tensor | None, Tensor | None, Tensor | None]:
+        """The columns that are used, of a sample of the batch, which of its rows are positive interactions, which of
+        them count (None for all), and how much.
 
         How much is what enhancers that weigh interactions say, None for 1.
 
@@ -195,23 +204,39 @@ class _Contrast(Enhancer[ContrastConfigT]):
         fields = self._fields
         wanted = (fields.user, fields.item, fields.label, fields.sequence)
         columns = {name: batch[name] for name in wanted if name is not None and name in batch}
+        positive = self._positive(columns)
         # Not the batch's own length: the triples of a knowledge graph beside the interactions may be more.
-        chosen = self._drawn(len(columns[fields.user]), self.config.sample)
+        chosen = self._drawn(len(columns[fields.user]), self.config.sample, positive)
         if chosen is not None:
             columns = {name: values[chosen] for name, values in columns.items()}
-        counted: Tensor | None = None
+            positive = None if positive is None else positive[chosen]
+        counted = positive
         if fields.item not in columns:
             users = columns[fields.user]
             columns[fields.item] = self.histories.draw(users, self.state.generator(users.device))
             counted = columns[fields.item] != 0
-        elif fields.label is not None and fields.label in columns:
-            # Pointwise backbones mix sampled negatives into the batch; only positives have something to contrast.
-            counted = columns[fields.label] > 0
         for user_rows, _ in self._pairs:
             if isinstance(user_rows, HistoryRows):
                 has_any = user_rows.has_any(columns)
                 counted = has_any if counted is None else counted & has_any
-        return columns, counted, self._weights(columns, chosen)
+        return columns, positive, counted, self._weights(columns, chosen)
+
+    def _positive(self, columns: Columns) -> Tensor | None:
+        """Which rows of a batch are positive interactions, `[B]`; None for all.
+
+        Others are negatives that pointwise backbones mix into their batches, and interactions that were not liked.
+        They have nothing to contrast and are no keys: q is how often positive interactions have an id.
+        """
+        fields = self._fields
+        if fields.label is None or fields.label not in columns or fields.item not in columns:
+            return None
+        positive = self._liked.in_batch(columns[fields.label])
+        known = self._buffers.get("_pair_keys")
+        if positive is None or known is None:
+            return positive
+        keys = columns[fields.user] * self._n_items + columns[fields.item]
+        place = torch.searchsorted(known, keys).clamp(max=len(known) - 1)
+        return positive & (known[place] == keys)
 
     def _weights(self, columns: Columns, chosen: Tensor | None) -> Tensor | None:
         """What enhancers say that the sample's interactions count, `[sample]`; None for 1."""
@@ -226,21 +251,40 @@ class _Contrast(Enhancer[ContrastConfigT]):
         single = own.gather(1, columns[self._fields.item].unsqueeze(1)).squeeze(1)
         return single if rows is None else single * rows
 
-    def _drawn(self, size: int, wanted: int | None) -> Tensor | None:
-        """`wanted` positions out of `size`, with repetition, or None for all of them."""
+    def _drawn(self, size: int, wanted: int | None, positive: Tensor | None) -> Tensor | None:
+        """`wanted` positions out of `size`, with repetition, or None for all of them.
+
+        positive: bool `[size]`, those to draw from, None for all.  Where none is positive any is drawn.
+        """
         if wanted is None or wanted >= size:
             return None
         device = self.log_scale.device
-        return torch.randint(size, (wanted,), generator=self.state.generator(device), device=device)
+        generator = self.state.generator(device)
+        if positive is None:
+            return torch.randint(size, (wanted,), generator=generator, device=device)
+        # The positive ones first, and a place among them: to know how many there are would wait for the device.
+        order = torch.argsort((~positive).to(torch.uint8), stable=True)
+        count = positive.sum()
+        place = (torch.rand(wanted, generator=generator, device=device) * count).long()
+        return order[torch.minimum(place, count - 1).clamp(min=0)]
 
     def _directed(
-        self, queries: Tensor, others: Tensor, own: Tensor, other_ids: Tensor, *, of_users: bool, drawn: bool
+        self,
+        queries: Tensor,
+        others: Tensor,
+        own: Tensor,
+        other_ids: Tensor,
+        positive: Tensor | None,
+        *,
+        of_users: bool,
+        drawn: bool,
     ) -> Tensor:
         """Contrast of each query with its positive (same row of `others`) against drawn rows of `others`.
 
+        positive: `[sample]`, the rows that may be drawn, None for all.
         drawn: the batch is one of users, each with an item drawn from theirs, not one of interactions.
         """
-        chosen = self._drawn(len(others), self.config.negatives)
+        chosen = self._drawn(len(others), self.config.negatives, positive)
         keys, key_ids = (others, other_ids) if chosen is None else (others[chosen], other_ids[chosen])
         mask = None
         if self.config.mask_known:
@@ -251,6 +295,9 @@ class _Contrast(Enhancer[ContrastConfigT]):
             log_q = self.histories.log_chance if of_users else torch.zeros_like(log_q)
             nobody = key_ids == 0 if of_users else ~self.histories.has_any(key_ids)
             mask = nobody.expand(len(own), -1) if mask is None else mask | nobody
+        if positive is not None:
+            other = ~(positive if chosen is None else positive[chosen])
+            mask = other.expand(len(own), -1) if mask is None else mask | other
         return self._contrast()(
             queries,
             others,
@@ -321,7 +368,7 @@ class RVRec(_Contrast[RVRecConfig]):
                 f"enhancer {self.name!r}: covariance 'full' needs users and items of equal width, and "
                 f"{anatomy.backbone} has {[(u.width, i.width) for u, i in self._pairs]}; use covariance 'diagonal'"
             )
-        users, items = training_pairs(dataset, anatomy.fields)
+        users, items = training_pairs(dataset, anatomy.fields, self._liked)
         self.register_buffer("n_by_user", torch.bincount(users, minlength=anatomy.n_users), persistent=False)
         self.register_buffer("n_by_item", torch.bincount(items, minlength=anatomy.n_items), persistent=False)
         self._medians = {

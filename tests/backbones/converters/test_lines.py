@@ -43,9 +43,22 @@ def test_truncated_gzip(tmp_path: Path) -> None:
     whole = gzip.compress(noise(20_000))
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(
-        DataError, match=r"a\.json\.gz is cut off somewhere after line \d+.*Download it again"
+        DataError,
+        match=r"a\.json\.gz is cut off somewhere after line \d+.*Download it again.*--skip-broken.*zcat",
     ):
         list(lines(path))
+
+
+@pytest.mark.parametrize("cut", [0.5, 0.99, "trailer"])
+def test_what_is_whole_of_a_cut_gzip(cut: float | str, tmp_path: Path) -> None:
+    path, text = tmp_path / "a.json.gz", noise(20_000)
+    whole = gzip.compress(text)
+    path.write_bytes(whole[:-8] if cut == "trailer" else whole[: int(len(whole) * float(cut))])
+    seen: list[tuple[int, str]] = []
+    found = list(lines(path, cut=lambda number, wrong: seen.append((number, wrong))))
+    assert [line for _, line in found] == text.splitlines()[: len(found)]
+    assert seen == [(len(found), f"cut off somewhere after line {len(found)}: the gzip stream has no end")]
+    assert len(found) == 20_000 if cut == "trailer" else 20_000 * float(cut) - 3000 < len(found) < 20_000
 
 
 def test_damaged_gzip(tmp_path: Path) -> None:

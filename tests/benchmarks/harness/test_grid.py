@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,20 @@ def test_pairs_are_completed_first(plan_content: dict[str, Any]) -> None:
     assert kinds == ["start", "epoch", "epoch", "done"] * 4
     assert events[0].key == "BPR / plain / seed 2020"
     assert "test ndcg@5" in events[3].message
+
+
+def test_options_of_the_whole_plan_are_told_once(plan_content: dict[str, Any]) -> None:
+    """n_layers is LightGCN's; n_layer nobody's; the second is told once for four runs."""
+    plan_content["backbones"] = ["BPR", "LightGCN"]
+    plan_content["options"] |= {"n_layers": 1, "n_layer": 1}
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        run_plan(make_plan(plan_content), quiet=True)
+    told = [str(one.message) for one in caught if "is read by neither" in str(one.message)]
+    (one,) = told
+    assert one.startswith(
+        "option 'n_layer' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
+    )
 
 
 def test_arms_of_one_seed_see_the_same_users_and_split(plan_content: dict[str, Any]) -> None:

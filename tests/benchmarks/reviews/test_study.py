@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+import warnings
 from pathlib import Path
 
 import pandas as pd
@@ -86,6 +88,47 @@ def test_from_a_file_to_a_report_and_again(content, tmp_path, capsys):
     assert "done" not in steps
     assert {path: path.stat().st_mtime_ns for path in runs.rglob("*.parquet")} == before
     assert not list(runs.rglob(".partial-*"))
+
+
+def test_what_is_wrong_is_said_once_and_nothing_else(content, tmp_path, capsys):
+    """n_neighbours is EMF's; explain_weigth nobody's; BPR's own option is BPR's alone."""
+    content["options"] |= {"n_neighbours": 2, "explain_weigth": 0.5}
+    content["models"] = ["EMF", {"name": "BPR", "options": {"reg_weigth": 0.1, "explain_weight": 0.5}}]
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    assert main([str(file)]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "/ all / seed" not in line]
+    told = [line for line in said if "is read by neither" in line]
+    assert sorted(told) == [
+        "warning: option 'explain_weight' is read by neither RecBole nor BPR, so it has no effect. "
+        "Did you mean 'align_weight'?",
+        "warning: option 'explain_weigth' is read by neither RecBole nor EMF, BPR, so it has no effect. "
+        "Did you mean 'explain_weight'?",
+        "warning: option 'reg_weigth' is read by neither RecBole nor BPR, so it has no effect. "
+        "Did you mean 'reg_weight'?",
+    ]
+    assert said == told, "something else was said, or a line of a library"
+
+
+def test_recboles_warnings_are_shown_once(content, tmp_path, capsys, monkeypatch):
+    from burnish.benchmarks.reviews import study as module
+
+    inner = module.carry_out
+
+    def noisy(*arguments, **more):
+        logging.getLogger().warning("\x1b[1;31m3 rows were dropped\x1b[0m")
+        warnings.warn("a warning about numbers", RuntimeWarning, stacklevel=1)
+        return inner(*arguments, **more)
+
+    monkeypatch.setattr(module, "carry_out", noisy)
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    before = list(logging.getLogger().handlers)
+    assert main([str(file)]) == 0
+    said = capsys.readouterr().err.splitlines()
+    assert said.count("warning: 3 rows were dropped") == 1
+    assert said.count("warning (RuntimeWarning): a warning about numbers") == 1
+    assert logging.getLogger().handlers == before
 
 
 def test_an_interruption_leaves_nothing_half_written(content, monkeypatch):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 import signal
 import subprocess
 import sys
@@ -114,3 +117,41 @@ def test_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
 def test_help_has_examples() -> None:
     for words in ((), ("amazon",), ("yelp",)):
         assert "burnish data" in call(*words, "--help").output.split("Example", 1)[1]
+
+
+@pytest.mark.parametrize("which", ["reviews", "meta"])
+def test_what_is_whole_of_a_cut_gzip(tmp_path: Path, which: str) -> None:
+    whole = [SHAPES["amazon-2023"](row) for row in block(40, 50)]
+    files = {
+        "reviews": write_lines(tmp_path / "r.json.gz", whole),
+        "meta": write_lines(
+            tmp_path / "m.json.gz",
+            [
+                {"parent_asin": f"I{n}", "title": hashlib.sha256(bytes([n % 256])).hexdigest()}
+                for n in range(3000)
+            ],
+        ),
+    }
+    cut = files[which]
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size * 2 // 3])
+    usual = ["--reviews", files["reviews"], "--meta", files["meta"], "--out", tmp_path / "mine"]
+    usual += ["--min-user", 1, "--min-item", 1]
+    done = call("amazon", *usual)
+    assert done.exit_code == 2
+    assert re.search(
+        rf"{cut.name} is cut off somewhere after line \d+: .*--skip-broken does .*zcat", done.stderr
+    )
+    assert not (tmp_path / "mine").exists()
+    done = call("amazon", *usual, "--skip-broken")
+    assert done.exit_code == 0, done.output
+    said = re.findall(rf"warning: .*{cut.name} is cut off somewhere after line (\d+)", done.stderr)
+    assert len(said) == 1
+    rows = (tmp_path / "mine" / "mine.inter").read_text().splitlines()[1:]
+    assert len(rows) == (int(said[0]) if which == "reviews" else len(whole))
+    assert 0 < int(said[0]) < (len(whole) if which == "reviews" else 3000)
+    assert (
+        f"{cut.name} is cut off somewhere after line {said[0]}"
+        in (tmp_path / "mine" / "README.txt").read_text()
+    )
+    card = json.loads((tmp_path / "mine" / "mine.card.json").read_text())
+    assert list(card["cut"]) == [cut.name]

@@ -202,3 +202,20 @@ def test_metric_table_has_every_metric() -> None:
         ["0.5000", "0.7000"],
         ["0.6000", "-"],
     ]
+
+
+def test_a_notice_from_inside_recboles_training_is_shown(here: Path) -> None:
+    """RecBole's `fit` calls burnish there, and what libraries say is left out."""
+    rows = [f"u{user}\ti{(7 * user + 3 * step) % 30}\t{step}" for user in range(30) for step in range(8)]
+    folder = here / "dataset" / "timed"
+    folder.mkdir()
+    (folder / "timed.inter").write_text(
+        "\n".join(["user_id:token\titem_id:token\ttimestamp:float", *rows]) + "\n"
+    )
+    words = ["run", "-m", "NextItNet", "-d", "timed", "--epochs=1", "--MAX_ITEM_LIST_LENGTH=5", *SMALL]
+    words += ["--train_neg_sample_args=None", "--sequence_training=auto"]
+    words += ["--load_col={inter: [user_id, item_id, timestamp]}"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 0, done.output
+    (notice,) = [line for line in done.stderr.splitlines() if "trains on prefixes" in line]
+    assert notice.startswith("warning: NextItNet trains on prefixes (sequence_training = 'auto'): ")
