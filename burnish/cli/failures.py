@@ -43,11 +43,15 @@ def exit_code(error: BaseException) -> int:
 def message(error: BaseException) -> str:
     """The line printed for an error: its own words when they are ours, else its type as well."""
     from burnish.errors import BurnishError
+    from burnish.files.refusals import sentence
 
     if isinstance(error, KeyboardInterrupt):
         return "stopped; what was finished is kept"
     if isinstance(error, BurnishError):
         return f"error: {error}"
+    refused = sentence(error, None)
+    if refused is not None:
+        return f"error: {refused}"
     hint = "" if debugging() else "\n(BURNISH_DEBUG=1 shows where it happened)"
     return f"error: {type(error).__name__}: {error}{hint}"
 

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .whole import written_whole
 
@@ -96,3 +96,22 @@ class TableFile:
             self._parquet.write_table(table.cast(self._parquet.schema))
         self._started = True
         self.rows += len(frame)
+
+
+def read_parquet(path: Path, cure: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table in a parquet file.
+
+    columns: those that must be in it.  cure: what to do where it is damaged; `DataError` says it, after the file and
+    what is wrong with it.
+    """
+    import pyarrow as pa
+
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+        what = str(error).strip().splitlines()
+        raise DataError(f"{path} is damaged ({what[0] if what else type(error).__name__}); {cure}") from error
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise DataError(f"{path} is damaged (it has no column {lacking[0]!r}); {cure}")
+    return table
