@@ -32,12 +32,13 @@ def exit_code(error: BaseException) -> int:
     A loss that turned NaN is a `BurnishError`, but of a run that had begun: 1.
     """
     from burnish.errors import BurnishError, NonFiniteError
+    from burnish.files.refusals import sentence
 
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, NonFiniteError):
         return RUN_FAILED
-    return BAD_INPUT if isinstance(error, BurnishError) else RUN_FAILED
+    return BAD_INPUT if isinstance(error, BurnishError) or sentence(error, None) is not None else RUN_FAILED
 
 
 def message(error: BaseException) -> str:

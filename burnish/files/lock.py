@@ -47,8 +47,12 @@ def locked(
     ConfigurationError
         With `busy`, or where the file cannot be made.
     """
-    with told_why(lock):
+    try:
         handle = _acquire(lock, busy, waiting)
+    except OSError as error:
+        # The folder says more than the name of a hidden file.
+        with told_why(lock.parent):
+            raise OSError(error.errno, error.strerror, str(lock.parent)) from error
     try:
         yield
     finally:

@@ -71,10 +71,11 @@ class TableFile:
         self._started = False
 
     def __enter__(self) -> TableFile:
-        beside = self._stack.enter_context(written_whole(self.path))
-        self._beside = beside
-        if self.format != "parquet":
-            self._text = self._stack.enter_context(beside.open("w", encoding="utf-8", newline=""))
+        with ExitStack() as stack:  # a file that cannot be opened is `written_whole`'s to explain
+            self._beside = stack.enter_context(written_whole(self.path))
+            if self.format != "parquet":
+                self._text = stack.enter_context(self._beside.open("w", encoding="utf-8", newline=""))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(

@@ -180,6 +180,11 @@ class Battery:
             points = sorted(random.Random(seed).sample(points, most))
         return self._count(whole, [{"at": point} for point in points])
 
+    def last_changes(self, number: int) -> Count:
+        """Kill at the last changes of files, where results are written and the run is marked as finished."""
+        whole, ended = self.reference()
+        return self._count(whole, [{"at": ended.changes - place} for place in range(number)])
+
     def _count(self, whole: Path, kills: list[dict[str, Any]]) -> Count:
         count = Count()
         for kill in kills:
