@@ -6,7 +6,7 @@ import json
 import random
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,7 +170,8 @@ class Battery:
         """Kill at instants that are drawn evenly from the length of an undisturbed one."""
         whole, ended = self.reference()
         draw = random.Random(seed)
-        return self._count(whole, [{"after": draw.uniform(0, ended.seconds)} for _ in range(kills)])
+        instants = ({"after": draw.uniform(0, ended.seconds)} for _ in range(5 * kills))
+        return self._count(whole, instants, kills)
 
     def at_changes(self, most: int | None = None, seed: int = 0) -> Count:
         """Kill at every change of a file or folder; at some of them only where there are more than `most`."""
@@ -185,13 +186,18 @@ class Battery:
         whole, ended = self.reference()
         return self._count(whole, [{"at": ended.changes - place} for place in range(number)])
 
-    def _count(self, whole: Path, kills: list[dict[str, Any]]) -> Count:
+    def _count(self, whole: Path, kills: Iterable[dict[str, Any]], enough: int | None = None) -> Count:
+        """enough: how many kills; an instant after the end is none."""
         count = Count()
         for kill in kills:
+            if count.kills == enough:
+                break
             self.number += 1
             folder = f"k{self.number}"
             killed = self.server.run(self.first(folder), cwd=self.place, **kill)
-            count.kills += killed.codes == [-9]
+            if killed.codes != [-9]:
+                continue
+            count.kills += 1
             ended = self.server.run(self.again(folder), cwd=self.place)
             wrong = differences(whole, self.place / folder)
             if ended.codes != [0] or wrong:

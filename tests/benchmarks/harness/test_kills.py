@@ -26,13 +26,13 @@ def place(tmp_path: Path) -> Path:
 
 def test_a_few_kills_of_a_comparison(server: KillServer, place: Path) -> None:
     battery = Bench(server, place, "bench")
-    for count in (battery.at_random(5, seed=3), battery.at_changes(4, seed=3)):
+    for count in (battery.at_random(5, seed=3), battery.at_changes(2, seed=3)):
         assert not count.wrong, "\n".join(count.wrong)
 
 
 def test_a_few_kills_of_a_run(server: KillServer, place: Path) -> None:
     battery = RunAndResume(server, place, "run")
-    for count in (battery.at_random(5, seed=4), battery.last_changes(8)):
+    for count in (battery.at_random(5, seed=4), battery.last_changes(5)):
         assert not count.wrong, "\n".join(count.wrong)
 
 
