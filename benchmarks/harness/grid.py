@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import json
+import os
+import warnings
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
 
+from burnish.errors import DataError
+from burnish.files.lock import lock_of, locked
+from burnish.files.refusals import make_folder
 from burnish.files.whole import write_json
 from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
+from .notes import DAMAGED, read_note
 from .plan import BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carry_out, failed_record, remove_stale
@@ -139,18 +144,38 @@ def _end_line(spec: RunSpec, record: RunRecord) -> str:
 def _write_comparison(plan: Plan, entry: BackboneEntry, specs: dict[str, list[RunSpec]]) -> Path:
     """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
 
-    Arms of an earlier plan with the same settings stay in the note.
+    Arms of an earlier plan with the same settings stay in the note, and two plans may write into it at once.  A damaged
+    one is set aside (`.damaged`), with a warning.
     """
     options = computing(plan.options | entry.options)
     tune = plan.tune.model_dump(exclude={"arms"}) if plan.tune is not None else None
     settings = {"protocol": PROTOCOL, "backbone": entry.name, "options": options, "tune": tune}
     name = digest({**settings, "dataset": plan.dataset})
     path = plan.runs / plan.dataset / entry.label / f"comparison-{name}.json"
-    arms: dict[str, Any] = {}
-    if path.is_file():
-        arms = json.loads(path.read_text(encoding="utf-8"))["arms"]
-    for arm, runs in specs.items():
-        arms[arm] = {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
-    content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name, "arms": arms}
-    write_json(path, content)
+    own = {
+        arm: {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
+        for arm, runs in specs.items()
+    }
+    make_folder(path.parent)
+    with locked(lock_of(path)):
+        arms = {**_arms_noted(path), **own}
+        write_json(
+            path,
+            {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name, "arms": arms},
+        )
     return path
+
+
+def _arms_noted(path: Path) -> dict[str, Any]:
+    """The arms in a note; none where there is no note, or a damaged one, which is set aside."""
+    if not path.exists():
+        return {}
+    try:
+        return read_note(path)["arms"]
+    except DataError as error:
+        aside = path.with_name(f"{path.name}{DAMAGED}")
+        os.replace(path, aside)
+        warnings.warn(
+            f"{error} It was renamed to {aside.name}, and a new one lists this plan's arms.", stacklevel=2
+        )
+        return {}

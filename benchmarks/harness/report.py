@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from burnish.errors import DataError, unknown_name
 from burnish.training.per_user import ERRORS
 
 from .metrics import sign
+from .notes import ArmRuns, find_notes, load_arm
 from .plan import PLAIN
 from .rating_errors import compare_errors
 from .statistics import Paired, compare, holm, pair_users
@@ -67,15 +66,6 @@ class Row:
         return int(math.copysign(1, self.difference)) * sign(self.metric)
 
 
-@dataclass(frozen=True)
-class _Arm:
-    """The finished runs of one arm of a comparison: test metrics and per-user tables by seed."""
-
-    planned: int
-    tests: dict[int, dict[str, float]]
-    users: dict[int, pd.DataFrame]
-
-
 def summarise(
     runs_folder: Path | str, *, metrics: Sequence[str] | None = None, baseline: str = PLAIN
 ) -> list[Row]:
@@ -83,17 +73,18 @@ def summarise(
 
     metrics: such as "ndcg@10"; None takes ndcg@10, recall@10 and mrr@10 as far as the runs have them, else
         whatever they have.  baseline: the arm to compare with.
-    p values are corrected by Holm's method over all rows of the same metric.
+    p values are corrected by Holm's method over all rows of the same metric.  A damaged file is named in a warning, and
+    what it belongs to is left out.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has.
     """
     folder = Path(runs_folder)
-    notes = [json.loads(path.read_text(encoding="utf-8")) | {"path": path} for path in _notes(folder)]
+    notes = find_notes(folder)
     if not any(baseline in note["arms"] for note in notes):
         raise unknown_name("baseline arm", baseline, {arm for note in notes for arm in note["arms"]})
     loaded = [
-        (note, {arm: _load(note["path"].parent, runs) for arm, runs in note["arms"].items()})
+        (note, {arm: load_arm(note["path"].parent, runs) for arm, runs in note["arms"].items()})
         for note in notes
     ]
     chosen = _choose_metrics(metrics, (arm for _, arms in loaded for arm in arms.values()))
@@ -103,37 +94,25 @@ def summarise(
         corrected = holm([row.p_t for row in family])
         rows += [_judged(replace(row, p_holm=p)) for row, p in zip(family, corrected, strict=True)]
     if not rows:
+        names = [
+            f"{note['label']}, {label}" for note, arms in loaded for label, arm in arms.items() if arm.damaged
+        ]
+        damaged = f", and runs are damaged ({'; '.join(names)})" if names else ""
         raise DataError(
             f"{folder} holds no finished run of an arm besides {baseline!r} on a seed that {baseline!r} "
-            f"finished too; run `burnish bench` again to complete the plan"
+            f"finished too{damaged}; run `burnish bench` again to complete the plan"
         )
     return rows
 
 
-def _notes(folder: Path) -> list[Path]:
-    notes = sorted(folder.rglob("comparison-*.json")) if folder.is_dir() else []
-    if not notes:
-        raise DataError(f"{folder} holds no runs of `burnish bench`; give the folder that a plan wrote into")
-    return notes
-
-
-def _load(place: Path, runs: dict[str, str]) -> _Arm:
-    tests: dict[int, dict[str, float]] = {}
-    users: dict[int, pd.DataFrame] = {}
-    for seed, name in runs.items():
-        folder = place / name
-        if not (folder / "DONE").is_file():
-            continue
-        tests[int(seed)] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test_result"]
-        if (folder / "per_user.parquet").is_file():
-            users[int(seed)] = pd.read_parquet(folder / "per_user.parquet")
-    return _Arm(len(runs), tests, users)
-
-
-def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[_Arm]) -> list[str]:
+def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[ArmRuns]) -> list[str]:
+    arms = list(arms)
     known = list(dict.fromkeys(name for arm in arms for test in arm.tests.values() for name in test))
     if not known:
-        raise DataError("no run of this folder has finished; run `burnish bench` again")
+        damaged = sum(len(arm.damaged) for arm in arms)
+        raise DataError(
+            f"no run of this folder {'can be read' if damaged else 'has finished'}; run `burnish bench` again"
+        )
     if chosen is None:
         return [name for name in DEFAULT_METRICS if name in known] or known
     for name in chosen:
@@ -142,7 +121,7 @@ def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[_Arm]) -> list[
     return [name.lower() for name in chosen]
 
 
-def _rows(note: dict[str, Any], arms: dict[str, _Arm], metric: str, baseline: str) -> list[Row]:
+def _rows(note: dict[str, Any], arms: dict[str, ArmRuns], metric: str, baseline: str) -> list[Row]:
     base = arms.get(baseline)
     rows = []
     for label, arm in arms.items():
@@ -154,12 +133,18 @@ def _rows(note: dict[str, Any], arms: dict[str, _Arm], metric: str, baseline: st
     return rows
 
 
-def _both(base: _Arm, arm: _Arm, seed: int, metric: str) -> bool:
+def _both(base: ArmRuns, arm: ArmRuns, seed: int, metric: str) -> bool:
     return metric in base.tests[seed] and metric in arm.tests[seed]
 
 
 def _row(
-    note: dict[str, Any], label: str, baseline: str, metric: str, base: _Arm, arm: _Arm, seeds: list[int]
+    note: dict[str, Any],
+    label: str,
+    baseline: str,
+    metric: str,
+    base: ArmRuns,
+    arm: ArmRuns,
+    seeds: list[int],
 ) -> Row:
     by_seed = np.array([[side.tests[seed][metric] for seed in seeds] for side in (base, arm)])
     unit, result = _compared(metric, base, arm, seeds, by_seed)
@@ -184,7 +169,7 @@ def _row(
 
 
 def _compared(
-    metric: str, base: _Arm, arm: _Arm, seeds: list[int], by_seed: np.ndarray
+    metric: str, base: ArmRuns, arm: ArmRuns, seeds: list[int], by_seed: np.ndarray
 ) -> tuple[str, Paired]:
     """What is paired, and the comparison: the finest that the tables of both arms allow."""
     ours, theirs = ({seed: side.users[seed] for seed in seeds if seed in side.users} for side in (base, arm))
@@ -204,13 +189,16 @@ def _figures(result: Paired) -> dict[str, float]:
     return {**figures, "relative": result.difference / mean if mean else math.nan}
 
 
-def _remarks(base: _Arm, arm: _Arm, seeds: list[int], label: str, baseline: str) -> tuple[str, ...]:
+def _remarks(base: ArmRuns, arm: ArmRuns, seeds: list[int], label: str, baseline: str) -> tuple[str, ...]:
     remarks = []
     if len(seeds) == 1:
         remarks.append("one seed: other random starts are unknown")
     for name, side in ((baseline, base), (label, arm)):
-        if len(side.tests) < side.planned:
-            remarks.append(f"{name}: {len(side.tests)} of {side.planned} runs finished")
+        finished = len(side.tests) + len(side.damaged)
+        if finished < side.planned:
+            remarks.append(f"{name}: {finished} of {side.planned} runs finished")
+        if side.damaged:
+            remarks.append(f"{name}: {len(side.damaged)} of {side.planned} runs damaged and left out")
     return tuple(remarks)
 
 

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import platform
-import re
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from burnish.files.whole import write_json
+from burnish.errors import ConfigurationError, DataError
+from burnish.files.whole import read_json, write_json
+from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
 from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
 from burnish.training.train import train
@@ -23,8 +20,8 @@ from burnish.training.train import train
 from .specs import RunSpec
 
 DONE = "DONE"
-#: .partial-<run>@<host>-<pid>-<start of that process>
-_PARTIAL = re.compile(r"^\.partial-.+@(?P<host>.+)-(?P<pid>\d+)-(?P<start>\d+)$")
+#: What to do about a damaged file of a finished run.
+CURE = "restore the file, or remove the run's folder and run `burnish bench` again to train it anew"
 
 
 @dataclass(frozen=True)
@@ -91,23 +88,27 @@ def carry_out(
 
 
 def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) -> RunRecord:
-    """The record of a finished run, from its files."""
-    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
-    return RunRecord(
-        spec.dataset,
-        spec.label,
-        spec.arm,
-        spec.seed,
-        spec.trial,
-        folder,
-        status,
-        None,
-        metrics["best_valid_score"],
-        metrics["valid_result"],
-        metrics["test_result"],
-        metrics["seconds"]["total"],
-        metrics["valid_metric"],
-    )
+    """The record of a finished run, from its files.  Raises `DataError` where metrics.json is damaged."""
+    path = folder / "metrics.json"
+    metrics = read_json(path, CURE)
+    try:
+        return RunRecord(
+            spec.dataset,
+            spec.label,
+            spec.arm,
+            spec.seed,
+            spec.trial,
+            folder,
+            status,
+            None,
+            metrics["best_valid_score"],
+            dict(metrics["valid_result"]),
+            dict(metrics["test_result"]),
+            metrics["seconds"]["total"],
+            metrics["valid_metric"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
 
 
 def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunRecord:
@@ -119,36 +120,15 @@ def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunR
 
 def remove_stale(runs: Path) -> list[Path]:
     """Remove what runs of dead processes of this machine left; returns the folders removed."""
-    removed = []
-    for folder in sorted(runs.rglob(".partial-*")) if runs.is_dir() else []:
-        match = _PARTIAL.match(folder.name)
-        if match is None or match["host"] != _host():
-            continue
-        if _is_running(int(match["pid"]), int(match["start"])):
-            continue
-        shutil.rmtree(folder, ignore_errors=True)
-        removed.append(folder)
-    return removed
+    return remove_leftovers_below(runs)
 
 
 @contextmanager
 def own_folder(folder: Path) -> Iterator[Path]:
     """A folder beside `folder`, which takes its place on success and is removed otherwise."""
-    partial = folder.with_name(f".partial-{folder.name}@{_host()}-{os.getpid()}-{_start_of(os.getpid())}")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with folder_written_whole(folder, is_done) as partial:
         yield partial
         (partial / DONE).write_text(time.strftime("%Y-%m-%dT%H:%M:%S%z") + "\n", encoding="utf-8")
-        _flush(partial)
-        if folder.exists() and not is_done(folder):
-            shutil.rmtree(folder)
-        # Another process may have finished the same run meanwhile: then its result stands.
-        if not is_done(folder):
-            os.replace(partial, folder)
-            _flush_folder(folder.parent)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _write(folder: Path, spec: RunSpec, result: TrainingResult) -> None:
@@ -170,43 +150,5 @@ def _note_failure(note: Path, spec: RunSpec, error: Exception) -> None:
         "traceback": "".join(traceback.format_exception(error)),
     }
     # On a full disk the note does not fit either; the error itself goes on.
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ConfigurationError):
         write_json(note, content)
-
-
-def _flush(folder: Path) -> None:
-    """Bring the files to the disk before the rename says that they are there."""
-    for file in folder.iterdir():
-        if file.is_file():
-            with file.open("rb") as handle:
-                os.fsync(handle.fileno())
-    _flush_folder(folder)
-
-
-def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":  # elsewhere a folder cannot be opened
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _host() -> str:
-    return re.sub(r"[^A-Za-z0-9.]", "_", platform.node()) or "host"
-
-
-def _start_of(pid: int) -> int:
-    """When a process started, in seconds since 1970; 0 when there is none."""
-    import psutil  # type: ignore[import-untyped]
-
-    try:
-        return int(psutil.Process(pid).create_time())
-    except psutil.Error:
-        return 0
-
-
-def _is_running(pid: int, start: int) -> bool:
-    # A number may belong to another process by now; its start tells them apart (clocks may shift a second).
-    return abs(_start_of(pid) - start) <= 2

@@ -25,22 +25,27 @@ def exit_code(error: BaseException) -> int:
     A loss that turned NaN is a `BurnishError`, but of a run that had begun: 1.
     """
     from burnish.errors import BurnishError, NonFiniteError
+    from burnish.files.refusals import sentence
 
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, NonFiniteError):
         return RUN_FAILED
-    return BAD_INPUT if isinstance(error, BurnishError) else RUN_FAILED
+    return BAD_INPUT if isinstance(error, BurnishError) or sentence(error, None) is not None else RUN_FAILED
 
 
 def message(error: BaseException) -> str:
     """The line printed for an error: its own words when they are ours, else its type as well."""
     from burnish.errors import BurnishError
+    from burnish.files.refusals import sentence
 
     if isinstance(error, KeyboardInterrupt):
         return "stopped; what was finished is kept"
     if isinstance(error, BurnishError):
         return f"error: {error}"
+    refused = sentence(error, None)
+    if refused is not None:
+        return f"error: {refused}"
     hint = "" if debugging() else "\n(BURNISH_DEBUG=1 shows where it happened)"
     return f"error: {type(error).__name__}: {error}{hint}"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -93,6 +93,7 @@ def run(
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
     from burnish.training.inputs.loading import summaries_told_to
+    from burnish.training.run_folder import write_results
     from burnish.training.state import FinishedError
 
     from .run_request import make_request
@@ -114,8 +115,17 @@ def run(
     folder = resume or output
     describe(screen, request, earlier)
     try:
+        keep = None if folder is None else partial(write_results, folder=folder)
         with summaries_told_to(screen.say):
-            result = train(screen, request, folder, save_every, going_on=earlier is not None, trust=trust)
+            result = train(
+                screen,
+                request,
+                folder,
+                save_every,
+                going_on=earlier is not None,
+                trust=trust,
+                keep_result=keep,
+            )
     except KeyboardInterrupt:
         say_how_to_resume(screen, folder)
         raise
@@ -124,7 +134,6 @@ def run(
         show_finished(screen, finished, folder, format)
         return
     if folder is not None:
-        save(result, folder)
         screen.say(f"written to {folder}")
     if format == "json":
         screen.write(json.dumps(result.summary(), indent=2, default=str))
@@ -157,10 +166,12 @@ def say_how_to_resume(screen: Screen, folder: Path | None) -> None:
 
 def show_finished(screen: Screen, error: FinishedError, folder: Path | None, format: str) -> None:
     """The result of a run that has nothing left to do, from its file; the error again when it is not there."""
+    from burnish.files.whole import read_json
+
     file = folder / "result.json" if folder is not None else None
     if file is None or not file.is_file():
         raise error
-    content = json.loads(file.read_text(encoding="utf-8"))
+    content = read_json(file, "remove it, and give the same command again: the model is then tested again")
     if format == "json":
         screen.write(json.dumps(content, indent=2))
     else:
@@ -178,8 +189,12 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
     seed = "" if request.seed is None else f", seed {request.seed}"
     screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
     if earlier is not None:
+        from burnish.training.run_folder import lacking_result
         from burnish.training.state import saved_states
 
+        lacking = lacking_result(earlier) if earlier.finished else None
+        if lacking is not None:
+            screen.say(f"{lacking}: the trained model is tested again")
         done = next((number for number, _ in saved_states(earlier.folder)), 0)
         screen.say(f"going on after epoch {done}" if done else "no epoch was finished: starting again")
 
@@ -192,8 +207,12 @@ def train(
     *,
     going_on: bool = False,
     trust: bool = False,
+    keep_result: Callable[[TrainingResult], list[str]] | None = None,
 ) -> TrainingResult:
-    """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet."""
+    """Train with a progress line: a bar in a terminal, one line an epoch elsewhere, nothing when quiet.
+
+    keep_result: as for `burnish.training.train.train`.
+    """
     from burnish.training.train import resume
     from burnish.training.train import train as begin
 
@@ -202,9 +221,22 @@ def train(
             assert output is not None
             by_name = None if ":" in request.model else request.model  # else the class that the run names
             asked_for = {**vars(request), "model": by_name}
-            return resume(output, **asked_for, on_epoch=on_epoch, save_every=save_every or 1, trust=trust)
-        save_epochs = save_every if output is not None else 0
-        return begin(**vars(request), folder=output, on_epoch=on_epoch, save_every=save_epochs, trust=trust)
+            return resume(
+                output,
+                **asked_for,
+                on_epoch=on_epoch,
+                save_every=save_every or 1,
+                trust=trust,
+                keep_result=keep_result,
+            )
+        return begin(
+            **vars(request),
+            folder=output,
+            on_epoch=on_epoch,
+            save_every=save_every if output is not None else 0,
+            trust=trust,
+            keep_result=keep_result,
+        )
 
     if screen.quiet:
         return start(None)
@@ -249,21 +281,6 @@ def epoch_line(epoch: Epoch) -> str:
     if epoch.valid_score is not None:
         parts.append(f"validation {epoch.valid_score:.4f}")
     return f"epoch {epoch.number} of {epoch.total}: {', '.join(parts)} ({epoch.seconds:.1f} s)"
-
-
-def save(result: TrainingResult, folder: Path) -> None:
-    """Write result.json, config.json and, where there are per-user values, per_user.parquet into `folder`."""
-    from burnish.files.whole import written_whole
-
-    users = folder / "per_user.parquet"
-    with ExitStack() as stack:  # all are written before the first takes the place of an earlier run's
-        for name, content in (("result.json", result.summary()), ("config.json", result.config)):
-            text = json.dumps(content, indent=2, default=str)
-            stack.enter_context(written_whole(folder / name)).write_text(text + "\n", encoding="utf-8")
-        if result.per_user is not None:
-            result.per_user.to_parquet(stack.enter_context(written_whole(users)), index=False)
-    if result.per_user is None:
-        users.unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
 
 
 def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table:

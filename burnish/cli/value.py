@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -269,6 +268,7 @@ def begun(run: Path) -> bool:
 @contextmanager
 def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -> Iterator[Any]:
     """The trained model: from its run, from the rest of its training, or trained now (into `run`, if there is one)."""
+    from burnish.files.processes import passing_folder
     from burnish.trained.open import open_trained
     from burnish.training.record import read_run
 
@@ -282,8 +282,8 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
         return
     earlier = read_run(run) if run is not None and begun(run) else None
     describe(screen, request, earlier)
-    with tempfile.TemporaryDirectory(prefix="burnish-value-") as passing:
-        folder, save_every = (Path(passing), 0) if run is None else (run, 1)
+    with passing_folder("value") as passing:
+        folder, save_every = (passing, 0) if run is None else (run, 1)
         try:
             result = train(screen, request, folder, save_every, going_on=earlier is not None)
         except KeyboardInterrupt:

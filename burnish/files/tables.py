@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import pandas as pd
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .whole import written_whole
 
@@ -71,10 +71,11 @@ class TableFile:
         self._started = False
 
     def __enter__(self) -> TableFile:
-        beside = self._stack.enter_context(written_whole(self.path))
-        self._beside = beside
-        if self.format != "parquet":
-            self._text = self._stack.enter_context(beside.open("w", encoding="utf-8", newline=""))
+        with ExitStack() as stack:  # a file that cannot be opened is `written_whole`'s to explain
+            self._beside = stack.enter_context(written_whole(self.path))
+            if self.format != "parquet":
+                self._text = stack.enter_context(self._beside.open("w", encoding="utf-8", newline=""))
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(
@@ -96,3 +97,22 @@ class TableFile:
             self._parquet.write_table(table.cast(self._parquet.schema))
         self._started = True
         self.rows += len(frame)
+
+
+def read_parquet(path: Path, cure: str, columns: Sequence[str] = ()) -> pd.DataFrame:
+    """The table in a parquet file.
+
+    columns: those that must be in it.  cure: what to do where it is damaged; `DataError` says it, after the file and
+    what is wrong with it.
+    """
+    import pyarrow as pa
+
+    try:
+        table = pd.read_parquet(path)
+    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+        what = str(error).strip().splitlines()
+        raise DataError(f"{path} is damaged ({what[0] if what else type(error).__name__}); {cure}") from error
+    lacking = [name for name in columns if name not in table]
+    if lacking:
+        raise DataError(f"{path} is damaged (it has no column {lacking[0]!r}); {cure}")
+    return table

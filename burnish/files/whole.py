@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, DataError
+
+from .processes import MARK, is_dead, mark, start_of
+from .refusals import reason
+
+#: `.NAME.<mark of the process>`, and what burnish wrote before: `.NAME.<pid>`.
+_BESIDE = re.compile(rf"^\.(?P<name>.+)\.(?:{MARK}|(?P<bare>\d+))$")
 
 
 @contextmanager
 def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
     """A name beside `path`; what was written there takes the place of `path` unless an exception comes first.
 
-    Makes the folder that `path` is in.  A link at `path` is replaced, never written through.
+    Makes the folder that `path` is in.  A link at `path` is replaced, never written through.  What a killed process
+    left of the same file is removed.
 
     Parameters
     ----------
@@ -28,29 +36,53 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
     Raises
     ------
     ConfigurationError
-        Where `path` is a folder, or nothing can be written there (no space, no permission).
+        Where `path` is a folder or a device, or nothing can be written there (no space, no permission).
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise ConfigurationError(f"{path} is a folder; give the name of a file")
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise ConfigurationError(f"{path} is a device or a pipe; give the name of a file")
+    beside = path.with_name(f".{path.name}.{mark()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(path.parent, path.name)
         yield beside
         if durable:
             with beside.open("rb") as handle:
                 os.fsync(handle.fileno())
         os.replace(beside, path)
-    except OSError as error:
+    except Exception as error:
+        why = (error.strerror or str(error)) if isinstance(error, OSError) else reason(error)
+        named = error.filename if isinstance(error, OSError) else None
         # Of another file than this one, it is the caller's affair.
-        if error.filename is not None and Path(error.filename).parent not in (path.parent, *path.parents):
+        other = named is not None and Path(os.fsdecode(named)).parent not in (path.parent, *path.parents)
+        if why is None or other or isinstance(error, ConfigurationError):
             raise
         raise ConfigurationError(
-            f"{path} cannot be written ({error.strerror or error}); give a path in a folder that you may write to "
+            f"{path} cannot be written ({why}); give a path in a folder that you may write to "
             f"and that has space left"
         ) from error
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def remove_leftovers(folder: Path, name: str | None = None) -> None:
+    """Remove what killed processes of this machine left in a folder of files that were to be whole.
+
+    name: of this file only.
+    """
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for found in names:
+        match = _BESIDE.match(found)
+        if match is None or (name is not None and match["name"] != name):
+            continue
+        if start_of(int(match["bare"])) == 0 if match["bare"] else is_dead(match):
+            with suppress(OSError):
+                (folder / found).unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -62,3 +94,18 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file, whole or not at all; what JSON cannot hold becomes text."""
     write_text(path, json.dumps(content, indent=1, default=str) + "\n")
+
+
+def read_json(path: Path, cure: str) -> Any:
+    """What a JSON file holds.
+
+    cure: what to do where it is missing or damaged; `DataError` says it, after the file and what is wrong with it.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing; {cure}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); {cure}") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{path} is damaged ({error}); {cure}") from error

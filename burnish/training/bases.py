@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
+import logging
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
@@ -15,18 +14,25 @@ from torch import Tensor
 from burnish.enhancers.attach import enhancers_of
 from burnish.enhancers.enhancer import Enhancer
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.lock import locked
 from burnish.files.portable import read_file, unpack
-from burnish.files.whole import write_json
+from burnish.files.processes import passing_folder
+from burnish.files.refusals import make_folder
+from burnish.files.whole import read_json, write_json
+from burnish.files.whole_folder import folder_written_whole
 
 from .base import Base, BaseRequest
 from .identity import class_name
 from .one_run import train_and_test
-from .record import BASE, MODEL_FILE, read_run
+from .record import BASE, MODEL_FILE, forget_run, read_run
 from .request import Request
 from .result import Epoch
 from .state import latest_state
 
 AUTO = "auto"
+#: In the folder of a base that was trained on request: which request.
+NOTE = "base.json"
+logger = logging.getLogger(__name__)
 
 
 def begin_from(
@@ -49,11 +55,11 @@ def begin_from(
         return _read(Path(wish), request.model)
     request = replace(request, options={**request.options, **others})
     if bases is not None:
-        return _trained(request, Path(bases) / request.digest(), 0, on_epoch)
+        return _shared(request, Path(bases) / request.digest(), on_epoch)
     if target is not None:
         return _trained(request, target / BASE, save_every, on_epoch)
-    with tempfile.TemporaryDirectory(prefix="burnish-base-") as folder:
-        return _trained(request, Path(folder), 0, on_epoch)
+    with passing_folder("base") as folder:
+        return _trained(request, folder, 0, on_epoch)
 
 
 def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, Any]]:
@@ -71,6 +77,25 @@ def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, An
     return wishes[0] if wishes else (None, {})
 
 
+def _shared(request: BaseRequest, folder: Path, on_epoch: Callable[[Epoch], None] | None) -> Base:
+    """The base in a folder that several processes share: the first one trains it, and the others wait for it."""
+    make_folder(folder.parent)
+    lock = folder.with_name(f".{folder.name}.training.lock")
+
+    def waiting(holder: str) -> None:
+        logger.warning("waiting for %s, which trains the base %s", holder, folder)
+
+    with locked(lock, waiting=waiting):
+        if _progress_in(folder, request) == "finished":
+            return _read(folder, request.model, own=True)
+        started = time.perf_counter()
+        with folder_written_whole(
+            folder, lambda there: _progress_in(there, request) == "finished"
+        ) as partial:
+            _trained(request, partial, 0, on_epoch)
+        return _read(folder, request.model, time.perf_counter() - started, own=True)
+
+
 def _trained(
     request: BaseRequest, folder: Path, save_every: int, on_epoch: Callable[[Epoch], None] | None
 ) -> Base:
@@ -85,6 +110,9 @@ def _trained(
             again, folder, saved=saved, state=state, on_epoch=on_epoch, save_every=max(save_every, 1)
         )
     elif progress != "finished":
+        make_folder(folder)
+        forget_run(folder)  # before the note: it must never stand beside another base
+        write_json(folder / NOTE, {"digest": request.digest()})
         plain = Request.gather(
             request.model, request.dataset, {}, request.files, request.options, None, False
         )
@@ -94,14 +122,15 @@ def _trained(
 
 def _progress_in(folder: Path, request: BaseRequest) -> str:
     """What a folder holds: a `finished` or `unfinished` run of this request, or `nothing` of use."""
-    note = folder / "base.json"
-    if note.is_file() and json.loads(note.read_text(encoding="utf-8")).get("digest") == request.digest():
-        try:
-            return "finished" if read_run(folder).finished else "unfinished"
-        except DataError:
+    try:
+        if read_json(folder / NOTE, "")["digest"] != request.digest():
             return "nothing"
-    write_json(note, {"digest": request.digest()})
-    return "nothing"
+        if not read_run(folder).finished:
+            return "unfinished"
+        _weights(folder)
+    except (DataError, TypeError, KeyError):  # missing or damaged: trained anew
+        return "nothing"
+    return "finished"
 
 
 def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False) -> Base:
@@ -114,6 +143,10 @@ def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False)
         raise ConfigurationError(
             f"base = {str(folder)!r} is a run with enhancers ({', '.join(saved.enhancers)}); give a plain one"
         )
+    return Base(str(folder), _weights(folder), saved.data, seconds, own)
+
+
+def _weights(folder: Path) -> dict[str, Tensor]:
     path = folder / MODEL_FILE
     if not path.is_file():
         raise DataError(
@@ -121,5 +154,4 @@ def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False)
         )
     tree, tensors = read_file(path, "the weights of a trained model")
     state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
-    weights = {name: value for name, value in state.items() if isinstance(value, Tensor)}
-    return Base(str(folder), weights, saved.data, seconds, own)
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}

@@ -36,6 +36,7 @@ def train_and_test(
     evaluate_test: bool = True,
     base: Base | None = None,
     trust: bool = False,
+    keep_result: Callable[[TrainingResult], list[str]] | None = None,
 ) -> TrainingResult:
     """Carry out a run.
 
@@ -52,6 +53,8 @@ def train_and_test(
         The plain backbone that enhancers begin from.
     trust
         Unpickle the pretrained models that options name.
+    keep_result
+        Writes the result into `target` and gives the names of the files; called before the run is marked as finished.
     """
     if target is not None:
         refuse_links(target)
@@ -87,9 +90,9 @@ def train_and_test(
         run.fit(state)
         if evaluate_test:
             run.test()
-        if target is not None and own_files:
-            mark_finished(target)
         result = run.result()
         result.checkpoint = Path(run.trainer.saved_model_file) if keep_checkpoint else None
-    result.seconds["total"] = time.perf_counter() - started
+        result.seconds["total"] = time.perf_counter() - started
+        if target is not None and own_files:
+            mark_finished(target, None if keep_result is None else keep_result(result))
     return result

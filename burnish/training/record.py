@@ -23,6 +23,8 @@ RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"
 #: Folders in the folder of a run: states to resume from, and the plain backbone that the run began from.
 STATES, BASE = "resume", "base"
+#: What the command line writes there besides (`run_folder.write_results`).
+RESULTS = ("result.json", "config.json", "per_user.parquet")
 #: Options that may differ between two runs of one model: they say where and how to show, not what to compute.
 FREE = frozenset(
     {
@@ -49,6 +51,7 @@ class SavedRun:
     options: RecBole's, as they were given.  config: all of them, the defaults too, as JSON holds them.
     data: the `fingerprint` of the data set.
     made_in: the working directory that relative names of files are meant from; None in runs of an older burnish.
+    results: the files of results that were there when it was marked as finished; None where that is not known.
     """
 
     folder: Path
@@ -60,6 +63,7 @@ class SavedRun:
     data: dict[str, Any]
     finished: bool
     made_in: str | None = None
+    results: list[str] | None = None
 
     def placed_enhancers(self) -> dict[str, Any]:
         """The enhancers' options, with files that lie where the run was made named in full."""
@@ -120,15 +124,19 @@ def write_run(
 
 def forget_run(folder: Path) -> None:
     """Remove what an earlier run left in a folder that a new one is about to use."""
-    for name in (RUN_FILE, MODEL_FILE):
+    for name in (RUN_FILE, MODEL_FILE, *RESULTS):
         (folder / name).unlink(missing_ok=True)
     shutil.rmtree(folder / STATES, ignore_errors=True)
 
 
-def mark_finished(folder: Path) -> None:
-    """Note in `run.json` that training and testing are over."""
+def mark_finished(folder: Path, results: list[str] | None = None) -> None:
+    """Note in `run.json` that training and testing are over, and everything else is written.
+
+    results: the names of the files with the results.
+    """
     content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
-    write_json(folder / RUN_FILE, {**content, "finished": True})
+    known = {} if results is None else {"results": results}
+    write_json(folder / RUN_FILE, {**content, "finished": True, **known})
 
 
 def read_run(folder: Path | str) -> SavedRun:
@@ -159,11 +167,17 @@ def read_run(folder: Path | str) -> SavedRun:
             dict(content["data"]),
             bool(content["finished"]),
             content.get("made_in"),
+            _names(content.get("results")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged: {error!r}; train again, or restore the file") from error
+
+
+def _names(value: Any) -> list[str] | None:
+    """The results that a `run.json` lists; only names that burnish gives, as what is listed is read."""
+    return [name for name in RESULTS if name in value] if isinstance(value, list) else None
 
 
 def check_same_options(saved: SavedRun, config: Any) -> None:

@@ -6,15 +6,15 @@ import ast
 import logging
 import os
 import re
-import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from burnish.checks import whole_number
 from burnish.errors import ConfigurationError
+from burnish.files.processes import passing_folder
 
 from .threads import threads_by_default
 
@@ -82,6 +82,17 @@ def literal_options() -> Iterator[None]:
         Config._convert_config_dict = before
 
 
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written stops the run with the system's error, and without a traceback a line."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
+        raise
+
+    def close(self) -> None:
+        with suppress(OSError):  # what is left in the buffer of a full disk
+            super().close()
+
+
 class _PlainFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return _ANSI.sub("", super().format(record))
@@ -97,7 +108,7 @@ def log_file(path: Path | None) -> Iterator[None]:
         yield
         return
     root = logging.getLogger()
-    handler = logging.FileHandler(path, encoding="utf-8", delay=False)
+    handler = _LogFile(path, encoding="utf-8", delay=False)
     handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
     others = [(other, other.level) for other in root.handlers]
     level = root.level
@@ -151,7 +162,5 @@ def checkpoint_folder(folder: Path | None, keep: bool) -> Iterator[Path | None]:
     elif keep:
         yield folder
     else:
-        with tempfile.TemporaryDirectory(
-            prefix="burnish-", dir=os.fspath(folder) if folder else None
-        ) as passing:
-            yield Path(passing)
+        with passing_folder("checkpoint", folder) as passing:
+            yield passing

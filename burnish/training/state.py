@@ -59,6 +59,8 @@ class StateKeeper:
         """Look at the run just before its first epoch (also before `restore`)."""
         self._baseline = Baseline(run.model)
         self._trainer_before = _plain_attributes(run.trainer, Packer("b"))
+        for _, path in list(saved_states(self.folder.parent))[KEPT:]:  # a kill came before one was removed
+            path.unlink(missing_ok=True)
 
     def epoch_done(self, run: Run, epoch: int) -> None:
         """Save after epoch `epoch` (from 0), if it is this one's turn."""

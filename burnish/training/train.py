@@ -16,12 +16,14 @@ from .one_run import train_and_test
 from .record import SavedRun, forget_run, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
+from .run_folder import alone_in_folder, lacking_result
 from .session import alone
 from .state import FinishedError, StateKeeper, latest_state
 from .trust import refuse_links
 
 
 @alone()
+@alone_in_folder
 def train(
     model: str | type,
     dataset: str,
@@ -39,6 +41,7 @@ def train(
     save_every: int = 0,
     bases: Path | str | None = None,
     trust: bool = False,
+    keep_result: Callable[[TrainingResult], list[str]] | None = None,
 ) -> TrainingResult:
     """Train `model` on `dataset` with RecBole's own config, data, trainer, early stopping and evaluation.
 
@@ -82,6 +85,9 @@ def train(
     trust
         Let RecBole unpickle the pretrained models that options name (NeuMF's `mf_pretrain_path`, S3Rec's
         `pre_model_path`, ...): reading a pickle can run any code in it.
+    keep_result
+        Writes the result into the folder, and gives the names of the files; called before the run counts as finished,
+        so that a finished run has its results.
 
     Raises
     ------
@@ -103,7 +109,6 @@ def train(
         StateKeeper.check(save_every)
     if target is not None:
         refuse_links(target)
-        target.mkdir(parents=True, exist_ok=True)
         forget_run(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
     return train_and_test(
@@ -116,10 +121,12 @@ def train(
         evaluate_test=evaluate_test,
         base=base,
         trust=trust,
+        keep_result=keep_result,
     )
 
 
 @alone()
+@alone_in_folder
 def resume(
     folder: Path | str,
     *,
@@ -133,6 +140,7 @@ def resume(
     on_epoch: Callable[[Epoch], None] | None = None,
     save_every: int = 1,
     trust: bool = False,
+    keep_result: Callable[[TrainingResult], list[str]] | None = None,
 ) -> TrainingResult:
     """Go on with a run that was interrupted, from the end of its last saved epoch: bit for bit as if it had not been.
 
@@ -142,6 +150,8 @@ def resume(
         Of the run (`train(..., folder=, save_every=)` or `burnish run --output`).  Everything else is read from it;
         what is given all the same must be as it was, but for `epochs`, which may be larger, and options that say where
         and how to show (`record.FREE`).  A run without a saved state starts from its first epoch.
+    keep_result
+        As for `train`.  With it, a finished run whose results are missing or damaged is tested again.
 
     Raises
     ------
@@ -179,7 +189,8 @@ def resume(
     )
     state = latest_state(saved.folder)
     epochs = settings.get("epochs")
-    _check_resumable(saved, state, epochs)
+    lacking = lacking_result(saved) if saved.finished and keep_result is not None else None
+    _check_resumable(saved, state, epochs, again=lacking is not None)
     StateKeeper.check(save_every)
     begun = None
     if state is None:  # else it began already
@@ -193,16 +204,18 @@ def resume(
         on_epoch=on_epoch,
         base=begun,
         trust=trust,
+        keep_result=keep_result,
     )
 
 
-def _check_resumable(saved: SavedRun, state: Any, epochs: Any) -> None:
+def _check_resumable(saved: SavedRun, state: Any, epochs: Any, *, again: bool) -> None:
+    """again: a finished run is to be tested again."""
     before = saved.config["epochs"]
     if epochs is not None and epochs < before:
         raise ConfigurationError(
             f"epochs = {epochs}, but the run began with {before}; epochs can only be raised"
         )
-    if not saved.finished:
+    if not saved.finished or again:
         return
     if state is None:
         raise FinishedError(

@@ -191,11 +191,11 @@ def test_kill_9_in_the_middle_of_a_run(plan_content: dict[str, Any], tmp_path: P
 
 
 def test_only_dead_processes_of_this_machine_are_cleaned_after(tmp_path: Path) -> None:
-    from burnish.benchmarks.harness.runs import _host, _start_of
+    from burnish.files.processes import host, start_of
 
     me = os.getpid()
-    kept = [f".partial-a@{_host()}-{me}-{_start_of(me)}", ".partial-a@elsewhere-1-1", "2020-12345678"]
-    stale = [f".partial-b@{_host()}-{me}-1", f".partial-c@{_host()}-99999999-5"]
+    kept = [f".partial-a@{host()}-{me}-{start_of(me)}", ".partial-a@elsewhere-1-1", "2020-12345678"]
+    stale = [f".partial-b@{host()}-{me}-1", f".partial-c@{host()}-99999999-5"]
     for name in kept + stale:
         (tmp_path / "arm" / name).mkdir(parents=True)
     assert sorted(path.name for path in remove_stale(tmp_path)) == sorted(stale)

@@ -12,10 +12,11 @@ import pytest
 from typer.testing import CliRunner
 
 from burnish.cli.main import app
-from burnish.cli.run import EpochLines, epoch_line, metric_table, save
+from burnish.cli.run import EpochLines, epoch_line, metric_table
 from burnish.cli.screen import Screen
 from burnish.errors import ConfigurationError
 from burnish.training.result import Epoch
+from burnish.training.run_folder import write_results
 
 SMALL = ["--embedding_size=8", "--eval_batch_size", "4000", "--train_batch_size=256", "--metrics=[NDCG]"]
 SMALL += ["--valid_metric=NDCG@10", "--show_progress", "false"]
@@ -142,14 +143,14 @@ def test_results_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
             raise OSError(28, "No space left on device", str(path))
 
     first = SimpleNamespace(summary=lambda: {"seed": 1}, config={}, per_user=pd.DataFrame({"user": ["u1"]}))
-    save(first, tmp_path / "out")
+    write_results(first, tmp_path / "out")
     before = {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     assert sorted(before) == ["config.json", "per_user.parquet", "result.json"]
     full = SimpleNamespace(summary=lambda: {"seed": 2}, config={}, per_user=Unwritable())
     with pytest.raises(ConfigurationError, match="No space left"):
-        save(full, tmp_path / "out")
+        write_results(full, tmp_path / "out")
     assert {path.name: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
-    save(SimpleNamespace(summary=lambda: {"seed": 3}, config={}, per_user=None), tmp_path / "out")
+    write_results(SimpleNamespace(summary=lambda: {"seed": 3}, config={}, per_user=None), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "result.json"]
 
 

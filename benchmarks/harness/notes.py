@@ -1,0 +1,117 @@
+"""Reading what a comparison left: which runs belong together, and what each of them measured."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from burnish.errors import DataError
+from burnish.files.tables import read_parquet
+from burnish.files.whole import read_json
+
+from .runs import CURE, is_done
+
+#: Added to the name of a damaged note that was set aside.
+DAMAGED = ".damaged"
+_NOTE_CURE = "run the plans of this folder again: each adds its arms, and finished runs are kept."
+
+
+@dataclass(frozen=True)
+class ArmRuns:
+    """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
+
+    damaged: seeds of finished runs that cannot be read.
+    """
+
+    planned: int
+    tests: dict[int, dict[str, float]] = field(default_factory=dict)
+    users: dict[int, pd.DataFrame] = field(default_factory=dict)
+    damaged: list[int] = field(default_factory=list)
+
+
+def find_notes(folder: Path) -> list[dict[str, Any]]:
+    """The comparisons in a folder of runs, each with the `path` of its note; damaged ones are named in a warning.
+
+    Raises `DataError` where there is none.
+    """
+    found: list[Path] = []
+    for place, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        found += [Path(place) / name for name in files if name.startswith("comparison-")]
+    notes = []
+    for path in sorted(found):
+        if path.name.endswith(f".json{DAMAGED}"):
+            warnings.warn(
+                f"{path} is a damaged list of runs that belong together. Arms of other plans than the latest may be "
+                f"missing here: run those plans again (finished runs are kept), and remove it.",
+                stacklevel=3,
+            )
+        elif path.suffix == ".json":
+            try:
+                notes.append(read_note(path) | {"path": path})
+            except DataError as error:
+                warnings.warn(f"{error} It is left out here.", stacklevel=3)
+    if not found:
+        raise DataError(f"{folder} holds no runs of `burnish bench`; give the folder that a plan wrote into")
+    if not notes:
+        raise DataError(f"{folder}: every list of runs that belong together is damaged; {_NOTE_CURE}")
+    return notes
+
+
+def read_note(path: Path) -> dict[str, Any]:
+    """One `comparison-*.json`.  Raises `DataError` for a damaged one."""
+    note = read_json(path, _NOTE_CURE)
+    try:
+        for name in ("dataset", "label", "comparison"):
+            str(note[name])
+        for runs in note["arms"].values():
+            for seed, place in runs.items():
+                int(seed), Path(place)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error!r}); {_NOTE_CURE}") from error
+    return dict(note)
+
+
+def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
+    """The finished runs of an arm; damaged ones are named in a warning and left out.
+
+    place: the folder that the names of `runs` are meant from.
+    """
+    arm = ArmRuns(len(runs))
+    for seed, name in runs.items():
+        folder = place / name
+        if not is_done(folder):
+            continue
+        try:
+            test, users = _read_run(folder)
+        except DataError as error:
+            warnings.warn(f"{error}. Until then the run is left out.", stacklevel=3)
+            arm.damaged.append(int(seed))
+            continue
+        arm.tests[int(seed)] = test
+        if users is not None:
+            arm.users[int(seed)] = users
+        for other in ("config.json", "environment.json"):
+            if not (folder / other).exists():
+                continue
+            try:
+                read_json(folder / other, CURE)
+            except DataError as error:
+                warnings.warn(f"{error}. The figures are not from this file.", stacklevel=3)
+    return arm
+
+
+def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None]:
+    path = folder / "metrics.json"
+    metrics = read_json(path, CURE)
+    try:
+        test = {str(name): float(value) for name, value in metrics["test_result"].items()}
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
+    table = folder / "per_user.parquet"
+    return test, read_parquet(table, CURE, ("user", "row")) if table.exists() else None
