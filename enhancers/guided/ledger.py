@@ -3,6 +3,7 @@
 Every request is written before it is sent, every answer as soon as it is there, also those that cannot be used.  Valid
 scores are kept item by item under a hash of model, prompt, schema and the item's text (`item_key`), so that the same
 question is never paid for twice, however items are grouped.  Keys of endpoints and headers are never written.
+Beside these rows there are `claims`: what is being asked just now, by whom.  They come and go.
 
 The file survives a killed process.  After a power cut the last moments may be missing, and are asked again.
 """
@@ -21,6 +22,9 @@ from pathlib import Path
 from types import TracebackType
 
 from burnish.errors import DataError
+
+from . import claims
+from .claims import Holder
 
 _APPLICATION = 0x6275726E  # "burn", in SQLite's header: a file of ours is told from any other
 _VERSION = 1
@@ -58,6 +62,16 @@ def text_hash(text: str) -> str:
 def item_key(model: str, prompt: str, schema: str, text: str) -> str:
     """The name of one question: this item's text, on this schema (its fingerprint), in this prompt, to this model."""
     return hashlib.sha256(json.dumps([model, prompt, schema, text_hash(text)]).encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What came of asking for questions: answers that are there already, keys to be asked now, and keys that another
+    run is asking."""
+
+    known: dict[str, dict[str, int]]
+    mine: list[str]
+    theirs: list[str]
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,7 @@ class Ledger:
         if not self.read_only:
             self._write_ahead()
             run("PRAGMA synchronous = NORMAL")
+            run(claims.TABLE)  # ledgers of before have none
 
     def _write_ahead(self) -> None:
         """Keep a log of what is written.  SQLite does not wait here for a process that does the same, so we do."""
@@ -179,9 +194,9 @@ class Ledger:
                 f"ledger = {str(self.path)!r} has version {version}; this burnish reads version {_VERSION}. "
                 f"Use the burnish that wrote it, or another path"
             )
-        for table, fields in _FIELDS.items():
+        for table, fields in {**_FIELDS, "claims": claims.COLUMNS}.items():
             columns = tuple(row[1] for row in run(f"PRAGMA table_info({table})"))
-            if columns != fields:
+            if columns != fields and (columns or table != "claims"):
                 raise DataError(
                     f"ledger = {str(self.path)!r}: the table {table!r} has columns {list(columns)}, "
                     f"{list(fields)} were expected; give another path"
@@ -237,18 +252,40 @@ class Ledger:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         scores: Mapping[str, tuple[str, Mapping[str, int]]] | None = None,
+        holder: Holder | None = None,
     ) -> int:
         """Write what came back for a request, and the valid scores in it, in one transaction.
 
         status: "ok", or what went wrong.  text: the answer as it came.  scores: by `item_key`, the hash of the item's
-        text and its scores by attribute.  Returns the answer's number.
+        text and its scores by attribute.  holder: whose claims on these end with it.  Returns the answer's number.
         """
         with self._writing() as connection:
             row = (request, time.time(), status, input_tokens, output_tokens, text)
             answer = _insert(connection, "answers", row)
             for key, (hashed, values) in (scores or {}).items():
                 _insert(connection, "scores", (answer, key, hashed, json.dumps(dict(values))))
+            if holder is not None:
+                claims.release(connection, holder, list(scores or {}))
         return answer
+
+    def claim(self, keys: Sequence[str], holder: Holder) -> Claimed:
+        """Claim questions that have no answer and that no other living run is asking, in one transaction."""
+        with self._writing() as connection:
+            known = self.known(keys)
+            mine, theirs = claims.take(
+                connection, [key for key in keys if key not in known], holder, time.time()
+            )
+        return Claimed(known, mine, theirs)
+
+    def renew(self, holder: Holder) -> None:
+        """Say that the holder is still at it."""
+        with self._writing() as connection:
+            claims.renew(connection, holder, time.time())
+
+    def release(self, holder: Holder, keys: Sequence[str] | None = None) -> None:
+        """Give claims back: these, or all."""
+        with self._writing() as connection:
+            claims.release(connection, holder, keys)
 
     # ------------------------------------------------------------------------------------------ reading
 
