@@ -14,7 +14,6 @@ import burnish
 import burnish.enhancers.conformance as conformance
 from burnish.enhancers.enhancer import Enhancer
 
-
 #: What must be right; the other codes are taste (where the first line begins, links to other pages).
 CODES = frozenset(
     {

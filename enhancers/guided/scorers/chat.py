@@ -6,7 +6,6 @@ The client is the `openai` package, its own retries off: what is sent has to be 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,7 +107,9 @@ class Endpoint:
             return self._unconnected(error)
         except package.APIStatusError as error:
             return self._refused(error)
-        except package.OpenAIError as error:
+        except UnusableBodyError as error:
+            return self._unusable(error)
+        except Exception as error:  # of the client, or of what is under it, where versions differ in what they wrap
             return Trouble(
                 "error", f"{type(error).__name__}: {self.secret.shown(str(error))}", "again", billed=True
             )
@@ -130,10 +131,13 @@ class Endpoint:
             why = f"the response is not a chat completion: {self.secret.shown(body, 80)!r}"
             return Trouble("no chat completion", why, "again", body, billed=True)
 
+    def _unusable(self, error: UnusableBodyError) -> Trouble:
+        return Trouble("unusable body", self.secret.shown(str(error)), "smaller", billed=True)
+
     def _unconnected(self, error: Exception) -> Trouble:
         cause = error.__cause__
         if isinstance(cause, UnusableBodyError):
-            return Trouble("unusable body", self.secret.shown(str(cause)), "smaller", billed=True)
+            return self._unusable(cause)
         never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol")
         why = (
             f"no connection ({type(cause or error).__name__}: {self.secret.shown(str(cause or error), 120)})"

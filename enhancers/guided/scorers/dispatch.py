@@ -18,8 +18,8 @@ from dataclasses import dataclass, field, replace
 from burnish.errors import BurnishError
 
 from ..attributes import AttributeSchema
-from ..cost import Budget, Progress, Reservation, tokens_of
 from ..claims import RENEW_S, Holder
+from ..cost import Budget, Progress, Reservation, tokens_of
 from ..ledger import Ledger, item_key, text_hash
 from .chat import Answer, Endpoint, EndpointError, Trouble
 from .dialect import Dialect, Question, request_body

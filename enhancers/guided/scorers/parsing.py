@@ -125,8 +125,9 @@ def _number(name: str, value: Any, schema: AttributeSchema) -> int:
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
         if match is not None:
-            digits = match.group(1).lstrip("-0")
-            number = int(match.group(1)) if len(digits) <= _MOST_DIGITS else high + 1
+            digits = match.group(1).lstrip("-0")  # any number of zeros may stand before
+            size = int(digits or "0") if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+            number = -size if match.group(1).startswith("-") else size
     elif isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
         number = int(value)
     if number is None:
