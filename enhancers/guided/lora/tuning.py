@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from burnish.enhancers.enhancer import warn_of_idle
 from burnish.errors import ConfigurationError, DataError
 from burnish.randomness import forked_randomness
 from burnish.strict import validated
@@ -131,6 +132,7 @@ def tune(
     arXiv 2504.11658: tuning with a recommendation and a format loss.  Both formulas and the protocol are ours.
     """
     settings = options if isinstance(options, LoraOptions) else validated(LoraOptions, options or {}, "LoRA")
+    warn_of_idle("LoRA", settings, settings.idle())
     item_scores = _fitting(item_scores, schema)
     told = _with_history(histories)
     final = final_histories if final_histories is not None else histories

@@ -109,7 +109,9 @@ class Endpoint:
             return self._refused(error)
         except UnusableBodyError as error:
             return self._unusable(error)
-        except Exception as error:  # of the client, or of what is under it, where versions differ in what they wrap
+        except (
+            Exception
+        ) as error:  # of the client, or of what is under it, where versions differ in what they wrap
             return Trouble(
                 "error", f"{type(error).__name__}: {self.secret.shown(str(error))}", "again", billed=True
             )
