@@ -54,6 +54,10 @@ class AttributeSchema(Strict):
                 raise ValueError(f"the attribute name {name!r} must be lower-case letters, digits and _")
             if name in ("item_id", "user_id"):
                 raise ValueError(f"{name!r} is the name of the column of ids; call the attribute otherwise")
+            if name == "training_split":
+                raise ValueError(
+                    f"{name!r} is a column of its own in files of scores; call the attribute otherwise"
+                )
             if not meaning.strip():
                 raise ValueError(f"the attribute {name!r} has no description")
         return attributes

@@ -17,6 +17,7 @@ import torch
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .scorers.protocol import Texts
+from .split import training_fingerprint
 
 #: Columns that point somewhere instead of describing.
 _POINTER = re.compile(r"(^|_)(id|ids|url|uri|link|asin|isbn|image)$", re.IGNORECASE)
@@ -229,7 +230,7 @@ def user_texts(
         has normalised them (`normalize_all`, set for its ml-100k), `(rated 75%)` of the way from lowest to highest.
 
     All users of the data set are there, in its order; one without training interactions has an empty history.
-    Items without a title are left out.
+    Items without a title are left out.  `split` is the fingerprint of these training rows.
     """
     if most < 1:
         raise ConfigurationError(f"most = {most}: show at least one item of a history")
@@ -244,7 +245,8 @@ def user_texts(
             rating = "" if rated is None else f" (rated {rated[row]:{'.0%' if normalised else 'g'}})"
             histories[user].append(f"{titles[item]}{rating}")
     ids = tuple(str(token) for token in train.id2token(train.uid_field, np.arange(train.user_num))[1:])
-    return Texts(ids, {"history": tuple("\n".join(lines[-most:]) for lines in histories[1:])})
+    shown = {"history": tuple("\n".join(lines[-most:]) for lines in histories[1:])}
+    return Texts(ids, shown, training_fingerprint(train))
 
 
 def _normalised(config: Any) -> bool:

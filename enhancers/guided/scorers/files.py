@@ -1,7 +1,8 @@
 """Scores in files: TSV, CSV or parquet, one row an id, one column an attribute.
 
 The first column is `item_id` (or `user_id`); `<attribute>_sd` beside an attribute is its uncertainty; an empty cell is
-an unknown score.  Ids are text: "007" stays "007".
+an unknown score.  Ids are text: "007" stays "007".  `training_split` says, in every row, which training rows made
+scores of users.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from .protocol import FloatArray, Scores, Texts
 
 ID_COLUMNS = ("item_id", "user_id")
 SPREAD = "_sd"
+SPLIT = "training_split"
 _FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 _UNKNOWN = ("", "nan", "na", "null", "none")
 
@@ -87,7 +89,7 @@ def chosen_rows(scores: Scores, ids: Sequence[str]) -> Scores:
         spread[there] = scores.uncertainty[[number[ids[row]] for row in there]]
     notes = {token: scores.notes[token] for token in ids if token in scores.notes}
     notes |= dict.fromkeys(missing, f"no row in {scores.source}")
-    return Scores(tuple(ids), scores.attributes, scores.rows(ids), spread, scores.scale, scores.source, notes)
+    return replace(scores, ids=tuple(ids), values=scores.rows(ids), uncertainty=spread, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -142,7 +144,9 @@ def read_scores(
         uncertainty = np.full(values.shape, np.nan)
         spread = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
         uncertainty[:, [attributes.index(name) for name in spreads]] = spread
-    return Scores(ids, attributes, values, uncertainty, scale, source=f"file {path}")
+    return Scores(
+        ids, attributes, values, uncertainty, scale, source=f"file {path}", split=_split(path, table)
+    )
 
 
 def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id") -> None:
@@ -169,6 +173,10 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
     kind = _format_of(path)
     if id_column not in ID_COLUMNS:
         raise unknown_name("column of ids", id_column, ID_COLUMNS)
+    if SPLIT in scores.attributes:
+        raise ConfigurationError(
+            f"{SPLIT!r} is a column of its own in files of scores; call the attribute otherwise"
+        )
     names = [id_column, *scores.attributes]
     if scores.uncertainty is not None:
         names += [f"{name}{SPREAD}" for name in scores.attributes]
@@ -178,9 +186,9 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
     numbers = scores.values if scores.uncertainty is None else np.hstack([scores.values, scores.uncertainty])
     with written_whole(path) as beside:
         if kind == "parquet":
-            _write_parquet(beside, names, scores.ids, numbers)
+            _write_parquet(beside, names, scores.ids, numbers, scores.split)
         else:
-            _write_text(beside, kind, names, scores.ids, numbers)
+            _write_text(beside, kind, names, scores.ids, numbers, scores.split)
 
 
 def check_output(path: Path) -> None:
@@ -221,6 +229,8 @@ def _read_text(path: Path) -> _Table:
             rows = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a {'TSV' if tabs else 'CSV'} file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from error
     if not names:
         raise DataError(f"{path} is empty; its first line names the columns: item_id, and the attributes")
     for line, row in rows:
@@ -274,7 +284,7 @@ def _attribute_columns(
     path: Path, names: tuple[str, ...], key: str, schema: AttributeSchema | None
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """The attributes, and the column of uncertainty of those that have one."""
-    others = [name for name in names if name != key]
+    others = [name for name in names if name not in (key, SPLIT)]
     if schema is not None:
         for name in schema.names:
             if name not in others:
@@ -308,6 +318,20 @@ def _ids(path: Path, table: _Table, key: str) -> tuple[str, ...]:
     return tuple(first)
 
 
+def _split(path: Path, table: _Table) -> str | None:
+    """The fingerprint of the split that made the scores; None where the file does not say."""
+    if SPLIT not in table.names:
+        return None
+    at = table.names.index(SPLIT)
+    told = {"" if row[at] is None else str(row[at]).strip() for _, row in table.rows}
+    if len(told) > 1:
+        raise DataError(
+            f"{path}: column {SPLIT!r} holds {len(told)} values, and scores of one file are of one training split; "
+            f"score the users again"
+        )
+    return told.pop() or None
+
+
 def _numbers(
     path: Path,
     table: _Table,
@@ -329,7 +353,7 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
         return math.nan
     try:
         value = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"{where}: {cell!r} is not a number; leave the cell empty where the score is unknown, and give a schema "
             f"to read only its attributes"
@@ -345,7 +369,9 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
 # ---------------------------------------------------------------------- writing
 
 
-def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+def _write_text(
+    path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray, split: str | None
+) -> None:
     if kind == "tsv":
         for token in (*names, *ids):
             if any(mark in token for mark in "\t\r\n"):
@@ -357,9 +383,10 @@ def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], n
             writer = csv.writer(
                 stream, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
             )
-        writer.writerow(names)
+        more = [] if split is None else [split]
+        writer.writerow([*names, *([SPLIT] if more else [])])
         for token, row in zip(ids, numbers.tolist(), strict=True):
-            writer.writerow([token, *(_cell(value) for value in row)])
+            writer.writerow([token, *(_cell(value) for value in row), *more])
 
 
 def _cell(value: float) -> str:
@@ -369,10 +396,14 @@ def _cell(value: float) -> str:
     return repr(int(value)) if value == int(value) else repr(value)
 
 
-def _write_parquet(path: Path, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+def _write_parquet(
+    path: Path, names: list[str], ids: tuple[str, ...], numbers: FloatArray, split: str | None
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns: list[Any] = [pa.array(ids, type=pa.string())]
     columns += [pa.array(numbers[:, at], type=pa.float64(), from_pandas=True) for at in range(len(names) - 1)]
+    if split is not None:
+        names, columns = [*names, SPLIT], [*columns, pa.array([split] * len(ids), type=pa.string())]
     pq.write_table(pa.Table.from_arrays(columns, names=names), path)

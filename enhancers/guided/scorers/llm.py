@@ -260,7 +260,7 @@ class LLMScorer:
             spread = np.where(given > 1, np.sqrt(squares / np.maximum(given - 1, 1)), np.nan)
         low, high = schema.scale
         source = f"{self.settings.model}, {variants} wording{'s' * (variants > 1)}"
-        return Scores(texts.ids, names, values, spread, (float(low), float(high)), source, notes)
+        return Scores(texts.ids, names, values, spread, (float(low), float(high)), source, notes, texts.split)
 
     def _no_text(self) -> str:
         return "it has no text"
