@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from burnish.checks import short
 from burnish.errors import DataError
 
 from . import claims
@@ -139,7 +140,7 @@ class Ledger:
         except sqlite3.OperationalError:
             connection.close()
             raise
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):  # SQLite's own words quote the damage
             pass  # not an SQLite file: `_prepare` says so
         return connection
 
@@ -209,6 +210,9 @@ class Ledger:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            what = f"is damaged ({error}); give another path, or mend it (`.recover`)"
+            raise DataError(f"ledger = {str(self.path)!r} {what}") from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 what = f"cannot be used: {error}"
@@ -297,10 +301,17 @@ class Ledger:
                 part = keys[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(part))
                 query = f"SELECT key, scores FROM scores WHERE key IN ({marks}) ORDER BY id DESC"
-                scores.update(
-                    {key: json.loads(values) for key, values in self._connection.execute(query, part)}
-                )
+                for key, values in self._connection.execute(query, part):
+                    scores[key] = self._scores(values)
         return scores
+
+    def _scores(self, values: str) -> dict[str, int]:
+        found = json.loads(values)
+        if not (isinstance(found, dict) and all(type(score) is int for score in found.values())):
+            raise DataError(
+                f"ledger = {str(self.path)!r} is damaged: {short(values)} are no scores; give another path"
+            )
+        return found
 
     def usage(self, model: str, prompts: Sequence[str]) -> Usage:
         """What the answers of a model to some prompts have used, those with a count of tokens."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .scorers.protocol import Texts
@@ -176,9 +177,9 @@ def _columns(
 ) -> Texts:
     """Cells as texts by field.  Raises `DataError` for a missing column of ids, short rows and repeated ids."""
     if key not in names:
+        shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
         raise DataError(
-            f"{path} has no column {key!r} of item ids (it has {', '.join(map(repr, names))}); rename it, or set "
-            f"RecBole's ITEM_ID_FIELD"
+            f"{path} has no column {key!r} of item ids (it has {shown}); rename it, or set RecBole's ITEM_ID_FIELD"
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
@@ -189,7 +190,7 @@ def _columns(
         seen: set[str] = set()
         for number, token in enumerate(ids, start=2):
             if token in seen:
-                raise DataError(f"{path}, line {number}: the item {token!r} has been there already")
+                raise DataError(f"{path}, line {number}: the item {short(token)} has been there already")
             seen.add(token)
     fields = {
         name: tuple(cleaned(name, row[place]) for row in rows)

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from burnish.checks import is_file, short
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
 from burnish.files.whole import written_whole
 
@@ -218,7 +219,7 @@ def _not_there(path: Path) -> DataError:
 
 
 def _read_text(path: Path) -> _Table:
-    if not path.is_file():
+    if not is_file(path):
         raise _not_there(path)
     tabs = _format_of(path) == "tsv"
     options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
@@ -251,7 +252,7 @@ def _read_parquet(path: Path) -> _Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.is_file():
+    if not is_file(path):
         raise _not_there(path)
     try:
         table = pq.read_table(path)
@@ -265,7 +266,7 @@ def _read_parquet(path: Path) -> _Table:
 def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise DataError(f"{path}: two columns are called {name!r}; give each its own name")
+            raise DataError(f"{path}: two columns are called {short(name)}; give each its own name")
     wanted = ID_COLUMNS if asked is None else (asked,)
     present = [name for name in wanted if name in names]
     if len(present) > 1:
@@ -275,8 +276,8 @@ def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
     if present:
         return present[0]
     near = next((guess for name in wanted if (guess := nearest(name, names))), None)
-    hint = f" Is it {near!r}? Then rename it." if near else ""
-    shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+    hint = f" Is it {short(near)}? Then rename it." if near else ""
+    shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
     raise DataError(f"{path} has no column {' or '.join(map(repr, wanted))} (it has {shown}).{hint}")
 
 
@@ -307,13 +308,15 @@ def _ids(path: Path, table: _Table, key: str) -> tuple[str, ...]:
         cell = row[at]
         if isinstance(cell, float):
             raise DataError(
-                f"{path}: {key} holds the number {cell!r} in row {line}; store ids as text or integers"
+                f"{path}: {key} holds the number {short(cell)} in row {line}; store ids as text or integers"
             )
         token = "" if cell is None else str(cell)
         if not token.strip():
             raise DataError(f"{path}, row {line}: {key} is empty")
         if token in first:
-            raise DataError(f"{path}, row {line}: {key} {token!r} is there already, in row {first[token]}")
+            raise DataError(
+                f"{path}, row {line}: {key} {short(token)} is there already, in row {first[token]}"
+            )
         first[token] = line
     return tuple(first)
 
@@ -343,7 +346,7 @@ def _numbers(
     values = np.full((len(ids), len(columns)), np.nan)
     for number, (line, row) in enumerate(table.rows):
         for column, at in enumerate(places):
-            where = f"{path}, row {line}, column {columns[column]!r} ({ids[number]!r})"
+            where = f"{path}, row {line}, column {short(columns[column])} ({short(ids[number])})"
             values[number, column] = _number(row[at], where, bounds)
     return values
 
@@ -355,11 +358,11 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
         value = float(cell)
     except (TypeError, ValueError, OverflowError):
         raise DataError(
-            f"{where}: {cell!r} is not a number; leave the cell empty where the score is unknown, and give a schema "
-            f"to read only its attributes"
+            f"{where}: {short(cell)} is not a number; leave the cell empty where the score is unknown, and give a "
+            f"schema to read only its attributes"
         ) from None
     if math.isinf(value):
-        raise DataError(f"{where}: {cell!r} is infinite; give a finite number, or leave the cell empty")
+        raise DataError(f"{where}: {short(cell)} is infinite; give a finite number, or leave the cell empty")
     if bounds is not None and not math.isnan(value) and not bounds[0] <= value <= bounds[1]:
         limits = "0 or more" if bounds[1] == math.inf else f"from {bounds[0]:g} to {bounds[1]:g}"
         raise DataError(f"{where}: {value:g} is out of scale; it must be {limits}")

@@ -9,7 +9,7 @@ from typing import Any
 
 _DEEPEST = 32
 _BRACKET = re.compile(r"[{\[]")
-_SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null")
+_SCALAR = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
 _STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
 _OPEN, _CLOSED = "<think>", "</think>"
 _MOST_DIGITS = (
@@ -124,7 +124,10 @@ def _value(text: str, place: int, depth: int) -> tuple[Any, int]:
     # a number at the very end of the text may have lost its last digits
     if match is None or match.end() == len(text):
         raise _CutOffError(place)
-    return load_json(match.group()), match.end()
+    try:
+        return load_json(match.group()), match.end()
+    except ValueError:  # zeros stand before it
+        return match.group(), match.end()
 
 
 def _string(text: str, place: int) -> tuple[str, int]:
