@@ -31,29 +31,27 @@ COLUMNS = ("key", "holder", "until")
 _AT_ONCE = 500  # keys a query; SQLite allows 999 parameters
 
 
+@lru_cache(maxsize=1)
+def this_place() -> str:
+    """A hash of what process numbers belong to: the machine since it was started, and the container."""
+    parts = [socket.gethostname()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="latin-1"))
+    with suppress(OSError):
+        parts.append(os.readlink("/proc/self/ns/pid"))
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
+
+
 @dataclass(frozen=True)
 class Holder:
     """One run: where its processes are counted, its process, and a number that no other run has."""
 
-    place: str = field(default_factory=lambda: this_place())
+    place: str = field(default_factory=this_place)
     process: int = field(default_factory=os.getpid)
     number: str = field(default_factory=lambda: uuid.uuid4().hex[:12])
 
     def __str__(self) -> str:
         return f"{self.place}/{self.process}/{self.number}"
-
-
-@lru_cache(maxsize=1)
-def this_place() -> str:
-    """A hash of what process numbers belong to: the machine since it was started, and the container."""
-    parts = [socket.gethostname()]
-    for read in (
-        lambda: Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"),
-        lambda: os.readlink("/proc/self/ns/pid"),
-    ):
-        with suppress(OSError, ValueError):
-            parts.append(read())
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:12]
 
 
 def take(

@@ -61,6 +61,7 @@ def _decoded(content: bytes, encoding: str, most: int) -> bytes:
         return content
     if len(content) > most:
         raise UnusableBodyError(f"the response has more than {most:,} bytes")
+    ways: tuple[int, ...]
     if encoding in ("gzip", "x-gzip"):
         ways = (31,)
     elif encoding == "deflate":
