@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 from .errors import ConfigurationError
@@ -30,3 +31,17 @@ def finite_number(name: str, value: Any, least: float = -math.inf) -> float:
         bound = "" if least == -math.inf else f", {least:g} or more"
         raise ConfigurationError(f"{name} = {value!r}: give a number{bound}")
     return float(value)
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False, too, for a name that the system cannot take, such as one that is too long."""
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def short(value: Any, most: int = 60) -> str:
+    """A value from a file as messages show it: its representation, cut where it is long."""
+    text = repr(value[: most + 1] if isinstance(value, str) else value)
+    return text if len(text) <= most else f"{text[: most - 3]}..."

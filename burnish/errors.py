@@ -53,10 +53,11 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     """
     names = sorted(known)
     guess = nearest(name, names)
-    parts = [f"{kind} {name!r} is not known."]
+    shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
+    parts = [f"{kind} {shown} is not known."]
     if guess:
         parts.append(f"Did you mean {guess!r}?")
-    if len(names) <= 24:
+    if len(names) <= 24 and sum(map(len, names)) <= 2000:
         parts.append(f"Known: {', '.join(names) or 'none'}.")
     if cure:
         parts.append(cure)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, warn
 from burnish.strict import Strict, validated
 
 if TYPE_CHECKING:
@@ -42,6 +42,19 @@ class OptionsWithoutLoss(Strict):
             return {name: value for name, value in options.items() if name not in cls.retired}
         return options
 
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason, as in "without a base"."""
+        return {}
+
+    def given(self, *names: str) -> list[str]:
+        """Those of the options that are not at their defaults."""
+        fields = type(self).model_fields
+        return [
+            name
+            for name in names
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        ]
+
     def decisive(self) -> dict[str, Any]:
         """Everything that a result depends on, defaults included, named as in the first version that had it."""
         fields = type(self).model_fields
@@ -53,6 +66,14 @@ class EnhancerConfig(OptionsWithoutLoss):
     """Base of the options of enhancers with a loss of their own."""
 
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
+
+
+def warn_of_idle(origin: str, options: Strict, reasons: Mapping[str, str]) -> None:
+    """One warning an option that was given and has no effect."""
+    for name, reason in reasons.items():
+        warn(
+            f"{origin}: {name} = {getattr(options, name)!r} has no effect {reason}; leave it out, or change that"
+        )
 
 
 ConfigT = TypeVar("ConfigT", bound=OptionsWithoutLoss)
@@ -112,6 +133,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         if config is not None and options:
             raise ConfigurationError(f"{self.name}: give either a config or options, not both")
         self.config = config if config is not None else self.configure(options)
+        if config is None:  # a copy's reader has been told
+            warn_of_idle(f"enhancer {self.name!r}", self.config, self.config.idle())
 
     @classmethod
     def configure(cls, options: dict[str, Any]) -> Any:
@@ -152,6 +175,21 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         return type(self)(self.config)
 
     # ------------------------------------------------------------------ hooks
+
+    def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
+        """Options that were given and have no effect on this backbone beside these other enhancers; after `bind`.
+
+        Parameters
+        ----------
+        others
+            The other enhancers of the model, bound as well.
+
+        Returns
+        -------
+        dict
+            The reasons by option, as in "where the backbone has no table of users".
+        """
+        return {}
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Create parameters for one backbone.

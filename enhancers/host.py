@@ -13,7 +13,7 @@ from burnish.errors import NonFiniteError, UnsupportedError, unknown_name
 from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
-from .enhancer import Enhancer
+from .enhancer import Enhancer, warn_of_idle
 from .state import HostState
 from .tables import refine_tables
 from .unchanged import unchanged
@@ -57,6 +57,10 @@ class Host(nn.Module):
                 enhancer.state = self.state
                 enhancer.bind(self.anatomy, dataset)
                 self.attached[enhancer.name] = enhancer
+        for enhancer in self.enhancers():
+            others = [other for other in self.enhancers() if other is not enhancer]
+            origin = f"enhancer {enhancer.name!r} on {self.anatomy.backbone}"
+            warn_of_idle(origin, enhancer.config, enhancer.idle_here(others))
         self._output_enhancers = [e for e in self.enhancers() if e.refines_output()]
         if self._output_enhancers and self.anatomy.output is None:
             raise UnsupportedError(

@@ -24,7 +24,10 @@ _Loader.add_implicit_resolver(
 
 def parse_yaml(text: str) -> Any:
     """What a piece of YAML says.  Raises `yaml.YAMLError`."""
-    return yaml.load(text, Loader=_Loader)
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (ValueError, OverflowError, RecursionError) as error:  # of a number, a date, a nesting without end
+        raise yaml.YAMLError(f"{error}") from error
 
 
 def read_yaml(path: Path | str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 from pydantic import Field, ValidationInfo, field_validator
 
+from burnish.checks import is_file
 from burnish.errors import ConfigurationError, unknown_name
 from burnish.files.whole import write_text
 from burnish.files.yamls import read_yaml
@@ -54,6 +55,10 @@ class AttributeSchema(Strict):
                 raise ValueError(f"the attribute name {name!r} must be lower-case letters, digits and _")
             if name in ("item_id", "user_id"):
                 raise ValueError(f"{name!r} is the name of the column of ids; call the attribute otherwise")
+            if name == "training_split":
+                raise ValueError(
+                    f"{name!r} is a column of its own in files of scores; call the attribute otherwise"
+                )
             if not meaning.strip():
                 raise ValueError(f"the attribute {name!r} has no description")
         return attributes
@@ -158,7 +163,7 @@ def load_schema(source: str | Path) -> AttributeSchema:
     ('story_complexity', 'dialogue_complexity', 'emotional_depth')
     """
     path = Path(source)
-    if path.suffix.lower() in (".yaml", ".yml") or path.is_file():
+    if path.suffix.lower() in (".yaml", ".yml") or is_file(path):
         return make_schema(read_yaml(path), origin=str(path))
     if str(source) not in shipped_domains():
         cure = "Or give the path of a schema file (burnish guide init writes one to edit)."

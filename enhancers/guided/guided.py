@@ -7,7 +7,7 @@ a reduced base embedding; items' scores frozen, users' trained.  Ours: see docs/
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -122,6 +122,15 @@ class Guided(Enhancer[GuidedConfig]):
             start = torch.where(own.isnan(), start, own)
         start[0] = 0.0
         return start
+
+    def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
+        if self._item_of or not self.config.users:
+            return {}
+        reason = f"where no table of users is refined, as in {self._anatomy.backbone}"
+        seen = f"{reason}, but on what reasons say of users"
+        return dict.fromkeys(self.config.given("weight"), reason) | dict.fromkeys(
+            self.config.given("user_scores") if self.config.control == "none" else [], seen
+        )
 
     # ------------------------------------------------------------------ the base
 

@@ -3,6 +3,7 @@
 Every request is written before it is sent, every answer as soon as it is there, also those that cannot be used.  Valid
 scores are kept item by item under a hash of model, prompt, schema and the item's text (`item_key`), so that the same
 question is never paid for twice, however items are grouped.  Keys of endpoints and headers are never written.
+Beside these rows there are `claims`: what is being asked just now, by whom.  They come and go.
 
 The file survives a killed process.  After a power cut the last moments may be missing, and are asked again.
 """
@@ -20,7 +21,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from burnish.checks import short
 from burnish.errors import DataError
+
+from . import claims
+from .claims import Holder
 
 _APPLICATION = 0x6275726E  # "burn", in SQLite's header: a file of ours is told from any other
 _VERSION = 1
@@ -58,6 +63,16 @@ def text_hash(text: str) -> str:
 def item_key(model: str, prompt: str, schema: str, text: str) -> str:
     """The name of one question: this item's text, on this schema (its fingerprint), in this prompt, to this model."""
     return hashlib.sha256(json.dumps([model, prompt, schema, text_hash(text)]).encode()).hexdigest()[:40]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """What came of asking for questions: answers that are there already, keys to be asked now, and keys that another
+    run is asking."""
+
+    known: dict[str, dict[str, int]]
+    mine: list[str]
+    theirs: list[str]
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Ledger:
         except sqlite3.OperationalError:
             connection.close()
             raise
-        except sqlite3.DatabaseError:
+        except (sqlite3.DatabaseError, UnicodeDecodeError):  # SQLite's own words quote the damage
             pass  # not an SQLite file: `_prepare` says so
         return connection
 
@@ -140,6 +155,7 @@ class Ledger:
         if not self.read_only:
             self._write_ahead()
             run("PRAGMA synchronous = NORMAL")
+            run(claims.TABLE)  # ledgers of before have none
 
     def _write_ahead(self) -> None:
         """Keep a log of what is written.  SQLite does not wait here for a process that does the same, so we do."""
@@ -179,9 +195,9 @@ class Ledger:
                 f"ledger = {str(self.path)!r} has version {version}; this burnish reads version {_VERSION}. "
                 f"Use the burnish that wrote it, or another path"
             )
-        for table, fields in _FIELDS.items():
+        for table, fields in {**_FIELDS, "claims": claims.COLUMNS}.items():
             columns = tuple(row[1] for row in run(f"PRAGMA table_info({table})"))
-            if columns != fields:
+            if columns != fields and (columns or table != "claims"):
                 raise DataError(
                     f"ledger = {str(self.path)!r}: the table {table!r} has columns {list(columns)}, "
                     f"{list(fields)} were expected; give another path"
@@ -194,6 +210,9 @@ class Ledger:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            what = f"is damaged ({error}); give another path, or mend it (`.recover`)"
+            raise DataError(f"ledger = {str(self.path)!r} {what}") from error
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.OperationalError):
                 what = f"cannot be used: {error}"
@@ -237,18 +256,40 @@ class Ledger:
         input_tokens: int | None = None,
         output_tokens: int | None = None,
         scores: Mapping[str, tuple[str, Mapping[str, int]]] | None = None,
+        holder: Holder | None = None,
     ) -> int:
         """Write what came back for a request, and the valid scores in it, in one transaction.
 
         status: "ok", or what went wrong.  text: the answer as it came.  scores: by `item_key`, the hash of the item's
-        text and its scores by attribute.  Returns the answer's number.
+        text and its scores by attribute.  holder: whose claims on these end with it.  Returns the answer's number.
         """
         with self._writing() as connection:
             row = (request, time.time(), status, input_tokens, output_tokens, text)
             answer = _insert(connection, "answers", row)
             for key, (hashed, values) in (scores or {}).items():
                 _insert(connection, "scores", (answer, key, hashed, json.dumps(dict(values))))
+            if holder is not None:
+                claims.release(connection, holder, list(scores or {}))
         return answer
+
+    def claim(self, keys: Sequence[str], holder: Holder) -> Claimed:
+        """Claim questions that have no answer and that no other living run is asking, in one transaction."""
+        with self._writing() as connection:
+            known = self.known(keys)
+            mine, theirs = claims.take(
+                connection, [key for key in keys if key not in known], holder, time.time()
+            )
+        return Claimed(known, mine, theirs)
+
+    def renew(self, holder: Holder) -> None:
+        """Say that the holder is still at it."""
+        with self._writing() as connection:
+            claims.renew(connection, holder, time.time())
+
+    def release(self, holder: Holder, keys: Sequence[str] | None = None) -> None:
+        """Give claims back: these, or all."""
+        with self._writing() as connection:
+            claims.release(connection, holder, keys)
 
     # ------------------------------------------------------------------------------------------ reading
 
@@ -260,10 +301,17 @@ class Ledger:
                 part = keys[start : start + _AT_ONCE]
                 marks = ", ".join("?" * len(part))
                 query = f"SELECT key, scores FROM scores WHERE key IN ({marks}) ORDER BY id DESC"
-                scores.update(
-                    {key: json.loads(values) for key, values in self._connection.execute(query, part)}
-                )
+                for key, values in self._connection.execute(query, part):
+                    scores[key] = self._scores(values)
         return scores
+
+    def _scores(self, values: str) -> dict[str, int]:
+        found = json.loads(values)
+        if not (isinstance(found, dict) and all(type(score) is int for score in found.values())):
+            raise DataError(
+                f"ledger = {str(self.path)!r} is damaged: {short(values)} are no scores; give another path"
+            )
+        return found
 
     def usage(self, model: str, prompts: Sequence[str]) -> Usage:
         """What the answers of a model to some prompts have used, those with a count of tokens."""

@@ -82,3 +82,31 @@ class GuidedConfig(EnhancerConfig):
         if self.base_options and self.base != "auto":
             raise ValueError("base_options are for the base that base 'auto' trains; leave them out")
         return self
+
+    @model_validator(mode="after")
+    def _counts_for_something(self) -> GuidedConfig:
+        if not self.learn_alpha and self.base is None:
+            raise ValueError(
+                "learn_alpha: false without a base leaves every attribute at 0, where it starts, so that nothing is "
+                "refined; leave learn_alpha at true, or give a base, such as auto"
+            )
+        return self
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        reasons: dict[str, str] = {}
+        if self.control == "pca":
+            blank = self.given("weight", "balance", "learn_alpha", "shrinkage", "clip")
+            reasons |= dict.fromkeys(blank, "with control: pca, whose attributes are all 0")
+        if self.control in ("none", "pca"):
+            reasons |= dict.fromkeys(self.given("seed"), f"with control: {self.control}, which draws nothing")
+        if self.control != "none":
+            stands = f"with control: {self.control}, which is on no scale that users are scored on"
+            reasons |= dict.fromkeys(self.given("user_scores"), stands)
+        if not self.users:
+            reasons |= dict.fromkeys(self.given("weight"), "with users: false, as it pulls users' attributes")
+        if self.base is None:
+            reasons |= dict.fromkeys(
+                self.given("balance"), "without a base that it is the balance with (base: auto)"
+            )
+        return reasons

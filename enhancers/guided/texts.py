@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .scorers.protocol import Texts
+from .split import training_fingerprint
 
 #: Columns that point somewhere instead of describing.
 _POINTER = re.compile(r"(^|_)(id|ids|url|uri|link|asin|isbn|image)$", re.IGNORECASE)
@@ -175,9 +177,9 @@ def _columns(
 ) -> Texts:
     """Cells as texts by field.  Raises `DataError` for a missing column of ids, short rows and repeated ids."""
     if key not in names:
+        shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
         raise DataError(
-            f"{path} has no column {key!r} of item ids (it has {', '.join(map(repr, names))}); rename it, or set "
-            f"RecBole's ITEM_ID_FIELD"
+            f"{path} has no column {key!r} of item ids (it has {shown}); rename it, or set RecBole's ITEM_ID_FIELD"
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):
@@ -188,7 +190,7 @@ def _columns(
         seen: set[str] = set()
         for number, token in enumerate(ids, start=2):
             if token in seen:
-                raise DataError(f"{path}, line {number}: the item {token!r} has been there already")
+                raise DataError(f"{path}, line {number}: the item {short(token)} has been there already")
             seen.add(token)
     fields = {
         name: tuple(cleaned(name, row[place]) for row in rows)
@@ -229,7 +231,7 @@ def user_texts(
         has normalised them (`normalize_all`, set for its ml-100k), `(rated 75%)` of the way from lowest to highest.
 
     All users of the data set are there, in its order; one without training interactions has an empty history.
-    Items without a title are left out.
+    Items without a title are left out.  `split` is the fingerprint of these training rows.
     """
     if most < 1:
         raise ConfigurationError(f"most = {most}: show at least one item of a history")
@@ -244,7 +246,8 @@ def user_texts(
             rating = "" if rated is None else f" (rated {rated[row]:{'.0%' if normalised else 'g'}})"
             histories[user].append(f"{titles[item]}{rating}")
     ids = tuple(str(token) for token in train.id2token(train.uid_field, np.arange(train.user_num))[1:])
-    return Texts(ids, {"history": tuple("\n".join(lines[-most:]) for lines in histories[1:])})
+    shown = {"history": tuple("\n".join(lines[-most:]) for lines in histories[1:])}
+    return Texts(ids, shown, training_fingerprint(train))
 
 
 def _normalised(config: Any) -> bool:

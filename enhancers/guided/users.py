@@ -9,12 +9,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 
 from .blocks import Block
 from .item_fields import field_scores
 from .options import GuidedConfig
+from .scorers.files import SPLIT
 from .scorers.shipped import load_scores
+from .split import training_fingerprint
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -26,6 +28,7 @@ def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
         return None
     path = Path(config.user_scores)
     scores = load_scores(path, id_column="user_id")
+    _check_split(path, scores.split, dataset)
     of_items = _attributes_of_items(config, dataset)
     judged = [name for name in block.names if name in scores.attributes or name not in of_items]
     tokens = [str(token) for token in dataset.field2id_token[dataset.uid_field]]
@@ -40,6 +43,25 @@ def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
     values = torch.from_numpy(block.axis.standardise(rows)).float()
     values[unknown] = float("nan")
     return values
+
+
+def _check_split(path: Path, split: str | None, dataset: Dataset) -> None:
+    """Scores of users must not have seen what this run validates or tests on."""
+    if split is None:
+        warn(
+            f"guided: user_scores = {str(path)!r} do not say which training rows made them (column {SPLIT!r}), so it "
+            f"is not known whether they have seen interactions that this run validates or tests on; score the users "
+            f"again (burnish guide score --users) to have it checked"
+        )
+        return
+    here = training_fingerprint(dataset)
+    if split != here:
+        raise DataError(
+            f"guided: user_scores = {str(path)!r} were made from other training rows than those of this run ({SPLIT} "
+            f"{split[:8]}... there, {here[:8]}... here), so they may have seen what it validates or tests on; score "
+            f"the users again with this run's data, options, seed and backbone (burnish guide score --users "
+            f"--backbone ... --seed ...), or use the run's split that they were made with"
+        )
 
 
 def _attributes_of_items(config: GuidedConfig, dataset: Dataset) -> tuple[str, ...]:

@@ -71,3 +71,21 @@ class ShapleyConfig(OptionsWithoutLoss):
                 "in-run values are measured in training steps, so warmup_epochs must be at least 1"
             )
         return self
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        folded, measured = ("folds", "repeats", "centre", "normalise"), ("in_run_share",)
+        reasons: dict[str, str] = {}
+        if self.beta == 0:
+            flat = self.given("low", "high", "control", "propagate")
+            reasons |= dict.fromkeys(flat, "with beta: 0, where every interaction counts 1")
+        if self.values == "in-run":
+            reasons |= dict.fromkeys(
+                self.given(*folded), "with values: in-run, which has no folds and no judges"
+            )
+        if self.values == "cross-fit":
+            reasons |= dict.fromkeys(self.given(*measured), "with values: cross-fit, which measures no steps")
+        if self.control == "popularity":
+            instead = self.given("values", *folded, *measured, "smoothing", "refresh", "seed")
+            reasons |= dict.fromkeys(instead, "with control: popularity, which is the same all along")
+        return reasons

@@ -19,6 +19,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.state import HostState
 from burnish.enhancers.unchanged import evaluating, unchanged
+from burnish.errors import warn
 
 from .cross_fit import cross_fitted
 from .in_run import first_order_values, step_sizes
@@ -83,6 +84,7 @@ class Shapley(Enhancer[ShapleyConfig]):
         """Read which interactions there are: the rows of the training split, where labelled, those liked."""
         anatomy.need("item", self.name)
         self._anatomy = anatomy
+        self._epochs = int(dataset.config["epochs"] or 0)
         self._seed = self.state.seed if self.config.seed is None else self.config.seed
         fields, feat = anatomy.fields, dataset.inter_feat
         users, items = feat[fields.user], feat[fields.item]
@@ -109,6 +111,11 @@ class Shapley(Enhancer[ShapleyConfig]):
 
     def on_epoch(self, epoch: int) -> None:
         """Value interactions anew when the warm-up is over, and every `refresh` epochs from then on."""
+        if epoch == 0 and 0 < self._epochs <= self.config.warmup_epochs:
+            warn(
+                f"enhancer {self.name!r}: warmup_epochs = {self.config.warmup_epochs} is not below epochs = "
+                f"{self._epochs}, so every interaction counts 1 to the end; train for longer, or lower it"
+            )
         since = epoch - self.config.warmup_epochs
         if since >= 0 and since % self.config.refresh == 0:
             self.revalue()

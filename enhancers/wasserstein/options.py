@@ -9,6 +9,20 @@ from pydantic import Field, model_validator
 from burnish.enhancers.enhancer import EnhancerConfig
 from burnish.enhancers.interactions import PositiveFrom
 
+_OF_THE_LOSS = (
+    *(
+        "temperature",
+        "learn_temperature",
+        "sample",
+        "negatives",
+        "similarity",
+        "direction",
+        "log_q",
+        "mask_known",
+    ),
+    *("weighted", "initial_spread", "history", "budget_mib", "guard"),
+)
+
 
 class ContrastConfig(EnhancerConfig):
     """Options shared by `rvrec` and its control `euclid2d`."""
@@ -71,6 +85,13 @@ class ContrastConfig(EnhancerConfig):
     positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
 
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        if self.weight > 0:
+            return {}
+        of_the_loss = self.given(*(name for name in _OF_THE_LOSS if name in type(self).model_fields))
+        return dict.fromkeys(of_the_loss, "with weight: 0, as it is of the contrastive loss")
+
 
 class RVRecConfig(ContrastConfig):
     """Options of `rvrec`."""
@@ -96,3 +117,10 @@ class RVRecConfig(ContrastConfig):
                 "use covariance: diagonal, or say experimental: true to have it all the same"
             )
         return self
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        needless = self.given("experimental") if self.covariance == "diagonal" else []
+        return super().idle() | dict.fromkeys(
+            needless, "with covariance: diagonal, which needs no permission"
+        )

@@ -8,8 +8,8 @@ the loss, the spread's positivity, the variance guard (see docs/methods.md).
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -79,6 +79,23 @@ class _Contrast(Enhancer[ContrastConfigT]):
         self._n_items = anatomy.n_items
         self.register_buffer("log_q_users", log_shares(users, anatomy.n_users), persistent=False)
         self.register_buffer("log_q_items", log_shares(items, anatomy.n_items), persistent=False)
+
+    def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
+        if self.config.weight == 0:
+            return {}  # told already
+        reasons: dict[str, str] = {}
+        if not any(isinstance(users, HistoryRows) for users, _ in self._pairs):
+            reasons |= dict.fromkeys(
+                self.config.given("history"), "where users have embeddings, or sequences, of their own"
+            )
+        if not any(
+            type(other).interaction_weights is not Enhancer.interaction_weights
+            or type(other).weigh is not Enhancer.weigh
+            for other in others
+        ):
+            alone = "without an enhancer that weighs interactions, such as shapley"
+            reasons |= dict.fromkeys(self.config.given("weighted"), alone)
+        return reasons
 
     def _bind_tables(self, anatomy: Anatomy) -> None:
         items = anatomy.need("item", self.name)

@@ -14,6 +14,7 @@ import numpy as np
 from burnish.errors import ConfigurationError, DataError
 
 from ..scorers.protocol import Texts
+from ..split import training_fingerprint
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -87,10 +88,11 @@ def lessons(
         whole.append(_told(history, lines, longest))
         users += [user] * later
         items += history[len(known) :]
+    split = training_fingerprint(dataset)
     return Lessons(
-        Texts(tuple(ids), {"history": tuple(earlier)}),
+        Texts(tuple(ids), {"history": tuple(earlier)}, split),
         (users, items),
-        Texts(tuple(ids), {"history": tuple(whole)}),
+        Texts(tuple(ids), {"history": tuple(whole)}, split),
     )
 
 

@@ -186,10 +186,17 @@ def _linear_names(network: nn.Module) -> list[str]:
     return sorted({name.rsplit(".", 1)[-1] for name in linear} - {"lm_head"})
 
 
-def save_adapter(network: nn.Module, folder: Path, schema: AttributeSchema) -> None:
-    """Write adapters as peft does (safetensors, JSON), and the schema beside them.  The folder must not exist."""
+def save_adapter(network: nn.Module, folder: Path, schema: AttributeSchema, split: str | None = None) -> None:
+    """Write adapters as peft does (safetensors, JSON), and beside them the schema, and the split that tuned them.
+
+    The folder must not exist.
+    """
     network.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)  # type: ignore[operator]
-    content = {"question": question_fingerprint(schema), "schema": schema.model_dump(mode="json")}
+    content = {
+        "question": question_fingerprint(schema),
+        "schema": schema.model_dump(mode="json"),
+        "split": split,
+    }
     (folder / SCHEMA_FILE).write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
 
 
@@ -206,11 +213,13 @@ def load_adapter(network: nn.Module, folder: Path, schema: AttributeSchema) -> n
             f"`adapter` that tuning wrote"
         )
     if note.is_file():
-        tuned = json.loads(note.read_text(encoding="utf-8"))
-        if tuned["question"] != question_fingerprint(schema):
+        tuned = _note(note)
+        if tuned.get("question") != question_fingerprint(schema):
+            told = tuned.get("schema")
+            names = told.get("attributes") if isinstance(told, dict) else None
             raise ConfigurationError(
                 f"adapter = {str(folder)!r} was tuned for another schema (attributes "
-                f"{', '.join(tuned['schema']['attributes'])}); give that schema, or tune again"
+                f"{', '.join(map(str, names or ['unknown']))}); give that schema, or tune again"
             )
     try:
         return peft.PeftModel.from_pretrained(network, str(folder), is_trainable=False)
@@ -219,3 +228,21 @@ def load_adapter(network: nn.Module, folder: Path, schema: AttributeSchema) -> n
             f"adapter = {str(folder)!r} does not fit this model ({_first_line(error)}); give the model that it was "
             f"tuned on"
         ) from error
+
+
+def adapter_split(folder: Path) -> str | None:
+    """The fingerprint of the split that adapters were tuned on; None where it is not known."""
+    note = folder / SCHEMA_FILE
+    found = _note(note).get("split") if note.is_file() else None
+    return found if isinstance(found, str) else None
+
+
+def _note(path: Path) -> dict[str, Any]:
+    """What stands beside adapters.  Raises `ConfigurationError` where it cannot be read."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path} cannot be read ({_first_line(error)}); tune again") from error
+    if not isinstance(content, dict):
+        raise ConfigurationError(f"{path} holds no object of JSON; tune again")
+    return content

@@ -66,3 +66,12 @@ class LoraOptions(Strict):
     @classmethod
     def _one_name(cls, modules: Any) -> Any:
         return (modules,) if isinstance(modules, str) else modules
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        given = [name for name in ("patience", "held_out_users") if getattr(self, name) != _default(name)]
+        return dict.fromkeys(given, "with held_out: 0, as nobody judges") if self.held_out == 0 else {}
+
+
+def _default(name: str) -> Any:
+    return LoraOptions.model_fields[name].default

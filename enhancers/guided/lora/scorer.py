@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from burnish.randomness import forked_randomness
 
 from ..attributes import AttributeSchema
 from ..scorers.protocol import Scores, Texts
-from .model import LocalModel, load_adapter, load_language_model, pick_device
+from ..split import both_splits
+from .model import LocalModel, adapter_split, load_adapter, load_language_model, pick_device
 from .prompts import histories_of
 
 
@@ -77,7 +79,10 @@ class LocalUserScorer:
                 network = load_adapter(network, Path(self.adapter), schema)
             model = LocalModel(network, tokenizer, schema, self.max_tokens, device)
             source = Path(self.model).name + (", tuned with LoRA" if self.adapter is not None else "")
-            return score_texts(model, texts, self.batch, source)
+            scores = score_texts(model, texts, self.batch, source)
+        if self.adapter is None:
+            return scores
+        return replace(scores, split=both_splits(adapter_split(Path(self.adapter)), texts.split))
 
 
 def score_texts(model: LocalModel, texts: Texts, batch: int, source: str) -> Scores:
@@ -90,4 +95,4 @@ def score_texts(model: LocalModel, texts: Texts, batch: int, source: str) -> Sco
     if rows:
         values[rows], spreads[rows] = model.score(model.encode([histories[row] for row in rows]), batch)
     low, high = model.schema.scale
-    return Scores(texts.ids, names, values, spreads, (float(low), float(high)), source)
+    return Scores(texts.ids, names, values, spreads, (float(low), float(high)), source, split=texts.split)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from burnish.enhancers.enhancer import warn_of_idle
 from burnish.errors import ConfigurationError, DataError
 from burnish.randomness import forked_randomness
 from burnish.strict import validated
@@ -23,6 +24,7 @@ from burnish.strict import validated
 from ..attributes import AttributeSchema
 from ..scorers.files import write_scores
 from ..scorers.protocol import Scores, Texts
+from ..split import both_splits
 from .model import (
     LocalModel,
     add_adapters,
@@ -131,10 +133,15 @@ def tune(
     arXiv 2504.11658: tuning with a recommendation and a format loss.  Both formulas and the protocol are ours.
     """
     settings = options if isinstance(options, LoraOptions) else validated(LoraOptions, options or {}, "LoRA")
+    warn_of_idle("LoRA", settings, settings.idle())
     item_scores = _fitting(item_scores, schema)
     told = _with_history(histories)
     final = final_histories if final_histories is not None else histories
     histories_of(final)
+    if None not in (told.split, final.split) and told.split != final.split:
+        raise DataError(
+            "final_histories are of another training split than histories; make both of the same data, options and seed"
+        )
     pairs, left_out = number_interactions(*interactions, told.ids, item_scores.ids)
     device = pick_device(settings.device)
     objective = PairScores(item_scores, told.ids, base, settings.guided_weight, device)
@@ -164,9 +171,10 @@ def tune(
         )
         tuner.run()
         users = score_texts(local, final, settings.batch_users, f"{Path(model).name}, tuned with LoRA")
+        users = replace(users, split=both_splits(told.split, final.split))
         adapter = None
         if where is not None:
-            adapter = _keep(local, where / "adapter", schema)
+            adapter = _keep(local, where / "adapter", schema, told.split)
             write_scores(users, where / USER_SCORES, id_column="user_id")
     return LoraResult(users, tuple(tuner.position.curve), tuner.position.best, adapter, left_out)
 
@@ -218,12 +226,12 @@ def _fingerprint(
     return fingerprint_of(parts)
 
 
-def _keep(model: LocalModel, folder: Path, schema: AttributeSchema) -> Path:
+def _keep(model: LocalModel, folder: Path, schema: AttributeSchema, split: str | None) -> Path:
     """Write the adapters; the folder is there whole or not at all."""
     beside = folder.with_name(f".{folder.name}.{os.getpid()}")
     old = folder.with_name(f".{folder.name}.old.{os.getpid()}")
     try:
-        save_adapter(model.network, beside, schema)
+        save_adapter(model.network, beside, schema, split)
         if folder.exists():
             os.replace(folder, old)
         os.replace(beside, folder)

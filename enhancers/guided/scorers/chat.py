@@ -6,13 +6,14 @@ The client is the `openai` package, its own retries off: what is sent has to be 
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from burnish.errors import BurnishError, ConfigurationError
 
+from .bounded import ENCODINGS, UnusableBodyError, read_bounded
+from .lenient import load_json
 from .secret import Secret, shown_address
 from .waiting import retry_after
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import openai
 
 Action = Literal["again", "smaller", "otherwise", "stop"]
+
+_MOST_TOKENS = 10**9  # of one request: a count beyond is a mistake, and taken as not told
 
 
 class EndpointError(BurnishError, RuntimeError):
@@ -59,15 +62,31 @@ class Endpoint:
     """An endpoint and a model; use it in one event loop, and close it.
 
     base_url: None for OpenAI's own.  timeout: seconds for one request in all, from sending to the last byte.
-    Raises `ConfigurationError` where the key is missing or the package is not installed.
+    Raises `ConfigurationError` where the address cannot be used or the package is not installed.
     """
 
     def __init__(self, *, model: str, base_url: str | None, secret: Secret, timeout: float) -> None:
         self.model, self.secret, self.timeout = model, secret, timeout
         self.address = shown_address(base_url)
-        self._client: openai.AsyncOpenAI = import_openai().AsyncOpenAI(
-            api_key=secret.reveal(), base_url=base_url, max_retries=0, timeout=timeout
-        )
+        package = import_openai()
+        try:
+            http = package.DefaultAsyncHttpxClient(event_hooks={"response": [read_bounded]}, timeout=timeout)
+            self._client: openai.AsyncOpenAI = package.AsyncOpenAI(
+                api_key=secret.reveal(),
+                base_url=base_url,
+                max_retries=0,
+                timeout=timeout,
+                http_client=http,
+                default_headers={"Accept-Encoding": ENCODINGS},
+            )
+        except (
+            Exception
+        ) as error:  # the http package's own kinds: of the address, of proxies in the environment
+            raise ConfigurationError(
+                f"base_url: no client can be made for {self.address} ({type(error).__name__}: "
+                f"{secret.shown(str(error), 120)}); give an address such as http://localhost:11434/v1, and look at the "
+                f"environment's proxies (HTTPS_PROXY, ...)"
+            ) from None
 
     async def close(self) -> None:
         """Close the connections."""
@@ -88,7 +107,11 @@ class Endpoint:
             return self._unconnected(error)
         except package.APIStatusError as error:
             return self._refused(error)
-        except package.OpenAIError as error:
+        except UnusableBodyError as error:
+            return self._unusable(error)
+        except (
+            Exception
+        ) as error:  # of the client, or of what is under it, where versions differ in what they wrap
             return Trouble(
                 "error", f"{type(error).__name__}: {self.secret.shown(str(error))}", "again", billed=True
             )
@@ -96,19 +119,27 @@ class Endpoint:
 
     def _answer(self, body: str) -> Answer | Trouble:
         try:
-            whole = json.loads(body)
+            whole = load_json(body)
             choice = whole["choices"][0]
             text = choice["message"].get("content") or choice["message"].get("refusal") or ""
-            usage = whole.get("usage") or {}
-            told = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-            tokens_in, tokens_out = (n if isinstance(n, int) and n >= 0 else None for n in told)
-            return Answer(str(text), body, tokens_in, tokens_out, str(choice.get("finish_reason") or "stop"))
+            usage = whole.get("usage")
+            told = usage if isinstance(usage, Mapping) else {}
+            ended = _plain(str(choice.get("finish_reason") or "stop"))[:40]
+            tokens_in, tokens_out = (
+                _tokens(told.get(name)) for name in ("prompt_tokens", "completion_tokens")
+            )
+            return Answer(_plain(str(text)), body, tokens_in, tokens_out, ended)
         except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
             why = f"the response is not a chat completion: {self.secret.shown(body, 80)!r}"
             return Trouble("no chat completion", why, "again", body, billed=True)
 
+    def _unusable(self, error: UnusableBodyError) -> Trouble:
+        return Trouble("unusable body", self.secret.shown(str(error)), "smaller", billed=True)
+
     def _unconnected(self, error: Exception) -> Trouble:
         cause = error.__cause__
+        if isinstance(cause, UnusableBodyError):
+            return self._unusable(cause)
         never_sent = type(cause).__name__ in ("ConnectError", "ConnectTimeout", "UnsupportedProtocol")
         why = (
             f"no connection ({type(cause or error).__name__}: {self.secret.shown(str(cause or error), 120)})"
@@ -170,9 +201,24 @@ def import_openai() -> Any:
 
 
 def _message(body: object) -> str:
-    if isinstance(body, Mapping):
-        inner = body.get("error", body)
-        if isinstance(inner, Mapping):
-            return str(inner.get("message") or inner.get("detail") or "")
-        return str(inner)
-    return ""
+    """The words in a refusal; empty where there are none."""
+    if not isinstance(body, Mapping):
+        return ""
+    inner = body.get("error", body)
+    words = (inner.get("message") or inner.get("detail") or "") if isinstance(inner, Mapping) else inner
+    try:
+        return _plain(str(words))
+    except (ValueError, RecursionError):  # of something deep or endless
+        return ""
+
+
+def _plain(text: str) -> str:
+    """Text that can be written: lone surrogates have no bytes."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def _tokens(told: object) -> int | None:
+    """A count of tokens; None for anything that cannot be one."""
+    if isinstance(told, bool) or not isinstance(told, int | float):
+        return None
+    return int(told) if 0 <= told <= _MOST_TOKENS and told == int(told) else None

@@ -1,7 +1,8 @@
 """Sending what is to be asked: many requests at once, again where it pays, within limits, all of it in the ledger.
 
 An item is asked again, with others or alone, until its answer is valid or its tries are used up.  Groups get smaller
-with every try: halves, and single items at the last.
+with every try: halves, and single items at the last.  What another run on the same ledger is asking is left to it,
+and looked at again until its answer is there or that run has given it up.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ import asyncio
 import json
 import random
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 from burnish.errors import BurnishError
 
 from ..attributes import AttributeSchema
+from ..claims import RENEW_S, Holder
 from ..cost import Budget, Progress, Reservation, tokens_of
 from ..ledger import Ledger, item_key, text_hash
 from .chat import Answer, Endpoint, EndpointError, Trouble
@@ -25,8 +27,10 @@ from .parsing import parse_answer
 from .prompts import Kind, item_name, prompt_name
 from .settings import Settings
 from .waiting import back_off
+from .work import Work, groups
 
 _LOST_IN_A_ROW = 5  # requests without any answer, all their tries used up: the endpoint is down
+_LOOK_AGAIN_S = 0.2  # at what another run is asking
 _USELESS_FIRST = 10  # items given up before a single one was scored: the model cannot do it
 
 
@@ -36,17 +40,6 @@ class Answers:
 
     scores: dict[tuple[int, str], dict[str, int]] = field(default_factory=dict)
     reasons: dict[tuple[int, str], str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Work:
-    """Texts to be asked together.  tried: unusable answers so far.  failed: requests without an answer so far."""
-
-    variant: int
-    texts: tuple[str, ...]
-    tried: int = 0
-    failed: int = 0
-    complaint: str = ""
 
 
 class _StoppedError(Exception):
@@ -80,6 +73,8 @@ class Dispatch:
         self._fresh = groups(pairs, settings.items_per_request)
         self._fingerprint = schema.fingerprint()
         self._again: deque[Work] = deque()
+        self._elsewhere: deque[tuple[float, Work]] = deque()  # with another run, and when to look again
+        self._holder = Holder()
         self._chance = random.Random(settings.seed)
         self._stop = asyncio.Event()
         self._settled = asyncio.Event()
@@ -94,26 +89,50 @@ class Dispatch:
         """Ask everything.  Raises the first error that stopped it, after requests in flight have ended."""
         running: set[asyncio.Task[None]] = set()
         self._tell()
+        renewing = asyncio.create_task(self._renew())
         try:
             while True:
                 while not self._stop.is_set() and len(running) < self.settings.concurrency:
-                    work = self._again.popleft() if self._again else next(self._fresh, None)
+                    work = self._next()
                     if work is None:
                         break
                     running.add(asyncio.create_task(self._do(work)))
-                if not running:
+                if not running and (self._stop.is_set() or not self._elsewhere):
                     break
-                done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                if not running:
+                    with suppress(_StoppedError):
+                        await self._sleep(_LOOK_AGAIN_S)
+                    continue
+                pause = _LOOK_AGAIN_S if self._elsewhere else None
+                done, running = await asyncio.wait(
+                    running, timeout=pause, return_when=asyncio.FIRST_COMPLETED
+                )
                 for task in done:
                     failure = task.exception()
                     if failure is not None and not isinstance(failure, _StoppedError):
                         self.stop(failure)
         finally:
-            for task in running:
+            for task in (*running, renewing):
                 task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*running, renewing, return_exceptions=True)
+            with suppress(BurnishError):  # what stopped this run is what is to be told
+                self.ledger.release(self._holder)
         if self.error is not None:
             raise self.error
+
+    def _next(self) -> Work | None:
+        """What to ask next; None where nothing is left, or what is left is with another run."""
+        now = asyncio.get_running_loop().time()
+        if self._elsewhere and self._elsewhere[0][0] <= now:
+            return self._elsewhere.popleft()[1]
+        return self._again.popleft() if self._again else next(self._fresh, None)
+
+    async def _renew(self) -> None:
+        """Keep the claims of this run while it lives."""
+        while True:
+            await asyncio.sleep(RENEW_S)
+            with suppress(BurnishError):  # an unwritable ledger shows where an answer is lost by it
+                self.ledger.renew(self._holder)
 
     def stop(self, error: BaseException | None = None) -> None:
         """Send nothing more; what is in flight is waited for.  The first error is kept."""
@@ -124,7 +143,7 @@ class Dispatch:
 
     async def _do(self, work: Work) -> None:
         """Ask for these texts until there is an answer, or no hope of one; what is left becomes new work."""
-        work = self._unknown(work)
+        work = self._claimed(work)
         seen = self._answers  # at the last failure
         while work.texts:
             dialect = self.dialect
@@ -155,13 +174,18 @@ class Dispatch:
                 return
             await self._wait(work, outcome)
 
-    def _unknown(self, work: Work) -> Work:
-        """The work without what another process has had answered meanwhile."""
+    def _claimed(self, work: Work) -> Work:
+        """The part of the work that is to be asked here: not answered meanwhile, nor being asked by another run."""
         keys = {self._key(work.variant, text): text for text in work.texts}
-        for key, scores in self.ledger.known(list(keys)).items():
-            self.asked.scores[work.variant, keys.pop(key)] = scores
+        claimed = self.ledger.claim(list(keys), self._holder)
+        for key, scores in claimed.known.items():
+            self.asked.scores[work.variant, keys[key]] = scores
+        if claimed.theirs:
+            then = asyncio.get_running_loop().time() + _LOOK_AGAIN_S
+            theirs = replace(work, texts=tuple(keys[key] for key in claimed.theirs))
+            self._elsewhere.append((then, theirs))
         self._tell()
-        return replace(work, texts=tuple(keys.values()))
+        return replace(work, texts=tuple(keys[key] for key in claimed.mine))
 
     def _reword(self, outcome: Trouble, dialect: Dialect) -> Trouble | None:
         """None where the request can be put otherwise; else what to do with the refusal."""
@@ -285,6 +309,7 @@ class Dispatch:
                 )
                 for text, scores in valid.items()
             },
+            holder=self._holder,
         )
         self._answers += 1
         self.asked.scores.update({(work.variant, text): scores for text, scores in valid.items()})
@@ -323,6 +348,7 @@ class Dispatch:
 
     def _note(self, variant: int, reasons: dict[str, str]) -> None:
         self.asked.reasons.update({(variant, text): reason for text, reason in reasons.items()})
+        self.ledger.release(self._holder, [self._key(variant, text) for text in reasons])
         self._tell()
         if not self.asked.scores and len(self.asked.reasons) >= _USELESS_FIRST:
             reason = next(iter(reasons.values()))
@@ -337,17 +363,6 @@ class Dispatch:
     def _tell(self) -> None:
         if self.progress is not None:
             self.progress(len(self.asked.scores) + len(self.asked.reasons), self._all)
-
-
-def groups(pairs: Iterable[tuple[int, str]], size: int) -> Iterator[Work]:
-    """Groups of `size` texts of one wording each, in order."""
-    by_variant: dict[int, list[str]] = {}
-    for variant, text in pairs:
-        by_variant.setdefault(variant, []).append(text)
-    for variant, texts in by_variant.items():
-        rest = iter(texts)
-        while part := tuple(islice(rest, size)):
-            yield Work(variant, part)
 
 
 def explain_stop(error: BurnishError, budget: Budget, ledger: Ledger, done: int, of: int) -> str:

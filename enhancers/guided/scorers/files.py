@@ -1,7 +1,8 @@
 """Scores in files: TSV, CSV or parquet, one row an id, one column an attribute.
 
 The first column is `item_id` (or `user_id`); `<attribute>_sd` beside an attribute is its uncertainty; an empty cell is
-an unknown score.  Ids are text: "007" stays "007".
+an unknown score.  Ids are text: "007" stays "007".  `training_split` says, in every row, which training rows made
+scores of users.
 """
 
 from __future__ import annotations
@@ -9,12 +10,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from burnish.checks import is_file, short
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
 from burnish.files.whole import written_whole
 
@@ -23,6 +25,7 @@ from .protocol import FloatArray, Scores, Texts
 
 ID_COLUMNS = ("item_id", "user_id")
 SPREAD = "_sd"
+SPLIT = "training_split"
 _FORMATS = {".tsv": "tsv", ".txt": "tsv", ".csv": "csv", ".parquet": "parquet", ".pq": "parquet"}
 _UNKNOWN = ("", "nan", "na", "null", "none")
 
@@ -87,7 +90,7 @@ def chosen_rows(scores: Scores, ids: Sequence[str]) -> Scores:
         spread[there] = scores.uncertainty[[number[ids[row]] for row in there]]
     notes = {token: scores.notes[token] for token in ids if token in scores.notes}
     notes |= dict.fromkeys(missing, f"no row in {scores.source}")
-    return Scores(tuple(ids), scores.attributes, scores.rows(ids), spread, scores.scale, scores.source, notes)
+    return replace(scores, ids=tuple(ids), values=scores.rows(ids), uncertainty=spread, notes=notes)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,9 @@ def read_scores(
         uncertainty = np.full(values.shape, np.nan)
         spread = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
         uncertainty[:, [attributes.index(name) for name in spreads]] = spread
-    return Scores(ids, attributes, values, uncertainty, scale, source=f"file {path}")
+    return Scores(
+        ids, attributes, values, uncertainty, scale, source=f"file {path}", split=_split(path, table)
+    )
 
 
 def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id") -> None:
@@ -169,6 +174,10 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
     kind = _format_of(path)
     if id_column not in ID_COLUMNS:
         raise unknown_name("column of ids", id_column, ID_COLUMNS)
+    if SPLIT in scores.attributes:
+        raise ConfigurationError(
+            f"{SPLIT!r} is a column of its own in files of scores; call the attribute otherwise"
+        )
     names = [id_column, *scores.attributes]
     if scores.uncertainty is not None:
         names += [f"{name}{SPREAD}" for name in scores.attributes]
@@ -178,9 +187,9 @@ def write_scores(scores: Scores, path: Path | str, *, id_column: str = "item_id"
     numbers = scores.values if scores.uncertainty is None else np.hstack([scores.values, scores.uncertainty])
     with written_whole(path) as beside:
         if kind == "parquet":
-            _write_parquet(beside, names, scores.ids, numbers)
+            _write_parquet(beside, names, scores.ids, numbers, scores.split)
         else:
-            _write_text(beside, kind, names, scores.ids, numbers)
+            _write_text(beside, kind, names, scores.ids, numbers, scores.split)
 
 
 def check_output(path: Path) -> None:
@@ -210,7 +219,7 @@ def _not_there(path: Path) -> DataError:
 
 
 def _read_text(path: Path) -> _Table:
-    if not path.is_file():
+    if not is_file(path):
         raise _not_there(path)
     tabs = _format_of(path) == "tsv"
     options: dict[str, Any] = {"delimiter": "\t", "quoting": csv.QUOTE_NONE} if tabs else {}
@@ -221,6 +230,8 @@ def _read_text(path: Path) -> _Table:
             rows = [(reader.line_num, tuple(row)) for row in reader if any(cell.strip() for cell in row)]
     except (UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"{path} is not a {'TSV' if tabs else 'CSV'} file: {error}") from error
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error}); give a file that can") from error
     if not names:
         raise DataError(f"{path} is empty; its first line names the columns: item_id, and the attributes")
     for line, row in rows:
@@ -241,7 +252,7 @@ def _read_parquet(path: Path) -> _Table:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    if not path.is_file():
+    if not is_file(path):
         raise _not_there(path)
     try:
         table = pq.read_table(path)
@@ -255,7 +266,7 @@ def _read_parquet(path: Path) -> _Table:
 def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
     for number, name in enumerate(names):
         if name in names[:number]:
-            raise DataError(f"{path}: two columns are called {name!r}; give each its own name")
+            raise DataError(f"{path}: two columns are called {short(name)}; give each its own name")
     wanted = ID_COLUMNS if asked is None else (asked,)
     present = [name for name in wanted if name in names]
     if len(present) > 1:
@@ -265,8 +276,8 @@ def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
     if present:
         return present[0]
     near = next((guess for name in wanted if (guess := nearest(name, names))), None)
-    hint = f" Is it {near!r}? Then rename it." if near else ""
-    shown = ", ".join(map(repr, names[:8])) + (", ..." if len(names) > 8 else "")
+    hint = f" Is it {short(near)}? Then rename it." if near else ""
+    shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
     raise DataError(f"{path} has no column {' or '.join(map(repr, wanted))} (it has {shown}).{hint}")
 
 
@@ -274,7 +285,7 @@ def _attribute_columns(
     path: Path, names: tuple[str, ...], key: str, schema: AttributeSchema | None
 ) -> tuple[tuple[str, ...], dict[str, str]]:
     """The attributes, and the column of uncertainty of those that have one."""
-    others = [name for name in names if name != key]
+    others = [name for name in names if name not in (key, SPLIT)]
     if schema is not None:
         for name in schema.names:
             if name not in others:
@@ -297,15 +308,31 @@ def _ids(path: Path, table: _Table, key: str) -> tuple[str, ...]:
         cell = row[at]
         if isinstance(cell, float):
             raise DataError(
-                f"{path}: {key} holds the number {cell!r} in row {line}; store ids as text or integers"
+                f"{path}: {key} holds the number {short(cell)} in row {line}; store ids as text or integers"
             )
         token = "" if cell is None else str(cell)
         if not token.strip():
             raise DataError(f"{path}, row {line}: {key} is empty")
         if token in first:
-            raise DataError(f"{path}, row {line}: {key} {token!r} is there already, in row {first[token]}")
+            raise DataError(
+                f"{path}, row {line}: {key} {short(token)} is there already, in row {first[token]}"
+            )
         first[token] = line
     return tuple(first)
+
+
+def _split(path: Path, table: _Table) -> str | None:
+    """The fingerprint of the split that made the scores; None where the file does not say."""
+    if SPLIT not in table.names:
+        return None
+    at = table.names.index(SPLIT)
+    told = {"" if row[at] is None else str(row[at]).strip() for _, row in table.rows}
+    if len(told) > 1:
+        raise DataError(
+            f"{path}: column {SPLIT!r} holds {len(told)} values, and scores of one file are of one training split; "
+            f"score the users again"
+        )
+    return told.pop() or None
 
 
 def _numbers(
@@ -319,7 +346,7 @@ def _numbers(
     values = np.full((len(ids), len(columns)), np.nan)
     for number, (line, row) in enumerate(table.rows):
         for column, at in enumerate(places):
-            where = f"{path}, row {line}, column {columns[column]!r} ({ids[number]!r})"
+            where = f"{path}, row {line}, column {short(columns[column])} ({short(ids[number])})"
             values[number, column] = _number(row[at], where, bounds)
     return values
 
@@ -329,13 +356,13 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
         return math.nan
     try:
         value = float(cell)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
-            f"{where}: {cell!r} is not a number; leave the cell empty where the score is unknown, and give a schema "
-            f"to read only its attributes"
+            f"{where}: {short(cell)} is not a number; leave the cell empty where the score is unknown, and give a "
+            f"schema to read only its attributes"
         ) from None
     if math.isinf(value):
-        raise DataError(f"{where}: {cell!r} is infinite; give a finite number, or leave the cell empty")
+        raise DataError(f"{where}: {short(cell)} is infinite; give a finite number, or leave the cell empty")
     if bounds is not None and not math.isnan(value) and not bounds[0] <= value <= bounds[1]:
         limits = "0 or more" if bounds[1] == math.inf else f"from {bounds[0]:g} to {bounds[1]:g}"
         raise DataError(f"{where}: {value:g} is out of scale; it must be {limits}")
@@ -345,7 +372,9 @@ def _number(cell: Any, where: str, bounds: tuple[float, float] | None) -> float:
 # ---------------------------------------------------------------------- writing
 
 
-def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+def _write_text(
+    path: Path, kind: str, names: list[str], ids: tuple[str, ...], numbers: FloatArray, split: str | None
+) -> None:
     if kind == "tsv":
         for token in (*names, *ids):
             if any(mark in token for mark in "\t\r\n"):
@@ -357,9 +386,10 @@ def _write_text(path: Path, kind: str, names: list[str], ids: tuple[str, ...], n
             writer = csv.writer(
                 stream, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None, lineterminator="\n"
             )
-        writer.writerow(names)
+        more = [] if split is None else [split]
+        writer.writerow([*names, *([SPLIT] if more else [])])
         for token, row in zip(ids, numbers.tolist(), strict=True):
-            writer.writerow([token, *(_cell(value) for value in row)])
+            writer.writerow([token, *(_cell(value) for value in row), *more])
 
 
 def _cell(value: float) -> str:
@@ -369,10 +399,14 @@ def _cell(value: float) -> str:
     return repr(int(value)) if value == int(value) else repr(value)
 
 
-def _write_parquet(path: Path, names: list[str], ids: tuple[str, ...], numbers: FloatArray) -> None:
+def _write_parquet(
+    path: Path, names: list[str], ids: tuple[str, ...], numbers: FloatArray, split: str | None
+) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     columns: list[Any] = [pa.array(ids, type=pa.string())]
     columns += [pa.array(numbers[:, at], type=pa.float64(), from_pandas=True) for at in range(len(names) - 1)]
+    if split is not None:
+        names, columns = [*names, SPLIT], [*columns, pa.array([split] * len(ids), type=pa.string())]
     pq.write_table(pa.Table.from_arrays(columns, names=names), path)

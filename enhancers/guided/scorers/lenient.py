@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 _DEEPEST = 32
 _BRACKET = re.compile(r"[{\[]")
-_SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][-+]?\d+)?|true|false|null")
-_THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
+_SCALAR = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?|true|false|null")
+_STRING = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"', re.DOTALL)
+_OPEN, _CLOSED = "<think>", "</think>"
+_MOST_DIGITS = (
+    18  # Python converts no more than some thousands, and each of them costs more than the one before
+)
 
 
 class JsonObject(list[tuple[str, Any]]):
@@ -25,6 +30,18 @@ class _CutOffError(ValueError):
         self.value = value
 
 
+def load_json(text: str, pairs: Callable[[list[tuple[str, Any]]], Any] | None = None) -> Any:
+    """`json.loads`, but a whole number of more than 18 digits stays the text that it is.
+
+    pairs: what to make of objects.  Raises `ValueError` for what is not JSON, `RecursionError` for what is too deep.
+    """
+    return json.loads(text, object_pairs_hook=pairs, parse_int=_whole, strict=False)
+
+
+def _whole(digits: str) -> int | str:
+    return int(digits) if len(digits) <= _MOST_DIGITS else digits
+
+
 def read_json(text: str) -> list[Any]:
     """The outermost JSON objects and lists in a text, objects as `JsonObject`.
 
@@ -32,11 +49,11 @@ def read_json(text: str) -> list[Any]:
     complete parts are kept.  An empty list where there is no JSON at all.
     """
     try:
-        whole = json.loads(text, object_pairs_hook=JsonObject)
+        whole = load_json(text, JsonObject)
         return [whole] if isinstance(whole, list) else []
     except (ValueError, RecursionError):
         pass
-    text = _THOUGHTS.sub(" ", text)
+    text = _without_thoughts(text)
     containers: list[Any] = []
     place = 0
     while (start := _first_bracket(text, place)) >= 0:
@@ -47,6 +64,15 @@ def read_json(text: str) -> list[Any]:
         if value:
             containers.append(value)
     return containers
+
+
+def _without_thoughts(text: str) -> str:
+    """The text without what stands between tags; each is looked at once, however many there are."""
+    parts, place = [], 0
+    while (start := text.find(_OPEN, place)) >= 0 and (end := text.find(_CLOSED, start)) >= 0:
+        parts.append(text[place:start])
+        place = end + len(_CLOSED)
+    return " ".join([*parts, text[place:]])
 
 
 def _first_bracket(text: str, start: int) -> int:
@@ -98,14 +124,20 @@ def _value(text: str, place: int, depth: int) -> tuple[Any, int]:
     # a number at the very end of the text may have lost its last digits
     if match is None or match.end() == len(text):
         raise _CutOffError(place)
-    return json.loads(match.group()), match.end()
+    try:
+        return load_json(match.group()), match.end()
+    except ValueError:  # zeros stand before it
+        return match.group(), match.end()
 
 
 def _string(text: str, place: int) -> tuple[str, int]:
     if text[place : place + 1] != '"':
         raise _CutOffError(place)
+    # not the decoder's own search: its errors count the lines of all that stands before
+    match = _STRING.match(text, place)
+    if match is None:
+        raise _CutOffError(place + 1)
     try:
-        value, end = json.JSONDecoder(strict=False).raw_decode(text, place)
+        return str(load_json(match.group())), match.end()
     except ValueError:
         raise _CutOffError(place + 1) from None
-    return str(value), end

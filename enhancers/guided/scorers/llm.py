@@ -22,12 +22,13 @@ from ..cost import Budget, Estimate, Progress, tokens_of
 from ..ledger import Ledger, item_key
 from .chat import Endpoint, EndpointError, import_openai
 from .dialect import Dialect, Question, request_body
-from .dispatch import Answers, Dispatch, explain_stop, groups
+from .dispatch import Answers, Dispatch, explain_stop
 from .event_loop_thread import EventLoopThread
 from .prompts import Kind, item_text, prompt_name
 from .protocol import Scores, Texts
 from .secret import Secret
-from .settings import Settings
+from .settings import Settings, is_address
+from .work import groups, shuffled
 
 
 class LLMScorer:
@@ -132,10 +133,13 @@ class LLMScorer:
         return [item_text(fields, most=most, kind=self.kind) if fields else "" for fields in shown]
 
     def _open(self, questions: list[str], asked: Answers) -> list[tuple[int, str]]:
-        """What has to be asked, each text once in each wording."""
+        """What has to be asked, each text once in each wording, and in every wording beside other texts."""
         once = [text for text in dict.fromkeys(questions) if text]
         return [
-            (v, text) for v in range(self.settings.prompts) for text in once if (v, text) not in asked.scores
+            (v, text)
+            for v in range(self.settings.prompts)
+            for text in shuffled(once, v, self.settings.seed)
+            if (v, text) not in asked.scores
         ]
 
     def _known(self, ledger: Ledger, questions: list[str], schema: AttributeSchema) -> Answers:
@@ -191,6 +195,11 @@ class LLMScorer:
         """Ask what is open, in an event loop of its own in another thread (the caller may have a loop already)."""
         settings = self.settings
         base_url = settings.base_url or os.environ.get("OPENAI_BASE_URL") or None
+        if base_url is not None and not is_address(base_url):
+            raise ConfigurationError(
+                "OPENAI_BASE_URL: the value of this environment variable is no address of an endpoint; set it to one, "
+                "such as http://localhost:11434/v1, or give base_url"
+            )
         secret = Secret(settings.api_key_env, optional=base_url is not None)
         import_openai()
         run = EventLoopThread()
@@ -251,7 +260,7 @@ class LLMScorer:
             spread = np.where(given > 1, np.sqrt(squares / np.maximum(given - 1, 1)), np.nan)
         low, high = schema.scale
         source = f"{self.settings.model}, {variants} wording{'s' * (variants > 1)}"
-        return Scores(texts.ids, names, values, spread, (float(low), float(high)), source, notes)
+        return Scores(texts.ids, names, values, spread, (float(low), float(high)), source, notes, texts.split)
 
     def _no_text(self) -> str:
         return "it has no text"

@@ -12,7 +12,8 @@ from .lenient import JsonObject, read_json
 
 _NAMES = ("key", "id", "item", "user", "item_id", "user_id", "name")
 _INSIDE = ("scores", "attributes", "ratings", "values")
-_NUMBER = re.compile(r"\s*(-?\d{1,6})(?:\.0*)?\s*")
+_NUMBER = re.compile(r"\s*(-?\d+)(?:\.0*)?\s*")
+_MOST_DIGITS = 18  # no scale has more
 
 
 @dataclass
@@ -34,6 +35,13 @@ def parse_answer(text: str, keys: Sequence[str], schema: AttributeSchema) -> Par
     single item its scores alone; fences and prose around; trailing commas; numbers as strings.  Kept: every item with
     all attributes of the schema, each a whole number of the scale, and the same wherever it is given more than once.
     """
+    try:
+        return _parsed(text, keys, schema)
+    except RecursionError:
+        return Parsed(wrong=dict.fromkeys(keys, "the answer is nested too deeply"))
+
+
+def _parsed(text: str, keys: Sequence[str], schema: AttributeSchema) -> Parsed:
     records_of: dict[str, list[Any]] = {key: [] for key in keys}
     values = read_json(text)
     for value in values:
@@ -116,7 +124,10 @@ def _number(name: str, value: Any, schema: AttributeSchema) -> int:
     number: int | None = None
     if isinstance(value, str):
         match = _NUMBER.fullmatch(value)
-        number = int(match.group(1)) if match else None
+        if match is not None:
+            digits = match.group(1).lstrip("-0")  # any number of zeros may stand before
+            size = int(digits or "0") if len(digits) <= _MOST_DIGITS else 10**_MOST_DIGITS
+            number = -size if match.group(1).startswith("-") else size
     elif isinstance(value, int | float) and not isinstance(value, bool) and value == value // 1:
         number = int(value)
     if number is None:
@@ -131,5 +142,5 @@ def _plain(name: str) -> str:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    text = repr(value[:31] if isinstance(value, str) else value)
     return text if len(text) <= 30 else text[:27] + "..."

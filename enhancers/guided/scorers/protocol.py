@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -28,6 +28,8 @@ class Texts:
         Original ids (tokens) of items, or of users.
     fields
         For each field its texts, in the order of `ids`; an empty string where there is none.
+    split
+        Of users: the `training_fingerprint` of the split that the texts were made of; None where that is not known.
 
     Raises
     ------
@@ -37,6 +39,7 @@ class Texts:
 
     ids: tuple[str, ...]
     fields: Mapping[str, tuple[str, ...]]
+    split: str | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) < len(self.ids):
@@ -56,7 +59,7 @@ class Texts:
     def take(self, numbers: Sequence[int]) -> Texts:
         """Some of the ids, by position."""
         fields = {name: tuple(values[n] for n in numbers) for name, values in self.fields.items()}
-        return Texts(tuple(self.ids[n] for n in numbers), fields)
+        return Texts(tuple(self.ids[n] for n in numbers), fields, self.split)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,8 @@ class Scores:
         Who scored, for people.
     notes
         By id, why it has no score.
+    split
+        Of users: the `training_fingerprint` of the split that made the scores; None where that is not known.
 
     Raises
     ------
@@ -94,6 +99,7 @@ class Scores:
     scale: tuple[float, float] | None = None
     source: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
+    split: str | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), len(self.attributes))
@@ -121,9 +127,7 @@ class Scores:
             raise ConfigurationError(f"attributes = {list(names)!r}; give at least one, and each once")
         columns = [self.attributes.index(name) for name in names]
         spread = None if self.uncertainty is None else self.uncertainty[:, columns]
-        return Scores(
-            self.ids, tuple(names), self.values[:, columns], spread, self.scale, self.source, self.notes
-        )
+        return replace(self, attributes=tuple(names), values=self.values[:, columns], uncertainty=spread)
 
     def rows(self, ids: Sequence[str]) -> FloatArray:
         """Values `[len(ids), m]` in the order of `ids`; NaN for an id that has no row."""

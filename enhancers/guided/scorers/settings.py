@@ -18,6 +18,17 @@ from .prompts import Kind, item_name
 _ROOM = 1024  # tokens of an answer beyond what is expected, where it has to be bounded
 
 
+def is_address(base_url: str) -> bool:
+    """Whether this is the address of a server: http or https, a host, and a port from 1 to 65535 or none."""
+    try:
+        parts = urlsplit(base_url)
+        port = parts.port
+    except ValueError:
+        return False
+    whole = base_url.isprintable() and " " not in base_url
+    return whole and parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0
+
+
 class Settings(Strict):
     """How an endpoint is asked.  `burnish guide score --help` shows the first sentence of a description."""
 
@@ -62,7 +73,9 @@ class Settings(Strict):
         description="how answers are bound to their form. schema (JSON schema), json (some JSON), text (by words "
         "only), auto (the first of these that the endpoint takes)",
     )
-    seed: int | None = Field(None, description="of the random part of backoff")
+    seed: int | None = Field(
+        None, description="of the order of items in requests, and the random part of backoff"
+    )
     backoff: float = Field(
         0.5,
         ge=0,
@@ -83,10 +96,8 @@ class Settings(Strict):
     @field_validator("base_url")
     @classmethod
     def _address(cls, base_url: str | None) -> str | None:
-        if base_url is not None:
-            parts = urlsplit(base_url)
-            if parts.scheme not in ("http", "https") or not parts.hostname:
-                raise ValueError("give the address of an endpoint, such as http://localhost:11434/v1")
+        if base_url is not None and not is_address(base_url):
+            raise ValueError("give the address of an endpoint, such as http://localhost:11434/v1")
         return base_url
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 
+from burnish.checks import is_file
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
 
 from ..attributes import AttributeSchema, load_schema
@@ -114,7 +115,7 @@ def load_scores(
         For another scale, a suffix that names none of the formats, and shipped scores where users' are asked for.
     """
     path = Path(source)
-    if str(source) in _SCHEMAS and not path.is_file():
+    if str(source) in _SCHEMAS and not is_file(path):
         if id_column == "user_id":
             raise ConfigurationError(
                 f"scores = {str(source)!r}: these are of items; give a file of users' scores"
@@ -124,12 +125,12 @@ def load_scores(
             return scores
         _same_scale(scores, schema)
         return scores.only(schema.names)
-    if not (path.suffix or path.exists() or len(path.parts) > 1):
+    if not (path.suffix or is_file(path) or len(path.parts) > 1):
         _known(str(source))  # says which names there are
     try:
         return read_scores(path, schema, id_column=id_column)
     except DataError as error:
-        guess = None if path.exists() else nearest(str(source), _SCHEMAS)
+        guess = None if is_file(path) else nearest(str(source), _SCHEMAS)
         if guess is None:
             raise
         raise DataError(f"{error} The shipped scores are called {guess!r}.") from error

@@ -25,7 +25,7 @@ def retry_after(headers: Mapping[str, str], *, now: float | None = None) -> floa
         except ValueError:
             try:
                 seconds = parsedate_to_datetime(value).timestamp() - (time.time() if now is None else now)
-            except (TypeError, ValueError, OverflowError):
+            except (TypeError, ValueError, LookupError, OverflowError):
                 continue
         if math.isfinite(seconds):
             return max(0.0, seconds)

@@ -129,7 +129,7 @@ def test_a_dry_run_sends_nothing(films: Path, server: ChatServer) -> None:
     assert re.search(r"price\s+about \$0\.0\d+", done.stdout)
     request = json.loads(done.stdout.split("the first request:\n")[1])
     assert request["model"] == "tiny-model"
-    assert "Film 0" in request["messages"][-1]["content"]
+    assert len(re.findall(r"Film \d+", request["messages"][-1]["content"])) == 10
 
 
 def test_a_limit_stops_and_the_next_call_goes_on(films: Path, server: ChatServer) -> None:
@@ -156,6 +156,43 @@ def test_users_from_their_training_history(films: Path, server: ChatServer) -> N
         numbers = [re.match(r"Film (\d+)", line) for line in history]
         items = {f"i{found[1]}" for found in numbers if found}
         assert any(items <= {item for user, item in all_pairs if user == one} for one in scores.ids)
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "SASRec"])
+def test_a_run_takes_users_of_its_own_split_only(films: Path, server: ChatServer, backbone: str) -> None:
+    """A random split by seed, and one by time, which whole sequences are trained on."""
+    split = {
+        "BPR": "{split: {RS: [0.8, 0.1, 0.1]}, order: RO}",
+        "SASRec": "{split: {LS: valid_and_test}, order: TO}",
+    }
+    own = [
+        "--eval_args",
+        split[backbone],
+        *(["--train_neg_sample_args", "null"] if backbone == "SASRec" else []),
+    ]
+    own += ["--load_col", "{inter: [user_id, item_id, timestamp]}"]
+    file = films / "dataset" / "tiny" / "tiny.inter"
+    head, *rows = file.read_text(encoding="utf-8").splitlines()
+    timed = [f"{head}\ttimestamp:float", *(f"{row}\t{n * 7919 % 1009}" for n, row in enumerate(rows))]
+    file.write_text("\n".join(timed) + "\n", encoding="utf-8")
+    words = ["--users", "--backbone", backbone, "--seed", "7", "--prompts", "1", "--out", "u.tsv"]
+    done = call(*llm(server, *words, *own))
+    assert done.exit_code == 0, done.output
+    assert call(*llm(server, "--out", "i.tsv", "--prompts", "1")).exit_code == 0
+    guided = ["--enhancers.guided.scores", "i.tsv", "--enhancers.guided.user_scores", "u.tsv"]
+    small = ["--epochs", "1", "--embedding_size", "8", "--hidden_size", "8", "--n_heads", "1", "-q"]
+    run = ["run", "--model", backbone, "--dataset", "tiny", *guided, *small]
+    good = CliRunner().invoke(app, [*run, *own, "--seed", "7"])
+    assert good.exit_code == 0, good.output
+    assert "training rows" not in good.output
+    other = {
+        "BPR": [*own, "--seed", "8"],
+        "SASRec": [*own[2:], "--eval_args", "{split: {RS: [6, 2, 2]}, order: TO}"],
+    }
+    refused = CliRunner().invoke(app, [*run, *other[backbone]])
+    assert refused.exit_code == 2
+    assert "other training rows" in refused.output
+    assert "--users" in refused.output
 
 
 def test_a_refused_key_is_said_without_it(
