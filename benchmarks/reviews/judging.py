@@ -12,6 +12,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from burnish.files.tables import read_parquet
+
 from .cases import Cases
 from .error_tables import error_frame, error_summary, predicted
 from .floors import Bias, Popularity, rating_floors
@@ -19,6 +21,8 @@ from .protocols import Protocol, place_all, random_frame, ranking_frame
 from .scale import Scale
 
 ERRORS_FILE, RANKING_FILE = "rating_errors.parquet", "ranking.parquet"
+#: What to do about a damaged table.
+CURE = "remove the folder that it is in, and give the same command again: the run is then judged anew"
 RANDOM, POPULARITY = "random order", "popularity"
 #: What `judge_floors` gives, in the order of reports.
 FLOORS = (
@@ -56,9 +60,9 @@ class Judgement:
 
     @classmethod
     def read(cls, folder: Path) -> Judgement:
-        """What `write` wrote."""
+        """What `write` wrote.  Raises `DataError` for a damaged table."""
         tables = [folder / name for name in (RANKING_FILE, ERRORS_FILE)]
-        return cls(*(pd.read_parquet(file) if file.is_file() else None for file in tables))
+        return cls(*(read_parquet(file, CURE) if file.is_file() else None for file in tables))
 
 
 def _ranking_means(ranking: pd.DataFrame) -> dict[str, float]:

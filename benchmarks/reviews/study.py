@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from burnish.benchmarks.harness.runs import (
 from burnish.benchmarks.harness.specs import RunSpec, with_settings
 from burnish.benchmarks.harness.tuning import tune_arm
 from burnish.errors import BurnishError, DataError
-from burnish.files.whole import write_json
+from burnish.files.whole import read_json, write_json
 from burnish.training.identity import computing, digest
 from burnish.training.load import load_run
 from burnish.training.options import shared_options
@@ -28,7 +27,7 @@ from burnish.training.session import torch_threads
 from burnish.training.trained_model import TrainedModel
 
 from .cases import Cases
-from .judging import FLOORS, Judgement, judge, judge_floors, make_scale
+from .judging import CURE, FLOORS, Judgement, judge, judge_floors, make_scale
 from .scale import Scale
 from .study_plan import ModelEntry, StudyPlan
 
@@ -157,6 +156,9 @@ class _Study:
             with torch_threads(self.plan.threads):
                 record = carry_out(spec, self.plan.runs, threads=self.plan.threads, keep_checkpoint=True)
                 folders = _Evaluation(self.plan, entry, spec, record).judged(hidden)
+            for place in folders:
+                Judgement.read(place)  # a damaged table is this run's error, not the study's
+            shown = read_json(folders[0] / _SUMMARY, CURE)
         except Exception as error:  # whatever a model raises
             message = f"{type(error).__name__}: {error}"
             self.report(f"{spec.key}: {message}")
@@ -167,7 +169,6 @@ class _Study:
         if not any(floor.seed == spec.seed for floor in self.result.floors):
             places = folders[len(judged) :]
             self.result.floors += [Measured(place.name, spec.seed, folder=place) for place in places]
-        shown = json.loads((folders[0] / _SUMMARY).read_text(encoding="utf-8"))
         names = ("mae", "rmse", *(name for name in shown if name.startswith("p3.")))
         figures = ", ".join(f"{name} {shown[name]:.4f}" for name in names if name in shown)
         self.report(f"{spec.key}: {record.status}: {figures}")

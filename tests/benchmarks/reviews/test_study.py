@@ -199,6 +199,23 @@ def test_tuning_gives_every_model_as_many_trials(content):
     )
 
 
+@pytest.mark.parametrize("name", ["rating_errors.parquet", "summary.json", "metrics.json"])
+def test_a_damaged_file_is_named_and_the_others_go_on(content, name):
+    plan = make_plan(content)
+    whole = run_study(plan)
+    assert not whole.failed
+    victim = next(path for path in sorted(plan.runs.rglob(name)) if "floors" not in path.parts)
+    before = victim.read_bytes()
+    victim.write_bytes(before[:20] + b"\xff\xfe" + before[22:60])
+    outcome = run_study(plan)
+    assert len(outcome.runs) == len(whole.runs)
+    assert outcome.failed
+    assert len(outcome.failed) < len(outcome.runs)
+    assert all(str(victim) in str(run.error) for run in outcome.failed)
+    victim.write_bytes(before)
+    assert not run_study(plan).failed
+
+
 def test_a_failing_model_is_told_and_the_others_go_on(content, monkeypatch):
     monkeypatch.setenv("TINY_FAILS", "31")
     plan = make_plan({**content, "models": ["BPR", "TinyRatings"], "seeds": [1], "reference": "BPR"})
