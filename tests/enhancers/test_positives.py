@@ -151,11 +151,12 @@ def test_drawn_negatives_say_nothing_of_ratings(world: Any) -> None:
     """RecBole writes 0 and 1 over the ratings of a batch with drawn negatives; what was disliked stays out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        enhanced = world(enhance("NeuMF", "rvrec"), LABEL_FIELD="rating", load_col=RATED["load_col"])
+        options = {"LABEL_FIELD": "rating", "load_col": RATED["load_col"], "normalize_all": False}
+        enhanced = world(enhance("NeuMF", "rvrec"), **options)
     rvrec, wanted = (
         enhanced.model.enhancers["rvrec"],
-        items_by_user(enhanced, 0.75),
-    )  # normalised, as ml-100k.yaml says
+        items_by_user(enhanced, 4.0),
+    )
     batch = next(iter(enhanced.train))
     assert set(batch["rating"].tolist()) == {0.0, 1.0}
     positive = rvrec._positive({name: batch[name] for name in ("user_id", "item_id", "rating")})
@@ -176,6 +177,8 @@ def share_of_rare(enhanced: Any, epochs: int = 2) -> tuple[float, float]:
         used = torch.ones_like(given["log_q_keys"], dtype=torch.bool)
         if given["mask"] is not None:
             used = ~given["mask"].all(0)
+        drawn = len(used) == rvrec.config.negatives  # else the whole of a small batch
+        assert not drawn or bool(used.all()), "a key that nobody is contrasted with was drawn"
         weights = (-given["log_q_keys"].double()).exp() * used
         weight["rare"] += float(weights[given["log_q_keys"] < limit].sum())
         weight["all"] += float(weights.sum())
