@@ -181,7 +181,8 @@ def test_loss_of_a_batch_of_users_is_the_formula(model, folder):
     state.step = 2
     state.generator(torch.device("cpu"))
     state.step = 1  # the same step once more draws the same items
-    columns, counted, weights = enhancer._columns(batch)
+    columns, positive, counted, weights = enhancer._columns(batch)
+    assert positive is None  # a user's own items are drawn
     assert weights is None  # nobody weighs here
     users, items = columns["user_id"].tolist(), columns["item_id"].tolist()
     known = training_items(world)
