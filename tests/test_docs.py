@@ -17,6 +17,16 @@ _MODULE = re.compile(r"(?<![\w./])(burnish(?:\.\w+)+)")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
 
 
+def test_the_house_is_drawn_as_it_is_held() -> None:
+    """Every part of the rule in test_architecture.py stands in the table of the design page."""
+    table = (ROOT / "docs/design.md").read_text(encoding="utf-8").split("Inside `enhancers/`")[0]
+    rule = (ROOT / "tests/test_architecture.py").read_text(encoding="utf-8")
+    floors = rule.split("FLOORS = (", 1)[1].split("\n)\n", 1)[0]
+    parts = set(re.findall(r'"(\w+)"', floors)) - {"__main__", "_version"}
+    assert len(parts) > 15
+    assert {part for part in parts if not re.search(rf"`(?:burnish/)?{part}(?:/|\.py)`", table)} == set()
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_paths_and_modules_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
