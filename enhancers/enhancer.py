@@ -39,6 +39,11 @@ class OptionsWithoutLoss(Strict):
     @classmethod
     def _without_retired(cls, options: Any) -> Any:
         if isinstance(options, Mapping):
+            for name in cls.retired.keys() & options.keys():
+                if options[name] != cls.retired[name]:
+                    warn(
+                        f"{name} = {options[name]!r} has no effect here and is not an option any more; leave it out"
+                    )
             return {name: value for name, value in options.items() if name not in cls.retired}
         return options
 

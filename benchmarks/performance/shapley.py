@@ -307,7 +307,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     verbs = parser.add_subparsers(dest="verb", required=True)
     for verb in (scale, coverage, ratio):
-        sub = verbs.add_parser(verb.__name__, help=verb.__doc__)
+        sub = verbs.add_parser(verb.__name__, help=(verb.__doc__ or "").replace("%", "%%"))
         sub.set_defaults(run=verb)
         sub.add_argument("--threads", type=int, default=1)
         sub.add_argument("--width", type=int, default=64, help="d of the vectors")

@@ -166,7 +166,7 @@ def check_history(options: ValueOptions) -> None:
     for name in alone if options.user is None else others:
         if getattr(options, name) != getattr(defaults, name):
             raise ConfigurationError(
-                f"--{name} {getattr(options, name)}: "
+                f"--{name}{'' if name == 'combine' else f' {getattr(options, name)}'}: "
                 + (
                     "it belongs to the history of one user; give --user too"
                     if options.user is None

@@ -52,10 +52,10 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
                 os.fsync(handle.fileno())
         os.replace(beside, path)
     except Exception as error:
-        why = (error.strerror or str(error)) if isinstance(error, OSError) else reason(error)
+        why = reason(error)
         named = error.filename if isinstance(error, OSError) else None
         # Of another file than this one, it is the caller's affair.
-        other = named is not None and Path(os.fsdecode(named)).parent not in (path.parent, *path.parents)
+        other = named is not None and Path(os.fsdecode(named)) not in (beside, path, *path.parents)
         if why is None or other or isinstance(error, ConfigurationError):
             raise
         raise ConfigurationError(

@@ -186,11 +186,16 @@ def check_same_options(saved: SavedRun, config: Any) -> None:
     An option that the run did not know, because its burnish was older, stands at its default: what was done before.
     """
     from burnish.enhancers.attach import enhancer_options
+    from burnish.enhancers.registry import make_enhancers
 
     from .result import plain
 
     now = plain(config.final_config_dict)
-    before = {**saved.config, "enhancers": saved.enhancers}
+    # As today's options say it: some of before are gone, since they had no effect.
+    attached = {
+        one.name: one.config.model_dump(exclude_defaults=True) for one in make_enhancers(saved.enhancers)
+    }
+    before = {**saved.config, "enhancers": plain(attached)}
     now["enhancers"] = plain(enhancer_options(config.model_class))
     for name in [*before, *(name for name in now if name not in before)]:
         newer = name not in before and name not in config.external_config_dict

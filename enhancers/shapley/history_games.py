@@ -309,7 +309,8 @@ def _kind(model: Any) -> str:
     raise UnsupportedError(
         f"{type(model).__name__} does not encode a user's history at prediction, so nothing can be left out of it. "
         "Games on histories work with sequential models that score the whole catalogue (SASRec, GRU4Rec, ...) and with "
-        "autoencoders (MultiVAE, CDAE, RecVAE, ...); `burnish value` takes any backbone with item vectors."
+        "autoencoders (MultiVAE, CDAE, RecVAE, ...); without --user, `burnish value` takes any backbone with item "
+        "vectors."
     )
 
 

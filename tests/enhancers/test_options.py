@@ -12,13 +12,14 @@ from burnish.benchmarks.harness.specs import RunSpec
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import UnknownNameError
 
 
 def test_shapley_has_no_weight_and_reads_files_that_had_one() -> None:
     now = Shapley(beta=0.7)
     assert "weight" not in now.config.model_dump()
-    (before,) = make_enhancers({"shapley": {"weight": 2.0, "beta": 0.7}})
+    with pytest.warns(UserWarning, match=r"weight = 2\.0 has no effect here and is not an option any more"):
+        (before,) = make_enhancers({"shapley": {"weight": 2.0, "beta": 0.7}})
     assert before.config == now.config
     assert now.loss_weight == 1.0
     with pytest.raises(UnknownNameError, match=r"option 'weigth' is not known"):
@@ -41,8 +42,8 @@ def test_a_pickle_of_before_gives_the_class_of_now() -> None:
 
 
 def test_full_covariance_asks_for_consent() -> None:
-    with pytest.raises(ConfigurationError, match=r"enhancer 'rvrec': covariance 'full'.*experimental: true"):
-        RVRec(covariance="full")
+    with pytest.warns(UserWarning, match=r"enhancer 'rvrec': covariance = 'full'.*experimental: true"):
+        assert RVRec(covariance="full").config.covariance == "full"  # runs of before say no more than that
     assert RVRec(covariance="full", experimental=True).config.covariance == "full"
     (diagonal,) = make_enhancers({"rvrec": {"covariance": "diagonal"}})
     assert diagonal.config == RVRec().config

@@ -139,10 +139,10 @@ def test_a_failed_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytes
     write_file(path, [1], {})
 
     def fail(*_: Any) -> None:
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr("os.replace", fail)
-    with pytest.raises(ConfigurationError, match=r"cannot be written \(disk full\)"):
+    with pytest.raises(ConfigurationError, match=r"cannot be written \(No space left on device\)"):
         write_file(path, [2], {})
     assert read_file(path, "a value")[0] == [1]
     assert [one.name for one in tmp_path.iterdir()] == ["file.safetensors"]

@@ -65,3 +65,13 @@ def test_where_nothing_can_be_written(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_errors_of_other_files_go_through(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), written_whole(tmp_path / "deep" / "a.txt"):
         (tmp_path / "elsewhere" / "b.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "error", [TimeoutError("server gone"), FileNotFoundError(2, "No such file", "scores.tsv")]
+)
+def test_other_errors_are_not_taken_for_a_refusal_to_write(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)) as caught, written_whole(tmp_path / "a.txt"):
+        raise error
+    assert caught.value is error
+    assert not list(tmp_path.iterdir())

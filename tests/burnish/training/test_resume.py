@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -237,3 +238,27 @@ def test_every_backbone(model: str, data: Path, tmp_path: Path) -> None:
         assert whole.n_epochs < 3  # models without training have one epoch
         return
     same(resume(tmp_path / "cut"), whole)
+
+
+@pytest.mark.parametrize(
+    ("enhancers", "former"),
+    [
+        ({"shapley": {"warmup_epochs": 1}}, {"shapley": {"warmup_epochs": 1, "weight": 0.5}}),
+        ({"rvrec": {"covariance": "full", "experimental": True}}, {"rvrec": {"covariance": "full"}}),
+    ],
+)
+def test_runs_of_before_an_option_came_or_went_are_read_and_go_on(
+    enhancers: dict[str, Any], former: dict[str, Any], data: Path, tmp_path: Path
+) -> None:
+    """What an earlier burnish wrote into run.json: an option without effect; no word that an experiment is meant."""
+    trained = train(
+        "BPR", NAME, enhancers=enhancers, options=options_of("BPR", data), folder=tmp_path, save_every=1
+    )
+    file = tmp_path / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "enhancers": former}))
+    with pytest.warns(UserWarning, match=r"weight = 0\.5 has no effect here|covariance = 'full'"):
+        loaded = load_run(tmp_path)
+    for name, value in trained.model.state_dict().items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(loaded.model.state_dict()[name])), name
+    with pytest.warns(UserWarning, match="weight|covariance"):
+        assert len(resume(tmp_path, options={"epochs": EPOCHS + 1}).losses) == EPOCHS + 1
