@@ -77,6 +77,26 @@ def test_waiting_ends_when_the_holder_does(tmp_path: Path) -> None:
     assert not lock.exists()
 
 
+def test_a_lock_that_its_last_holder_removed_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from burnish.files import lock as module
+
+    lock = tmp_path / ".lock"
+    inner, calls = module._take, [0]
+
+    def take(handle: int) -> bool:
+        calls[0] += 1
+        if calls[0] == 1:
+            lock.unlink()  # released by another process, after this one opened it
+        return inner(handle)
+
+    monkeypatch.setattr(module, "_take", take)
+    with locked(lock):
+        assert calls == [2]
+        assert lock.exists()
+
+
 def test_many_at_once_exclude_each_other(tmp_path: Path) -> None:
     """A lock's file is removed at each release: whoever opened the old one must not take it for the new one."""
     inside: list[int] = []
