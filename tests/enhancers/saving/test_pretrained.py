@@ -278,10 +278,10 @@ def test_an_interrupted_save_leaves_the_earlier_one_or_is_noticed(saved, tmp_pat
 
     def fails(source, target):
         calls.append(target)
-        raise OSError("disk full")
+        raise OSError(28, "disk full")
 
     monkeypatch.setattr(os, "replace", fails)
-    with pytest.raises(ConfigurationError, match="disk full"):
+    with pytest.raises(ConfigurationError, match="No space left"):
         save_pretrained(world.model, tmp_path / "it", data_of(world))
     assert len(calls) == 1
     assert {file.name: file.read_bytes() for file in (tmp_path / "it").iterdir()} == before
