@@ -6,6 +6,7 @@ import json
 import random
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -138,7 +139,7 @@ class Count:
         return f"{len(self.wrong)} of {self.kills} wrong"
 
 
-class Battery:
+class Battery(ABC):
     """Kills of one kind of command.
 
     first: the command, with `{}` for the folder it writes.  again: what a user gives after a kill.
@@ -151,8 +152,9 @@ class Battery:
         self.number = 0
         self._whole: Ended | None = None
 
+    @abstractmethod
     def first(self, folder: str) -> list[str]:
-        raise NotImplementedError
+        """The command that is killed."""
 
     def again(self, folder: str) -> list[str]:
         """By default the same."""
