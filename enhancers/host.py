@@ -13,7 +13,8 @@ from burnish.errors import NonFiniteError, UnsupportedError, unknown_name
 from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
-from .enhancer import Enhancer, warn_of_idle
+from .enhancer import Enhancer
+from .options import warn_of_idle
 from .state import HostState
 from .tables import refine_tables
 from .unchanged import unchanged
