@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 import torch
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.strict import validated
 
 from .options import EnhancerConfig, OptionsWithoutLoss, warn_of_idle
@@ -265,6 +265,84 @@ class Enhancer(nn.Module, Generic[ConfigT]):
             `[n]`, at least 0, with mean 1; None for 1 each.
         """
         return None
+
+    def replaces_loss(self) -> bool:
+        """Whether `objective` stands in the place of the backbone's recommendation loss; asked once, after `bind`.
+
+        Other terms of the backbone (regularisation, self-supervision, a knowledge graph's) stay where its loss has them
+        apart.  One enhancer of a model may replace it.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
+        return False
+
+    def objective(self, batch: Interaction) -> Tensor:
+        """The loss that stands in the place of the backbone's, unreduced: the host averages.
+
+        Parameters
+        ----------
+        batch
+            RecBole's batch or, where `users_a_batch` is not None, one whose only column is the users' ids.
+
+        Returns
+        -------
+        torch.Tensor
+            `[B]`, one number a row of the batch, with its gradient.
+        """
+        raise UnsupportedError(f"enhancer {self.name!r} replaces the backbone's loss and has no objective")
+
+    @property
+    def own_loss(self) -> float:
+        """Factor of the backbone's own recommendation loss beside the objective; 0 by default."""
+        return 0.0
+
+    def keeps_rest(self) -> bool:
+        """Whether the terms of the backbone's loss that belong to no interaction stay beside the objective.
+
+        Returns
+        -------
+        bool
+            True by default.
+        """
+        return True
+
+    def users_a_batch(self) -> int | None:
+        """How many users a training batch has where epochs go over users, each with all of their items.
+
+        Asked once, after `bind`, of the enhancer that replaces the loss.
+
+        Returns
+        -------
+        int or None
+            None, the default, for RecBole's batches of interactions.
+        """
+        return None
+
+    def candidates(self) -> Sequence[str] | None:
+        """What epochs try in place of training: each puts one candidate into the backbone, and validation chooses.
+
+        For what is known in closed form but for some numbers.  RecBole evaluates after every epoch and keeps the best
+        one, so it chooses among candidates as it does among epochs.  Nothing is trained.  Asked after `bind` and, where
+        the model begins from a base, again after `take_base`; the number of candidates must not change.
+
+        Returns
+        -------
+        Sequence or None
+            A description of each, in the order in which they are tried; None, the default, for training.
+        """
+        return None
+
+    def try_candidate(self, number: int) -> None:
+        """Put a candidate into the backbone; called at the beginning of epoch `number`, without gradients.
+
+        Parameters
+        ----------
+        number
+            Its place among `candidates`.
+        """
 
     def watches(self) -> bool:
         """Whether `watch` is to be called in the training step that begins; asked in every step.
