@@ -54,6 +54,7 @@ class Host(nn.Module):
         self.attached = nn.ModuleDict()
         seed = int(config["seed"] or 0)
         self.state = HostState(seed)
+        self.state.belongs_to(model)
         device = torch.device(config["device"])
         with forked_randomness(seed, device):
             self.anatomy: Anatomy = describe(model, config, dataset)
