@@ -195,6 +195,16 @@ class Softmax(Enhancer[SoftmaxConfig]):
         """Propagated rows of unit length."""
         return functional.normalize(rows, dim=1, eps=SHORTEST)
 
+    def exceptions(self) -> dict[str, str]:
+        reasons = {}
+        if self._cosines:
+            reasons["identity at start"] = "scores are cosines from the start"
+        if self._by_users:
+            reasons["same random stream"] = "epochs go over users, for whom no negatives are drawn"
+        elif self.config.own_loss == 0:
+            reasons["same random stream"] = "the backbone's own loss is not computed where nothing of it is kept"
+        return reasons
+
     # ------------------------------------------------------------------ the loss
 
     def replaces_loss(self) -> bool:
