@@ -18,6 +18,7 @@ from burnish.files.whole import read_json, remove_leftovers, written_whole
 
 from .record import BASE, RESULTS, STATES, SavedRun
 from .result import TrainingResult
+from .trust import refuse_links
 
 #: Is there while a process works in the folder.
 LOCK = ".lock"
@@ -44,6 +45,7 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
             if folder is not None and function.__name__ != "resume":
                 make_folder(folder)
             if folder is not None and folder.is_dir():
+                refuse_links(folder)
                 stack.enter_context(locked(folder / LOCK, busy=_IN_USE.replace("{folder}", str(folder))))
                 for place in (folder, folder / STATES, folder / BASE, folder / BASE / STATES):
                     remove_leftovers(place)

@@ -28,6 +28,25 @@ from .weights import load_model, write_model
 logger = logging.getLogger(__name__)
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_numbers(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_number(one) for key, one in value.items())
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+#: What a run's state keeps of the figures, and what each may be.
+_PROGRESS: dict[str, Callable[[Any], bool]] = {
+    "losses": lambda value: isinstance(value, list) and _are_numbers(value),
+    "best_epoch": lambda value: value is None or type(value) is int,
+    "valid_result": lambda value: isinstance(value, dict) and _are_numbers(value),
+    "flops": lambda value: value is None or _is_number(value),
+}
+
+
 class Keeper(Protocol):
     """What keeps the state of a run: `state.StateKeeper`."""
 
@@ -250,13 +269,22 @@ class Run:
 
     def progress(self) -> dict[str, Any]:
         """What `result` tells about the epochs so far."""
-        names = ("losses", "best_epoch", "valid_result", "flops")
-        return {**{name: getattr(self, name) for name in names}, "seconds": dict(self.seconds)}
+        return {**{name: getattr(self, name) for name in _PROGRESS}, "seconds": dict(self.seconds)}
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
-        """Take over what an earlier process told by `progress`."""
+        """Take over what an earlier process told by `progress`.
+
+        Raises `DataError` for anything else: it comes from a file, which must not set what it likes.
+        """
         for name, value in progress.items():
-            setattr(self, name, value)
+            fits = {**_PROGRESS, "seconds": _are_numbers}.get(name)
+            if fits is None or not fits(value):
+                raise DataError(f"the saved state's {name!r} is {value!r}, which no run has written")
+        self.losses = list(progress.get("losses", self.losses))
+        self.best_epoch = progress.get("best_epoch", self.best_epoch)
+        self.valid_result = dict(progress.get("valid_result", self.valid_result))
+        self.flops = progress.get("flops", self.flops)
+        self.seconds = {**self.seconds, **progress.get("seconds", {})}
 
     def _tell(self, epoch: Epoch) -> None:
         self._last = epoch

@@ -19,7 +19,6 @@ from .result import Epoch, TrainingResult
 from .run_folder import alone_in_folder, lacking_result
 from .session import alone
 from .state import FinishedError, StateKeeper, latest_state
-from .trust import refuse_links
 
 
 @alone()
@@ -108,7 +107,6 @@ def train(
     if save_every:
         StateKeeper.check(save_every)
     if target is not None:
-        refuse_links(target)
         forget_run(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
     return train_and_test(
@@ -162,7 +160,6 @@ def resume(
     DataError
         For damaged files or changed data.
     """
-    refuse_links(Path(folder))
     saved = read_run(folder)
     base = model if isinstance(model, type) else None
     known, extra = split_enhanced(base) if base is not None else (None, ())
