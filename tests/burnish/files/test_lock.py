@@ -70,12 +70,17 @@ def make_folder_there(lock: Path, thesis: Path) -> None:
     "make", [make_link, make_link_to_nothing, make_hard_link, make_file, make_pipe, make_folder_there]
 )
 @pytest.mark.parametrize("busy", ["{holder} has it", None])
-def test_what_is_no_lock_is_refused_and_left(make: Callable[..., None], busy: str | None, tmp_path: Path) -> None:
+def test_what_is_no_lock_is_refused_and_left(
+    make: Callable[..., None], busy: str | None, tmp_path: Path
+) -> None:
     thesis, lock = tmp_path / "thesis", tmp_path / ".lock"
     thesis.write_text("my thesis")
     make(lock, thesis)
     before = lock.read_text() if lock.is_file() else None
-    with pytest.raises(DataError, match=r"\.lock should be the lock of a process .*, and is "), locked(lock, busy=busy):
+    with (
+        pytest.raises(DataError, match=r"\.lock should be the lock of a process .*, and is "),
+        locked(lock, busy=busy),
+    ):
         pass
     release_dead(lock)  # neither removes it
     assert thesis.read_text() == "my thesis"

@@ -191,7 +191,7 @@ def test_what_training_does_to_values_fits(before: Any, after: Any) -> None:
     ids=str,
 )
 def test_what_it_never_does_is_refused(before: Any, after: Any) -> None:
-    with pytest.raises(DataError, match="^it"):
+    with pytest.raises(DataError, match=r"^it"):
         check_fits("it", before, after)
 
 
@@ -208,5 +208,5 @@ def test_names_of_code_are_refused() -> None:
 
     check_name("it", Holder(), "seen")
     for name in ("shown", "done", "__dict__", "_forward_hooks", 3):
-        with pytest.raises(DataError, match="^it"):
+        with pytest.raises(DataError, match=r"^it"):
             check_name("it", Holder(), name)

@@ -170,11 +170,12 @@ def test_hard_links_are_not_written_through(name: str, how: str, run: Path, worl
     outside.write_bytes(b"my thesis")
     (run / name).unlink(missing_ok=True)
     (run / name).hardlink_to(outside)
+    verbs = {
+        "new": lambda: train("BPR", world, run),
+        "resume": lambda: burnish.run(resume=run, config={"epochs": 3}, show_progress=False),
+    }
     with pytest.raises(DataError, match=rf"{name} is another name of a file .*\(a hard link\)"):
-        if how == "new":
-            train("BPR", world, run)
-        else:
-            burnish.run(resume=run, config={"epochs": 3}, show_progress=False)
+        verbs[how]()
     assert outside.read_bytes() == b"my thesis"
 
 
