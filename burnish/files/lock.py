@@ -107,9 +107,8 @@ def _acquire(lock: Path, busy: str | None, waiting: Callable[[str], None] | None
 
 def _opened(lock: Path) -> int:
     """The file of a lock, opened without following a link: whoever holds it writes into it."""
-    named = getattr(os, "O_NOFOLLOW", 0) | getattr(
-        os, "O_NONBLOCK", 0
-    )  # the second: a pipe keeps nobody waiting
+    # The second: a pipe keeps nobody waiting.
+    named = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
         if not named and lock.is_symlink():
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(lock))

@@ -158,6 +158,7 @@ def read_run(folder: Path | str) -> SavedRun:
         for part in ("users", "items", "interactions", "ids", "rows"):
             content["data"][part]
         dict(content["data"]["ids"])
+        dict(content["data"].get("columns") or {})
         return SavedRun(
             folder,
             str(content["model"]),

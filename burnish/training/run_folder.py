@@ -10,13 +10,13 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 from burnish.files.lock import locked
 from burnish.files.refusals import make_folder, told_why
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json, remove_leftovers, written_whole
 
-from .record import BASE, RESULTS, STATES, SavedRun
+from .record import BASE, RESULTS, RUN_FILE, STATES, SavedRun, read_run
 from .result import TrainingResult
 from .trust import refuse_links
 
@@ -68,6 +68,22 @@ def write_results(result: TrainingResult, folder: Path) -> list[str]:
     if result.per_user is None:
         (folder / _USERS).unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
     return names
+
+
+def told_of_replaced(folder: Path | None) -> Callable[[], None]:
+    """What to call when a folder was emptied for a new run: warns of a finished run that was in it."""
+    try:
+        former = None if folder is None or not (folder / RUN_FILE).is_file() else read_run(folder)
+    except DataError:
+        former = None
+
+    def tell() -> None:
+        if former is not None and former.finished:
+            warn(
+                f"{folder} held a finished run ({former.model} on {former.dataset}), which this one takes the place of"
+            )
+
+    return tell
 
 
 def lacking_result(saved: SavedRun) -> str | None:

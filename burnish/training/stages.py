@@ -17,7 +17,7 @@ from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
-from .identity import check_data, fingerprint, split_rows
+from .identity import check_data, check_split, fingerprint, split_rows
 from .inputs.refusals import check_best, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
@@ -125,6 +125,9 @@ class Run:
             for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
                 if loader is not None:
                     self.fingerprint[part] = split_rows(loader._dataset)
+            # A run from before columns were noted may be read, though not trained on, where splits are made otherwise.
+            if expected is not None and (trainer or "columns" in expected):
+                check_split(expected, self.fingerprint, config["dataset"])
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with built_without_code(config, self.trust), explained(config, "building the model"):
             self.model = config.model_class(config, self.train_data._dataset).to(config["device"])

@@ -7,6 +7,7 @@ The two latest are kept, so that one is there whatever happens to the other.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from burnish.randomness import random_state, set_random_state
 
 from .changes import Baseline, apply
 from .fitting import check_fits, check_name, kind_of
-from .record import STATES
+from .record import STATES, read_run
 from .stages import Run
 
 KEPT = 2
@@ -155,6 +156,21 @@ def saved_states(folder: Path) -> Iterator[tuple[int, Path]]:
         if match:
             states.append((int(match[1]), path))
     yield from sorted(states, reverse=True)
+
+
+def refuse_interrupted(folder: Path) -> None:
+    """Raise `ConfigurationError` where a new run would remove an interrupted one that can be resumed."""
+    done = next((number for number, _ in saved_states(folder)), 0)
+    try:
+        if not done or (saved := read_run(folder)).finished:
+            return
+    except DataError:  # without its description, nothing can go on from the states
+        return
+    raise ConfigurationError(
+        f"{folder} holds an interrupted run ({saved.model} on {saved.dataset}, stopped after epoch {done}), and a new "
+        f"one would remove it. Go on with it: burnish run --resume {shlex.quote(str(folder))} (in Python, "
+        f"resume={str(folder)!r}); to begin anew, remove the folder or give another one"
+    )
 
 
 def latest_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
