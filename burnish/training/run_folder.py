@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
@@ -33,18 +34,20 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
     """Decorator of what works in a run's folder, its argument `folder` (None: in none).
 
     A second process is refused, what killed ones left there is removed, and where nothing can be written, the error is
-    a sentence that names the file.
+    a sentence that names the file.  A folder to resume from that cannot be written is looked at without all this: its
+    run may be finished, and then nothing is to be written.
     """
     signature = inspect.signature(function)
+    resumes = function.__name__ == "resume"
 
     @functools.wraps(function)
     def alone(*args: Given.args, **options: Given.kwargs) -> Back:
         given = signature.bind(*args, **options).arguments.get("folder")
         folder = None if given is None else Path(given)
         with ExitStack() as stack:
-            if folder is not None and function.__name__ != "resume":
+            if folder is not None and not resumes:
                 make_folder(folder)
-            if folder is not None and folder.is_dir():
+            if folder is not None and folder.is_dir() and (_may_write(folder) or not resumes):
                 refuse_links(folder)
                 stack.enter_context(locked(folder / LOCK, busy=_IN_USE.replace("{folder}", str(folder))))
                 for place in (folder, folder / STATES, folder / BASE, folder / BASE / STATES):
@@ -53,6 +56,10 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
             return function(*args, **options)
 
     return alone
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
 
 
 def write_results(result: TrainingResult, folder: Path) -> list[str]:

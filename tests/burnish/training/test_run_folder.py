@@ -145,6 +145,21 @@ def test_what_killed_processes_left_is_removed(whole: Path, tmp_path: Path) -> N
     assert not list(whole.rglob(".*"))
 
 
+def test_a_finished_run_that_cannot_be_written_says_so(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be written then, not even a lock."""
+    monkeypatch.setattr("burnish.training.run_folder._may_write", lambda folder: False)
+    monkeypatch.setattr("burnish.training.run_folder.locked", lambda *_, **__: pytest.fail("a lock was made"))
+    with pytest.raises(FinishedError):
+        gone_on(whole)
+    (whole / "result.json").unlink()  # to be made again, which needs a folder that can be written
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            one_run, "refuse_links", lambda folder: (_ for _ in ()).throw(OSError(errno.EROFS, "x", "y"))
+        )
+        with pytest.raises(ConfigurationError, match="y cannot be written"):
+            gone_on(whole)
+
+
 REFUSED: dict[str, dict[str, Any]] = {
     "text for a number": {"learning_rate": "abc"},
     "above the catalogue": {"topk": [500]},
