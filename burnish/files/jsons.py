@@ -15,9 +15,11 @@ def parse_json(text: str | bytes) -> Any:
         value = json.loads(text)
     except RecursionError as error:
         raise ValueError("its brackets are nested without end") from error
-    opening = ("[", "{") if isinstance(text, str) else (b"[", b"{")
-    few = sum(text.count(bracket) for bracket in opening) <= DEEPEST  # type: ignore[arg-type]
-    if not few and _is_deep(value):
+    if isinstance(text, str):
+        brackets = text.count("[") + text.count("{")
+    else:
+        brackets = text.count(b"[") + text.count(b"{")
+    if brackets > DEEPEST and _is_deep(value):
         raise ValueError(f"its brackets are nested more than {DEEPEST} deep")
     return value
 

@@ -159,5 +159,8 @@ def _weights(folder: Path) -> dict[str, Tensor]:
             f"base = {str(folder)!r} holds no trained weights ({MODEL_FILE}): train it to its end"
         )
     tree, tensors = read_file(path, "the weights of a trained model")
-    state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    try:
+        state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    except Exception as error:  # a damaged description may have anything in the place of anything
+        raise DataError(f"{path} is damaged: {error!r}; train the base again") from error
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

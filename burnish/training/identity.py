@@ -128,7 +128,7 @@ def _columns(dataset: Any) -> dict[str, str]:
     """A digest of each column that was loaded, by file and name: `inter.timestamp`, `item.price`, `kg.relation_id`."""
     digests = {}
     for place in dict.fromkeys((*dataset.feat_name_list, "kg_feat", "net_feat")):
-        table = getattr(dataset, place, None)
+        table: Any = getattr(dataset, place, None)
         for name in () if table is None else table.columns:
             digests[f"{place.removesuffix('_feat')}.{name}"] = _values(table[name])
     # Where one file follows the other in a split that is given as files.
