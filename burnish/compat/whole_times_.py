@@ -113,7 +113,9 @@ def _cells(dataset: Any, filepath: str, time: str, numbers: Any) -> list[str] | 
                 quoting=quoting,
             )
             cells: list[str] = table[f"{time}:float"].tolist()
-            if len(cells) == len(numbers) and np.allclose(np.array(cells, dtype=float), numbers, rtol=1e-12, atol=0):
+            if len(cells) == len(numbers) and np.allclose(
+                np.array(cells, dtype=float), numbers, rtol=1e-12, atol=0
+            ):
                 return cells
         except (ValueError, TypeError, csv.Error):  # read in the other way, or not at all
             continue

@@ -19,7 +19,7 @@ from .cold import cold_limit
 from .data import check_files
 from .inputs.evaluation import is_cut_off
 from .inputs.options import checked_options
-from .options import warn_unknown
+from .options import warn_idle, warn_unknown
 from .session import literal_options
 from .trust import refuse_saved_data
 
@@ -111,6 +111,9 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     refuse_saved_data(config)
     _check_metric(config)
+    warn_idle(
+        config, sorted(set(config.external_config_dict) & (request.given | set(config.cmd_config_dict)))
+    )
     cold_limit(config)
     check_files(config)
     return config

@@ -38,7 +38,9 @@ class Axis:
                 f"guided: no item of the data set has a score on attribute number {column + 1}; are the ids in the "
                 f"file of scores those of the data set?"
             )
-        with np.errstate(over="ignore", invalid="ignore"):  # whoever reads scores asks whether they are finite
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # whoever reads scores asks whether they are finite
             mean = np.nanmean(values, axis=0)
             spread = np.nanstd(values, axis=0)
         return cls(mean, spread, clip)

@@ -41,7 +41,10 @@ def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
             f"set (such as {tokens[1]!r})"
         )
     say_coverage(
-        scores.only(judged), rows[1:, [block.names.index(name) for name in judged]], "users", "start as the mean of their items"
+        scores.only(judged),
+        rows[1:, [block.names.index(name) for name in judged]],
+        "users",
+        "start as the mean of their items",
     )
     values = torch.from_numpy(block.axis.standardise(rows)).float()
     values[unknown] = float("nan")

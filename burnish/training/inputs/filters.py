@@ -103,13 +103,18 @@ def _within(dataset: Any, feat: Any, name: str, wanted: Any) -> Any:
 
 def _check_matches(dataset: Any, name: str, wanted: Any, tables: list[Any], masks: list[Any]) -> None:
     """Raise where no row of any table is kept, and warn of single tokens that are nowhere."""
-    where = f"{dataset.dataset_name}.{getattr(dataset.field2source[name], 'value', dataset.field2source[name])}"
-    where = {dataset.uid_field: f"{dataset.dataset_name}.inter", dataset.iid_field: f"{dataset.dataset_name}.inter"}.get(
-        name, where
+    where = (
+        f"{dataset.dataset_name}.{getattr(dataset.field2source[name], 'value', dataset.field2source[name])}"
     )
+    where = {
+        dataset.uid_field: f"{dataset.dataset_name}.inter",
+        dataset.iid_field: f"{dataset.dataset_name}.inter",
+    }.get(name, where)
     rows = sum(len(table) for table in tables)
     if dataset.field2type[name].value == "float":
-        of_rows = any(table is dataset.inter_feat for table in tables)  # the journal says what is left of these
+        of_rows = any(
+            table is dataset.inter_feat for table in tables
+        )  # the journal says what is left of these
         if rows and not of_rows and not any(mask.any() for mask in masks):
             low, high = tables[0][name].min(), tables[0][name].max()
             raise ConfigurationError(
@@ -122,7 +127,9 @@ def _check_matches(dataset: Any, name: str, wanted: Any, tables: list[Any], mask
     if not absent:
         return
     guess = nearest(absent[0], there)
-    hint = f"did you mean {guess!r}?" if guess else f"there are {', '.join(map(repr, sorted(there)[:3]))}, ..."
+    hint = (
+        f"did you mean {guess!r}?" if guess else f"there are {', '.join(map(repr, sorted(there)[:3]))}, ..."
+    )
     more = f", as {len(absent) - 1} more of the {len(wanted)}" if len(absent) > 1 else ""
     said = f"val_interval.{name}: {absent[0]!r} is no value of {name} in {where}{more}; {hint}"
     if len(absent) == len(wanted):

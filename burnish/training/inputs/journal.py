@@ -54,7 +54,8 @@ class Journal:
         density = f"{100 * self.kept / cells:.3g}%" if cells else "-"
         return (
             f"data {self.name}: {self.read:,} interactions read, {self.reasons()}; {self.users:,} users, "
-            f"{self.items:,} items, density {density}" + (f"; {graph}" if (graph := self.narrowed.graph()) else "")
+            f"{self.items:,} items, density {density}"
+            + (f"; {graph}" if (graph := self.narrowed.graph()) else "")
         )
 
     def warnings(self) -> list[str]:
@@ -85,7 +86,11 @@ def journal_of(config: Any) -> Iterator[Journal]:
         for cls, method, reasons in (
             (Dataset, "_filter_nan_user_or_item", _blank),
             (Dataset, "_remove_duplication", _said("repeat an earlier pair (rm_dup_inter)")),
-            (Dataset, "_filter_by_field_value", lambda own: _in_turn(filter_by_values(own, journal.narrowed))),
+            (
+                Dataset,
+                "_filter_by_field_value",
+                lambda own: _in_turn(filter_by_values(own, journal.narrowed)),
+            ),
             (Dataset, "_filter_inter_by_user_or_item", lambda own: _without_row(own, journal.narrowed)),
             (Dataset, "_filter_by_inter_num", _said("of users or items outside the inter_num_interval")),
             (KnowledgeBasedDataset, "_filter_link", lambda own: _without_entity(own, journal.narrowed)),

@@ -33,7 +33,9 @@ def check_machine(name: str, value: Any) -> None:
             f"{name} = {short(value)}: a run trains in one process, so nothing is shared out; leave {name} out"
         )
     if name in ("threads", "worker") and is_a(value, "whole number") and value > MOST_THREADS:
-        raise ConfigurationError(f"{name} = {value!r}: give {MOST_THREADS} at most; as many as there are cores will do")
+        raise ConfigurationError(
+            f"{name} = {value!r}: give {MOST_THREADS} at most; as many as there are cores will do"
+        )
     package = _PACKAGES.get(name)
     if package is not None and value is True and find_spec(package) is None:
         raise ConfigurationError(

@@ -231,8 +231,10 @@ def _is_text_encoding(name: Any) -> bool:
     """Whether files can be read in an encoding: Python also has codecs of bytes, such as hex, and of host names."""
     head = "user_id:token\titem_id:token\n"
     try:
-        codecs.lookup(name)
-        return head.encode(name).decode(name) == head
+        if codecs.lookup(name).name in ("punycode", "idna"):
+            return False
+        written = head.encode(name)
+        return written.decode(name) == head and b"\n" in written  # files are read line by line
     except (LookupError, TypeError, ValueError):
         return False
 

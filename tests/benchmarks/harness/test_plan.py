@@ -124,7 +124,9 @@ def test_what_the_plan_decides_is_no_option(
         "tune.arms": {"arms": {"a": "uneven"}, "tune": {"trials": 2, "arms": {"a": space}}},
     }
     for place, change in places.items():
-        with pytest.raises(ConfigurationError, match=rf"plan: {place}.*option '{name}' has no effect here; {cure}"):
+        with pytest.raises(
+            ConfigurationError, match=rf"plan: {place}.*option '{name}' has no effect here; {cure}"
+        ):
             make_plan({**plan_content, **change})
 
 

@@ -510,7 +510,9 @@ def test_whole_times_that_cannot_be_told_apart_are_refused(times: tuple[str, str
     (tmp_path / "d").mkdir()
     lines = [f"u{n % 9}\ti{n}\t{times[n % 2]}\n" for n in range(60)]
     (tmp_path / "d/d.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
-    with pytest.raises(ValueError, match=rf"d\.inter: column 'timestamp'.*{times[0]} and {times[1]} \(rows 1 and 2"):
+    with pytest.raises(
+        ValueError, match=rf"d\.inter: column 'timestamp'.*{times[0]} and {times[1]} \(rows 1 and 2"
+    ):
         split_by_time("BPR", tmp_path, "d")
 
 

@@ -81,7 +81,9 @@ def scored(tmp_path: Path, n: int = N_ITEMS, **columns: Any) -> str:
 
 def test_scores_of_few_items_are_said(world: World, folder: Path, tmp_path: Path) -> None:
     rising = list(range(N_ITEMS))
-    with pytest.warns(UserWarning, match=rf"{N_ITEMS - 2} of {N_ITEMS} items of .* have no score in file .*s\.tsv"):
+    with pytest.warns(
+        UserWarning, match=rf"{N_ITEMS - 2} of {N_ITEMS} items of .* have no score in file .*s\.tsv"
+    ):
         block(world, folder, scores=scored(tmp_path, 2, pace=[1, 2]))
     holes = [1.0, 2.0, *[np.nan] * (N_ITEMS - 2)]
     with pytest.warns(UserWarning, match=rf"{N_ITEMS - 2} of {N_ITEMS} items .* no score on 'wit' in"):
@@ -94,9 +96,13 @@ def test_scores_of_few_items_are_said(world: World, folder: Path, tmp_path: Path
 
 def test_scores_that_tell_nothing(world: World, folder: Path, tmp_path: Path) -> None:
     rising, same, empty = list(range(N_ITEMS)), [3.0] * N_ITEMS, [np.nan] * N_ITEMS
-    with pytest.raises(DataError, match=r"no number at all for the items of .*: every cell of 'pace' is empty"):
+    with pytest.raises(
+        DataError, match=r"no number at all for the items of .*: every cell of 'pace' is empty"
+    ):
         block(world, folder, scores=scored(tmp_path, pace=empty))
-    with pytest.raises(DataError, match=rf"every item has the same score .* on 'pace', 'wit' \({N_ITEMS} items"):
+    with pytest.raises(
+        DataError, match=rf"every item has the same score .* on 'pace', 'wit' \({N_ITEMS} items"
+    ):
         block(world, folder, scores=scored(tmp_path, pace=same, wit=same))
     with pytest.warns(UserWarning, match=r"every item has the same score .* on 'wit', which has no effect"):
         block(world, folder, scores=scored(tmp_path, pace=rising, wit=same))

@@ -48,9 +48,18 @@ def test_interactions_stay_where_they_are_not_filtered(classes: Any) -> None:
 @pytest.mark.parametrize(
     ("wanted", "says"),
     [
-        ({"class": ["aa"]}, r"val_interval\.class: 'aa' is no value of class in d\.item; .* Nothing would be left"),
-        ({"class": ["x", "y"]}, r"'x' is no value of class in d\.item, as 1 more of the 2; there are 'a', 'b', \.\.\."),
-        ({"class": [1]}, r"val_interval\.class = \[1\]: .* text, and 1 is none.* write it in quotes, as in \['1'\]"),
+        (
+            {"class": ["aa"]},
+            r"val_interval\.class: 'aa' is no value of class in d\.item; .* Nothing would be left",
+        ),
+        (
+            {"class": ["x", "y"]},
+            r"'x' is no value of class in d\.item, as 1 more of the 2; there are 'a', 'b', \.\.\.",
+        ),
+        (
+            {"class": [1]},
+            r"val_interval\.class = \[1\]: .* text, and 1 is none.* write it in quotes, as in \['1'\]",
+        ),
         ({"class": []}, r"give the list of those to keep"),
         ({"user_id": [True]}, r"True is none"),
         ({"item_id": "i1"}, r"give the list of those to keep, as in \[a, b\]"),
@@ -62,7 +71,9 @@ def test_values_that_match_nothing(classes: Any, wanted: Any, says: str) -> None
 
 
 def test_one_value_that_matches_nothing(classes: Any) -> None:
-    with pytest.warns(UserWarning, match=r"val_interval\.class: 'zz' is no value of class in d\.item; there are"):
+    with pytest.warns(
+        UserWarning, match=r"val_interval\.class: 'zz' is no value of class in d\.item; there are"
+    ):
         line = line_of(classes, load_col=classes.load, val_interval={"class": ["a", "b", "zz"]})
     assert "570" not in line
     assert "30 dropped" in line
@@ -70,7 +81,9 @@ def test_one_value_that_matches_nothing(classes: Any) -> None:
 
 def test_numbers_and_sequences(world: Any) -> None:
     priced = {"inter": ["user_id", "item_id"], "item": ["item_id", "price", "title"]}
-    with pytest.raises(BurnishError, match=r"val_interval\.price = .*no value of price in d\.item lies in it"):
+    with pytest.raises(
+        BurnishError, match=r"val_interval\.price = .*no value of price in d\.item lies in it"
+    ):
         world.train(load_col=priced, val_interval={"price": "[1e6,inf)"})
     with pytest.raises(BurnishError, match=r"title is a column of sequences"):
         world.train(load_col=priced, val_interval={"title": ["the"]})
@@ -87,14 +100,20 @@ def test_triples(world: Any) -> None:
     dense = [("e1", f"r{n}", "e2") for n in range(3)]
     chain = [(f"e{n}", "r9", f"e{n + 1}") for n in range(3, 43)]
     graph(world, dense + chain)
-    with pytest.warns(UserWarning, match=r"'d': 40 of 43 triples of the graph dropped \(40 entity_kg_num_interval\)"):
+    with pytest.warns(
+        UserWarning, match=r"'d': 40 of 43 triples of the graph dropped \(40 entity_kg_num_interval\)"
+    ):
         line = line_of(world, "CKE", entity_kg_num_interval="[3,inf)")
     assert line.endswith("; 40 of 43 triples of the graph dropped (40 entity_kg_num_interval)")
     assert "whose item has no entity in d.link and d.kg after entity_kg_num_interval" in line
     with pytest.warns(UserWarning, match=r"3 of 43 triples .*\(3 val_interval.relation_id\)"):
         line_of(world, "CKE", val_interval={"relation_id": ["r9"]})
-    with pytest.raises(BurnishError, match=r"d\.kg: no triple is left .*relation_kg_num_interval = '\[300,inf\)' keep"):
+    with pytest.raises(
+        BurnishError, match=r"d\.kg: no triple is left .*relation_kg_num_interval = '\[300,inf\)' keep"
+    ):
         world.train("CKE", relation_kg_num_interval="[300,inf)")
-    with pytest.raises(BurnishError, match=r"no entity_id of d\.link is left .* 41 triples .*val_interval.relation_id"):
+    with pytest.raises(
+        BurnishError, match=r"no entity_id of d\.link is left .* 41 triples .*val_interval.relation_id"
+    ):
         graph(world, [("x", "r1", "y"), *chain])
         world.train("CKE", val_interval={"relation_id": ["r1"]})
