@@ -25,13 +25,13 @@ _LARGEST_EXACT = 2.0**53
     "whole-times",
     library="recbole",
     versions="1.2.1",
-    symptom="silent: times become float64 (dataset.py:480), where nanoseconds since 1970 are equal within 256 ns, and are "
-    "sorted by chance",
+    symptom="silent: times become float64 (dataset.py:480), where nanoseconds since 1970 are equal within 256 ns, "
+    "and are sorted by chance",
     modules=(_DATASET,),
     applies=lambda: True,
 )
 def read_whole_times(module: ModuleType) -> None:
-    """Keep a column of times that float64 cannot tell apart as whole numbers until it is sorted; others stay as they are."""
+    """Keep a column of times that float64 cannot tell apart as whole numbers until it is sorted; no other."""
     dataset = module.Dataset
     dataset._load_feat = _reading_whole_times(dataset._load_feat)
     dataset._normalize = _refusing_to_merge(dataset._normalize)
@@ -90,8 +90,8 @@ def _exactly(dataset: Any, filepath: str, time: str, numbers: Any) -> Any:
         if exact[other] != exact[row]:
             raise DataError(
                 f"{filepath}: column {time!r} (TIME_FIELD) holds {cells[other]} and {cells[row]} (rows {other + 1} and "
-                f"{row + 1} of data), which are one number in double precision, so their order would be lost; write whole "
-                f"numbers of at most 18 digits, such as nanoseconds since 1970"
+                f"{row + 1} of data), which are one number in double precision, so their order would be lost; write "
+                f"whole numbers of at most 18 digits, such as nanoseconds since 1970"
             )
     return None
 
@@ -131,9 +131,9 @@ def _refusing_to_merge(normalize: Any) -> Any:
         normalize(self)
         if kept and self.inter_feat[time].nunique() < before:
             raise DataError(
-                f"{self.dataset_name}.inter: column {time!r} (TIME_FIELD) holds whole numbers that are told apart by more "
-                f"digits than double precision has, and normalize_field or normalize_all scale it to 0..1, where some of "
-                f"them are equal; leave {time!r} out of normalize_field, and normalize_all out"
+                f"{self.dataset_name}.inter: column {time!r} (TIME_FIELD) holds whole numbers that are told apart by "
+                f"more digits than double precision has, and normalize_field or normalize_all scale it to 0..1, where "
+                f"some of them are equal; leave {time!r} out of normalize_field, and normalize_all out"
             )
 
     return _normalize

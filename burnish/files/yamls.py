@@ -13,7 +13,7 @@ from burnish.errors import ConfigurationError
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader that also reads 1e-3 as a number, as RecBole's own loader does, and refuses a key that stands twice."""
+    """SafeLoader that also reads 1e-3 as a number, as RecBole's own does, and refuses a key that stands twice."""
 
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         if isinstance(node, yaml.MappingNode):

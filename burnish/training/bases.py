@@ -76,8 +76,8 @@ def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, An
         for name in recipe.base_options():
             if name in _OF_THE_RUN:
                 raise ConfigurationError(
-                    f"{recipe.name}: base_options.{name}: the base is trained on the data and the split of the run that "
-                    f"begins from it, by the run's own {name}; leave it out"
+                    f"{recipe.name}: base_options.{name}: the base is trained on the data and the split of the run "
+                    f"that begins from it, by the run's own {name}; leave it out"
                 )
     if any(wish != wishes[0] for wish in wishes):
         listed = ", ".join(

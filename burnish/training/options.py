@@ -85,7 +85,7 @@ def _common_options() -> frozenset[str]:
 
 
 def _of_recbole(model: type) -> set[str] | None:
-    """Options that a model of RecBole's reads, or RecBole for it; None for models of others, which may use its parts."""
+    """Options that a model of RecBole's reads, or RecBole for it; None for models of others, which may use parts."""
     from burnish.enhancers.attach import split_enhanced
 
     plain = split_enhanced(model)[0]
@@ -167,7 +167,7 @@ def shared_options(given: Iterable[str], models: Iterable[type]) -> Iterator[Non
 
 def _unread(name: str, models: str) -> str:
     if name in recbole_options():
-        return f"option {name!r} is one of other models of RecBole's, and {models} does not read it: it has no effect."
+        return f"option {name!r} is read by other models of RecBole's and not by {models}: it has no effect."
     return f"option {name!r} is read by neither RecBole nor {models}, so it has no effect."
 
 

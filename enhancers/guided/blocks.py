@@ -103,13 +103,13 @@ def _check_spread(scores: Scores, axis: Axis, known: int) -> None:
     flat = [name for name, spread in zip(scores.attributes, axis.spread, strict=True) if spread < FLAT]
     if len(flat) == len(scores.attributes):
         raise DataError(
-            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))} ({known} items are "
-            f"scored), so nothing tells them apart; give scores that differ"
+            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))} ({known} "
+            f"items are scored), so nothing tells them apart; give scores that differ"
         )
     if flat:
         warn(
-            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))}, which has no effect; "
-            f"leave it out of attributes"
+            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))}, which has no "
+            f"effect; leave it out of attributes"
         )
 
 

@@ -288,7 +288,7 @@ def _say_blanks(reading: Reading, name: str, values: Any) -> None:
     beside = f"; {both} of these {len(spaced)} ids stand there without them, too, as others" if both else ""
     reading.warnings.append(
         f"{reading.path.name}: {name} has blanks or invisible characters around it in {count} row"
-        f"{'s' if count > 1 else ''}, as in {ascii(spaced[0])}, and is kept so{beside}; remove them where they are not "
+        f"{'s' if count > 1 else ''}, as in {spaced[0]!a}, and is kept so{beside}; remove them where they are not "
         f"meant"
     )
 

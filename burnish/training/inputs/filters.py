@@ -29,19 +29,20 @@ def check_val_interval(wanted: Mapping[str, Any] | None, kinds: Mapping[str, str
             continue
         if not isinstance(values, list | tuple) or not values:
             raise ConfigurationError(
-                f"{option} = {short(values)}: {name} is a column of tokens; give the list of those to keep, as in [a, b]"
+                f"{option} = {short(values)}: {name} is a column of tokens; give the list of those to keep, "
+                f"as in [a, b]"
             )
         for value in values:
             if not isinstance(value, str):
                 raise ConfigurationError(
-                    f"{option} = {short(values)}: {name} is a column of tokens, which are text, and {value!r} is none, so "
-                    f"it would match nothing; write it in quotes, as in ['{value}']"
+                    f"{option} = {short(values)}: {name} is a column of tokens, which are text, and {value!r} is "
+                    f"none, so it would match nothing; write it in quotes, as in ['{value}']"
                 )
 
 
 @dataclass
 class Narrowed:
-    """What `val_interval` took from the files beside the interactions, and filters by numbers of triples from the graph.
+    """What `val_interval` took from files beside the interactions, and filters by numbers of triples from the graph.
 
     ids: by side ("item", "user") the ids whose rows are gone.  by: the options that took them.
     triples: how many the graph had.  lost: by option how many it took.

@@ -21,8 +21,8 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
     if "threshold" in given and config["threshold"] and not reads_labels(config):
         name, least = next(iter(config["threshold"].items()))
         reasons["threshold"] = (
-            f"on what is trained and tested: it makes labels, and {model} takes every row for a positive one here. To keep "
-            f"only some rows, say val_interval: {{{name}: '[{least},inf)'}}"
+            f"on what is trained and tested: it makes labels, and {model} takes every row for a positive one here. To "
+            f"keep only some rows, say val_interval: {{{name}: '[{least},inf)'}}"
         )
     if "valid_metric_bigger" in given:
         asked = config.external_config_dict["valid_metric_bigger"]
@@ -46,7 +46,7 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
 
 
 def reads_labels(config: Any) -> bool:
-    """Whether the label of a row counts: where rows are tested as they are, and where a model learns from them as such."""
+    """Whether the label of a row counts: where rows are tested as they are, or a model learns from them as such."""
     if "labeled" in config["eval_args"]["mode"].values():
         return True
     if config["train_neg_sample_args"]["distribution"] != "none":

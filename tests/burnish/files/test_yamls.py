@@ -49,7 +49,7 @@ def test_what_is_refused(text: str, says: str, tmp_path: Path) -> None:
 
 def test_merged_keys_are_no_repetition(tmp_path: Path) -> None:
     text = "a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  x: 3\nc: *a\n'1': 1\n1.0: 2\n"
-    with pytest.raises(ConfigurationError, match="the name 1.0"):
+    with pytest.raises(ConfigurationError, match=r"the name 1\.0"):
         read(tmp_path, text)
     assert read(tmp_path, text.replace("1.0: 2\n", ""))["b"] == {"x": 3, "y": 2}
 

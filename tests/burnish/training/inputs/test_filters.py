@@ -112,8 +112,8 @@ def test_triples(world: Any) -> None:
         BurnishError, match=r"d\.kg: no triple is left .*relation_kg_num_interval = '\[300,inf\)' keep"
     ):
         world.train("CKE", relation_kg_num_interval="[300,inf)")
+    graph(world, [("x", "r1", "y"), *chain])
     with pytest.raises(
         BurnishError, match=r"no entity_id of d\.link is left .* 41 triples .*val_interval.relation_id"
     ):
-        graph(world, [("x", "r1", "y"), *chain])
         world.train("CKE", val_interval={"relation_id": ["r1"]})

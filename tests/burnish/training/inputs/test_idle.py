@@ -51,10 +51,10 @@ def said(world: Any, model: str, options: dict[str, Any]) -> list[str]:
         (
             "BPR",
             {"loss_type": "XE"},
-            "option 'loss_type' is one of other models of RecBole's, and BPR does not read it",
+            "option 'loss_type' is read by other models of RecBole's and not by BPR",
         ),
-        ("BPR", {"mlp_hidden_size": [8]}, "'mlp_hidden_size' is one of other models"),
-        ("EASE", {"n_layers": 2}, "'n_layers' is one of other models"),
+        ("BPR", {"mlp_hidden_size": [8]}, "'mlp_hidden_size' is read by other models"),
+        ("EASE", {"n_layers": 2}, "'n_layers' is read by other models"),
         (
             "BPR",
             {"train_neg_sample_args": {"candidate_num": 5}},
@@ -109,11 +109,9 @@ def test_options_for_other_models_of_a_comparison(world: Any) -> None:
         assert said(world, "BPR", options) == []
     with shared_options(options, models[:1]):
         assert len(said(world, "BPR", options)) == 1
-    with pytest.warns(
-        UserWarning, match="'n_layers' is one of other models of RecBole's, and BPR, FM does not read it"
-    ):
-        with shared_options(["n_layers"], models):
-            pass
+    says = "'n_layers' is read by other models of RecBole's and not by BPR, FM: it has no effect"
+    with pytest.warns(UserWarning, match=says), shared_options(["n_layers"], models):
+        pass
 
 
 def test_no_model_is_said_not_to_read_its_own_options() -> None:
