@@ -49,6 +49,7 @@ from burnish.training.train import train
         ({"train_neg_sample_args": {"distribution": "popular"}}, "Did you mean 'popularity'"),
         ({"train_neg_sample_args": {"sample_num": 0}}, "sample_num = 0: give a whole number, 1 or more"),
         ({"train_neg_sample_args": {"dynamic": True}}, "candidate_num = 0"),
+        ({"train_neg_sample_args": {"sample_num": 10**14}}, "sample_num = 1000.*give 100000 at most"),
         ({"train_neg_sample_args": 3}, "train_neg_sample_args = 3"),
         ({"train_neg_sample_args": None}, "BPR compares each item with a sampled one"),
         ({"clip_grad_norm": {"maxnorm": 1}}, "Did you mean 'max_norm'"),
