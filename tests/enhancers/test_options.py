@@ -61,3 +61,20 @@ def test_full_covariance_asks_for_consent() -> None:
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
     """Recorded before options were taken away or added that change no result."""
     assert RunSpec("ml-100k", "BPR", "BPR", "arm", 1, enhancers, {"epochs": 3}).digest == digest
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ({1: {}}, r"enhancers: the name 1 is a int"),
+        ({"rvrec": {1: 2}}, r"enhancers: rvrec: the name 1 is a int"),
+        ({True: {}}, r"the name True is a bool"),
+        ([["rvrec"]], r"the name \['rvrec'\] is a list"),
+        (3, r"enhancers = 3: give names"),
+    ],
+)
+def test_names_are_text(block: object, says: str) -> None:
+    from burnish.enhancers.registry import make_enhancers
+
+    with pytest.raises(ConfigurationError, match=says):
+        make_enhancers(block)  # type: ignore[arg-type]
