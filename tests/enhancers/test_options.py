@@ -12,7 +12,7 @@ from burnish.benchmarks.harness.specs import RunSpec
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 def test_shapley_has_no_weight_and_reads_files_that_had_one() -> None:
@@ -74,7 +74,5 @@ def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, obj
     ],
 )
 def test_names_are_text(block: object, says: str) -> None:
-    from burnish.enhancers.registry import make_enhancers
-
     with pytest.raises(ConfigurationError, match=says):
         make_enhancers(block)  # type: ignore[arg-type]
