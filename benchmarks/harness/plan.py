@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.errors import BurnishError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, unknown_name
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
@@ -43,6 +43,24 @@ def distinct_seeds(value: list[int] | None) -> list[int] | None:
     return value
 
 
+#: What a plan says elsewhere, by the option that would say it again and be overridden.
+_ELSEWHERE = {
+    "enhancers": "attach them in `arms`",
+    "seed": "say `seeds` beside `options`",
+    "dataset": "say `dataset` beside `options`",
+    "model": "say it in `backbones`",
+    "config_files": "write their options here",
+}
+
+
+def plain_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that reach RecBole; `ValueError` for one that the plan itself decides, and so would not count."""
+    for name in options:
+        if name in _ELSEWHERE:
+            raise ValueError(f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
+    return options
+
+
 class BackboneEntry(Strict):
     """One backbone: its RecBole name, a label of your choice, its own options and seeds."""
 
@@ -60,6 +78,7 @@ class BackboneEntry(Strict):
         return value
 
     _label = field_validator("label")(checked_label)
+    _plain = field_validator("options")(plain_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
 
@@ -69,6 +88,8 @@ class Arm(Strict):
 
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+
+    _plain = field_validator("options")(plain_options)
 
     @model_validator(mode="before")
     @classmethod
@@ -97,6 +118,15 @@ def _block(value: Any) -> Any:
 Space = dict[str, list[Any]]
 
 
+def checked_space(space: Space) -> Space:
+    """A space as it is; `ValueError` for an option without values, and for one that the plan itself decides."""
+    plain_options(space)
+    for option, values in space.items():
+        if not values:
+            raise ValueError(f"no values to try for {option!r}")
+    return space
+
+
 class Tune(Strict):
     """How options are chosen: as many trials for every arm, judged on the validation set alone."""
 
@@ -110,22 +140,13 @@ class Tune(Strict):
     #: Options for the trials only, for example fewer epochs.
     options: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("space")
-    @classmethod
-    def _not_empty(cls, space: Space) -> Space:
-        return _check_space(space)
+    _plain = field_validator("options")(plain_options)
+    _usable = field_validator("space")(checked_space)
 
     @field_validator("arms")
     @classmethod
     def _none_empty(cls, arms: dict[str, Space]) -> dict[str, Space]:
-        return {label: _check_space(space) for label, space in arms.items()}
-
-
-def _check_space(space: Space) -> Space:
-    for option, values in space.items():
-        if not values:
-            raise ValueError(f"no values to try for {option!r}")
-    return space
+        return {label: checked_space(space) for label, space in arms.items()}
 
 
 class Plan(Strict):
@@ -146,6 +167,7 @@ class Plan(Strict):
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
     _folder = field_validator("dataset")(checked_label)
+    _plain = field_validator("options")(plain_options)
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -223,11 +245,25 @@ def check_names(plan: Plan) -> None:
     from burnish.enhancers.registry import make_enhancers
 
     check_backbones(entry.name for entry in plan.backbones)
+    if plan.tune is not None and plan.tune.metric is not None:
+        _check_metric(plan.tune.metric)
     for label, arm in plan.arms.items():
         try:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
+
+
+def _check_metric(metric: str) -> None:
+    """`tune.metric` is looked for in the results of the first trial: refuse now what cannot be among them."""
+    from recbole.evaluator.register import metric_types
+
+    from burnish.training.inputs.evaluation import is_cut_off
+
+    name, _, k = metric.lower().partition("@")
+    if name in metric_types and is_cut_off(name) != k.isdigit():
+        example = f"{name}@10" if is_cut_off(name) else name
+        raise ConfigurationError(f"tune.metric = {metric!r} is not how a metric is called; say {example}")
 
 
 def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:
