@@ -161,9 +161,7 @@ class _Pull:
         """Set the weights of rows, and what c^T is multiplied with `[B, D + 1]`: weighted queries, weights."""
         self.weight = weight
         if self.by_key:
-            torch.mul(
-                self.blocks.queries, (weight * self.pull_scale).unsqueeze(1), out=self.weighted[:, :-1]
-            )
+            torch.mul(self.blocks.queries, (weight * self.pull_scale).unsqueeze(1), out=self.weighted[:, :-1])
             self.weighted[:, -1] = weight
 
     def add(self, chunk: Chunk, peak: Tensor | None) -> None:
