@@ -197,6 +197,6 @@ class LowRankWeights:
 
 def _sums(scores: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and scatter of rows of scores `[b, n_items]`, column 0 left out."""
-    real = scores[:, 1:].double()
-    mean = real.mean(1)
-    return mean, (real - mean.unsqueeze(1)).square().sum(1)
+    real = scores[:, 1:]
+    mean = real.mean(1, keepdim=True)
+    return mean[:, 0].double(), real.sub_(mean).square_().sum(1, dtype=torch.float64)

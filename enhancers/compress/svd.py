@@ -15,7 +15,7 @@ from .scores import BLOCK_BYTES, Scores
 from .sparse import blocks
 
 #: Passes over the scores, beside the last; and directions beyond those that are wanted.
-PASSES = 8
+PASSES = 5
 _BEYOND = 16
 
 
