@@ -321,6 +321,16 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """
         return None
 
+    def exceptions(self) -> Mapping[str, str]:
+        """Promises of the conformance suite that it does not make on this backbone; asked after `bind`.
+
+        Returns
+        -------
+        Mapping
+            Reasons by the check's name, as in {"identity at start": "scores are cosines"}; empty by default.
+        """
+        return {}
+
     def candidates(self) -> Sequence[str] | None:
         """What epochs try in place of training: each puts one candidate into the backbone, and validation chooses.
 

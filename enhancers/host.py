@@ -54,6 +54,7 @@ class Host(nn.Module):
         self.attached = nn.ModuleDict()
         seed = int(config["seed"] or 0)
         self.state = HostState(seed)
+        self.state.belongs_to(model)
         device = torch.device(config["device"])
         with forked_randomness(seed, device):
             self.anatomy: Anatomy = describe(model, config, dataset)
@@ -87,7 +88,7 @@ class Host(nn.Module):
                 spans.append((table, refining))
         for enhancer in self.enhancers():
             refined = any(enhancer in refining for _, refining in spans) or enhancer.refines_output()
-            if type(enhancer).refine is not Enhancer.refine and not refined:
+            if type(enhancer).refine is not Enhancer.refine and not refined and not enhancer.replaces_loss():
                 raise UnsupportedError(
                     f"enhancer {enhancer.name!r} refines embeddings, and {self.anatomy.backbone} has no table of users "
                     f"or items that it could refine. It works with BPR, LightGCN, NeuMF, SASRec and their like."

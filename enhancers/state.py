@@ -63,7 +63,7 @@ class HostState:
 
     @property
     def backbone(self) -> nn.Module | None:
-        """The enhanced model; None while it is being built, or right after it was copied."""
+        """The enhanced model, in `bind` without any refinement; None right after it was copied."""
         return self._backbone() if self._backbone is not None else None
 
     def generator(self, device: torch.device) -> torch.Generator:
