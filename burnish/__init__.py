@@ -22,6 +22,7 @@ from .compat import activate
 if TYPE_CHECKING:
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.bake import bake
+    from burnish.enhancers.compress.compress import Compress
     from burnish.enhancers.detach import detach
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
@@ -49,6 +50,7 @@ _HOME = {
     "from_pretrained": "burnish.enhancers.saving.pretrained",
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
+    "Compress": "burnish.enhancers.compress.compress",
     "Enhancer": "burnish.enhancers.enhancer",
     "Softmax": "burnish.enhancers.softmax.softmax",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
@@ -65,6 +67,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Compress",
     "Enhancer",
     "Euclid2d",
     "Guided",

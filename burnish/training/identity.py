@@ -150,6 +150,22 @@ def check_data(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> N
         )
 
 
+def check_split(saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, cure: str) -> None:
+    """Raise `DataError` when a trained model may know rows that are tested on here.
+
+    saved, now: fingerprints of the data that it was trained on, and of the run's, with the parts of the split.
+    name: of the data set.  cure: what to give instead.
+    """
+    check_data(saved, now, name)
+    # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
+    chosen_on = saved.get("validation", now.get("validation"))
+    if saved.get("training") != now["training"] or chosen_on != now.get("validation"):
+        raise DataError(
+            f"it was trained on another split of {name!r} than this run is, so it may know rows that are tested on "
+            f"here; {cure}"
+        )
+
+
 def _tokens(tokens: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for token in tokens:

@@ -16,7 +16,21 @@ from .sparse import Sparse, blocks
 
 #: Factors of the low-rank form, at most; on ml-100k 256 leave NDCG@10 as it is in full.
 MOST_FACTORS = 512
+LOW_RANK = "low rank"
 _PASSES = 2
+
+
+def form_that_fits(n_items: int, budget_bytes: int) -> str:
+    """How EASE is computed: in full, `float64` or `float32`, where two square matrices fit, or of `low rank`."""
+    for form, itemsize in (("float64", 8), ("float32", 4)):
+        if 2 * itemsize * n_items**2 <= budget_bytes:
+            return form
+    return LOW_RANK
+
+
+def factors_that_fit(n_items: int, budget_bytes: int) -> int:
+    """How many factors the low-rank form has: as many as four matrices `[n_items, r]` fit, up to `MOST_FACTORS`."""
+    return min(MOST_FACTORS, n_items - 1, max(1, budget_bytes // (16 * n_items)))
 
 
 @dataclass
@@ -37,17 +51,13 @@ class GramMatrix:
 
     @property
     def form(self) -> str:
-        """How EASE is computed: in full, `float64` or `float32`, where two square matrices fit, or of `low rank`."""
-        for form, itemsize in (("float64", 8), ("float32", 4)):
-            if 2 * itemsize * self.n_items**2 <= self.budget_bytes:
-                return form
-        return "low rank"
+        """`form_that_fits` this matrix."""
+        return form_that_fits(self.n_items, self.budget_bytes)
 
     @property
     def n_factors(self) -> int:
-        """How many factors the low-rank form has: as many as four matrices `[n_items, r]` fit, up to `MOST_FACTORS`."""
-        fitting = self.budget_bytes // (16 * self.n_items)
-        return int(min(MOST_FACTORS, self.n_items - 1, max(1, fitting)))
+        """`factors_that_fit` this matrix."""
+        return factors_that_fit(self.n_items, self.budget_bytes)
 
     def dense(self) -> Tensor:
         """`[n_items, n_items]`, in the form's precision."""
@@ -118,7 +128,7 @@ def ease(gram: GramMatrix, ridge: float) -> Bilinear:
     if not 0 < ridge < float("inf"):
         raise ConfigurationError(f"ridge = {ridge}; give a number above 0")
     users = KnownItems(gram.known)
-    if gram.form == "low rank":
+    if gram.form == LOW_RANK:
         factors, inverse_rest, diagonal = _low_rank_inverse(gram, ridge)
         return Bilinear(
             users,

@@ -110,6 +110,26 @@ class ItemRows:
         return rows @ self._mean, ((rows @ self._scatter) * rows).sum(1).clamp(min=0)
 
 
+class WrittenOut:
+    """Nothing: the users' rows are their scores."""
+
+    def __init__(self, n_items: int) -> None:
+        self.n_items = n_items
+
+    def times(self, thin: Tensor) -> Tensor:
+        return thin
+
+    def transposed_times(self, thin: Tensor) -> Tensor:
+        return thin
+
+    def row_bytes(self) -> int:
+        return 8 * self.n_items
+
+    def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
+        assert isinstance(users, UserRows)
+        return _sums(users.table[block].clone())
+
+
 class Weights:
     """A dense matrix `[n_items, n_items]` of weights from items to items."""
 
