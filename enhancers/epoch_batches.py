@@ -32,7 +32,9 @@ class UserBatches:
         self.shuffle = False  # else the trainer would tell a sampler of rows the epoch
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self.__dict__["loader"], name)
+        if name == "loader":  # not there yet, in a copy that is being made
+            raise AttributeError(name)
+        return getattr(self.loader, name)
 
     def _order(self) -> torch.Tensor:
         generator = torch.Generator().manual_seed((self._seed * 1_000_003 + self.epoch) % 2**63)

@@ -76,6 +76,9 @@ class Replacement:
         #: Whether anything is left of the backbone's loss; None until the first step has looked.
         self.rest: bool | None = None if enhancer.keeps_rest() else False
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_batches": None}  # a loader is no part of a model's copy
+
     def batches(self, loader: Any, epoch: int, user_field: str) -> Any:
         """The loader of an epoch: users where the objective goes over them, else as it is."""
         if self.users_a_batch is None or isinstance(loader, UserBatches):
