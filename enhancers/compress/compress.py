@@ -111,6 +111,9 @@ class Compress(Enhancer[CompressConfig]):
             )
         return sorted(set(self.config.ranks))
 
+    def exceptions(self) -> dict[str, str]:
+        return {"same random stream": "epochs try candidates, for which no negatives are drawn"}
+
     def candidates(self) -> list[str]:
         """All combinations of mixture, ridge and rank, in the order in which they are tried."""
         return [str(candidate) for candidate in self.plan]
