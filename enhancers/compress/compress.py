@@ -74,6 +74,13 @@ class Compress(Enhancer[CompressConfig]):
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find the two tables, and make the plan of candidates; nothing is computed yet."""
+        measure = str(dataset.config["valid_metric"])
+        if measure.partition("@")[0].lower() in _OF_VALUES:
+            raise UnsupportedError(
+                f"enhancer {self.name!r} writes scores that rank items and are no ratings or probabilities, and "
+                f"valid_metric = {measure} measures values; give a metric of rankings, such as NDCG@10, on a backbone "
+                f"that ranks"
+            )
         model = self.state.backbone
         assert model is not None
         vectors = find_vectors(model, anatomy, dataset)
@@ -148,8 +155,11 @@ class Compress(Enhancer[CompressConfig]):
         self._teachers.take(trained)
 
 
+#: Metrics of single values, in which a scale counts.
+_OF_VALUES = ("rmse", "mae", "logloss")
+
 _WHY_NOT: Mapping[str | None, str] = {
-    None: "the score of {} is no such product; teach it by its loss instead (distil)",
+    None: "the score of {} is no such product; use it on BPR or its like",
     "output": "{} scores by rows that it propagates along its graph; the same tables without a graph are BPR's, so "
     "compress into that",
     "sequence": "a user of {} is what their history says; use it on BPR or its like",

@@ -16,7 +16,7 @@ from .sparse import blocks
 
 #: Passes over the scores, beside the last; and directions beyond those that are wanted.
 PASSES = 5
-_BEYOND = 16
+_BEYOND = 32
 
 
 @dataclass(frozen=True)

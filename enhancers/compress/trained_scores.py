@@ -45,7 +45,7 @@ def trained_scores(model: Any, dataset: Dataset, config: Any, *, name: str, budg
     Raises
     ------
     UnsupportedError
-        For a model that scores pairs only, or reads histories, and for scores that do not fit the budget.
+        For a model that reads histories or reviews, and for scores that do not fit the budget.
     DataError
         For scores that are not finite.
     """
@@ -72,14 +72,12 @@ def trained_scores(model: Any, dataset: Dataset, config: Any, *, name: str, budg
             users, items = call()[:2]
             clear_kept(model)
         return table_scores(users.clone(), items.clone(), name=name)
-    scores = _written_out(model, anatomy, name, budget_bytes)
+    scores = _written_out(model, dataset, anatomy, name, budget_bytes)
     return Bilinear(UserRows(scores), WrittenOut(anatomy.n_items), anatomy.n_items, name=name)
 
 
-def _written_out(model: Any, anatomy: Anatomy, name: str, budget_bytes: int) -> Tensor:
+def _written_out(model: Any, dataset: Dataset, anatomy: Anatomy, name: str, budget_bytes: int) -> Tensor:
     """`[n_users, n_items]`, padding zero."""
-    from recbole.data.interaction import Interaction
-
     needed = 4 * anatomy.n_users * anatomy.n_items
     if needed > budget_bytes:
         raise UnsupportedError(
@@ -90,17 +88,30 @@ def _written_out(model: Any, anatomy: Anatomy, name: str, budget_bytes: int) -> 
     scores = torch.zeros(anatomy.n_users, anatomy.n_items, device=anatomy.device)
     with forked_randomness(0, anatomy.device), unchanged(model), evaluating(model):
         clear_kept(model)
-        for block in blocks(anatomy.n_users, 16 * anatomy.n_items, BLOCK_BYTES):
+        for block in blocks(anatomy.n_users, 32 * anatomy.n_items, BLOCK_BYTES):
             ids = torch.arange(max(block.start, 1), block.stop, device=anatomy.device)
             try:
-                found = model.full_sort_predict(Interaction({anatomy.fields.user: ids}))
-            except (NotImplementedError, KeyError) as error:
+                scores[ids, 1:] = _of_users(model, dataset, anatomy, ids)
+            except KeyError as error:
                 raise UnsupportedError(
-                    f"{name} is a run of {anatomy.backbone}, which scores pairs, or needs more than a user's number; "
-                    f"give runs of models that rank all items for a user (BPR, LightGCN, NeuMF, MultiVAE, ...)"
+                    f"{name} is a run of {anatomy.backbone}, which cannot score a user and an item without the column "
+                    f"{error}; give another teacher"
                 ) from error
-            scores[ids, 1:] = found.reshape(len(ids), -1)[:, 1 : anatomy.n_items].to(scores)
         clear_kept(model)
     if not bool(torch.isfinite(scores).all()):
         raise DataError(f"{name}: the scores of {anatomy.backbone} are not all finite; train that model anew")
     return scores
+
+
+def _of_users(model: Any, dataset: Dataset, anatomy: Anatomy, ids: Tensor) -> Tensor:
+    """Scores `[b, n_items - 1]` of all items but padding; pair by pair where the model gives them no other way."""
+    from recbole.data.interaction import Interaction
+
+    user, item = anatomy.fields.user, anatomy.fields.item
+    try:
+        found = model.full_sort_predict(Interaction({user: ids}))
+    except NotImplementedError:
+        items = torch.arange(1, anatomy.n_items, device=ids.device)
+        pairs = Interaction({user: ids.repeat_interleave(len(items)), item: items.repeat(len(ids))})
+        return model.predict(dataset.join(pairs.cpu()).to(ids.device)).reshape(len(ids), -1).float()
+    return found.reshape(len(ids), -1)[:, 1 : anatomy.n_items].float()

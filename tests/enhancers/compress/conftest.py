@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from tiny_data import _own_folder, data_path, small, write_interactions
 
 from burnish.enhancers.compress.sparse import incidence
 
@@ -25,3 +26,6 @@ def small_world() -> SimpleNamespace:
         known=incidence(users[order], items[order], dense.shape),
         dense=dense.astype(float),
     )
+
+
+__all__ = ["_own_folder", "data_path", "small", "small_world", "write_interactions"]

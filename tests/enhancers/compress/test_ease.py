@@ -11,6 +11,7 @@ from burnish.enhancers.compress.ease import GramMatrix, ease
 from burnish.enhancers.compress.item_knn import item_knn
 from burnish.enhancers.compress.known_items import known_items
 from burnish.enhancers.compress.sparse import incidence
+from burnish.enhancers.interactions import Positives
 from burnish.errors import ConfigurationError
 
 
@@ -96,14 +97,16 @@ def recbole_scores(made):
 
 def test_as_recboles_ease(world):
     made = world("EASE", reg_weight=250.0)
-    known = known_items(made.train._dataset, describe(made.model, made.config, made.train._dataset))
+    dataset = made.train._dataset
+    known = known_items(dataset, describe(made.model, made.config, dataset), Positives(None))
     got = ease(GramMatrix(known, 2**30), 250.0).rows(torch.arange(made.model.n_users))
     torch.testing.assert_close(got, recbole_scores(made), atol=2e-4, rtol=1e-3)
 
 
 def test_as_recboles_item_knn(world):
     made = world("ItemKNN", k=30, shrink=5.0)
-    known = known_items(made.train._dataset, describe(made.model, made.config, made.train._dataset))
+    dataset = made.train._dataset
+    known = known_items(dataset, describe(made.model, made.config, dataset), Positives(None))
     got = item_knn(known, neighbours=30, shrink=5.0)
     mine, theirs = got.side.weights.matrix.toarray(), made.model.w.toarray()
     # Of items that are as like, RecBole takes any: the values are the same, and what is above the last of them.

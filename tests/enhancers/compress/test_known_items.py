@@ -7,10 +7,14 @@ import torch
 
 from burnish.enhancers.anatomy.describe import describe
 from burnish.enhancers.compress.known_items import known_items
+from burnish.enhancers.interactions import positives
 
 
-def of(made, **options):
-    return known_items(made.train._dataset, describe(made.model, made.config, made.train._dataset), **options)
+def of(made, positive_from=None):
+    dataset = made.train._dataset
+    anatomy = describe(made.model, made.config, dataset)
+    liked = positives(dataset, anatomy.fields.label, positive_from, "a test")
+    return known_items(dataset, anatomy, liked)
 
 
 def test_only_the_training_split_counts(world):
