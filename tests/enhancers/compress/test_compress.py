@@ -15,19 +15,31 @@ from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedErro
 from burnish.training import stages
 
 
-def by_numpy(made: Any, ridge: float, rank: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-    """Tables by dense matrices in float64: EASE, standardised a user, cut by a full decomposition."""
+def standardised(scores: np.ndarray) -> np.ndarray:
+    real = scores[:, 1:]
+    deviation = real.std(1, keepdims=True)
+    scores = (scores - real.mean(1, keepdims=True)) / np.where(deviation > 1e-12, deviation, np.inf)
+    scores[0], scores[:, 0] = 0, 0
+    return scores
+
+
+def by_numpy(
+    made: Any, ridge: float, rank: int, width: int, *, cosine_share: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Tables by dense matrices in float64: EASE, standardised a user, cut by a full decomposition.
+
+    cosine_share: of ItemKNN with as many neighbours as items, in place of EASE's.
+    """
     feat = made.train._dataset.inter_feat
     known = np.zeros((made.model.n_users, made.model.n_items))
     known[feat["user_id"].numpy(), feat["item_id"].numpy()] = 1
     inverse = np.linalg.inv(known.T @ known + ridge * np.eye(known.shape[1]))
     weights = -inverse / np.diag(inverse)
     np.fill_diagonal(weights, 0)
-    scores = known @ weights
-    real = scores[:, 1:]
-    deviation = real.std(1, keepdims=True)
-    scores = (scores - real.mean(1, keepdims=True)) / np.where(deviation > 1e-12, deviation, np.inf)
-    scores[0], scores[:, 0] = 0, 0
+    together, counts = known.T @ known, known.sum(0)
+    cosines = together / (np.sqrt(np.outer(counts, counts)) + 1e-6)
+    np.fill_diagonal(cosines, 0)
+    scores = (1 - cosine_share) * standardised(known @ weights) + cosine_share * standardised(known @ cosines)
     left, values, right = np.linalg.svd(scores, full_matrices=False)
     users, items = np.zeros((len(scores), width)), np.zeros((scores.shape[1], width))
     users[:, :rank] = left[:, :rank] * np.sqrt(values[:rank])
@@ -50,6 +62,19 @@ def test_tables_are_those_of_dense_algebra(world):
         assert not rows[0][0].any()
         assert not rows[1][0].any()
         assert not rows[1][:, rank:].any()
+
+
+def test_shares_are_those_of_the_scores(world):
+    shares = {"ease": 3, "itemknn": 1}
+    made = world(burnish.enhance("BPR", Compress(teachers=shares, ridge=250, neighbours=10_000, ranks=8)))
+    enhancer = made.model.enhancers["compress"]
+    assert enhancer.candidates() == ["0.75 ease (ridge 250) + 0.25 itemknn, rank 8"]
+    enhancer.try_candidate(0)
+    users, items = by_numpy(made, 250, 8, 8, cosine_share=0.25)
+    rows = made.model.user_embedding.weight.detach(), made.model.item_embedding.weight.detach()
+    np.testing.assert_allclose(rows[0] @ rows[1].T, users @ items.T, atol=2e-2)
+    assert enhancer._teachers._tables is None  # what was computed is dropped after the last candidate
+    assert not {"known", "gram"} & set(vars(enhancer._teachers))
 
 
 def test_rows_held_out_are_not_looked_at(world):

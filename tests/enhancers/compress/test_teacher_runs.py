@@ -11,8 +11,10 @@ import pytest
 import torch
 
 import burnish
+from burnish.enhancers.compress.item_sides import ItemRows
 from burnish.enhancers.compress.trained_scores import trained_scores
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
+from burnish.training.identity import check_split
 
 WITH_COLUMNS = {
     "inter": ["user_id", "item_id", "rating"],
@@ -77,6 +79,15 @@ def test_a_teacher_that_is_narrower_is_repeated(model, more, small, tmp_path):
     result = compressed(small, teachers=str(tmp_path / "teacher"), ranks=5)
     np.testing.assert_allclose(scores_of(result), standardised(scores_of(taught)), atol=2e-4)
     assert result.valid_result == taught.valid_result
+
+
+def test_the_tables_of_an_enhanced_teacher_are_its_baked_ones(small, tmp_path):
+    taught = teacher(small, tmp_path / "teacher", enhancers={"softmax": {}})
+    one = taught.trained
+    scores = trained_scores(one.model, one.splits.training, one.config, name="x", budget_bytes=1)
+    assert isinstance(scores.side, ItemRows)
+    np.testing.assert_allclose(scores.rows(torch.arange(1, 41))[:, 1:], scores_of(taught), atol=1e-5)
+    assert "enhancers" in dict(one.model.named_children())  # the teacher itself stays as it is
 
 
 def test_a_model_that_is_no_product_is_written_out(small, tmp_path):
@@ -168,6 +179,22 @@ def test_teachers_of_another_split_or_data_set(small, tmp_path, write_interactio
         DataError, match=r"teacher '.*other': data set 'tiny' is not the one this run was made with"
     ):
         compressed(small, teachers=str(tmp_path / "other"))
+
+
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_either_part_of_the_split_tells(part):
+    data = {
+        "users": 4,
+        "items": 5,
+        "interactions": 9,
+        "ids": {},
+        "rows": "r",
+        "training": "t",
+        "validation": "v",
+    }
+    check_split(data, dict(data), "d", cure="give another")
+    with pytest.raises(DataError, match=r"another split of 'd' than this run is, .*; give another"):
+        check_split({**data, part: "other"}, data, "d", cure="give another")
 
 
 def test_names_that_are_nothing(small, tmp_path):
