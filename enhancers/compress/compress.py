@@ -142,9 +142,17 @@ class Compress(Enhancer[CompressConfig]):
         if number < 0:
             held = f"each of {len(self.plan)} epochs will write the tables of one candidate, and validation chooses"
         else:
-            held = f"the tables hold candidate {number + 1} of {len(self.plan)}: {self.plan[number]}"
+            chosen = f"{self.plan[number]}{self._edge(number)}"
+            held = f"the tables hold candidate {number + 1} of {len(self.plan)}: {chosen}"
         ease = f" EASE is computed {self._teachers.how_ease()}." if EASE in self.config.teachers else ""
         return f"{held}.{ease} Nothing is trained, and of what the backbone had learned nothing is left."
+
+    def _edge(self, number: int) -> str:
+        """That the ridge is the lowest or highest of several that were tried, so that one beyond might be better."""
+        ridge, tried = self.plan[number].ridge, set(self.config.ridge)
+        if ridge is None or len(tried) == 1 or min(tried) < ridge < max(tried):
+            return ""
+        return f" (no {'lower' if ridge == min(tried) else 'higher'} ridge was tried)"
 
     def teacher_runs(self) -> tuple[str, ...]:
         """The folders among the teachers."""

@@ -28,7 +28,7 @@ class CompressConfig(OptionsWithoutLoss):
         "split; null for the weights in mix. Weights count relative to each other",
     )
     ridge: tuple[float, ...] = Field(
-        default=(50.0, 100.0, 250.0, 500.0),
+        default=(25.0, 50.0, 100.0, 250.0, 500.0, 1000.0),
         description="ridges of EASE to try; larger trusts rare items less",
     )
     neighbours: int = Field(default=100, ge=1, description="items that speak for one in ItemKNN")

@@ -93,9 +93,9 @@ def test_rows_held_out_are_not_looked_at(world):
 def test_the_defaults_try_ease_alone_and_with_item_knn(world):
     made = world(burnish.enhance("BPR", "compress"), embedding_size=32)
     plan = made.model.enhancers["compress"].candidates()
-    assert len(plan) == len(set(plan)) == 4 * 2 * 5
-    assert plan[0] == "1 ease (ridge 50), rank 8"
-    assert plan[9] == "0.75 ease (ridge 50) + 0.25 itemknn, rank 32"
+    assert len(plan) == len(set(plan)) == 6 * 2 * 5
+    assert plan[0] == "1 ease (ridge 25), rank 8"
+    assert plan[9] == "0.75 ease (ridge 25) + 0.25 itemknn, rank 32"
     assert {one.rpartition(" ")[2] for one in plan} == {"8", "12", "16", "24", "32"}
 
 
@@ -120,6 +120,14 @@ def test_one_line_on_ml_100k(tmp_path):
 
 
 BLOCK: dict[str, Any] = {"compress": {"ridge": (1, 10), "neighbours": 5}}
+
+
+def test_a_ridge_at_the_edge_is_said(world):
+    made = world(burnish.enhance("BPR", Compress(teachers="ease", mix=1, ridge=(1, 2, 3), ranks=4)))
+    enhancer = made.model.enhancers["compress"]
+    for number, said in enumerate(["(no lower ridge was tried)", "", "(no higher ridge was tried)"]):
+        enhancer.chosen.fill_(number)
+        assert f"(ridge {number + 1}), rank 4 {said}".rstrip() + ". EASE" in enhancer.note()
 
 
 class TestRuns:
