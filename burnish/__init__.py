@@ -20,12 +20,15 @@ from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
+    from burnish.enhancers.aggregate.aggregate import Aggregate
     from burnish.enhancers.attach import enhance
+    from burnish.enhancers.average.average import Average
     from burnish.enhancers.bake import bake
     from burnish.enhancers.compress.compress import Compress
     from burnish.enhancers.detach import detach
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
+    from burnish.enhancers.prior.prior import Prior
     from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
     from burnish.enhancers.shapley.shapley import Shapley
     from burnish.enhancers.softmax.softmax import Softmax
@@ -52,6 +55,9 @@ _HOME = {
     "status": "burnish.enhancers.status",
     "Compress": "burnish.enhancers.compress.compress",
     "Enhancer": "burnish.enhancers.enhancer",
+    "Aggregate": "burnish.enhancers.aggregate.aggregate",
+    "Average": "burnish.enhancers.average.average",
+    "Prior": "burnish.enhancers.prior.prior",
     "Softmax": "burnish.enhancers.softmax.softmax",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
@@ -67,10 +73,13 @@ _HOME = {
 }
 
 __all__ = [
+    "Aggregate",
+    "Average",
     "Compress",
     "Enhancer",
     "Euclid2d",
     "Guided",
+    "Prior",
     "RVRec",
     "Shapley",
     "Softmax",

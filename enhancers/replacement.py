@@ -72,28 +72,39 @@ class Replacement:
         self.backbone = type(model).__name__
         # In the instance dictionary of a plain object: no second registration of the model's modules.
         self._model = model
-        self._batches: UserBatches | None = None
+        # A loader is no part of a model's copy, nor of a saved state (see `__getstate__`).
+        self._loaders: dict[str, UserBatches] = {}
         #: Whether anything is left of the backbone's loss; None until the first step has looked.
         self.rest: bool | None = None if enhancer.keeps_rest() else False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_batches": None}  # a loader is no part of a model's copy
+        return {**self.__dict__, "_loaders": {}}
+
+    @property
+    def _batches(self) -> UserBatches | None:
+        return self._loaders.get("users")
 
     def batches(self, loader: Any, epoch: int, user_field: str) -> Any:
         """The loader of an epoch: users where the objective goes over them, else as it is."""
         if self.users_a_batch is None or isinstance(loader, UserBatches):
             return loader
-        if self._batches is None or self._batches.loader is not loader:
-            self._batches = UserBatches(loader, user_field, self.users_a_batch, self.state.seed)
-        self._batches.epoch = epoch
-        return self._batches
+        batches = self._batches
+        if batches is None or batches.loader is not loader:
+            batches = self._loaders["users"] = UserBatches(
+                loader, user_field, self.users_a_batch, self.state.seed
+            )
+        batches.epoch = epoch
+        return batches
 
     def loss(
         self, batch: Interaction, own_loss: OwnLoss, probe: Callable[..., None], forget: Callable[[], None]
     ) -> Losses:
         """The objective's mean, and what is left of the backbone's loss: in its first part."""
-        by_users = self._batches is not None and self._batches.made(batch)
-        interactions = self._batches.rows_of(batch, self.state.step) if by_users and self._rests else batch
+        batches = self._batches
+        by_users = batches is not None and batches.made(batch)
+        interactions = batch
+        if batches is not None and by_users and self._rests:
+            interactions = batches.rows_of(batch, self.state.step)
         rest = self._rest(interactions, own_loss, probe, forget) if self._rests else None
         if by_users:
             self.state.weights = self.state.cell_weights = None

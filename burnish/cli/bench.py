@@ -42,7 +42,7 @@ def bench(
     screen.say(f"{chosen.n_runs} runs, kept in {chosen.runs}")
     records = run(screen, chosen)
     for record in failed(records):
-        screen.notes.print(f"failed: {where(record)}: {record.error}", markup=False)
+        screen.notes.print(f"failed: {where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
 
@@ -106,6 +106,6 @@ def compare(screen: Screen, runs: Path) -> None:
     try:
         rows = harness.summarise(runs)
     except DataError as error:
-        screen.notes.print(f"no comparison: {error}", markup=False)
+        screen.notes.print(f"no comparison: {error}")
         return
     screen.results.print(harness.to_table(rows))

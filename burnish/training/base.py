@@ -12,7 +12,7 @@ from torch import Tensor
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.yamls import read_yaml
 
-from .identity import check_split, class_name, computing, digest
+from .identity import check_trained_on, class_name, computing, digest
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,12 @@ class Base:
         the base was trained on other rows of it, which may be the model's validation or test rows.
         """
         try:
-            check_split(
-                self.data, data, dataset, cure="give a run with the same seed and eval_args, or base: auto"
+            check_trained_on(
+                self.data,
+                data,
+                dataset,
+                other_columns=not self.own,
+                cure="give a run with the same seed and eval_args, or base: auto",
             )
         except DataError as error:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""

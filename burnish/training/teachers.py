@@ -9,7 +9,7 @@ from typing import Any
 from burnish.enhancers.attach import enhancers_of
 from burnish.errors import DataError, unknown_name
 
-from .identity import check_split
+from .identity import check_trained_on
 from .load import load_run
 from .record import read_run
 from .trained_model import TrainedModel
@@ -29,7 +29,7 @@ class TeacherRuns:
         """
         for folder, known in self.data.items():
             try:
-                check_split(known, data, dataset, cure="give a run with the same seed and eval_args")
+                check_trained_on(known, data, dataset, cure="give a run with the same seed and eval_args")
             except DataError as error:
                 raise DataError(f"teacher {folder!r}: {error}") from error
         for enhancer in model.enhancers.enhancers():

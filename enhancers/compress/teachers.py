@@ -45,6 +45,18 @@ class Teachers:
         self._runs: dict[str, Scores] | None = None if options.runs else {}
         self.forget()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was computed: saved states of a run stay small, and it is computed anew."""
+        return {
+            name: getattr(self, name)
+            for name in ("options", "anatomy", "dataset", "liked", "seed", "highest")
+        }
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._runs = None if self.options.runs else {}
+        self.forget()
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Teachers:
         """The same: what is kept here follows from the options, and copies of a model (baking) need not repeat it."""
         return self

@@ -202,7 +202,9 @@ class Softmax(Enhancer[SoftmaxConfig]):
         if self._by_users:
             reasons["same random stream"] = "epochs go over users, for whom no negatives are drawn"
         elif self.config.own_loss == 0:
-            reasons["same random stream"] = "the backbone's own loss is not computed where nothing of it is kept"
+            reasons["same random stream"] = (
+                "the backbone's own loss is not computed where nothing of it is kept"
+            )
         return reasons
 
     # ------------------------------------------------------------------ the loss

@@ -14,7 +14,7 @@ import burnish
 from burnish.enhancers.compress.item_sides import ItemRows
 from burnish.enhancers.compress.trained_scores import trained_scores
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.training.identity import check_split
+from burnish.training.identity import check_trained_on
 
 WITH_COLUMNS = {
     "inter": ["user_id", "item_id", "rating"],
@@ -192,9 +192,9 @@ def test_either_part_of_the_split_tells(part):
         "training": "t",
         "validation": "v",
     }
-    check_split(data, dict(data), "d", cure="give another")
+    check_trained_on(data, dict(data), "d", cure="give another")
     with pytest.raises(DataError, match=r"another split of 'd' than this run is, .*; give another"):
-        check_split({**data, part: "other"}, data, "d", cure="give another")
+        check_trained_on({**data, part: "other"}, data, "d", cure="give another")
 
 
 def test_names_that_are_nothing(small, tmp_path):
@@ -235,6 +235,8 @@ def test_teachers_named_from_where_the_run_was_made(small, tmp_path, monkeypatch
     with pytest.raises(KeyboardInterrupt):
         burnish.run("BPR", "tiny", enhancers=block, config=small, folder="run", seed=3, save_every=1)
     monkeypatch.setattr(burnish.training.stages.Run, "_tell", tell)
+    (states,) = (tmp_path / "run" / "resume").glob("*.safetensors")
+    assert states.stat().st_size < 60_000  # nothing of the teacher's scores
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     resumed = burnish.run(resume=tmp_path / "run")
