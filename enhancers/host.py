@@ -107,7 +107,8 @@ class Host(nn.Module):
     @property
     def trying(self) -> Enhancer[Any] | None:
         """The enhancer whose candidates epochs try in place of training; None where epochs train."""
-        return self[self._trying] if self._trying in self.attached else None
+        name = self._trying
+        return self[name] if name is not None and name in self.attached else None
 
     def enhancers(self) -> list[Enhancer[Any]]:
         """The enhancers in the order in which they refine."""

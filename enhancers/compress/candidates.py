@@ -16,10 +16,6 @@ class Candidate:
     ridge: float | None
     rank: int
 
-    def same_mixture(self, other: Candidate) -> bool:
-        """Whether two candidates differ in their rank alone."""
-        return (self.shares, self.ridge) == (other.shares, other.ridge)
-
     def __str__(self) -> str:
         parts = [
             f"{share:.3g} {name}{f' (ridge {self.ridge:g})' if name == EASE else ''}"

@@ -42,7 +42,7 @@ class Teachers:
     ) -> None:
         self.options, self.anatomy, self.dataset, self.liked = options, anatomy, dataset, liked
         self.seed, self.highest = seed, highest
-        self._runs: dict[str, Scores] | None = None if options.runs else {}
+        self._runs: dict[str, Scores] = {}
         self.forget()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -54,7 +54,7 @@ class Teachers:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
-        self._runs = None if self.options.runs else {}
+        self._runs = {}
         self.forget()
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Teachers:
@@ -63,8 +63,9 @@ class Teachers:
 
     def forget(self) -> None:
         """Drop what was computed; it is computed anew when it is asked for."""
-        self._tables: tuple[Candidate, Tables] | None = None
-        self._ease: tuple[float, Scores] | None = None
+        # One of each at a time.
+        self._tables: dict[tuple[Any, float | None], Tables] = {}
+        self._ease: dict[float, Scores] = {}
         for name in ("known", "gram", "_item_knn"):
             self.__dict__.pop(name, None)
 
@@ -85,14 +86,15 @@ class Teachers:
 
     def decomposed(self, candidate: Candidate) -> Tables:
         """The tables of the highest rank of a candidate's mixture, of which lower ranks are the first columns."""
-        if self._tables is None or not self._tables[0].same_mixture(candidate):
-            self._tables = None  # two of them are not held at once
+        mixture = candidate.shares, candidate.ridge
+        if mixture not in self._tables:
+            self._tables.clear()
             scores = Mixture(
                 [self._of(name, candidate.ridge) for name, _ in candidate.shares],
                 [share for _, share in candidate.shares],
             )
-            self._tables = candidate, truncated_svd(scores, self.highest, seed=self.seed)
-        return self._tables[1]
+            self._tables[mixture] = truncated_svd(scores, self.highest, seed=self.seed)
+        return self._tables[mixture]
 
     def how_ease(self) -> str:
         """In which form EASE is computed, in words."""
@@ -105,13 +107,13 @@ class Teachers:
     def _of(self, name: str, ridge: float | None) -> Scores:
         if name == EASE:
             assert ridge is not None
-            if self._ease is None or self._ease[0] != ridge:
-                self._ease = None
-                self._ease = ridge, Standardised(ease(self.gram, ridge))
-            return self._ease[1]
+            if ridge not in self._ease:
+                self._ease.clear()
+                self._ease[ridge] = Standardised(ease(self.gram, ridge))
+            return self._ease[ridge]
         if name == ITEM_KNN:
             return self._item_knn
-        if self._runs is None:
+        if name not in self._runs:
             raise ConfigurationError(
                 f"enhancer 'compress': the runs {list(self.options.runs)} are read by burnish.run, burnish run and "
                 f"burnish bench, not by run_recbole; use one of these, or the teachers {', '.join(COMPUTED)} alone"

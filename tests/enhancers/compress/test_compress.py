@@ -73,7 +73,7 @@ def test_shares_are_those_of_the_scores(world):
     users, items = by_numpy(made, 250, 8, 8, cosine_share=0.25)
     rows = made.model.user_embedding.weight.detach(), made.model.item_embedding.weight.detach()
     np.testing.assert_allclose(rows[0] @ rows[1].T, users @ items.T, atol=2e-2)
-    assert enhancer._teachers._tables is None  # what was computed is dropped after the last candidate
+    assert not enhancer._teachers._tables  # what was computed is dropped after the last candidate
     assert not {"known", "gram"} & set(vars(enhancer._teachers))
 
 
