@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.average.average import Average
     from burnish.enhancers.bake import bake
+    from burnish.enhancers.compress.compress import Compress
     from burnish.enhancers.detach import detach
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
@@ -52,6 +53,7 @@ _HOME = {
     "from_pretrained": "burnish.enhancers.saving.pretrained",
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
+    "Compress": "burnish.enhancers.compress.compress",
     "Enhancer": "burnish.enhancers.enhancer",
     "Aggregate": "burnish.enhancers.aggregate.aggregate",
     "Average": "burnish.enhancers.average.average",
@@ -73,6 +75,7 @@ _HOME = {
 __all__ = [
     "Aggregate",
     "Average",
+    "Compress",
     "Enhancer",
     "Euclid2d",
     "Guided",

@@ -72,6 +72,9 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     #: Whether `interaction_weights` also weigh the edges of a graph backbone's propagation.
     propagates: bool = False
 
+    #: Names of teachers that it computes itself, beside the folders of `teacher_runs`.
+    computed_teachers: ClassVar[tuple[str, ...]] = ()
+
     config: ConfigT
     #: What the host shares with its enhancers during a step; set by the host just before `bind`.
     state: HostState
@@ -392,6 +395,16 @@ class Enhancer(nn.Module, Generic[ConfigT]):
             Its place among `candidates`.
         """
 
+    def note(self) -> str | None:
+        """What `status` says of it beside its options: what it has done, and what is left of the backbone's training.
+
+        Returns
+        -------
+        str or None
+            A sentence or two; None, the default, for nothing.
+        """
+        return None
+
     def watches(self) -> bool:
         """Whether `watch` is to be called in the training step that begins; asked in every step.
 
@@ -472,6 +485,28 @@ class Enhancer(nn.Module, Generic[ConfigT]):
 
     def take_base(self) -> None:
         """Begin from the backbone's parameters, which are now those of the base, trained on the same data and split."""
+
+    def teacher_runs(self) -> Sequence[str]:
+        """Trained models to learn from.
+
+        What trains the model (`burnish.run`, the benchmark) reads them, refuses those of other data or another split,
+        and calls `take_teachers` before the first epoch; not when it loads a trained model.
+
+        Returns
+        -------
+        Sequence
+            Folders of runs; empty by default.
+        """
+        return ()
+
+    def take_teachers(self, trained: Mapping[str, Any]) -> None:
+        """Take what is needed of the trained models, which are not kept.
+
+        Parameters
+        ----------
+        trained
+            By folder, as `burnish.load_run` gives them: `model`, `config`, `splits`.
+        """
 
     def on_epoch(self, epoch: int) -> None:
         """Refresh values, advance schedules; called once before each training epoch.

@@ -63,7 +63,8 @@ class Host(nn.Module):
                 enhancer.state = self.state
                 enhancer.bind(self.anatomy, dataset)
                 self.attached[enhancer.name] = enhancer
-        self.trying = trying(self.enhancers())
+        found = trying(self.enhancers())
+        self._trying = None if found is None else found.name  # by name: its tensors are saved once
         for enhancer in self.enhancers():
             others = [other for other in self.enhancers() if other is not enhancer]
             origin = f"enhancer {enhancer.name!r} on {self.anatomy.backbone}"
@@ -102,6 +103,12 @@ class Host(nn.Module):
                 self.state.refinements[table.name] = refinement
         self._refinements = refinements
         self.weigher.refresh_propagation()
+
+    @property
+    def trying(self) -> Enhancer[Any] | None:
+        """The enhancer whose candidates epochs try in place of training; None where epochs train."""
+        name = self._trying
+        return self[name] if name is not None and name in self.attached else None
 
     def enhancers(self) -> list[Enhancer[Any]]:
         """The enhancers in the order in which they refine."""

@@ -38,7 +38,8 @@ class TableStatus:
 class EnhancerStatus:
     """One attached enhancer.
 
-    hooks: which of refine, refine_output, loss, weigh and interaction_weights are in use.
+    hooks: which of refine, refine_output, loss, weigh, interaction_weights and candidates are in use.
+    note: what it says of itself; None for nothing.
     """
 
     name: str
@@ -46,6 +47,7 @@ class EnhancerStatus:
     parameters: int
     hooks: tuple[str, ...]
     bakeable: bool
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class Status:
                 (t.name, t.side, f"{t.rows:,}", width, numbers, ", ".join(t.refined_by) or "nothing")
             )
         lines += _aligned(tables) if self.tables else ["no embedding tables"]
+        for e in self.enhancers:
+            lines += ["", f"{e.name}: {e.note}"] if e.note else []
         if self.weights is not None:
             lines += ["", f"weights enter the loss by: {self.weights}"]
         if self.not_bakeable is not None:
@@ -171,12 +175,14 @@ def _enhancer(enhancer: Enhancer[Any], host: Host) -> EnhancerStatus:
         for hook in ("weigh", "interaction_weights")
         if getattr(type(enhancer), hook) is not getattr(Enhancer, hook)
     ]
+    hooks += ["candidates"] if enhancer.candidates() is not None else []
     return EnhancerStatus(
         name=enhancer.name,
         options=enhancer.config.model_dump(exclude_defaults=True),
         parameters=sum(parameter.numel() for parameter in enhancer.parameters()),
         hooks=tuple(hooks),
         bakeable=why_not_bakeable(enhancer, host.anatomy.backbone) is None,
+        note=enhancer.note(),
     )
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.yamls import read_yaml
 
-from .identity import check_data, class_name, computing, digest
+from .identity import check_trained_on, class_name, computing, digest
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,16 @@ class Base:
         the base was trained on other rows of it, which may be the model's validation or test rows.
         """
         try:
-            check_data(self.data, data, dataset, other_columns=not self.own)
+            check_trained_on(
+                self.data,
+                data,
+                dataset,
+                other_columns=not self.own,
+                cure="give a run with the same seed and eval_args, or base: auto",
+            )
         except DataError as error:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""
             raise DataError(f"base = {self.source!r}: {error}{cure}") from error
-        # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
-        chosen_on = self.data.get("validation", data.get("validation"))
-        if self.data.get("training") != data["training"] or chosen_on != data.get("validation"):
-            raise DataError(
-                f"base = {self.source!r} was trained on another split of {dataset!r} than this run is, so it may know "
-                f"rows that are tested on here; give a run with the same seed and eval_args, or base: auto"
-            )
         self._put_into(model)
         for enhancer in model.enhancers.enhancers():
             if enhancer.base_run() is not None:

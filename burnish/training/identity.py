@@ -228,6 +228,24 @@ def check_split(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> 
             )
 
 
+def check_trained_on(
+    saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, cure: str, other_columns: bool = True
+) -> None:
+    """Raise `DataError` when another trained model may know rows that are tested on here.
+
+    saved, now: fingerprints of the data that it was trained on, and of the run's, with the parts of the split.
+    name: of the data set.  cure: what to give instead.  other_columns: as for `check_data`.
+    """
+    check_data(saved, now, name, other_columns=other_columns)
+    # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
+    chosen_on = saved.get("validation", now.get("validation"))
+    if saved.get("training") != now["training"] or chosen_on != now.get("validation"):
+        raise DataError(
+            f"it was trained on another split of {name!r} than this run is, so it may know rows that are tested on "
+            f"here; {cure}"
+        )
+
+
 def _tokens(tokens: Any) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for token in tokens:

@@ -20,6 +20,7 @@ from .result import Epoch, TrainingResult, plain
 from .session import alone, checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
+from .teachers import TeacherRuns
 from .trust import refuse_links
 
 
@@ -36,6 +37,7 @@ def train_and_test(
     visible: bool = False,
     evaluate_test: bool = True,
     base: Base | None = None,
+    teachers: TeacherRuns | None = None,
     trust: bool = False,
     keep_result: Callable[[TrainingResult], list[str]] | None = None,
     on_forgotten: Callable[[], None] | None = None,
@@ -53,6 +55,8 @@ def train_and_test(
         Let `--option=value` of `sys.argv` win over everything.
     base
         The plain backbone that enhancers begin from.
+    teachers
+        The trained models that enhancers learn from.
     trust
         Unpickle the pretrained models that options name.
     keep_result
@@ -85,10 +89,12 @@ def train_and_test(
         run = Run(
             config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
         )
-        run.prepare(saved.data if saved else None, identify=base is not None)
+        run.prepare(saved.data if saved else None, identify=base is not None or teachers is not None)
         if base is not None:
             base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
             run.seconds["base"] = base.seconds
+        if teachers is not None:
+            teachers.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
         if target is not None and saved is None:
             # Only now: what an earlier run left stays where the data or the options of this one are refused.
             forget_run(target)

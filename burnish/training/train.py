@@ -19,6 +19,7 @@ from .result import Epoch, TrainingResult
 from .run_folder import alone_in_folder, lacking_result, told_of_replaced
 from .session import alone
 from .state import FinishedError, StateKeeper, latest_state, refuse_interrupted
+from .teachers import read_teachers
 
 
 @alone()
@@ -111,6 +112,7 @@ def train(
     if target is not None:
         refuse_interrupted(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
+    teachers = read_teachers(request.model, trust=trust)
     return train_and_test(
         request,
         target,
@@ -120,6 +122,7 @@ def train(
         visible=command_line,
         evaluate_test=evaluate_test,
         base=base,
+        teachers=teachers,
         trust=trust,
         keep_result=keep_result,
         on_forgotten=told_of_replaced(target),
@@ -195,6 +198,7 @@ def resume(
     begun = None
     if state is None:  # else it began already
         begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
+    teachers = read_teachers(request.model, made_in=saved.made_in, trust=trust)
     return train_and_test(
         request,
         saved.folder,
@@ -203,6 +207,7 @@ def resume(
         save_every=save_every,
         on_epoch=on_epoch,
         base=begun,
+        teachers=teachers,
         trust=trust,
         keep_result=keep_result,
     )

@@ -43,6 +43,14 @@ class Popularity(Enhancer[OptionsWithoutLoss]):
             rows[1:, 0] = values[1:].to(rows.dtype) if len(values) > 1 else 1.0
 
 
+class Counting(Popularity):
+    name = "test_counting"
+
+    def bind(self, anatomy: object, dataset: object) -> None:
+        super().bind(anatomy, dataset)
+        self.register_buffer("number", torch.zeros(()))
+
+
 class AlsoTrained(Popularity):
     name = "test_trained_too"
 
@@ -74,3 +82,9 @@ def test_nothing_to_choose_by() -> None:
 def test_beside_one_that_is_trained() -> None:
     with pytest.raises(ConfigurationError, match="'test_trained_too' beside it would have no effect"):
         burnish.run("BPR", "ml-100k", enhancers=[Popularity(), AlsoTrained()], config=OPTIONS)
+
+
+def test_its_tensors_are_saved_once() -> None:
+    result = burnish.run("BPR", "ml-100k", enhancers=[Counting()], config=OPTIONS, seed=3)
+    saved = [name for name in result.model.state_dict() if name.endswith("number")]
+    assert saved == ["enhancers.attached.test_counting.number"]
