@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.errors import BurnishError, ConfigurationError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
@@ -54,9 +54,14 @@ _ELSEWHERE = {
 
 
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Options that reach RecBole; `ValueError` for one that the plan itself decides, and so would not count."""
+    """Options that reach RecBole; `ValueError` for one that the plan itself decides, and so would not count.
+
+    A seed is only warned of.
+    """
     for name in options:
-        if name in _ELSEWHERE:
+        if name == "seed":  # plans of before have it
+            warn(f"option 'seed' = {options[name]!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
+        elif name in _ELSEWHERE:
             raise ValueError(f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
     return options
 
@@ -120,6 +125,8 @@ Space = dict[str, list[Any]]
 
 def checked_space(space: Space) -> Space:
     """A space as it is; `ValueError` for an option without values, and for one that the plan itself decides."""
+    if "seed" in space:
+        raise ValueError(f"option 'seed' has no effect here; {_ELSEWHERE['seed']}, and leave it out")
     plain_options(space)
     for option, values in space.items():
         if not values:

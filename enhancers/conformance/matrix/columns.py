@@ -51,10 +51,6 @@ def read_column(text: str) -> tuple[Enhancer[Any], ...]:
         ) from error
     if not block:
         raise ConfigurationError(f"enhancers {text!r}: no enhancer is named; write one, such as 'rvrec'")
-    if len(_keys(text)) != len(block):
-        raise ConfigurationError(
-            f"enhancers {text!r}: one is given twice; give it once, with all of its options"
-        )
     return tuple(make_enhancers({str(name): options for name, options in block.items()}))
 
 

@@ -124,6 +124,10 @@ def test_what_the_plan_decides_is_no_option(
         "tune.arms": {"arms": {"a": "uneven"}, "tune": {"trials": 2, "arms": {"a": space}}},
     }
     for place, change in places.items():
+        if name == "seed" and place.endswith("options"):  # plans of before have it
+            with pytest.warns(UserWarning, match=rf"option 'seed' = 5 has no effect here; {cure}"):
+                make_plan({**plan_content, **change})
+            continue
         with pytest.raises(
             ConfigurationError, match=rf"plan: {place}.*option '{name}' has no effect here; {cure}"
         ):

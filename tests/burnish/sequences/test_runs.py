@@ -64,7 +64,7 @@ def test_resumed_runs_end_in_the_same_bits(data, tmp_path, model, enhancers):
 
 
 def test_a_run_with_whole_sequences_is_another_one_than_with_prefixes(data, tmp_path, encoded):
-    options = options_of("SASRec", data, epochs=1)
+    options = {k: v for k, v in options_of("SASRec", data, epochs=1).items() if k not in UNREAD}
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)  # no word about an option that nobody knows
         whole = burnish.run("SASRec", NAME, config=options, folder=tmp_path / "run", show_progress=False)

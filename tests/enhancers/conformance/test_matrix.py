@@ -73,7 +73,7 @@ def test_options_arrive():
         ("shapley: {warmup_epochs: -1}", ConfigurationError, "warmup_epochs"),
         ("shapley: {warmup_epochs: 0", ConfigurationError, "separated by commas"),
         ("shapley: 3", ConfigurationError, "not a set of options"),
-        ("rvrec,rvrec: {weight: 2}", ConfigurationError, "given twice"),
+        ("rvrec,rvrec: {weight: 2}", ConfigurationError, "'rvrec' stands there twice"),
         ("", ConfigurationError, "no enhancer is named"),
     ],
 )
