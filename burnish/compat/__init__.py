@@ -12,6 +12,7 @@ from . import (  # noqa: F401  (declare their mends)
     dgl_,
     ksr_,
     metrics_,
+    models_,
     names_,
     numpy_,
     pandas_,
