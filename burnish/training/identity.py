@@ -107,7 +107,7 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
     Two data sets with the same fingerprint give the same meaning to every row of every embedding table.
     """
     users, items = dataset.uid_field, dataset.iid_field
-    fields = {name: _tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
+    fields = {name: digest_tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
     rows = hashlib.blake2b(digest_size=16)
     for name in (users, items):
         if name is not None and name in dataset.inter_feat:
@@ -150,7 +150,8 @@ def check_data(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> N
         )
 
 
-def _tokens(tokens: Any) -> str:
+def digest_tokens(tokens: Any) -> str:
+    """A digest of a list of tokens, in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for token in tokens:
         text = str(token).encode()
