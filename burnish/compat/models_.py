@@ -47,8 +47,8 @@ def _count(self: Any, interaction: Any) -> Any:
     "item-knn-lists",
     library="recbole",
     versions="1.2.1",
-    symptom="ItemKNN keeps its scores as lists of Python numbers, 69 bytes each, and pickles and reads them one by one: "
-    "gigabytes and minutes for 6,500 users and 12,500 items",
+    symptom="ItemKNN keeps its scores as lists of Python numbers, 69 bytes each, and pickles and reads them one by "
+    "one: gigabytes and minutes for 6,500 users and 12,500 items",
     modules=("recbole.model.general_recommender.itemknn",),
     applies=lambda: True,
 )

@@ -44,22 +44,22 @@ def check_size(config: Any, dataset: Any, training: Any) -> None:
 def ease_bytes(items: int) -> int:
     """Memory that RecBole's EASE takes at its peak: nine matrices `[items, items]` in single precision, as measured.
 
-    (The product of the interactions, its inverse, what solves for it, the weights, a checkpoint, and what is read of it;
-    6,000 and 8,000 items, numpy 2.4.)
+    (The product of the interactions, its inverse, what solves for it, the weights, a checkpoint and what is read of
+    it; 6,000 and 8,000 items, numpy 2.4.)
     """
     return 9 * 4 * items * items
 
 
 def item_knn_bytes(training: Any, items: int, neighbours: int, method: str) -> int:
-    """Memory that RecBole's ItemKNN takes at its peak: its scores as lists of Python numbers, 69 bytes each, and as rows.
+    """Memory that RecBole's ItemKNN takes at its peak: its scores as lists of Python numbers (69 bytes), and as rows.
 
-    A user has a score for the neighbours of each item that they know; with `knn_method: user`, for what neighbours know.
+    A user has a score for the neighbours of each item they know; with `knn_method: user`, for what neighbours know.
     """
     users = training.inter_feat[training.uid_field].numpy()
     known = np.bincount(users, minlength=int(training.user_num))
     reach = np.minimum(known.astype(np.int64) * min(neighbours, items), items)
     if method == "user":
-        most = min(items, int(round(known.mean() * neighbours)))
+        most = min(items, round(known.mean() * neighbours))
         reach = np.where(known > 0, most, 0)
     return int(reach.sum()) * (69 + 8)
 
