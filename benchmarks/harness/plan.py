@@ -13,6 +13,8 @@ from burnish.errors import BurnishError, unknown_name
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
+from .floors import DEFAULT, Floor, Space, check_floors, check_space, listed_floors
+
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
 FIRST_SEED = 2020
@@ -94,9 +96,6 @@ def _block(value: Any) -> Any:
     return value
 
 
-Space = dict[str, list[Any]]
-
-
 class Tune(Strict):
     """How options are chosen: as many trials for every arm, judged on the validation set alone."""
 
@@ -113,28 +112,23 @@ class Tune(Strict):
     @field_validator("space")
     @classmethod
     def _not_empty(cls, space: Space) -> Space:
-        return _check_space(space)
+        return check_space(space)
 
     @field_validator("arms")
     @classmethod
     def _none_empty(cls, arms: dict[str, Space]) -> dict[str, Space]:
-        return {label: _check_space(space) for label, space in arms.items()}
-
-
-def _check_space(space: Space) -> Space:
-    for option, values in space.items():
-        if not values:
-            raise ValueError(f"no values to try for {option!r}")
-    return space
+        return {label: check_space(space) for label, space in arms.items()}
 
 
 class Plan(Strict):
-    """What to compare: every backbone with every arm, for every seed, on one data set."""
+    """What to compare: every backbone with every arm, for every seed, on one data set, and with the floors."""
 
     dataset: str
     backbones: list[BackboneEntry] = Field(min_length=1)
     name: str = "benchmark"
     arms: dict[str, Arm] = Field(default_factory=dict)
+    #: By name; "default" stands for all there are.
+    floors: dict[str, Floor] = Field(default_factory=lambda: {DEFAULT: Floor()})
     seeds: list[int] = Field(default_factory=lambda: list(range(FIRST_SEED, FIRST_SEED + 5)))
     #: RecBole options for all runs.
     options: dict[str, Any] = Field(default_factory=dict)
@@ -146,6 +140,7 @@ class Plan(Strict):
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
     _folder = field_validator("dataset")(checked_label)
+    _floors = field_validator("floors", mode="before")(listed_floors)
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -174,7 +169,7 @@ class Plan(Strict):
 
     @property
     def n_runs(self) -> int:
-        """Runs of the comparison, without tuning trials."""
+        """Runs of the comparison, without tuning trials and floors."""
         return sum(len(self.seeds_of(entry)) for entry in self.backbones) * len(self.arms)
 
 
@@ -228,6 +223,7 @@ def check_names(plan: Plan) -> None:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
+    check_floors(plan)
 
 
 def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:
