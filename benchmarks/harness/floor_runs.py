@@ -9,7 +9,7 @@ from typing import Any
 from burnish.errors import BurnishError, NonFiniteError
 from burnish.training.identity import computing, digest
 
-from .floors import SHARED, Floor, arm_that_is, at_edge, floors_of, own_space
+from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Space, Tune
 from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options
@@ -57,7 +57,7 @@ class Floors:
     def __init__(self, plan: Plan, carry_out: CarryOut) -> None:
         self.plan = plan
         self.carry_out = carry_out
-        self.floors = floors_of(plan)
+        self.floors = all_floors(plan.floors)
         self._tuned: dict[str, Standing] = {}
         self._ran: dict[str, str | None] = {}
         self._options: dict[str, tuple[dict[str, Any], list[str]] | BurnishError] = {}

@@ -8,15 +8,12 @@ its scores, and its training with a softmax over the catalogue.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from burnish.errors import BurnishError, unknown_name
 from burnish.strict import Strict
-
-if TYPE_CHECKING:
-    from .plan import Arm, Plan
 
 #: Options by name, each with the values to try.
 Space = dict[str, list[Any]]
@@ -88,9 +85,9 @@ def listed_floors(value: Any) -> Any:
     return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
 
 
-def check_floors(plan: Plan) -> None:
-    """Raise for a floor that the plan names and that cannot be made: its enhancer, its options."""
-    for name, floor in plan.floors.items():
+def check_floors(floors: Mapping[str, Floor]) -> None:
+    """Raise for a floor that a plan names and that cannot be made: its enhancer, its options."""
+    for name, floor in floors.items():
         if name == DEFAULT:
             continue
         for option in (*floor.options, *(floor.tune or {})):
@@ -117,10 +114,10 @@ def _check_enhancer(name: str, floor: Floor) -> None:
             raise unknown_name(f"floors.{name}.tune: option", field, known)
 
 
-def floors_of(plan: Plan) -> dict[str, Floor]:
-    """The floors of a plan by name, in one order for all; of the default ones those whose enhancers are there."""
-    given = {name: floor for name, floor in plan.floors.items() if name != DEFAULT}
-    if DEFAULT in plan.floors:
+def all_floors(floors: Mapping[str, Floor]) -> dict[str, Floor]:
+    """A plan's floors by name, in one order for all; of the default ones those whose enhancers are there."""
+    given = {name: floor for name, floor in floors.items() if name != DEFAULT}
+    if DEFAULT in floors:
         from burnish.enhancers.registry import list_enhancers
 
         known = {*SHARED, *list_enhancers()}
@@ -128,8 +125,11 @@ def floors_of(plan: Plan) -> dict[str, Floor]:
     return {name: given[name] for name in NAMES if name in given}
 
 
-def arm_that_is(name: str, arms: Mapping[str, Arm]) -> str | None:
-    """The label of the plan's own arm that is this floor: the enhancer alone, by this name or without options."""
+def arm_that_is(name: str, arms: Mapping[str, Any]) -> str | None:
+    """The label of a plan's own arm that is this floor: the enhancer alone, by this name or without options.
+
+    arms: `Arm`s by label.
+    """
     for label, arm in arms.items():
         alone = list(arm.enhancers) == [name]
         if alone and (label == name or not (arm.options or arm.enhancers[name])):

@@ -223,7 +223,7 @@ def check_names(plan: Plan) -> None:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
-    check_floors(plan)
+    check_floors(plan.floors)
 
 
 def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:

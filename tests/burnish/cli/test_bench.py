@@ -19,6 +19,7 @@ dataset: tiny
 backbones: [BPR]
 arms:
   faster: {options: {learning_rate: 0.05}}
+floors: []
 seeds: 2
 options:
   epochs: 1
