@@ -29,7 +29,7 @@ def case_digest(config: Any, part: Any) -> str:
     ranks = []
     for name in names:
         ids, places = np.unique(np.asarray(part.inter_feat[name]), return_inverse=True)
-        # Knowledge-aware models number items otherwise, so rows are known by tokens.
+        # Numbers depend on what else a kind of data set reads; tokens do not.
         tokens = np.asarray(part.id2token(name, ids), dtype=object).astype(str)
         order = np.argsort(tokens, kind="stable")
         rank = np.empty(len(ids), dtype=np.int64)

@@ -152,6 +152,13 @@ def test_an_arm_that_is_a_floor_stays_an_arm_and_is_one_to_beat(note: Path) -> N
     ]
 
 
+def test_an_arm_that_is_a_floor_is_not_compared_with_a_stronger_one(note: Path) -> None:
+    content = json.loads(note.read_text())
+    content["floors"]["softmax"] = {"arm": "bad"}
+    note.write_text(json.dumps(content))
+    assert [(row.arm, row.baseline) for row in rows_of(note) if row.kind == "over"] == [("good", "EASE")]
+
+
 def test_floors_alone_are_a_report(tmp_path: Path) -> None:
     note = write_comparison(tmp_path, {"plain": PLAIN})
     add_floor(note, "EASE", VALUES["EASE"])

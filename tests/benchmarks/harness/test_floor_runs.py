@@ -348,6 +348,10 @@ def test_the_last_interaction_is_asked_of_all(plan_content: dict[str, Any]) -> N
         tests = [one.test["ndcg@10"] for one in records if one.arm == row.arm and one.trial is None]
         assert row.mean == pytest.approx(np.mean(tests))
     assert any("leave known items out of their lists" in remark for remark in rows.remarks)
+    for record in records:
+        if record.trial is None:  # known items stay in a sequential backbone's lists, and not in a floor's
+            config = json.loads((record.folder / "config.json").read_text())["recbole"]
+            assert config["repeatable"] is (record.backbone == "SASRec")
     kept = list((Path(content["runs"]) / "tiny" / "floors").glob("cases-*.json"))
     assert len(kept) == 1
     kept[0].write_text("{")  # damaged: compared anew

@@ -75,7 +75,37 @@ def test_seeds_split_at_random_into_other_cases(options: dict[str, Any]) -> None
     assert one == same != other
 
 
-def test_knowledge_aware_models_number_items_otherwise(tmp_path: Path) -> None:
+def test_rows_are_known_by_their_names() -> None:
+    """Whatever the numbers of users and items, and the order of rows."""
+    from types import SimpleNamespace
+
+    import numpy as np
+
+    def part(users: list[str], items: list[str], rows: list[tuple[str, str]]) -> Any:
+        numbers = {"u": users, "i": items}
+        return SimpleNamespace(
+            uid_field="u",
+            iid_field="i",
+            inter_feat={
+                "u": [users.index(user) for user, _ in rows],
+                "i": [items.index(item) for _, item in rows],
+            },
+            id2token=lambda field, ids: np.array(numbers[field])[ids],
+        )
+
+    config = {"MODEL_TYPE": SimpleNamespace(name="GENERAL")}
+    rows = [("a", "x"), ("a", "y"), ("b", "x")]
+    one = case_digest(config, part(["a", "b"], ["x", "y", "z"], rows))
+    assert case_digest(config, part(["b", "a"], ["z", "y", "x"], rows[::-1])) == one
+    others = [[*rows[:2], ("b", "y")], rows[:2], [*rows, rows[0]], [("A", "x"), *rows[1:]]]
+    known = [part(["a", "b", "A"], ["x", "y"], other) for other in others]
+    assert len({one, *(case_digest(config, other) for other in known)}) == 5
+    sequential = {"MODEL_TYPE": SimpleNamespace(name="SEQUENTIAL")}
+    assert case_digest(sequential, part(["a", "b"], ["x", "y"], rows)) != one
+    assert case_digest(config, SimpleNamespace(uid_field=None, iid_field="i")) == "none"
+
+
+def test_knowledge_aware_models_are_asked_the_same(tmp_path: Path) -> None:
     from burnish.enhancers.conformance.data import write_data
 
     write_data(tmp_path)
