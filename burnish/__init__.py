@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.guided.guided import Guided
     from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
     from burnish.enhancers.shapley.shapley import Shapley
+    from burnish.enhancers.softmax.softmax import Softmax
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
     from burnish.trained.explain import explain
@@ -49,6 +50,7 @@ _HOME = {
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
     "Enhancer": "burnish.enhancers.enhancer",
+    "Softmax": "burnish.enhancers.softmax.softmax",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
     "Guided": "burnish.enhancers.guided.guided",
@@ -68,6 +70,7 @@ __all__ = [
     "Guided",
     "RVRec",
     "Shapley",
+    "Softmax",
     "__version__",
     "bake",
     "detach",

@@ -174,12 +174,17 @@ def build_declared_dataset(module: ModuleType) -> None:
 
 
 def change_trainers(module: ModuleType) -> None:
-    """Let every trainer of RecBole's make and train enhanced models; see `optimise_enhancers` and `train_epoch`."""
+    """Let every trainer of RecBole's make and train enhanced models.
+
+    See `optimise_enhancers`, `fit_candidates` and `train_epoch`.
+    """
     for trainer in list(vars(module).values()):
         if not isinstance(trainer, type) or trainer.__module__ != module.__name__:
             continue
         if "__init__" in vars(trainer):
             _wrap(trainer, "__init__", optimise_enhancers)
+        if "fit" in vars(trainer):
+            _wrap(trainer, "fit", fit_candidates)
         if "_train_epoch" in vars(trainer):
             _wrap(trainer, "_train_epoch", train_epoch)
 
@@ -197,11 +202,32 @@ def optimise_enhancers(
     host = getattr(model, "enhancers", None)
     if not hasattr(model, "begin_epoch") or host is None:
         return
+    if host.trying is not None:  # every candidate has its turn, however many are worse than the best so far
+        trainer.epochs = trainer.stopping_step = len(host.trying.candidates())
+        trainer.eval_step = 1
     for optimizer in [value for value in vars(trainer).values() if isinstance(value, Optimizer)]:
         known = {id(p) for group in optimizer.param_groups for p in group["params"]}
         missing = [p for p in host.parameters() if id(p) not in known]
         if missing:
             optimizer.add_param_group({"params": missing})
+
+
+def fit_candidates(
+    fit: Callable[..., Any], trainer: Any, train_data: Any, valid_data: Any = None, *args: Any, **kwargs: Any
+) -> Any:
+    """Fit, once it is sure that validation can choose among candidates where a model tries some.
+
+    Raises `ConfigurationError` where several are to be tried and there is nothing to choose by.
+    """
+    trying = getattr(getattr(trainer.model, "enhancers", None), "trying", None)
+    if trying is not None and not valid_data and len(trying.candidates()) > 1:
+        from .errors import ConfigurationError
+
+        raise ConfigurationError(
+            f"enhancer {trying.name!r} chooses among {len(trying.candidates())} candidates by validation, and the "
+            f"split has no validation rows; give eval_args a split with some, or options that leave one candidate"
+        )
+    return fit(trainer, train_data, valid_data, *args, **kwargs)
 
 
 def train_epoch(
@@ -219,7 +245,7 @@ def train_epoch(
     """
     return train_by_windows(
         lambda loss: train_enhanced(
-            lambda: train(trainer, train_data, epoch_idx, loss, *args, **kwargs),
+            lambda batches: train(trainer, batches, epoch_idx, loss, *args, **kwargs),
             trainer,
             train_data,
             epoch_idx,
@@ -230,8 +256,11 @@ def train_epoch(
     )
 
 
-def train_enhanced(train: Callable[[], Any], trainer: Any, train_data: Any, epoch: int) -> Any:
-    """Tell an enhanced model which epoch begins, through `begin_epoch`, and let its enhancers take part in it."""
+def train_enhanced(train: Callable[[Any], Any], trainer: Any, train_data: Any, epoch: int) -> Any:
+    """Tell an enhanced model which epoch begins, through `begin_epoch`, and let its enhancers take part in it.
+
+    train: an epoch on the batches that it is given.
+    """
     begin = getattr(trainer.model, "begin_epoch", None)
     # Trainers call their parent's _train_epoch, some of them twice: one epoch is announced once.
     if begin is not None and trainer.__dict__.get("_burnish_epoch") != epoch:
@@ -239,18 +268,21 @@ def train_enhanced(train: Callable[[], Any], trainer: Any, train_data: Any, epoc
         begin(epoch)
     host = getattr(trainer.model, "enhancers", None)
     if begin is None or host is None:
-        return train()
+        return train(train_data)
+    if host.trying is not None:
+        host.try_candidate(epoch)
+        return 0.0
     from burnish.enhancers.weights.loss import NoPlaceForWeightsError
 
     host.state.optimizer = getattr(trainer, "optimizer", None)
     try:
         try:
-            with host.training_epoch(train_data, epoch):
-                return train()
+            with host.training_epoch(train_data, epoch) as batches:
+                return train(batches)
         except NoPlaceForWeightsError as error:
             if not host.falls_back(error):
                 raise
-        with host.training_epoch(train_data, epoch):
-            return train()
+        with host.training_epoch(train_data, epoch) as batches:
+            return train(batches)
     finally:
         host.state.optimizer = None

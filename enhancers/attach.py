@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from functools import cache, partial
+from functools import cache
 from typing import Any
 
 from torch import nn
@@ -52,16 +52,15 @@ class EnhancedMixin(nn.Module):
 
     def calculate_loss(self, interaction: Any, *args: Any, **kwargs: Any) -> Losses:
         """The backbone's loss, each interaction weighted, plus the enhancers' losses."""
-        own_loss = partial(super().calculate_loss, interaction, *args, **kwargs)  # type: ignore[misc]
-        return self._enhanced_loss(own_loss, interaction)
+        calculate = super().calculate_loss  # type: ignore[misc]
+        return self._enhanced_loss(lambda batch: calculate(batch, *args, **kwargs), interaction)
 
-    def _enhanced_loss(self, own_loss: Callable[[], Losses], interaction: Any) -> Losses:
+    def _enhanced_loss(self, own_loss: Callable[[Any], Losses], interaction: Any) -> Losses:
         host = self.enhancers
         host.places.check()
         host.observe(interaction, own_loss)
         with host.step():
-            with host.weighted(interaction, own_loss):
-                own = own_loss()
+            own = host.backbone_loss(interaction, own_loss)
             return host.add_losses(own, interaction)
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -246,8 +245,7 @@ def _check(base: type, earlier: Recipe, added: list[Enhancer[Any]]) -> None:
 
 def _calculate_rs_loss(self: EnhancedMixin, interaction: Any) -> Losses:
     """The backbone's recommendation loss, each interaction weighted, plus the enhancers' losses."""
-    own_loss = partial(super(EnhancedMixin, self).calculate_rs_loss, interaction)  # type: ignore[misc]
-    return self._enhanced_loss(own_loss, interaction)
+    return self._enhanced_loss(super(EnhancedMixin, self).calculate_rs_loss, interaction)  # type: ignore[misc]
 
 
 def enhanced_class(base: type, recipe: Recipe) -> type:

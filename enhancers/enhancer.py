@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from burnish.errors import ConfigurationError, warn
-from burnish.strict import Strict, validated
+from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.strict import validated
+
+from .options import EnhancerConfig, OptionsWithoutLoss, warn_of_idle
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -21,64 +22,6 @@ if TYPE_CHECKING:
     from .anatomy.describe import Anatomy
     from .anatomy.table import Side, Table
     from .state import HostState
-
-
-class OptionsWithoutLoss(Strict):
-    """Base of the options of enhancers that add no loss.  Strict: an unknown option is an error; frozen once made."""
-
-    #: Options that may name a file: a saved run finds it from where the run was made.
-    files: ClassVar[tuple[str, ...]] = ()
-    #: Options of before, with their defaults, that had no effect: files that hold them are read without them.
-    retired: ClassVar[Mapping[str, Any]] = {}
-    #: Options that allow something and change no result.
-    permissions: ClassVar[frozenset[str]] = frozenset()
-    #: Options that came later: at their default, results are those of before.
-    later: ClassVar[frozenset[str]] = frozenset()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_retired(cls, options: Any) -> Any:
-        if isinstance(options, Mapping):
-            for name in cls.retired.keys() & options.keys():
-                if options[name] != cls.retired[name]:
-                    warn(
-                        f"{name} = {options[name]!r} has no effect here and is not an option any more; leave it out"
-                    )
-            return {name: value for name, value in options.items() if name not in cls.retired}
-        return options
-
-    def idle(self) -> dict[str, str]:
-        """Options that were given and have no effect beside the others, with the reason, as in "without a base"."""
-        return {}
-
-    def given(self, *names: str) -> list[str]:
-        """Those of the options that are not at their defaults."""
-        fields = type(self).model_fields
-        return [
-            name
-            for name in names
-            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
-        ]
-
-    def decisive(self) -> dict[str, Any]:
-        """Everything that a result depends on, defaults included, named as in the first version that had it."""
-        fields = type(self).model_fields
-        same = {name for name in self.later if getattr(self, name) == fields[name].default}
-        return {**self.retired, **self.model_dump(mode="json", exclude={*self.permissions, *same})}
-
-
-class EnhancerConfig(OptionsWithoutLoss):
-    """Base of the options of enhancers with a loss of their own."""
-
-    weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
-
-
-def warn_of_idle(origin: str, options: Strict, reasons: Mapping[str, str]) -> None:
-    """One warning an option that was given and has no effect."""
-    for name, reason in reasons.items():
-        warn(
-            f"{origin}: {name} = {getattr(options, name)!r} has no effect {reason}; leave it out, or change that"
-        )
 
 
 ConfigT = TypeVar("ConfigT", bound=OptionsWithoutLoss)
@@ -322,6 +265,94 @@ class Enhancer(nn.Module, Generic[ConfigT]):
             `[n]`, at least 0, with mean 1; None for 1 each.
         """
         return None
+
+    def replaces_loss(self) -> bool:
+        """Whether `objective` stands in the place of the backbone's recommendation loss; asked once, after `bind`.
+
+        Other terms of the backbone (regularisation, self-supervision, a knowledge graph's) stay where its loss has them
+        apart.  One enhancer of a model may replace it.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
+        return False
+
+    def objective(self, batch: Interaction) -> Tensor:
+        """The loss that stands in the place of the backbone's, unreduced: the host averages.
+
+        Parameters
+        ----------
+        batch
+            RecBole's batch or, where `users_a_batch` is not None, one whose only column is the users' ids.
+
+        Returns
+        -------
+        torch.Tensor
+            `[B]`, one number a row of the batch, with its gradient.
+        """
+        raise UnsupportedError(f"enhancer {self.name!r} replaces the backbone's loss and has no objective")
+
+    @property
+    def own_loss(self) -> float:
+        """Factor of the backbone's own recommendation loss beside the objective; 0 by default."""
+        return 0.0
+
+    def keeps_rest(self) -> bool:
+        """Whether the terms of the backbone's loss that belong to no interaction stay beside the objective.
+
+        Returns
+        -------
+        bool
+            True by default.
+        """
+        return True
+
+    def users_a_batch(self) -> int | None:
+        """How many users a training batch has where epochs go over users, each with all of their items.
+
+        Asked once, after `bind`, of the enhancer that replaces the loss.
+
+        Returns
+        -------
+        int or None
+            None, the default, for RecBole's batches of interactions.
+        """
+        return None
+
+    def exceptions(self) -> Mapping[str, str]:
+        """Promises of the conformance suite that it does not make on this backbone; asked after `bind`.
+
+        Returns
+        -------
+        Mapping
+            Reasons by the check's name, as in {"identity at start": "scores are cosines"}; empty by default.
+        """
+        return {}
+
+    def candidates(self) -> Sequence[str] | None:
+        """What epochs try in place of training: each puts one candidate into the backbone, and validation chooses.
+
+        For what is known in closed form but for some numbers.  RecBole evaluates after every epoch and keeps the best
+        one, so it chooses among candidates as it does among epochs.  Nothing is trained.  Asked after `bind` and, where
+        the model begins from a base, again after `take_base`; the number of candidates must not change.
+
+        Returns
+        -------
+        Sequence or None
+            A description of each, in the order in which they are tried; None, the default, for training.
+        """
+        return None
+
+    def try_candidate(self, number: int) -> None:
+        """Put a candidate into the backbone; called at the beginning of epoch `number`, without gradients.
+
+        Parameters
+        ----------
+        number
+            Its place among `candidates`.
+        """
 
     def watches(self) -> bool:
         """Whether `watch` is to be called in the training step that begins; asked in every step.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,7 +15,10 @@ from burnish.errors import NonFiniteError, UnsupportedError, unknown_name
 from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
-from .enhancer import Enhancer, warn_of_idle
+from .enhancer import Enhancer
+from .kept_embeddings import clear_kept
+from .options import warn_of_idle
+from .replacement import Losses, OwnLoss, Replacement, replacing, trying
 from .state import HostState
 from .tables import refine_tables
 from .unchanged import unchanged
@@ -21,14 +26,14 @@ from .weights.loss import LossWeights, NoPlaceForWeightsError
 from .weights.reductions import plainly
 from .weights.weigher import Weigher
 
+logger = logging.getLogger(__name__)
+
 if TYPE_CHECKING:
     from recbole.config import Config
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
     from .table_places import TablePlaces
-
-Losses = Tensor | tuple[Tensor, ...]
 
 
 class Host(nn.Module):
@@ -49,6 +54,7 @@ class Host(nn.Module):
         self.attached = nn.ModuleDict()
         seed = int(config["seed"] or 0)
         self.state = HostState(seed)
+        self.state.belongs_to(model)
         device = torch.device(config["device"])
         with forked_randomness(seed, device):
             self.anatomy: Anatomy = describe(model, config, dataset)
@@ -57,6 +63,7 @@ class Host(nn.Module):
                 enhancer.state = self.state
                 enhancer.bind(self.anatomy, dataset)
                 self.attached[enhancer.name] = enhancer
+        self.trying = trying(self.enhancers())
         for enhancer in self.enhancers():
             others = [other for other in self.enhancers() if other is not enhancer]
             origin = f"enhancer {enhancer.name!r} on {self.anatomy.backbone}"
@@ -68,7 +75,12 @@ class Host(nn.Module):
                 f"users and items at once, and {self.anatomy.backbone} does not. It works with graph backbones "
                 f"(LightGCN, NGCF, SGL, DGCF, NCL); use site 'table' here."
             )
-        self.weigher = Weigher(model, self.enhancers(), dataset, device, seed)
+        objective = replacing(self.enhancers())
+        share = 1.0 if objective is None else objective.own_loss
+        self.weigher = Weigher(model, self.enhancers(), dataset, device, seed, share)
+        self.replacement = (
+            None if objective is None else Replacement(model, objective, self.weigher, self.state)
+        )
         spans = []
         for table in self.anatomy.tables:
             refining = [e for e in self.enhancers() if e.refines(table)]
@@ -76,7 +88,7 @@ class Host(nn.Module):
                 spans.append((table, refining))
         for enhancer in self.enhancers():
             refined = any(enhancer in refining for _, refining in spans) or enhancer.refines_output()
-            if type(enhancer).refine is not Enhancer.refine and not refined:
+            if type(enhancer).refine is not Enhancer.refine and not refined and not enhancer.replaces_loss():
                 raise UnsupportedError(
                     f"enhancer {enhancer.name!r} refines embeddings, and {self.anatomy.backbone} has no table of users "
                     f"or items that it could refine. It works with BPR, LightGCN, NeuMF, SASRec and their like."
@@ -121,28 +133,33 @@ class Host(nn.Module):
             yield
         finally:
             self.state.inside_step = False
-            self.state.weights = self.state.cell_weights = None
+            self.state.weights = self.state.cell_weights = self.state.interaction_weights = None
             self.state.step += 1
             self.forget()
 
-    def weighted(
-        self, batch: Interaction, own_loss: Callable[[], Any]
-    ) -> contextlib.AbstractContextManager[None]:
-        """A context in which the backbone's own loss counts each interaction by the enhancers' weights.
+    def backbone_loss(self, batch: Interaction, own_loss: OwnLoss) -> Losses:
+        """The backbone's own loss, in which each interaction counts by the enhancers' weights.
 
-        own_loss: computes that loss; called once in the life of the model, to see which way weights can enter.
+        Where an enhancer replaces it: that one's objective, and what is left of the backbone's.
+
+        own_loss: computes the backbone's loss of a batch; called once more in the life of the model, to see which way
+        weights can enter.
         """
+        if self.replacement is not None:
+            return self.replacement.loss(batch, own_loss, self._probe, self.forget)
         if not self.weigher:
-            return contextlib.nullcontext()
+            return own_loss(batch)
+        with self.weigher.applied(batch, partial(self._probe, partial(own_loss, batch)), self.state):
+            return own_loss(batch)
 
-        def probe(weights: LossWeights, size: int, device: torch.device) -> None:
-            with forked_randomness(self.state.seed, device), torch.no_grad():
-                weights.probe(own_loss, size, device)
-            self.forget()
+    def _probe(
+        self, own_loss: Callable[[], Any], weights: LossWeights, size: int, device: torch.device
+    ) -> None:
+        with forked_randomness(self.state.seed, device), torch.no_grad():
+            weights.probe(own_loss, size, device)
+        self.forget()
 
-        return self.weigher.applied(batch, probe, self.state)
-
-    def observe(self, batch: Interaction, own_loss: Callable[[], Any]) -> None:
+    def observe(self, batch: Interaction, own_loss: OwnLoss) -> None:
         """Let enhancers look at the backbone's loss of single rows, before the step and without a trace of it."""
         watching = [enhancer for enhancer in self.enhancers() if enhancer.watches()]
         if not watching or not torch.is_grad_enabled():
@@ -155,7 +172,7 @@ class Host(nn.Module):
             torch.backends.cudnn.flags(enabled=False),
         ):
             self.forget()
-            rows, numbers = self.weigher.row_losses(batch, own_loss)
+            rows, numbers = self.weigher.row_losses(batch, partial(own_loss, batch))
             for enhancer in watching:
                 enhancer.watch(rows, numbers)
         self.forget()
@@ -164,9 +181,29 @@ class Host(nn.Module):
         backbone = self.state.backbone
         return unchanged(backbone, apart=self) if backbone is not None else contextlib.nullcontext()
 
-    def training_epoch(self, train_data: Any, epoch: int) -> contextlib.AbstractContextManager[None]:
-        """A context for one epoch of training on a loader, which is resampled where an enhancer declares that."""
-        return self.weigher.epoch(train_data, epoch)
+    @contextlib.contextmanager
+    def training_epoch(self, train_data: Any, epoch: int) -> Iterator[Any]:
+        """A context for one epoch of training on a loader; gives what the trainer goes over in its place.
+
+        The loader's rows are resampled where an enhancer declares that; where the objective goes over users, so do the
+        batches.
+        """
+        with self.weigher.epoch(train_data, epoch):
+            if self.replacement is None:
+                yield train_data
+            else:
+                yield self.replacement.batches(train_data, epoch, self.anatomy.fields.user)
+
+    def try_candidate(self, epoch: int) -> None:
+        """Let the backbone be what candidate number `epoch` makes of it."""
+        assert self.trying is not None
+        candidates = self.trying.candidates() or ()
+        with torch.no_grad():
+            self.trying.try_candidate(epoch)
+        self.forget()
+        if self.state.backbone is not None:
+            clear_kept(self.state.backbone)
+        logger.info("candidate %d of %d: %s", epoch + 1, len(candidates), candidates[epoch])
 
     def falls_back(self, error: NoPlaceForWeightsError) -> bool:
         """Whether training can start again, resampling, after its first loss took no weights."""

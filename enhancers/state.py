@@ -35,6 +35,8 @@ class HostState:
         run draws the same ones.
     weights, cell_weights: during a step, what its rows count, `[B]`, and for a batch of users what each one's
         interaction with an item counts, `[B, n_items]`; None where all count 1.
+    interaction_weights: during a step on a batch of users in epochs that go over users, what each training interaction
+        counts, `[n]`, in the order of the training split; None where all count 1.
     optimizer: the one that trains the backbone's tables, during an epoch of RecBole's trainers; else None.
     """
 
@@ -46,12 +48,13 @@ class HostState:
         self.output: tuple[Tensor, Tensor] | None = None
         self.weights: Tensor | None = None
         self.cell_weights: Tensor | None = None
+        self.interaction_weights: Tensor | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._backbone: weakref.ref[nn.Module] | None = None
         self._generators: dict[torch.device, tuple[int, torch.Generator]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        fleeting = ("output", "weights", "cell_weights", "optimizer", "_backbone")
+        fleeting = ("output", "weights", "cell_weights", "interaction_weights", "optimizer", "_backbone")
         return {**self.__dict__, **dict.fromkeys(fleeting), "_generators": {}}
 
     def belongs_to(self, backbone: nn.Module) -> None:
@@ -60,7 +63,7 @@ class HostState:
 
     @property
     def backbone(self) -> nn.Module | None:
-        """The enhanced model; None while it is being built, or right after it was copied."""
+        """The enhanced model, in `bind` without any refinement; None right after it was copied."""
         return self._backbone() if self._backbone is not None else None
 
     def generator(self, device: torch.device) -> torch.Generator:

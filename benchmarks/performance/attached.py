@@ -23,7 +23,8 @@ from rich.table import Table as Columns
 from torch import Tensor
 
 from burnish.enhancers.anatomy.table import Table
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 
 from .epoch import SMALL_SEQUENTIAL
 from .timed import TimedModel

@@ -16,6 +16,7 @@ from . import (  # noqa: F401  (declare their mends)
     names_,
     numpy_,
     pandas_,
+    pop_,
     ray_,
     scatter_,
     scipy_,

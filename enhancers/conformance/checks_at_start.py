@@ -40,6 +40,7 @@ def attaches(subject: Subject) -> None:
 )
 def identity_at_start(subject: Subject) -> None:
     plain, attached = subject.plain(), subject.attached()
+    _excuse(attached, "identity at start")
     backbone_state = copied_state(plain.model)
     kept = {name: value for name, value in copied_state(attached.model).items() if name in backbone_state}
     assert_equal_states(backbone_state, kept)
@@ -51,6 +52,7 @@ def identity_at_start(subject: Subject) -> None:
     "Batches, negatives and dropout of a training epoch are those of the plain backbone.",
 )
 def same_random_stream(subject: Subject) -> None:
+    _excuse(subject.attached(), "same random stream")
     ends = []
     for build in (subject.plain, subject.attached):
         world = build()
@@ -60,6 +62,13 @@ def same_random_stream(subject: Subject) -> None:
     (plain_start, plain_end), (start, end) = ends
     require(start == plain_start, "building the enhanced model moved a random stream")
     require(end == plain_end, "training the enhanced model drew other random numbers than the plain one")
+
+
+def _excuse(attached: World, check: str) -> None:
+    """Raise `NotApplicableError` where an enhancer declares that it does not make this promise here."""
+    for enhancer in attached.model.enhancers.enhancers():
+        if check in enhancer.exceptions():
+            raise NotApplicableError(f"{enhancer.name} declares: {enhancer.exceptions()[check]}")
 
 
 def _random_state() -> tuple[Any, ...]:

@@ -10,7 +10,8 @@ from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset

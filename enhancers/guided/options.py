@@ -6,8 +6,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.enhancers.enhancer import EnhancerConfig
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.enhancers.options import EnhancerConfig
 
 Control = Literal["none", "random", "permuted", "text", "pca"]
 

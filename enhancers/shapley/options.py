@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.enhancers.enhancer import OptionsWithoutLoss
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.enhancers.options import OptionsWithoutLoss
 
 
 class ShapleyConfig(OptionsWithoutLoss):

@@ -20,7 +20,7 @@ from burnish.errors import ConfigurationError
 
 from .tiling import Tiling
 
-Similarity = Literal["squared", "distance"]
+Similarity = Literal["squared", "distance", "product"]
 #: A bool mask `[B, N]`, or a function of (lo, hi) giving its columns lo to hi; True leaves a pair out.
 Mask: TypeAlias = Tensor | Callable[[int, int], Tensor] | None
 
@@ -135,6 +135,8 @@ class Blocks(ABC):
     order: int
     #: Whether logits leave out what is the same for all keys of a query: -scale |q|^2.
     relative: bool
+    #: Whether similarities are of distances; else they are products, and no norm enters their gradients.
+    of_distances: bool = True
 
     @abstractmethod
     def _fill_left(self, left: Tensor) -> None: ...
@@ -205,4 +207,32 @@ class DistanceBlocks(Blocks):
         return block.div_(distance).mul_(0.5)
 
 
-BLOCKS: dict[str, type[Blocks]] = {"squared": SquaredBlocks, "distance": DistanceBlocks}
+class ProductBlocks(Blocks):
+    """s = scale q k, for queries and keys as they are (the centre is 0)."""
+
+    order = 1
+    relative = True
+    of_distances = False
+
+    def _fill_left(self, left: Tensor) -> None:
+        torch.mul(self.queries, self.rate, out=left[:, :-2])
+        left[:, -1] = 0.0
+
+    def _fill_right(self, column: Tensor, norms: Tensor, lo: int, hi: int) -> None:
+        if self.log_q is None:
+            column.zero_()
+        else:
+            torch.neg(self.log_q[lo:hi], out=column)
+
+    def _fill_block(self, block: Tensor, chunk: Chunk, first: int, end: int) -> None:
+        torch.mm(self._left[first:end], chunk.factor.t(), out=block)
+
+    def slopes(self, block: Tensor) -> Tensor:
+        return block
+
+
+BLOCKS: dict[str, type[Blocks]] = {
+    "squared": SquaredBlocks,
+    "distance": DistanceBlocks,
+    "product": ProductBlocks,
+}

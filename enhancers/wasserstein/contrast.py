@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import get_args
 
 import torch
 from torch import Tensor
@@ -14,6 +13,8 @@ from burnish.errors import ConfigurationError, unknown_name
 from .blocks import Mask, Similarity, mean_key
 from .logsumexp import log_sum_exp
 
+#: What `contrast` compares by; the kernel's third one, "product", is that of `burnish.enhancers.softmax`.
+SIMILARITIES = ("squared", "distance")
 #: Working memory by default: 64 MiB.
 BUDGET_BYTES = 64 * 2**20
 
@@ -56,8 +57,8 @@ def contrast(
     autocast; float64 stays.  Gradients of first order go to queries, positives, keys and scale.  Nothing on
     the way waits for the device.  Raises `ConfigurationError` for shapes and values that do not fit.
     """
-    if similarity not in get_args(Similarity):
-        raise unknown_name("similarity", similarity, get_args(Similarity))
+    if similarity not in SIMILARITIES:
+        raise unknown_name("similarity", similarity, SIMILARITIES)
     _check_shapes(queries, positives, keys, log_q_keys, log_q_positives, mask)
     dtype = torch.promote_types(torch.promote_types(queries.dtype, keys.dtype), torch.float32)
     queries, positives, keys = queries.to(dtype), positives.to(dtype), keys.to(dtype)

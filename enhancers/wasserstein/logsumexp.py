@@ -40,7 +40,8 @@ def log_sum_exp(
     """Row-wise log-sum-exp `[B]` over the unmasked keys; -inf where there is none.
 
     For the similarity "squared" it is that of scale (2 q k - |k|^2) - log q, with q and k seen from `centre`
-    `[D]`: add -scale |q|^2 for the log-sum-exp of -scale d^2.  For "distance" it is that of -scale d - log q.
+    `[D]`: add -scale |q|^2 for the log-sum-exp of -scale d^2.  For "distance" it is that of -scale d - log q, for
+    "product" that of scale q k - log q, with a centre of 0.
     queries `[B, D]`, keys `[N, D]`, scale `[]`: one floating type, float32 or float64.  log_q `[N]` and
     centre are constants.  Gradients of first order go to queries, keys and scale.  Weights are kept for the
     backward pass where all `B * N` of them fit `budget_bytes`, and computed again otherwise.
@@ -146,7 +147,8 @@ class _Pull:
         # A key's factor ends in a column of ones, so the product with it sums c over keys as well.
         self.sums = blocks.queries.new_zeros(len(share), blocks.queries.shape[1] + 2)
         self.key_sum, self.row_sum = self.sums[:, :-2], self.sums[:, -1]
-        self.double_scale = 2.0 * blocks.pairing.scale
+        # What multiplies a difference, or a product's other side, in a gradient.
+        self.pull_scale = (2.0 if blocks.of_distances else 1.0) * blocks.pairing.scale
         self.weight = share
         self.weighted = blocks.queries.new_empty(len(share), blocks.queries.shape[1] + 1)
         self.column_sums = blocks.queries.new_empty(blocks.tiling.keys, blocks.queries.shape[1] + 1)
@@ -159,9 +161,7 @@ class _Pull:
         """Set the weights of rows, and what c^T is multiplied with `[B, D + 1]`: weighted queries, weights."""
         self.weight = weight
         if self.by_key:
-            torch.mul(
-                self.blocks.queries, (weight * self.double_scale).unsqueeze(1), out=self.weighted[:, :-1]
-            )
+            torch.mul(self.blocks.queries, (weight * self.pull_scale).unsqueeze(1), out=self.weighted[:, :-1])
             self.weighted[:, -1] = weight
 
     def add(self, chunk: Chunk, peak: Tensor | None) -> None:
@@ -180,8 +180,11 @@ class _Pull:
             if self.to_keys is not None:
                 columns.addmm_(block.t(), self.weighted[first:end])
         if self.to_keys is not None:
+            if not self.blocks.of_distances:
+                self.to_keys[chunk.lo : chunk.hi] = columns[:, :-1]
+                return
             self.to_scale += torch.dot(chunk.norms, columns[:, -1])
-            own = (columns[:, -1] * self.double_scale).unsqueeze(1)
+            own = (columns[:, -1] * self.pull_scale).unsqueeze(1)
             torch.addcmul(columns[:, :-1], chunk.keys, own, value=-1.0, out=self.to_keys[chunk.lo : chunk.hi])
 
     def _step_to(self, peak: Tensor) -> None:
@@ -197,12 +200,15 @@ class _Pull:
         blocks, weight = self.blocks, self.weight
         to_queries = to_scale = None
         if self.needs[2]:  # sum of grad_b c[b, k] |q_b - k|^2, multiplied out; less |q_b|^2 where relative
-            own = -2.0 * (self.key_sum * blocks.queries).sum(dim=1)
-            if not blocks.relative:
-                own += self.row_sum * blocks.norms
-            to_scale = (torch.dot(weight, own) + self.to_scale) * -float(blocks.order)
+            own = (self.key_sum * blocks.queries).sum(dim=1)
+            if blocks.of_distances:
+                own *= -2.0
+                if not blocks.relative:
+                    own += self.row_sum * blocks.norms
+                own *= -float(blocks.order)
+            to_scale = torch.dot(weight, own) - float(blocks.order) * self.to_scale
         if self.needs[0]:
-            pull = (weight * self.double_scale).unsqueeze(1)
+            pull = (weight * self.pull_scale).unsqueeze(1)
             to_queries = self.key_sum * pull
             if not blocks.relative:
                 to_queries.addcmul_(blocks.queries, pull * self.row_sum.unsqueeze(1), value=-1.0)

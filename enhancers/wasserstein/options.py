@@ -6,8 +6,8 @@ from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
-from burnish.enhancers.enhancer import EnhancerConfig
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.enhancers.options import EnhancerConfig
 from burnish.errors import warn
 
 _OF_THE_LOSS = (

@@ -46,9 +46,11 @@ class KnownPositives(nn.Module):
         self._table: Tensor | None
         self._starts: Tensor | None
         self._items: Tensor | None
+        self._keys: Tensor | None
         self.register_buffer("_table", table, persistent=False)
         self.register_buffer("_starts", starts, persistent=False)
         self.register_buffer("_items", items if starts is not None else None, persistent=False)
+        self.register_buffer("_keys", pairs if starts is not None else None, persistent=False)
 
     @property
     def dense(self) -> bool:
@@ -65,6 +67,15 @@ class KnownPositives(nn.Module):
             # Rows first: a row is contiguous, so the second selection reads only what the first wrote.
             return self._table.index_select(0, users).index_select(1, items)
         return self._expand(users, items)
+
+    def pairs(self, users: Tensor, items: Tensor) -> Tensor:
+        """Bool of one shape with `users` and `items`: whether each pair is a training interaction."""
+        if self._table is not None:
+            return self._table[users, items]
+        assert self._keys is not None
+        wanted = users * self.n_items + items
+        place = torch.searchsorted(self._keys, wanted).clamp(max=len(self._keys) - 1)
+        return self._keys[place] == wanted
 
     def _expand(self, users: Tensor, items: Tensor) -> Tensor:
         """The mask from sorted lists, in memory of `[B, N]` and of the pairs of these users."""

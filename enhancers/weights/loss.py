@@ -52,6 +52,11 @@ class LossWeights:
         return self.rule is not None
 
     @property
+    def device(self) -> torch.device:
+        """Where the backbone's parameters are."""
+        return next(self._model.parameters()).device
+
+    @property
     def takes_cells(self) -> bool:
         """Whether weights of single interactions can enter the loss of a batch of users, in the present stage."""
         rule = self.rule

@@ -32,6 +32,7 @@ class Weigher:
     """Collects what the enhancers of one model weigh, and puts it into the loss, the sampling or the graph.
 
     model: the backbone.  enhancers: all of them, bound.  dataset: the training split.  seed: of resampling.
+    share: factor of the backbone's whole recommendation loss, other than 1 where an enhancer replaces it.
     Raises `ConfigurationError` and `UnsupportedError`; changes nothing then.
     """
 
@@ -42,7 +43,9 @@ class Weigher:
         dataset: Dataset,
         device: torch.device,
         seed: int,
+        share: float = 1.0,
     ) -> None:
+        self.share = share
         self._by_batch = [e for e in enhancers if type(e).weigh is not Enhancer.weigh]
         self._by_interaction = [
             e for e in enhancers if type(e).interaction_weights is not Enhancer.interaction_weights
@@ -57,7 +60,7 @@ class Weigher:
         propagating = [e for e in self._by_interaction if e.propagates]
         self.propagation = Propagation(model, dataset) if propagating else None
         self._propagating = propagating
-        self.loss = LossWeights(model) if self._by_batch or self._by_interaction else None
+        self.loss = LossWeights(model) if self._by_batch or self._by_interaction or share != 1.0 else None
         self.interactions = TrainingInteractions(dataset, device) if self._by_interaction else None
         self.resampling = Resampling(seed, self.backbone) if self._by_interaction else None
         if self.resampling and any(e.weighs_by == "resampling" for e in self._by_interaction):
@@ -125,13 +128,10 @@ class Weigher:
         state: gets the weights, so that enhancers' own losses can count interactions the same.
         """
         assert self.loss is not None
-        rows = self._of_rows(batch)
-        cells = users = None
-        if self.interactions is not None and not (self.resampling and self.resampling.active):
-            weights = self.of_interactions()
-            if weights is not None:
-                rows, cells, users = self._into_batch(batch, weights, rows)
-        state.weights, state.cell_weights = rows, cells
+        rows, cells, users = self.collect(batch, state)
+        if self.share != 1.0:
+            device = self.loss.device
+            rows = torch.full((len(batch),), self.share, device=device) if rows is None else rows * self.share
         if rows is None and cells is None:
             yield
             return
@@ -141,6 +141,22 @@ class Weigher:
             probe(self.loss, len(given), given.device)
         with self.loss.applied(self.loss.plan(rows, cells, users)):
             yield
+
+    def collect(
+        self, batch: Interaction, state: HostState
+    ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+        """Weights of a batch's rows `[B]`, of a batch of users' cells `[B, n_items]`, and those users; None for 1 each.
+
+        state: gets the weights.
+        """
+        rows = self._of_rows(batch)
+        cells = users = None
+        if self.interactions is not None and not (self.resampling and self.resampling.active):
+            weights = self.of_interactions()
+            if weights is not None:
+                rows, cells, users = self._into_batch(batch, weights, rows)
+        state.weights, state.cell_weights = rows, cells
+        return rows, cells, users
 
     def row_losses(self, batch: Interaction, own_loss: Callable[[], Any]) -> tuple[Tensor, Tensor]:
         """What each row of `batch` adds to the backbone's loss, `[B]` with its graph, and its row number `[B]`.
@@ -239,7 +255,7 @@ class Weigher:
             self.propagation = None
         if not self._by_interaction:
             self.interactions = self.resampling = None
-        if not self._by_batch and not self._by_interaction:
+        if not self._by_batch and not self._by_interaction and self.share == 1.0:
             self.loss = None
         self.refresh_propagation()
 

@@ -14,7 +14,8 @@ from zoo_worlds import batch_of, build
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import loss_of, scores
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.randomness import forked_randomness
 
 MODELS = sorted(set(zoo_tables.EXPECTED) - {"LR"})

@@ -8,7 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.registry import register
 
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.conformance.world import World
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.registry import register
 from burnish.enhancers.zoo import OUTSIDE, list_backbones
 

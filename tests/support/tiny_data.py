@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import torch
 
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.registry import register
 
 Writer = Callable[[Path, str, list[tuple[str, str, int]]], None]

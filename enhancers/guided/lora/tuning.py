@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from burnish.enhancers.enhancer import warn_of_idle
+from burnish.enhancers.options import warn_of_idle
 from burnish.errors import ConfigurationError, DataError
 from burnish.randomness import forked_randomness
 from burnish.strict import validated

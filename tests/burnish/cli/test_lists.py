@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from burnish.cli.enhancers import option_table
 from burnish.cli.main import app
 from burnish.enhancers import registry
-from burnish.enhancers.enhancer import EnhancerConfig
+from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.zoo import NEEDS, find_backbone, list_backbones
 
 runner = CliRunner()

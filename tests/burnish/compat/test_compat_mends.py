@@ -376,6 +376,24 @@ def test_ksr_float64_lets_ksr_train(tmp_path: Path) -> None:
     assert np.isfinite(world.trainer.train_loss_dict[0])
 
 
+def test_pop_counts_every_interaction_and_no_negative() -> None:
+    from recbole.data.interaction import Interaction
+    from recbole.model.general_recommender.pop import Pop
+
+    class Counting:
+        ITEM_ID, drawn_label, device = "item_id", "label", "cpu"
+        item_cnt = torch.zeros(5, 1, dtype=torch.long)
+
+    model: Any = Counting()
+    items, labels = torch.tensor([1, 1, 2, 3, 3, 4]), torch.tensor([1.0, 1.0, 1.0, 0.0, 0.0, 0.0])
+    Pop.calculate_loss(model, Interaction({"item_id": items, "label": labels}))
+    assert model.item_cnt.flatten().tolist() == [0, 2, 1, 0, 0]
+    model.drawn_label = None
+    Pop.calculate_loss(model, Interaction({"item_id": items, "label": labels}))
+    assert model.item_cnt.flatten().tolist() == [0, 4, 2, 2, 1]
+    assert int(model.max_cnt) == 4
+
+
 # ------------------------------------------------------------------ times
 
 

@@ -13,7 +13,8 @@ from recbole.data.interaction import cat_interactions
 from torch.utils.data import DistributedSampler
 
 from burnish import RVRec, enhance, speed
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.sequences.batches import ShardedWindowSampler, by_windows
 from burnish.sequences.encoder import encoding_windows

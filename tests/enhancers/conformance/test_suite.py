@@ -25,7 +25,8 @@ from burnish.enhancers.conformance import (
 )
 from burnish.enhancers.conformance.matrix.__main__ import WITHOUT_TABLES, backbones_with_tables
 from burnish.enhancers.conformance.matrix.page import page
-from burnish.enhancers.enhancer import Enhancer, EnhancerConfig
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.zoo import OUTSIDE, find_backbone, list_backbones
 from burnish.errors import UnknownNameError, UnsupportedError
 

@@ -1,0 +1,69 @@
+"""What options of enhancers have in common: strict, frozen, and said where they have no effect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+
+from burnish.errors import warn
+from burnish.strict import Strict
+
+
+class OptionsWithoutLoss(Strict):
+    """Base of the options of enhancers that add no loss.  Strict: an unknown option is an error; frozen once made."""
+
+    #: Options that may name a file: a saved run finds it from where the run was made.
+    files: ClassVar[tuple[str, ...]] = ()
+    #: Options of before, with their defaults, that had no effect: files that hold them are read without them.
+    retired: ClassVar[Mapping[str, Any]] = {}
+    #: Options that allow something and change no result.
+    permissions: ClassVar[frozenset[str]] = frozenset()
+    #: Options that came later: at their default, results are those of before.
+    later: ClassVar[frozenset[str]] = frozenset()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_retired(cls, options: Any) -> Any:
+        if isinstance(options, Mapping):
+            for name in cls.retired.keys() & options.keys():
+                if options[name] != cls.retired[name]:
+                    warn(
+                        f"{name} = {options[name]!r} has no effect here and is not an option any more; leave it out"
+                    )
+            return {name: value for name, value in options.items() if name not in cls.retired}
+        return options
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason, as in "without a base"."""
+        return {}
+
+    def given(self, *names: str) -> list[str]:
+        """Those of the options that are not at their defaults."""
+        fields = type(self).model_fields
+        return [
+            name
+            for name in names
+            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
+        ]
+
+    def decisive(self) -> dict[str, Any]:
+        """Everything that a result depends on, defaults included, named as in the first version that had it."""
+        fields = type(self).model_fields
+        same = {name for name in self.later if getattr(self, name) == fields[name].default}
+        return {**self.retired, **self.model_dump(mode="json", exclude={*self.permissions, *same})}
+
+
+class EnhancerConfig(OptionsWithoutLoss):
+    """Base of the options of enhancers with a loss of their own."""
+
+    weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
+
+
+def warn_of_idle(origin: str, options: Strict, reasons: Mapping[str, str]) -> None:
+    """One warning an option that was given and has no effect."""
+    for name, reason in reasons.items():
+        warn(
+            f"{origin}: {name} = {getattr(options, name)!r} has no effect {reason}; leave it out, or change that"
+        )

@@ -1,0 +1,1 @@
+"""`softmax`: a backbone's recommendation loss becomes a softmax over the catalogue."""

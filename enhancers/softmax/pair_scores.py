@@ -1,0 +1,86 @@
+"""Scores of drawn items by a model's own `predict`, with gradients and before any sigmoid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from burnish.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+_SIGMOIDS = {torch.sigmoid, torch.Tensor.sigmoid, torch.special.expit, torch.nn.functional.sigmoid}
+
+
+class _Sigmoids(TorchFunctionMode):
+    """Remembers what went into sigmoids, so that a score that ends in one can be had without."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[tuple[Tensor, Tensor]] = []
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if func in _SIGMOIDS:
+            self.seen.append((result, args[0] if args else kwargs["input"]))
+        return result
+
+    def logits(self, scores: Tensor) -> Tensor:
+        """What the scores are the sigmoid of; the scores themselves where they are not one's."""
+        for after, before in reversed(self.seen):
+            if after.data_ptr() == scores.data_ptr() and after.numel() == scores.numel():
+                return before.reshape(scores.shape)
+        return scores
+
+
+class PairScores:
+    """Scores items for the rows of a batch as the backbone itself does.
+
+    dataset: the training split, for the features of items.
+    """
+
+    def __init__(self, dataset: Dataset, item_field: str, device: torch.device) -> None:
+        self.item_field = item_field
+        features = dataset.item_feat
+        self._features = None if features is None else features.to(device)
+        # RecBole gives drawn negatives a prefix.
+        self._prefix = dataset.config["NEG_PREFIX"]
+
+    def of(self, model: Any, batch: Interaction, rows: Tensor, items: Tensor) -> Tensor:
+        """Scores `[n, C]` of items `[n, C]` for rows `[n]` of a batch, before a sigmoid where the model ends in one.
+
+        Raises `UnsupportedError` for a model whose scores have no gradient or are not one a row.
+        """
+        from recbole.data.interaction import Interaction
+
+        n, count = items.shape
+        flat = items.reshape(-1)
+        repeated = rows.repeat_interleave(count)
+        columns = {
+            name: column[repeated]
+            for name, column in batch.interaction.items()
+            if not name.startswith(self._prefix) and len(column) == len(batch)
+        }
+        if self._features is None:
+            columns[self.item_field] = flat
+        else:
+            for name, column in self._features.interaction.items():
+                columns[name] = column[flat]
+        with _Sigmoids() as sigmoids:
+            scores = model.predict(Interaction(columns))
+        name = type(model).__name__
+        if not isinstance(scores, Tensor) or scores.numel() != n * count:
+            raise UnsupportedError(
+                f"enhancer 'softmax': {name}.predict gives no score for each of {n * count} rows"
+            )
+        scores = sigmoids.logits(scores)
+        if torch.is_grad_enabled() and not scores.requires_grad:
+            raise UnsupportedError(
+                f"enhancer 'softmax': the scores that {name}.predict gives have no gradient to train by"
+            )
+        return scores.reshape(n, count)
