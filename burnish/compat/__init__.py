@@ -10,9 +10,9 @@ from __future__ import annotations
 from . import (  # noqa: F401  (declare their mends)
     anomaly_,
     dgl_,
+    itemknn_,
     ksr_,
     metrics_,
-    models_,
     names_,
     numpy_,
     pandas_,

@@ -526,9 +526,7 @@ def test_names_like_missing_values_are_names(data: Path, name: str) -> None:
 
 @pytest.mark.parametrize("sampling", [None, {"distribution": "uniform", "sample_num": 2}])
 @pytest.mark.parametrize("size", [2, 100])
-def test_popularity_counts_each_interaction_once(
-    data: Path, sampling: dict[str, Any] | None, size: int
-) -> None:
+def test_pop_counts_each_interaction_once(data: Path, sampling: dict[str, Any] | None, size: int) -> None:
     """Whatever the size of the batches, and without the negatives that are drawn into them."""
     config = make_config("Pop", data, train_neg_sample_args=sampling, train_batch_size=size)
     train = make_data(config)[0]
