@@ -54,9 +54,13 @@ class Standing:
 class Floors:
     """The floors of a plan, backbone by backbone; those without a backbone are run once for all of them."""
 
-    def __init__(self, plan: Plan, carry_out: CarryOut) -> None:
+    def __init__(
+        self, plan: Plan, carry_out: CarryOut, tell: Callable[[str, Mapping[str, Any]], None] | None = None
+    ) -> None:
+        """tell: called with a floor and what was chosen for it, as `BPR / softmax`."""
         self.plan = plan
         self.carry_out = carry_out
+        self.tell = tell
         self.floors = all_floors(plan.floors)
         self._tuned: dict[str, Standing] = {}
         self._ran: dict[str, str | None] = {}
@@ -171,7 +175,7 @@ class Floors:
         return {**common, **tune.arms.get(PLAIN, {}), **own_space(name, floor)}
 
     def _rules(self, name: str, floor: Floor, space: Space) -> Tune | None:
-        """How a floor's options are chosen: as an arm's; but all of its own grid where no trials are given."""
+        """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""
         tune = self.plan.tune
         size = _size(space)
         if name in SHARED:
@@ -179,7 +183,9 @@ class Floors:
             return Tune(trials=floor.trials or size, **rules)
         if tune is None:
             return Tune(trials=floor.trials or size) if floor.tune else None
-        return tune if floor.trials is None else tune.model_copy(update={"trials": floor.trials})
+        # As many as an arm has, but no fewer than its own values: a draw could leave out the one that works.
+        fewest = max(tune.trials, _size(own_space(name, floor)))
+        return tune.model_copy(update={"trials": floor.trials or fewest})
 
     def _choose(self, spec: RunSpec, floor: Floor, space: Space) -> Standing:
         rules = self._rules(spec.arm, floor, space)
@@ -206,6 +212,8 @@ class Floors:
             standing.left_out = str(error)
             return standing
         standing.trials, standing.chosen, standing.edge = len(records), chosen, at_edge(space, chosen)
+        if space and self.tell is not None:
+            self.tell(f"{spec.label} / {spec.arm}", chosen)
         return standing
 
     def count(self) -> tuple[int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -92,7 +92,7 @@ class _Grid:
         self.records: list[RunRecord] = []
 
     def run(self) -> list[RunRecord]:
-        floors = Floors(self.plan, self._carry_out_floor)
+        floors = Floors(self.plan, self._carry_out_floor, self._tell_tuned)
         for entry in self.plan.backbones:
             self._run_backbone(entry, floors)
         return self.records
@@ -134,9 +134,12 @@ class _Grid:
             for spec in specs:
                 self._record(failed_record(spec, self.plan.runs, error), spec)
             return []
+        self._tell_tuned(key, chosen)
+        return [with_settings(spec, chosen) for spec in specs]
+
+    def _tell_tuned(self, key: str, chosen: Mapping[str, Any]) -> None:
         settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
         self._tell("tuned", key, f"{key}: {settings}")
-        return [with_settings(spec, chosen) for spec in specs]
 
     def _carry_out_floor(self, spec: RunSpec) -> RunRecord:
         """`_carry_out`; raises `LeftOutError` where the floor refuses."""

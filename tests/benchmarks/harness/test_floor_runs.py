@@ -133,6 +133,19 @@ def test_floors_of_a_backbone_are_tuned_as_its_arms_are(
 NAMED = ("softmax", "prior", "plain", "uneven")
 
 
+def test_a_floor_of_a_backbone_has_no_fewer_trials_than_own_values(
+    plan_content: dict[str, Any], stand_ins: None
+) -> None:
+    content = {**plan_content, "floors": ["softmax"], "seeds": 1, "arms": {}}
+    content["tune"] = {"trials": 1, "space": {"learning_rate": [0.01]}}
+    _, events = carried_out(content)
+    assert sum("softmax / seed 2020 / trial" in key for key in ended(events)) == 3
+    told = [event.message for event in events if event.kind == "tuned"]
+    assert told[0].startswith("BPR / softmax: learning_rate = 0.01, softmax.temperature = 0.")
+    _, events = carried_out({**content, "floors": {"softmax": {"trials": 2}}})
+    assert sum("softmax / seed 2020 / trial" in key for key in ended(events)) == 2
+
+
 def test_without_tuning_only_floors_without_a_backbone_are_tuned(
     plan_content: dict[str, Any], stand_ins: None
 ) -> None:
@@ -357,7 +370,7 @@ def test_the_last_interaction_is_asked_of_all(plan_content: dict[str, Any]) -> N
     kept[0].write_text("{")  # damaged: compared anew
     _, events = carried_out(content)
     assert left_out(events) == []
-    assert {event.kind for event in events} == {"start", "kept"}
+    assert {event.kind for event in events} == {"start", "kept", "tuned"}
 
 
 def test_a_kind_of_backbones_has_its_own_split_and_floors_take_it(plan_content: dict[str, Any]) -> None:
