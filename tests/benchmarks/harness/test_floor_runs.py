@@ -391,19 +391,27 @@ def test_a_kind_of_backbones_has_its_own_split_and_floors_take_it(plan_content: 
     assert [(row.backbone, row.n_users) for row in rows] == [("BPR", 40), ("SASRec", 40)]
 
 
+@pytest.mark.parametrize(
+    ("split", "lengths"),
+    [({"RS": [0.8, 0.1, 0.1]}, [20] * 8), ({"LS": "valid_and_test"}, [20] * 8 + [2])],
+)
 def test_other_cases_are_not_compared(
-    plan_content: dict[str, Any], write_interactions: Any, tmp_path: Path
+    split: dict[str, Any],
+    lengths: list[int],
+    plan_content: dict[str, Any],
+    write_interactions: Any,
+    tmp_path: Path,
 ) -> None:
-    rows = [(f"u{user}", f"i{(7 * user + n) % 60}", n) for user in range(8) for n in range(20)]
+    """Shares of histories; and a user with two interactions, of whom a sequential backbone has no test case."""
+    rows = [
+        (f"u{user}", f"i{(7 * user + n) % 60}", n)
+        for user, length in enumerate(lengths)
+        for n in range(length)
+    ]
     write_interactions(tmp_path / "data", "tiny", rows)
-    shares = {**LAST, "split": {"RS": [0.8, 0.1, 0.1]}}
     content = {**plan_content, "backbones": ["SASRec"], "arms": {"wide": {"options": {"inner_size": 16}}}}
-    content["options"] = {
-        **content["options"],
-        **SEQUENTIAL,
-        "eval_args": shares,
-        "data_path": str(tmp_path / "data"),
-    }
+    options = {**SEQUENTIAL, "eval_args": {**LAST, "split": split}, "data_path": str(tmp_path / "data")}
+    content["options"] = {**content["options"], **options}
     with registered([Prior, Softmax]):
         records, events = carried_out({**content, "floors": "default"})
     assert exit_status(records) == 0
