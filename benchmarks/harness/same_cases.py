@@ -119,8 +119,8 @@ def _check_cases(plan: Plan, entry: BackboneEntry, options: Mapping[str, Any], s
     if digests.get(entry.name) != digests.get(_STAND_IN):
         raise NotComparableError(
             f"{entry.name} is tested on other cases under this split (one ranking for each test interaction, or other "
-            f"interactions); eval_args: {{split: {{LS: valid_and_test}}, order: TO}} asks all the same where every user "
-            f"has three interactions or more"
+            f"interactions); eval_args: {{split: {{LS: valid_and_test}}, order: TO}} asks all the same where every "
+            f"user has three interactions or more"
         )
 
 
