@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
+import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from burnish.errors import BurnishError, NonFiniteError
 from burnish.training.identity import computing, digest
+from burnish.training.request import make_config
 
 from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Space, Tune
@@ -83,9 +88,8 @@ class Floors:
                     remarks += [text for text in said if text not in remarks]
                 else:
                     standing = self._of_backbone(name, floor, entry)
-            except (
-                Exception
-            ) as error:  # whatever reading the data raises: the arms go on, and say it themselves
+            except Exception as error:
+                # Whatever reading the data raises: the arms go on, and say it themselves.
                 why = str(error) if isinstance(error, BurnishError) else f"{type(error).__name__}: {error}"
                 standing = Standing(name, left_out=why)
             standings.append(standing)
@@ -153,14 +157,12 @@ class Floors:
         return standing
 
     def _check_ranked(self, entry: BackboneEntry) -> None:
-        import warnings
-
-        from burnish.training.request import make_config
+        from burnish.enhancers.zoo import find_backbone
 
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             options = {**self.plan.options, **entry.options}
-            check_ranked(make_config(entry.name, self.plan.dataset, {}, options))
+            check_ranked(make_config(find_backbone(entry.name), self.plan.dataset, {}, options))
 
     def _space(self, name: str, floor: Floor) -> Space:
         """What is tuned for a floor of a backbone: what the plain backbone is, and the floor's own."""
@@ -172,7 +174,9 @@ class Floors:
             for option, values in tune.space.items()
             if "." not in option or option.startswith(f"{name}.")
         }
-        return {**common, **tune.arms.get(PLAIN, {}), **own_space(name, floor)}
+        beside = {**common, **tune.arms.get(PLAIN, {})}
+        free = {option: values for option, values in beside.items() if option not in floor.options}
+        return {**free, **own_space(name, floor)}
 
     def _rules(self, name: str, floor: Floor, space: Space) -> Tune | None:
         """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""
@@ -241,15 +245,11 @@ class Floors:
 
 
 def _size(space: Mapping[str, list[Any]]) -> int:
-    import math
-
     return math.prod(len(values) for values in space.values())
 
 
-def noted(standings: list[Standing], remarks: list[str], plan: Plan, place: Any) -> dict[str, Any]:
+def noted(standings: list[Standing], remarks: list[str], plan: Plan, place: Path) -> dict[str, Any]:
     """The floors as a comparison's note holds them.  place: the folder that names of runs are meant from."""
-    import os
-
     floors: dict[str, Any] = {}
     for one in standings:
         if one.arm is not None:

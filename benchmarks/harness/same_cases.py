@@ -68,12 +68,14 @@ def comparable_options(plan: Plan, entry: BackboneEntry) -> tuple[dict[str, Any]
     BurnishError
         For options that a model cannot be configured with.
     """
+    from burnish.enhancers.zoo import find_backbone
+
     options = floor_options(plan, entry)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a run's own configuration says it again
-        backbone = make_config(entry.name, plan.dataset, {}, {**plan.options, **entry.options})
+        backbone = make_config(find_backbone(entry.name), plan.dataset, {}, {**plan.options, **entry.options})
         check_ranked(backbone)
-        own = make_config(_STAND_IN, plan.dataset, {}, options)
+        own = make_config(find_backbone(_STAND_IN), plan.dataset, {}, options)
     for name in sorted(_listed("evaluation", "dataset") - _OF_BACKBONES - _ONLY_WHEN_GIVEN):
         if name in backbone and backbone[name] != own[name]:
             options[name] = backbone[name]
