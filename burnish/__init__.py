@@ -20,11 +20,14 @@ from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
+    from burnish.enhancers.aggregate.aggregate import Aggregate
     from burnish.enhancers.attach import enhance
+    from burnish.enhancers.average.average import Average
     from burnish.enhancers.bake import bake
     from burnish.enhancers.detach import detach
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
+    from burnish.enhancers.prior.prior import Prior
     from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
     from burnish.enhancers.shapley.shapley import Shapley
     from burnish.enhancers.softmax.softmax import Softmax
@@ -50,6 +53,9 @@ _HOME = {
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
     "Enhancer": "burnish.enhancers.enhancer",
+    "Aggregate": "burnish.enhancers.aggregate.aggregate",
+    "Average": "burnish.enhancers.average.average",
+    "Prior": "burnish.enhancers.prior.prior",
     "Softmax": "burnish.enhancers.softmax.softmax",
     "RVRec": "burnish.enhancers.wasserstein.rvrec",
     "Euclid2d": "burnish.enhancers.wasserstein.rvrec",
@@ -65,9 +71,12 @@ _HOME = {
 }
 
 __all__ = [
+    "Aggregate",
+    "Average",
     "Enhancer",
     "Euclid2d",
     "Guided",
+    "Prior",
     "RVRec",
     "Shapley",
     "Softmax",

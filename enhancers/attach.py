@@ -68,6 +68,20 @@ class EnhancedMixin(nn.Module):
         host = self._modules.get("enhancers")  # absent while the backbone's own __init__ runs
         return host.on_forward(result) if isinstance(host, Host) else result
 
+    def predict(self, interaction: Any, *args: Any, **kwargs: Any) -> Any:
+        scores = super().predict(interaction, *args, **kwargs)  # type: ignore[misc]
+        return self._rescored(scores, interaction)
+
+    def full_sort_predict(self, interaction: Any, *args: Any, **kwargs: Any) -> Any:
+        scores = super().full_sort_predict(interaction, *args, **kwargs)  # type: ignore[misc]
+        return self._rescored(scores, None)
+
+    def _rescored(self, scores: Any, pairs: Any) -> Any:
+        host = self._modules.get("enhancers")  # absent while enhancers look at the backbone's own scores
+        if not isinstance(host, Host):
+            return scores
+        return host.rescored(scores, None if pairs is None else pairs[host.anatomy.fields.item])
+
     def train(self, mode: bool = True) -> Any:
         host = self._modules.get("enhancers")
         if isinstance(host, Host):

@@ -221,6 +221,23 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """
         return rows
 
+    def rescore(self, scores: Tensor, items: Tensor | None) -> Tensor:
+        """Other scores than those that the backbone predicts.
+
+        Parameters
+        ----------
+        scores
+            Of any shape; where `items` is None, of the whole catalogue for some users, one after another.
+        items
+            The items that are scored, as many as scores; None for the whole catalogue.
+
+        Returns
+        -------
+        torch.Tensor
+            Of the shape of `scores`, which themselves are the default.
+        """
+        return scores
+
     def loss(self, batch: Interaction) -> dict[str, Tensor]:
         """Extra loss terms, unreduced: the host multiplies by `weight`, averages and adds.
 
@@ -265,6 +282,27 @@ class Enhancer(nn.Module, Generic[ConfigT]):
             `[n]`, at least 0, with mean 1; None for 1 each.
         """
         return None
+
+    def complete(self, parameters: Sequence[nn.Parameter]) -> None:
+        """Look at what is trained; called once, when every enhancer of the model is bound.
+
+        Parameters
+        ----------
+        parameters
+            The backbone's and the enhancers'.
+        """
+
+    def before_step(self) -> None:
+        """Prepare a training step; called before the backbone's loss is computed, outside of its graph."""
+
+    def on_mode(self, training: bool) -> None:
+        """Take notice of a change between training and evaluation (`model.train()`, `model.eval()`).
+
+        Parameters
+        ----------
+        training
+            Which one begins.
+        """
 
     def replaces_loss(self) -> bool:
         """Whether `objective` stands in the place of the backbone's recommendation loss; asked once, after `bind`.

@@ -93,6 +93,9 @@ class Host(nn.Module):
                     f"enhancer {enhancer.name!r} refines embeddings, and {self.anatomy.backbone} has no table of users "
                     f"or items that it could refine. It works with BPR, LightGCN, NeuMF, SASRec and their like."
                 )
+        parameters = [*model.parameters(), *self.attached.parameters()]
+        for enhancer in self.enhancers():
+            enhancer.complete(parameters)
         refinements = refine_tables(spans, self.state)  # the last step: everything above may refuse
         for refinement in refinements:
             for table, _ in refinement.spans:
@@ -128,6 +131,8 @@ class Host(nn.Module):
     @contextlib.contextmanager
     def step(self) -> Iterator[None]:
         """One training step: what is read inside is computed once, what it left behind is dropped after."""
+        for enhancer in self.enhancers():
+            enhancer.before_step()
         self.state.inside_step = True
         try:
             yield
@@ -280,6 +285,12 @@ class Host(nn.Module):
             self.state.output = (users, items)
         return type(result)((users, items, *result[2:]))
 
+    def rescored(self, scores: Tensor, items: Tensor | None) -> Tensor:
+        """What the enhancers make of predicted scores, in their order."""
+        for enhancer in self.enhancers():
+            scores = enhancer.rescore(scores, items)
+        return scores
+
     # ------------------------------------------------------------------ the rest
 
     def on_epoch(self, epoch: int) -> None:
@@ -289,7 +300,9 @@ class Host(nn.Module):
         self.weigher.refresh_propagation()
 
     def train(self, mode: bool = True) -> Host:
-        """Also gives the graph the present weights, which a loaded state may have changed."""
+        """Also tells the enhancers, and gives the graph the present weights, which a loaded state may have changed."""
+        for enhancer in self.enhancers():
+            enhancer.on_mode(mode)
         self.weigher.refresh_propagation()
         return super().train(mode)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from pathlib import Path
 
 from burnish.errors import ConfigurationError
+from burnish.files.jsons import parse_json
 from burnish.text_encoder import CURE, INSTALL, packaged_encoder
 
 #: The files that decide what an encoder computes.
@@ -76,7 +76,7 @@ def _lacking(folder: Path) -> str:
         return "config.json"
     for index in folder.glob("*.safetensors.index.json"):
         try:
-            parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+            parts = set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values())
         except (OSError, ValueError, KeyError, AttributeError):
             return f"a readable {index.name}"
         lost = sorted(part for part in parts if not (folder / part).is_file())

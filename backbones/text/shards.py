@@ -31,6 +31,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError
+from burnish.files.jsons import parse_json
 from burnish.files.whole import write_text
 
 VectorArray = NDArray[np.float16]
@@ -202,7 +203,7 @@ class ShardFolder:
 
 def _metadata(table: pa.Table) -> dict[str, Any]:
     """What an index says of its shard."""
-    metadata: dict[str, Any] = json.loads((table.schema.metadata or {})[b"burnish"])
+    metadata: dict[str, Any] = parse_json((table.schema.metadata or {})[b"burnish"])
     return metadata
 
 

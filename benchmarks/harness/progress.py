@@ -30,12 +30,12 @@ class Display:
 
     def __init__(self, total: int, console: Console | None = None) -> None:
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=console or Console(stderr=True),
+            TextColumn("{task.fields[note]}", markup=False),
+            console=console or Console(stderr=True, markup=False, emoji=False),
             transient=True,
         )
         self._all = self._progress.add_task("runs", total=total, note="")

@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.disable(logging.WARNING)
     try:
         with torch_threads(chosen.threads):
-            return _STUDIES[chosen.study](chosen, Console(width=120))
+            return _STUDIES[chosen.study](chosen, Console(width=120, markup=False, emoji=False))
     except BurnishError as error:
         print(error, file=sys.stderr)
         return 1

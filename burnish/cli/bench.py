@@ -44,7 +44,7 @@ def bench(
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     records = run(screen, chosen)
     for record in failed(records):
-        screen.notes.print(f"failed: {where(record)}: {record.error}", markup=False)
+        screen.notes.print(f"failed: {where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
 
@@ -108,6 +108,6 @@ def compare(screen: Screen, runs: Path) -> None:
     try:
         rows = harness.summarise(runs)
     except DataError as error:
-        screen.notes.print(f"no comparison: {error}", markup=False)
+        screen.notes.print(f"no comparison: {error}")
         return
     screen.results.print(harness.to_table(rows))

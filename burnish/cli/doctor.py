@@ -62,11 +62,11 @@ def show(screen: Screen, report: Report) -> None:
 
 def tell(screen: Screen, word: str, colour: str, findings: Iterable[Finding]) -> None:
     """Each finding with its cure on the next line, which is never folded so that it can be copied."""
-    from rich.markup import escape
+    from rich.text import Text
 
     for finding in findings:
-        screen.results.print(f"[{colour}]{word}[/]: {escape(finding.what)}")
-        screen.results.print(f"   cure: {finding.cure}", markup=False, soft_wrap=True)
+        screen.results.print(Text.assemble((word, colour), f": {finding.what}"))
+        screen.results.print(f"   cure: {finding.cure}", soft_wrap=True)
 
 
 def table_of(title: str, *columns: str) -> Table:
@@ -78,19 +78,15 @@ def table_of(title: str, *columns: str) -> Table:
 
 def package_table(report: Report) -> Table:
     """Versions, and the reason where a package is there but does not import."""
-    from rich.markup import escape
-
     table = table_of("packages", "package", "version", "")
-    table.add_row("python", report.python, escape(report.executable))
+    table.add_row("python", report.python, report.executable)
     for name, version in report.packages.items():
-        table.add_row(name, version or "-", escape(report.broken.get(name, "")))
+        table.add_row(name, version or "-", report.broken.get(name, ""))
     return table
 
 
 def fact_table(report: Report) -> Table:
     """System, devices, threads, extras, and the folder of runs."""
-    from rich.markup import escape
-
     threads, folder = report.threads, report.folder
     computing = [f"torch {threads.torch if threads.torch is not None else '-'}, cores {threads.cores}"]
     if threads.load is not None:
@@ -108,19 +104,17 @@ def fact_table(report: Report) -> Table:
     table = table_of("machine", "", "")
     table.show_header = False
     for name, value in rows:
-        table.add_row(escape(name), escape(value))
+        table.add_row(name, value)
     return table
 
 
 def mend_table(mends: Iterable[MendStatus]) -> Table:
     """What burnish mends in RecBole, and whether it is needed here."""
-    from rich.markup import escape
-
     table = table_of("mends of RecBole (waiting: until that part of RecBole is loaded)")
     table.add_column("mend", no_wrap=True)
     table.add_column("state", no_wrap=True)
     table.add_column("for", ratio=1)
     table.add_column("what happens without it", ratio=3)
     for mend in mends:
-        table.add_row(*(escape(cell) for cell in (mend.name, mend.state, mend.versions, mend.symptom)))
+        table.add_row(mend.name, mend.state, mend.versions, mend.symptom)
     return table

@@ -44,25 +44,23 @@ def show(screen: Screen, info: EnhancerInfo, *, full: bool) -> None:
     try:
         cls = info.load()
     except Exception as error:
-        screen.results.print(f"{info.name} (from {info.source})", style="bold", markup=False)
-        screen.results.print(f"  cannot be loaded: {type(error).__name__}: {error}\n", markup=False)
+        screen.results.print(f"{info.name} (from {info.source})", style="bold")
+        screen.results.print(f"  cannot be loaded: {type(error).__name__}: {error}\n")
         return
-    screen.results.print(f"{info.name} (from {info.source})", style="bold", markup=False)
+    screen.results.print(f"{info.name} (from {info.source})", style="bold")
     text = info.description if full else info.summary
-    screen.results.print(f"{text}", markup=False)
+    screen.results.print(text)
     screen.results.print(option_table(cls.Config.model_fields))
     screen.results.print()
 
 
 def option_table(fields: dict[str, FieldInfo]) -> Table:
     """One row an option: name, default, type with its limits, description."""
-    from rich.markup import escape
     from rich.table import Table
 
     table = Table("option", "default", "type", "meaning")
     for name, field in fields.items():
-        cells = (name, default_of(field), type_of(field), field.description or "")
-        table.add_row(*(escape(cell) for cell in cells))
+        table.add_row(name, default_of(field), type_of(field), field.description or "")
     return table
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from .screen import Screen, make_console
+from .screen import Screen, make_console, plain_console
 from .shared import (
     DataPath,
     Quiet,
@@ -153,7 +153,6 @@ def to_screen(
 
 def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
     """A whole file or none."""
-    from rich.console import Console
 
     from burnish.files.tables import TableFile, written_whole
     from burnish.trained.explanation_formats import as_frame
@@ -166,7 +165,7 @@ def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles 
         if kind == "json":
             stream.writelines(f"{text}\n" for text in json_lines(explanations, profiles))
         else:
-            show(Console(file=stream, width=make_console().width, highlight=False), explanations, profiles)
+            show(plain_console(file=stream, width=make_console().width), explanations, profiles)
 
 
 def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None) -> list[str]:

@@ -186,7 +186,6 @@ def standing(scores: Scores) -> Any:
 def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
     """The highest and the lowest on one attribute."""
     import numpy as np
-    from rich.markup import escape
     from rich.table import Table
 
     values = scores.values[:, scores.attributes.index(attribute)]
@@ -200,12 +199,10 @@ def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
             table.add_row("...", "...", "...")
         else:
             token = scores.ids[number]
-            table.add_row(escape(token), escape(titles.get(token, "")), f"{values[number]:.2f}")
+            table.add_row(token, titles.get(token, ""), f"{values[number]:.2f}")
     return table
 
 
 def shown(token: str, titles: dict[str, str]) -> str:
     """An id with its title."""
-    from rich.markup import escape
-
-    return escape(f"{token} {titles[token]}") if titles.get(token) else escape(token)
+    return f"{token} {titles[token]}" if titles.get(token) else token

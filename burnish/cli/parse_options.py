@@ -9,12 +9,13 @@ from typing import Any
 import yaml
 
 from burnish.errors import ConfigurationError
+from burnish.files.yamls import BoundedLoader, parse_yaml
 
 #: What `--option value` may carry below the top level: `--enhancers.rvrec.weight 0.2`.
 NESTED = "enhancers"
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(BoundedLoader):
     """YAML with numbers, true/false and null only: no dates, no sexagesimal numbers, no yes/no/on/off.
 
     PyYAML follows YAML 1.1, where `1e-3` is a string and `12:30` is 750; RecBole's users mean neither.
@@ -50,8 +51,8 @@ def parse_value(text: str) -> Any:
     if not stripped:
         return text
     try:
-        value = yaml.load(stripped, Loader=_Loader)
-    except (yaml.YAMLError, ValueError):
+        value = parse_yaml(stripped, _Loader)
+    except yaml.YAMLError:
         return text
     if value is None:
         return None if re.fullmatch(_SCALARS["null"], stripped) else text

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .screen import Screen
+from .screen import Screen, plain_console
 from .shared import choose_format, format_option, output_option, quiet_option
 
 EPILOG = (
@@ -71,8 +71,6 @@ def as_text(table: object) -> str:
     """A rich table as plain text, as wide as it needs to be."""
     from io import StringIO
 
-    from rich.console import Console
-
     buffer = StringIO()
-    Console(file=buffer, width=240, highlight=False).print(table)
+    plain_console(file=buffer, width=240).print(table)
     return "\n".join(line.rstrip() for line in buffer.getvalue().rstrip().splitlines())

@@ -15,11 +15,15 @@ from rich.console import Console
 PIPE_WIDTH = 160
 
 
+#: Text is shown as it is, in tables too: ids and titles may hold `[b]` or `:star:`, which rich would take for its own.
+plain_console = partial(Console, markup=False, emoji=False, highlight=False)
+
+
 def make_console(*, stderr: bool = False) -> Console:
-    """A rich console that folds at the terminal's width, and hardly ever in a pipe or a file."""
-    console = Console(stderr=stderr, highlight=False)
+    """A console that shows text as it is, and folds at the terminal's width, hardly ever in a pipe or a file."""
+    console = plain_console(stderr=stderr)
     if not console.is_terminal and "COLUMNS" not in os.environ:
-        console = Console(stderr=stderr, highlight=False, width=PIPE_WIDTH)
+        console = plain_console(stderr=stderr, width=PIPE_WIDTH)
     return console
 
 
@@ -43,13 +47,13 @@ class Screen:
         return not self.quiet and self.notes.is_terminal
 
     def say(self, text: str) -> None:
-        """One line of plain text (no markup) for a person who watches; nothing when quiet."""
+        """One line of text for a person who watches; nothing when quiet."""
         if not self.quiet:
-            self.notes.print(text, markup=False)
+            self.notes.print(text)
 
     def write(self, text: str) -> None:
         """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured."""
-        self.results.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.results.print(text, soft_wrap=True)
 
     @contextmanager
     def bar(
@@ -76,11 +80,11 @@ class Screen:
         )
 
         with Progress(
-            TextColumn(word),
+            TextColumn(word, markup=False),
             DownloadColumn() if of_bytes else MofNCompleteColumn(),
             BarColumn(),
             TimeRemainingColumn(),
-            *([TextColumn(note)] if note else []),
+            *([TextColumn(note, markup=False)] if note else []),
             console=self.notes,
             transient=True,
             disable=hidden or not self.watched,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import stat
 import sys
 import time
 import warnings
@@ -12,12 +14,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from burnish.errors import ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 from .refusals import told_why
 
 #: Between two looks at a lock that is waited for.
 _PAUSE = 0.05
+#: All that a lock's file ever holds: the number of a process.
+_CONTENT = re.compile(rb"\d{0,20}\s?")
 #: What a file system says that has no locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -46,6 +50,8 @@ def locked(
     ------
     ConfigurationError
         With `busy`, or where the file cannot be made.
+    DataError
+        Where something else lies in its place: a link, or a file that no lock is.  It is left as it is.
     """
     try:
         handle = _acquire(lock, busy, waiting)
@@ -62,14 +68,14 @@ def locked(
 
 def release_dead(lock: Path) -> None:
     """Remove the file of a lock that a killed process held."""
-    with contextlib.suppress(ConfigurationError), locked(lock, busy="held"):
+    with contextlib.suppress(BurnishError), locked(lock, busy="held"):
         pass
 
 
 def _acquire(lock: Path, busy: str | None, waiting: Callable[[str], None] | None) -> int | None:
     """The open file; None on a file system without locks."""
     while True:
-        handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _opened(lock)
         try:
             taken = _take(handle)
         except OSError as error:
@@ -97,6 +103,40 @@ def _acquire(lock: Path, busy: str | None, waiting: Callable[[str], None] | None
                 waiting(holder)
                 waiting = None
             time.sleep(_PAUSE)
+
+
+def _opened(lock: Path) -> int:
+    """The file of a lock, opened without following a link: whoever holds it writes into it."""
+    # The second: a pipe keeps nobody waiting.
+    named = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        if not named and lock.is_symlink():
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(lock))
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | named, 0o666)
+    except OSError as error:
+        if lock.is_symlink():
+            raise _no_lock(lock, f"a link to {os.readlink(lock)}") from error
+        if lock.exists() and not lock.is_file():
+            raise _no_lock(lock, "no file") from error
+        raise
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            raise _no_lock(lock, "no file")
+        if found.st_nlink > 1:
+            raise _no_lock(lock, "another name of a file that lies elsewhere (a hard link)")
+        if hasattr(os, "pread") and not _CONTENT.fullmatch(os.pread(handle, 64, 0)):
+            raise _no_lock(lock, "a file with something else in it")
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def _no_lock(lock: Path, what: str) -> DataError:
+    return DataError(
+        f"{lock} should be the lock of a process that works there, and is {what}; move it away, or give another folder"
+    )
 
 
 def _holder(handle: int) -> str:

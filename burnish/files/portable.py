@@ -22,6 +22,7 @@ from torch import Tensor
 
 from burnish.errors import DataError
 
+from .jsons import parse_json
 from .whole import written_whole
 
 #: The key that marks a mapping of the tree as something else than a mapping.
@@ -189,6 +190,6 @@ def read_file(path: Path, what: str) -> tuple[Any, dict[str, Tensor]]:
     if _HEADER not in header:
         raise DataError(f"{path} was not written by burnish: it should hold {what}")
     try:
-        return json.loads(header[_HEADER]), tensors
-    except json.JSONDecodeError as error:
+        return parse_json(header[_HEADER]), tensors
+    except ValueError as error:
         raise DataError(f"{path} is damaged: its description is not JSON ({error})") from error

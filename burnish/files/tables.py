@@ -109,7 +109,10 @@ def read_parquet(path: Path, cure: str, columns: Sequence[str] = ()) -> pd.DataF
 
     try:
         table = pd.read_parquet(path)
-    except (OSError, ValueError, KeyError, TypeError, MemoryError, pa.ArrowException) as error:
+    except (
+        *(OSError, ValueError, KeyError, TypeError, AttributeError, MemoryError, RecursionError),
+        pa.ArrowException,
+    ) as error:
         what = str(error).strip().splitlines()
         raise DataError(f"{path} is damaged ({what[0] if what else type(error).__name__}); {cure}") from error
     lacking = [name for name in columns if name not in table]

@@ -12,6 +12,7 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
 
+from .jsons import parse_json
 from .processes import MARK, is_dead, mark, start_of
 from .refusals import reason
 
@@ -102,10 +103,10 @@ def read_json(path: Path, cure: str) -> Any:
     cure: what to do where it is missing or damaged; `DataError` says it, after the file and what is wrong with it.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise DataError(f"{path} is missing; {cure}") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error}); {cure}") from error
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise DataError(f"{path} is damaged ({error}); {cure}") from error

@@ -53,7 +53,7 @@ class Base:
         the base was trained on other rows of it, which may be the model's validation or test rows.
         """
         try:
-            check_data(self.data, data, dataset)
+            check_data(self.data, data, dataset, other_columns=not self.own)
         except DataError as error:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""
             raise DataError(f"base = {self.source!r}: {error}{cure}") from error

@@ -24,7 +24,7 @@ from burnish.files.whole_folder import folder_written_whole
 from .base import Base, BaseRequest
 from .identity import class_name
 from .one_run import train_and_test
-from .record import BASE, MODEL_FILE, forget_run, read_run
+from .record import BASE, MODEL_FILE, read_run
 from .request import Request
 from .result import Epoch
 from .state import latest_state
@@ -111,12 +111,18 @@ def _trained(
         )
     elif progress != "finished":
         make_folder(folder)
-        forget_run(folder)  # before the note: it must never stand beside another base
-        write_json(folder / NOTE, {"digest": request.digest()})
         plain = Request.gather(
             request.model, request.dataset, {}, request.files, request.options, None, False
         )
-        train_and_test(plain, folder, on_epoch=on_epoch, save_every=save_every, evaluate_test=False)
+        train_and_test(
+            plain,
+            folder,
+            on_epoch=on_epoch,
+            save_every=save_every,
+            evaluate_test=False,
+            # The former base is gone by then: the note must never stand beside another one.
+            on_forgotten=lambda: write_json(folder / NOTE, {"digest": request.digest()}),
+        )
     return _read(folder, request.model, time.perf_counter() - started, own=True)
 
 
@@ -153,5 +159,8 @@ def _weights(folder: Path) -> dict[str, Tensor]:
             f"base = {str(folder)!r} holds no trained weights ({MODEL_FILE}): train it to its end"
         )
     tree, tensors = read_file(path, "the weights of a trained model")
-    state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    try:
+        state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    except Exception as error:  # a damaged description may have anything in the place of anything
+        raise DataError(f"{path} is damaged: {error!r}; train the base again") from error
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from burnish.errors import DataError
 from burnish.files.portable import NotPortableError, Packer, unpack
 
+from .fitting import check_fits, check_name, kind_of
+
 #: Containers longer than this are compared by identity and length, not item by item.
 LONGEST = 4096
 #: Arrays larger than this (bytes) are compared by identity, not by content.
@@ -36,8 +38,8 @@ class Baseline:
 
     def __init__(self, model: nn.Module) -> None:
         self._packages: tuple[str, ...] = _OPEN
-        own = type(model).__module__.split(".")[0]
-        if own not in ("recbole", "torch"):
+        own = _own_package(type(model))
+        if own is not None:
             self._packages = (*_OPEN, own)
         self._objects: set[Place] = set()
         self._marks = {place: _mark(value) for place, value, _ in self._walk((), model, set(), self._objects)}
@@ -75,6 +77,38 @@ class Baseline:
         created = [place for place in objects - self._objects if place[:-1] in self._objects]
         left_out += [path_of(place) for place in created if not _is_ours(model, place)]
         return entries, left_out
+
+    def check_place(self, model: nn.Module, place: Place, holder: Any, entry: Mapping[str, Any]) -> None:
+        """Raise `DataError` where a file must not change a place: no training changes it.
+
+        holder: what the place is in.  A place is a leaf of the model as it was before training, or a new one in an
+        object of it.
+        """
+        what = path_of(place)
+        if place[:-1] not in self._objects or place in self._objects:
+            raise DataError(f"{what} is not a part of the model that training changes")
+        owner: Any = model
+        for kind, key in place[:-1]:
+            if kind == "a":
+                check_name(what, owner, key)
+            owner = _contents(owner)[key]
+        kind, key = place[-1]
+        if (kind == "k") != isinstance(holder, dict | list):
+            raise DataError(f"{what} is not a part of the model")
+        if kind == "a":
+            check_name(what, holder, key)
+        current = _contents(holder)[key] if place in self._marks else None
+        registry = place[-2][1] if len(place) > 1 else None
+        if registry in ("_parameters", "_modules") and place not in self._marks:
+            raise DataError(f"{what} is no parameter of the model")
+        if entry.get("gone"):
+            check_fits(what, current, None)
+            return
+        value = entry["value"]
+        if registry in ("_parameters", "_buffers") and kind_of(value) not in ("tensor", kind_of(current)):
+            raise DataError(f"{what} is a tensor, and the file has a {kind_of(value)} for it")
+        own = _own_package(type(model))
+        check_fits(what, current, value, texts=own is not None and _is_of(holder, own, model))
 
     def _walk(
         self, place: Place, value: Any, visited: set[int], objects: set[Place]
@@ -134,24 +168,33 @@ class Baseline:
         return any(module == package or module.startswith(f"{package}.") for package in self._packages)
 
 
-def apply(model: nn.Module, entries: list[dict[str, Any]], tensors: Mapping[str, Tensor]) -> None:
+def apply(
+    model: nn.Module, baseline: Baseline, entries: list[dict[str, Any]], tensors: Mapping[str, Tensor]
+) -> None:
     """Put changes onto a model that was built as the first one was.
 
     Tensors that training changed in place are changed in place, so that optimizers and aliases keep seeing them.
-    Raises `DataError` where the model has no such place: it was built from other options or by other code.
+    baseline: of this model.
+    Raises `DataError` where the model has no such place (it was built from other options or by other code), and for
+    what training never changes: methods, hooks, options, texts of RecBole's and burnish's classes.
     """
     with torch.no_grad():
         for entry in entries:
-            place = tuple((kind, key) for kind, key in entry["place"])
+            place = tuple((str(kind), key) for kind, key in entry["place"])
             try:
                 holder: Any = model
                 for step in place[:-1]:
                     holder = _contents(holder)[step[1]]
+                if not entry.get("gone"):
+                    entry = {**entry, "value": unpack(entry["value"], tensors)}
+                baseline.check_place(model, place, holder, entry)
                 contents = _contents(holder)
                 if entry.get("gone"):
                     contents.pop(place[-1][1], None)
                     continue
-                _put(contents, place, unpack(entry["value"], tensors), entry["in_place"], _device(model))
+                _put(contents, place, entry["value"], bool(entry["in_place"]), _device(model))
+            except DataError as error:
+                raise DataError(f"the saved state does not fit the model: {error}") from error
             except (KeyError, IndexError, AttributeError, TypeError, RuntimeError) as error:
                 raise DataError(
                     f"the saved state does not fit the model that was built: {path_of(place)} ({error!r}). "
@@ -201,6 +244,18 @@ def _device(model: nn.Module) -> torch.device:
 
 def _contents(holder: Any) -> Any:
     return holder if isinstance(holder, dict | list | tuple) else vars(holder)
+
+
+def _own_package(model: type) -> str | None:
+    """The package of a model that is neither RecBole's nor ours."""
+    package = model.__module__.split(".")[0]
+    return None if package in ("recbole", "torch", "burnish") else package
+
+
+def _is_of(holder: Any, package: str, model: nn.Module) -> bool:
+    """Whether an object (or a container in the model) is of a package."""
+    shown = model if isinstance(holder, dict | list) else holder
+    return type(shown).__module__.split(".")[0] == package
 
 
 def _states_itself(cls: type) -> bool:

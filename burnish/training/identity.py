@@ -102,9 +102,10 @@ def _why_unfindable(name: str) -> str:
 
 
 def fingerprint(dataset: Any) -> dict[str, Any]:
-    """Counts and digests of a data set just read: the ids of every field, and who interacted with what.
+    """Counts and digests of a data set just read: the ids of every field, who interacted with what, every column.
 
-    Two data sets with the same fingerprint give the same meaning to every row of every embedding table.
+    Two data sets with the same fingerprint give the same meaning to every row of every embedding table, and the same
+    times, ratings and features to every split and model.
     """
     users, items = dataset.uid_field, dataset.iid_field
     fields = {name: digest_tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
@@ -119,7 +120,41 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
         "interactions": len(dataset.inter_feat),
         "ids": fields,
         "rows": rows.hexdigest(),
+        "columns": _columns(dataset),
     }
+
+
+def _columns(dataset: Any) -> dict[str, str]:
+    """A digest of each column that was loaded, by file and name: `inter.timestamp`, `item.price`, `kg.relation_id`."""
+    digests = {}
+    for place in dict.fromkeys((*dataset.feat_name_list, "kg_feat", "net_feat")):
+        table: Any = getattr(dataset, place, None)
+        for name in () if table is None else table.columns:
+            digests[f"{place.removesuffix('_feat')}.{name}"] = _values(table[name])
+    # Where one file follows the other in a split that is given as files.
+    if getattr(dataset, "file_size_list", None) is not None:
+        digests["inter (rows a file)"] = _values(np.asarray(dataset.file_size_list))
+    return digests
+
+
+def _values(column: Any) -> str:
+    """A digest of numbers, or of lists of them, whatever their precision."""
+    values = column.to_numpy() if hasattr(column, "to_numpy") else np.asarray(column)
+    hashed = hashlib.blake2b(digest_size=16)
+    if values.dtype.kind == "O":
+        parts = [np.asarray(value) for value in values]
+        _add(hashed, np.asarray([part.size for part in parts], dtype=np.int64))
+        values = np.concatenate([part.ravel() for part in parts]) if parts else np.zeros(0)
+    _add(hashed, values)
+    return hashed.hexdigest()
+
+
+def _add(hashed: Any, values: np.ndarray) -> None:
+    if values.dtype.kind in "OUS":
+        hashed.update("\0".join(map(str, values.ravel())).encode())
+        return
+    wide = values.astype(np.float64 if values.dtype.kind == "f" else np.int64)
+    hashed.update(str(wide.shape).encode() + np.ascontiguousarray(wide).tobytes())
 
 
 def split_rows(dataset: Any) -> str:
@@ -133,8 +168,14 @@ def split_rows(dataset: Any) -> str:
     return rows.hexdigest()
 
 
-def check_data(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
-    """Raise `DataError` when a data set is not the one of the run, with what differs."""
+def check_data(
+    saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, other_columns: bool = False
+) -> None:
+    """Raise `DataError` when a data set is not the one of the run, with what differs.
+
+    other_columns: whether one of the two may have columns that the other has not.  Runs of an older burnish say
+    nothing of columns.
+    """
     for part in ("users", "items", "interactions"):
         if saved[part] != now[part]:
             raise DataError(
@@ -148,6 +189,43 @@ def check_data(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> N
             f"data set {name!r} is not the one this run was made with: {what} differ although the counts agree. "
             f"Put the former files back (or give their folder as data_path), or train anew."
         )
+    before, after = (dict(one.get("columns") or {}) for one in (saved, now))
+    if not before or not after:
+        return
+    changed = [place for place, digest in before.items() if place in after and after[place] != digest]
+    gone = [] if other_columns else [place for place in before if place not in after]
+    new = [] if other_columns else [place for place in after if place not in before]
+    for places, what in (
+        (changed, "has other values in {}"),
+        (gone, "lacks {}"),
+        (new, "has {} more"),
+    ):
+        if places:
+            raise DataError(
+                f"data set {name!r} is not the one this run was made with: it {what.format(_named(places, name))}, "
+                f"although the ids and who interacted with what agree; the split, the labels or what the model reads "
+                f"may differ. Put the former files back (or give their folder as data_path), or train anew."
+            )
+
+
+def _named(places: list[str], name: str) -> str:
+    """`timestamp (d.inter), price (d.item)`."""
+    shown = []
+    for place in places[:3]:
+        file, _, column = place.partition(".")
+        shown.append(f"{column} ({name}.{file})" if column else f"the files of the split ({name}.*.inter)")
+    return ", ".join(shown) + (f" and {len(places) - 3} more" if len(places) > 3 else "")
+
+
+def check_split(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
+    """Raise `DataError` when equal data are split otherwise than they were for the run."""
+    for part in ("training", "validation"):
+        if part in saved and part in now and saved[part] != now[part]:
+            raise DataError(
+                f"data set {name!r} is split otherwise than for this run: the {part} rows differ, although the data "
+                f"agree, so that rows the model was trained on may be tested on. Another version of burnish or of a "
+                f"library splits so; use the one that run.json names, or train anew."
+            )
 
 
 def digest_tokens(tokens: Any) -> str:

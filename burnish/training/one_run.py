@@ -37,6 +37,7 @@ def train_and_test(
     base: Base | None = None,
     trust: bool = False,
     keep_result: Callable[[TrainingResult], list[str]] | None = None,
+    on_forgotten: Callable[[], None] | None = None,
 ) -> TrainingResult:
     """Carry out a run.
 
@@ -46,7 +47,7 @@ def train_and_test(
         The folder of the run.
     saved, state
         The run in that folder that goes on, and the saved state to go on from (None: from the first epoch); without
-        `saved` the folder is emptied first (`forget_run`).
+        `saved` the folder is emptied (`forget_run`) once data and options are known to be fit for training.
     visible
         Let `--option=value` of `sys.argv` win over everything.
     base
@@ -55,12 +56,13 @@ def train_and_test(
         Unpickle the pretrained models that options name.
     keep_result
         Writes the result into `target` and gives the names of the files; called before the run is marked as finished.
+    on_forgotten
+        Called when the folder was emptied, before anything else is written there.
     """
     if target is not None:
         refuse_links(target)
-    if target is not None and saved is None:
+    if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-        forget_run(target)
     keeper = StateKeeper(target, save_every) if target is not None and save_every else None
     started = time.perf_counter()
     own_files = target is not None and keep_checkpoint
@@ -84,6 +86,11 @@ def train_and_test(
         if base is not None:
             base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
             run.seconds["base"] = base.seconds
+        if target is not None and saved is None:
+            # Only now: what an earlier run left stays where the data or the options of this one are refused.
+            forget_run(target)
+            if on_forgotten is not None:
+                on_forgotten()
         if target is not None and own_files:
             run.trainer.saved_model_file = str(target / "checkpoint.pth")
             write_run(target, config, request.given_options(config), effective, run.fingerprint or {})

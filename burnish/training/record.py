@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.jsons import parse_json
 from burnish.files.whole import write_json
 
 from .identity import class_name
@@ -134,7 +135,7 @@ def mark_finished(folder: Path, results: list[str] | None = None) -> None:
 
     results: the names of the files with the results.
     """
-    content = json.loads((folder / RUN_FILE).read_text(encoding="utf-8"))
+    content = parse_json((folder / RUN_FILE).read_text(encoding="utf-8"))
     known = {} if results is None else {"results": results}
     write_json(folder / RUN_FILE, {**content, "finished": True, **known})
 
@@ -151,12 +152,13 @@ def read_run(folder: Path | str) -> SavedRun:
             )
         raise DataError(f"{folder} is not the folder of a run: there is no {RUN_FILE}. {cure}")
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = parse_json(path.read_text(encoding="utf-8"))
         if content["format"] != 1:
             raise DataError(f"{path} has format {content['format']!r}, of a later burnish; this one reads 1")
         for part in ("users", "items", "interactions", "ids", "rows"):
             content["data"][part]
         dict(content["data"]["ids"])
+        dict(content["data"].get("columns") or {})
         return SavedRun(
             folder,
             str(content["model"]),

@@ -5,19 +5,21 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 from burnish.files.lock import locked
 from burnish.files.refusals import make_folder, told_why
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json, remove_leftovers, written_whole
 
-from .record import BASE, RESULTS, STATES, SavedRun
+from .record import BASE, RESULTS, RUN_FILE, STATES, SavedRun, read_run
 from .result import TrainingResult
+from .trust import refuse_links
 
 #: Is there while a process works in the folder.
 LOCK = ".lock"
@@ -32,18 +34,21 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
     """Decorator of what works in a run's folder, its argument `folder` (None: in none).
 
     A second process is refused, what killed ones left there is removed, and where nothing can be written, the error is
-    a sentence that names the file.
+    a sentence that names the file.  A folder to resume from that cannot be written is looked at without all this: its
+    run may be finished, and then nothing is to be written.
     """
     signature = inspect.signature(function)
+    resumes = function.__name__ == "resume"
 
     @functools.wraps(function)
     def alone(*args: Given.args, **options: Given.kwargs) -> Back:
         given = signature.bind(*args, **options).arguments.get("folder")
         folder = None if given is None else Path(given)
         with ExitStack() as stack:
-            if folder is not None and function.__name__ != "resume":
+            if folder is not None and not resumes:
                 make_folder(folder)
-            if folder is not None and folder.is_dir():
+            if folder is not None and folder.is_dir() and (_may_write(folder) or not resumes):
+                refuse_links(folder)
                 stack.enter_context(locked(folder / LOCK, busy=_IN_USE.replace("{folder}", str(folder))))
                 for place in (folder, folder / STATES, folder / BASE, folder / BASE / STATES):
                     remove_leftovers(place)
@@ -51,6 +56,10 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
             return function(*args, **options)
 
     return alone
+
+
+def _may_write(folder: Path) -> bool:
+    return os.access(folder, os.W_OK)
 
 
 def write_results(result: TrainingResult, folder: Path) -> list[str]:
@@ -66,6 +75,22 @@ def write_results(result: TrainingResult, folder: Path) -> list[str]:
     if result.per_user is None:
         (folder / _USERS).unlink(missing_ok=True)  # an earlier run's must not stand beside this one's metrics
     return names
+
+
+def told_of_replaced(folder: Path | None) -> Callable[[], None]:
+    """What to call when a folder was emptied for a new run: warns of a finished run that was in it."""
+    try:
+        former = None if folder is None or not (folder / RUN_FILE).is_file() else read_run(folder)
+    except DataError:
+        former = None
+
+    def tell() -> None:
+        if former is not None and former.finished:
+            warn(
+                f"{folder} held a finished run ({former.model} on {former.dataset}), which this one takes the place of"
+            )
+
+    return tell
 
 
 def lacking_result(saved: SavedRun) -> str | None:

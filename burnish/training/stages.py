@@ -17,7 +17,7 @@ from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
-from .identity import check_data, fingerprint, split_rows
+from .identity import check_data, check_split, fingerprint, split_rows
 from .inputs.refusals import check_best, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
@@ -26,6 +26,25 @@ from .trust import built_without_code, no_saved_data
 from .weights import load_model, write_model
 
 logger = logging.getLogger(__name__)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_numbers(value: Any) -> bool:
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_number(one) for key, one in value.items())
+    return isinstance(value, list) and all(map(_is_number, value))
+
+
+#: What a run's state keeps of the figures, and what each may be.
+_PROGRESS: dict[str, Callable[[Any], bool]] = {
+    "losses": lambda value: isinstance(value, list) and _are_numbers(value),
+    "best_epoch": lambda value: value is None or type(value) is int,
+    "valid_result": lambda value: isinstance(value, dict) and _are_numbers(value),
+    "flops": lambda value: value is None or _is_number(value),
+}
 
 
 class Keeper(Protocol):
@@ -106,6 +125,9 @@ class Run:
             for part, loader in (("training", self.train_data), ("validation", self.valid_data)):
                 if loader is not None:
                     self.fingerprint[part] = split_rows(loader._dataset)
+            # A run from before columns were noted may be read, though not trained on, where splits are made otherwise.
+            if expected is not None and (trainer or "columns" in expected):
+                check_split(expected, self.fingerprint, config["dataset"])
         init_seed(config["seed"] + config["local_rank"], config["reproducibility"])
         with built_without_code(config, self.trust), explained(config, "building the model"):
             self.model = config.model_class(config, self.train_data._dataset).to(config["device"])
@@ -250,13 +272,22 @@ class Run:
 
     def progress(self) -> dict[str, Any]:
         """What `result` tells about the epochs so far."""
-        names = ("losses", "best_epoch", "valid_result", "flops")
-        return {**{name: getattr(self, name) for name in names}, "seconds": dict(self.seconds)}
+        return {**{name: getattr(self, name) for name in _PROGRESS}, "seconds": dict(self.seconds)}
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
-        """Take over what an earlier process told by `progress`."""
+        """Take over what an earlier process told by `progress`.
+
+        Raises `DataError` for anything else: it comes from a file, which must not set what it likes.
+        """
         for name, value in progress.items():
-            setattr(self, name, value)
+            fits = {**_PROGRESS, "seconds": _are_numbers}.get(name)
+            if fits is None or not fits(value):
+                raise DataError(f"the saved state's {name!r} is {value!r}, which no run has written")
+        self.losses = list(progress.get("losses", self.losses))
+        self.best_epoch = progress.get("best_epoch", self.best_epoch)
+        self.valid_result = dict(progress.get("valid_result", self.valid_result))
+        self.flops = progress.get("flops", self.flops)
+        self.seconds = {**self.seconds, **progress.get("seconds", {})}
 
     def _tell(self, epoch: Epoch) -> None:
         self._last = epoch

@@ -7,6 +7,7 @@ The two latest are kept, so that one is there whatever happens to the other.
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,8 @@ from burnish.files.portable import NotPortableError, Packer, read_file, unpack, 
 from burnish.randomness import random_state, set_random_state
 
 from .changes import Baseline, apply
-from .record import STATES
+from .fitting import check_fits, check_name, kind_of
+from .record import STATES, read_run
 from .stages import Run
 
 KEPT = 2
@@ -31,6 +33,13 @@ _WHAT = "the state of a training run (burnish run --output)"
 _NOT_KEPT = frozenset(
     {"epochs", "eval_step", "saved_model_file", "checkpoint_dir", "start_epoch", "item_tensor"}
 )
+#: Which epoch an enhanced model was told of last; states of an earlier burnish have it.
+_TOLD = "_burnish_epoch"
+#: What a state is made of, and of which kind each part is.
+_PARTS = {
+    **{"epoch": int, "stopped": bool, "model": list, "left_out": list},
+    **{"trainer": dict, "helpers": list, "loaders": list, "random": dict, "run": dict},
+}
 
 
 class FinishedError(ConfigurationError):
@@ -80,7 +89,7 @@ class StateKeeper:
         trainer = {
             name: tree
             for name, tree in _plain_attributes(run.trainer, packer).items()
-            if tree != self._trainer_before.get(name)
+            if tree != self._trainer_before.get(name) and not isinstance(tree, str) and name != _TOLD
         }
         tree = {
             "format": 1,
@@ -102,10 +111,10 @@ class StateKeeper:
         Raises `DataError` when the state does not fit.
         """
         tree, tensors = state
+        assert self._baseline is not None
         try:
-            apply(run.model, tree["model"], tensors)
-            for name, value in tree["trainer"].items():
-                setattr(run.trainer, name, unpack(value, tensors))
+            apply(run.model, self._baseline, tree["model"], tensors)
+            self._restore_trainer(run.trainer, tree["trainer"], tensors)
             _restore_helpers(run.trainer, tree["helpers"], tensors)
             generators = list(_generators(run))
             if len(generators) != len(tree["loaders"]):
@@ -115,10 +124,27 @@ class StateKeeper:
             run.trainer.start_epoch = int(tree["epoch"]) + 1
             run.set_progress(unpack(tree["run"], tensors))
             set_random_state(unpack(tree["random"], tensors))
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
-            if isinstance(error, DataError):
-                raise
+        except DataError:
+            raise
+        except Exception as error:  # a damaged description may have anything in the place of anything
             raise DataError(f"the saved state does not fit this run: {error!r}") from error
+
+    def _restore_trainer(self, trainer: Any, saved: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Only what a trainer has as numbers before training; of classes that are not RecBole's, new numbers too."""
+        foreign = type(trainer).__module__.split(".")[0] not in ("recbole", "burnish")
+        for name, tree in saved.items():
+            if name == _TOLD:
+                continue
+            what = f"the saved state's value {name!r} of the trainer"
+            check_name(what, trainer, name)
+            known = name in self._trainer_before or (foreign and name not in vars(trainer))
+            if not known or name in _NOT_KEPT:
+                raise DataError(f"{what} is not something that training changes")
+            value, before = unpack(tree, tensors), getattr(trainer, name, None)
+            check_fits(what, before, value, empty=False)
+            if name == "best_valid_result" and kind_of(value) != "mapping":
+                raise DataError(f"{what} is a {kind_of(value)}, and should be the metrics of the best epoch")
+            setattr(trainer, name, value)
 
 
 def saved_states(folder: Path) -> Iterator[tuple[int, Path]]:
@@ -130,6 +156,21 @@ def saved_states(folder: Path) -> Iterator[tuple[int, Path]]:
         if match:
             states.append((int(match[1]), path))
     yield from sorted(states, reverse=True)
+
+
+def refuse_interrupted(folder: Path) -> None:
+    """Raise `ConfigurationError` where a new run would remove an interrupted one that can be resumed."""
+    done = next((number for number, _ in saved_states(folder)), 0)
+    try:
+        if not done or (saved := read_run(folder)).finished:
+            return
+    except DataError:  # without its description, nothing can go on from the states
+        return
+    raise ConfigurationError(
+        f"{folder} holds an interrupted run ({saved.model} on {saved.dataset}, stopped after epoch {done}), and a new "
+        f"one would remove it. Go on with it: burnish run --resume {shlex.quote(str(folder))} (in Python, "
+        f"resume={str(folder)!r}); to begin anew, remove the folder or give another one"
+    )
 
 
 def latest_state(folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -161,6 +202,12 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     tree, tensors = read_file(path, _WHAT)
     if not isinstance(tree, dict) or tree.get("format") != 1:
         raise DataError(f"{path} has a format that this burnish does not know; it is of a later version")
+    for part, kind in _PARTS.items():
+        if type(tree.get(part)) is not kind:
+            raise DataError(f"{path} is damaged: {part!r} in its description is {tree.get(part)!r}.")
+    done = _NAME.match(path.name)
+    if done is not None and int(done[1]) != tree["epoch"] + 1:
+        raise DataError(f"{path} is damaged: it says that it was written after epoch {tree['epoch'] + 1}.")
     return tree, tensors
 
 
@@ -215,7 +262,42 @@ def _helpers(trainer: Any, packer: Packer) -> list[dict[str, Any]]:
 
 def _restore_helpers(trainer: Any, saved: list[dict[str, Any]], tensors: dict[str, Tensor]) -> None:
     for helper in saved:
+        name = helper["name"]
+        ours = _helper(trainer, name)
         if "same_as" in helper:
-            setattr(trainer, helper["name"], getattr(trainer, helper["same_as"]))
-        else:
-            getattr(trainer, helper["name"]).load_state_dict(unpack(helper["state"], tensors))
+            setattr(trainer, name, _helper(trainer, helper["same_as"]))
+            continue
+        state = unpack(helper["state"], tensors)
+        what = f"the saved state of the trainer's {name!r}"
+        if isinstance(ours, torch.optim.Optimizer):
+            _check_groups(what, ours, state)
+        else:  # torch sets whatever such a state names
+            _check_entries(what, ours.state_dict(), state)
+        ours.load_state_dict(state)
+
+
+def _helper(trainer: Any, name: Any) -> Any:
+    """The optimizer, scheduler or scaler of a name in a file."""
+    value = vars(trainer).get(name)
+    if not _is_helper(value):
+        raise DataError(f"the saved state has an optimizer {name!r}, and this run has none of that name")
+    return value
+
+
+def _check_groups(what: str, optimizer: torch.optim.Optimizer, saved: dict[str, Any]) -> None:
+    ours = optimizer.state_dict()["param_groups"]
+    if not isinstance(saved["state"], dict) or len(ours) != len(saved["param_groups"]):
+        raise DataError(f"{what} is of other parameters than this run's")
+    for group, other in zip(ours, saved["param_groups"], strict=True):
+        # A scheduler adds what the rate began as; torch adds options from version to version.
+        _check_entries(what, {**group, "initial_lr": 0.0}, other)
+    for one in saved["state"].values():
+        for name, value in one.items():
+            check_fits(f"{what}, {name!r}", None, value)
+
+
+def _check_entries(what: str, ours: dict[str, Any], saved: dict[str, Any]) -> None:
+    for name, value in saved.items():
+        if name not in ours:
+            raise DataError(f"{what} has {name!r}, which this run's has not")
+        check_fits(f"{what}, {name!r}", ours[name], value)

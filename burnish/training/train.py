@@ -13,13 +13,12 @@ from burnish.files.yamls import read_yaml
 from .bases import begin_from
 from .identity import find_class
 from .one_run import train_and_test
-from .record import SavedRun, forget_run, read_run
+from .record import SavedRun, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
-from .run_folder import alone_in_folder, lacking_result
+from .run_folder import alone_in_folder, lacking_result, told_of_replaced
 from .session import alone
-from .state import FinishedError, StateKeeper, latest_state
-from .trust import refuse_links
+from .state import FinishedError, StateKeeper, latest_state, refuse_interrupted
 
 
 @alone()
@@ -92,12 +91,14 @@ def train(
     Raises
     ------
     BurnishError
-        `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`.
+        `UnknownNameError`, `ConfigurationError`, `DataError` or `NonFiniteError`; a `ConfigurationError` also where the
+        folder holds an interrupted run that can be resumed.  A finished run is replaced, once data and options are
+        known to be fit for training.
 
     Warns
     -----
     UserWarning
-        For a RecBole option that nobody reads, with the nearest known name.
+        For a RecBole option that nobody reads, with the nearest known name; for a finished run that is replaced.
     """
     request = Request.gather(model, dataset, enhancers, config_files, options, seed, show_progress)
     target = Path(folder) if folder is not None else None
@@ -108,8 +109,7 @@ def train(
     if save_every:
         StateKeeper.check(save_every)
     if target is not None:
-        refuse_links(target)
-        forget_run(target)
+        refuse_interrupted(target)
     base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
     return train_and_test(
         request,
@@ -122,6 +122,7 @@ def train(
         base=base,
         trust=trust,
         keep_result=keep_result,
+        on_forgotten=told_of_replaced(target),
     )
 
 
@@ -162,7 +163,6 @@ def resume(
     DataError
         For damaged files or changed data.
     """
-    refuse_links(Path(folder))
     saved = read_run(folder)
     base = model if isinstance(model, type) else None
     known, extra = split_enhanced(base) if base is not None else (None, ())

@@ -7,6 +7,8 @@ are never looked for, named models are refused without `trust`, and what `eval` 
 
 from __future__ import annotations
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -19,7 +21,7 @@ from burnish.errors import ConfigurationError, DataError, unknown_name, warn
 
 from .record import BASE, MODEL_FILE, RUN_FILE, STATES
 
-#: What a run writes into its folder, and folders that are all its own.
+#: What a run writes into its folder.
 WRITTEN = (
     RUN_FILE,
     MODEL_FILE,
@@ -29,6 +31,9 @@ WRITTEN = (
     "config.json",
     "per_user.parquet",
 )
+#: Those of them that RecBole and the log write in place, not beside it first.
+IN_PLACE = ("log.txt", "checkpoint.pth")
+#: Folders that are all its own.
 OWN_FOLDERS = (STATES, BASE, "tensorboard")
 #: RecBole's options that keep data as a pickle, or read them from one.
 SAVED_DATA = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
@@ -90,18 +95,27 @@ def refuse_links(folder: Path) -> None:
 
     folder: of the run; it may be a link itself.
     """
-    names = (*WRITTEN, *OWN_FOLDERS)
     inside = [
         path
         for name in OWN_FOLDERS
-        for path in (folder / name).rglob("*")
         if not (folder / name).is_symlink()
+        for path in (folder / name).rglob("*")
     ]
-    for path in [*(folder / name for name in names), *inside]:
+    for path in [*(folder / name for name in (*WRITTEN, *OWN_FOLDERS)), *inside]:
         if path.is_symlink():
             raise DataError(
-                f"{path} is a link to {path.readlink()}, and a run would write through it; remove it, or give another "
-                f"folder"
+                f"{path} is a link to {os.readlink(path)}, and a run would write through it; remove it, or give "
+                f"another folder"
+            )
+        if path.name not in IN_PLACE or not path.exists():
+            continue
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise DataError(f"{path} is no file, and a run would write into it; remove it")
+        if found.st_nlink > 1:
+            raise DataError(
+                f"{path} is another name of a file that lies elsewhere (a hard link), and a run would write into both; "
+                f"put a copy in its place, or give another folder"
             )
 
 

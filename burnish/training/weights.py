@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from torch import Tensor, nn
 
 from burnish.errors import DataError
 from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
+
+from .fitting import check_fits
 
 
 def write_model(path: Path, model: Any, facts: Mapping[str, Any] | None = None) -> None:
@@ -44,13 +47,26 @@ def load_model(path: Path, model: Any) -> dict[str, Any]:
     try:
         model.load_state_dict({name: unpack(value, tensors) for name, value in tree["state"].items()})
         others = {name: unpack(value, tensors) for name, value in tree["others"].items()}
-    except (KeyError, RuntimeError, TypeError) as error:
+        _check_others(model, others)
+        facts = dict(tree["facts"])
+    except Exception as error:  # a damaged description may have anything in the place of anything
         raise DataError(f"{path} does not fit {type(model).__name__}: {error}") from error
     if others:
         device = next((p.device for p in model.parameters()), None)
         moved = {k: v.to(device) if isinstance(v, Tensor) and device else v for k, v in others.items()}
         model.load_other_parameter(moved)
-    return dict(tree["facts"])
+    return facts
+
+
+def _check_others(model: Any, others: Mapping[str, Any]) -> None:
+    """RecBole sets whatever it is given; these are the names that a model says it has, and values of their kinds."""
+    named = set(getattr(model, "other_parameter_name", ()))
+    with suppress(AttributeError):  # one that comes into being in training
+        named |= set(model.other_parameter())
+    for name, value in others.items():
+        if name not in named:
+            raise DataError(f"it has a value {name!r}, which is none of the model's {sorted(named)}")
+        check_fits(repr(name), getattr(model, name, None), value)
 
 
 def _is_plain(value: Any) -> bool:

@@ -23,6 +23,7 @@ from types import TracebackType
 
 from burnish.checks import short
 from burnish.errors import DataError
+from burnish.files.jsons import parse_json
 
 from . import claims
 from .claims import Holder
@@ -306,7 +307,12 @@ class Ledger:
         return scores
 
     def _scores(self, values: str) -> dict[str, int]:
-        found = json.loads(values)
+        try:
+            found = parse_json(values)
+        except ValueError as error:
+            raise DataError(
+                f"ledger = {str(self.path)!r} is damaged: {short(values)} are no scores ({error}); give another path"
+            ) from error
         if not (isinstance(found, dict) and all(type(score) is int for score in found.values())):
             raise DataError(
                 f"ledger = {str(self.path)!r} is damaged: {short(values)} are no scores; give another path"

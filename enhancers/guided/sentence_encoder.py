@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError
+from burnish.files.jsons import parse_json
 from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
 
 VectorArray = NDArray[np.float32]
@@ -90,7 +90,7 @@ def _refuse_code(folder: Path) -> None:
     if not listed.is_file():
         return
     try:
-        kinds = [str(module["type"]) for module in json.loads(listed.read_text(encoding="utf-8"))]
+        kinds = [str(module["type"]) for module in parse_json(listed.read_text(encoding="utf-8"))]
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{listed} is not a list of modules of a sentence encoder: {error}. {CURE}"

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import BurnishError, DataError
+from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
 from burnish.strict import Strict, validated
 
@@ -107,7 +108,7 @@ def read(folder: Path) -> tuple[Manifest, dict[str, Tensor], Tokens]:
             )
     try:
         tensors = load(contents[TENSORS])
-        listed = json.loads(contents[TOKENS])
+        listed = parse_json(contents[TOKENS])
         tokens = Tokens(tuple(listed["user"]), tuple(listed["item"]))
     except (SafetensorError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{folder}: {TENSORS} or {TOKENS} cannot be read: {error}") from error
@@ -130,7 +131,7 @@ def _bytes(folder: Path, name: str) -> bytes:
 def _manifest(content: bytes, folder: Path) -> Manifest:
     file = folder / MANIFEST
     try:
-        plain = json.loads(content)
+        plain = parse_json(content)
     except ValueError as error:
         raise DataError(
             f"{file} is not JSON ({error}); it was cut short, or is not a file of burnish"

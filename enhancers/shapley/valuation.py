@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError, NonFiniteError, unknown_name
+from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
 
 if TYPE_CHECKING:
@@ -195,7 +196,7 @@ class Valuation:
         except (pa.ArrowException, OSError) as error:
             raise DataError(f"{path} is not a parquet file, or a damaged one: {error}") from error
         try:
-            facts = json.loads((table.schema.metadata or {})[_METADATA])
+            facts = parse_json((table.schema.metadata or {})[_METADATA])
             if facts["format"] != 1:
                 raise DataError(
                     f"{path} has format {facts['format']!r}, of a later burnish; this one reads 1"
@@ -218,7 +219,7 @@ class Valuation:
             )
         except DataError:
             raise
-        except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
             raise DataError(
                 f"{path} does not hold a valuation that Valuation.save wrote: {error!r}"
             ) from error

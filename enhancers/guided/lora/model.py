@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.errors import ConfigurationError
+from burnish.files.jsons import parse_json
 
 from ..attributes import AttributeSchema
 from ..scorers.protocol import FloatArray
@@ -240,8 +241,8 @@ def adapter_split(folder: Path) -> str | None:
 def _note(path: Path) -> dict[str, Any]:
     """What stands beside adapters.  Raises `ConfigurationError` where it cannot be read."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        content = parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise ConfigurationError(f"{path} cannot be read ({_first_line(error)}); tune again") from error
     if not isinstance(content, dict):
         raise ConfigurationError(f"{path} holds no object of JSON; tune again")

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.errors import ConfigurationError
+from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
 
 STATE_FILE = "state.safetensors"
@@ -50,7 +51,7 @@ class Position:
     @classmethod
     def from_json(cls, text: str) -> Position:
         """From `to_json`."""
-        content = json.loads(text)
+        content = parse_json(text)
         return cls(
             content["epoch"], content["step"], content["best"], [TuningEpoch(**e) for e in content["curve"]]
         )

@@ -98,10 +98,10 @@ def test_option_rows() -> None:
     table: Any = option_table(Config.model_fields)
     rows = list(zip(*[list(column.cells) for column in table.columns], strict=True))
     assert rows[1] == ("scores", "required", "str", "")
-    assert rows[2] == ("keys", "256", "int | null, > 1, <= 9000", "how many \\[keys]")
+    assert rows[2] == ("keys", "256", "int | null, > 1, <= 9000", "how many [keys]")
     assert rows[3] == ("side", "both", "user | both", "")
     assert rows[4] == ("wide", "null", "bool | null", "")
-    assert rows[5] == ("layers", "[64, 32]", "list\\[int]", "")
+    assert rows[5] == ("layers", "[64, 32]", "list[int]", "")
 
 
 def test_an_enhancer_without_a_docstring_is_listed() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import ast
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-from burnish.cli.screen import PIPE_WIDTH, Screen
+from burnish import cli
+from burnish.cli.screen import PIPE_WIDTH, Screen, plain_console
 
 
 def test_remarks_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -18,6 +21,52 @@ def test_remarks_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> Non
     shown = capsys.readouterr()
     assert shown.err == "a remark with [brackets]\n"
     assert shown.out == "a result with [brackets]\n"
+
+
+TEXTS = [
+    "i1[x]",
+    "Metropolis [restored] [/b]",
+    "[bold]loud[/bold]",
+    "[/]",
+    "[link=x]y[/link]",
+    "a :star: b",
+    "\\\\[c]",
+]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_text_is_shown_as_it_is(text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ids and titles come from data, and rich would take parts of them for styles and pictures."""
+    table = Table(text, title=text, caption=text)
+    table.add_column(text)
+    table.add_row(text, text)
+    screen = Screen()
+    screen.results.print(table)
+    screen.results.print(text)
+    screen.write(text)
+    screen.say(text)
+    shown = capsys.readouterr()
+    assert shown.out.count(text) == 8
+    assert shown.err == f"{text}\n"
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_bars_show_text_as_it_is(text: str) -> None:
+    terminal = io.StringIO()
+    console = plain_console(file=terminal, force_terminal=True, width=120)
+    with Screen(notes=console).bar("items", total=4, note="{task.description}") as move:
+        move(advance=3, description=text)
+    assert text in terminal.getvalue()
+
+
+def test_every_console_of_the_command_line_shows_text_as_it_is() -> None:
+    for file in Path(cli.__file__).parent.glob("*.py"):
+        calls = [
+            node.func.id
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+        ]
+        assert "Console" not in calls, f"{file.name}: make_console or plain_console, not rich's Console"
 
 
 def test_quiet_leaves_results(capsys: pytest.CaptureFixture[str]) -> None:

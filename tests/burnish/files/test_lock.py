@@ -7,11 +7,12 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, DataError
 from burnish.files.lock import locked, release_dead
 from burnish.files.processes import host, passing_folder, start_of
 from burnish.files.whole import remove_leftovers, write_text, written_whole
@@ -38,6 +39,62 @@ def holder(lock: Path) -> subprocess.Popen[str]:
 def kill(process: subprocess.Popen[str]) -> None:
     process.send_signal(signal.SIGKILL)
     process.communicate()
+
+
+def make_link(lock: Path, thesis: Path) -> None:
+    lock.symlink_to(thesis)
+
+
+def make_hard_link(lock: Path, thesis: Path) -> None:
+    lock.hardlink_to(thesis)
+
+
+def make_file(lock: Path, thesis: Path) -> None:
+    lock.write_text("notes of somebody")
+
+
+def make_link_to_nothing(lock: Path, thesis: Path) -> None:
+    lock.symlink_to(thesis.with_name("new"))
+
+
+def make_pipe(lock: Path, thesis: Path) -> None:
+    os.mkfifo(lock)
+
+
+def make_folder_there(lock: Path, thesis: Path) -> None:
+    lock.mkdir()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and pipes of POSIX")
+@pytest.mark.parametrize(
+    "make", [make_link, make_link_to_nothing, make_hard_link, make_file, make_pipe, make_folder_there]
+)
+@pytest.mark.parametrize("busy", ["{holder} has it", None])
+def test_what_is_no_lock_is_refused_and_left(
+    make: Callable[..., None], busy: str | None, tmp_path: Path
+) -> None:
+    thesis, lock = tmp_path / "thesis", tmp_path / ".lock"
+    thesis.write_text("my thesis")
+    make(lock, thesis)
+    before = lock.read_text() if lock.is_file() else None
+    with (
+        pytest.raises(DataError, match=r"\.lock should be the lock of a process .*, and is "),
+        locked(lock, busy=busy),
+    ):
+        pass
+    release_dead(lock)  # neither removes it
+    assert thesis.read_text() == "my thesis"
+    assert os.path.lexists(lock)
+    assert before is None or lock.read_text() == before
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_file_that_a_killed_holder_left_is_taken(tmp_path: Path) -> None:
+    for content in ("", "123\n", "4194304\n"):
+        (tmp_path / ".lock").write_text(content)
+        with locked(tmp_path / ".lock", busy="taken"):
+            pass
+        assert not (tmp_path / ".lock").exists()
 
 
 def test_a_second_holder_is_refused_until_the_first_is_killed(tmp_path: Path) -> None:

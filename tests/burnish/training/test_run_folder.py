@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 from burnish.files.lock import locked
 from burnish.files.refusals import sentence, told_why
 from burnish.training import one_run
@@ -139,17 +139,100 @@ def test_a_new_run_leaves_no_result_of_the_old_one(whole: Path) -> None:
 def test_what_killed_processes_left_is_removed(whole: Path, tmp_path: Path) -> None:
     left = [".run.json.99999999", "resume/.epoch-00001.safetensors.99999999", LOCK]
     for name in left:
-        (whole / name).write_text("half")
+        (whole / name).write_text("4194304\n")
     with pytest.raises(FinishedError):
         resume(whole)
     assert not list(whole.rglob(".*"))
+
+
+def test_a_finished_run_that_cannot_be_written_says_so(whole: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is to be written then, not even a lock."""
+    monkeypatch.setattr("burnish.training.run_folder._may_write", lambda folder: False)
+    monkeypatch.setattr("burnish.training.run_folder.locked", lambda *_, **__: pytest.fail("a lock was made"))
+    with pytest.raises(FinishedError):
+        gone_on(whole)
+    (whole / "result.json").unlink()  # to be made again, which needs a folder that can be written
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            one_run, "refuse_links", lambda folder: (_ for _ in ()).throw(OSError(errno.EROFS, "x", "y"))
+        )
+        with pytest.raises(ConfigurationError, match="y cannot be written"):
+            gone_on(whole)
+
+
+REFUSED: dict[str, dict[str, Any]] = {
+    "text for a number": {"learning_rate": "abc"},
+    "above the catalogue": {"topk": [500]},
+    "a column that is not there": {"load_col": {"inter": ["user_id", "itm_id"]}},
+    "an unknown metric": {"valid_metric": "NDGC@10"},
+    "no threads": {"threads": 0},
+    "no data": {"data_path": "nowhere"},
+    "filters leave nothing": {"user_inter_num_interval": "[1000,inf)"},
+}
+
+
+@pytest.mark.parametrize("case", [*REFUSED, "enhancer", "data set", "model", "base"])
+def test_a_finished_run_stays_where_another_is_refused(case: str, small: dict[str, Any], whole: Path) -> None:
+    before = {
+        path: path.read_bytes() for path in whole.rglob("*") if path.is_file() and path.name != "log.txt"
+    }
+    arguments: dict[str, Any] = {
+        "model": "BPR",
+        "dataset": "tiny",
+        "options": {**small, **REFUSED.get(case, {})},
+    }
+    arguments |= {
+        "enhancer": {"enhancers": {"rvrec": {"wieght": 1}}},
+        "data set": {"dataset": "nope"},
+        "model": {"model": "BPRR"},
+        "base": {"enhancers": {"guided": {"scores": "nowhere.tsv", "base": str(whole / "nowhere")}}},
+    }.get(case, {})
+    with pytest.raises(BurnishError):
+        train(**arguments, folder=whole, save_every=1)
+    assert before == {path: path.read_bytes() for path in before}
+    assert read_run(whole).finished
+
+
+def test_a_finished_run_is_replaced_with_a_word(small: dict[str, Any], whole: Path) -> None:
+    with pytest.warns(UserWarning, match=r"whole held a finished run \(BPR on tiny\)"):
+        started({**small, "seed": 3}, whole)
+    assert read_run(whole).options["seed"] == 3
+
+
+def test_an_interrupted_run_is_not_removed_by_the_same_command(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from burnish.training.state import saved_states
+
+    folder = tmp_path / "out"
+
+    def stop(epoch: Any) -> None:
+        if epoch.number == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        started(small, folder, on_epoch=stop)
+    states = [path for _, path in saved_states(folder)]
+    assert states
+    with pytest.raises(
+        ConfigurationError, match=r"interrupted run \(BPR on tiny.*burnish run --resume .*out"
+    ):
+        started({**small, "learning_rate": 0.1}, folder)
+    assert [path for _, path in saved_states(folder)] == states
+    gone_on(folder)
+    assert read_run(folder).finished
+    started(small, folder)  # nothing can be lost now
+    # One whose description is lost cannot go on.
+    (folder / "run.json").write_text("{")
+    started(small, folder)
+    assert read_run(folder).finished
 
 
 def test_a_base_note_never_stands_beside_another_base(
     small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill between the note of the new base and its training must not make the old one count as the new one."""
-    from burnish.training import bases
+    from burnish.training import bases, one_run
     from burnish.training.base import BaseRequest
     from burnish.training.request import Request
 
@@ -159,11 +242,17 @@ def test_a_base_note_never_stands_beside_another_base(
     place = tmp_path / "base"
     bases._trained(request(1), place, 0, None)
     assert bases._progress_in(place, request(1)) == "finished"
-    monkeypatch.setattr(bases, "train_and_test", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        bases._trained(request(2), place, 0, None)
-    for seed in (1, 2):
-        assert bases._progress_in(place, request(seed)) == "nothing"
+
+    def killed_at(function: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(one_run, function, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
+            with pytest.raises(KeyboardInterrupt):
+                bases._trained(request(2), place, 0, None)
+
+    killed_at("forget_run")  # the former base is still there
+    assert [bases._progress_in(place, request(seed)) for seed in (1, 2)] == ["finished", "nothing"]
+    killed_at("write_run")
+    assert [bases._progress_in(place, request(seed)) for seed in (1, 2)] == ["nothing", "nothing"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"digest": 3}', "\ufffd"])

@@ -163,6 +163,34 @@ def test_config_files_hold_values_only(tag: str, world: Path) -> None:
         burnish.run("BPR", NAME, config_files=["c.yaml"], config={"data_path": str(world / "data")})
 
 
+@pytest.mark.parametrize("name", ["checkpoint.pth", "log.txt"])
+@pytest.mark.parametrize("how", ["new", "resume"])
+def test_hard_links_are_not_written_through(name: str, how: str, run: Path, world: Path) -> None:
+    outside = Path("outside")
+    outside.write_bytes(b"my thesis")
+    (run / name).unlink(missing_ok=True)
+    (run / name).hardlink_to(outside)
+    verbs = {
+        "new": lambda: train("BPR", world, run),
+        "resume": lambda: burnish.run(resume=run, config={"epochs": 3}, show_progress=False),
+    }
+    with pytest.raises(DataError, match=rf"{name} is another name of a file .*\(a hard link\)"):
+        verbs[how]()
+    assert outside.read_bytes() == b"my thesis"
+
+
+def test_a_folder_of_states_that_is_a_link_is_left_alone(run: Path, world: Path) -> None:
+    """A killed process of number 999999999 might have left such a file; it lies in somebody else's folder."""
+    other = Path("other")
+    other.mkdir()
+    (other / ".notes.999999999").write_text("my thesis")
+    shutil.rmtree(run / "resume", ignore_errors=True)
+    (run / "resume").symlink_to(other.resolve())
+    with pytest.raises(DataError, match="resume is a link to"):
+        train("BPR", world, run)
+    assert (other / ".notes.999999999").read_text() == "my thesis"
+
+
 @pytest.mark.parametrize("name", ["checkpoint.pth", "log.txt", "run.json", "resume/epoch-00001.safetensors"])
 @pytest.mark.parametrize("how", ["new", "resume"])
 def test_links_are_not_written_through(name: str, how: str, run: Path, world: Path) -> None:

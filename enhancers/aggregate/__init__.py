@@ -1,0 +1,1 @@
+"""`aggregate`: a hop over the interactions, added to the tables of a finished backbone (TAG-CF)."""

@@ -1,0 +1,176 @@
+"""Aggregation at test time: to a trained user's row their items' rows are added, to an item's its users'.
+
+TAG-CF (Ju et al., "How does message passing improve collaborative filtering?", NeurIPS 2024): one hop of
+`sum over i in N(u) of |N(i)|^m |N(u)|^n e_i` added to each row of a trained matrix factorisation.  Ours: hops beyond
+the first, the identity among the candidates, and that validation chooses as among epochs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import PositiveFrom, positives, training_pairs
+from burnish.enhancers.options import OptionsWithoutLoss
+from burnish.enhancers.softmax.vectors import find_vectors
+from burnish.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+
+Exponent = Annotated[float, Field(le=0.0, ge=-2.0, allow_inf_nan=False)]
+Hops = Annotated[int, Field(ge=1, le=8)]
+
+
+class AggregateConfig(OptionsWithoutLoss):
+    """Options of `aggregate`."""
+
+    hops: tuple[Hops, ...] = Field(default=(1, 2), min_length=1, description="numbers of hops that are tried")
+    neighbour: tuple[Exponent, ...] = Field(
+        default=(-1.0, -0.5, 0.0),
+        min_length=1,
+        description="exponents that are tried for the neighbour's number of interactions (m)",
+    )
+    own: tuple[Exponent, ...] = Field(
+        default=(-1.5, -1.0, -0.5, 0.0),
+        min_length=1,
+        description="exponents that are tried for a row's own number of interactions (n)",
+    )
+    sides: Literal["users", "both"] = Field(
+        default="both", description="whose rows get a hop: users only, or items as well"
+    )
+    base: str = Field(
+        default="auto",
+        description="the trained backbone: auto (trained first, same options) or a run's folder",
+    )
+    positive_from: PositiveFrom = None
+
+
+@dataclass(frozen=True)
+class Hop:
+    """One candidate: so many hops, with these exponents; 0 hops leave the backbone as it is."""
+
+    hops: int = 0
+    neighbour: float = 0.0
+    own: float = 0.0
+
+    def __str__(self) -> str:
+        if not self.hops:
+            return "the backbone as it is"
+        plural = "hop" if self.hops == 1 else "hops"
+        return f"{self.hops} {plural}, |neighbour|^{self.neighbour:g}, |own|^{self.own:g}"
+
+
+class Aggregate(Enhancer[AggregateConfig]):
+    """Adds to each row of a trained backbone what its neighbours in the training interactions have; nothing is trained.
+
+    For backbones whose score is the product of a row of users and one of items.  The tables hold the result, so there
+    is nothing to bake and nothing to pay when serving.
+
+    Parameters
+    ----------
+    config
+        The options as an `AggregateConfig`; give either this or options.
+    **options
+        The fields of `AggregateConfig`, each with its default and description there (`burnish enhancers aggregate`).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+    UnsupportedError
+        When the model is made: for a backbone that propagates by itself, or whose score is no product of table rows.
+
+    References
+    ----------
+    Ju et al., "How does message passing improve collaborative filtering?", NeurIPS 2024 (TAG-CF).
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", burnish.Aggregate(hops=(1,)))
+    <class 'recbole.model.general_recommender.bpr.BPR[aggregate]'>
+    """
+
+    name = "aggregate"
+    Config = AggregateConfig
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Gather the training interactions as a sparse matrix of users by items."""
+        vectors = find_vectors(self.state.backbone, anatomy, dataset)
+        if vectors is None or vectors.source != "tables":
+            why = {
+                None: "its score is no product of two vectors",
+                "output": "it propagates over the interactions by itself",
+                "sequence": "its users are what their histories say",
+            }[None if vectors is None else vectors.source]
+            raise UnsupportedError(
+                f"enhancer {self.name!r} adds neighbours' rows to tables of users and items whose products are the "
+                f"score, which does not go with {anatomy.backbone}: {why}. It works with BPR and its like"
+            )
+        assert vectors.users is not None
+        assert vectors.items is not None
+        self._tables = (vectors.users, vectors.items)
+        fields = anatomy.fields
+        liked = positives(dataset, fields.label, self.config.positive_from, f"enhancer {self.name!r}")
+        users, items = training_pairs(dataset, fields, liked)
+        pairs = torch.unique(torch.stack([users, items]), dim=1)
+        self._counts = (
+            torch.bincount(pairs[0], minlength=anatomy.n_users),
+            torch.bincount(pairs[1], minlength=anatomy.n_items),
+        )
+        self._pairs, self._device = pairs, anatomy.device
+        self._started: tuple[Tensor, Tensor] | None = None
+        grid = product(self.config.hops, self.config.neighbour, self.config.own)
+        self._candidates = [Hop(), *(Hop(*numbers) for numbers in grid)]
+
+    def base_run(self) -> str:
+        return self.config.base
+
+    def candidates(self) -> list[str]:
+        return [str(candidate) for candidate in self._candidates]
+
+    def try_candidate(self, number: int) -> None:
+        """Write the backbone's rows, with the hops of one candidate added, into its tables."""
+        users, items = (table.raw() for table in self._tables)
+        if self._started is None:
+            self._started = (users.clone(), items.clone())
+        for rows, values in zip(
+            (users, items), self.aggregated(*self._started, self._candidates[number]), strict=True
+        ):
+            rows[1:] = values[1:]
+
+    def take_base(self) -> None:
+        """The tables are now those of the base: hops start from them."""
+        self._started = None
+
+    def aggregated(self, users: Tensor, items: Tensor, candidate: Hop) -> tuple[Tensor, Tensor]:
+        """Tables `[n_users, d]` and `[n_items, d]` with a candidate's hops added."""
+        matrix, transposed = self._matrices(candidate, users)
+        for _ in range(candidate.hops):
+            more_users, more_items = matrix @ items, transposed @ users
+            users = users + more_users
+            if self.config.sides == "both":
+                items = items + more_items
+        return users, items
+
+    def _matrices(self, candidate: Hop, like: Tensor) -> tuple[Tensor, Tensor]:
+        """What items add to users, sparse `[n_users, n_items]`, and what users add to items."""
+        of_users, of_items = (counts.to(like.device, torch.float64).clamp(min=1) for counts in self._counts)
+        rows, columns = self._pairs.to(like.device)
+        into_users = of_items[columns] ** candidate.neighbour * of_users[rows] ** candidate.own
+        into_items = of_users[rows] ** candidate.neighbour * of_items[columns] ** candidate.own
+        shape = (len(of_users), len(of_items))
+        one = torch.sparse_coo_tensor(self._pairs.to(like.device), into_users.to(like.dtype), shape)
+        other = torch.sparse_coo_tensor(
+            self._pairs.to(like.device).flip(0), into_items.to(like.dtype), (shape[1], shape[0])
+        )
+        return one.coalesce(), other.coalesce()

@@ -1,0 +1,63 @@
+"""`aggregate`: hops against loops, from a trained backbone, chosen on validation."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import burnish
+from burnish.enhancers.aggregate.aggregate import Aggregate, Hop
+from burnish.enhancers.attach import enhance
+from burnish.errors import ConfigurationError, UnsupportedError
+
+
+@pytest.mark.parametrize("sides", ["users", "both"])
+def test_hops(world: Any, sides: str) -> None:
+    made = world(enhance("BPR", Aggregate(sides=sides, base="auto")), embedding_size=3)
+    feat = made.train._dataset.inter_feat
+    known = np.zeros((made.model.n_users, made.model.n_items))
+    known[feat["user_id"].numpy(), feat["item_id"].numpy()] = 1.0
+    users, items = made.model.user_embedding.weight.detach(), made.model.item_embedding.weight.detach()
+    found = made.model.enhancers["aggregate"].aggregated(users, items, Hop(2, -0.5, -1.0))
+    u, i = users.double().numpy(), items.double().numpy()
+    of_user, of_item = np.maximum(known.sum(1), 1), np.maximum(known.sum(0), 1)
+    for _ in range(2):
+        more_u, more_i = np.zeros_like(u), np.zeros_like(i)
+        for a, b in zip(*known.nonzero(), strict=True):
+            more_u[a] += of_item[b] ** -0.5 * of_user[a] ** -1.0 * i[b]
+            more_i[b] += of_user[a] ** -0.5 * of_item[b] ** -1.0 * u[a]
+        u = u + more_u
+        i = i + more_i if sides == "both" else i
+    np.testing.assert_allclose(found[0].numpy()[1:], u[1:], rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(found[1].numpy()[1:], i[1:], rtol=1e-4, atol=1e-6)
+
+
+def test_from_a_run(tmp_path: Path, small: dict[str, Any]) -> None:
+    plain = burnish.run("BPR", "tiny", config=small, seed=1, folder=tmp_path / "plain")
+    options = {"base": str(tmp_path / "plain"), "hops": [1], "neighbour": [-0.5], "own": [-0.5, 0.0]}
+    result = burnish.run("BPR", "tiny", enhancers={"aggregate": options}, config=small, seed=1)
+    assert result.n_epochs == 3  # the backbone as it is, and two candidates
+    assert result.valid_result["ndcg@10"] >= plain.valid_result["ndcg@10"]
+    chosen = result.model.enhancers["aggregate"]
+    users, items = plain.model.user_embedding.weight, plain.model.item_embedding.weight
+    expected = chosen.aggregated(users, items, chosen._candidates[result.best_epoch - 1])
+    torch.testing.assert_close(result.model.user_embedding.weight, expected[0])
+    baked = burnish.bake(result.model)
+    torch.testing.assert_close(baked.item_embedding.weight, expected[1])
+
+
+def test_refusals(world: Any) -> None:
+    for backbone, words in (
+        ("LightGCN", "propagates over the interactions by itself"),
+        ("SASRec", "what their histories say"),
+        ("NeuMF", "no product of two vectors"),
+    ):
+        with pytest.raises(UnsupportedError, match=words):
+            world(enhance(backbone, Aggregate()))
+    for options in ({"hops": []}, {"hops": [0]}, {"own": [0.5]}, {"neighbour": [float("nan")]}):
+        with pytest.raises(ConfigurationError, match=next(iter(options))):
+            Aggregate(**options)
