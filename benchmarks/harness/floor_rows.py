@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.errors import DataError
 
-from .floors import SHARED
+from .floors import NAMES, SHARED
 from .metrics import sign
 from .notes import ArmRuns, load_arm
 from .plan import PLAIN
@@ -33,7 +33,7 @@ class NoteFloors:
     def of(cls, note: dict[str, Any], arms: dict[str, ArmRuns]) -> NoteFloors:
         """Read the floors of a note, whose arms are read already."""
         known = cls(note, arms)
-        for name, floor in note.get("floors", {}).items():
+        for name, floor in _in_order(note):
             if "arm" in floor:
                 known.standing_in[floor["arm"]] = name
             elif floor.get("runs"):
@@ -119,11 +119,18 @@ def _numbered(side: ArmRuns) -> ArmRuns:
     return replace(side, users=users)
 
 
+def _in_order(note: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """The floors of a note, in one order whichever plan noted them first."""
+    noted = note.get("floors", {})
+    places = {name: place for place, name in enumerate(NAMES)}
+    return sorted(noted.items(), key=lambda one: places.get(one[0], len(places)))
+
+
 def remarks_on(floors: Iterable[NoteFloors]) -> list[str]:
     """What was chosen for the floors and by how many trials, which of them were left out and why, and other remarks."""
     remarks: list[str] = []
     for known in floors:
-        for name, floor in known.note.get("floors", {}).items():
+        for name, floor in _in_order(known.note):
             who = name if name in SHARED else f"{known.note['label']}, {name}"
             if floor.get("trials"):
                 chosen = ", ".join(f"{option} = {value}" for option, value in floor["chosen"].items())
