@@ -115,10 +115,14 @@ def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     """
     if spec is None:
         return []
+    if not isinstance(spec, str | Mapping | Iterable):
+        raise ConfigurationError(
+            f"enhancers = {spec!r}: give names, as in rvrec,guided, or a block {{rvrec: {{weight: 0.1}}}}"
+        )
     if isinstance(spec, str):
         spec = [name.strip() for name in spec.split(",") if name.strip()]
     if not isinstance(spec, Mapping):
-        enhancers = [item if isinstance(item, Enhancer) else find_enhancer(item)() for item in spec]
+        enhancers = [item if isinstance(item, Enhancer) else _make(item, None) for item in spec]
     else:
         enhancers = [_make(name, options) for name, options in spec.items() if options is not False]
     names = [enhancer.name for enhancer in enhancers]
@@ -130,7 +134,16 @@ def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     return enhancers
 
 
+def _check_text(name: Any, where: str) -> None:
+    """Names of enhancers and options are text, which YAML's 1, on and no are not."""
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"{where}: the name {name!r} is a {type(name).__name__}, not a text; write it as a name, such as rvrec"
+        )
+
+
 def _make(name: str, options: Any) -> Enhancer[Any]:
+    _check_text(name, "enhancers")
     cls = find_enhancer(name)
     if options is None or options is True:
         options = {}
@@ -138,4 +151,6 @@ def _make(name: str, options: Any) -> Enhancer[Any]:
         raise ConfigurationError(
             f"enhancers: {name}: {options!r} is not a set of options; write `{name}: {{option: value}}` or `{name}:`"
         )
+    for option in options:
+        _check_text(option, f"enhancers: {name}")
     return cls(**dict(options))

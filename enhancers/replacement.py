@@ -101,10 +101,11 @@ class Replacement:
     ) -> Losses:
         """The objective's mean, and what is left of the backbone's loss: in its first part."""
         batches = self._batches
-        by_users = batches is not None and batches.made(batch)
-        interactions = batch
-        if batches is not None and by_users and self._rests:
-            interactions = batches.rows_of(batch, self.state.step)
+        interactions, by_users = batch, False
+        if batches is not None and batches.made(batch):
+            by_users = True
+            if self._rests:
+                interactions = batches.rows_of(batch, self.state.step)
         rest = self._rest(interactions, own_loss, probe, forget) if self._rests else None
         if by_users:
             self.state.weights = self.state.cell_weights = None

@@ -15,9 +15,10 @@ from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
 from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
-from .plan import PLAIN, BackboneEntry, Plan, Space, Tune
+from .plan import PLAIN, BackboneEntry, Plan, Tune
 from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options
+from .spaces import Space
 from .specs import RunSpec, with_settings
 from .tuning import candidates, choose
 

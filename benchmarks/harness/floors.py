@@ -15,8 +15,7 @@ from pydantic import Field, field_validator
 from burnish.errors import BurnishError, unknown_name
 from burnish.strict import Strict
 
-#: Options by name, each with the values to try.
-Space = dict[str, list[Any]]
+from .spaces import Space, checked_space, plain_options
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
 SHARED: dict[str, Space] = {
@@ -44,18 +43,12 @@ class Floor(Strict):
     tune: Space | None = None
     trials: int | None = Field(default=None, ge=1)
 
+    _plain = field_validator("options")(plain_options)
+
     @field_validator("tune")
     @classmethod
     def _not_empty(cls, space: Space | None) -> Space | None:
-        return None if space is None else check_space(space)
-
-
-def check_space(space: Space) -> Space:
-    """The space as it is; `ValueError` for an option without values."""
-    for option, values in space.items():
-        if not values:
-            raise ValueError(f"no values to try for {option!r}")
-    return space
+        return None if space is None else checked_space(space)
 
 
 def listed_floors(value: Any) -> Any:

@@ -9,11 +9,12 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.errors import BurnishError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
-from .floors import DEFAULT, Floor, Space, check_floors, check_space, listed_floors
+from .floors import DEFAULT, Floor, check_floors, listed_floors
+from .spaces import Space, checked_space, plain_options
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
@@ -62,6 +63,7 @@ class BackboneEntry(Strict):
         return value
 
     _label = field_validator("label")(checked_label)
+    _plain = field_validator("options")(plain_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
 
@@ -71,6 +73,8 @@ class Arm(Strict):
 
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+
+    _plain = field_validator("options")(plain_options)
 
     @model_validator(mode="before")
     @classmethod
@@ -109,15 +113,13 @@ class Tune(Strict):
     #: Options for the trials only, for example fewer epochs.
     options: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("space")
-    @classmethod
-    def _not_empty(cls, space: Space) -> Space:
-        return check_space(space)
+    _plain = field_validator("options")(plain_options)
+    _usable = field_validator("space")(checked_space)
 
     @field_validator("arms")
     @classmethod
     def _none_empty(cls, arms: dict[str, Space]) -> dict[str, Space]:
-        return {label: check_space(space) for label, space in arms.items()}
+        return {label: checked_space(space) for label, space in arms.items()}
 
 
 class Plan(Strict):
@@ -141,6 +143,18 @@ class Plan(Strict):
     _once = field_validator("seeds")(distinct_seeds)
     _folder = field_validator("dataset")(checked_label)
     _floors = field_validator("floors", mode="before")(listed_floors)
+
+    @field_validator("options")
+    @classmethod
+    def _plain_but_for_a_seed(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Plans of before could hold a seed, and their runs are known by it: it is told, and they go on."""
+        plain_options({name: value for name, value in options.items() if name != "seed"})
+        if "seed" in options:
+            warn(
+                f"options: seed = {options['seed']!r} has no effect; say `seeds` beside `options`. (Leaving it out "
+                f"begins a new comparison: finished runs are known by their options.)"
+            )
+        return options
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -218,12 +232,26 @@ def check_names(plan: Plan) -> None:
     from burnish.enhancers.registry import make_enhancers
 
     check_backbones(entry.name for entry in plan.backbones)
+    if plan.tune is not None and plan.tune.metric is not None:
+        _check_metric(plan.tune.metric)
     for label, arm in plan.arms.items():
         try:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
     check_floors(plan.floors)
+
+
+def _check_metric(metric: str) -> None:
+    """`tune.metric` is looked for in the results of the first trial: refuse now what cannot be among them."""
+    from recbole.evaluator.register import metric_types
+
+    from burnish.training.inputs.evaluation import is_cut_off
+
+    name, _, k = metric.lower().partition("@")
+    if name in metric_types and is_cut_off(name) != k.isdigit():
+        example = f"{name}@10" if is_cut_off(name) else name
+        raise ConfigurationError(f"tune.metric = {metric!r} is not how a metric is called; say {example}")
 
 
 def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:

@@ -13,10 +13,10 @@ from burnish.errors import BurnishError, unknown_name
 from burnish.files.whole import write_json
 from burnish.training.identity import digest
 
-from .floors import Space
 from .metrics import sign
 from .plan import Plan, Tune
 from .runs import RunRecord
+from .spaces import Space
 from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.

@@ -12,13 +12,13 @@ from burnish.benchmarks.harness.plan import (
     FIRST_SEED,
     Arm,
     BackboneEntry,
-    Space,
     check_backbones,
     checked_label,
     distinct_seeds,
     listed_seeds,
     plan_content,
 )
+from burnish.benchmarks.harness.spaces import Space, checked_space, plain_options
 from burnish.benchmarks.harness.tuning import candidates
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
 from burnish.strict import Strict, validated
@@ -41,6 +41,11 @@ class ModelEntry(BackboneEntry):
     space: Space | None = None
     ratings: bool | None = None
 
+    @field_validator("space")
+    @classmethod
+    def _usable(cls, space: Space | None) -> Space | None:
+        return None if space is None else checked_space(space)
+
     @field_validator("enhancers", mode="before")
     @classmethod
     def _block(cls, value: Any) -> Any:
@@ -58,6 +63,9 @@ class Tuning(Strict):
     space: Space = Field(default_factory=dict)
     seed: int = FIRST_SEED
     options: dict[str, Any] = Field(default_factory=dict)
+
+    _plain = field_validator("options")(plain_options)
+    _usable = field_validator("space")(checked_space)
 
 
 class Protocols(Strict):
@@ -114,6 +122,7 @@ class StudyPlan(Strict):
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
     _folder = field_validator("dataset", "name")(checked_label)
+    _plain = field_validator("options")(plain_options)
 
     @field_validator("drop_reviews")
     @classmethod

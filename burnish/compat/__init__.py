@@ -22,6 +22,7 @@ from . import (  # noqa: F401  (declare their mends)
     scipy_,
     time_,
     torch_,
+    whole_times_,
 )
 from .hook import after_import
 from .mend import Mend, State, all_mends, install_all

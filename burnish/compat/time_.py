@@ -41,7 +41,11 @@ def _keeping_exact_times(change: Any) -> Any:
         time = self.time_field
         exact = None
         if time is not None and time in self.inter_feat:
-            exact = torch.from_numpy(self.inter_feat[time].to_numpy(dtype="float64", copy=True))
+            column = self.inter_feat[time]
+            whole = column.dtype.kind == "i"  # of `whole_times_`
+            exact = torch.from_numpy(column.to_numpy(dtype="int64" if whole else "float64", copy=True))
+            if whole:
+                self.inter_feat[time] = column.astype("float64")
         change(self)
         if exact is None:
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,22 @@ class BoundedLoader(yaml.SafeLoader):
 
 
 class _Loader(BoundedLoader):
-    """One that also reads 1e-3 as a number, as RecBole's own loader does."""
+    """One that also reads 1e-3 as a number, as RecBole's own does, and refuses a key that stands twice."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        if isinstance(node, yaml.MappingNode):
+            first: dict[tuple[str, str], Any] = {}
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                    continue
+                before = first.setdefault((key.tag, key.value), key)
+                if before is not key:
+                    raise yaml.constructor.ConstructorError(
+                        f"the key {key.value!r} stands there twice, in line {before.start_mark.line + 1} and again; "
+                        f"only the last would count, so remove one of them",
+                        key.start_mark,
+                    )
+        return super().construct_mapping(node, deep=deep)
 
 
 _Loader.add_implicit_resolver(
@@ -76,7 +92,7 @@ class _Extent:
         if not isinstance(value, dict | list | tuple | set):
             return 1, 0
         if id(value) in self.open:
-            raise yaml.YAMLError(f"{what} holds itself (an alias within its own anchor)")
+            raise yaml.YAMLError(f"{what} contains itself (an alias within its own anchor)")
         if depth > DEEPEST:
             raise yaml.YAMLError(f"{what} is nested more than {DEEPEST} deep")
         if id(value) not in self.known:
@@ -114,4 +130,43 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         raise ConfigurationError(
             f"config file {str(path)!r} holds a {type(content).__name__}; write `option: value` lines"
         )
+    check_names(content, f"config file {str(path)!r}")
     return content
+
+
+def check_names(content: Mapping[Any, Any], origin: str) -> None:
+    """Raise `ConfigurationError` where a name is no text, or a value contains itself.
+
+    origin: what the message calls the source.
+    """
+    for name, value in content.items():
+        if not isinstance(name, str):
+            raise ConfigurationError(
+                f"{origin}: the name {name!r} of an option is a {type(name).__name__}, not a text; write "
+                f"`option: value` (in quotes where YAML takes the word for something else, as it does on and no)"
+            )
+        if contains_itself(value):
+            raise ConfigurationError(
+                f"{origin}: option {name!r} contains itself, by an alias within what it stands for; write it out"
+            )
+
+
+def contains_itself(value: Any) -> bool:
+    """Whether a value of mappings and lists holds itself somewhere inside; each part is looked at once."""
+    path: set[int] = set()
+    done: set[int] = set()
+    stack: list[tuple[Any, bool]] = [(value, False)]
+    while stack:
+        part, left = stack.pop()
+        if not isinstance(part, Mapping | list | tuple | set):
+            continue
+        if left:
+            path.discard(id(part))
+            done.add(id(part))
+        elif id(part) in path:
+            return True
+        elif id(part) not in done:
+            path.add(id(part))
+            stack.append((part, True))
+            stack.extend((inner, False) for inner in (part.values() if isinstance(part, Mapping) else part))
+    return False

@@ -32,6 +32,12 @@ from .state import latest_state
 AUTO = "auto"
 #: In the folder of a base that was trained on request: which request.
 NOTE = "base.json"
+#: Options that a base has from its run, since it must know the same rows and no others.
+_OF_THE_RUN = frozenset(
+    {"model", "dataset", "enhancers", "seed", "eval_args", "data_path", "benchmark_filename", "val_interval"}
+    | {"user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item"}
+    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"}
+)
 logger = logging.getLogger(__name__)
 
 
@@ -66,6 +72,13 @@ def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, An
     """Which base is asked for, and the options of its own."""
     asking = [recipe for recipe in recipes if recipe.base_run() is not None]
     wishes = [(recipe.base_run(), dict(recipe.base_options())) for recipe in asking]
+    for recipe in asking:
+        for name in recipe.base_options():
+            if name in _OF_THE_RUN:
+                raise ConfigurationError(
+                    f"{recipe.name}: base_options.{name}: the base is trained on the data and the split of the run "
+                    f"that begins from it, by the run's own {name}; leave it out"
+                )
     if any(wish != wishes[0] for wish in wishes):
         listed = ", ".join(
             f"{recipe.name}: {wish} {options or ''}".rstrip()

@@ -13,6 +13,7 @@ from burnish.enhancers.attach import split_enhanced
 
 from .base import Base
 from .identity import check_class
+from .inputs.machine import check_checkpoint_folder
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
 from .result import Epoch, TrainingResult, plain
@@ -79,6 +80,8 @@ def train_and_test(
         checkpoints = stack.enter_context(checkpoint_folder(target, keep_checkpoint))
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
+        else:
+            check_checkpoint_folder(config["checkpoint_dir"])
         run = Run(
             config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
         )

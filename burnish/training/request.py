@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,14 @@ from typing import Any
 from burnish.compat.habits import command_line
 from burnish.enhancers.attach import split_enhanced
 from burnish.errors import BurnishError, ConfigurationError
-from burnish.files.yamls import read_yaml
+from burnish.files.yamls import check_names, read_yaml
 
 from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
+from .inputs.evaluation import is_cut_off
 from .inputs.options import checked_options
-from .options import warn_unknown
+from .options import warn_idle, warn_unknown
 from .session import literal_options
 from .trust import refuse_saved_data
 
@@ -57,6 +59,7 @@ class Request:
         for file in config_files:
             settings.update(read_yaml(file))
         own = dict(options or {})
+        check_names(own, "options")
         settings.update(own)
         block = settings.get("enhancers") if enhancers is None else enhancers
         # Config attaches any block that it finds; the class below has it already.
@@ -86,7 +89,7 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
     """The checked RecBole config of a request.  visible: let `--option=value` of `sys.argv` win over everything."""
     from recbole.config import Config
 
-    with command_line(visible), literal_options(), checked_options():
+    with command_line(visible), literal_options(), _our_yaml(), checked_options():
         try:
             config = Config(
                 model=request.model,
@@ -108,19 +111,52 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     refuse_saved_data(config)
     _check_metric(config)
+    warn_idle(
+        config, sorted(set(config.external_config_dict) & (request.given | set(config.cmd_config_dict)))
+    )
     cold_limit(config)
     check_files(config)
     return config
 
 
+@contextmanager
+def _our_yaml() -> Iterator[None]:
+    """While this is open, RecBole's Config reads its files as `read_yaml` does, which takes an empty one, too."""
+    from recbole.config import Config
+
+    def read(_: Any, files: Sequence[str] | None) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for file in files or ():
+            merged |= read_yaml(file)
+        return merged
+
+    before = Config._load_config_files
+    Config._load_config_files = read
+    try:
+        yield
+    finally:
+        Config._load_config_files = before
+
+
 def _check_metric(config: Any) -> None:
     """RecBole would fail with a bare KeyError after the first epoch."""
-    name, _, k = str(config["valid_metric"]).lower().partition("@")
-    available = {metric.lower() for metric in config["metrics"]}
-    ks = {str(k) for k in config["topk"]}
-    if name not in available or (k and k not in ks):
+    wanted = str(config["valid_metric"])
+    name, at, k = wanted.lower().partition("@")
+    metrics = {metric.lower(): metric for metric in config["metrics"]}
+    if name in metrics and is_cut_off(name) and not k:
+        named = [f"{metrics[name]}@{k}" for k in config["topk"]]
         raise ConfigurationError(
-            f"valid_metric = {config['valid_metric']!r} is not among the metrics that are computed: "
+            f"valid_metric = {wanted!r}: {metrics[name]} is computed of the first items of a list, so say of how many: "
+            f"{' or '.join(named)}"
+        )
+    if name in metrics and not is_cut_off(name) and at:
+        raise ConfigurationError(
+            f"valid_metric = {wanted!r}: {metrics[name]} is not computed of the first items of a list; say "
+            f"valid_metric: {metrics[name]}"
+        )
+    if name not in metrics or (k and k not in {str(k) for k in config["topk"]}):
+        raise ConfigurationError(
+            f"valid_metric = {wanted!r} is not among the metrics that are computed: "
             f"metrics = {config['metrics']}, topk = {config['topk']}; choose it from these "
             f"or add to them"
         )

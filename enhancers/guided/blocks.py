@@ -9,16 +9,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, warn
 
 from .item_fields import beside, field_scores
-from .normalising import Axis
+from .normalising import FLAT, Axis, FloatArray
 from .options import Control, GuidedConfig
 from .scorers.protocol import Scores
 from .scorers.shipped import load_scores, shipped_names
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
+
+
+#: A share of items (or users) without scores above this is a warning.
+TOLERATED = 0.05
+#: The controls, and none, that are made of the scores.
+_OF_SCORES = ("none", "permuted")
 
 
 @dataclass(frozen=True)
@@ -42,6 +48,11 @@ def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
     tokens = [str(token) for token in dataset.field2id_token[dataset.iid_field]]
     rows = scores.rows(tokens[1:])
     known = int((~np.isnan(rows)).any(axis=1).sum())
+    if known == 0 and set(scores.ids) & set(tokens[1:]):
+        raise DataError(
+            f"guided: {scores.source or 'the scores'} have no number at all for the items of "
+            f"{dataset.dataset_name!r}: every cell of {', '.join(map(repr, scores.attributes))} is empty; fill them in"
+        )
     if known == 0:
         raise DataError(
             f"guided: none of the {len(scores.ids)} ids of {scores.source or 'the scores'} (such as {scores.ids[0]!r}) "
@@ -55,10 +66,51 @@ def make_block(config: GuidedConfig, dataset: Dataset, seed: int) -> Block:
             f"{dataset.dataset_name!r}; fill the column in, or leave it out of attributes"
         )
     axis = Axis.of(rows, config.clip)
+    if config.control in _OF_SCORES:
+        say_coverage(scores, rows, f"items of {dataset.dataset_name!r}", "count as average")
+        _check_spread(scores, axis, known)
     values = torch.zeros(len(tokens), len(scores.attributes))
     values[1:] = torch.from_numpy(axis.standardise(rows)).float()
     block = Block(values, scores.attributes, known, axis)
     return block if config.control == "none" else _control(config.control, block, dataset, seed, config.clip)
+
+
+def say_coverage(scores: Scores, rows: FloatArray, what: str, instead: str) -> None:
+    """Warn where more than `TOLERATED` of what is to be scored has no score.
+
+    rows: `[n, m]`, NaN where unknown.  what: as in "items of 'd'".  instead: what becomes of those without.
+    """
+    without = np.isnan(rows).sum(axis=0)
+    worst, n = int(without.argmax()), len(rows)
+    if without[worst] <= TOLERATED * n:
+        return
+    column = f" on {scores.attributes[worst]!r}" if without.min() < without.max() else ""
+    warn(
+        f"guided: {without[worst]} of {n} {what} ({100 * without[worst] / n:.0f}%) have no score{column} in "
+        f"{scores.source or 'the scores'} and {instead}; score them, too (burnish guide score), or check the ids"
+    )
+
+
+def _check_spread(scores: Scores, axis: Axis, known: int) -> None:
+    """Scores that overflow, or say the same of all items, tell nothing of them."""
+    source = scores.source or "the scores"
+    finite = np.isfinite(axis.mean) & np.isfinite(axis.spread)
+    if not finite.all():
+        raise DataError(
+            f"guided: {source}: the numbers of column {scores.attributes[int((~finite).argmax())]!r} are too large: "
+            f"their mean and spread leave double precision; scale them down, as to 0..9"
+        )
+    flat = [name for name, spread in zip(scores.attributes, axis.spread, strict=True) if spread < FLAT]
+    if len(flat) == len(scores.attributes):
+        raise DataError(
+            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))} ({known} "
+            f"items are scored), so nothing tells them apart; give scores that differ"
+        )
+    if flat:
+        warn(
+            f"guided: {source}: every item has the same score (to 1e-9) on {', '.join(map(repr, flat))}, which has no "
+            f"effect; leave it out of attributes"
+        )
 
 
 def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:

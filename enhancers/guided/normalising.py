@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from burnish.errors import DataError
 
 FloatArray = NDArray[np.float64]
+#: A spread below this is none.
+FLAT = 1e-9
 
 
 @dataclass(frozen=True)
@@ -36,13 +38,17 @@ class Axis:
                 f"guided: no item of the data set has a score on attribute number {column + 1}; are the ids in the "
                 f"file of scores those of the data set?"
             )
-        mean = np.nanmean(values, axis=0)
-        spread = np.nanstd(values, axis=0)
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # whoever reads scores asks whether they are finite
+            mean = np.nanmean(values, axis=0)
+            spread = np.nanstd(values, axis=0)
         return cls(mean, spread, clip)
 
     def standardise(self, values: FloatArray) -> FloatArray:
         """Z-scores `[n, m]` within ±clip; 0 for unknown scores and for an attribute that is the same for all items."""
-        flat = self.spread < 1e-9
-        z = (values - self.mean) / np.where(flat, 1.0, self.spread)
+        flat = self.spread < FLAT
+        with np.errstate(over="ignore"):  # what overflows is beyond the clip, too
+            z = (values - self.mean) / np.where(flat, 1.0, self.spread)
         z[:, flat] = 0.0
         return np.clip(np.nan_to_num(z, nan=0.0), -self.clip, self.clip)

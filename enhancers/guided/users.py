@@ -11,7 +11,7 @@ from torch import Tensor
 
 from burnish.errors import DataError, warn
 
-from .blocks import Block
+from .blocks import Block, say_coverage
 from .item_fields import field_scores
 from .options import GuidedConfig
 from .scorers.files import SPLIT
@@ -40,6 +40,12 @@ def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
             f"guided: none of the ids in user_scores = {str(path)!r} (such as {scores.ids[0]!r}) is a user of the data "
             f"set (such as {tokens[1]!r})"
         )
+    say_coverage(
+        scores.only(judged),
+        rows[1:, [block.names.index(name) for name in judged]],
+        "users",
+        "start as the mean of their items",
+    )
     values = torch.from_numpy(block.axis.standardise(rows)).float()
     values[unknown] = float("nan")
     return values

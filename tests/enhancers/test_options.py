@@ -12,7 +12,7 @@ from burnish.benchmarks.harness.specs import RunSpec
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 def test_shapley_has_no_weight_and_reads_files_that_had_one() -> None:
@@ -61,3 +61,18 @@ def test_full_covariance_asks_for_consent() -> None:
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
     """Recorded before options were taken away or added that change no result."""
     assert RunSpec("ml-100k", "BPR", "BPR", "arm", 1, enhancers, {"epochs": 3}).digest == digest
+
+
+@pytest.mark.parametrize(
+    ("block", "says"),
+    [
+        ({1: {}}, r"enhancers: the name 1 is a int"),
+        ({"rvrec": {1: 2}}, r"enhancers: rvrec: the name 1 is a int"),
+        ({True: {}}, r"the name True is a bool"),
+        ([["rvrec"]], r"the name \['rvrec'\] is a list"),
+        (3, r"enhancers = 3: give names"),
+    ],
+)
+def test_names_are_text(block: object, says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        make_enhancers(block)  # type: ignore[arg-type]

@@ -255,6 +255,7 @@ def _check_names(config: Any, reading: Reading, name: str, values: Any) -> None:
             f"{reading.path}, line {line_of_row(config, reading.path, blank[0])}: column {name!r} is empty, as in "
             f"{len(blank)} of {len(values)} rows; remove these rows, or give the id"
         )
+    _say_blanks(reading, name, values)
     for one in values.unique():
         if not isinstance(one, str) or one.strip().lower() not in MISSING_NUMBERS:
             continue
@@ -269,6 +270,34 @@ def _check_names(config: Any, reading: Reading, name: str, values: Any) -> None:
             f"{reading.path}: '[PAD]' in column {name!r} (row {padding[0] + 1} of data) is RecBole's name for no id "
             f"at all; give it another name"
         )
+
+
+#: Characters that show as nothing at either end of an id: blanks of all kinds, and marks of no width.
+_INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"
+
+
+def _say_blanks(reading: Reading, name: str, values: Any) -> None:
+    """Warn of ids with blanks around them, which are other ids than those without."""
+    there = [one for one in values.unique() if isinstance(one, str)]
+    spaced = [one for one in there if one != _bare(one)]
+    if not spaced:
+        return
+    count = int(values.isin(spaced).sum())
+    known = set(there)
+    both = sum(_bare(one) in known for one in spaced)
+    beside = f"; {both} of these {len(spaced)} ids stand there without them, too, as others" if both else ""
+    reading.warnings.append(
+        f"{reading.path.name}: {name} has blanks or invisible characters around it in {count} row"
+        f"{'s' if count > 1 else ''}, as in {spaced[0]!a}, and is kept so{beside}; remove them where they are not "
+        f"meant"
+    )
+
+
+def _bare(name: str) -> str:
+    before = ""
+    while name != before:
+        before, name = name, name.strip().strip(_INVISIBLE)
+    return name
 
 
 def line_of_row(config: Any, path: Path, row: int) -> int:

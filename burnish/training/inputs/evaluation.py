@@ -28,6 +28,15 @@ def check_evaluation(options: Mapping[str, Any], given: Collection[str]) -> None
         _check_eval_args(options["eval_args"])
 
 
+def is_cut_off(metric: str) -> bool:
+    """Whether a metric is computed of the first k items of a list, and so called as in NDCG@10."""
+    from recbole.evaluator.register import metric_types
+
+    name = metric.lower()
+    # GAUC ranks, too, and takes the whole list.
+    return name != "gauc" and metric_types[name].name == "RANKING"
+
+
 def _check_metrics(metrics: Any) -> None:
     from recbole.evaluator.register import metric_types, metrics_dict
 

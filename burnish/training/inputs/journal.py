@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.errors import DataError
 
+from .filters import Narrowed, filter_by_values, filter_triples
 from .options import INTERVALS, check_interval
 
 #: A share of dropped interactions above this is a warning.
@@ -29,6 +30,7 @@ class Journal:
     kept: int = 0
     users: int = 0
     items: int = 0
+    narrowed: Narrowed = field(default_factory=Narrowed)
 
     def drop(self, reason: str, count: int) -> None:
         if count > 0:
@@ -53,10 +55,18 @@ class Journal:
         return (
             f"data {self.name}: {self.read:,} interactions read, {self.reasons()}; {self.users:,} users, "
             f"{self.items:,} items, density {density}"
+            + (f"; {graph}" if (graph := self.narrowed.graph()) else "")
         )
 
+    def warnings(self) -> list[str]:
+        """What to say where more than `TOLERATED` of the interactions, or of the triples of a graph, is gone."""
+        graph = self.narrowed.graph()
+        lost = sum(self.narrowed.lost.values())
+        of_graph = [f"{self.name!r}: {graph}"] if graph and lost > TOLERATED * self.narrowed.triples else []
+        return [text for text in (self.warning(), *of_graph) if text is not None]
+
     def warning(self) -> str | None:
-        """What to say where more than `TOLERATED` is gone."""
+        """What to say where more than `TOLERATED` of the interactions is gone."""
         if not self.read or self.lost <= TOLERATED * self.read:
             return None
         return (
@@ -76,12 +86,17 @@ def journal_of(config: Any) -> Iterator[Journal]:
         for cls, method, reasons in (
             (Dataset, "_filter_nan_user_or_item", _blank),
             (Dataset, "_remove_duplication", _said("repeat an earlier pair (rm_dup_inter)")),
-            (Dataset, "_filter_by_field_value", _said("outside val_interval")),
-            (Dataset, "_filter_inter_by_user_or_item", _without_row),
+            (
+                Dataset,
+                "_filter_by_field_value",
+                lambda own: _in_turn(filter_by_values(own, journal.narrowed)),
+            ),
+            (Dataset, "_filter_inter_by_user_or_item", lambda own: _without_row(own, journal.narrowed)),
             (Dataset, "_filter_by_inter_num", _said("of users or items outside the inter_num_interval")),
-            (KnowledgeBasedDataset, "_filter_link", _without_entity),
+            (KnowledgeBasedDataset, "_filter_link", lambda own: _without_entity(own, journal.narrowed)),
         ):
             _count(stack, journal, cls, method, reasons)
+        _watch_triples(stack, KnowledgeBasedDataset, journal)
         _note_repeated_rows(stack, Dataset)
         _link_one_to_one(stack, KnowledgeBasedDataset)
         _refuse_a_single_item(stack, Dataset, journal)
@@ -112,6 +127,17 @@ def _count(stack: ExitStack, journal: Journal, cls: Any, method: str, reasons: R
     stack.callback(setattr, cls, method, inner)
 
 
+def _watch_triples(stack: ExitStack, dataset_class: Any, journal: Journal) -> None:
+    inner = dataset_class._filter_kg_by_triple_num
+
+    @wraps(inner)
+    def watched(self: Any) -> None:
+        filter_triples(self, inner, journal.narrowed)
+
+    dataset_class._filter_kg_by_triple_num = watched
+    stack.callback(setattr, dataset_class, "_filter_kg_by_triple_num", inner)
+
+
 def _said(reason: str) -> Reasons:
     return lambda _: {reason: None}
 
@@ -122,7 +148,7 @@ def _blank(dataset: Any) -> dict[str, int | None]:
     return _in_turn({f"with an empty {name}": frame[name].notnull() for name in names})
 
 
-def _without_row(dataset: Any) -> dict[str, int | None]:
+def _without_row(dataset: Any, narrowed: Narrowed) -> dict[str, int | None]:
     """Raises `DataError` where no interaction at all has a row."""
     if dataset.config["filter_inter_by_user_or_item"] is not True:
         return {}
@@ -132,10 +158,14 @@ def _without_row(dataset: Any) -> dict[str, int | None]:
         table = getattr(dataset, f"{side}_feat")
         if table is None or column is None:
             continue
-        has_row = frame[column].isin(table[column])
-        if len(frame) and not has_row.any():
-            raise _other_ids(name, column, frame[column], f"{name}.{side}", table[column])
-        kept[f"whose {column} has no row in {name}.{side}"] = has_row
+        taken = narrowed.ids.get(side, set()) - set(table[column])
+        had_row = frame[column].isin({*table[column], *taken})
+        if len(frame) and not had_row.any():
+            raise _other_ids(name, column, frame[column], f"{name}.{side}", [*table[column], *sorted(taken)])
+        kept[f"whose {column} has no row in {name}.{side}"] = had_row
+        if taken:
+            why = f"whose {column} {narrowed.options(side)} takes from {name}.{side}"
+            kept[why] = ~frame[column].isin(taken)
     return _in_turn(kept)
 
 
@@ -149,7 +179,7 @@ def _in_turn(kept: dict[str, Any]) -> dict[str, int | None]:
     return counts
 
 
-def _without_entity(dataset: Any) -> dict[str, int | None]:
+def _without_entity(dataset: Any, narrowed: Narrowed) -> dict[str, int | None]:
     """Raises `DataError` where no item is linked, or no linked entity is in the graph."""
     name, column = dataset.dataset_name, dataset.iid_field
     items = set(dataset.inter_feat[column])
@@ -158,10 +188,17 @@ def _without_entity(dataset: Any) -> dict[str, int | None]:
     graph = dataset.kg_feat
     entities = set(graph[dataset.head_entity_field]) | set(graph[dataset.tail_entity_field])
     mine = [entity for item, entity in dataset.item2entity.items() if item in items]
+    lost = narrowed.graph()
+    if mine and not entities & set(mine) and lost:
+        raise DataError(
+            f"{name}.kg: no {dataset.entity_field} of {name}.link is left in the graph after filtering: {lost}; widen "
+            f"these filters"
+        )
     if mine and not entities & set(mine):
         theirs = sorted(map(str, entities))
         raise _other_ids(name, dataset.entity_field, mine, f"{name}.kg", theirs, f"{name}.link")
-    return {f"whose item has no entity in {name}.link and {name}.kg": None}
+    after = f" after {' and '.join(narrowed.lost)}" if lost else ""
+    return {f"whose item has no entity in {name}.link and {name}.kg{after}": None}
 
 
 def _other_ids(name: str, column: str, mine: Any, file: str, theirs: Any, own: str = "") -> DataError:

@@ -96,8 +96,7 @@ def _sum_up(journal: Journal, dataset: Any) -> None:
         say(journal.line())
     elif dataset.config["show_progress"]:
         print(journal.line(), file=sys.stderr)
-    text = journal.warning()
-    if text is not None:
+    for text in journal.warnings():
         warnings.warn(text, stacklevel=3)
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from burnish.errors import ConfigurationError, DataError
 
 from .declared import is_a, misspelt
+from .filters import check_val_interval
 from .heads import TIMES, Head, first_cell, is_knowledge, learns_ratings
-from .options import check_interval
 from .sampling import mentions
 
 
@@ -286,14 +286,7 @@ def _check_named_columns(config: Any, columns: _Columns) -> None:
         if not is_a(length, "whole number") or length < 1:
             raise ConfigurationError(f"seq_len.{name} = {length!r}: give the greatest length, 1 or more")
     _all_in("val_interval", config["val_interval"], loaded, set(loaded), "a column")
-    for name, wanted in (config["val_interval"] or {}).items():
-        if name in numbers:
-            check_interval(f"val_interval.{name}", wanted if wanted is not None else "null")
-        elif not isinstance(wanted, list | tuple):
-            raise ConfigurationError(
-                f"val_interval.{name} = {wanted!r}: {name} is a column of tokens; give the list of those to keep, as "
-                f"in [a, b]"
-            )
+    check_val_interval(config["val_interval"], loaded)
     _check_discretization(config, loaded, numbers)
     _check_preload(config, columns, numbers)
     _check_unused(config, columns)

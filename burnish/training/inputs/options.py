@@ -9,10 +9,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from burnish.checks import short
 from burnish.errors import ConfigurationError
 
 from .declared import declared_options, is_a, misspelt
 from .evaluation import check_evaluation
+from .machine import check_machine
 from .sampling import check_sampling
 
 #: Kinds of RecBole's general options that its property files do not tell, or tell too widely.
@@ -66,6 +68,8 @@ _NAMES = frozenset(
 )
 #: Context-aware data may have neither users nor items.
 _MAY_LACK = {"LABEL_FIELD", "RATING_FIELD", "USER_ID_FIELD", "ITEM_ID_FIELD"}
+#: Beyond this, sums and steps of an optimizer leave single precision.
+_LARGEST = 1e30
 _CHOICES = {
     "learner": ("adam", "adamw", "sgd", "adagrad", "rmsprop"),
     "rm_dup_inter": ("first", "last"),
@@ -117,6 +121,7 @@ def check_options(options: Mapping[str, Any], given: Collection[str], model: typ
         value = options.get(name)
         if isinstance(value, float) and not math.isfinite(value):
             raise ConfigurationError(f"{name} = {value!r}: give a number that is finite")
+        check_machine(name, value)
         if name in _CHOICES:
             _check_choice(name, value, model)
         elif name not in _OWN_CHECKS:
@@ -167,6 +172,13 @@ def _check_choice(name: str, value: Any, model: type) -> None:
 def _check_range(name: str, value: Any) -> None:
     if name == "learning_rate" and is_a(value, "number") and value <= 0:
         raise ConfigurationError(f"learning_rate = {value!r}: give a number above 0")
+    if is_a(value, "number") and abs(value) > _LARGEST and name != "seed":
+        raise ConfigurationError(
+            f"{name} = {short(value)}: torch computes in single precision, which ends at 3.4e38; give a number of "
+            f"{_LARGEST:g} at most"
+        )
+    if name == "tail_ratio" and value is not None:
+        _check_tail(value)
     if name == "seed" and is_a(value, "whole number") and value >= 2**32:
         raise ConfigurationError(f"seed = {value!r}: give a whole number below 4294967296")
     if name.endswith(("decimal_place",)) and is_a(value, "whole number") and value > 300:
@@ -182,16 +194,21 @@ def _check_range(name: str, value: Any) -> None:
         raise ConfigurationError(f"{name} = {value!r}: give a probability, between 0 and 1")
 
 
+def _check_tail(value: Any) -> None:
+    """RecBole takes whatever it cannot use for 0.1."""
+    if not is_a(value, "number") or value <= 0 or (value > 1 and value != int(value)):
+        raise ConfigurationError(
+            f"tail_ratio = {value!r}: give the share of items that are the tail, above 0 to 1, as in 0.1; or a whole "
+            f"number of interactions that they have at most"
+        )
+
+
 def _check_single(options: Mapping[str, Any], given: Collection[str]) -> None:
     """Options with a form of their own."""
     if "encoding" in given and options.get("encoding") is not None:
         encoding = options["encoding"]
-        try:
-            codecs.lookup(encoding)
-        except (LookupError, TypeError, ValueError):
-            raise misspelt(
-                "encoding =", str(encoding), ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "shift_jis")
-            ) from None
+        if not _is_text_encoding(encoding):
+            raise misspelt("encoding =", str(encoding), _ENCODINGS, cure="These are encodings of text.")
     clip = options.get("clip_grad_norm")
     if "clip_grad_norm" in given and clip is not None:
         for key in clip:
@@ -204,6 +221,22 @@ def _check_single(options: Mapping[str, Any], given: Collection[str]) -> None:
     gpu = options.get("gpu_id")
     if "gpu_id" in given and not re.fullmatch(r"|-1|\d+(,\d+)*", str(gpu).replace(" ", "")):
         raise ConfigurationError(f"gpu_id = {gpu!r}: give numbers of devices, as in '0' or '0,1'")
+
+
+#: Some of those that there are, for messages.
+_ENCODINGS = ("utf-8", "utf-16", "latin-1", "cp1252", "gb18030", "shift_jis")
+
+
+def _is_text_encoding(name: Any) -> bool:
+    """Whether files can be read in an encoding: Python also has codecs of bytes, such as hex, and of host names."""
+    head = "user_id:token\titem_id:token\n"
+    try:
+        if codecs.lookup(name).name in ("punycode", "idna"):
+            return False
+        written = head.encode(name)
+        return written.decode(name) == head and b"\n" in written  # files are read line by line
+    except (LookupError, TypeError, ValueError):
+        return False
 
 
 _INTERVAL = re.compile(r"\s*[\[(]\s*([^,;\s]+)\s*,\s*([^,;\s]+)\s*[\])]\s*")

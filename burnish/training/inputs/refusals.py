@@ -22,7 +22,8 @@ _KINDS = (
     AttributeError,
     AssertionError,
     RuntimeError,
-    OverflowError,
+    ArithmeticError,  # a division by 0, an overflow
+    MemoryError,
 )
 #: Options that say where and how long, and explain nothing.
 _BESIDE = frozenset(

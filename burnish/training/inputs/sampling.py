@@ -12,6 +12,10 @@ from burnish.errors import ConfigurationError
 from .declared import is_a, misspelt
 
 _KEYS = ("distribution", "sample_num", "alpha", "dynamic", "candidate_num")
+#: A share of one in 10^9 interactions to this power is still a number.
+LARGEST_POWER = 20
+#: Sampled items of one row.
+MOST_SAMPLES = 100_000
 _DISTRIBUTIONS = ("uniform", "popularity", "none")
 
 
@@ -56,9 +60,19 @@ def _check_shape(args: Any) -> None:
         raise ConfigurationError(
             f"{name}.sample_num = {args['sample_num']!r}: give a whole number, 1 or more"
         )
+    for key in ("sample_num", "candidate_num"):
+        if is_a(args.get(key), "whole number") and args[key] > MOST_SAMPLES:
+            raise ConfigurationError(
+                f"{name}.{key} = {args[key]!r}: so many items a row fit into no memory; give {MOST_SAMPLES} at most"
+            )
     alpha = args.get("alpha", 1.0)
     if not is_a(alpha, "number"):
         raise ConfigurationError(f"{name}.alpha = {alpha!r}: give a number, the power of popularity")
+    if abs(alpha) > LARGEST_POWER:
+        raise ConfigurationError(
+            f"{name}.alpha = {alpha!r}: popularity to this power leaves double precision; give a power from "
+            f"-{LARGEST_POWER} to {LARGEST_POWER}, such as 0.75"
+        )
     dynamic, candidates = args.get("dynamic", False), args.get("candidate_num", 0)
     if not isinstance(dynamic, bool):
         raise ConfigurationError(f"{name}.dynamic = {dynamic!r}: give true or false")

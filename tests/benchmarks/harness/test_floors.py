@@ -99,6 +99,8 @@ def test_names_that_do_not_exist(
         ({"default": {"trials": 2}}, "default stands for a list and has no settings"),
         ({"EASE": {"tune": {"reg_weight": []}}}, "no values to try for 'reg_weight'"),
         ({"EASE": {"trials": 0}}, "floors.EASE.trials = 0"),
+        ({"EASE": {"options": {"seed": 1}}}, "option 'seed' has no effect here"),
+        ({"EASE": {"tune": {"enhancers": [1]}}}, "option 'enhancers' has no effect here"),
         ({"EASE": 3}, "floors.EASE = 3"),
         ({"softmax": {"options": {"softmax.temperature": -1}}}, "floor 'softmax': .*temperature = -1"),
     ],

@@ -99,6 +99,57 @@ def test_values_that_cannot_be(change: dict[str, Any], message: str, plan_conten
         make_plan({**plan_content, **change})
 
 
+@pytest.mark.parametrize(
+    ("option", "cure"),
+    [
+        ({"enhancers": {"uneven": {}}}, "attach them in `arms`"),
+        ({"seed": 5}, "say `seeds` beside"),
+        ({"dataset": "other"}, "say `dataset` beside"),
+        ({"model": "NeuMF"}, "say it in `backbones`"),
+        ({"config_files": ["a.yaml"]}, "write their options here"),
+    ],
+)
+def test_what_the_plan_decides_is_no_option(
+    option: dict[str, Any], cure: str, plan_content: dict[str, Any]
+) -> None:
+    """Wherever options or spaces stand: they would be overridden in silence."""
+    (name,) = option
+    space = {name: [1, 2]}
+    places: dict[str, Any] = {
+        "options": {"options": option},
+        "backbones.0.options": {"backbones": [{"name": "BPR", "options": option}]},
+        "arms.a.options": {"arms": {"a": {"enhancers": "uneven", "options": option}}},
+        "tune.options": {"tune": {"trials": 2, "space": {"epochs": [1, 2]}, "options": option}},
+        "tune.space": {"tune": {"trials": 2, "space": space}},
+        "tune.arms": {"arms": {"a": "uneven"}, "tune": {"trials": 2, "arms": {"a": space}}},
+    }
+    if name == "seed":
+        del places["options"]  # told only: see below
+    for place, change in places.items():
+        with pytest.raises(
+            ConfigurationError, match=rf"plan: {place}.*option '{name}' has no effect here; {cure}"
+        ):
+            make_plan({**plan_content, **change})
+
+
+def test_a_seed_among_the_options_of_an_earlier_plan_is_told(plan_content: dict[str, Any]) -> None:
+    """Its runs are known by it, so it stays."""
+    options = {**plan_content["options"], "seed": 7}
+    with pytest.warns(UserWarning, match="options: seed = 7 has no effect; say `seeds` beside"):
+        plan = make_plan({**plan_content, "options": options})
+    assert plan.options["seed"] == 7
+
+
+@pytest.mark.parametrize(
+    ("metric", "cure"), [("NDCG", "ndcg@10"), ("ndcg@", "ndcg@10"), ("AUC@10", "auc"), ("GAUC@5", "gauc")]
+)
+def test_a_metric_to_tune_by_is_called_as_it_is_computed(
+    metric: str, cure: str, plan_content: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"tune\.metric = '{metric}' .*say {cure}$"):
+        make_plan({**plan_content, "tune": {"trials": 2, "space": {"epochs": [1, 2]}, "metric": metric}})
+
+
 def test_the_file_is_named(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("backbones: [BPR]\n")

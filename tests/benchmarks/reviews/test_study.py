@@ -101,7 +101,7 @@ def test_what_is_wrong_is_said_once_and_nothing_else(content, tmp_path, capsys):
     told = [line for line in said if "is read by neither" in line]
     assert sorted(told) == [
         "warning: option 'explain_weight' is read by neither RecBole nor BPR, so it has no effect. "
-        "Did you mean 'align_weight'?",
+        "Did you mean 'preload_weight'?",
         "warning: option 'explain_weigth' is read by neither RecBole nor EMF, BPR, so it has no effect. "
         "Did you mean 'explain_weight'?",
         "warning: option 'reg_weigth' is read by neither RecBole nor BPR, so it has no effect. "

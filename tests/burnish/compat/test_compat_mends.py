@@ -468,6 +468,54 @@ def test_exact_times_order_histories(model: str, step: float, tmp_path: Path) ->
             ]
 
 
+@pytest.mark.parametrize("model", ["BPR", "SASRec"])
+@pytest.mark.parametrize("spelled", ["{}", "{}.0", "+{}"])
+def test_whole_times_order_nanoseconds(model: str, spelled: str, tmp_path: Path) -> None:
+    """100 ns apart, where float64 has steps of 256 ns; duplicates are dropped by the exact time, too."""
+    import random
+
+    draw = random.Random(3)
+    start = 1_600_000_000_000_000_000
+    rows = [(f"u{u}", f"i{n}", start + 100 * (u + n)) for u in range(8) for n in draw.sample(range(30), 12)]
+    last = {u: max((t, i) for v, i, t in rows if v == u)[1] for u, _, _ in rows}
+    assert len({float(time) for _, _, time in rows}) < len({time for _, _, time in rows}) / 2
+    draw.shuffle(rows)
+    (tmp_path / "d").mkdir()
+    lines = [f"{user}\t{item}\t{spelled.format(time)}\n" for user, item, time in rows]
+    (tmp_path / "d/d.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
+    parts, dataset = split_by_time(model, tmp_path, "d", rm_dup_inter="last")
+    assert last_items(parts, dataset) == last
+    assert dataset.inter_feat["timestamp"].dtype == torch.float32
+
+
+def test_whole_times_that_scaling_would_merge_are_refused(tmp_path: Path) -> None:
+    """Between 1970 and 2020 a float64 of 0..1 has steps of 180 ns."""
+    times = [5, *(1_600_000_000_000_000_000 + 100 * number for number in range(60))]
+    (tmp_path / "d").mkdir()
+    lines = [f"u{n % 9}\ti{n}\t{time}\n" for n, time in enumerate(times)]
+    (tmp_path / "d/d.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
+    assert split_by_time("BPR", tmp_path, "d")
+    with pytest.raises(ValueError, match=r"column 'timestamp' \(TIME_FIELD\).*normalize_all"):
+        split_by_time("BPR", tmp_path, "d", normalize_all=True)
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ("1600000000.1234567", "1600000000.1234568"),
+        ("99999999999999999998", "99999999999999999999"),
+    ],
+)
+def test_whole_times_that_cannot_be_told_apart_are_refused(times: tuple[str, str], tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    lines = [f"u{n % 9}\ti{n}\t{times[n % 2]}\n" for n in range(60)]
+    (tmp_path / "d/d.inter").write_text("user_id:token\titem_id:token\ttimestamp:float\n" + "".join(lines))
+    with pytest.raises(
+        ValueError, match=rf"d\.inter: column 'timestamp'.*{times[0]} and {times[1]} \(rows 1 and 2"
+    ):
+        split_by_time("BPR", tmp_path, "d")
+
+
 # ------------------------------------------------------------------ metrics
 
 

@@ -338,7 +338,7 @@ def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
     assert (of_base["learning_rate"], of_base["epochs"]) == (0.01, 2)
     assert (of_run["learning_rate"], of_run["epochs"]) == (0.05, 3)
     # A seed is another split: the base would know what is tested on.
-    with pytest.raises(DataError, match="another split"):
+    with pytest.raises(ConfigurationError, match=r"guided: base_options\.seed: the base is trained on"):
         run(data, tmp_path / "other", block=guided(data, base_options={"seed": 7}))
     with pytest.raises(ConfigurationError, match="base_options are for the base"):
         run(data, tmp_path / "none", block=guided(data, base=None, base_options={"epochs": 2}))

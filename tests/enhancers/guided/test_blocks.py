@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,47 @@ def test_items_without_scores_are_average(world: World, folder: Path, tmp_path: 
     assert found.values[[number[i] for i in ids[:3]], 1].tolist() == pytest.approx([-1, 0, 1], abs=1e-6)
     others = [row for token, row in number.items() if token not in ids]
     assert (found.values[others] == 0).all()
+
+
+def scored(tmp_path: Path, n: int = N_ITEMS, **columns: Any) -> str:
+    ids = [f"i{number + 1}" for number in range(n)]
+    return str(write_table(tmp_path / "s.tsv", "item_id", ids, columns))
+
+
+def test_scores_of_few_items_are_said(world: World, folder: Path, tmp_path: Path) -> None:
+    rising = list(range(N_ITEMS))
+    with pytest.warns(
+        UserWarning, match=rf"{N_ITEMS - 2} of {N_ITEMS} items of .* have no score in file .*s\.tsv"
+    ):
+        block(world, folder, scores=scored(tmp_path, 2, pace=[1, 2]))
+    holes = [1.0, 2.0, *[np.nan] * (N_ITEMS - 2)]
+    with pytest.warns(UserWarning, match=rf"{N_ITEMS - 2} of {N_ITEMS} items .* no score on 'wit' in"):
+        block(world, folder, scores=scored(tmp_path, pace=rising, wit=holes))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        block(world, folder, scores=scored(tmp_path, N_ITEMS - 1, pace=rising))
+        block(world, folder, scores=scored(tmp_path, 2, pace=[1, 1]), control="random")
+
+
+def test_scores_that_tell_nothing(world: World, folder: Path, tmp_path: Path) -> None:
+    rising, same, empty = list(range(N_ITEMS)), [3.0] * N_ITEMS, [np.nan] * N_ITEMS
+    with pytest.raises(
+        DataError, match=r"no number at all for the items of .*: every cell of 'pace' is empty"
+    ):
+        block(world, folder, scores=scored(tmp_path, pace=empty))
+    with pytest.raises(
+        DataError, match=rf"every item has the same score .* on 'pace', 'wit' \({N_ITEMS} items"
+    ):
+        block(world, folder, scores=scored(tmp_path, pace=same, wit=same))
+    with pytest.warns(UserWarning, match=r"every item has the same score .* on 'wit', which has no effect"):
+        block(world, folder, scores=scored(tmp_path, pace=rising, wit=same))
+
+
+@pytest.mark.parametrize("large", [1e308, 1e200])
+def test_scores_that_overflow(world: World, folder: Path, tmp_path: Path, large: float) -> None:
+    wide = [large * (-1) ** number for number in range(N_ITEMS)]
+    with pytest.raises(DataError, match=r"s\.tsv: the numbers of column 'wit' are too large"):
+        block(world, folder, scores=scored(tmp_path, pace=list(range(N_ITEMS)), wit=wide))
 
 
 # ------------------------------------------------------------------ controls

@@ -75,6 +75,24 @@ def test_names_that_look_like_missing_values_are_names(world: Any, name: str) ->
     assert len(dataset.inter_feat) == 240
 
 
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u3000", "\u200b", " \ufeff"])
+def test_ids_with_blanks_are_said(world: Any, blank: str) -> None:
+    lines = world.texts["inter"].splitlines(keepends=True)
+    lines[1:4] = [line.replace("\t", f"{blank}\t", 1) for line in lines[1:4]]
+    world.write("inter", "".join(lines))
+    with pytest.warns(
+        UserWarning, match=r"d\.inter: user_id has blanks .* in 3 rows, as in 'u\d+.*; 1 of these 1 ids"
+    ):
+        dataset = world.dataset(load_col={"inter": ["user_id", "item_id"]})
+    assert dataset.user_num == 1 + 31
+    world.write("inter", world.texts["inter"])
+    world.spoil("item", "i5\t", f"{blank}i5\t")
+    with pytest.warns(
+        UserWarning, match=r"d\.item: item_id has blanks or invisible characters around it in 1 row, as"
+    ):
+        world.dataset()
+
+
 @pytest.mark.parametrize("suffix", ["item", "user"])
 def test_ids_of_another_kind(world: Any, suffix: str) -> None:
     letter = {"item": "i", "user": "u"}[suffix]

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from burnish.errors import BurnishError
+from burnish.enhancers.zoo import find_backbone
+from burnish.errors import BurnishError, ConfigurationError
+from burnish.training.request import make_config
+from burnish.training.train import train
 
 
 @pytest.mark.parametrize(
@@ -45,10 +49,39 @@ from burnish.errors import BurnishError
         ({"train_neg_sample_args": {"distribution": "popular"}}, "Did you mean 'popularity'"),
         ({"train_neg_sample_args": {"sample_num": 0}}, "sample_num = 0: give a whole number, 1 or more"),
         ({"train_neg_sample_args": {"dynamic": True}}, "candidate_num = 0"),
+        ({"train_neg_sample_args": {"sample_num": 10**14}}, "sample_num = 1000.*give 100000 at most"),
         ({"train_neg_sample_args": 3}, "train_neg_sample_args = 3"),
         ({"train_neg_sample_args": None}, "BPR compares each item with a sampled one"),
         ({"clip_grad_norm": {"maxnorm": 1}}, "Did you mean 'max_norm'"),
         ({"encoding": "utf-88"}, "encoding = 'utf-88'.* Did you mean 'utf-8'"),
+        ({"encoding": "rot13"}, "encoding = 'rot13' is not known.*encodings of text"),
+        ({"encoding": "hex"}, "encoding = 'hex' is not known"),
+        ({"encoding": "cp037"}, "encoding = 'cp037' is not known"),
+        ({"encoding": "undefined"}, "encoding = 'undefined' is not known"),
+        ({"encoding": 7}, "encoding = '7' is not known"),
+        (
+            {"train_neg_sample_args": {"distribution": "popularity", "alpha": 1000}},
+            "alpha = 1000: .*-20 to 20",
+        ),
+        ({"train_neg_sample_args": {"distribution": "popularity", "alpha": -99.5}}, "alpha = -99.5"),
+        ({"learning_rate": 1e38}, "learning_rate = 1e[+]38: .* single precision"),
+        ({"weight_decay": 10**400}, "weight_decay = 1000.*single precision"),
+        ({"epochs": 10**40}, "epochs = 1000.* at most"),
+        ({"local_rank": 0}, "local_rank = 0: a run trains in one process"),
+        ({"world_size": 4}, "world_size = 4: a run trains in one process"),
+        ({"threads": 100000}, "threads = 100000: give 1024 at most"),
+        ({"worker": 10**6}, "worker = 1000000: give 1024 at most"),
+        ({"checkpoint_dir": "/proc/x"}, "checkpoint_dir = '/proc/x': this folder cannot be made"),
+        ({"checkpoint_dir": "a\0b"}, "checkpoint_dir = 'a.*b': this folder cannot be made"),
+        ({"checkpoint_dir": "/dev/null/x"}, "checkpoint_dir = '/dev/null/x': this folder cannot be made"),
+        ({"valid_metric": "NDCG"}, "valid_metric = 'NDCG': NDCG is .* of how many: NDCG@5 or NDCG@10"),
+        ({"valid_metric": "ndcg@"}, "valid_metric = 'ndcg@': NDCG is .* of how many"),
+        ({"metrics": ["GAUC"], "valid_metric": "GAUC@10"}, "GAUC is not computed of the first items"),
+        ({"metrics": "GiniIndex", "valid_metric": "giniindex"}, "GiniIndex@5 or GiniIndex@10"),
+        ({"tail_ratio": -2}, "tail_ratio = -2: give the share"),
+        ({"tail_ratio": 1.5}, "tail_ratio = 1.5: give the share"),
+        ({"tail_ratio": "x"}, "tail_ratio = 'x': give the share"),
+        ({3: 4}, "options: the name 3 of an option is a int, not a text"),
         ({"user_inter_num_interval": 5}, "'5' is an illegal interval"),
         ({"item_inter_num_interval": "[5,inf"}, "illegal interval"),
         ({"item_inter_num_interval": "[9,5]"}, "lower end comes first"),
@@ -59,14 +92,73 @@ from burnish.errors import BurnishError
         ({"normalize_all": True, "normalize_field": ["price"]}, "one of the two"),
     ],
 )
-def test_values(world: Any, options: dict[str, Any], says: str) -> None:
+def test_values(world: Any, options: dict[Any, Any], says: str) -> None:
     with pytest.raises(BurnishError, match=says):
-        world.train(**options)
+        train("BPR", "d", options=world.options("BPR", options))
+
+
+def test_every_metric_is_called_as_it_is_computed(world: Any) -> None:
+    """With @k or without it: one of the two trains, and the other one is refused before training."""
+    from recbole.evaluator.register import metric_types, metrics_dict
+
+    for name, kind in metric_types.items():
+        metric = metrics_dict[name].__name__
+        value = kind.name == "VALUE"
+        options = {"metrics": [metric], "topk": [5], "eval_args": {"mode": "labeled" if value else "full"}}
+        accepted = []
+        for called in (metric, f"{metric}@5"):
+            try:
+                model = find_backbone("FM" if value else "BPR")
+                asked = world.options(model.__name__, {**options, "valid_metric": called})
+                make_config(model, "d", {}, asked)
+                accepted.append(called)
+            except ConfigurationError as error:
+                assert f"valid_metric = {called!r}" in str(error)  # noqa: PT017
+        assert len(accepted) == 1
+        assert train(model, "d", options={**asked, "valid_metric": accepted[0]}, keep_checkpoint=False)
+
+
+def test_wandb_that_is_not_installed(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from burnish.training.inputs import machine
+
+    monkeypatch.setattr(machine, "find_spec", lambda _: None)
+    with pytest.raises(
+        ConfigurationError, match="log_wandb = True: the package wandb is not installed; pip install"
+    ):
+        world.train(log_wandb=True)
+
+
+def test_a_value_that_contains_itself(world: Any) -> None:
+    value: dict[str, Any] = {}
+    value["b"] = [value]
+    with pytest.raises(ConfigurationError, match="options: option 'a' contains itself"):
+        world.train(a=value)
+
+
+def test_an_empty_file_of_options(world: Any, tmp_path: Path) -> None:
+    for text in ("", "# nothing\n", "---\n"):
+        (tmp_path / "empty.yaml").write_text(text)
+        files = [tmp_path / "empty.yaml"]
+        result = train(
+            "BPR", "d", config_files=files, options=world.options("BPR", {}), keep_checkpoint=False
+        )
+        assert result.test_result
+
+
+def test_text_encodings_of_python_are_read_or_named(world: Any) -> None:
+    """None of them ends in an error that names neither option nor file."""
+    import encodings.aliases
+
+    for name in sorted(
+        {*encodings.aliases.aliases.values(), "idna", "punycode", "unicode_escape", "undefined"}
+    ):
+        try:
+            make_config(find_backbone("BPR"), "d", {}, world.options("BPR", {"encoding": name}))
+        except BurnishError as error:
+            assert "encoding" in str(error) or "d.inter" in str(error)  # noqa: PT017
 
 
 def test_adamw_trains_adamw(world: Any) -> None:
-    from burnish.enhancers.zoo import find_backbone
-    from burnish.training.request import make_config
     from burnish.training.stages import Run
 
     run = Run(make_config(find_backbone("BPR"), "d", {}, world.options("BPR", {"learner": "adamw"})), None)
@@ -90,7 +182,7 @@ def test_option_of_the_model_names_itself(world: Any) -> None:
 
 
 def test_defaults_of_every_model_pass() -> None:
-    from burnish.enhancers.zoo import find_backbone, list_backbones
+    from burnish.enhancers.zoo import list_backbones
     from burnish.training.inputs.declared import declared_options
     from burnish.training.inputs.options import check_options
 
