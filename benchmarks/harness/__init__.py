@@ -9,24 +9,27 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.train import train
 
-    from .grid import exit_status, run_plan
+    from .grid import exit_status, n_floor_runs, run_plan
     from .picture import plot
     from .plan import Plan, load_plan, make_plan
     from .progress import Event
-    from .report import Row, summarise
+    from .report import Comparison, summarise
+    from .rows import Row
     from .runs import RunRecord
     from .tables import to_csv, to_markdown, to_table
 
 # Loaded on first use, so that reading a plan or a help text costs neither torch nor RecBole.
 _HOME = {
+    "Comparison": "burnish.benchmarks.harness.report",
     "Epoch": "burnish.training.result",
     "Event": "burnish.benchmarks.harness.progress",
     "Plan": "burnish.benchmarks.harness.plan",
-    "Row": "burnish.benchmarks.harness.report",
+    "Row": "burnish.benchmarks.harness.rows",
     "RunRecord": "burnish.benchmarks.harness.runs",
     "TrainingResult": "burnish.training.result",
     "exit_status": "burnish.benchmarks.harness.grid",
     "load_plan": "burnish.benchmarks.harness.plan",
+    "n_floor_runs": "burnish.benchmarks.harness.grid",
     "make_plan": "burnish.benchmarks.harness.plan",
     "plot": "burnish.benchmarks.harness.picture",
     "run_plan": "burnish.benchmarks.harness.grid",
@@ -38,6 +41,7 @@ _HOME = {
 }
 
 __all__ = [
+    "Comparison",
     "Epoch",
     "Event",
     "Plan",
@@ -47,6 +51,7 @@ __all__ = [
     "exit_status",
     "load_plan",
     "make_plan",
+    "n_floor_runs",
     "plot",
     "run_plan",
     "summarise",

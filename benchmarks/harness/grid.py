@@ -1,10 +1,10 @@
-"""Running a plan: tune every arm, then train every backbone, seed and arm; failures do not stop it."""
+"""Running a plan: floors, then tune every arm, then train every backbone, seed and arm; failures do not stop it."""
 
 from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
+from .floor_runs import Floors, LeftOutError, Standing, noted, refusal
 from .notes import DAMAGED, read_note
 from .plan import BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
@@ -31,7 +32,8 @@ def run_plan(
     """Carry out a plan and return a record of every run, tuning trials included.
 
     Runs that finished earlier are kept.  A run that fails is recorded with its error and the others go on.
-    Seeds come before arms, so that an interrupted plan leaves complete pairs.
+    Floors come first, and seeds before arms, so that an interrupted plan leaves complete pairs.  A floor that does not
+    go with a backbone or the data is left out, with an event that says why, and no record of it is made.
 
     quiet: show no progress display.  on_event: called at every step.
     Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` raises.
@@ -62,12 +64,25 @@ def exit_status(records: Iterable[RunRecord]) -> int:
     return int(any(record.status == "failed" for record in records))
 
 
+def n_floor_runs(plan: Plan) -> int:
+    """Runs of a plan's floors, without tuning trials, if none of them is left out."""
+    return _floors_only(plan).count()[0]
+
+
+def _floors_only(plan: Plan) -> Floors:
+    def never(spec: RunSpec) -> RunRecord:
+        raise AssertionError(f"{spec.key} is only counted")
+
+    return Floors(plan, never)
+
+
 def _n_steps(plan: Plan) -> int:
+    total = plan.n_runs + sum(_floors_only(plan).count())
     if plan.tune is None:
-        return plan.n_runs
+        return total
     tune = plan.tune
     tried = [len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms]
-    return plan.n_runs + len(plan.backbones) * sum(number for number in tried if number > 1)
+    return total + len(plan.backbones) * sum(number for number in tried if number > 1)
 
 
 class _Grid:
@@ -77,17 +92,38 @@ class _Grid:
         self.records: list[RunRecord] = []
 
     def run(self) -> list[RunRecord]:
+        floors = Floors(self.plan, self._carry_out_floor, self._tell_tuned)
         for entry in self.plan.backbones:
-            seeds = self.plan.seeds_of(entry)
-            specs = {arm: [spec_of(self.plan, entry, arm, seed) for seed in seeds] for arm in self.plan.arms}
-            if self.plan.tune is not None:
-                specs = {arm: self._tuned(specs[arm]) for arm in specs}
-            _write_comparison(self.plan, entry, specs)
-            for place in range(len(seeds)):
-                for arm in specs:
-                    if specs[arm]:
-                        self._carry_out(specs[arm][place])
+            self._run_backbone(entry, floors)
         return self.records
+
+    def _run_backbone(self, entry: BackboneEntry, floors: Floors) -> None:
+        plan, seeds = self.plan, self.plan.seeds_of(entry)
+        standings, remarks = floors.prepare(entry)
+        said: set[str] = set()
+        self._tell_left_out(entry, standings, said)
+        specs = {arm: [spec_of(plan, entry, arm, seed) for seed in seeds] for arm in plan.arms}
+        if plan.tune is not None:
+            specs = {arm: self._tuned(specs[arm]) for arm in specs}
+        _write_comparison(plan, entry, specs, standings, remarks)
+        for place in range(len(seeds)):
+            for standing in standings:
+                floors.run(standing, place)
+            for arm in specs:
+                if specs[arm]:
+                    self._carry_out(specs[arm][place])
+        if self._tell_left_out(entry, standings, said):
+            _write_comparison(plan, entry, specs, standings, remarks)
+
+    def _tell_left_out(self, entry: BackboneEntry, standings: list[Standing], said: set[str]) -> bool:
+        """A line for each reason why floors were left out since the last call; whether there was any."""
+        new = [one for one in standings if one.left_out is not None and one.name not in said]
+        for reason in dict.fromkeys(one.left_out for one in new):
+            names = ", ".join(one.name for one in new if one.left_out == reason)
+            key = f"{entry.label} / {names}"
+            self._tell("left out", key, f"{key}: {reason}")
+        said.update(one.name for one in new)
+        return bool(new)
 
     def _tuned(self, specs: list[RunSpec]) -> list[RunSpec]:
         """The runs with the settings that tuning chose; none when no trial succeeded."""
@@ -98,11 +134,24 @@ class _Grid:
             for spec in specs:
                 self._record(failed_record(spec, self.plan.runs, error), spec)
             return []
-        settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
-        self._tell("tuned", key, f"{key}: {settings}")
+        self._tell_tuned(key, chosen)
         return [with_settings(spec, chosen) for spec in specs]
 
-    def _carry_out(self, spec: RunSpec) -> RunRecord:
+    def _tell_tuned(self, key: str, chosen: Mapping[str, Any]) -> None:
+        settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
+        self._tell("tuned", key, f"{key}: {settings}")
+
+    def _carry_out_floor(self, spec: RunSpec) -> RunRecord:
+        """`_carry_out`; raises `LeftOutError` where the floor refuses."""
+        try:
+            return self._carry_out(spec, refusals=True)
+        except Exception as error:
+            if isinstance(error, LeftOutError) or not refusal(error):
+                raise
+            raise LeftOutError(str(error) or type(error).__name__) from error
+
+    def _carry_out(self, spec: RunSpec, *, refusals: bool = False) -> RunRecord:
+        """One run, and its record.  refusals: raise them instead of recording a failure."""
         self._tell("start", spec.key, spec.key)
         try:
             record = carry_out(
@@ -113,6 +162,8 @@ class _Grid:
                 on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
             )
         except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
+            if refusals and refusal(error):
+                raise
             record = failed_record(spec, self.plan.runs, error)
         self._record(record, spec)
         return record
@@ -141,11 +192,17 @@ def _end_line(spec: RunSpec, record: RunRecord) -> str:
     return f"{spec.key}: {phase} {values} ({record.seconds or 0:.1f} s)"
 
 
-def _write_comparison(plan: Plan, entry: BackboneEntry, specs: dict[str, list[RunSpec]]) -> Path:
+def _write_comparison(
+    plan: Plan,
+    entry: BackboneEntry,
+    specs: dict[str, list[RunSpec]],
+    standings: list[Standing],
+    remarks: list[str],
+) -> Path:
     """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
 
-    Arms of an earlier plan with the same settings stay in the note, and two plans may write into it at once.  A damaged
-    one is set aside (`.damaged`), with a warning.
+    Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once.
+    A damaged one is set aside (`.damaged`), with a warning.
     """
     options = computing(plan.options | entry.options)
     tune = plan.tune.model_dump(exclude={"arms"}) if plan.tune is not None else None
@@ -156,26 +213,36 @@ def _write_comparison(plan: Plan, entry: BackboneEntry, specs: dict[str, list[Ru
         arm: {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
         for arm, runs in specs.items()
     }
+    floors = noted(standings, remarks, plan, path.parent)
     make_folder(path.parent)
     with locked(lock_of(path)):
-        arms = {**_arms_noted(path), **own}
-        write_json(
-            path,
-            {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name, "arms": arms},
-        )
+        before = _noted_before(path)
+        content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name}
+        content["arms"] = {**before["arms"], **own}
+        if floors["floors"] or before.get("floors"):
+            content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])
+            content["floor_remarks"] = floors["floor_remarks"] or before.get("floor_remarks") or []
+        write_json(path, content)
     return path
 
 
-def _arms_noted(path: Path) -> dict[str, Any]:
-    """The arms in a note; none where there is no note, or a damaged one, which is set aside."""
-    if not path.exists():
-        return {}
-    try:
-        return read_note(path)["arms"]
-    except DataError as error:
-        aside = path.with_name(f"{path.name}{DAMAGED}")
-        os.replace(path, aside)
-        warnings.warn(
-            f"{error} It was renamed to {aside.name}, and a new one lists this plan's arms.", stacklevel=2
-        )
-        return {}
+def _with_runs(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
+    """The floors of both; one that is left out now keeps the runs that it had."""
+    kept = {
+        name: {**before[name], **one} for name, one in now.items() if name in before and "runs" not in one
+    }
+    return {**before, **now, **kept}
+
+
+def _noted_before(path: Path) -> dict[str, Any]:
+    """A note that is there; an empty one where there is none, or a damaged one, which is set aside."""
+    if path.exists():
+        try:
+            return read_note(path)
+        except DataError as error:
+            aside = path.with_name(f"{path.name}{DAMAGED}")
+            os.replace(path, aside)
+            warnings.warn(
+                f"{error} It was renamed to {aside.name}, and a new one lists this plan's arms.", stacklevel=2
+            )
+    return {"arms": {}}

@@ -25,13 +25,14 @@ _NOTE_CURE = "run the plans of this folder again: each adds its arms, and finish
 class ArmRuns:
     """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
 
-    damaged: seeds of finished runs that cannot be read.
+    damaged: seeds of finished runs that cannot be read.  cases: digests of the test cases, of runs that noted them.
     """
 
     planned: int
     tests: dict[int, dict[str, float]] = field(default_factory=dict)
     users: dict[int, pd.DataFrame] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
+    cases: dict[int, str] = field(default_factory=dict)
 
 
 def find_notes(folder: Path) -> list[dict[str, Any]]:
@@ -72,9 +73,22 @@ def read_note(path: Path) -> dict[str, Any]:
         for runs in note["arms"].values():
             for seed, place in runs.items():
                 int(seed), Path(place)
+        _check_floors(note)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error!r}); {_NOTE_CURE}") from error
     return dict(note)
+
+
+def _check_floors(note: dict[str, Any]) -> None:
+    for floor in note.get("floors", {}).values():
+        for seed, place in floor.get("runs", {}).items():
+            int(seed), Path(place)
+        dict(floor.get("chosen", {})), list(floor.get("edge", [])), int(floor.get("trials", 0))
+        str(floor.get("left_out")), str(floor.get("arm"))
+        if "arm" in floor and floor["arm"] not in note["arms"]:
+            raise ValueError(f"floors: {floor['arm']!r} is no arm")
+    for remark in note.get("floor_remarks", []):
+        str(remark)
 
 
 def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
@@ -88,7 +102,7 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
         if not is_done(folder):
             continue
         try:
-            test, users = _read_run(folder)
+            test, users, cases = _read_run(folder)
         except DataError as error:
             warnings.warn(f"{error}. Until then the run is left out.", stacklevel=3)
             arm.damaged.append(int(seed))
@@ -96,6 +110,8 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
         arm.tests[int(seed)] = test
         if users is not None:
             arm.users[int(seed)] = users
+        if cases is not None:
+            arm.cases[int(seed)] = cases
         for other in ("config.json", "environment.json"):
             if not (folder / other).exists():
                 continue
@@ -106,7 +122,7 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
     return arm
 
 
-def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None]:
+def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None, str | None]:
     path = folder / "metrics.json"
     metrics = read_json(path, CURE)
     try:
@@ -114,4 +130,5 @@ def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None]:
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
     table = folder / "per_user.parquet"
-    return test, read_parquet(table, CURE, ("user", "row")) if table.exists() else None
+    users = read_parquet(table, CURE, ("user", "row")) if table.exists() else None
+    return test, users, metrics.get("test_cases")

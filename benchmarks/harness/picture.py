@@ -23,16 +23,18 @@ from burnish.files.svg import (
 )
 
 from .metrics import sign
-from .report import Row
+from .rows import Row
 
 _WIDTH, _LEFT, _RIGHT, _LINE, _HEAD = 900, 230, 290, 26, 58
+_FLOOR = "#1f5fa8"
 _COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: GREY}
 
 
 def plot(rows: Sequence[Row], path: Path | str) -> Path:
     """Draw each row's difference as a point with its 95% interval, one panel a metric, into an SVG file.
 
-    Green is a clear gain, red a clear loss, grey neither.  Returns the path.
+    Green is a clear gain, red a clear loss, grey neither.  Floors come first, as blue squares; a dashed line through
+    the arms of a backbone is where the strongest of its floors stands.  Returns the path.
     Raises `ConfigurationError` for another suffix than .svg, `DataError` for no rows.
     """
     path = svg_path(path)
@@ -40,8 +42,9 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         raise DataError("plot: there are no rows to draw")
     parts: list[str] = []
     top = 0
-    for metric in dict.fromkeys(row.metric for row in rows):
-        panel = [row for row in rows if row.metric == metric]
+    drawn = [row for row in rows if row.kind != "over"]
+    for metric in dict.fromkeys(row.metric for row in drawn):
+        panel = [row for row in drawn if row.metric == metric]
         parts += _panel(panel, metric, top)
         top += _HEAD + _LINE * len(panel) + 34
     title = f"Differences to {rows[0].baseline} with 95% intervals"
@@ -66,11 +69,29 @@ def _panel(rows: Sequence[Row], metric: str, top: int) -> list[str]:
         parts.append(label(x, bottom + 18, "0" if zero else f"{tick:+.6g}"))
     for place, row in enumerate(rows):
         parts += _mark(row, top + _HEAD + _LINE * place + 4, across)
+    return parts + _references(rows, top, across)
+
+
+def _references(rows: Sequence[Row], top: int, across: Callable[[float], float]) -> list[str]:
+    """A dashed line where the strongest floor of a backbone stands, through the rows of its arms."""
+    parts = []
+    for one in dict.fromkeys((row.dataset, row.backbone, row.comparison) for row in rows):
+        own = [
+            (place, row)
+            for place, row in enumerate(rows)
+            if (row.dataset, row.backbone, row.comparison) == one
+        ]
+        floors = [row for _, row in own if row.kind == "floor"]
+        arms = [place for place, row in own if row.kind == "arm"]
+        if floors and arms:
+            x = across(max(floors, key=lambda row: sign(row.metric) * row.mean).difference)
+            ends = (top + _HEAD + _LINE * min(arms) - 6, top + _HEAD + _LINE * max(arms) + 14)
+            parts.append(line((x, x), ends, _FLOOR, " stroke-width='1.5' stroke-dasharray='5 4'"))
     return parts
 
 
 def _mark(row: Row, y: int, across: Callable[[float], float]) -> list[str]:
-    colour = _COLOURS[row.direction]
+    colour = _FLOOR if row.kind == "floor" else _COLOURS[row.direction]
     name = f"{row.backbone}, {row.arm}"
     parts = [f"<text x='{_LEFT - 12}' y='{y + 4}' text-anchor='end'>{escape(name)}</text>"]
     change = f"{row.difference:+.4f}"
@@ -79,7 +100,12 @@ def _mark(row: Row, y: int, across: Callable[[float], float]) -> list[str]:
         parts.append(line((left, right), (y, y), colour, " stroke-width='2.5'"))
         if math.isfinite(row.relative):
             change += f" ({100 * row.relative:+.1f}%)"
-    parts.append(f"<circle cx='{across(row.difference)}' cy='{y}' r='4.5' fill='{colour}'/>")
-    verdict = escape(f"{change} {row.verdict.split(',')[0]}")
+    x = across(row.difference)
+    if row.kind == "floor":
+        parts.append(f"<rect x='{x - 4}' y='{y - 4}' width='8' height='8' fill='{colour}'/>")
+        verdict = escape(f"{change} floor")
+    else:
+        parts.append(f"<circle cx='{x}' cy='{y}' r='4.5' fill='{colour}'/>")
+        verdict = escape(f"{change} {row.verdict.split(',')[0]}")
     parts.append(f"<text x='{_WIDTH - _RIGHT + 12}' y='{y + 4}' fill='{colour}'>{verdict}</text>")
     return parts

@@ -13,6 +13,9 @@ from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
+from .floors import DEFAULT, Floor, check_floors, listed_floors
+from .spaces import Space, checked_space, plain_options
+
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
 FIRST_SEED = 2020
@@ -41,29 +44,6 @@ def distinct_seeds(value: list[int] | None) -> list[int] | None:
     if value is not None and (not value or len(set(value)) < len(value)):
         raise ValueError("give at least one seed, and each seed once")
     return value
-
-
-#: What a plan says elsewhere, by the option that would say it again and be overridden.
-_ELSEWHERE = {
-    "enhancers": "attach them in `arms`",
-    "seed": "say `seeds` beside `options`",
-    "dataset": "say `dataset` beside `options`",
-    "model": "say it in `backbones`",
-    "config_files": "write their options here",
-}
-
-
-def plain_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Options that reach RecBole; `ValueError` for one that the plan itself decides, and so would not count.
-
-    A seed is only warned of.
-    """
-    for name in options:
-        if name == "seed":  # plans of before have it
-            warn(f"option 'seed' = {options[name]!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
-        elif name in _ELSEWHERE:
-            raise ValueError(f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
-    return options
 
 
 class BackboneEntry(Strict):
@@ -120,20 +100,6 @@ def _block(value: Any) -> Any:
     return value
 
 
-Space = dict[str, list[Any]]
-
-
-def checked_space(space: Space) -> Space:
-    """A space as it is; `ValueError` for an option without values, and for one that the plan itself decides."""
-    if "seed" in space:
-        raise ValueError(f"option 'seed' has no effect here; {_ELSEWHERE['seed']}, and leave it out")
-    plain_options(space)
-    for option, values in space.items():
-        if not values:
-            raise ValueError(f"no values to try for {option!r}")
-    return space
-
-
 class Tune(Strict):
     """How options are chosen: as many trials for every arm, judged on the validation set alone."""
 
@@ -157,12 +123,14 @@ class Tune(Strict):
 
 
 class Plan(Strict):
-    """What to compare: every backbone with every arm, for every seed, on one data set."""
+    """What to compare: every backbone with every arm, for every seed, on one data set, and with the floors."""
 
     dataset: str
     backbones: list[BackboneEntry] = Field(min_length=1)
     name: str = "benchmark"
     arms: dict[str, Arm] = Field(default_factory=dict)
+    #: By name; "default" stands for all there are.
+    floors: dict[str, Floor] = Field(default_factory=lambda: {DEFAULT: Floor()})
     seeds: list[int] = Field(default_factory=lambda: list(range(FIRST_SEED, FIRST_SEED + 5)))
     #: RecBole options for all runs.
     options: dict[str, Any] = Field(default_factory=dict)
@@ -174,7 +142,19 @@ class Plan(Strict):
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
     _folder = field_validator("dataset")(checked_label)
-    _plain = field_validator("options")(plain_options)
+    _floors = field_validator("floors", mode="before")(listed_floors)
+
+    @field_validator("options")
+    @classmethod
+    def _plain_but_for_a_seed(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Plans of before could hold a seed, and their runs are known by it: it is told, and they go on."""
+        plain_options({name: value for name, value in options.items() if name != "seed"})
+        if "seed" in options:
+            warn(
+                f"options: seed = {options['seed']!r} has no effect; say `seeds` beside `options`. (Leaving it out "
+                f"begins a new comparison: finished runs are known by their options.)"
+            )
+        return options
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -203,7 +183,7 @@ class Plan(Strict):
 
     @property
     def n_runs(self) -> int:
-        """Runs of the comparison, without tuning trials."""
+        """Runs of the comparison, without tuning trials and floors."""
         return sum(len(self.seeds_of(entry)) for entry in self.backbones) * len(self.arms)
 
 
@@ -259,6 +239,7 @@ def check_names(plan: Plan) -> None:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
+    check_floors(plan.floors)
 
 
 def _check_metric(metric: str) -> None:

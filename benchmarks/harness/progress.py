@@ -12,7 +12,7 @@ from rich.text import Text
 
 from burnish.training.result import Epoch
 
-EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned"]
+EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "left out"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,9 @@ class Display:
             if note:
                 bar.update(self._current, note=note)
         else:
-            colour = {"failed": "red", "kept": "dim", "tuned": "cyan"}.get(event.kind, "green")
+            colour = {"failed": "red", "kept": "dim", "tuned": "cyan", "left out": "yellow"}.get(
+                event.kind, "green"
+            )
             bar.console.print(Text.assemble((f"{event.kind:<7} ", colour), event.message))
-            if event.kind != "tuned":
+            if event.kind not in ("tuned", "left out"):
                 bar.advance(self._all)

@@ -2,97 +2,67 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from burnish.errors import DataError, unknown_name
-from burnish.training.per_user import ERRORS
 
-from .metrics import sign
+from .floor_rows import NoteFloors, against, remarks_on, strongest
 from .notes import ArmRuns, find_notes, load_arm
 from .plan import PLAIN
-from .rating_errors import compare_errors
-from .statistics import Paired, compare, holm, pair_users
+from .rows import Row, judged, make_row
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
-#: Corrected p below which a difference is called one.
-ALPHA = 0.05
 
 
-@dataclass(frozen=True)
-class Row:
-    """One arm against the baseline, on one metric.  `difference`: arm minus baseline; `relative`: a fraction.
+class Comparison(list[Row]):
+    """The rows of a report: by metric, floors before arms; at the end the arms against the strongest floor.
 
-    low, high, the p values and `effect_size` are over users when `unit` is "users" (each user's value averaged over
-    the seeds); over the rated rows of all seeds, a user's together, when it is "rows" (MAE, RMSE); over seeds where a
-    metric has neither.  `seed_sd` is the standard deviation of the difference between seeds, `seeds_better` on how
-    many seeds the arm was better.
+    remarks: sentences on the floors: what was chosen, which of them were left out, and why.
     """
 
-    dataset: str
-    backbone: str
-    arm: str
-    baseline: str
-    metric: str
-    n_seeds: int
-    n_users: int | None
-    baseline_mean: float
-    mean: float
-    difference: float
-    low: float
-    high: float
-    relative: float
-    p_t: float
-    p_wilcoxon: float
-    p_holm: float
-    effect_size: float
-    seed_sd: float
-    seeds_better: int
-    unit: str
-    comparison: str
-    verdict: str
-    notes: tuple[str, ...] = ()
-
-    @property
-    def direction(self) -> int:
-        """1 for a clear gain, -1 for a clear loss, 0 for neither."""
-        if not self.p_holm < ALPHA or self.difference == 0:
-            return 0
-        return int(math.copysign(1, self.difference)) * sign(self.metric)
+    def __init__(self, rows: Iterable[Row] = (), remarks: Iterable[str] = ()) -> None:
+        super().__init__(rows)
+        self.remarks = tuple(remarks)
 
 
 def summarise(
     runs_folder: Path | str, *, metrics: Sequence[str] | None = None, baseline: str = PLAIN
-) -> list[Row]:
-    """Compare every arm with the baseline, from the files in `runs_folder` alone.
+) -> Comparison:
+    """Compare every arm and every floor with the baseline, from the files in `runs_folder` alone.
 
     metrics: such as "ndcg@10"; None takes ndcg@10, recall@10 and mrr@10 as far as the runs have them, else
-        whatever they have.  baseline: the arm to compare with.
-    p values are corrected by Holm's method over all rows of the same metric.  A damaged file is named in a warning, and
-    what it belongs to is left out.
+        whatever they have.  baseline: the arm, or the floor, to compare with.
+    p values are corrected by Holm's method within three families of a metric: all arms against the baseline; all floors
+    against it; all arms against the strongest floor of their backbone.  So the floors change nothing of the first.  A
+    damaged file is named in a warning, and what it belongs to is left out.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has.
     """
     folder = Path(runs_folder)
     notes = find_notes(folder)
-    if not any(baseline in note["arms"] for note in notes):
-        raise unknown_name("baseline arm", baseline, {arm for note in notes for arm in note["arms"]})
+    if not any(baseline in _names_in(note) for note in notes):
+        raise unknown_name("baseline arm", baseline, {name for note in notes for name in _names_in(note)})
     loaded = [
         (note, {arm: load_arm(note["path"].parent, runs) for arm, runs in note["arms"].items()})
         for note in notes
     ]
     chosen = _choose_metrics(metrics, (arm for _, arms in loaded for arm in arms.values()))
+    floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     rows: list[Row] = []
+    over: list[Row] = []
     for metric in chosen:
-        family = [row for note, arms in loaded for row in _rows(note, arms, metric, baseline)]
-        corrected = holm([row.p_t for row in family])
-        rows += [_judged(replace(row, p_holm=p)) for row, p in zip(family, corrected, strict=True)]
+        families: tuple[list[Row], ...] = ([], [], [])
+        for known in floors:
+            own, arms = known.rows(metric, baseline), _rows(known, metric, baseline)
+            floor = strongest(known, [*own, *arms], baseline)
+            beside = [] if floor is None else against(known, floor, metric)
+            for family, part in zip(families, (own, arms, beside), strict=True):
+                family.extend(part)
+        rows += [*judged(families[0]), *judged(families[1])]
+        over += judged(families[2])
     if not rows:
         names = [
             f"{note['label']}, {label}" for note, arms in loaded for label, arm in arms.items() if arm.damaged
@@ -102,7 +72,11 @@ def summarise(
             f"{folder} holds no finished run of an arm besides {baseline!r} on a seed that {baseline!r} "
             f"finished too{damaged}; run `burnish bench` again to complete the plan"
         )
-    return rows
+    return Comparison([*rows, *over], remarks_on(floors))
+
+
+def _names_in(note: dict[str, Any]) -> list[str]:
+    return [*note["arms"], *(name for name, floor in note.get("floors", {}).items() if floor.get("runs"))]
 
 
 def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[ArmRuns]) -> list[str]:
@@ -121,93 +95,13 @@ def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[ArmRuns]) -> li
     return [name.lower() for name in chosen]
 
 
-def _rows(note: dict[str, Any], arms: dict[str, ArmRuns], metric: str, baseline: str) -> list[Row]:
-    base = arms.get(baseline)
-    rows = []
-    for label, arm in arms.items():
-        if base is None or label == baseline:
-            continue
-        seeds = [seed for seed in sorted(set(base.tests) & set(arm.tests)) if _both(base, arm, seed, metric)]
-        if seeds:
-            rows.append(_row(note, label, baseline, metric, base, arm, seeds))
-    return rows
-
-
-def _both(base: ArmRuns, arm: ArmRuns, seed: int, metric: str) -> bool:
-    return metric in base.tests[seed] and metric in arm.tests[seed]
-
-
-def _row(
-    note: dict[str, Any],
-    label: str,
-    baseline: str,
-    metric: str,
-    base: ArmRuns,
-    arm: ArmRuns,
-    seeds: list[int],
-) -> Row:
-    by_seed = np.array([[side.tests[seed][metric] for seed in seeds] for side in (base, arm)])
-    unit, result = _compared(metric, base, arm, seeds, by_seed)
-    changes = by_seed[1] - by_seed[0]
-    return Row(
-        dataset=note["dataset"],
-        backbone=note["label"],
-        arm=label,
-        baseline=baseline,
-        metric=metric,
-        n_seeds=len(seeds),
-        n_users=None if unit == "seeds" else result.n,
-        **_figures(result),
-        p_holm=math.nan,
-        seed_sd=float(changes.std(ddof=1)) if len(seeds) > 1 else math.nan,
-        seeds_better=int((changes * sign(metric) > 0).sum()),
-        unit=unit,
-        comparison=note["comparison"],
-        verdict="",
-        notes=_remarks(base, arm, seeds, label, baseline),
-    )
-
-
-def _compared(
-    metric: str, base: ArmRuns, arm: ArmRuns, seeds: list[int], by_seed: np.ndarray
-) -> tuple[str, Paired]:
-    """What is paired, and the comparison: the finest that the tables of both arms allow."""
-    ours, theirs = ({seed: side.users[seed] for seed in seeds if seed in side.users} for side in (base, arm))
-    tables = [*ours.values(), *theirs.values()]
-    if len(tables) == 2 * len(seeds):
-        if all(metric in table for table in tables):
-            pairs = pair_users(ours, theirs, metric)
-            return "users", compare(pairs["baseline"].to_numpy(), pairs["other"].to_numpy())
-        if metric in ERRORS and all("error" in table for table in tables):
-            return "rows", compare_errors(ours, theirs, metric)
-    return "seeds", compare(by_seed[0], by_seed[1])
-
-
-def _figures(result: Paired) -> dict[str, float]:
-    figures = {key: value for key, value in asdict(result).items() if key != "n"}
-    mean = result.baseline_mean
-    return {**figures, "relative": result.difference / mean if mean else math.nan}
-
-
-def _remarks(base: ArmRuns, arm: ArmRuns, seeds: list[int], label: str, baseline: str) -> tuple[str, ...]:
-    remarks = []
-    if len(seeds) == 1:
-        remarks.append("one seed: other random starts are unknown")
-    for name, side in ((baseline, base), (label, arm)):
-        finished = len(side.tests) + len(side.damaged)
-        if finished < side.planned:
-            remarks.append(f"{name}: {finished} of {side.planned} runs finished")
-        if side.damaged:
-            remarks.append(f"{name}: {len(side.damaged)} of {side.planned} runs damaged and left out")
-    return tuple(remarks)
-
-
-def _judged(row: Row) -> Row:
-    """The verdict in words: a loss as plainly as a gain."""
-    word = {1: "better", -1: "worse", 0: "no clear difference"}[row.direction]
-    if math.isnan(row.p_holm):
-        word = "not testable"
-    elif row.direction:
-        agreeing = row.seeds_better if row.direction > 0 else row.n_seeds - row.seeds_better
-        word += f", {agreeing} of {row.n_seeds} seeds" if row.n_seeds > 1 else ", one seed only"
-    return replace(row, verdict=word)
+def _rows(known: NoteFloors, metric: str, baseline: str) -> list[Row]:
+    base = known.side(baseline)
+    if base is None:
+        return []
+    rows = [
+        make_row(known.note, (baseline, label), known.paired(baseline, label), metric)
+        for label in known.arms
+        if label != baseline
+    ]
+    return [row for row in rows if row is not None]

@@ -13,6 +13,7 @@ from typing import Literal
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
+from burnish.training.cases import case_digest
 from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
 from burnish.training.train import train
@@ -135,6 +136,8 @@ def _write(folder: Path, spec: RunSpec, result: TrainingResult) -> None:
     write_json(folder / "config.json", {**spec.as_dict(), "recbole": result.config})
     summary = result.summary()
     summary["checkpoint"] = result.checkpoint.name if result.checkpoint else None
+    if spec.trial is None and result.splits.test is not None:
+        summary["test_cases"] = case_digest(result.trained.config, result.splits.test)
     write_json(folder / "metrics.json", summary)
     write_json(folder / "environment.json", describe_environment(result.config.get("threads")))
     if result.per_user is not None:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from .metrics import sign
 from .plan import PLAIN
-from .report import Row
+from .report import Comparison
+from .rows import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -55,7 +56,6 @@ def p_value(value: float, missing: str = "-") -> str:
 
 def footnote(rows: Sequence[Row]) -> str:
     """What the figures are, in a few sentences, and what was missing."""
-    family = max((sum(other.metric == row.metric for other in rows) for row in rows), default=0)
     units = {unit: list(dict.fromkeys(row.metric for row in rows if row.unit == unit)) for unit in _UNITS}
     used = {unit: metrics for unit, metrics in units.items() if metrics}
     pairs = [
@@ -63,51 +63,143 @@ def footnote(rows: Sequence[Row]) -> str:
     ]
     text = (
         f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(pairs)}; "
-        f"p corrected by Holm for {family} comparison{'s' if family != 1 else ''} a metric."
+        f"p corrected by Holm for {_families(rows)}."
     )
     smaller = list(dict.fromkeys(row.metric for row in rows if sign(row.metric) < 0))
     if smaller:
         text += f" Smaller is better: {', '.join(smaller)}."
-    remarks = dict.fromkeys(f"{row.backbone}, {row.arm}: {note}." for row in rows for note in row.notes)
-    return " ".join([text, *remarks])
+    floors = rows.remarks if isinstance(rows, Comparison) else ()
+    noted: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        for note in row.notes:
+            arms = noted.setdefault((row.backbone, note), [])
+            if row.arm not in arms:
+                arms.append(row.arm)
+    remarks = [f"{backbone}, {', '.join(arms)}: {note}." for (backbone, note), arms in noted.items()]
+    return " ".join([text, *floors, *remarks])
+
+
+def _families(rows: Sequence[Row]) -> str:
+    """How many comparisons p is corrected for, each family by itself."""
+    sizes = {kind: _largest(rows, kind) for kind in _FAMILIES}
+    if not sizes["floor"] and not sizes["over"]:
+        return f"{sizes['arm']} comparison{'s' if sizes['arm'] != 1 else ''} a metric"
+    baseline = next((row.baseline for row in rows if row.kind != "over"), PLAIN)
+    listed = [f"{size} {_FAMILIES[kind].format(baseline)}" for kind, size in sizes.items() if size]
+    return f"each family of comparisons of a metric: {', '.join(listed)}"
+
+
+def _largest(rows: Sequence[Row], kind: str) -> int:
+    """Rows of a kind, of the metric that has most."""
+    metrics = [row.metric for row in rows if row.kind == kind]
+    return max(map(metrics.count, metrics), default=0)
+
+
+#: The families of comparisons, in words.
+_FAMILIES = {
+    "arm": "of arms with {}",
+    "floor": "of floors with {}",
+    "over": "of arms with the strongest floor",
+}
+
+
+def verdicts(rows: Sequence[Row]) -> list[str]:
+    """One sentence a backbone: where its best arm stands to its strongest floor, by the first metric."""
+    sentences = []
+    names = dict(zip((id(row) for row in rows), _names(rows), strict=True))
+    first = [row for row in rows if row.metric == rows[0].metric]
+    for one in dict.fromkeys((row.dataset, row.backbone, row.comparison) for row in first):
+        own = [row for row in first if (row.dataset, row.backbone, row.comparison) == one]
+        over = [row for row in own if row.kind == "over"]
+        floors = [row for row in own if row.kind == "floor"]
+        if over:
+            best = max(over, key=lambda row: sign(row.metric) * row.mean)
+            what = f"the best arm, {best.arm} ({best.mean:.4f}),"
+            sentences.append(_standing(names[id(best)], what, best.baseline, best, 1))
+        elif floors:
+            best = max(floors, key=lambda row: sign(row.metric) * row.mean)
+            what = f"{best.baseline} ({best.baseline_mean:.4f})"
+            sentences.append(_standing(names[id(best)], what, best.arm, best, -1))
+    return sentences
+
+
+def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:
+    """turn: 1 where the row is what stands minus the floor, -1 where it is the other way round."""
+    word = {1: "above", -1: "below", 0: "not clearly above"}[turn * row.direction]
+    mean = row.baseline_mean if turn > 0 else row.mean
+    ends = sorted((turn * row.low, turn * row.high))
+    interval = "" if math.isnan(row.low) else f", 95% interval {ends[0]:+.4f} to {ends[1]:+.4f}"
+    return (
+        f"{backbone}: {what} is {word} the strongest floor, {floor} ({mean:.4f}): {row.metric} "
+        f"{turn * row.difference:+.4f}{interval}."
+    )
 
 
 def to_table(rows: Sequence[Row]) -> Table:
-    """A table for the terminal, a block for each metric: clear gains green, clear losses red."""
+    """A table for the terminal, a block for each metric: clear gains green, clear losses red.
+
+    Floors come first; at the end are the arms against the strongest floor, in columns of its own.
+    """
     from rich.table import Table
     from rich.text import Text
 
     baseline = rows[0].baseline if rows else PLAIN
     # Tight, so that short names fit into 80 columns.
-    table = Table(
-        box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=footnote(rows), caption_justify="left"
-    )
+    caption = "\n".join([*verdicts(rows), footnote(rows)])
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for head in ("backbone", "arm"):
         table.add_column(head, overflow="fold", min_width=5)
     for head in (baseline, "with", "change", "95% interval", "rel.", "p"):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=11)
     names = _names(rows)
+    several = len({row.kind for row in rows}) > 1
     for metric in dict.fromkeys(row.metric for row in rows):
         table.add_row(Text(metric, style="bold cyan"))
-        for name, row in zip(names, rows, strict=True):
-            if row.metric == metric:
+        for kind, title in _BLOCKS.items():
+            block = [pair for pair in zip(names, rows, strict=True) if _is(pair[1], metric, kind)]
+            if block and several:
+                table.add_row(Text(title, style="italic"))
+            for name, row in block:
                 style = {1: "green", -1: "red", 0: ""}[row.direction]
-                cells = [Text(cell) for cell in (name, row.arm, *_figures(row))]
+                arm = f"{row.arm} / {row.baseline}" if kind == "over" else row.arm
+                cells = [Text(cell) for cell in (name, arm, *_figures(row))]
                 table.add_row(*cells, Text(row.verdict, style=style))
     return table
 
 
+#: What the blocks of a metric are called, in their order.
+_BLOCKS = {"floor": "floors", "arm": "arms", "over": "to floor"}
+
+
+def _is(row: Row, metric: str, kind: str) -> bool:
+    return row.metric == metric and row.kind == kind
+
+
 def to_markdown(rows: Sequence[Row]) -> str:
-    """A Markdown table, with the footnote under it."""
+    """A Markdown table, floors first; a second one of the arms against the strongest floor; what they say in words."""
     baseline = rows[0].baseline if rows else PLAIN
-    heads = ["backbone", "arm", "metric", "seeds", baseline, "with arm", "difference", "95% interval"]
+    named = list(zip(_names(rows), rows, strict=True))
+    parts = [_markdown([pair for pair in named if pair[1].kind != "over"], baseline, "with arm")]
+    over = [pair for pair in named if pair[1].kind == "over"]
+    if over:
+        parts.append(_markdown(over, "strongest floor", "with arm"))
+    said = verdicts(rows)
+    if said:
+        parts.append("\n".join(f"- {sentence}" for sentence in said))
+    return "\n\n".join([*parts, footnote(rows)]) + "\n"
+
+
+def _markdown(named: Sequence[tuple[str, Row]], baseline: str, other: str) -> str:
+    heads = ["backbone", "arm", "metric", "seeds", baseline, other, "difference", "95% interval"]
     cells = [
-        [name, row.arm, row.metric, str(row.n_seeds), *_figures(row), row.verdict]
-        for name, row in zip(_names(rows), rows, strict=True)
+        [name, _label(row), row.metric, str(row.n_seeds), *_figures(row), row.verdict] for name, row in named
     ]
-    table = markdown_table([*heads, "relative", "p (Holm)", "verdict"], cells, align="---")
-    return "\n".join([table, "", footnote(rows), ""])
+    return markdown_table([*heads, "relative", "p (Holm)", "verdict"], cells, align="---")
+
+
+def _label(row: Row) -> str:
+    return {"floor": f"{row.arm} (floor)", "over": f"{row.arm} / {row.baseline}"}.get(row.kind, row.arm)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "---:") -> str:

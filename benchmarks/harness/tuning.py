@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from burnish.errors import BurnishError, unknown_name
@@ -13,8 +14,9 @@ from burnish.files.whole import write_json
 from burnish.training.identity import digest
 
 from .metrics import sign
-from .plan import Plan, Space, Tune
+from .plan import Plan, Tune
 from .runs import RunRecord
+from .spaces import Space
 from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.
@@ -58,19 +60,28 @@ def _point(space: Mapping[str, list[Any]], index: int) -> dict[str, Any]:
 
 
 def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:
-    """The settings with the best validation value for one backbone and arm, and the records of the trials.
+    """`choose` for one backbone and arm of a plan, in the plan's own way.
 
-    spec: any run of that backbone and arm.  The choice is also written to `chosen-<hash>.json` in the arm's
-    folder.  Ties go to the candidate tried first; a single candidate needs no trial.
+    spec: any run of that backbone and arm.
+    """
+    assert plan.tune is not None
+    return choose(spec, plan.tune, space_of(plan, spec.arm), plan.runs, carry_out)
+
+
+def choose(
+    spec: RunSpec, tune: Tune, space: Space, runs: Path, carry_out: CarryOut
+) -> tuple[dict[str, Any], list[RunRecord]]:
+    """The settings with the best validation value in a space, and the records of the trials.
+
+    spec: any run that they are meant for.  tune: the rules; its own spaces are not read.  The choice is also written to
+    `chosen-<hash>.json` in the arm's folder.  Ties go to the candidate tried first; a single candidate needs no trial.
     Raises `TuningError` when every trial failed, `UnknownNameError` for a metric that is not computed.
     """
-    tune = plan.tune
-    assert tune is not None
-    tried = candidates(space_of(plan, spec.arm), tune.trials, tune.seed)
-    if len(tried) == 1:
-        _write_choice(spec, plan, tune.metric, tried, [], tried[0])
-        return tried[0], []
+    tried = candidates(space, tune.trials, tune.seed)
     records: list[RunRecord] = []
+    if len(tried) == 1:
+        _write_choice(spec, tune, space, runs, tune.metric, tried, records, tried[0])
+        return tried[0], records
     values: list[tuple[str, float] | None] = []
     for number, settings in enumerate(tried):
         records.append(carry_out(trial_spec(spec, tune, number, settings)))
@@ -79,27 +90,28 @@ def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, 
     if not finite:
         raise TuningError(f"all {len(records)} tuning trials failed; the first: {records[0].error}")
     best = max(finite, key=lambda place: (values[place][1], -place))  # type: ignore[index]
-    _write_choice(spec, plan, values[best][0], tried, records, tried[best])  # type: ignore[index]
+    metric = values[best][0]  # type: ignore[index]
+    _write_choice(spec, tune, space, runs, metric, tried, records, tried[best])
     return tried[best], records
 
 
 def _write_choice(
     spec: RunSpec,
-    plan: Plan,
+    tune: Tune,
+    space: Space,
+    runs: Path,
     metric: str | None,
     tried: list[dict[str, Any]],
     records: list[RunRecord],
     chosen: dict[str, Any],
 ) -> None:
-    tune = plan.tune
-    assert tune is not None
     content = {
         "metric": metric,
         "set": "validation",
         "seed": tune.seed,
         "trials_allowed": tune.trials,
         "trials_made": len(records),
-        "space": space_of(plan, spec.arm),
+        "space": space,
         "chosen": chosen,
         "trials": [
             {"settings": settings, "value": record.valid.get(metric or ""), "error": record.error}
@@ -107,7 +119,7 @@ def _write_choice(
         ],
     }
     name = digest([content["space"], tune.model_dump(), spec.options, spec.enhancers])
-    write_json(spec.arm_folder(plan.runs) / f"chosen-{name}.json", content)
+    write_json(spec.arm_folder(runs) / f"chosen-{name}.json", content)
 
 
 def trial_spec(spec: RunSpec, tune: Tune, number: int, settings: Mapping[str, Any]) -> RunSpec:

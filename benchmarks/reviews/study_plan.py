@@ -12,15 +12,13 @@ from burnish.benchmarks.harness.plan import (
     FIRST_SEED,
     Arm,
     BackboneEntry,
-    Space,
     check_backbones,
     checked_label,
-    checked_space,
     distinct_seeds,
     listed_seeds,
-    plain_options,
     plan_content,
 )
+from burnish.benchmarks.harness.spaces import Space, checked_space, plain_options
 from burnish.benchmarks.harness.tuning import candidates
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
 from burnish.strict import Strict, validated

@@ -33,13 +33,15 @@ def bench(
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
 
-    Ends with a table of differences to the plain backbone, with confidence intervals.
+    Floors (popularity, ItemKNN, EASE, ...) are run with them unless the plan says `floors: []`.  Ends with a table of
+    differences to the plain backbone and to the strongest floor, with confidence intervals.
     """
     from burnish.benchmarks import harness
 
     screen = Screen.of(context, quiet)
     chosen = harness.load_plan(find_plan(plan), runs=runs)
-    screen.say(f"{chosen.n_runs} runs, kept in {chosen.runs}")
+    floors = harness.n_floor_runs(chosen)
+    screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     records = run(screen, chosen)
     for record in failed(records):
         screen.notes.print(f"failed: {where(record)}: {record.error}")

@@ -26,7 +26,9 @@ def report(
         list[str] | None,
         typer.Option("--metric", "-m", help="Such as ndcg@10; again, or separated by commas, for more."),
     ] = None,
-    baseline: Annotated[str, typer.Option("--baseline", help="The arm to compare with.")] = "plain",
+    baseline: Annotated[
+        str, typer.Option("--baseline", help="The arm, or the floor, to compare with.")
+    ] = "plain",
     format: Annotated[
         str | None, format_option("table, markdown or csv (by the suffix of --output).")
     ] = None,
@@ -38,7 +40,7 @@ def report(
 ) -> None:
     """Compare every arm with the plain backbone: difference, 95% interval, corrected p, a verdict in words.
 
-    Reads files only: nothing is trained.
+    Floors come first, and the arms are compared with the strongest of them, too.  Reads files only: nothing is trained.
     """
     from burnish.benchmarks import harness
     from burnish.files.whole import write_text

@@ -10,6 +10,7 @@ from __future__ import annotations
 from . import (  # noqa: F401  (declare their mends)
     anomaly_,
     dgl_,
+    itemknn_,
     ksr_,
     metrics_,
     names_,

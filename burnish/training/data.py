@@ -10,6 +10,7 @@ from burnish.errors import DataError, unknown_name
 from .inputs.journal import Journal
 from .inputs.loading import check_inputs, check_topk, read_dataset
 from .inputs.refusals import explained
+from .inputs.sizes import check_size
 
 
 def check_files(config: Any) -> None:
@@ -73,6 +74,7 @@ def load_dataset(config: Any) -> Any:
             parts = build()
         _check_parts(config, parts, journal)
         check_topk(config, dataset, journal)
+        check_size(config, dataset, parts[0])
         return parts
 
     dataset.build = checked

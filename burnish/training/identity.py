@@ -108,7 +108,7 @@ def fingerprint(dataset: Any) -> dict[str, Any]:
     times, ratings and features to every split and model.
     """
     users, items = dataset.uid_field, dataset.iid_field
-    fields = {name: _tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
+    fields = {name: digest_tokens(tokens) for name, tokens in sorted(dataset.field2id_token.items())}
     rows = hashlib.blake2b(digest_size=16)
     for name in (users, items):
         if name is not None and name in dataset.inter_feat:
@@ -246,7 +246,8 @@ def check_trained_on(
         )
 
 
-def _tokens(tokens: Any) -> str:
+def digest_tokens(tokens: Any) -> str:
+    """A digest of a list of tokens, in their order."""
     digest = hashlib.blake2b(digest_size=16)
     for token in tokens:
         text = str(token).encode()

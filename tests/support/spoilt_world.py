@@ -144,6 +144,7 @@ PLAN: dict[str, Any] = {
     "seeds": 2,
     "options": {"epochs": 1},
     "threads": 1,
+    "floors": {"default": None, "EASE": {"tune": {"reg_weight": [1.0, 2.0]}, "trials": 2}},
 }
 Rows = list[list[str]]
 

@@ -91,12 +91,13 @@ def _own_folder(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Mo
 
 @pytest.fixture
 def plan_content(small: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    """A plan as YAML would hold it: BPR, plain and with larger tables, two seeds, one epoch."""
+    """A plan as YAML would hold it: BPR, plain and with larger tables, two seeds, one epoch, no floors."""
     options = {key: value for key, value in small.items() if key != "threads"}
     return {
         "dataset": "tiny",
         "backbones": ["BPR"],
         "arms": {"big": {"options": {"embedding_size": 16}}},
+        "floors": [],
         "seeds": 2,
         "options": {**options, "epochs": 1},
         "runs": str(tmp_path / "runs"),

@@ -123,15 +123,21 @@ def test_what_the_plan_decides_is_no_option(
         "tune.space": {"tune": {"trials": 2, "space": space}},
         "tune.arms": {"arms": {"a": "uneven"}, "tune": {"trials": 2, "arms": {"a": space}}},
     }
+    if name == "seed":
+        del places["options"]  # told only: see below
     for place, change in places.items():
-        if name == "seed" and place.endswith("options"):  # plans of before have it
-            with pytest.warns(UserWarning, match=rf"option 'seed' = 5 has no effect here; {cure}"):
-                make_plan({**plan_content, **change})
-            continue
         with pytest.raises(
             ConfigurationError, match=rf"plan: {place}.*option '{name}' has no effect here; {cure}"
         ):
             make_plan({**plan_content, **change})
+
+
+def test_a_seed_among_the_options_of_an_earlier_plan_is_told(plan_content: dict[str, Any]) -> None:
+    """Its runs are known by it, so it stays."""
+    options = {**plan_content["options"], "seed": 7}
+    with pytest.warns(UserWarning, match="options: seed = 7 has no effect; say `seeds` beside"):
+        plan = make_plan({**plan_content, "options": options})
+    assert plan.options["seed"] == 7
 
 
 @pytest.mark.parametrize(

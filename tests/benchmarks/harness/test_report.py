@@ -14,37 +14,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
+from written_runs import USERS, write_comparison
 
 from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
-
-USERS = 80
-
-
-def write_run(place: Path, values: np.ndarray, **more: float) -> None:
-    """A finished run with these per-user values of ndcg@10."""
-    place.mkdir(parents=True)
-    test = {"ndcg@10": float(values.mean()), **more}
-    (place / "metrics.json").write_text(json.dumps({"test_result": test}))
-    users = [f"u{n}" for n in range(len(values))]
-    frame = pd.DataFrame({"user": users, "row": range(len(values)), "ndcg@10": values})
-    frame.to_parquet(place / "per_user.parquet")
-    (place / "DONE").touch()
-
-
-def write_comparison(
-    runs: Path, arms: dict[str, list[np.ndarray]], backbone: str = "BPR", name: str = "0a"
-) -> None:
-    """A comparison whose arms have these per-user values, one array a seed."""
-    place = runs / "tiny" / backbone
-    note: dict[str, Any] = {"dataset": "tiny", "label": backbone, "comparison": name, "arms": {}}
-    for arm, seeds in arms.items():
-        note["arms"][arm] = {}
-        for seed, values in enumerate(seeds):
-            folder = f"{arm}/{seed}-{name}"
-            note["arms"][arm][str(seed)] = folder
-            write_run(place / folder, values, logloss=1 - float(values.mean()))
-    (place / f"comparison-{name}.json").write_text(json.dumps(note))
 
 
 @pytest.fixture

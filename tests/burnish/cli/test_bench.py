@@ -19,6 +19,7 @@ dataset: tiny
 backbones: [BPR]
 arms:
   faster: {options: {learning_rate: 0.05}}
+floors: []
 seeds: 2
 options:
   epochs: 1
@@ -156,6 +157,24 @@ def test_a_failed_run_is_1_and_the_others_are_reported(finished: Path) -> None:
     assert shown.exit_code == 1
     assert "failed: BPR, broken, seed 2020:" in shown.stderr
     assert "kept " in shown.stderr
+
+
+def test_floors_are_announced_run_and_shown(shared: Path) -> None:
+    plan = shared / "floors.yaml"
+    plan.write_text(plan_in(shared).replace("floors: []", "floors: [Pop]"), encoding="utf-8")
+    runs = shared / "with-floors"
+    shown = runner.invoke(app, ["bench", str(plan), "--runs", str(runs)])
+    assert shown.exit_code == 0, shown.output
+    assert f"4 runs and 2 of floors, kept in {runs}" in shown.stderr
+    assert "start   floors / Pop / seed 2020" in shown.stderr
+    assert "BPR: the best arm, faster (" in " ".join(shown.stdout.split())
+    table = runner.invoke(app, ["report", str(runs), "-f", "csv", "-m", "ndcg@10"])
+    rows = list(csv.DictReader(io.StringIO(table.stdout)))
+    assert [(row["kind"], row["arm"], row["baseline"]) for row in rows] == [
+        ("floor", "Pop", "plain"),
+        ("arm", "faster", "plain"),
+        ("over", "faster", "Pop"),
+    ]
 
 
 def test_the_demo_is_a_plan() -> None:

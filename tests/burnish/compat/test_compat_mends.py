@@ -567,3 +567,38 @@ def test_names_like_missing_values_are_names(data: Path, name: str) -> None:
     rows = sum(len(part._dataset.inter_feat) for part in (train, valid, test))
     assert rows == len(file.read_text().splitlines()) - 2  # the header, and the row of nobody
     assert not np.isnan(train._dataset.inter_feat["rating"].numpy()).any()
+
+
+# ------------------------------------------------------------------ models
+
+
+@pytest.mark.parametrize("sampling", [None, {"distribution": "uniform", "sample_num": 2}])
+@pytest.mark.parametrize("size", [2, 100])
+def test_pop_counts_each_interaction_once(data: Path, sampling: dict[str, Any] | None, size: int) -> None:
+    """Whatever the size of the batches, and without the negatives that are drawn into them."""
+    config = make_config("Pop", data, train_neg_sample_args=sampling, train_batch_size=size)
+    train = make_data(config)[0]
+    model = make_model(config)
+    for batch in train:
+        model.calculate_loss(batch)
+    items = train._dataset.inter_feat["item_id"].numpy()
+    assert model.item_cnt[:, 0].tolist() == np.bincount(items, minlength=7).tolist()
+    assert int(model.max_cnt) == np.bincount(items).max() > 1
+
+
+def test_item_knn_lists_are_compressed_rows(data: Path) -> None:
+    """A user's score of an item is the sum of the cosines of the user's items that are among its neighbours."""
+    import scipy.sparse
+    from recbole.utils import get_model
+
+    config = make_config("ItemKNN", data, k=2)
+    train = make_data(config)[0]._dataset
+    known = train.inter_matrix(form="csr").toarray()
+    model = get_model("ItemKNN")(config, train)
+    assert scipy.sparse.isspmatrix_csr(model.pred_mat)
+    lengths = np.sqrt((known**2).sum(0))
+    cosines = known.T @ known / (np.outer(lengths, lengths) + 1e-6)
+    np.fill_diagonal(cosines, 0)
+    kept = np.sort(cosines, axis=0)[-2:].sum(0)
+    np.testing.assert_allclose(np.asarray(model.w.sum(0))[0], kept, rtol=1e-5)
+    np.testing.assert_allclose(model.pred_mat.toarray(), known @ model.w.toarray(), rtol=1e-5)

@@ -47,6 +47,10 @@ def encoded(monkeypatch) -> list[tuple[int, int]]:
     return seen
 
 
+#: Of the preset for every model, what SASRec does not read.
+UNREAD = ("mlp_hidden_size", "num_layers")
+
+
 def options_of(model: str, data: Path, **more: Any) -> dict[str, Any]:
     return {**preset(model), "data_path": str(data), "threads": 1, "sequence_training": "whole", **more}
 

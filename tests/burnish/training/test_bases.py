@@ -356,6 +356,7 @@ def test_arms_with_equal_options_share_one_base(fits: Fits, data: Path, tmp_path
             "random": {"enhancers": guided(data, control="random")},
             "faster": {"enhancers": guided(data), "options": {"learning_rate": 0.1}},
         },
+        "floors": [],
         "seeds": 1,
         "options": {key: v for key, v in options(data, epochs=1).items() if key not in ("threads", "seed")},
         "runs": str(tmp_path / "runs"),

@@ -1,0 +1,269 @@
+"""Tuning and running the floors of a plan; one that cannot be run is left out, with the reason."""
+
+from __future__ import annotations
+
+import math
+import os
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from burnish.errors import BurnishError, NonFiniteError
+from burnish.training.identity import computing, digest
+from burnish.training.request import make_config
+
+from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
+from .plan import PLAIN, BackboneEntry, Plan, Tune
+from .runs import RunRecord, failed_record
+from .same_cases import check_ranked, comparable_options, floor_options
+from .spaces import Space
+from .specs import RunSpec, with_settings
+from .tuning import candidates, choose
+
+#: The folder of floors that need no backbone, in the place of a backbone's label.
+FOLDER = "floors"
+#: Carries out one run; what the floor refuses is raised as `LeftOutError`.
+CarryOut = Callable[[RunSpec], RunRecord]
+
+
+class LeftOutError(BurnishError):
+    """A floor that cannot be run; the message says why."""
+
+
+def refusal(error: Exception) -> bool:
+    """Whether an error says that a floor does not go with data or backbone, rather than that something broke."""
+    return isinstance(error, BurnishError | MemoryError) and not isinstance(error, NonFiniteError)
+
+
+@dataclass
+class Standing:
+    """What a comparison knows of one floor.
+
+    runs: one a seed.  arm: the plan's own arm that is this floor.  left_out: why there are no runs.
+    """
+
+    name: str
+    runs: list[RunSpec] = field(default_factory=list)
+    arm: str | None = None
+    trials: int = 0
+    chosen: dict[str, Any] = field(default_factory=dict)
+    edge: list[str] = field(default_factory=list)
+    left_out: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        return self.name in SHARED
+
+
+class Floors:
+    """The floors of a plan, backbone by backbone; those without a backbone are run once for all of them."""
+
+    def __init__(
+        self, plan: Plan, carry_out: CarryOut, tell: Callable[[str, Mapping[str, Any]], None] | None = None
+    ) -> None:
+        """tell: called with a floor and what was chosen for it, as `BPR / softmax`."""
+        self.plan = plan
+        self.carry_out = carry_out
+        self.tell = tell
+        self.floors = all_floors(plan.floors)
+        self._tuned: dict[str, Standing] = {}
+        self._ran: dict[str, str | None] = {}
+        self._options: dict[str, tuple[dict[str, Any], list[str]] | BurnishError] = {}
+
+    def prepare(self, entry: BackboneEntry) -> tuple[list[Standing], list[str]]:
+        """The floors of one backbone, tuned, those without a backbone run; and remarks on the comparison with them."""
+        remarks: list[str] = []
+        standings = []
+        for name, floor in self.floors.items():
+            label = arm_that_is(name, self.plan.arms)
+            if label is not None:
+                standings.append(Standing(name, arm=label))
+                continue
+            try:
+                if name in self.plan.arms:
+                    raise LeftOutError(f"the plan has another arm called {name}; give that one another label")
+                if name in SHARED:
+                    standing, said = self._shared(name, floor, entry)
+                    remarks += [text for text in said if text not in remarks]
+                else:
+                    standing = self._of_backbone(name, floor, entry)
+            except Exception as error:
+                # Whatever reading the data raises: the arms go on, and say it themselves.
+                why = str(error) if isinstance(error, BurnishError) else f"{type(error).__name__}: {error}"
+                standing = Standing(name, left_out=why)
+            standings.append(standing)
+        return standings, remarks
+
+    def _shared(self, name: str, floor: Floor, entry: BackboneEntry) -> tuple[Standing, list[str]]:
+        options, remarks = self._beside(entry)
+        seeds = self.plan.seeds_of(entry)
+        base = RunSpec(self.plan.dataset, name, FOLDER, name, seeds[0], {}, options)
+        key = f"{name} {digest(computing(options))}"
+        if key not in self._tuned:
+            self._tuned[key] = self._choose(with_settings(base, floor.options), floor, own_space(name, floor))
+        tuned = self._tuned[key]
+        if tuned.left_out is not None:
+            raise LeftOutError(tuned.left_out)
+        standing = Standing(name, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
+        settings = {**floor.options, **tuned.chosen}
+        for seed in seeds:
+            spec = with_settings(RunSpec(self.plan.dataset, name, FOLDER, name, seed, {}, options), settings)
+            if spec.digest not in self._ran:
+                self._ran[spec.digest] = self._run(spec)
+            if self._ran[spec.digest] is not None:
+                standing.left_out = self._ran[spec.digest]
+            standing.runs.append(spec)
+        return standing, remarks
+
+    def _beside(self, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
+        """`comparable_options`, asked once a backbone."""
+        if entry.label not in self._options:
+            try:
+                self._options[entry.label] = comparable_options(self.plan, entry)
+            except BurnishError as error:
+                self._options[entry.label] = error
+        known = self._options[entry.label]
+        if isinstance(known, BurnishError):
+            raise known
+        return known
+
+    def _run(self, spec: RunSpec) -> str | None:
+        """Carry out one run; the reason, where the floor refuses."""
+        try:
+            self.carry_out(spec)
+        except LeftOutError as error:
+            return str(error)
+        return None
+
+    def run(self, standing: Standing, place: int) -> None:
+        """Carry out the run of one seed of a floor of a backbone; where it refuses, note why."""
+        if not standing.shared and standing.arm is None and standing.left_out is None:
+            standing.left_out = self._run(standing.runs[place])
+
+    def _of_backbone(self, name: str, floor: Floor, entry: BackboneEntry) -> Standing:
+        self._check_ranked(entry)
+        plan = self.plan
+        options = {**plan.options, **entry.options}
+        specs = [
+            with_settings(
+                RunSpec(plan.dataset, entry.name, entry.label, name, seed, {name: {}}, options), floor.options
+            )
+            for seed in plan.seeds_of(entry)
+        ]
+        standing = self._choose(specs[0], floor, self._space(name, floor))
+        if standing.left_out is None:
+            standing.runs = [with_settings(spec, standing.chosen) for spec in specs]
+        return standing
+
+    def _check_ranked(self, entry: BackboneEntry) -> None:
+        from burnish.enhancers.zoo import find_backbone
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            options = {**self.plan.options, **entry.options}
+            check_ranked(make_config(find_backbone(entry.name), self.plan.dataset, {}, options))
+
+    def _space(self, name: str, floor: Floor) -> Space:
+        """What is tuned for a floor of a backbone: what the plain backbone is, and the floor's own."""
+        tune = self.plan.tune
+        if tune is None:
+            return floor.tune or {}
+        common = {
+            option: values
+            for option, values in tune.space.items()
+            if "." not in option or option.startswith(f"{name}.")
+        }
+        beside = {**common, **tune.arms.get(PLAIN, {})}
+        free = {option: values for option, values in beside.items() if option not in floor.options}
+        return {**free, **own_space(name, floor)}
+
+    def _rules(self, name: str, floor: Floor, space: Space) -> Tune | None:
+        """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""
+        tune = self.plan.tune
+        size = _size(space)
+        if name in SHARED:
+            rules = {} if tune is None else {"metric": tune.metric, "seed": tune.seed}
+            return Tune(trials=floor.trials or size, **rules)
+        if tune is None:
+            return Tune(trials=floor.trials or size) if floor.tune else None
+        # As many as an arm has, but no fewer than its own values: a draw could leave out the one that works.
+        fewest = max(tune.trials, _size(own_space(name, floor)))
+        return tune.model_copy(update={"trials": floor.trials or fewest})
+
+    def _choose(self, spec: RunSpec, floor: Floor, space: Space) -> Standing:
+        rules = self._rules(spec.arm, floor, space)
+        standing = Standing(spec.arm)
+        if rules is None:
+            return standing
+        succeeded = False
+
+        def trial(one: RunSpec) -> RunRecord:
+            """What refuses at first will go on to; what worked may still be refused an option (too much memory)."""
+            nonlocal succeeded
+            try:
+                record = self.carry_out(one)
+            except LeftOutError as error:
+                if not succeeded:
+                    raise
+                return failed_record(one, self.plan.runs, str(error))
+            succeeded = succeeded or record.status != "failed"
+            return record
+
+        try:
+            chosen, records = choose(spec, rules, space, self.plan.runs, trial)
+        except BurnishError as error:
+            standing.left_out = str(error)
+            return standing
+        standing.trials, standing.chosen, standing.edge = len(records), chosen, at_edge(space, chosen)
+        if space and self.tell is not None:
+            self.tell(f"{spec.label} / {spec.arm}", chosen)
+        return standing
+
+    def count(self) -> tuple[int, int]:
+        """Runs of floors, and tuning trials besides, if none is left out."""
+        runs, trials = 0, 0
+        seen: set[str] = set()
+        for entry in self.plan.backbones:
+            key = digest(computing(floor_options(self.plan, entry)))
+            for name, floor in self.floors.items():
+                if arm_that_is(name, self.plan.arms) is not None or name in self.plan.arms:
+                    continue
+                seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
+                fresh = [one for one in seeds if name not in SHARED or one not in seen]
+                runs += len(fresh)
+                if name not in SHARED or f"{name} {key}" not in seen:
+                    trials += self._n_trials(name, floor)
+                seen.update(seeds, [f"{name} {key}"])
+        return runs, trials
+
+    def _n_trials(self, name: str, floor: Floor) -> int:
+        space = own_space(name, floor) if name in SHARED else self._space(name, floor)
+        rules = self._rules(name, floor, space)
+        tried = 0 if rules is None else len(candidates(space, rules.trials, rules.seed))
+        return tried if tried > 1 else 0
+
+
+def _size(space: Mapping[str, list[Any]]) -> int:
+    return math.prod(len(values) for values in space.values())
+
+
+def noted(standings: list[Standing], remarks: list[str], plan: Plan, place: Path) -> dict[str, Any]:
+    """The floors as a comparison's note holds them.  place: the folder that names of runs are meant from."""
+    floors: dict[str, Any] = {}
+    for one in standings:
+        if one.arm is not None:
+            floors[one.name] = {"arm": one.arm}
+            continue
+        entry: dict[str, Any] = {}
+        if one.runs:
+            entry["runs"] = {
+                str(run.seed): os.path.relpath(run.folder(plan.runs), place).replace(os.sep, "/")
+                for run in one.runs
+            }
+            entry |= {"trials": one.trials, "chosen": one.chosen, "edge": one.edge}
+        if one.left_out is not None:
+            entry["left_out"] = one.left_out
+        floors[one.name] = entry
+    return {"floors": floors, "floor_remarks": remarks}

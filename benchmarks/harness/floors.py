@@ -1,0 +1,156 @@
+"""Floors of a comparison: what every table shows first, because little work goes a long way.
+
+Some need no backbone and are run once for a plan's data (`SHARED`): popularity, neighbours of items, and a linear
+model in closed form.  Others are enhancers that need nothing but the backbone (`OF_BACKBONE`): a popularity prior on
+its scores, and its training with a softmax over the catalogue.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from burnish.errors import BurnishError, unknown_name
+from burnish.strict import Strict
+
+from .spaces import Space, checked_space, plain_options
+
+#: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
+SHARED: dict[str, Space] = {
+    "Pop": {},
+    "ItemKNN": {"k": [20, 50, 100, 200, 500, 1000], "shrink": [0.0, 10.0, 100.0]},
+    "EASE": {"reg_weight": [10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0]},
+}
+#: Enhancers that are floors of each backbone, with what is tuned beside the plan's own options.
+OF_BACKBONE: dict[str, Space] = {
+    "prior": {},
+    "softmax": {"softmax.temperature": [0.1, 0.2, 0.5]},
+}
+NAMES = (*SHARED, *OF_BACKBONE)
+DEFAULT = "default"
+
+
+class Floor(Strict):
+    """One floor's own settings.
+
+    options: RecBole's, and `enhancer.option` for those of an enhancer.  tune: what to try, instead of the default.
+    trials: how many points of it at most; by default all, and for enhancers as many as the plan's arms have.
+    """
+
+    options: dict[str, Any] = Field(default_factory=dict)
+    tune: Space | None = None
+    trials: int | None = Field(default=None, ge=1)
+
+    _plain = field_validator("options")(plain_options)
+
+    @field_validator("tune")
+    @classmethod
+    def _not_empty(cls, space: Space | None) -> Space | None:
+        return None if space is None else checked_space(space)
+
+
+def listed_floors(value: Any) -> Any:
+    """A mapping of names to settings from names ("Pop,EASE" or a list), or from such a mapping; `default` is one.
+
+    Raises `UnknownNameError` for a name that is no floor, `ValueError` for what is neither.
+    """
+    if isinstance(value, str):
+        value = [name.strip() for name in value.split(",") if name.strip()]
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        for name in value:
+            if value.count(name) > 1:
+                raise ValueError(f"{name!r} is listed twice")
+        value = dict.fromkeys(value)
+    if not isinstance(value, Mapping):
+        raise ValueError(
+            f"give {DEFAULT}, a list of {', '.join(NAMES)}, or a mapping of these to options and tune; [] for none"
+        )
+    for name, settings in value.items():
+        if name not in (*NAMES, DEFAULT):
+            raise unknown_name("floor", str(name), [*NAMES, DEFAULT])
+        if name == DEFAULT and settings not in (None, True, False, {}, Floor()):
+            raise ValueError(
+                f"{DEFAULT} stands for a list and has no settings; give those of a floor by its name"
+            )
+    given = {name: settings for name, settings in value.items() if settings is not False}
+    return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
+
+
+def check_floors(floors: Mapping[str, Floor]) -> None:
+    """Raise for a floor that a plan names and that cannot be made: its enhancer, its options."""
+    for name, floor in floors.items():
+        if name == DEFAULT:
+            continue
+        for option in (*floor.options, *(floor.tune or {})):
+            enhancer, dot, _ = option.partition(".")
+            if dot and (name in SHARED or enhancer != name):
+                known = [] if name in SHARED else [name]
+                raise unknown_name(f"floors.{name}: enhancer", enhancer, known)
+        if name in OF_BACKBONE:
+            _check_enhancer(name, floor)
+
+
+def _check_enhancer(name: str, floor: Floor) -> None:
+    from burnish.enhancers.registry import find_enhancer, make_enhancers
+
+    own = {option: value for option, value in floor.options.items() if "." in option}
+    try:
+        make_enhancers({name: {option.partition(".")[2]: value for option, value in own.items()}})
+    except BurnishError as error:
+        raise type(error)(f"floor {name!r}: {error}") from error
+    known = find_enhancer(name).Config.model_fields
+    for option in floor.tune or {}:
+        _, dot, field = option.partition(".")
+        if dot and field not in known:
+            raise unknown_name(f"floors.{name}.tune: option", field, known)
+
+
+def all_floors(floors: Mapping[str, Floor]) -> dict[str, Floor]:
+    """A plan's floors by name, in one order for all; of the default ones those whose enhancers are there."""
+    given = {name: floor for name, floor in floors.items() if name != DEFAULT}
+    if DEFAULT in floors:
+        from burnish.enhancers.registry import list_enhancers
+
+        known = {*SHARED, *list_enhancers()}
+        given = {name: Floor() for name in NAMES if name in known} | given
+    return {name: given[name] for name in NAMES if name in given}
+
+
+def arm_that_is(name: str, arms: Mapping[str, Any]) -> str | None:
+    """The label of a plan's own arm that is this floor: the enhancer alone, by this name or without options.
+
+    arms: `Arm`s by label.
+    """
+    for label, arm in arms.items():
+        alone = list(arm.enhancers) == [name]
+        if alone and (label == name or not (arm.options or arm.enhancers[name])):
+            return label
+    return None
+
+
+def own_space(name: str, floor: Floor) -> Space:
+    """What is tried for a floor: what its settings say, else the default; options its enhancer lacks are left out."""
+    if floor.tune is not None:
+        return floor.tune
+    if name in SHARED:
+        return {option: values for option, values in SHARED[name].items() if option not in floor.options}
+    from burnish.enhancers.registry import find_enhancer
+
+    known = find_enhancer(name).Config.model_fields
+    return {
+        option: values
+        for option, values in OF_BACKBONE[name].items()
+        if option.partition(".")[2] in known and option not in floor.options
+    }
+
+
+def at_edge(space: Space, chosen: Mapping[str, Any]) -> list[str]:
+    """Options whose chosen value is the least or the greatest of three or more numbers; 0 is no edge."""
+    return [option for option, values in space.items() if _is_end(chosen.get(option), values)]
+
+
+def _is_end(value: Any, values: Iterable[Any]) -> bool:
+    numbers = sorted({one for one in values if isinstance(one, int | float) and not isinstance(one, bool)})
+    return len(numbers) >= 3 and value != 0 and value in (numbers[0], numbers[-1])
