@@ -11,9 +11,11 @@ from burnish.checks import finite_number, whole_number
 
 from .item_sides import KnownItems, SparseWeights
 from .scores import BLOCK_BYTES, Bilinear
-from .sparse import Sparse, blocks
+from .sparse import Sparse, blocks_by_cost
 
 _EPSILON = 1e-6
+#: Of two items while they are compared: row, column, value, and their order.
+_PAIR_BYTES = 48
 
 
 def item_knn(known: Sparse, *, neighbours: int = 100, shrink: float = 0.0) -> Bilinear:
@@ -41,7 +43,9 @@ def item_knn(known: Sparse, *, neighbours: int = 100, shrink: float = 0.0) -> Bi
     n_items = known.shape[1]
     roots = np.sqrt(np.diff(by_item.indptr)).astype(np.float32)
     parts = []
-    for block in blocks(n_items, 32 * n_items, BLOCK_BYTES):
+    # Of an item: as many pairs as those who know it know items, at most all items, itself among them.
+    pairs = np.minimum(by_item @ np.diff(matrix.indptr), n_items) + 1
+    for block in blocks_by_cost(_PAIR_BYTES * pairs, BLOCK_BYTES):
         together = (by_item[block] @ matrix).tocoo()
         item = together.row + block.start
         apart = item != together.col

@@ -6,6 +6,7 @@ padding, of every side is zero.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Protocol
 
@@ -13,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from .sparse import Sparse
+from .sparse import Sparse, blocks, blocks_by_cost
 
 
 class Users(Protocol):
@@ -78,8 +79,8 @@ class ItemSide(Protocol):
     def transposed_times(self, thin: Tensor) -> Tensor:
         """Transposed, times `[width, k]`: `[n_items, k]`."""
 
-    def row_bytes(self) -> int:
-        """Memory that `sums` takes for a user."""
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        """All users in blocks for which `sums` takes at most so much memory."""
 
     def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
         """Means over items and sums of squared distances from them, of a block of users, in float64: `[b]` each."""
@@ -101,8 +102,8 @@ class ItemRows:
     def transposed_times(self, thin: Tensor) -> Tensor:
         return self.table @ thin
 
-    def row_bytes(self) -> int:
-        return 24 * self.table.shape[1]
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        return blocks(users.n_users, 24 * self.table.shape[1], budget_bytes)
 
     def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
         assert isinstance(users, UserRows)
@@ -122,8 +123,8 @@ class WrittenOut:
     def transposed_times(self, thin: Tensor) -> Tensor:
         return thin
 
-    def row_bytes(self) -> int:
-        return 8 * self.n_items
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        return blocks(users.n_users, 8 * self.n_items, budget_bytes)
 
     def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
         assert isinstance(users, UserRows)
@@ -142,8 +143,8 @@ class Weights:
     def transposed_times(self, thin: Tensor) -> Tensor:
         return self.weights.T @ thin
 
-    def row_bytes(self) -> int:
-        return 16 * len(self.weights)
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        return blocks(users.n_users, 16 * len(self.weights), budget_bytes)
 
     def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
         return _sums(users.times(self.weights, block))
@@ -154,8 +155,6 @@ class SparseWeights:
 
     def __init__(self, weights: Sparse) -> None:
         self.weights = weights
-        lengths = np.diff(weights.matrix.indptr)
-        self._longest = int(lengths.max(initial=1))
 
     def times(self, thin: Tensor) -> Tensor:
         return self.weights.times(thin)
@@ -163,8 +162,11 @@ class SparseWeights:
     def transposed_times(self, thin: Tensor) -> Tensor:
         return self.weights.transposed_times(thin)
 
-    def row_bytes(self) -> int:
-        return 16 * self.weights.shape[1]
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        assert isinstance(users, KnownItems)
+        # Of a user: as many scores as their items have weights, at most one an item.
+        scored = users.known.matrix @ np.diff(self.weights.matrix.indptr)
+        return blocks_by_cost(24 * (np.minimum(scored, self.weights.shape[1]) + 1), budget_bytes)
 
     def sums(self, users: Users, block: slice) -> tuple[Tensor, Tensor]:
         assert isinstance(users, KnownItems)
@@ -192,8 +194,8 @@ class LowRankWeights:
     def transposed_times(self, thin: Tensor) -> Tensor:
         return self.factors @ (self.factors.T @ thin) / self.diagonal - self._own * thin
 
-    def row_bytes(self) -> int:
-        return 24 * self.factors.shape[1]
+    def blocks(self, users: Users, budget_bytes: int) -> Iterable[slice]:
+        return blocks(users.n_users, 24 * self.factors.shape[1], budget_bytes)
 
     @cached_property
     def _of_columns(self) -> tuple[Tensor, Tensor]:

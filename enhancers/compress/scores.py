@@ -113,8 +113,7 @@ class Bilinear:
     @cached_property
     def moments(self) -> tuple[Tensor, Tensor]:
         parts = [
-            self.side.sums(self.users, block)
-            for block in blocks(self.n_users, self.side.row_bytes(), self.budget_bytes)
+            self.side.sums(self.users, block) for block in self.side.blocks(self.users, self.budget_bytes)
         ]
         mean = torch.cat([part[0] for part in parts])
         deviation = (torch.cat([part[1] for part in parts]) / (self.n_items - 1)).sqrt()

@@ -118,3 +118,14 @@ def blocks(n_rows: int, row_bytes: int, budget_bytes: int) -> Iterator[slice]:
     size = max(1, budget_bytes // max(1, row_bytes))
     for first in range(0, n_rows, size):
         yield slice(first, min(first + size, n_rows))
+
+
+def blocks_by_cost(costs: np.ndarray, budget: int) -> Iterator[slice]:
+    """All rows in blocks whose costs `[rows]` sum to at most `budget`; one row at least."""
+    ends = np.cumsum(costs)
+    first = 0
+    while first < len(ends):
+        spent = ends[first - 1] if first else 0
+        last = max(first + 1, int(np.searchsorted(ends, spent + budget, side="right")))
+        yield slice(first, last)
+        first = last

@@ -118,6 +118,12 @@ def test_as_recboles_item_knn(world):
     assert (np.count_nonzero(mine, axis=0) <= 30).all()
 
 
+def test_blocks_of_items_change_nothing(small_world, monkeypatch):
+    whole = item_knn(small_world.known, neighbours=4).side.weights.matrix
+    monkeypatch.setattr("burnish.enhancers.compress.item_knn.BLOCK_BYTES", 1000)
+    assert (item_knn(small_world.known, neighbours=4).side.weights.matrix != whole).nnz == 0
+
+
 def test_bad_numbers_of_neighbours_are_said(small_world):
     with pytest.raises(ConfigurationError, match="neighbours = 0"):
         item_knn(small_world.known, neighbours=0)

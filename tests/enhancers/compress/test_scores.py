@@ -11,7 +11,7 @@ import torch
 from burnish.enhancers.compress.ease import GramMatrix, ease
 from burnish.enhancers.compress.item_knn import item_knn
 from burnish.enhancers.compress.scores import Mixture, Standardised, table_scores
-from burnish.enhancers.compress.sparse import Sparse, blocks, incidence
+from burnish.enhancers.compress.sparse import Sparse, blocks, blocks_by_cost, incidence
 from burnish.errors import ConfigurationError, DataError
 
 AMPLE, SCANT = 2**30, 16 * 23 * 9  # of the items' side: EASE in full, and by 9 factors
@@ -227,3 +227,10 @@ class TestSparse:
     def test_blocks_cover_all_rows_once(self):
         assert list(blocks(5, 8, 16)) == [slice(0, 2), slice(2, 4), slice(4, 5)]
         assert list(blocks(2, 8, 1)) == [slice(0, 1), slice(1, 2)]
+
+    def test_blocks_by_cost(self):
+        costs = np.array([3, 4, 1, 9, 0, 0, 8])
+        assert list(blocks_by_cost(costs, 8)) == [slice(0, 3), slice(3, 4), slice(4, 7)]
+        assert list(blocks_by_cost(costs, 100)) == [slice(0, 7)]
+        singles = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 7)]
+        assert list(blocks_by_cost(costs, 1)) == [slice(*pair) for pair in singles]
