@@ -16,7 +16,7 @@ from burnish.training.request import make_config
 
 from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
-from .runs import RunRecord, failed_record
+from .runs import DamagedRunError, RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options
 from .spaces import Space
 from .specs import RunSpec, with_settings
@@ -34,7 +34,9 @@ class LeftOutError(BurnishError):
 
 def refusal(error: Exception) -> bool:
     """Whether an error says that a floor does not go with data or backbone, rather than that something broke."""
-    return isinstance(error, BurnishError | MemoryError) and not isinstance(error, NonFiniteError)
+    if isinstance(error, NonFiniteError | DamagedRunError):
+        return False
+    return isinstance(error, BurnishError | MemoryError)
 
 
 @dataclass

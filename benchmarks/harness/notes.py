@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,30 @@ def _check_floors(note: dict[str, Any]) -> None:
             raise ValueError(f"floors: {floor['arm']!r} is no arm")
     for remark in note.get("floor_remarks", []):
         str(remark)
+
+
+def name_other_damage(folder: Path, notes: Iterable[Mapping[str, Any]]) -> None:
+    """Warn of every damaged file below a folder that holds no figures of these comparisons, such as tuning trials'."""
+    read = {
+        (note["path"].parent / place).resolve()
+        for note in notes
+        for side in (
+            *note["arms"].values(),
+            *(one.get("runs", {}) for one in note.get("floors", {}).values()),
+        )
+        for place in side.values()
+    }
+    for place, names, files in os.walk(folder):
+        names[:] = [name for name in names if not name.startswith(".")]
+        if Path(place).resolve() in read:
+            continue
+        for name in sorted(files):
+            if not name.endswith(".json") or name.startswith("comparison-"):
+                continue
+            try:
+                read_json(Path(place) / name, CURE)
+            except DataError as error:
+                warnings.warn(f"{error}. The figures are not from this file.", stacklevel=3)
 
 
 def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:

@@ -9,7 +9,7 @@ from typing import Any
 from burnish.errors import DataError, unknown_name
 
 from .floor_rows import NoteFloors, against, remarks_on, strongest
-from .notes import ArmRuns, find_notes, load_arm
+from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
 from .rows import Row, judged, make_row
 
@@ -36,7 +36,7 @@ def summarise(
         whatever they have.  baseline: the arm, or the floor, to compare with.
     p values are corrected by Holm's method within three families of a metric: all arms against the baseline; all floors
     against it; all arms against the strongest floor of their backbone.  So the floors change nothing of the first.  A
-    damaged file is named in a warning, and what it belongs to is left out.
+    damaged file is named in a warning, and what it belongs to is left out; of tuning trials, too.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has.
@@ -51,6 +51,7 @@ def summarise(
     ]
     chosen = _choose_metrics(metrics, (arm for _, arms in loaded for arm in arms.values()))
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
+    name_other_damage(folder, notes)
     rows: list[Row] = []
     over: list[Row] = []
     for metric in chosen:

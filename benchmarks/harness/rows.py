@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from burnish.errors import DataError
 from burnish.training.per_user import ERRORS
 
 from .metrics import sign
@@ -86,6 +87,12 @@ def make_row(
     ]
     if not seeds:
         return None
+    for seed in seeds:
+        if seed in base.cases and seed in arm.cases and base.cases[seed] != arm.cases[seed]:
+            raise DataError(
+                f"seed {seed}: {names[0]} and {names[1]} were tested on other cases, so they cannot be paired; run "
+                f"both again on the same data"
+            )
     by_seed = np.array([[side.tests[seed][metric] for seed in seeds] for side in (base, arm)])
     unit, result = _compared(metric, base, arm, seeds, by_seed)
     changes = by_seed[1] - by_seed[0]

@@ -25,6 +25,10 @@ DONE = "DONE"
 CURE = "restore the file, or remove the run's folder and run `burnish bench` again to train it anew"
 
 
+class DamagedRunError(DataError):
+    """A run that finished earlier and whose files cannot be read any more; the message names the file."""
+
+
 @dataclass(frozen=True)
 class RunRecord:
     """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed"."""
@@ -89,10 +93,10 @@ def carry_out(
 
 
 def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) -> RunRecord:
-    """The record of a finished run, from its files.  Raises `DataError` where metrics.json is damaged."""
+    """The record of a finished run, from its files.  Raises `DamagedRunError` where metrics.json is damaged."""
     path = folder / "metrics.json"
-    metrics = read_json(path, CURE)
     try:
+        metrics = read_json(path, CURE)
         return RunRecord(
             spec.dataset,
             spec.label,
@@ -108,8 +112,10 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
             metrics["seconds"]["total"],
             metrics["valid_metric"],
         )
+    except DataError as error:
+        raise DamagedRunError(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
+        raise DamagedRunError(f"{path} is damaged ({error!r}); {CURE}") from error
 
 
 def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunRecord:

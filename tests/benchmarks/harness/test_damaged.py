@@ -83,6 +83,39 @@ def test_a_damaged_note_is_set_aside_and_named_until_it_is_removed(plan: Any) ->
         assert seeds(summarise(plan.runs)) == {"big": 2}
 
 
+@pytest.mark.parametrize("whose", ["EASE", "softmax", "big"])
+def test_a_damaged_trial_is_named_and_the_rest_goes_on(whose: str, plan_content: dict[str, Any]) -> None:
+    """Of a floor without a backbone, of one with it, and of an arm: tuning had chosen, and nobody would look again."""
+    tune: dict[str, Any] = {"trials": 2, "arms": {"big": {"learning_rate": [0.01, 0.02]}}}
+    floors = {
+        "EASE": {"tune": {"reg_weight": [10.0, 100.0]}},
+        "softmax": {"tune": {"softmax.temperature": [0.2, 0.5]}},
+    }
+    plan = make_plan({**plan_content, "tune": tune, "floors": floors, "seeds": 1})
+    assert {record.status for record in run_plan(plan, quiet=True)} == {"done"}
+    victim = next(plan.runs.rglob(f"{whose}/tune/*/metrics.json"))
+    damage(victim)
+    with pytest.warns(
+        UserWarning, match=rf"{victim.parent.name}/metrics\.json is damaged .*not from this file"
+    ):
+        assert seeds(summarise(plan.runs))["big"] == 1
+    records = run_plan(plan, quiet=True)
+    (failed,) = (record for record in records if record.status == "failed")
+    assert failed.folder == victim.parent
+    assert str(victim) in str(failed.error)
+    assert {(record.arm, record.seed) for record in records if record.trial is None} == {
+        (arm, 2020) for arm in ("EASE", "softmax", "plain", "big")
+    }
+
+
+def test_runs_of_other_data_are_not_compared(plan: Any) -> None:
+    """Data that changed between two calls: runs of before are kept, and have other test cases."""
+    path = next(plan.runs.rglob("big/2020-*/metrics.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "test_cases": "others"}))
+    with pytest.raises(DataError, match="seed 2020: plain and big were tested on other cases"):
+        summarise(plan.runs)
+
+
 def test_where_everything_is_damaged_the_error_says_so(plan: Any) -> None:
     for path in plan.runs.rglob("metrics.json"):
         damage(path)
