@@ -9,14 +9,31 @@ from dataclasses import dataclass, field
 from functools import partial
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 
 #: Width of tables that go to a file or a pipe, where rich would otherwise fold them at 80 columns.
 PIPE_WIDTH = 160
 
 
+#: Control characters but tab and line feed, each with the picture that Unicode has for it.
+_PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
+_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
+
+
+class _SafeConsole(Console):
+    """A console on which text from data moves no cursor and changes no colour of a terminal."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
+        for segment in super().render(renderable, options):
+            if self.is_terminal and segment.control is None:
+                yield segment._replace(text=segment.text.translate(_PICTURES))
+            else:
+                yield segment
+
+
 #: Text is shown as it is, in tables too: ids and titles may hold `[b]` or `:star:`, which rich would take for its own.
-plain_console = partial(Console, markup=False, emoji=False, highlight=False)
+plain_console = partial(_SafeConsole, markup=False, emoji=False, highlight=False)
 
 
 def make_console(*, stderr: bool = False) -> Console:

@@ -11,7 +11,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.errors import UnsupportedError, unknown_name
+from burnish.errors import UnsupportedError, unknown_name, warn
 
 from .open import open_trained
 
@@ -119,6 +119,9 @@ def export_embeddings(
             name, rows = "output", _output(trained, anatomy, side, table)
         else:
             name, rows = _table_rows(trained, anatomy, side, kind, table)
+    if not bool(torch.isfinite(rows[1:]).all()):
+        broken = int((~torch.isfinite(rows[1:])).any(1).sum())
+        warn(f"{broken} of {len(rows) - 1} rows of {name} are not finite: that model should be trained anew")
     data = trained.dataset
     field = data.uid_field if side == "user" else data.iid_field
     count = int(data.num(field))

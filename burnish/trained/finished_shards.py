@@ -23,6 +23,10 @@ class FinishedShards:
     """One file a shard, each written whole.  fingerprint: of all that the values depend on."""
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
+        if folder is not None and folder.is_symlink():
+            raise ConfigurationError(
+                f"{folder} is a link, and finished parts of a valuation are not written through links; remove it"
+            )
         self.folder = folder
         self.fingerprint = fingerprint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -127,7 +128,7 @@ def _file(config: Any) -> Path:
 
 
 def check_topk(config: Any, dataset: Any, journal: Journal) -> None:
-    """Raise `ConfigurationError` where more items are to be listed than there are."""
+    """Raise `ConfigurationError` where more items are to be listed, or drawn for a case, than there are."""
     items = dataset.item_num - 1 if dataset.iid_field is not None else 0
     # RecBole lists the padding item last, so that one more than there are items does no harm.
     if config["eval_type"].name == "RANKING" and max(config["topk"]) > items + 1:
@@ -136,3 +137,10 @@ def check_topk(config: Any, dataset: Any, journal: Journal) -> None:
             f"topk = {config['topk']}: {_file(config)} has {items} items{gone}, so {max(config['topk'])} cannot be "
             f"listed; give {items} at most (valid_metric, too)"
         )
+    for part, mode in config["eval_args"]["mode"].items():
+        drawn = re.fullmatch(r"(?:uni|pop)(\d+)", str(mode))
+        if drawn is not None and items and int(drawn[1]) > items:
+            raise ConfigurationError(
+                f"eval_args.mode: {part} = {mode!r}: {_file(config)} has {items} items, so {drawn[1]} cannot be "
+                f"drawn of them; give {items} at most, or full, which ranks all"
+            )

@@ -6,8 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from burnish.checks import short
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, warn
 
 from .declared import is_a
 
@@ -36,11 +38,25 @@ def check_machine(name: str, value: Any) -> None:
         raise ConfigurationError(
             f"{name} = {value!r}: give {MOST_THREADS} at most; as many as there are cores will do"
         )
+    if name == "device":
+        warn(
+            f"device = {short(value)} has no effect: RecBole decides where a run goes by use_gpu and gpu_id; say "
+            f"{_how_to_say(value)}"
+        )
+    if name == "use_gpu" and value is True and not torch.cuda.is_available():
+        warn("use_gpu = True: torch sees no GPU here, so the run goes on the processor")
     package = _PACKAGES.get(name)
     if package is not None and value is True and find_spec(package) is None:
         raise ConfigurationError(
             f"{name} = True: the package {package} is not installed; pip install {package}, or leave {name} out"
         )
+
+
+def _how_to_say(device: Any) -> str:
+    kind, _, number = str(device).partition(":")
+    if kind == "cpu":
+        return "use_gpu: false"
+    return f"use_gpu: true and gpu_id: '{number}'" if number.isdigit() else "use_gpu: true"
 
 
 def check_checkpoint_folder(folder: str) -> None:

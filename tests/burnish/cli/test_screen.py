@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from burnish import cli
 from burnish.cli.screen import PIPE_WIDTH, Screen, plain_console
@@ -57,6 +58,23 @@ def test_bars_show_text_as_it_is(text: str) -> None:
     with Screen(notes=console).bar("items", total=4, note="{task.description}") as move:
         move(advance=3, description=text)
     assert text in terminal.getvalue()
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+def test_control_characters_reach_files_and_no_terminal(on_a_terminal: bool) -> None:
+    """A title may move the cursor, clear the screen, or set the title of the window: shown, not done."""
+    text = "a\x1b[2Jb\x1b]0;c\x07d\x9bm"
+    shown = io.StringIO()
+    console = plain_console(file=shown, force_terminal=on_a_terminal, color_system=None, width=120)
+    table = Table(title=Text(text), box=None)
+    table.add_column("name")
+    table.add_row(text)
+    console.print(table)
+    console.print(text)
+    assert ("\x1b" in shown.getvalue()) is not on_a_terminal
+    if on_a_terminal:
+        assert shown.getvalue().count("a\u241b[2Jb\u241b]0;c") == 3
+        assert not set(shown.getvalue()) & {"\x07", "\x9b"}
 
 
 def test_every_console_of_the_command_line_shows_text_as_it_is() -> None:

@@ -40,6 +40,14 @@ def test_a_plain_table_by_its_ids(data: Path, tmp_path: Path) -> None:
     assert embeddings.seen_in_training.all()
 
 
+def test_rows_that_are_not_finite_are_told(data: Path) -> None:
+    result = trained("BPR", data, enhancers={"rvrec": {}})
+    with torch.no_grad():
+        result.model.enhancers.anatomy.of("item")[0].raw()[3, 1] = float("nan")
+    with pytest.warns(UserWarning, match=r"1 of \d+ rows of item_embedding\.weight are not finite"):
+        export_embeddings(result, "item")
+
+
 def test_refined_and_raw_of_an_enhanced_model(data: Path) -> None:
     result = trained("BPR", data, enhancers={"rvrec": {}})
     refined, raw = (export_embeddings(result, "item", kind) for kind in ("refined", "raw"))

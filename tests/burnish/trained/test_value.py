@@ -17,6 +17,7 @@ from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
+from burnish.trained.finished_shards import FinishedShards, shards_folder
 from burnish.trained.value import Valuer, value
 from burnish.trained.valued_interactions import ModelScorer, valued_interactions
 from burnish.training.trained_model import TrainedModel
@@ -144,6 +145,15 @@ def test_validation_and_test_data_change_nothing(tmp_path: Path) -> None:
     feat = source.splits.training.inter_feat
     feat.interaction["item_id"] = feat.interaction["item_id"].flip(0)
     assert not torch.equal(value(source, "profile,similarity", repeats=2).values[:, 0], before[:, 0])
+
+
+def test_finished_shards_are_not_written_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    folder = shards_folder(tmp_path / "values.parquet")
+    folder.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ConfigurationError, match=r"values\.parquet\.parts is a link.*remove it"):
+        FinishedShards(folder, "")
+    FinishedShards(None, "")
 
 
 def test_shards(bpr: TrainedModel, tmp_path: Path) -> None:

@@ -49,6 +49,10 @@ def test_more_items_asked_for_than_there_are(world: Any) -> None:
     with pytest.raises(BurnishError, match=r"topk = \[10, 100\]: .*d\.inter has 25 items.*give 25 at most"):
         world.train(topk=[10, 100])
     assert world.train(topk=[25], valid_metric="NDCG@25").test_result["recall@25"] == 1
+    with pytest.raises(
+        BurnishError, match=r"mode: valid = 'uni26': .*has 25 items.*give 25 at most, or full"
+    ):
+        world.train(eval_args={"mode": {"valid": "uni26", "test": "full"}}, topk=[10])
 
 
 def test_a_single_item(world: Any) -> None:

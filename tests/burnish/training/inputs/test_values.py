@@ -118,6 +118,22 @@ def test_every_metric_is_called_as_it_is_computed(world: Any) -> None:
         assert train(model, "d", options={**asked, "valid_metric": accepted[0]}, keep_checkpoint=False)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"device": "cuda:1"}, "device = 'cuda:1' has no effect.*use_gpu: true and gpu_id: '1'"),
+        ({"device": "cpu"}, "device = 'cpu' has no effect.*use_gpu: false"),
+        ({"use_gpu": True}, "torch sees no GPU here"),
+    ],
+)
+def test_devices_that_there_are_not(
+    world: Any, monkeypatch: pytest.MonkeyPatch, options: Any, says: str
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.warns(UserWarning, match=says):
+        make_config(find_backbone("BPR"), "d", {}, world.options("BPR", options))
+
+
 def test_wandb_that_is_not_installed(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     from burnish.training.inputs import machine
 
