@@ -53,12 +53,14 @@ class Pairing:
 
 @dataclass(frozen=True)
 class Chunk:
-    """Keys lo to hi: the factor `[n, D + 2]`, squared norms `[n]` of the centred keys, mask `[B, n]`."""
+    """Keys lo to hi: the factor `[n, D + 2]` (`[n, D]` for products), squared norms `[n]` of the centred keys (none for
+    products), mask `[B, n]`.
+    """
 
     lo: int
     hi: int
     factor: Tensor
-    norms: Tensor
+    norms: Tensor | None
     mask: Tensor | None
 
     @property
@@ -90,10 +92,18 @@ class Blocks(ABC):
         self.pairing, self.tiling, self.centre = pairing, pairing.tiling, centre
         self.rate = pairing.scale * LOG2_E
         self.log_q = None if pairing.log_q is None else pairing.log_q * LOG2_E
-        self.queries = pairing.queries - centre
-        self._right = self.queries.new_empty(self.tiling.keys, self.queries.shape[1] + 2)
-        self._right[:, -1] = 1.0
+        self.queries = self._seen(pairing.queries)
         self._buffers: dict[str, Tensor] = {}
+
+    def _seen(self, rows: Tensor) -> Tensor:
+        return rows - self.centre
+
+    @cached_property
+    def _right(self) -> Tensor:
+        """Memory for the factor of a chunk of keys."""
+        right = self.queries.new_empty(self.tiling.keys, self.queries.shape[1] + self.extra)
+        right[:, -1] = 1.0
+        return right
 
     @cached_property
     def norms(self) -> Tensor:
@@ -131,6 +141,8 @@ class Blocks(ABC):
             self._buffers[name] = self.queries.new_empty(self.tiling.rows * self.tiling.keys)
         return self._buffers[name][: rows * columns].view(rows, columns)
 
+    #: Columns of a factor besides those of its rows.
+    extra: int = 2
     #: d log(similarity weight) / d d^2 enters the gradient to `scale` this many times.
     order: int
     #: Whether logits leave out what is the same for all keys of a query: -scale |q|^2.
@@ -208,24 +220,38 @@ class DistanceBlocks(Blocks):
 
 
 class ProductBlocks(Blocks):
-    """s = scale q k, for queries and keys as they are (the centre is 0)."""
+    """s = scale q k, for queries and keys as they are (the centre is 0).
+
+    A batch of users has hardly more rows than a key has numbers, so that copying keys would cost what the logits do:
+    they are read where they are.
+    """
 
     order = 1
     relative = True
     of_distances = False
+    extra = 0
+
+    def _seen(self, rows: Tensor) -> Tensor:
+        return rows
+
+    @cached_property
+    def _left(self) -> Tensor:
+        return self.queries * self.rate
+
+    def chunks(self) -> Iterator[Chunk]:
+        for lo, hi in self.tiling.key_ranges():
+            yield Chunk(lo, hi, self.pairing.keys[lo:hi], None, self.pairing.mask_columns(lo, hi))
 
     def _fill_left(self, left: Tensor) -> None:
-        torch.mul(self.queries, self.rate, out=left[:, :-2])
-        left[:, -1] = 0.0
+        raise AssertionError("the factor of the queries is made whole")
 
     def _fill_right(self, column: Tensor, norms: Tensor, lo: int, hi: int) -> None:
-        if self.log_q is None:
-            column.zero_()
-        else:
-            torch.neg(self.log_q[lo:hi], out=column)
+        raise AssertionError("keys are their own factor")
 
     def _fill_block(self, block: Tensor, chunk: Chunk, first: int, end: int) -> None:
         torch.mm(self._left[first:end], chunk.factor.t(), out=block)
+        if self.log_q is not None:
+            block.sub_(self.log_q[chunk.lo : chunk.hi])
 
     def slopes(self, block: Tensor) -> Tensor:
         return block

@@ -144,31 +144,38 @@ class _Pull:
         self.blocks, self.share, self.last, self.kept, self.needs = blocks, share, last, kept, needs
         self.peak: Tensor | None = None
         self.by_row, self.by_key = needs[0] or needs[2], needs[1] or needs[2]
-        # A key's factor ends in a column of ones, so the product with it sums c over keys as well.
-        self.sums = blocks.queries.new_zeros(len(share), blocks.queries.shape[1] + 2)
-        self.key_sum, self.row_sum = self.sums[:, :-2], self.sums[:, -1]
+        # The factor of a key for distances ends in a column of ones, so the product with it sums c over keys as well.
+        width = blocks.queries.shape[1]
+        self.sums = blocks.queries.new_zeros(len(share), width + blocks.extra)
+        self.key_sum, self.row_sum = self.sums[:, :width], self.sums[:, -1]
         # What multiplies a difference, or a product's other side, in a gradient.
         self.pull_scale = (2.0 if blocks.of_distances else 1.0) * blocks.pairing.scale
         self.weight = share
-        self.weighted = blocks.queries.new_empty(len(share), blocks.queries.shape[1] + 1)
-        self.column_sums = blocks.queries.new_empty(blocks.tiling.keys, blocks.queries.shape[1] + 1)
+        beside = 1 if blocks.of_distances else 0
+        self.weighted = blocks.queries.new_empty(len(share), width + beside)
+        self.column_sums = blocks.queries.new_empty(blocks.tiling.keys if beside else 0, width + beside)
         if kept is None:
             self._weigh(share)
         self.to_keys = torch.empty_like(blocks.pairing.keys) if self.by_key else None
         self.to_scale = blocks.queries.new_zeros(())  # sum of grad_b c[b, k] |k|^2
 
     def _weigh(self, weight: Tensor) -> None:
-        """Set the weights of rows, and what c^T is multiplied with `[B, D + 1]`: weighted queries, weights."""
+        """Set the weights of rows, and what c^T is multiplied with: weighted queries, and weights for distances."""
         self.weight = weight
         if self.by_key:
-            torch.mul(self.blocks.queries, (weight * self.pull_scale).unsqueeze(1), out=self.weighted[:, :-1])
-            self.weighted[:, -1] = weight
+            width = self.blocks.queries.shape[1]
+            pull = (weight * self.pull_scale).unsqueeze(1)
+            torch.mul(self.blocks.queries, pull, out=self.weighted[:, :width])
+            if self.blocks.of_distances:
+                self.weighted[:, -1] = weight
 
     def add(self, chunk: Chunk, peak: Tensor | None) -> None:
         """peak: `[B]`, the maxima that kept weights of this chunk are relative to."""
         if peak is not None:
             self._step_to(peak)
-        columns = self.column_sums[: chunk.hi - chunk.lo].zero_()
+        columns = self._columns(chunk)
+        if not self.blocks.tiling.n_rows:
+            columns.zero_()
         for first, end in self.blocks.tiling.row_ranges():
             block = _kept(self.kept, self.blocks, chunk, first, end)
             if block is None:
@@ -178,14 +185,18 @@ class _Pull:
             if self.by_row:
                 self.sums[first:end].addmm_(block, chunk.factor)
             if self.to_keys is not None:
-                columns.addmm_(block.t(), self.weighted[first:end])
-        if self.to_keys is not None:
-            if not self.blocks.of_distances:
-                self.to_keys[chunk.lo : chunk.hi] = columns[:, :-1]
-                return
+                # The first block need not add to zeros.
+                torch.addmm(columns, block.t(), self.weighted[first:end], beta=int(first > 0), out=columns)
+        if self.to_keys is not None and chunk.norms is not None:
             self.to_scale += torch.dot(chunk.norms, columns[:, -1])
             own = (columns[:, -1] * self.pull_scale).unsqueeze(1)
             torch.addcmul(columns[:, :-1], chunk.keys, own, value=-1.0, out=self.to_keys[chunk.lo : chunk.hi])
+
+    def _columns(self, chunk: Chunk) -> Tensor:
+        """Where c^T times weighted queries goes `[n, D]`, with a column beside it for distances."""
+        if self.blocks.of_distances or self.to_keys is None:
+            return self.column_sums[: chunk.hi - chunk.lo]
+        return self.to_keys[chunk.lo : chunk.hi]
 
     def _step_to(self, peak: Tensor) -> None:
         """Make sums and weights relative to the maxima of the next chunk."""

@@ -68,6 +68,17 @@ class KnownPositives(nn.Module):
             return self._table.index_select(0, users).index_select(1, items)
         return self._expand(users, items)
 
+    def mask_range(self, users: Tensor, lo: int, hi: int) -> Tensor:
+        """Bool `[B, hi - lo]` for users `[B]` and the items lo to hi, as `mask` gives it, and sooner."""
+        if self._table is not None:
+            return self._table[:, lo:hi].index_select(0, users)
+        result = torch.zeros(len(users), hi - lo, dtype=torch.bool, device=users.device)
+        if result.numel():
+            rows, known = self._pairs_of(users)
+            there = (known >= lo) & (known < hi)
+            result[rows[there], known[there] - lo] = True
+        return result
+
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Bool of one shape with `users` and `items`: whether each pair is a training interaction."""
         if self._table is not None:
