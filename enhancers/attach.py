@@ -70,17 +70,19 @@ class EnhancedMixin(nn.Module):
 
     def predict(self, interaction: Any, *args: Any, **kwargs: Any) -> Any:
         scores = super().predict(interaction, *args, **kwargs)  # type: ignore[misc]
-        return self._rescored(scores, interaction)
+        return self._rescored(scores, interaction, interaction)
 
     def full_sort_predict(self, interaction: Any, *args: Any, **kwargs: Any) -> Any:
         scores = super().full_sort_predict(interaction, *args, **kwargs)  # type: ignore[misc]
-        return self._rescored(scores, None)
+        return self._rescored(scores, interaction, None)
 
-    def _rescored(self, scores: Any, pairs: Any) -> Any:
+    def _rescored(self, scores: Any, interaction: Any, pairs: Any) -> Any:
         host = self._modules.get("enhancers")  # absent while enhancers look at the backbone's own scores
         if not isinstance(host, Host):
             return scores
-        return host.rescored(scores, None if pairs is None else pairs[host.anatomy.fields.item])
+        user = host.anatomy.fields.user
+        users = interaction[user] if user in interaction.interaction else None
+        return host.rescored(scores, None if pairs is None else pairs[host.anatomy.fields.item], users)
 
     def train(self, mode: bool = True) -> Any:
         host = self._modules.get("enhancers")

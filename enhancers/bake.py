@@ -88,6 +88,11 @@ def why_not_bakeable(enhancer: Enhancer[Any], backbone: str) -> str | None:
         )
     if enhancer.bakeable and not enhancer.refines_output():
         return None
+    if getattr(enhancer.config, "score", "mean") == "w2" and not enhancer.refines_output():
+        return (
+            f"enhancer {enhancer.name!r} ranks by -W2^2, a product of vectors of more columns than the tables of a "
+            f"plain {backbone} have; train it with score: mean"
+        )
     cure = "; train it with site: table" if getattr(enhancer.config, "site", None) == "output" else ""
     return (
         f"enhancer {enhancer.name!r} ({enhancer.extra_repr()}) changes more than embedding tables, which is all that a "

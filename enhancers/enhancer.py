@@ -225,7 +225,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         return rows
 
     def rescore(self, scores: Tensor, items: Tensor | None) -> Tensor:
-        """Other scores than those that the backbone predicts.
+        """Other scores than those that the backbone predicts; `state.scored_users` says whose they are.
 
         Parameters
         ----------

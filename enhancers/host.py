@@ -292,10 +292,14 @@ class Host(nn.Module):
             self.state.output = (users, items)
         return type(result)((users, items, *result[2:]))
 
-    def rescored(self, scores: Tensor, items: Tensor | None) -> Tensor:
+    def rescored(self, scores: Tensor, items: Tensor | None, users: Tensor | None) -> Tensor:
         """What the enhancers make of predicted scores, in their order."""
-        for enhancer in self.enhancers():
-            scores = enhancer.rescore(scores, items)
+        self.state.scored_users = users
+        try:
+            for enhancer in self.enhancers():
+                scores = enhancer.rescore(scores, items)
+        finally:
+            self.state.scored_users = None
         return scores
 
     # ------------------------------------------------------------------ the rest

@@ -37,6 +37,7 @@ class HostState:
         interaction with an item counts, `[B, n_items]`; None where all count 1.
     interaction_weights: during a step on a batch of users in epochs that go over users, what each training interaction
         counts, `[n]`, in the order of the training split; None where all count 1.
+    scored_users: while scores are changed (`Enhancer.rescore`), whose they are, `[B]`; else None.
     optimizer: the one that trains the backbone's tables, during an epoch of RecBole's trainers; else None.
     """
 
@@ -49,12 +50,21 @@ class HostState:
         self.weights: Tensor | None = None
         self.cell_weights: Tensor | None = None
         self.interaction_weights: Tensor | None = None
+        self.scored_users: Tensor | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._backbone: weakref.ref[nn.Module] | None = None
         self._generators: dict[torch.device, tuple[int, torch.Generator]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        fleeting = ("output", "weights", "cell_weights", "interaction_weights", "optimizer", "_backbone")
+        fleeting = (
+            "output",
+            "weights",
+            "cell_weights",
+            "interaction_weights",
+            "optimizer",
+            "_backbone",
+            "scored_users",
+        )
         return {**self.__dict__, **dict.fromkeys(fleeting), "_generators": {}}
 
     def belongs_to(self, backbone: nn.Module) -> None:

@@ -8,34 +8,28 @@ have their positives.  Ours: users as rows, so that one pass over the catalogue 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.anatomy.table import Side, Table
-from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import group_mean, positives, training_pairs, with_first_items
+from burnish.enhancers.interactions import training_pairs
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
-from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import UnsupportedError
 
+from .catalogue import SHORTEST, CatalogueObjective
 from .losses import bilateral, pairwise, quantile_weights, row_losses, user_means
 from .options import COSINE_TEMPERATURE, SCORE_TEMPERATURE, SCORED_NEGATIVES, SoftmaxConfig
 from .pair_scores import PairScores
-from .vectors import Vectors, find_vectors
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
-#: A vector shorter than this stays as it is where rows are put to unit length.
-SHORTEST = 1e-12
 
-
-class Softmax(Enhancer[SoftmaxConfig]):
+class Softmax(CatalogueObjective[SoftmaxConfig]):
     """The backbone's recommendation loss becomes a softmax over the catalogue, by default of cosines.
 
     Where the score is a product of two vectors (BPR, graph models, most sequential ones), all items are negatives;
@@ -75,33 +69,13 @@ class Softmax(Enhancer[SoftmaxConfig]):
     name = "softmax"
     Config = SoftmaxConfig
 
-    _owner: Tensor
-    _positive: Tensor
-    _starts: Tensor
-    _pair_of_row: Tensor
     _draw_log_q: Tensor
-    _liked_rows: Tensor | None
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find how the backbone scores, and gather every user's items."""
-        self._fields, self._n_items, self._backbone = anatomy.fields, anatomy.n_items, anatomy.backbone
-        self._liked = positives(
-            dataset, anatomy.fields.label, self.config.positive_from, f"enhancer {self.name!r}"
-        )
-        model = self.state.backbone
-        assert model is not None
-        self._refuse_likelihoods(model)
-        self.vectors = find_vectors(model, anatomy, dataset)
-        self._by_users = self._goes_over_users(dataset)
-        users, items = training_pairs(dataset, anatomy.fields, self._liked)
-        self.known = KnownPositives(
-            *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
-        )
-        self._gather(users, items, anatomy.n_users)
-        liked = self._liked.rows(dataset)
-        self.register_buffer(
-            "_liked_rows", None if liked is None else liked.nonzero().squeeze(1), persistent=False
-        )
+        super().bind(anatomy, dataset)
+        self._check_rows(dataset)
+        items = training_pairs(dataset, anatomy.fields, self._liked)[1]
         counts = torch.bincount(items, minlength=anatomy.n_items).double()
         counts[0] = 0.0
         if self.config.drawn_by == "uniform":
@@ -117,32 +91,14 @@ class Softmax(Enhancer[SoftmaxConfig]):
                 f"{anatomy.backbone} scores every pair by itself; give a number (each costs a pass of the model)"
             )
 
-    def _refuse_likelihoods(self, model: Any) -> None:
-        from recbole.model.abstract_recommender import AutoEncoderMixin
-
-        if isinstance(model, AutoEncoderMixin) or self._backbone == "ENMF":
-            raise UnsupportedError(
-                f"enhancer {self.name!r} replaces a loss of interactions, and {self._backbone} trains on whole users "
-                f"with a likelihood of its own; leave it out here"
-            )
-
-    def _goes_over_users(self, dataset: Dataset) -> bool:
-        from recbole.utils import ModelType
-
-        wanted = self.config.rows
-        reason = ""
-        if self.vectors is None:
-            reason = "its score is no product of two vectors"
-        elif self.vectors.source == "sequence":
-            reason = "its users are what their histories say"
-        elif dataset.config["MODEL_TYPE"] == ModelType.KNOWLEDGE:
-            reason = "its batches bring a knowledge graph's triples along"
-        if wanted == "users" and reason:
+    def _check_rows(self, dataset: Dataset) -> None:
+        reason = self._why_no_users(dataset)
+        if self.config.rows == "users" and reason:
             raise UnsupportedError(
                 f"enhancer {self.name!r}: rows = 'users' does not go with {self._backbone}: {reason}; give rows: auto"
             )
-        over_users = wanted != "interactions" and not reason
-        if not over_users:
+        self._by_users = self.config.rows != "interactions" and not reason
+        if not self._by_users:
             for option, given in (
                 ("loss", self.config.loss != "infonce"),
                 ("topk", self.config.topk is not None),
@@ -152,75 +108,12 @@ class Softmax(Enhancer[SoftmaxConfig]):
                         f"enhancer {self.name!r}: {option} = {getattr(self.config, option)!r} needs batches of users, "
                         f"which do not go with {self._backbone}: {reason or 'rows = interactions'}"
                     )
-        return over_users
-
-    def _gather(self, users: Tensor, items: Tensor, n_users: int) -> None:
-        """Every user's distinct positive items, users in order, and which of them each training row is."""
-        keys = users * self._n_items + items
-        pairs, pair_of_row = torch.unique(keys, return_inverse=True)
-        owner = pairs // self._n_items
-        starts = torch.zeros(n_users + 1, dtype=torch.long)
-        torch.cumsum(torch.bincount(owner, minlength=n_users), dim=0, out=starts[1:])
-        self.register_buffer("_owner", owner, persistent=False)
-        self.register_buffer("_positive", pairs % self._n_items, persistent=False)
-        self.register_buffer("_starts", starts, persistent=False)
-        self.register_buffer("_pair_of_row", pair_of_row, persistent=False)
-
-    # ------------------------------------------------------------------ what the backbone sees
-
-    @property
-    def _unit_tables(self) -> tuple[Table, ...]:
-        """The tables that are read as rows of unit length."""
-        if not self.config.cosine or self.vectors is None or self.vectors.source == "output":
-            return ()
-        return tuple(table for table in (self.vectors.users, self.vectors.items) if table is not None)
-
-    @property
-    def bakeable(self) -> bool:  # type: ignore[override]
-        """Unit rows of tables can be written into them; those of a propagation cannot."""
-        return not self.refines_output()
-
-    def refines(self, table: Table) -> bool:
-        return table in self._unit_tables
-
-    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
-        """Rows of unit length."""
-        return functional.normalize(rows, dim=1, eps=SHORTEST)
-
-    def refines_output(self) -> bool:
-        found: Vectors | None = getattr(self, "vectors", None)
-        return self.config.cosine and found is not None and found.source == "output"
-
-    def refine_output(self, rows: Tensor, side: Side) -> Tensor:
-        """Propagated rows of unit length."""
-        return functional.normalize(rows, dim=1, eps=SHORTEST)
-
-    def exceptions(self) -> dict[str, str]:
-        reasons = {}
-        if self._cosines:
-            reasons["identity at start"] = "scores are cosines from the start"
-        if self._by_users:
-            reasons["same random stream"] = "epochs go over users, for whom no negatives are drawn"
-        elif self.config.own_loss == 0:
-            reasons["same random stream"] = (
-                "the backbone's own loss is not computed where nothing of it is kept"
-            )
-        return reasons
 
     # ------------------------------------------------------------------ the loss
 
-    def replaces_loss(self) -> bool:
-        return True
-
     @property
-    def own_loss(self) -> float:
-        return self.config.own_loss
-
-    def keeps_rest(self) -> bool:
-        return self.config.rest == "keep"
-
-    def users_a_batch(self) -> int | None:
-        return self.config.users if self._by_users else None
+    def _unit_rows(self) -> bool:
+        return self.config.cosine
 
     @property
     def temperature(self) -> float:
@@ -229,32 +122,31 @@ class Softmax(Enhancer[SoftmaxConfig]):
             return self.config.temperature
         return COSINE_TEMPERATURE if self._cosines else SCORE_TEMPERATURE
 
-    @property
-    def _cosines(self) -> bool:
-        return self.config.cosine and self.vectors is not None
-
     def objective(self, batch: Interaction) -> Tensor:
         """The softmax loss of every user of the batch, or of every row; 0 for one without a positive item."""
-        if self.vectors is None:
-            return self._of_scored(batch)
+        return self._of_scored(batch) if self.vectors is None else super().objective(batch)
+
+    def _user_vectors(self, batch: Interaction) -> Tensor:
+        assert self.vectors is not None
         users = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
         if self._cosines and self.vectors.source == "sequence":
             users = functional.normalize(users, dim=1, eps=SHORTEST)
-        if list(batch.interaction) == [self._fields.user]:
-            return self._of_users(batch[self._fields.user], users)
-        return self._of_rows(batch, users)
+        return users
+
+    def _item_vectors(self, ids: Tensor | None) -> Tensor:
+        assert self.vectors is not None
+        return self.vectors.of_items(self.state.backbone, self.state, ids)
+
+    def _compared(self, users: Tensor, items: Tensor) -> Tensor:
+        return (users * items).sum(1) / self.temperature
 
     def _of_users(self, ids: Tensor, users: Tensor) -> Tensor:
         """`[B]`, for users with all of their items."""
-        assert self.vectors is not None
-        starts, ends = self._starts[ids], self._starts[ids + 1]
-        counts = ends - starts
-        owner = torch.repeat_interleave(torch.arange(len(ids), device=ids.device), counts)
-        first = torch.cumsum(counts, 0) - counts
-        pair = torch.arange(len(owner), device=ids.device) - first[owner] + starts[owner]
+        if self.config.loss == "infonce" and self.config.topk is None:
+            return super()._of_users(ids, users)
+        owner, pair, counts = self._pairs_of(ids)
         keys, key_ids = self._keys()
-        items = keys[self._positive[pair]] if key_ids is None else self._item_vectors(self._positive[pair])
-        own = (users[owner] * items).sum(1) / self.temperature
+        own = self._compared(users[owner], self._positives_of(pair, keys, key_ids))
         weights = self._pair_weights(pair)
         if self.config.loss == "psl":
             scores = users @ keys.t()
@@ -281,19 +173,9 @@ class Softmax(Enhancer[SoftmaxConfig]):
                 ratio=self.config.positive_temperature / self.temperature,
             )
         losses = row_losses(own, negatives[owner])
-        if self.config.topk is not None:
-            near = self._near_the_top(users, keys, own * self.temperature, owner)
-            weights = near if weights is None else weights * near
+        near = self._near_the_top(users, keys, own * self.temperature, owner)
+        weights = near if weights is None else weights * near
         return user_means(losses, owner, len(ids), weights)
-
-    def _pair_weights(self, pair: Tensor) -> Tensor | None:
-        """What other enhancers say that these pairs count, `[r]`; None for 1 each."""
-        weights = self.state.interaction_weights
-        if weights is None:
-            return None
-        rows = self._liked_rows
-        own = weights if rows is None else weights[rows]
-        return group_mean(own, self._pair_of_row, len(self._owner))[pair]
 
     def _near_the_top(self, users: Tensor, keys: Tensor, own: Tensor, owner: Tensor) -> Tensor:
         assert self.config.topk is not None
@@ -303,30 +185,6 @@ class Softmax(Enhancer[SoftmaxConfig]):
             k = min(self.config.topk, scores.shape[1] - 1)
             quantiles = scores.topk(k, dim=1).values[:, -1]
         return quantile_weights(own, quantiles, owner, self.config.topk_temperature)
-
-    def _of_rows(self, batch: Interaction, users: Tensor) -> Tensor:
-        """`[B]`, for rows that are interactions; 0 for one that is none (a drawn negative, an item not liked)."""
-        ids, targets = batch[self._fields.user], batch[self._fields.item]
-        keys, key_ids = self._keys()
-        items = keys[targets] if key_ids is None else self._item_vectors(targets)
-        own = (users * items).sum(1) / self.temperature
-        rows = row_losses(own, self._negatives(ids, users, keys, key_ids, targets))
-        return self._counted(batch, rows)
-
-    def _counted(self, batch: Interaction, rows: Tensor) -> Tensor:
-        """Only positive interactions count, each so much that the mean over all rows is theirs."""
-        label = self._fields.label
-        positive = None
-        if label is not None and label in batch.interaction:
-            positive = self._liked.in_batch(batch[label])
-        if positive is None:
-            return rows
-        kept = positive.to(rows.dtype)
-        return rows * kept / kept.mean().clamp(min=1.0 / len(kept))
-
-    def _item_vectors(self, ids: Tensor | None) -> Tensor:
-        assert self.vectors is not None
-        return self.vectors.of_items(self.state.backbone, self.state, ids)
 
     def _keys(self) -> tuple[Tensor, Tensor | None]:
         """Vectors of the items to compare with `[n, d]`, and their ids; None for the whole catalogue."""
@@ -352,15 +210,9 @@ class Softmax(Enhancer[SoftmaxConfig]):
         targets: Tensor | None = None,
     ) -> Tensor:
         """Log-sum-exp `[B]` over the negatives of users (or rows, whose target is none)."""
-        n = len(keys)
-
-        def left_out(lo: int, hi: int) -> Tensor:
-            chosen = torch.arange(lo, hi, device=ids.device) if key_ids is None else key_ids[lo:hi]
-            return self._left_out(ids, chosen, targets)
-
         log_q = None
         if key_ids is not None and self.config.log_q:
-            log_q = self._draw_log_q[key_ids] + math.log(n)
+            log_q = self._draw_log_q[key_ids] + math.log(len(keys))
         scale = torch.full((), 1.0 / self.temperature, dtype=users.dtype, device=users.device)
         return log_sum_exp(
             users,
@@ -368,24 +220,10 @@ class Softmax(Enhancer[SoftmaxConfig]):
             scale,
             centre=keys.new_zeros(keys.shape[1]),
             log_q=log_q,
-            mask=left_out,
+            mask=self._mask(ids, key_ids, targets),
             similarity="product",
             budget_bytes=self._budget,
         )
-
-    def _left_out(self, ids: Tensor, items: Tensor | None, targets: Tensor | None = None) -> Tensor:
-        """Bool `[B, n]`, True where an item is no negative: padding, and what is known of the user or is the target."""
-        chosen = torch.arange(self._n_items, device=ids.device) if items is None else items
-        nobody = (chosen == 0).expand(len(ids), -1)
-        if self.config.mask_known:
-            nobody = nobody | self.known.mask(ids, chosen)
-        if targets is not None:
-            nobody = nobody | (chosen == targets.unsqueeze(1))
-        return nobody
-
-    @property
-    def _budget(self) -> int:
-        return self.config.budget_mib * 2**20
 
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[B]`, where the model scores every pair by itself: each positive row against negatives drawn for it."""

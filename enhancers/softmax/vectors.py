@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -35,11 +35,13 @@ class Vectors:
     """A backbone's vectors of users and items.
 
     users: the table of users (source "tables").  items: that of items (other than for source "output").
+    sigmoid: whether the score is the product's sigmoid.
     """
 
     source: Source
     users: Table | None
     items: Table | None
+    sigmoid: bool = False
 
     def of_users(self, model: Any, state: HostState, batch: Any, user_field: str) -> Tensor:
         """Vectors of the batch's users, or of its rows' histories: `[B, d]`."""
@@ -89,9 +91,10 @@ def find_vectors(model: Any, anatomy: Anatomy, dataset: Dataset) -> Vectors | No
             return None
         for vectors, make in _possible(model, anatomy, batch):
             made = make()
-            if made is not None and _agree(scores[:, 1 : anatomy.n_items], *made):
+            agreed = None if made is None else _agreed(scores[:, 1 : anatomy.n_items], *made)
+            if agreed is not None:
                 clear_kept(model)
-                return vectors
+                return replace(vectors, sigmoid=agreed == "sigmoid")
         clear_kept(model)
     return None
 
@@ -172,12 +175,13 @@ def _propagated(model: nn.Module, state: HostState) -> tuple[Tensor, Tensor]:
     return users, items
 
 
-def _agree(scores: Tensor, users: Tensor, items: Tensor) -> bool:
+def _agreed(scores: Tensor, users: Tensor, items: Tensor) -> Literal["product", "sigmoid"] | None:
+    """What of the two vectors' product the scores are; None for something else."""
     products = (users.double() @ items.double().t())[:, 1 : scores.shape[1] + 1]
     if products.shape != scores.shape:
-        return False
+        return None
     wanted = scores.double()
-    return any(
-        float((wanted - found).abs().max()) <= TOLERANCE * max(float(wanted.std()), 1e-12)
-        for found in (products, torch.sigmoid(products))
-    )
+    allowed = TOLERANCE * max(float(wanted.std()), 1e-12)
+    if float((wanted - products).abs().max()) <= allowed:
+        return "product"
+    return "sigmoid" if float((wanted - torch.sigmoid(products)).abs().max()) <= allowed else None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import EnhancerConfig
-from burnish.errors import warn
+from burnish.errors import ConfigurationError, warn
 
 _OF_THE_LOSS = (
     *(
@@ -23,16 +24,36 @@ _OF_THE_LOSS = (
     ),
     *("weighted", "initial_spread", "history", "budget_mib", "guard"),
 )
+#: Options of the contrast beside the backbone's loss, and of the contrast in its place.
+_OF_THE_CONTRAST = (
+    *("weight", "learn_temperature", "sample", "negatives", "direction", "log_q", "weighted", "site"),
+    *("strength", "hidden", "history"),
+)
+_OF_THE_OBJECTIVE = ("users", "own_loss", "rest", "score", "spread", "spread_role", "beta")
+
+#: Temperatures where none is given: of the contrast beside the backbone's loss, and as the objective.
+CONTRAST_TEMPERATURE, OBJECTIVE_TEMPERATURE = 0.3, 0.2
 
 
 class ContrastConfig(EnhancerConfig):
     """Options shared by `rvrec` and its control `euclid2d`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
+    later: ClassVar[frozenset[str]] = frozenset(
+        {"positive_from", "objective", "users", "own_loss", "rest", "score"}
+    )
 
+    objective: bool = Field(
+        default=False,
+        description="let the contrast be the objective, over the whole catalogue, in the place of the backbone's "
+        "recommendation loss",
+    )
     weight: float = Field(default=0.1, ge=0.0, description="factor of the contrastive loss in the total loss")
-    temperature: float = Field(
-        default=0.3, gt=0.0, description="starting temperature of the similarity, in squared embedding units"
+    temperature: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="starting temperature of the similarity, in squared embedding units; with objective: true it "
+        "stays, and divides -W2^2 / 2 of unit means, or -W2; null for 0.3 without and 0.2 with objective",
     )
     learn_temperature: bool = Field(default=True, description="train the temperature with the model")
     sample: int | None = Field(
@@ -85,9 +106,55 @@ class ContrastConfig(EnhancerConfig):
     )
     positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
+    users: int = Field(default=64, ge=1, description="users a batch, with objective: true")
+    own_loss: float = Field(
+        default=0.0,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="factor of the backbone's own recommendation loss beside the objective",
+    )
+    rest: Literal["keep", "drop"] = Field(
+        default="keep",
+        description="with objective: true, what becomes of the other terms of the backbone's loss: regularisation, "
+        "self-supervision, graph",
+    )
+    score: Literal["mean", "w2"] = Field(
+        default="mean",
+        description="with objective: true, rank by the product of means (bakes into plain tables) or by -W2^2",
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_name_for_the_default(cls, options: Any) -> Any:
+        # 0.3 was the default when there was one mode: files that say it mean the same as those that do not.
+        if isinstance(options, Mapping) and not options.get("objective"):
+            temperature = options.get("temperature")
+            if not isinstance(temperature, bool) and temperature == CONTRAST_TEMPERATURE:
+                return {name: value for name, value in options.items() if name != "temperature"}
+        return options
+
+    @property
+    def start_temperature(self) -> float:
+        """The temperature, or its default in this mode."""
+        if self.temperature is not None:
+            return self.temperature
+        return OBJECTIVE_TEMPERATURE if self.objective else CONTRAST_TEMPERATURE
+
+    def decisive(self) -> dict[str, Any]:
+        found = super().decisive()
+        return found if self.objective else {**found, "temperature": self.start_temperature}
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
+        if self.objective:
+            return dict.fromkeys(self.given(*_OF_THE_CONTRAST), "with objective: true")
+        reasons = dict.fromkeys(
+            self.given(*(name for name in _OF_THE_OBJECTIVE if name in type(self).model_fields)),
+            "without objective: true",
+        )
+        return reasons | self._without_weight()
+
+    def _without_weight(self) -> dict[str, str]:
         if self.weight > 0:
             return {}
         of_the_loss = self.given(*(name for name in _OF_THE_LOSS if name in type(self).model_fields))
@@ -98,6 +165,7 @@ class RVRecConfig(ContrastConfig):
     """Options of `rvrec`."""
 
     permissions: ClassVar[frozenset[str]] = frozenset({"experimental"})
+    later: ClassVar[frozenset[str]] = ContrastConfig.later | {"spread", "spread_role", "beta"}
 
     covariance: Literal["diagonal", "full"] = Field(
         default="diagonal",
@@ -109,9 +177,39 @@ class RVRecConfig(ContrastConfig):
         ge=0.0,
         description="factor, inside the loss, of the guard that keeps spreads from collapsing",
     )
+    spread: Literal["free", "count", "none"] = Field(
+        default="count",
+        description="with objective: true: a learned vector for each user and item (free), s0 (n + 1)^-a of an id's n "
+        "training interactions, s0 and a learned (count), or equal and constant (none)",
+    )
+    spread_role: Literal["distance", "negatives", "both"] = Field(
+        default="distance",
+        description="how spreads enter the objective: in W2, in what a negative counts (spread^-beta), or both",
+    )
+    beta: float = Field(
+        default=0.5,
+        ge=0.0,
+        allow_inf_nan=False,
+        description="how much less uncertain negatives count, with spread_role: negatives or both",
+    )
 
     @model_validator(mode="after")
-    def _full_is_experimental(self) -> RVRecConfig:
+    def _fits(self) -> RVRecConfig:
+        if self.objective and self.covariance == "full":
+            raise ConfigurationError(
+                "enhancer 'rvrec': covariance = 'full' has no distances over a whole catalogue; with objective: true "
+                "use covariance: diagonal"
+            )
+        if self.objective and self.spread == "free" and self.spread_role == "negatives":
+            raise ConfigurationError(
+                "enhancer 'rvrec': spread = 'free' with spread_role: negatives would train no spread; use spread_role: "
+                "both, or spread: count"
+            )
+        if self.objective and self.score == "w2" and self.spread_role == "negatives":
+            raise ConfigurationError(
+                "enhancer 'rvrec': score = 'w2' with spread_role: negatives would rank by spreads that were not "
+                "trained to be ranked by; use spread_role: both, or score: mean"
+            )
         if self.covariance == "full" and not self.experimental:
             # Not refused: runs and checkpoints of before, which could not say it, must stay readable.
             warn(
@@ -122,7 +220,27 @@ class RVRecConfig(ContrastConfig):
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
+        reasons = super().idle()
+        if self.objective:
+            reasons |= self._idle_spreads()
         needless = self.given("experimental") if self.covariance == "diagonal" else []
-        return super().idle() | dict.fromkeys(
-            needless, "with covariance: diagonal, which needs no permission"
-        )
+        return reasons | dict.fromkeys(needless, "with covariance: diagonal, which needs no permission")
+
+    def _idle_spreads(self) -> dict[str, str]:
+        reasons: dict[str, str] = {}
+        if self.spread != "free":
+            reasons |= dict.fromkeys(
+                self.given("guard"), f"with spread: {self.spread}, as it is of free ones"
+            )
+        if self.spread == "none":
+            equal = "with spread: none, where all are equal"
+            return reasons | dict.fromkeys(
+                self.given("initial_spread", "spread_role", "beta", "score"), equal
+            )
+        if self.spread_role == "distance":
+            reasons |= dict.fromkeys(self.given("beta"), "with spread_role: distance")
+        if self.spread_role == "negatives":
+            reasons |= dict.fromkeys(
+                self.given("initial_spread"), "with spread_role: negatives, where only their ratios count"
+            )
+        return reasons

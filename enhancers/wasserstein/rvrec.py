@@ -25,6 +25,7 @@ from .distance import spread_guard
 from .full import FullNetwork, deviations, full_contrast
 from .histories import Histories
 from .network import ProbabilityNetwork, Projection
+from .objective import DistanceObjective, GaussianObjective, PointObjective
 from .options import ContrastConfig, RVRecConfig
 from .positives import KnownPositives, log_shares
 from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows
@@ -41,8 +42,14 @@ class _Contrast(Enhancer[ContrastConfigT]):
     """What `rvrec` and `euclid2d` share: two halves `[mean; second half]`, contrasted by Euclidean distance."""
 
     gaussian: ClassVar[bool] = True
+    #: What takes its place on a model with `objective: true`.
+    as_objective: ClassVar[type[DistanceObjective[Any]]]
     log_q_users: Tensor
     log_q_items: Tensor
+
+    def fresh(self) -> Enhancer[ContrastConfigT]:
+        """An unbound copy with the same options; with `objective: true`, the one that has an objective."""
+        return self.as_objective(self.config) if self.config.objective else super().fresh()
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Make one probability network a table (or one a side for site "output") and count training pairs."""
@@ -67,7 +74,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
             self._bind_output(anatomy)
         else:
             self._bind_tables(anatomy)
-        start = -torch.log(torch.tensor(self.config.temperature))
+        start = -torch.log(torch.tensor(self.config.start_temperature))
         self.log_scale = nn.Parameter(start, requires_grad=self.config.learn_temperature)
         self.known = KnownPositives(
             *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
@@ -367,6 +374,7 @@ class RVRec(_Contrast[RVRecConfig]):
 
     name = "rvrec"
     Config = RVRecConfig
+    as_objective = GaussianObjective
 
     n_by_user: Tensor
     n_by_item: Tensor
@@ -439,4 +447,5 @@ class Euclid2d(_Contrast[ContrastConfig]):
 
     name = "euclid2d"
     Config = ContrastConfig
+    as_objective = PointObjective
     gaussian = False

@@ -1,0 +1,264 @@
+"""rvrec's contrast as the objective itself: a softmax over the catalogue of negative 2-Wasserstein distances.
+
+Means are rows of unit length, spreads lie beside them.  With equal spreads -W2^2 / 2 is the cosine less 1, so the
+objective is then the softmax of cosines (`burnish.enhancers.softmax`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.anatomy.table import Side
+from burnish.enhancers.interactions import training_pairs
+from burnish.enhancers.softmax.catalogue import CatalogueObjective
+from burnish.enhancers.softmax.losses import user_means
+from burnish.errors import UnsupportedError
+
+from .distance import spread_guard
+from .logsumexp import log_sum_exp
+from .options import ContrastConfig, RVRecConfig
+from .spread_note import spreads_by_count
+from .spreads import CountSpreads, RowSpreads, negative_weights
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+ContrastConfigT = TypeVar("ContrastConfigT", bound=ContrastConfig)
+
+
+class DistanceObjective(CatalogueObjective[ContrastConfigT]):
+    """What `rvrec` and `euclid2d` are with `objective: true`: halves `[mean; second half]`, compared by distance."""
+
+    n_by_user: Tensor
+    n_by_item: Tensor
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Find the backbone's vectors, gather every user's items, and put spreads beside them."""
+        super().bind(anatomy, dataset)
+        self._check_vectors()
+        users, items = training_pairs(dataset, anatomy.fields, self._liked)
+        self.register_buffer("n_by_user", torch.bincount(users, minlength=anatomy.n_users), persistent=False)
+        self.register_buffer("n_by_item", torch.bincount(items, minlength=anatomy.n_items), persistent=False)
+        width = self._width(anatomy)
+        self._start = self.config.initial_spread / width**0.5
+        self.spreads = nn.ModuleDict()
+        for side, counts in (("user", self.n_by_user), ("item", self.n_by_item)):
+            made = self._spreads(counts, width)
+            if made is not None:
+                self.spreads[side] = made
+
+    def _check_vectors(self) -> None:
+        if self.vectors is None or self.vectors.source == "sequence":
+            reason = (
+                "scores every pair by itself, not by a product of two vectors"
+                if self.vectors is None
+                else "makes a user's vector of their history, which has no spread of its own"
+            )
+            raise UnsupportedError(
+                f"enhancer {self.name!r}: objective = True compares Gaussians of users and items, and {self._backbone} "
+                f"{reason}; leave out objective, or use softmax, which trains it without Gaussians"
+            )
+        if self.config.score == "w2" and self.vectors.sigmoid:
+            raise UnsupportedError(
+                f"enhancer {self.name!r}: score = 'w2' adds to a product of vectors, and {self._backbone} gives its "
+                f"sigmoid; use score: mean"
+            )
+
+    def _width(self, anatomy: Anatomy) -> int:
+        assert self.vectors is not None
+        if self.vectors.items is not None:
+            return self.vectors.items.width
+        assert anatomy.output is not None
+        return anatomy.output[1]
+
+    def _spreads(self, counts: Tensor, width: int) -> nn.Module | None:
+        """The second half of one side; None for none."""
+        return RowSpreads(len(counts), width, self._start, gaussian=False)
+
+    @property
+    def _in_distance(self) -> bool:
+        """Whether the second half enters distances."""
+        return len(self.spreads) > 0
+
+    @property
+    def _unit_rows(self) -> bool:
+        return True
+
+    @property
+    def bakeable(self) -> bool:  # type: ignore[override]
+        """Unit rows of tables can be written into them; a product in twice the width cannot."""
+        return super().bakeable and self.config.score == "mean"
+
+    @property
+    def loss_weight(self) -> float:
+        """1: nothing is added to the objective."""
+        return 1.0
+
+    def row_tensors(self) -> dict[str, Side]:
+        return {
+            f"spreads.{side}.weight": side  # type: ignore[misc]
+            for side, one in self.spreads.items()
+            if isinstance(one, RowSpreads)
+        }
+
+    def exceptions(self) -> dict[str, str]:
+        reasons = super().exceptions()
+        if self.config.score == "w2":
+            reasons["identity at start"] = "scores are distances from the start"
+        return reasons
+
+    # ------------------------------------------------------------------ scores
+
+    @torch.no_grad()
+    def rescore(self, scores: Tensor, items: Tensor | None) -> Tensor:
+        """`-W2^2`, made of the cosines, with score: w2; else the cosines as they are."""
+        users = self.state.scored_users
+        if self.config.score == "mean" or users is None:
+            return scores
+        left = self.spreads["user"](users).to(scores.dtype)
+        right = self.spreads["item"](items).to(scores.dtype)
+        if items is not None:
+            apart = (left - right).square().sum(1).reshape(scores.shape)
+            return 2.0 * scores - 2.0 - apart
+        norms = left.square().sum(1, keepdim=True) + right.square().sum(1)
+        apart = torch.addmm(norms, left, right.t(), alpha=-2.0).clamp_min_(0.0)
+        return (2.0 * scores.reshape(apart.shape) - 2.0 - apart).reshape(scores.shape)
+
+    # ------------------------------------------------------------------ the loss
+
+    @property
+    def temperature(self) -> float:
+        """What similarities are divided by: -W2^2 / 2, or -W2."""
+        return self.config.start_temperature
+
+    @property
+    def _squared(self) -> bool:
+        return self.config.similarity == "squared"
+
+    def _user_vectors(self, batch: Interaction) -> Tensor:
+        assert self.vectors is not None
+        means = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
+        return self._with_spreads(means, "user", batch[self._fields.user])
+
+    def _item_vectors(self, ids: Tensor | None) -> Tensor:
+        assert self.vectors is not None
+        return self._with_spreads(self.vectors.of_items(self.state.backbone, self.state, ids), "item", ids)
+
+    def _with_spreads(self, means: Tensor, side: Side, ids: Tensor | None) -> Tensor:
+        return torch.cat([means, self.spreads[side](ids)], dim=1) if self._in_distance else means
+
+    def _compared(self, users: Tensor, items: Tensor) -> Tensor:
+        if self._squared:  # less what is the same for all items of a user, as in the kernel
+            return (items * (2.0 * users - items)).sum(1) / (2.0 * self.temperature)
+        return -(users - items).norm(dim=1) / self.temperature
+
+    def _negatives(
+        self,
+        ids: Tensor,
+        users: Tensor,
+        keys: Tensor,
+        key_ids: Tensor | None,
+        targets: Tensor | None = None,
+    ) -> Tensor:
+        rate = 1.0 / ((2.0 if self._squared else 1.0) * self.temperature)
+        counted = self._log_weights()
+        return log_sum_exp(
+            users,
+            keys,
+            torch.full((), rate, dtype=users.dtype, device=users.device),
+            # Means are of unit length: no offset to take away.
+            centre=keys.new_zeros(keys.shape[1]),
+            log_q=None if counted is None else -counted.to(users.dtype),
+            mask=self._mask(ids, key_ids, targets),
+            similarity=self.config.similarity,
+            budget_bytes=self._budget,
+        )
+
+    def _log_weights(self) -> Tensor | None:
+        """The logarithm of what each item counts as a negative, `[n_items]`; None for 1 each."""
+        return None
+
+
+class GaussianObjective(DistanceObjective[RVRecConfig]):
+    """`rvrec` with `objective: true`, on one model."""
+
+    name = "rvrec"
+    Config = RVRecConfig
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Also see how often ids are seen, by the median, which says where the guard wants a spread."""
+        super().bind(anatomy, dataset)
+        self._bases = {
+            "user": self._start * float(self.n_by_user[self.n_by_user > 0].float().median()) ** 0.5,
+            "item": self._start * float(self.n_by_item[self.n_by_item > 0].float().median()) ** 0.5,
+        }
+
+    def _spreads(self, counts: Tensor, width: int) -> nn.Module | None:
+        if self.config.spread == "none":
+            return None
+        if self.config.spread == "free":
+            return RowSpreads(len(counts), width, self._start)
+        made = CountSpreads(counts, width, self._start)
+        # Nothing trains them where they enter no distance.
+        return made.requires_grad_(self.config.spread_role != "negatives")
+
+    @property
+    def _in_distance(self) -> bool:
+        return self.config.spread_role != "negatives" and super()._in_distance
+
+    def _log_weights(self) -> Tensor | None:
+        if self.config.spread_role == "distance" or "item" not in self.spreads:
+            return None
+        return negative_weights(self.spreads["item"].log_deviation(), self.config.beta)  # type: ignore[operator]
+
+    def objective(self, batch: Interaction) -> Tensor:
+        """Also the guard of free spreads, of a batch's users and of their items."""
+        rows = super().objective(batch)
+        if self.config.guard == 0.0 or self.config.spread != "free":
+            return rows
+        return rows + self.config.guard * self._guard(batch)
+
+    def _guard(self, batch: Interaction) -> Tensor:
+        ids = batch[self._fields.user]
+        if list(batch.interaction) != [self._fields.user]:
+            return self._guarded("user", ids) + self._guarded("item", batch[self._fields.item])
+        owner, pair, _ = self._pairs_of(ids)
+        items = user_means(self._guarded("item", self._positive[pair]), owner, len(ids))
+        return self._guarded("user", ids) + items
+
+    def _guarded(self, side: Side, ids: Tensor) -> Tensor:
+        counts = self.n_by_user if side == "user" else self.n_by_item
+        return spread_guard(self.spreads[side](ids), counts[ids], self._bases[side])
+
+    # ------------------------------------------------------------------ what spreads say
+
+    @torch.no_grad()
+    def spread_of(self, side: Side) -> Tensor | None:
+        """The spread of each user or item, `[n]`, padding included: the geometric mean over dimensions, in the units of
+        means, which have length 1; None where there are none."""
+        if side not in self.spreads:
+            return None
+        found: Any = self.spreads[side]
+        return found.log_deviation().exp()  # type: ignore[no-any-return]
+
+    def note(self) -> str | None:
+        """How spreads go with how often ids were seen."""
+        sides = {"users": ("user", self.n_by_user), "items": ("item", self.n_by_item)}
+        parts = []
+        for name, (side, counts) in sides.items():
+            spread = self.spread_of(side)  # type: ignore[arg-type]
+            if spread is not None:
+                parts.append(spreads_by_count(name, spread[1:], counts[1:]))
+        return "; ".join(filter(None, parts)) or None
+
+
+class PointObjective(DistanceObjective[ContrastConfig]):
+    """`euclid2d` with `objective: true`, on one model."""
+
+    name = "euclid2d"
+    Config = ContrastConfig
