@@ -2,10 +2,10 @@
 
     python -m burnish.benchmarks.performance.softmax --items 10000 100000 1000000
 
-The kernel: log-sum-exp of 64 users over all items with their known items masked, forward and backward, over the seconds
-of the three matrix products that it contains, taking turns in one process.  A step: 64 users with all of their items, by
-RecBole's own trainer on BPR, Adam included; with all items as negatives, and with drawn ones.  Interactions are
-synthetic; each size runs in a process of its own, so that its peak of resident memory is its own.
+The kernel: log-sum-exp of 64 users over all items with their known items masked, forward and backward, over the
+seconds of the three matrix products that it contains, taking turns in one process.  A step: 64 users with all of their
+items, by RecBole's own trainer on BPR, Adam included; with all items as negatives, and with drawn ones.  Interactions
+are synthetic; each size runs in a process of its own, so that its peak of resident memory is its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from rich.table import Table
-from torch import Tensor
 
 from burnish.enhancers.wasserstein.contrast import BUDGET_BYTES
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
@@ -48,9 +47,6 @@ def kernel(n_items: int, width: int, repeats: int) -> tuple[float, float, float]
     ids = torch.arange(1, USERS + 1)
     scale, centre = torch.tensor(5.0), torch.zeros(width)
 
-    def left_out(lo: int, hi: int) -> Tensor:
-        return known.mask_range(ids, lo, hi)
-
     def ours() -> None:
         rows = log_sum_exp(
             queries,
@@ -58,7 +54,7 @@ def kernel(n_items: int, width: int, repeats: int) -> tuple[float, float, float]
             scale,
             centre=centre,
             log_q=None,
-            mask=left_out,
+            mask=known.left_out(ids),
             similarity="product",
             budget_bytes=BUDGET_BYTES,
         )
@@ -66,7 +62,11 @@ def kernel(n_items: int, width: int, repeats: int) -> tuple[float, float, float]
 
     seconds = interleaved({"ours": ours, "products": matrix_products(problem)}, repeats)
     ratios = [one / other for one, other in zip(seconds["ours"], seconds["products"], strict=True)]
-    return statistics.median(seconds["ours"]), statistics.median(seconds["products"]), statistics.median(ratios)
+    return (
+        statistics.median(seconds["ours"]),
+        statistics.median(seconds["products"]),
+        statistics.median(ratios),
+    )
 
 
 def write_interactions(folder: Path, n_items: int, n_users: int) -> None:

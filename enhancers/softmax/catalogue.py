@@ -272,11 +272,12 @@ class CatalogueObjective(Enhancer[ConfigT]):
     def _mask(
         self, ids: Tensor, key_ids: Tensor | None, targets: Tensor | None
     ) -> Callable[[int, int], Tensor]:
-        """A function of (lo, hi) that gives columns lo to hi of `_left_out` for keys, as the kernel asks for them."""
+        """A function of (lo, hi) that says which of keys lo to hi are left out, as the kernel asks for them."""
+        if key_ids is None:
+            return self.known.left_out(ids, known=self._common.mask_known, targets=targets)
 
         def left_out(lo: int, hi: int) -> Tensor:
-            chosen = torch.arange(lo, hi, device=ids.device) if key_ids is None else key_ids[lo:hi]
-            return self._left_out(ids, chosen, targets)
+            return self._left_out(ids, key_ids[lo:hi], targets)
 
         return left_out
 

@@ -21,7 +21,8 @@ from burnish.errors import ConfigurationError
 from .tiling import Tiling
 
 Similarity = Literal["squared", "distance", "product"]
-#: A bool mask `[B, N]`, or a function of (lo, hi) giving its columns lo to hi; True leaves a pair out.
+#: A bool mask `[B, N]`, True leaves a pair out; or a function of (lo, hi) that gives its columns lo to hi, or else the
+#: pairs that are left out among them: int64 `[2, m]`, rows and columns from lo on.
 Mask: TypeAlias = Tensor | Callable[[int, int], Tensor] | None
 
 LOG2_E = math.log2(math.e)
@@ -39,10 +40,12 @@ class Pairing:
     tiling: Tiling
 
     def mask_columns(self, lo: int, hi: int) -> Tensor | None:
-        """Columns lo to hi of the mask, `[B, hi - lo]`, or None."""
+        """Columns lo to hi of the mask, bool `[B, hi - lo]` or pairs int64 `[2, m]`, or None."""
         if self.mask is None or isinstance(self.mask, Tensor):
             return None if self.mask is None else self.mask[:, lo:hi]
         columns = self.mask(lo, hi)
+        if columns.dtype == torch.long and columns.dim() == 2 and len(columns) == 2:
+            return columns
         if columns.dtype != torch.bool or columns.shape != (len(self.queries), hi - lo):
             raise ConfigurationError(
                 f"mask({lo}, {hi}) gave {columns.dtype} {tuple(columns.shape)}: "
@@ -54,7 +57,7 @@ class Pairing:
 @dataclass(frozen=True)
 class Chunk:
     """Keys lo to hi: the factor `[n, D + 2]` (`[n, D]` for products), squared norms `[n]` of the centred keys (none for
-    products), mask `[B, n]`.
+    products), mask (`[B, n]`, or pairs).
     """
 
     lo: int
@@ -77,6 +80,21 @@ def mean_key(keys: Tensor) -> Tensor:
 def squared_norms(rows: Tensor) -> Tensor:
     """Squared norms `[n]` of rows `[n, D]`, in one pass and without a second `[n, D]`."""
     return torch.linalg.vector_norm(rows, dim=1).square_()
+
+
+def _leave_out(block: Tensor, mask: Tensor, first: int, end: int, *, everything: bool) -> None:
+    """-inf where the mask of all rows says so, in the block `[end - first, n]` of rows first to end.
+
+    everything: these are all rows.
+    """
+    if mask.dtype == torch.bool:
+        block.masked_fill_(mask[first:end], -math.inf)
+        return
+    rows, columns = mask
+    if not everything:
+        inside = (rows >= first) & (rows < end)
+        rows, columns = rows[inside] - first, columns[inside]
+    block.view(-1).index_fill_(0, rows * block.shape[1] + columns, -math.inf)
 
 
 class Blocks(ABC):
@@ -132,7 +150,7 @@ class Blocks(ABC):
         block = self._buffer("logits", end - first, chunk.hi - chunk.lo) if out is None else out
         self._fill_block(block, chunk, first, end)
         if chunk.mask is not None:
-            block.masked_fill_(chunk.mask[first:end], -math.inf)
+            _leave_out(block, chunk.mask, first, end, everything=end - first == self.tiling.n_rows)
         return block
 
     def _buffer(self, name: str, rows: int, columns: int) -> Tensor:

@@ -74,8 +74,9 @@ class _LogSumExp(torch.autograd.Function):
         for chunk in sums.blocks.chunks():
             sums.add(chunk)
         ctx.save_for_backward(
-            queries, keys, scale, log_q, fixed_mask, centre, sums.peak, sums.total, sums.kept, *sums.peaks
+            queries, keys, scale, log_q, fixed_mask, centre, sums.peak, sums.total, *sums.peaks
         )
+        ctx.kept, ctx.version = sums.kept, None if sums.kept is None else sums.kept._version
         # The tensors above are not held here again, or in-place changes to them would go unnoticed.
         ctx.mask = None if isinstance(pairing.mask, Tensor) else pairing.mask
         ctx.tiling, ctx.similarity = pairing.tiling, similarity
@@ -84,7 +85,10 @@ class _LogSumExp(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        queries, keys, scale, log_q, fixed_mask, centre, peak, total, kept, *peaks = ctx.saved_tensors
+        queries, keys, scale, log_q, fixed_mask, centre, peak, total, *peaks = ctx.saved_tensors
+        kept: Tensor | None = ctx.kept
+        if kept is not None and kept._version != ctx.version:
+            kept = None  # a second pass over a retained graph: the memory is another's by now, so compute them again
         mask = ctx.mask if fixed_mask is None else fixed_mask
         if kept is not None:
             mask = None  # kept weights are masked already
@@ -95,7 +99,32 @@ class _LogSumExp(torch.autograd.Function):
             pull = _Pull(blocks, share, peak, kept, ctx.needs_input_grad[:3])
             for index, chunk in enumerate(blocks.chunks()):
                 pull.add(chunk, None if kept is None else peaks[index])
-            return *pull.gradients(), None, None, None, None, None, None
+            gradients = pull.gradients()
+        if kept is not None:
+            _give_back(kept)
+        return *gradients, None, None, None, None, None, None
+
+
+#: Memory of kept weights that is free again: one piece, on a processor.  Fresh memory comes in pages that the system
+#: fills with zeros first, which took a quarter of the time of a step.  (Accelerators keep theirs anyway.)
+_FREE: list[Tensor] = []
+
+
+def _memory(like: Tensor, size: int) -> Tensor:
+    """`[size]`, of any content."""
+    if like.device.type == "cpu":
+        try:
+            free = _FREE.pop()
+        except IndexError:
+            return like.new_empty(size)
+        if free.dtype == like.dtype and size <= len(free) <= 2 * size:
+            return free
+    return like.new_empty(size)
+
+
+def _give_back(kept: Tensor) -> None:
+    if kept.device.type == "cpu" and not _FREE:
+        _FREE.append(kept)
 
 
 class _RunningSums:
@@ -107,7 +136,7 @@ class _RunningSums:
         # The lowest finite number, not -inf: a row masked throughout gives exp(-inf - lowest) = 0, not NaN.
         self.peak = blocks.queries.new_full((rows,), torch.finfo(blocks.queries.dtype).min)
         self.total = torch.zeros_like(self.peak)
-        self.kept = blocks.queries.new_empty(rows * blocks.tiling.n_keys) if keep else None
+        self.kept = _memory(blocks.queries, rows * blocks.tiling.n_keys) if keep else None
         #: for every chunk, the maxima that its kept weights are relative to
         self.peaks: list[Tensor] = []
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 
@@ -11,8 +14,8 @@ from burnish.errors import ConfigurationError, DataError
 class KnownPositives(nn.Module):
     """The set of training interactions, asked for a block of users by items at a time.
 
-    Where a bool table `[n_users, n_items]` fits `budget_bytes` it is used; otherwise the items of every user
-    are held sorted, and a block is filled from the pairs of its users only.  Buffers follow the module to its
+    The items of every user are held sorted, and where a bool table `[n_users, n_items]` fits `budget_bytes` it is, too;
+    otherwise a block is filled from the pairs of its users only.  Buffers follow the module to its
     device and are not part of its state dict, since the data set has them.  Id 0 is padding and never known.
     """
 
@@ -36,21 +39,20 @@ class KnownPositives(nn.Module):
         self.register_buffer("log_q_users", log_shares(users, n_users), persistent=False)
         pairs = torch.unique(users * n_items + items)
         users, items = pairs // n_items, pairs % n_items
-        table = starts = None
+        table = None
         if n_users * n_items <= budget_bytes:
             table = torch.zeros(n_users, n_items, dtype=torch.bool, device=pairs.device)
             table[users, items] = True
-        else:
-            starts = torch.zeros(n_users + 1, dtype=torch.long, device=pairs.device)
-            torch.cumsum(torch.bincount(users, minlength=n_users), dim=0, out=starts[1:])
+        starts = torch.zeros(n_users + 1, dtype=torch.long, device=pairs.device)
+        torch.cumsum(torch.bincount(users, minlength=n_users), dim=0, out=starts[1:])
         self._table: Tensor | None
-        self._starts: Tensor | None
-        self._items: Tensor | None
+        self._starts: Tensor
+        self._items: Tensor
         self._keys: Tensor | None
         self.register_buffer("_table", table, persistent=False)
         self.register_buffer("_starts", starts, persistent=False)
-        self.register_buffer("_items", items if starts is not None else None, persistent=False)
-        self.register_buffer("_keys", pairs if starts is not None else None, persistent=False)
+        self.register_buffer("_items", items, persistent=False)
+        self.register_buffer("_keys", pairs if table is None else None, persistent=False)
 
     @property
     def dense(self) -> bool:
@@ -68,16 +70,30 @@ class KnownPositives(nn.Module):
             return self._table.index_select(0, users).index_select(1, items)
         return self._expand(users, items)
 
-    def mask_range(self, users: Tensor, lo: int, hi: int) -> Tensor:
-        """Bool `[B, hi - lo]` for users `[B]` and the items lo to hi, as `mask` gives it, and sooner."""
-        if self._table is not None:
-            return self._table[:, lo:hi].index_select(0, users)
-        result = torch.zeros(len(users), hi - lo, dtype=torch.bool, device=users.device)
-        if result.numel():
-            rows, known = self._pairs_of(users)
-            there = (known >= lo) & (known < hi)
-            result[rows[there], known[there] - lo] = True
-        return result
+    def left_out(
+        self, users: Tensor, *, known: bool = True, targets: Tensor | None = None
+    ) -> Callable[[int, int], Tensor]:
+        """What of the catalogue is no negative of users `[B]`: padding, what they know, and their targets `[B]`.
+
+        A function of (lo, hi) as `log_sum_exp` takes it.  On a processor it gives pairs, since these are few and a mask
+        costs what the logits do; elsewhere a mask, which waits for nothing where the table is held.
+
+        known: False takes what a user knows for negatives.
+        """
+        if users.device.type == "cpu":
+            return _LeftOut.of(self, users, known, targets)
+
+        return partial(self._left_out_mask, users, known, targets)
+
+    def _left_out_mask(self, users: Tensor, known: bool, targets: Tensor | None, lo: int, hi: int) -> Tensor:
+        """Columns lo to hi as a mask, bool `[B, hi - lo]`."""
+        items = torch.arange(lo, hi, device=users.device)
+        result = (items == 0).expand(len(users), -1)
+        if known:
+            held = self._table
+            own = self._expand(users, items) if held is None else held[:, lo:hi].index_select(0, users)
+            result = result | own
+        return result if targets is None else result | (items == targets.unsqueeze(1))
 
     def pairs(self, users: Tensor, items: Tensor) -> Tensor:
         """Bool of one shape with `users` and `items`: whether each pair is a training interaction."""
@@ -90,8 +106,6 @@ class KnownPositives(nn.Module):
 
     def _expand(self, users: Tensor, items: Tensor) -> Tensor:
         """The mask from sorted lists, in memory of `[B, N]` and of the pairs of these users."""
-        assert self._starts is not None
-        assert self._items is not None
         result = torch.zeros(len(users), len(items), dtype=torch.bool, device=self._items.device)
         if result.numel() == 0:
             return result
@@ -105,8 +119,6 @@ class KnownPositives(nn.Module):
 
     def _pairs_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
         """(position in `users`, item), one each for every known pair of these users."""
-        assert self._starts is not None
-        assert self._items is not None
         begin = self._starts[users]
         count = self._starts[users + 1] - begin
         rows = torch.arange(len(users), device=users.device).repeat_interleave(count)
@@ -114,6 +126,30 @@ class KnownPositives(nn.Module):
 
     def extra_repr(self) -> str:
         return f"n_users={self.n_users}, n_items={self.n_items}, dense={self.dense}"
+
+
+class _LeftOut:
+    """Pairs of a row and an item that are left out, by item: the function that `KnownPositives.left_out` gives."""
+
+    def __init__(self, rows: Tensor, items: Tensor) -> None:
+        self.items, order = torch.sort(items)
+        self.rows = rows[order]
+
+    @classmethod
+    def of(cls, known: KnownPositives, users: Tensor, of_users: bool, targets: Tensor | None) -> _LeftOut:
+        all_rows = torch.arange(len(users))
+        rows, items = [all_rows], [torch.zeros_like(all_rows)]
+        if of_users:
+            for parts, more in zip((rows, items), known._pairs_of(users), strict=True):
+                parts.append(more)
+        if targets is not None:
+            rows.append(all_rows)
+            items.append(targets)
+        return cls(torch.cat(rows), torch.cat(items))
+
+    def __call__(self, lo: int, hi: int) -> Tensor:
+        first, end = torch.searchsorted(self.items, torch.tensor([lo, hi])).tolist()
+        return torch.stack([self.rows[first:end], self.items[first:end] - lo])
 
 
 def log_shares(ids: Tensor, n_ids: int) -> Tensor:

@@ -7,6 +7,8 @@ import torch
 
 from burnish.enhancers.wasserstein.blocks import Blocks
 from burnish.enhancers.wasserstein.contrast import contrast
+from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
+from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.speed.memory import CountedMemory
 
@@ -306,6 +308,63 @@ def test_backward_twice_and_in_place_changes(budget):
         keys += 1.0
     with pytest.raises(RuntimeError, match="modified by an inplace operation"):
         torch.autograd.grad(rows.sum(), leaves)
+
+
+@pytest.mark.parametrize("similarity", ["squared", "distance", "product"])
+def test_a_retained_graph_outlives_the_memory_of_its_weights(similarity):
+    """Memory of kept weights serves the next loss of that size; a second pass backward must not read what is there."""
+
+    def rows_of(leaves):
+        extra = {
+            "centre": torch.zeros(leaves[0].shape[1], dtype=leaves[0].dtype),
+            "log_q": None,
+            "mask": None,
+        }
+        return log_sum_exp(leaves[0], leaves[2], leaves[3], similarity=similarity, budget_bytes=MANY, **extra)
+
+    leaves, others = case()[0], [x.detach().add(0.5).requires_grad_() for x in case()[0]]
+    asked = [leaves[0], leaves[2], leaves[3]]
+    rows = rows_of(leaves)
+    once = torch.autograd.grad(rows.sum(), asked, retain_graph=True)
+    rows_of(others).sum().backward()
+    for one, other in zip(once, torch.autograd.grad(rows.sum(), asked), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("similarity", ["squared", "distance", "product"])
+@pytest.mark.parametrize("budget", [MANY, 64, 400])
+def test_pairs_leave_out_what_a_mask_does(similarity, budget):
+    """Blocks of some rows and some keys among them: `budget` bytes make them small."""
+    queries, keys = case(9, 23)[0][0], case(9, 23)[0][2]
+    generator = torch.Generator().manual_seed(2)
+    known = KnownPositives(
+        torch.randint(1, 9, (60,), generator=generator),
+        torch.randint(1, 23, (60,), generator=generator),
+        9,
+        23,
+    )
+    users, targets = (
+        torch.tensor([1, 2, 3, 4, 5, 6, 7, 8, 3]),
+        torch.randint(1, 23, (9,), generator=generator),
+    )
+    mask = known.mask(users, torch.arange(23)) | (torch.arange(23) == targets.unsqueeze(1))
+    mask[:, 0] = True
+    found = []
+    for given in (mask, known.left_out(users, targets=targets)):
+        scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
+        rows = log_sum_exp(
+            queries,
+            keys,
+            scale,
+            centre=torch.zeros(4, dtype=torch.float64),
+            log_q=torch.linspace(0, 1, 23, dtype=torch.float64),
+            mask=given,
+            similarity=similarity,
+            budget_bytes=budget,
+        )
+        found.append((rows, *torch.autograd.grad(rows.square().sum(), (queries, keys, scale))))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
 
 def test_arguments_are_left_as_they_were():

@@ -54,6 +54,29 @@ def test_empty_and_single_questions(budget, n_asked, n_keys):
     assert bool(mask.all())
 
 
+@pytest.mark.parametrize("budget", [DENSE, SPARSE])
+@pytest.mark.parametrize("of_users", [True, False])
+@pytest.mark.parametrize("with_targets", [True, False])
+def test_what_is_left_out_of_the_catalogue(budget, of_users, with_targets):
+    users, items = interactions()
+    known = KnownPositives(users, items, 23, 41, budget_bytes=budget)
+    asked = torch.tensor([3, 0, 22, 3, 7])
+    targets = torch.tensor([1, 40, 0, 7, 7]) if with_targets else None
+    left_out = known.left_out(asked, known=of_users, targets=targets)
+    expected = (
+        by_sets(users, items, asked, torch.arange(41)) if of_users else torch.zeros(5, 41, dtype=torch.bool)
+    )
+    expected[:, 0] = True
+    if targets is not None:
+        expected[torch.arange(5), targets] = True
+    for lo, hi in ((0, 41), (0, 1), (1, 17), (40, 41), (5, 5)):
+        rows, columns = left_out(lo, hi)
+        mask = torch.zeros(5, hi - lo, dtype=torch.bool)
+        mask[rows, columns] = True
+        assert torch.equal(mask, expected[:, lo:hi])
+        assert torch.equal(known._left_out_mask(asked, of_users, targets, lo, hi), expected[:, lo:hi])
+
+
 def test_users_without_interactions_know_nothing():
     known = KnownPositives(torch.tensor([2, 2]), torch.tensor([3, 1]), 5, 6, budget_bytes=SPARSE)
     mask = known.mask(torch.tensor([4, 2, 1, 3]), torch.tensor([3, 5, 1, 3]))
