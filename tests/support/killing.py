@@ -265,6 +265,8 @@ def write_world(place: Path) -> None:
         "dataset": "tiny",
         "backbones": ["BPR"],
         "arms": {"guided": guided},
+        # One floor with trials stands for all of them, whose trials would be most of the changes.
+        "floors": {"EASE": {"tune": {"reg_weight": [10.0, 100.0]}}},
         "seeds": [1],
         "options": options,
         "threads": 1,
