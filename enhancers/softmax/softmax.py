@@ -8,6 +8,7 @@ have their positives.  Ours: users as rows, so that one pass over the catalogue 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,7 +21,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import group_mean, positives, training_pairs, with_first_items
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
 from burnish.enhancers.wasserstein.positives import KnownPositives
-from burnish.errors import UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError
 
 from .losses import bilateral, pairwise, quantile_weights, row_losses, user_means
 from .options import COSINE_TEMPERATURE, SCORE_TEMPERATURE, SCORED_NEGATIVES, SoftmaxConfig
@@ -84,6 +85,7 @@ class Softmax(Enhancer[SoftmaxConfig]):
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find how the backbone scores, and gather every user's items."""
+        self._begun = False
         self._fields, self._n_items, self._backbone = anatomy.fields, anatomy.n_items, anatomy.backbone
         self._liked = positives(
             dataset, anatomy.fields.label, self.config.positive_from, f"enhancer {self.name!r}"
@@ -211,6 +213,23 @@ class Softmax(Enhancer[SoftmaxConfig]):
 
     def replaces_loss(self) -> bool:
         return True
+
+    def base_run(self) -> str | None:
+        return self.config.base
+
+    def base_options(self) -> Mapping[str, Any]:
+        return self.config.base_options
+
+    def take_base(self) -> None:
+        """Training goes on from the tables as they are now; with cosines, from their directions."""
+        self._begun = True
+
+    def on_epoch(self, epoch: int) -> None:
+        if epoch == 0 and self.config.base is not None and not self._begun:
+            raise ConfigurationError(
+                f"enhancer {self.name!r}: base = {self.config.base!r} is trained or read by burnish.run, burnish run "
+                f"and burnish bench, not by run_recbole; use one of these, or leave base out"
+            )
 
     @property
     def own_loss(self) -> float:

@@ -318,15 +318,15 @@ def test_a_base_of_former_data_is_not_taken(fits: Fits, data: Path, tmp_path: Pa
 
 def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:
     from burnish.enhancers.guided.guided import Guided
-    from burnish.training.bases import _wish
+    from burnish.training.bases import wish_of
 
     with pytest.raises(ConfigurationError, match="different bases"):
-        _wish([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])
+        wish_of([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])
     one, two = (Guided(base="auto", base_options={"learning_rate": rate}) for rate in (0.1, 0.2))
     with pytest.raises(ConfigurationError, match="different bases"):
-        _wish([one, two])
-    assert _wish([one, Guided()]) == ("auto", {"learning_rate": 0.1})
-    assert _wish([Guided(base="model"), Guided()]) == (None, {})
+        wish_of([one, two])
+    assert wish_of([one, Guided()]) == ("auto", {"learning_rate": 0.1})
+    assert wish_of([Guided(base="model"), Guided()]) == (None, {})
 
 
 def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
@@ -340,7 +340,7 @@ def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
     # A seed is another split: the base would know what is tested on.
     with pytest.raises(ConfigurationError, match=r"guided: base_options\.seed: the base is trained on"):
         run(data, tmp_path / "other", block=guided(data, base_options={"seed": 7}))
-    with pytest.raises(ConfigurationError, match="base_options are for the base"):
+    with pytest.raises(ConfigurationError, match="base_options are for a base that is trained first"):
         run(data, tmp_path / "none", block=guided(data, base=None, base_options={"epochs": 2}))
 
 
