@@ -17,7 +17,7 @@ from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.training import stages
 from burnish.training.load import load_run
 
@@ -246,8 +246,15 @@ def test_bases_that_do_not_fit_are_refused(plain: Path, data: Path, tmp_path: Pa
         embedding_size=16,
     )
     enhanced = tmp_path / "enhanced"
-    run(data, enhanced, block={"rvrec": {}})
-    refused(ConfigurationError, r"is a run with enhancers \(rvrec\)", data, out, enhanced)
+    run(data, enhanced, block={"softmax": {}}, model="LightGCN")  # propagated rows of unit length
+    refused(
+        UnsupportedError,
+        "is a run with enhancers: bake: enhancer 'softmax'",
+        data,
+        out,
+        enhanced,
+        model="LightGCN",
+    )
     refused(DataError, r"is not the folder of a run", data, out, tmp_path / "nowhere")
     cut = Path(shutil.copytree(plain, tmp_path / "cut"))
     (cut / "model.safetensors").unlink()
