@@ -72,7 +72,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     #: Whether `interaction_weights` also weigh the edges of a graph backbone's propagation.
     propagates: bool = False
 
-    #: Names of teachers that it computes itself, beside the folders of `teacher_runs`.
+    #: Names of teachers that it computes itself, beside the runs of `teacher_runs`.
     computed_teachers: ClassVar[tuple[str, ...]] = ()
 
     config: ConfigT
@@ -461,7 +461,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         return {}
 
     def base_run(self) -> str | None:
-        """A trained plain backbone to begin from.
+        """A trained backbone to begin from.
 
         What trains the model (`burnish.run`, the benchmark) reads or makes it, puts its parameters into the model and
         calls `take_base` before the first epoch; not when it loads a trained model.
@@ -469,17 +469,18 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         Returns
         -------
         str or None
-            "auto" (trained first), the folder of a run, or None for none, the default.
+            "auto" (the plain backbone, trained first), enhancers joined by + (the backbone with these, trained first
+            and baked), the folder of a run, or None for none, the default.
         """
         return None
 
     def base_options(self) -> Mapping[str, Any]:
-        """RecBole options by which the base of `base_run` "auto" is trained otherwise than this model.
+        """Options by which a base that is trained first is trained otherwise than this model.
 
         Returns
         -------
         Mapping
-            Values by option; empty by default.
+            Values by option, those of enhancers as `enhancer.option`; empty by default.
         """
         return {}
 
@@ -489,15 +490,25 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     def teacher_runs(self) -> Sequence[str]:
         """Trained models to learn from.
 
-        What trains the model (`burnish.run`, the benchmark) reads them, refuses those of other data or another split,
-        and calls `take_teachers` before the first epoch; not when it loads a trained model.
+        What trains the model (`burnish.run`, the benchmark) trains or reads them, refuses those of other data or
+        another split, and calls `take_teachers` before the first epoch; not when it loads a trained model.
 
         Returns
         -------
         Sequence
-            Folders of runs; empty by default.
+            Names of runs that are trained first (see `trained_first.first_run`) or folders of runs; empty by default.
         """
         return ()
+
+    def teacher_options(self) -> Mapping[str, Mapping[str, Any]]:
+        """Options by which teachers that are trained first are trained otherwise than this model.
+
+        Returns
+        -------
+        Mapping
+            By teacher, values by option, those of enhancers as `enhancer.option`; empty by default.
+        """
+        return {}
 
     def take_teachers(self, trained: Mapping[str, Any]) -> None:
         """Take what is needed of the trained models, which are not kept.
@@ -505,7 +516,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         Parameters
         ----------
         trained
-            By folder, as `burnish.load_run` gives them: `model`, `config`, `splits`.
+            By name, as `burnish.load_run` gives them: `model`, `config`, `splits`, `seconds`.
         """
 
     def on_epoch(self, epoch: int) -> None:

@@ -21,11 +21,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from burnish.enhancers.compress.ease import GramMatrix, ease
-from burnish.enhancers.compress.item_knn import item_knn
-from burnish.enhancers.compress.scores import Mixture, Standardised
-from burnish.enhancers.compress.sparse import Sparse, incidence
 from burnish.enhancers.compress.svd import truncated_svd
+from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.teachers.item_knn import item_knn
+from burnish.enhancers.teachers.scores import Mixture, Standardised
+from burnish.enhancers.teachers.sparse import Sparse, incidence
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A trained plain backbone that enhancers begin from, and how one is asked for."""
+"""A trained backbone that enhancers begin from, put into a model that was just built."""
 
 from __future__ import annotations
 
@@ -10,32 +10,13 @@ import torch
 from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError
-from burnish.files.yamls import read_yaml
 
-from .identity import check_trained_on, class_name, computing, digest
-
-
-@dataclass(frozen=True)
-class BaseRequest:
-    """How a plain backbone is trained: its class, and RecBole's options from files and arguments."""
-
-    model: type
-    dataset: str
-    files: tuple[str, ...]
-    options: Mapping[str, Any]
-
-    def digest(self) -> str:
-        """Equal for equal results."""
-        options: dict[str, Any] = {}
-        for file in self.files:
-            options |= read_yaml(file)
-        options = computing({**options, **self.options})
-        return digest({"model": class_name(self.model), "dataset": self.dataset, "options": options})
+from .identity import check_trained_on
 
 
 @dataclass(frozen=True)
 class Base:
-    """A trained plain backbone: its state by plain keys, the data it was trained on, and how long that took.
+    """A trained plain or baked backbone: its state by plain keys, the data it was trained on, and how long that took.
 
     own: trained here with the options of the run that begins from it, so on the same split of equal data.
     """

@@ -1,84 +1,84 @@
-"""Plain backbones that enhancers begin from: trained first with the same options, or read from a run's folder."""
+"""Backbones that enhancers begin from: trained first, plain or baked, or read from the folder of a run."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from burnish.enhancers.attach import enhancers_of
+from burnish.enhancers.attach import enhance, enhancers_of, split_enhanced
+from burnish.enhancers.bake import bake
 from burnish.enhancers.enhancer import Enhancer
-from burnish.errors import ConfigurationError, DataError
-from burnish.files.lock import locked
-from burnish.files.portable import read_file, unpack
-from burnish.files.processes import passing_folder
-from burnish.files.refusals import make_folder
-from burnish.files.whole import read_json, write_json
-from burnish.files.whole_folder import folder_written_whole
+from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.trained_first import AUTO, FirstRun, check_options, first_run, settings, unknown_run
+from burnish.errors import BurnishError, ConfigurationError, warn
 
-from .base import Base, BaseRequest
+from .base import Base
+from .first import FirstRequest, Places, trained_first
 from .identity import class_name
-from .one_run import train_and_test
-from .record import BASE, MODEL_FILE, read_run
+from .load import load_run
+from .record import BASE, read_run
 from .request import Request
-from .result import Epoch
-from .state import latest_state
-
-AUTO = "auto"
-#: In the folder of a base that was trained on request: which request.
-NOTE = "base.json"
-#: Options that a base has from its run, since it must know the same rows and no others.
-_OF_THE_RUN = frozenset(
-    {"model", "dataset", "enhancers", "seed", "eval_args", "data_path", "benchmark_filename", "val_interval"}
-    | {"user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item"}
-    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"}
-)
-logger = logging.getLogger(__name__)
+from .weights import weights_of
 
 
-def begin_from(
-    request: BaseRequest,
-    enhanced: type,
-    target: Path | None,
-    bases: Path | str | None,
-    save_every: int,
-    on_epoch: Callable[[Epoch], None] | None,
-) -> Base | None:
-    """The base that the enhancers of a class ask for; None where they ask for none.
+def begin_from(request: Request, places: Places, *, made_in: str | None = None) -> Base | None:
+    """The base that the enhancers of a request's class ask for; None where they ask for none.
 
-    target: folder of the run that is to begin from it.  bases: folder of all bases of a comparison.
+    made_in: the folder that relative names are meant from; None for the present one.
     Raises `ConfigurationError` where enhancers ask for different ones, or for a run of another backbone.
     """
-    wish, others = _wish(enhancers_of(enhanced))
+    enhancers = enhancers_of(request.model)
+    wish, others = wish_of(enhancers)
     if wish is None:
         return None
-    if wish != AUTO:
-        return _read(Path(wish), request.model)
-    request = replace(request, options={**request.options, **others})
-    if bases is not None:
-        return _shared(request, Path(bases) / request.digest(), on_epoch)
-    if target is not None:
-        return _trained(request, target / BASE, save_every, on_epoch)
-    with passing_folder("base") as folder:
-        return _trained(request, folder, 0, on_epoch)
+    asking = next(one.name for one in enhancers if one.base_run() is not None)
+    plain = split_enhanced(request.model)[0]
+    run = first_run(wish)
+    folder = Path(made_in or ".") / wish
+    if run is None:
+        if not folder.is_dir() and not any(mark in wish for mark in "/\\."):
+            raise unknown_run(f"enhancer {asking!r}: base", wish, (AUTO,))
+        return _read(folder, 0.0, plain=plain, trust=places.trust, own=False)
+    told_of_folder(f"enhancer {asking!r}: base", run, folder)
+    return trained_first(
+        _request(request, run, others, asking),
+        places,
+        BASE,
+        partial(_read, plain=plain, trust=places.trust, own=True),
+    )
 
 
-def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, Any]]:
+def told_of_folder(kind: str, run: FirstRun, folder: Path) -> None:
+    """Warn where a folder has the name of a run that is trained first."""
+    if folder.is_dir():
+        warn(
+            f"{kind} {run.name!r} is trained first; the folder of this name is left alone (write ./{run.name} for it)"
+        )
+
+
+def _request(request: Request, run: FirstRun, others: Mapping[str, Any], asking: str) -> FirstRequest:
+    plain = split_enhanced(request.model)[0]
+    if run.backbone not in (None, class_name(plain)):
+        raise ConfigurationError(
+            f"enhancer {asking!r}: base = {run.name!r} is a run of {run.backbone}, not of {class_name(plain)}; its "
+            f"tables do not fit"
+        )
+    own, block = settings(run, others, f"{asking}: base_options")
+    options = {name: value for name, value in request.options.items() if name != "enhancers"}
+    enhanced = enhance(plain, *make_enhancers(block)) if block else plain
+    return FirstRequest(enhanced, request.dataset, tuple(request.files), {**options, **own})
+
+
+def wish_of(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, Any]]:
     """Which base is asked for, and the options of its own."""
     asking = [recipe for recipe in recipes if recipe.base_run() is not None]
     wishes = [(recipe.base_run(), dict(recipe.base_options())) for recipe in asking]
     for recipe in asking:
-        for name in recipe.base_options():
-            if name in _OF_THE_RUN:
-                raise ConfigurationError(
-                    f"{recipe.name}: base_options.{name}: the base is trained on the data and the split of the run "
-                    f"that begins from it, by the run's own {name}; leave it out"
-                )
+        check_options(f"{recipe.name}: base_options", "the base", recipe.base_options())
     if any(wish != wishes[0] for wish in wishes):
         listed = ", ".join(
             f"{recipe.name}: {wish} {options or ''}".rstrip()
@@ -90,90 +90,22 @@ def _wish(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, An
     return wishes[0] if wishes else (None, {})
 
 
-def _shared(request: BaseRequest, folder: Path, on_epoch: Callable[[Epoch], None] | None) -> Base:
-    """The base in a folder that several processes share: the first one trains it, and the others wait for it."""
-    make_folder(folder.parent)
-    lock = folder.with_name(f".{folder.name}.training.lock")
-
-    def waiting(holder: str) -> None:
-        logger.warning("waiting for %s, which trains the base %s", holder, folder)
-
-    with locked(lock, waiting=waiting):
-        if _progress_in(folder, request) == "finished":
-            return _read(folder, request.model, own=True)
-        started = time.perf_counter()
-        with folder_written_whole(
-            folder, lambda there: _progress_in(there, request) == "finished"
-        ) as partial:
-            _trained(request, partial, 0, on_epoch)
-        return _read(folder, request.model, time.perf_counter() - started, own=True)
-
-
-def _trained(
-    request: BaseRequest, folder: Path, save_every: int, on_epoch: Callable[[Epoch], None] | None
-) -> Base:
-    """The base in a folder, trained there unless it is there already; an interrupted one goes on."""
-    started = time.perf_counter()
-    progress = _progress_in(folder, request)
-    state = latest_state(folder) if progress == "unfinished" else None
-    if state is not None:
-        saved = read_run(folder)
-        again = Request.gather(request.model, saved.dataset, {}, (), saved.options, None, False)
-        train_and_test(
-            again, folder, saved=saved, state=state, on_epoch=on_epoch, save_every=max(save_every, 1)
-        )
-    elif progress != "finished":
-        make_folder(folder)
-        plain = Request.gather(
-            request.model, request.dataset, {}, request.files, request.options, None, False
-        )
-        train_and_test(
-            plain,
-            folder,
-            on_epoch=on_epoch,
-            save_every=save_every,
-            evaluate_test=False,
-            # The former base is gone by then: the note must never stand beside another one.
-            on_forgotten=lambda: write_json(folder / NOTE, {"digest": request.digest()}),
-        )
-    return _read(folder, request.model, time.perf_counter() - started, own=True)
-
-
-def _progress_in(folder: Path, request: BaseRequest) -> str:
-    """What a folder holds: a `finished` or `unfinished` run of this request, or `nothing` of use."""
-    try:
-        if read_json(folder / NOTE, "")["digest"] != request.digest():
-            return "nothing"
-        if not read_run(folder).finished:
-            return "unfinished"
-        _weights(folder)
-    except (DataError, TypeError, KeyError):  # missing or damaged: trained anew
-        return "nothing"
-    return "finished"
-
-
-def _read(folder: Path, model: type, seconds: float = 0.0, *, own: bool = False) -> Base:
+def _read(folder: Path, seconds: float, *, plain: type, trust: bool, own: bool) -> Base:
     saved = read_run(folder)
-    if saved.model != class_name(model):
+    if saved.model != class_name(plain):
         raise ConfigurationError(
-            f"base = {str(folder)!r} is a run of {saved.model}, not of {class_name(model)}"
+            f"base = {str(folder)!r} is a run of {saved.model}, not of {class_name(plain)}"
         )
+    weights = weights_of(folder, f"base = {str(folder)!r}")
     if saved.enhancers:
-        raise ConfigurationError(
-            f"base = {str(folder)!r} is a run with enhancers ({', '.join(saved.enhancers)}); give a plain one"
-        )
-    return Base(str(folder), _weights(folder), saved.data, seconds, own)
+        weights = _baked(folder, plain, trust)
+    return Base(str(folder), weights, saved.data, seconds, own)
 
 
-def _weights(folder: Path) -> dict[str, Tensor]:
-    path = folder / MODEL_FILE
-    if not path.is_file():
-        raise DataError(
-            f"base = {str(folder)!r} holds no trained weights ({MODEL_FILE}): train it to its end"
-        )
-    tree, tensors = read_file(path, "the weights of a trained model")
+def _baked(folder: Path, plain: type, trust: bool) -> dict[str, Tensor]:
+    """The state of a plain model that scores as the run's enhanced one does."""
     try:
-        state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
-    except Exception as error:  # a damaged description may have anything in the place of anything
-        raise DataError(f"{path} is damaged: {error!r}; train the base again") from error
+        state = bake(load_run(folder, model=plain, trust=trust).model).state_dict()
+    except BurnishError as error:
+        raise type(error)(f"base = {str(folder)!r} is a run with enhancers: {error}") from error
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

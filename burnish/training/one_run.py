@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import split_enhanced
@@ -20,8 +21,17 @@ from .result import Epoch, TrainingResult, plain
 from .session import alone, checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
-from .teachers import TeacherRuns
 from .trust import refuse_links
+
+logger = logging.getLogger(__name__)
+
+
+class Teaching(Protocol):
+    """The trained models that enhancers learn from: `teachers.TeacherRuns`."""
+
+    def give(self, model: Any, data: Mapping[str, Any], *, dataset: str) -> dict[str, float]:
+        """Let a model's enhancers take what they need; gives seconds of training to be told with the run's."""
+        ...
 
 
 @alone()
@@ -37,7 +47,7 @@ def train_and_test(
     visible: bool = False,
     evaluate_test: bool = True,
     base: Base | None = None,
-    teachers: TeacherRuns | None = None,
+    teachers: Teaching | None = None,
     trust: bool = False,
     keep_result: Callable[[TrainingResult], list[str]] | None = None,
     on_forgotten: Callable[[], None] | None = None,
@@ -54,7 +64,7 @@ def train_and_test(
     visible
         Let `--option=value` of `sys.argv` win over everything.
     base
-        The plain backbone that enhancers begin from.
+        The backbone that enhancers begin from.
     teachers
         The trained models that enhancers learn from.
     trust
@@ -93,8 +103,9 @@ def train_and_test(
         if base is not None:
             base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
             run.seconds["base"] = base.seconds
+            logger.info("began from the base %s (trained in %.1f s)", base.source, base.seconds)
         if teachers is not None:
-            teachers.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
+            run.seconds |= teachers.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
         if target is not None and saved is None:
             # Only now: what an earlier run left stays where the data or the options of this one are refused.
             forget_run(target)

@@ -22,8 +22,9 @@ from .identity import class_name
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"
-#: Folders in the folder of a run: states to resume from, and the plain backbone that the run began from.
-STATES, BASE = "resume", "base"
+#: Folders in the folder of a run: states to resume from, the backbone that the run began from, and the teachers that
+#: were trained first.
+STATES, BASE, TEACHERS = "resume", "base", "teachers"
 #: What the command line writes there besides (`run_folder.write_results`).
 RESULTS = ("result.json", "config.json", "per_user.parquet")
 #: Options that may differ between two runs of one model: they say where and how to show, not what to compute.
@@ -146,10 +147,9 @@ def read_run(folder: Path | str) -> SavedRun:
     path = folder / RUN_FILE
     if not path.is_file():
         cure = f"`burnish run --output {folder}` makes one."
-        if (folder / BASE).is_dir():
-            cure = (
-                "It was interrupted while its base was trained; give the same command again without resume."
-            )
+        for place, what in ((BASE, "its base was"), (TEACHERS, "its teachers were")):
+            if (folder / place).is_dir():
+                cure = f"It was interrupted while {what} trained; give the same command again without resume."
         raise DataError(f"{folder} is not the folder of a run: there is no {RUN_FILE}. {cure}")
     try:
         content = parse_json(path.read_text(encoding="utf-8"))

@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.compat.habits import command_line
-from burnish.enhancers.attach import split_enhanced
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import check_names, read_yaml
 
-from .base import BaseRequest
 from .cold import cold_limit
 from .data import check_files
 from .inputs.evaluation import is_cut_off
@@ -33,11 +31,6 @@ class Request:
     files: list[str]
     options: dict[str, Any]
     given: set[str]
-
-    def base_request(self) -> BaseRequest:
-        """What a plain backbone with the same options is trained with."""
-        options = {name: value for name, value in self.options.items() if name != "enhancers"}
-        return BaseRequest(split_enhanced(self.model)[0], self.dataset, tuple(self.files), options)
 
     def given_options(self, config: Any) -> dict[str, Any]:
         """The options in files, arguments and the command line, as the config took them."""

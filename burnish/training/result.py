@@ -45,7 +45,8 @@ class TrainingResult:
     n_epochs, best_epoch, losses
         Epochs trained, the best one (from 1; None where validation chose none), and the loss of each.
     seconds
-        Wall-clock seconds: "train", "valid", "test", "total", and "base" where a plain backbone was trained first.
+        Wall-clock seconds: "train", "valid", "test", "total" and, apart from it, those of runs that were trained
+        first: "base" and "teacher NAME".
     peak_memory_mb
         Highest memory of the device, in units of 2^20 bytes; on a CPU, of the whole process so far.  None where it
         cannot be read.

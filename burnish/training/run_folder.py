@@ -17,7 +17,7 @@ from burnish.files.refusals import make_folder, told_why
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json, remove_leftovers, written_whole
 
-from .record import BASE, RESULTS, RUN_FILE, STATES, SavedRun, read_run
+from .record import BASE, RESULTS, RUN_FILE, STATES, TEACHERS, SavedRun, read_run
 from .result import TrainingResult
 from .trust import refuse_links
 
@@ -50,12 +50,21 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
             if folder is not None and folder.is_dir() and (_may_write(folder) or not resumes):
                 refuse_links(folder)
                 stack.enter_context(locked(folder / LOCK, busy=_IN_USE.replace("{folder}", str(folder))))
-                for place in (folder, folder / STATES, folder / BASE, folder / BASE / STATES):
+                for place in (folder, *_first_in(folder)):
                     remove_leftovers(place)
+                    remove_leftovers(place / STATES)
             stack.enter_context(told_why(folder or Path.cwd()))
             return function(*args, **options)
 
     return alone
+
+
+def _first_in(folder: Path) -> list[Path]:
+    """The folders of runs that were trained first for the run in a folder, and for these."""
+    here = [folder / BASE, *(folder / TEACHERS).glob("*/")]
+    return [
+        place for one in here if one.is_dir() and not one.is_symlink() for place in (one, *_first_in(one))
+    ]
 
 
 def _may_write(folder: Path) -> bool:

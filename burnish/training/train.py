@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from burnish.errors import ConfigurationError
 from burnish.files.yamls import read_yaml
 
 from .bases import begin_from
+from .first import Places
 from .identity import find_class
 from .one_run import train_and_test
 from .record import SavedRun, read_run
@@ -80,8 +82,9 @@ def train(
         Save the state of training after each so many epochs, so that `resume` can go on from there; 0 saves none.
         Needs a folder.
     bases
-        Where plain backbones are kept that enhancers begin from (`guided: {base: auto}`), each used by every run with
-        the same options; by default `base` in the folder, and without a folder nothing is kept.
+        Where runs are kept that are trained first (`guided: {base: auto}`, `compress: {teachers: softmax}`), each used
+        by every run with the same options; by default `base` and `teachers` in the folder, and without a folder nothing
+        is kept.
     trust
         Let RecBole unpickle the pretrained models that options name (NeuMF's `mf_pretrain_path`, S3Rec's
         `pre_model_path`, ...): reading a pickle can run any code in it.
@@ -111,8 +114,8 @@ def train(
         StateKeeper.check(save_every)
     if target is not None:
         refuse_interrupted(target)
-    base = begin_from(request.base_request(), request.model, target, bases, save_every, on_epoch)
-    teachers = read_teachers(request.model, trust=trust)
+    shared = None if bases is None else Path(bases)
+    places = Places(_needed, target, shared, save_every, on_epoch, trust)
     return train_and_test(
         request,
         target,
@@ -121,12 +124,19 @@ def train(
         keep_checkpoint=keep_checkpoint,
         visible=command_line,
         evaluate_test=evaluate_test,
-        base=base,
-        teachers=teachers,
         trust=trust,
         keep_result=keep_result,
         on_forgotten=told_of_replaced(target),
+        **_needed(request, places),
     )
+
+
+def _needed(request: Request, places: Places, *, made_in: str | None = None) -> dict[str, Any]:
+    """What a run begins from and learns from, trained first where that is asked for."""
+    return {
+        "base": begin_from(request, places, made_in=made_in),
+        "teachers": read_teachers(request, places, made_in=made_in),
+    }
 
 
 @alone()
@@ -195,10 +205,13 @@ def resume(
     lacking = lacking_result(saved) if saved.finished and keep_result is not None else None
     _check_resumable(saved, state, epochs, again=lacking is not None)
     StateKeeper.check(save_every)
-    begun = None
-    if state is None:  # else it began already
-        begun = begin_from(request.base_request(), request.model, saved.folder, None, save_every, on_epoch)
-    teachers = read_teachers(request.model, made_in=saved.made_in, trust=trust)
+    places = Places(_needed, saved.folder, None, save_every, on_epoch, trust)
+    first = _as_it_began(request, saved)
+    needed = {
+        # Else it began already.
+        "base": begin_from(first, places, made_in=saved.made_in) if state is None else None,
+        "teachers": read_teachers(first, places, made_in=saved.made_in),
+    }
     return train_and_test(
         request,
         saved.folder,
@@ -206,11 +219,17 @@ def resume(
         state=state,
         save_every=save_every,
         on_epoch=on_epoch,
-        base=begun,
-        teachers=teachers,
         trust=trust,
         keep_result=keep_result,
+        **needed,
     )
+
+
+def _as_it_began(request: Request, saved: SavedRun) -> Request:
+    """The request as what is trained first was trained by it: with no more epochs than the run had at first."""
+    options = {name: value for name, value in request.options.items() if name != "epochs"}
+    kept = {name: value for name, value in saved.options.items() if name == "epochs"}
+    return replace(request, options={**options, **kept})
 
 
 def _check_resumable(saved: SavedRun, state: Any, epochs: Any, *, again: bool) -> None:

@@ -28,6 +28,8 @@ class TrainedModel:
         RecBole's loaders of the three parts; None where the split has no such part.
     model
         The trained model.
+    seconds
+        How long it took to train it, where it was trained first for another run; else None.
     """
 
     config: Any
@@ -36,6 +38,7 @@ class TrainedModel:
     valid: Any
     test: Any
     model: Any
+    seconds: float | None = None
 
     @property
     def splits(self) -> Splits:

@@ -19,7 +19,7 @@ from typing import Any
 from burnish.compat.view import ModuleView
 from burnish.errors import ConfigurationError, DataError, unknown_name, warn
 
-from .record import BASE, MODEL_FILE, RUN_FILE, STATES
+from .record import BASE, MODEL_FILE, RUN_FILE, STATES, TEACHERS
 
 #: What a run writes into its folder.
 WRITTEN = (
@@ -34,7 +34,7 @@ WRITTEN = (
 #: Those of them that RecBole and the log write in place, not beside it first.
 IN_PLACE = ("log.txt", "checkpoint.pth")
 #: Folders that are all its own.
-OWN_FOLDERS = (STATES, BASE, "tensorboard")
+OWN_FOLDERS = (STATES, BASE, TEACHERS, "tensorboard")
 #: RecBole's options that keep data as a pickle, or read them from one.
 SAVED_DATA = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataloaders_save_path")
 

@@ -13,6 +13,7 @@ from burnish.errors import DataError
 from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
 
 from .fitting import check_fits
+from .record import MODEL_FILE
 
 
 def write_model(path: Path, model: Any, facts: Mapping[str, Any] | None = None) -> None:
@@ -56,6 +57,22 @@ def load_model(path: Path, model: Any) -> dict[str, Any]:
         moved = {k: v.to(device) if isinstance(v, Tensor) and device else v for k, v in others.items()}
         model.load_other_parameter(moved)
     return facts
+
+
+def weights_of(folder: Path, named: str) -> dict[str, Tensor]:
+    """The tensors of the model in a run's folder, by the names of its state dict.
+
+    named: what messages call the run.  Raises `DataError` where there are none, or they are damaged.
+    """
+    path = folder / MODEL_FILE
+    if not path.is_file():
+        raise DataError(f"{named} holds no trained weights ({MODEL_FILE}): train it to its end")
+    tree, tensors = read_file(path, "the weights of a trained model")
+    try:
+        state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+    except Exception as error:  # a damaged description may have anything in the place of anything
+        raise DataError(f"{path} is damaged: {error!r}; train it again") from error
+    return {name: value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _check_others(model: Any, others: Mapping[str, Any]) -> None:

@@ -7,12 +7,13 @@ the first, the identity among the candidates, and that validation chooses as amo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
@@ -20,6 +21,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import PositiveFrom, positives, training_pairs
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.softmax.vectors import find_vectors
+from burnish.enhancers.trained_first import BaseOptions, check_base_options
 from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ Hops = Annotated[int, Field(ge=1, le=8)]
 
 class AggregateConfig(OptionsWithoutLoss):
     """Options of `aggregate`."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"base_options"})
 
     hops: tuple[Hops, ...] = Field(default=(1, 2), min_length=1, description="numbers of hops that are tried")
     neighbour: tuple[Exponent, ...] = Field(
@@ -48,9 +52,16 @@ class AggregateConfig(OptionsWithoutLoss):
     )
     base: str = Field(
         default="auto",
-        description="the trained backbone: auto (trained first, same options) or a run's folder",
+        description="the trained backbone: auto (trained first, same options), enhancers joined by + (trained first "
+        "with these, and baked), or a run's folder",
     )
+    base_options: BaseOptions = Field(default_factory=dict)
     positive_from: PositiveFrom = None
+
+    @model_validator(mode="after")
+    def _of_base(self) -> AggregateConfig:
+        check_base_options("aggregate", self.base, self.base_options)
+        return self
 
 
 @dataclass(frozen=True)
@@ -134,6 +145,9 @@ class Aggregate(Enhancer[AggregateConfig]):
 
     def base_run(self) -> str:
         return self.config.base
+
+    def base_options(self) -> Mapping[str, Any]:
+        return self.config.base_options
 
     def candidates(self) -> list[str]:
         return [str(candidate) for candidate in self._candidates]

@@ -74,7 +74,7 @@ class Average(Enhancer[AverageConfig]):
         self._trained: list[nn.Parameter] = []
 
     def complete(self, parameters: Sequence[nn.Parameter]) -> None:
-        """Begin the means at the parameters' values."""
+        """Make room for means, at first of the parameters' values."""
         self._trained = [p for p in parameters if p.requires_grad and p.is_floating_point()]
         for number, parameter in enumerate(self._trained):
             self.register_buffer(f"other_{number}", parameter.detach().clone())
@@ -85,6 +85,8 @@ class Average(Enhancer[AverageConfig]):
     def before_step(self) -> None:
         """Let the parameters be what is trained, and count what the step before made of them."""
         self._hold(means=False)
+        if self._steps == 0 and not self._pending:
+            self._begin()
         self._count()
         self._pending = True
 
@@ -93,6 +95,12 @@ class Average(Enhancer[AverageConfig]):
         if not training and not self._swapped:
             self._count()
         self._hold(means=not training and self._steps > 0)
+
+    @torch.no_grad()
+    def _begin(self) -> None:
+        """The means begin where training does: the parameters may be a base's by now."""
+        for mean, parameter in self._pairs():
+            mean.copy_(parameter)
 
     @torch.no_grad()
     def _count(self) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from .options import EASE, CompressConfig
+from burnish.enhancers.teachers.options import EASE
+
+from .options import CompressConfig
 
 
 @dataclass(frozen=True)

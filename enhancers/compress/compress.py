@@ -17,10 +17,11 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.softmax.vectors import find_vectors
+from burnish.enhancers.teachers.options import COMPUTED
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .candidates import candidates_of
-from .options import COMPUTED, EASE, SHARES_OF_WIDTH, CompressConfig
+from .options import SHARES_OF_WIDTH, CompressConfig
 from .teachers import Teachers
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ if TYPE_CHECKING:
 class Compress(Enhancer[CompressConfig]):
     """The scores of teachers become the best tables of the backbone's width: closed form, nothing is trained.
 
-    EASE, ItemKNN and trained runs score all users and items; scores are standardised a user, mixed, and cut to a rank
-    by a truncated singular value decomposition, whose factors are written into the tables.  An epoch tries one mixture,
-    ridge and rank, and validation chooses.  Of what the backbone had learned or would learn, nothing remains.
+    EASE, ItemKNN and runs (trained first, or in folders) score all users and items; scores are standardised a user,
+    mixed, and cut to a rank by a truncated singular value decomposition, whose factors are written into the tables.  An
+    epoch tries one mixture, ridge and rank, and validation chooses.  Of what the backbone had learned or would learn,
+    nothing remains.
 
     For backbones whose score is the product of a row of users and a row of items (BPR and its like).
 
@@ -144,8 +146,9 @@ class Compress(Enhancer[CompressConfig]):
         else:
             chosen = f"{self.plan[number]}{self._edge(number)}"
             held = f"the tables hold candidate {number + 1} of {len(self.plan)}: {chosen}"
-        ease = f" EASE is computed {self._teachers.how_ease()}." if EASE in self.config.teachers else ""
-        return f"{held}.{ease} Nothing is trained, and of what the backbone had learned nothing is left."
+        teachers = self._teachers.note()
+        more = f" {teachers}" if teachers else ""
+        return f"{held}.{more} Nothing is trained here, and of what the backbone had learned nothing is left."
 
     def _edge(self, number: int) -> str:
         """That the ridge is the lowest or highest of several that were tried, so that one beyond might be better."""
@@ -155,8 +158,11 @@ class Compress(Enhancer[CompressConfig]):
         return f" (no {'lower' if ridge == min(tried) else 'higher'} ridge was tried)"
 
     def teacher_runs(self) -> tuple[str, ...]:
-        """The folders among the teachers."""
+        """The runs among the teachers: trained first, or in folders."""
         return self.config.runs
+
+    def teacher_options(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.config.teacher_options
 
     def take_teachers(self, trained: Mapping[str, Any]) -> None:
         """Keep the scores of the runs."""

@@ -8,32 +8,23 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.enhancers.interactions import PositiveFrom
-from burnish.enhancers.options import OptionsWithoutLoss
-
-#: Teachers that are computed from the training split; every other name is the folder of a run.
-EASE, ITEM_KNN = "ease", "itemknn"
-COMPUTED = (EASE, ITEM_KNN)
+from burnish.enhancers.teachers.options import EASE, ITEM_KNN, WHO, TeacherOptions
 
 #: Default ranks, as shares of the tables' width.
 SHARES_OF_WIDTH = (0.25, 0.375, 0.5, 0.75, 1.0)
 
 
-class CompressConfig(OptionsWithoutLoss):
+class CompressConfig(TeacherOptions):
     """Options of `compress`."""
 
     teachers: dict[str, tuple[float, ...] | None] = Field(
         default={EASE: (3.0,), ITEM_KNN: (0.0, 1.0)},
-        description="whose scores are mixed, each with the weights to try: ease, itemknn, folders of runs on the same "
-        "split; null for the weights in mix. Weights count relative to each other",
+        description=f"whose scores are mixed, each with the weights to try ({WHO}); null for the weights in mix. "
+        "Weights count relative to each other",
     )
     ridge: tuple[float, ...] = Field(
         default=(25.0, 50.0, 100.0, 250.0, 500.0, 1000.0),
         description="ridges of EASE to try; larger trusts rare items less",
-    )
-    neighbours: int = Field(default=100, ge=1, description="items that speak for one in ItemKNN")
-    shrink: float = Field(
-        default=0.0, ge=0.0, allow_inf_nan=False, description="added to the denominators of ItemKNN's cosines"
     )
     ranks: tuple[int, ...] | None = Field(
         default=None,
@@ -43,24 +34,15 @@ class CompressConfig(OptionsWithoutLoss):
     mix: tuple[float, ...] = Field(
         default=(0.0, 1.0, 2.0), description="weights to try for teachers without weights of their own"
     )
-    positive_from: PositiveFrom = None
     seed: int | None = Field(
         default=None, ge=0, description="of the decompositions' first directions; null for the run's"
-    )
-    budget_mib: int = Field(
-        default=2048,
-        ge=1,
-        description="memory for EASE's matrices in MiB; where two of items by items do not fit, it is of low rank",
     )
 
     @field_validator("teachers", mode="before")
     @classmethod
     def _mapping(cls, value: Any) -> Any:
         """Names alone, as on the command line, are teachers without weights; one weight is a list of it."""
-        if isinstance(value, str):
-            value = [name.strip() for name in value.split(",") if name.strip()]
-        if isinstance(value, list | tuple):
-            value = dict.fromkeys(value)
+        value = super()._mapping(value)
         if not isinstance(value, dict):
             return value
         return {
@@ -76,7 +58,7 @@ class CompressConfig(OptionsWithoutLoss):
         """One number is a list of it."""
         return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    @field_validator("teachers", "ridge", "ranks", "mix")
+    @field_validator("ridge", "ranks", "mix")
     @classmethod
     def _not_empty(cls, value: Any) -> Any:
         if value is not None and not len(value):
@@ -99,11 +81,6 @@ class CompressConfig(OptionsWithoutLoss):
             raise ValueError("all weights of all teachers are 0; give one of them a weight above 0")
         return self
 
-    @property
-    def runs(self) -> tuple[str, ...]:
-        """The teachers that are folders of runs."""
-        return tuple(name for name in self.teachers if name not in COMPUTED)
-
     def mixtures(self) -> list[dict[str, float]]:
         """The mixtures to try, each once: shares that sum to 1, by teacher; those without a share are left out."""
         grids = [self.mix if weights is None else weights for weights in self.teachers.values()]
@@ -119,14 +96,7 @@ class CompressConfig(OptionsWithoutLoss):
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
-        reasons: dict[str, str] = {}
-        if EASE not in self.teachers:
-            reasons |= dict.fromkeys(self.given("ridge"), "without the teacher ease")
-        if ITEM_KNN not in self.teachers:
-            reasons |= dict.fromkeys(self.given("neighbours", "shrink"), "without the teacher itemknn")
+        reasons = self.idle_teachers()
         if None not in self.teachers.values():
             reasons |= dict.fromkeys(self.given("mix"), "where every teacher has weights of its own")
-        if not set(COMPUTED) & set(self.teachers):
-            computed = self.given("positive_from")
-            reasons |= dict.fromkeys(computed, "without a teacher that is computed from the training data")
         return reasons

@@ -9,10 +9,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from burnish.checks import whole_number
+from burnish.enhancers.teachers.scores import BLOCK_BYTES, Scores
+from burnish.enhancers.teachers.sparse import blocks
 from burnish.errors import ConfigurationError
-
-from .scores import BLOCK_BYTES, Scores
-from .sparse import blocks
 
 #: Passes over the scores, beside the last; and directions beyond those that are wanted.
 PASSES = 5

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import EnhancerConfig
+from burnish.enhancers.trained_first import BaseOptions, check_base_options
 
 Control = Literal["none", "random", "permuted", "text", "pca"]
 
@@ -39,13 +40,11 @@ class GuidedConfig(EnhancerConfig):
     )
     base: str | None = Field(
         default=None,
-        description="trained plain backbone whose tables are reduced: auto (trained first), model (the tables as they "
-        "are when attached), or the folder of a run; null: one stage, the identity at the start",
+        description="trained backbone whose tables are reduced: auto (plain, trained first), enhancers joined by + "
+        "(trained first with these, and baked), model (the tables as they are when attached), or the folder of a run; "
+        "null: one stage, the identity at the start",
     )
-    base_options: dict[str, Any] = Field(
-        default_factory=dict,
-        description="RecBole options of the base that differ from the run's (base: auto), such as its learning_rate",
-    )
+    base_options: BaseOptions = Field(default_factory=dict)
     control: Control = Field(
         default="none",
         description="what stands in for the scores, to be compared with: noise, scores of other items, principal "
@@ -79,8 +78,7 @@ class GuidedConfig(EnhancerConfig):
     def _base_where_needed(self) -> GuidedConfig:
         if self.control == "pca" and self.base is None:
             raise ValueError("control 'pca' is the reduced base alone, so it needs a base, such as auto")
-        if self.base_options and self.base != "auto":
-            raise ValueError("base_options are for the base that base 'auto' trains; leave them out")
+        check_base_options("guided", None if self.base == "model" else self.base, self.base_options)
         return self
 
     @model_validator(mode="after")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import OptionsWithoutLoss
+from burnish.enhancers.trained_first import BaseOptions, check_base_options
 from burnish.errors import ConfigurationError
 
 #: Temperatures where none is given: of cosines, and of scores as they are.
@@ -18,6 +19,8 @@ SCORED_NEGATIVES = 16
 
 class SoftmaxConfig(OptionsWithoutLoss):
     """Options of `softmax`."""
+
+    later: ClassVar[frozenset[str]] = frozenset({"base", "base_options"})
 
     temperature: float | None = Field(
         default=None,
@@ -81,9 +84,16 @@ class SoftmaxConfig(OptionsWithoutLoss):
     )
     positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the loss in MiB")
+    base: str | None = Field(
+        default=None,
+        description="begin from a trained backbone: auto (plain, trained first), enhancers (compress), or a run's "
+        "folder; null: from random numbers",
+    )
+    base_options: BaseOptions = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _fits(self) -> SoftmaxConfig:
+        check_base_options("softmax", self.base, self.base_options)
         if isinstance(self.negatives, int) and self.negatives < 1:
             raise ConfigurationError(
                 f"enhancer 'softmax': negatives = {self.negatives}: give 'all' or at least 1"

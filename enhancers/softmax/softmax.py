@@ -8,7 +8,8 @@ have their positives.  Ours: users as rows, so that one pass over the catalogue 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from torch.nn import functional
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.interactions import training_pairs
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
-from burnish.errors import UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError
 
 from .catalogue import SHORTEST, CatalogueObjective
 from .losses import bilateral, pairwise, quantile_weights, row_losses, user_means
@@ -73,6 +74,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find how the backbone scores, and gather every user's items."""
+        self._begun = False
         super().bind(anatomy, dataset)
         self._check_rows(dataset)
         items = training_pairs(dataset, anatomy.fields, self._liked)[1]
@@ -108,6 +110,25 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
                         f"enhancer {self.name!r}: {option} = {getattr(self.config, option)!r} needs batches of users, "
                         f"which do not go with {self._backbone}: {reason or 'rows = interactions'}"
                     )
+
+    # ------------------------------------------------------------------ where training begins
+
+    def base_run(self) -> str | None:
+        return self.config.base
+
+    def base_options(self) -> Mapping[str, Any]:
+        return self.config.base_options
+
+    def take_base(self) -> None:
+        """Training goes on from the tables as they are now; with cosines, from their directions."""
+        self._begun = True
+
+    def on_epoch(self, epoch: int) -> None:
+        if epoch == 0 and self.config.base is not None and not self._begun:
+            raise ConfigurationError(
+                f"enhancer {self.name!r}: base = {self.config.base!r} is trained or read by burnish.run, burnish run "
+                f"and burnish bench, not by run_recbole; use one of these, or leave base out"
+            )
 
     # ------------------------------------------------------------------ the loss
 

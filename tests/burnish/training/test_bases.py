@@ -17,7 +17,7 @@ from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.training import stages
 from burnish.training.load import load_run
 
@@ -246,8 +246,15 @@ def test_bases_that_do_not_fit_are_refused(plain: Path, data: Path, tmp_path: Pa
         embedding_size=16,
     )
     enhanced = tmp_path / "enhanced"
-    run(data, enhanced, block={"rvrec": {}})
-    refused(ConfigurationError, r"is a run with enhancers \(rvrec\)", data, out, enhanced)
+    run(data, enhanced, block={"softmax": {}}, model="LightGCN")  # propagated rows of unit length
+    refused(
+        UnsupportedError,
+        "is a run with enhancers: bake: enhancer 'softmax'",
+        data,
+        out,
+        enhanced,
+        model="LightGCN",
+    )
     refused(DataError, r"is not the folder of a run", data, out, tmp_path / "nowhere")
     cut = Path(shutil.copytree(plain, tmp_path / "cut"))
     (cut / "model.safetensors").unlink()
@@ -318,15 +325,15 @@ def test_a_base_of_former_data_is_not_taken(fits: Fits, data: Path, tmp_path: Pa
 
 def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:
     from burnish.enhancers.guided.guided import Guided
-    from burnish.training.bases import _wish
+    from burnish.training.bases import wish_of
 
     with pytest.raises(ConfigurationError, match="different bases"):
-        _wish([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])
+        wish_of([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])
     one, two = (Guided(base="auto", base_options={"learning_rate": rate}) for rate in (0.1, 0.2))
     with pytest.raises(ConfigurationError, match="different bases"):
-        _wish([one, two])
-    assert _wish([one, Guided()]) == ("auto", {"learning_rate": 0.1})
-    assert _wish([Guided(base="model"), Guided()]) == (None, {})
+        wish_of([one, two])
+    assert wish_of([one, Guided()]) == ("auto", {"learning_rate": 0.1})
+    assert wish_of([Guided(base="model"), Guided()]) == (None, {})
 
 
 def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
@@ -340,7 +347,7 @@ def test_a_base_has_options_of_its_own(data: Path, tmp_path: Path) -> None:
     # A seed is another split: the base would know what is tested on.
     with pytest.raises(ConfigurationError, match=r"guided: base_options\.seed: the base is trained on"):
         run(data, tmp_path / "other", block=guided(data, base_options={"seed": 7}))
-    with pytest.raises(ConfigurationError, match="base_options are for the base"):
+    with pytest.raises(ConfigurationError, match="base_options are for a base that is trained first"):
         run(data, tmp_path / "none", block=guided(data, base=None, base_options={"epochs": 2}))
 
 

@@ -20,6 +20,7 @@ from burnish.training.record import RESULTS, forget_run, read_run
 from burnish.training.run_folder import LOCK, lacking_result, write_results
 from burnish.training.state import FinishedError
 from burnish.training.train import resume, train
+from burnish.training.weights import weights_of
 
 
 def started(small: dict[str, Any], folder: Path, **more: Any) -> Any:
@@ -228,49 +229,59 @@ def test_an_interrupted_run_is_not_removed_by_the_same_command(
     assert read_run(folder).finished
 
 
+def plain_bpr(options: dict[str, Any]) -> Any:
+    from burnish.enhancers.zoo import find_backbone
+    from burnish.training.first import FirstRequest
+
+    return FirstRequest(find_backbone("BPR"), "tiny", (), options)
+
+
 def test_a_base_note_never_stands_beside_another_base(
     small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A kill between the note of the new base and its training must not make the old one count as the new one."""
-    from burnish.training import bases, one_run
-    from burnish.training.base import BaseRequest
-    from burnish.training.request import Request
+    from burnish.training import first, one_run
 
-    def request(seed: int) -> BaseRequest:
-        return Request.gather("BPR", "tiny", {}, (), {**small, "epochs": 1}, seed, False).base_request()
+    places = first.Places(lambda *_: {})
+
+    def request(seed: int) -> first.FirstRequest:
+        return plain_bpr({**small, "epochs": 1, "seed": seed})
 
     place = tmp_path / "base"
-    bases._trained(request(1), place, 0, None)
-    assert bases._progress_in(place, request(1)) == "finished"
+    first._trained(request(1), place, places)
+    assert first.progress_in(place, request(1)) == "finished"
 
     def killed_at(function: str) -> None:
         with monkeypatch.context() as patch:
             patch.setattr(one_run, function, lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt))
             with pytest.raises(KeyboardInterrupt):
-                bases._trained(request(2), place, 0, None)
+                first._trained(request(2), place, places)
 
     killed_at("forget_run")  # the former base is still there
-    assert [bases._progress_in(place, request(seed)) for seed in (1, 2)] == ["finished", "nothing"]
+    assert [first.progress_in(place, request(seed)) for seed in (1, 2)] == ["finished", "nothing"]
     killed_at("write_run")
-    assert [bases._progress_in(place, request(seed)) for seed in (1, 2)] == ["nothing", "nothing"]
+    assert [first.progress_in(place, request(seed)) for seed in (1, 2)] == ["nothing", "nothing"]
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "null", '{"digest": 3}', "\ufffd"])
 def test_a_damaged_base_is_trained_anew(content: str, small: dict[str, Any], tmp_path: Path) -> None:
-    from burnish.training import bases
-    from burnish.training.request import Request
+    from burnish.training import first
 
-    asked = Request.gather("BPR", "tiny", {}, (), {**small, "epochs": 1}, 1, False).base_request()
-    first = bases._shared(asked, tmp_path / "bases" / "x", None)
-    place = tmp_path / "bases" / "x"
+    asked, place = plain_bpr({**small, "epochs": 1, "seed": 1}), tmp_path / "bases" / "x"
+
+    def weights() -> dict[str, Any]:
+        return first._shared(
+            asked, place, first.Places(lambda *_: {}), lambda folder, _: weights_of(folder, "")
+        )
+
+    before = weights()
     (place / "base.json").write_text(content)
-    again = bases._shared(asked, place, None)
-    assert {name: value.tolist() for name, value in first.weights.items()} == {
-        name: value.tolist() for name, value in again.weights.items()
+    assert {name: value.tolist() for name, value in before.items()} == {
+        name: value.tolist() for name, value in weights().items()
     }
-    weights = place / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:50])
-    assert bases._shared(asked, place, None).weights.keys() == first.weights.keys()
+    file = place / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:50])
+    assert weights().keys() == before.keys()
     assert [path.name for path in place.parent.iterdir()] == ["x"]
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.compress.ease import GramMatrix, ease
-from burnish.enhancers.compress.scores import Mixture, Standardised, table_scores
 from burnish.enhancers.compress.svd import truncated_svd
+from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.teachers.scores import Mixture, Standardised, table_scores
 from burnish.errors import ConfigurationError
 from burnish.speed.memory import CountedMemory
 

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 import burnish
-from burnish.enhancers.compress.item_sides import ItemRows
-from burnish.enhancers.compress.trained_scores import trained_scores
+from burnish.enhancers.teachers.item_sides import ItemRows
+from burnish.enhancers.teachers.trained_scores import trained_scores
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.training.identity import check_trained_on
 
@@ -207,7 +207,7 @@ def test_names_that_are_nothing(small, tmp_path):
 
 def test_recboles_own_trainer_reads_no_runs(world):
     made = world(burnish.enhance("BPR", burnish.Compress(teachers=("ease", "out"), mix=1)))
-    with pytest.raises(ConfigurationError, match=r"the runs \['out'\] are read by burnish.run"):
+    with pytest.raises(ConfigurationError, match=r"the runs \['out'\] are trained or read by burnish\.run"):
         made.model.enhancers["compress"].try_candidate(0)
 
 

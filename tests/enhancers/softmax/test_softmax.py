@@ -285,3 +285,9 @@ def test_options_without_effect() -> None:
         Softmax(topk_temperature=0.5)
     with pytest.warns(UserWarning, match="activation = 'relu' has no effect with loss: infonce"):
         Softmax(activation="relu")
+
+
+def test_recboles_own_trainer_makes_no_base(world) -> None:
+    made = world(enhance("BPR", Softmax(base="compress")))
+    with pytest.raises(ConfigurationError, match=r"base = 'compress' is trained or read by burnish\.run"):
+        made.model.begin_epoch(0)

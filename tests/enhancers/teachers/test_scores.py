@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from burnish.enhancers.compress.ease import GramMatrix, ease
-from burnish.enhancers.compress.item_knn import item_knn
-from burnish.enhancers.compress.scores import Mixture, Standardised, table_scores
-from burnish.enhancers.compress.sparse import Sparse, blocks, blocks_by_cost, incidence
+from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.teachers.item_knn import item_knn
+from burnish.enhancers.teachers.scores import Mixture, Standardised, table_scores
+from burnish.enhancers.teachers.sparse import Sparse, blocks, blocks_by_cost, incidence
 from burnish.errors import ConfigurationError, DataError
 
 AMPLE, SCANT = 2**30, 16 * 23 * 9  # of the items' side: EASE in full, and by 9 factors

@@ -50,7 +50,7 @@ def trained_scores(model: Any, dataset: Dataset, config: Any, *, name: str, budg
         For scores that are not finite.
     """
     if is_enhanced(model):
-        host = host_of(model, "compress")
+        host = host_of(model, "teacher")
         if not any(why_not_bakeable(one, host.anatomy.backbone) for one in host.enhancers()):
             model = bake(model)
     anatomy = describe(model, config, dataset)

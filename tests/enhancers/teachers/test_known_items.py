@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from burnish.enhancers.anatomy.describe import describe
-from burnish.enhancers.compress.known_items import known_items
 from burnish.enhancers.interactions import positives
+from burnish.enhancers.teachers.known_items import known_items
 
 
 def of(made, positive_from=None):

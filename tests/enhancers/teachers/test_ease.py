@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from burnish.enhancers.anatomy.describe import describe
-from burnish.enhancers.compress.ease import GramMatrix, ease
-from burnish.enhancers.compress.item_knn import item_knn
-from burnish.enhancers.compress.known_items import known_items
-from burnish.enhancers.compress.sparse import incidence
 from burnish.enhancers.interactions import Positives
+from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.teachers.item_knn import item_knn
+from burnish.enhancers.teachers.known_items import known_items
+from burnish.enhancers.teachers.sparse import incidence
 from burnish.errors import ConfigurationError
 
 
@@ -120,7 +120,7 @@ def test_as_recboles_item_knn(world):
 
 def test_blocks_of_items_change_nothing(small_world, monkeypatch):
     whole = item_knn(small_world.known, neighbours=4).side.weights.matrix
-    monkeypatch.setattr("burnish.enhancers.compress.item_knn.BLOCK_BYTES", 1000)
+    monkeypatch.setattr("burnish.enhancers.teachers.item_knn.BLOCK_BYTES", 1000)
     assert (item_knn(small_world.known, neighbours=4).side.weights.matrix != whole).nnz == 0
 
 

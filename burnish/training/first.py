@@ -1,0 +1,202 @@
+"""Runs that are trained first, for another run to begin from or to learn from: each once, kept where they belong.
+
+In the folder of the run that asks; where runs of a comparison share a folder, there under a name that follows from the
+content, one process at a time; without a folder for no longer than they are needed.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
+from burnish.errors import DataError
+from burnish.files.lock import locked
+from burnish.files.processes import passing_folder
+from burnish.files.refusals import make_folder
+from burnish.files.whole import read_json, write_json
+from burnish.files.whole_folder import folder_written_whole
+from burnish.files.yamls import read_yaml
+
+from .identity import class_name, computing, digest
+from .one_run import train_and_test
+from .options import shared_options
+from .record import read_run
+from .request import Request
+from .result import Epoch
+from .state import latest_state
+from .weights import weights_of
+
+#: In the folder of a run that was trained first: which request, and how long it took.
+NOTE = "base.json"
+Read = TypeVar("Read")
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FirstRequest:
+    """How a run that is trained first is trained: its class with its enhancers, and RecBole's options.
+
+    named: what messages call it, such as "the base" and "the teacher 'softmax'".
+    """
+
+    model: type
+    dataset: str
+    files: tuple[str, ...]
+    options: Mapping[str, Any]
+    named: str = "the base"
+
+    def digest(self, *, wherever: bool = False) -> str:
+        """Equal for equal results.  wherever: also where equal data lie in another folder."""
+        options: dict[str, Any] = {}
+        for file in self.files:
+            options |= read_yaml(file)
+        options = computing({**options, **self.options})
+        if wherever:
+            options.pop("data_path", None)
+        content = {
+            "model": class_name(split_enhanced(self.model)[0]),
+            "dataset": self.dataset,
+            "options": options,
+        }
+        enhancers = {one.name: one.config.decisive() for one in enhancers_of(self.model)}
+        return digest({**content, "enhancers": enhancers} if enhancers else content)
+
+    def request(self) -> Request:
+        """The same as a request for a run."""
+        block = enhancer_options(self.model)
+        plain = split_enhanced(self.model)[0]
+        return Request.gather(plain, self.dataset, block, self.files, self.options, None, False)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where runs that are trained first are kept, and how they are trained.
+
+    target: the folder of the run that asks; None for none.  shared: the folder of all of them in a comparison.
+    needed: from a request and its places to what its run needs itself, as arguments of `train_and_test`.
+    """
+
+    needed: Callable[[Request, Places], Mapping[str, Any]]
+    target: Path | None = None
+    shared: Path | None = None
+    save_every: int = 0
+    on_epoch: Callable[[Epoch], None] | None = None
+    trust: bool = False
+    #: Models whose options may stand among those of the run without being read.
+    others: tuple[type, ...] = field(default=())
+
+
+def trained_first(
+    request: FirstRequest, places: Places, within: str, read: Callable[[Path, float], Read]
+) -> Read:
+    """What `read` makes of the folder of a run, which is trained unless it is there already, and of its seconds.
+
+    within: its folder in the target.
+    """
+    if places.shared is not None:
+        return _shared(request, Path(places.shared) / request.digest(), places, read)
+    if places.target is not None:
+        folder = places.target / within
+        return read(folder, _trained(request, folder, places))
+    with passing_folder("first") as folder:
+        return read(folder, _trained(request, folder, replace(places, save_every=0)))
+
+
+def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[[Path, float], Read]) -> Read:
+    """In a folder that several processes share: the first one trains it, and the others wait for it."""
+    make_folder(folder.parent)
+    lock = folder.with_name(f".{folder.name}.training.lock")
+
+    def waiting(holder: str) -> None:
+        logger.warning("waiting for %s, which trains %s in %s", holder, request.named, folder)
+
+    with locked(lock, waiting=waiting):
+        if progress_in(folder, request) != "finished":
+            with folder_written_whole(
+                folder, lambda there: progress_in(there, request) == "finished"
+            ) as partial:
+                _trained(request, partial, replace(places, save_every=0))
+        return read(folder, _seconds(folder))
+
+
+def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
+    """Train it in a folder, unless it is there already; an interrupted one goes on.  Gives its seconds."""
+    progress = progress_in(folder, request)
+    if progress == "finished":
+        return _seconds(folder)
+    started = time.perf_counter()
+    state = latest_state(folder) if progress == "unfinished" else None
+    inner = replace(places, target=folder)
+    with _quiet(request, places):
+        if state is not None:
+            saved = read_run(folder)
+            plain = split_enhanced(request.model)[0]
+            again = Request.gather(plain, saved.dataset, saved.enhancers, (), saved.options, None, False)
+            needed = {**places.needed(again, inner), "base": None}  # it has begun
+            result = train_and_test(
+                again,
+                folder,
+                saved=saved,
+                state=state,
+                on_epoch=places.on_epoch,
+                save_every=max(places.save_every, 1),
+                evaluate_test=False,
+                trust=places.trust,
+                **needed,
+            )
+        else:
+            make_folder(folder)
+            asked = request.request()
+            result = train_and_test(
+                asked,
+                folder,
+                on_epoch=places.on_epoch,
+                save_every=places.save_every,
+                evaluate_test=False,
+                trust=places.trust,
+                # The former one is gone by then: the note must never stand beside another one.
+                on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
+                **places.needed(asked, inner),
+            )
+    # What an interrupted process spent on epochs counts as well.
+    spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
+    write_json(folder / NOTE, {**_note(request), "seconds": spent})
+    return spent
+
+
+def _quiet(request: FirstRequest, places: Places) -> AbstractContextManager[None]:
+    """Another model need not read all options of the run."""
+    if not places.others or split_enhanced(request.model)[0] in places.others:
+        return nullcontext()
+    return shared_options(request.options, ())
+
+
+def _note(request: FirstRequest) -> dict[str, Any]:
+    return {"digest": request.digest(), "wherever": request.digest(wherever=True)}
+
+
+def _seconds(folder: Path) -> float:
+    """How long it took, as its note says; 0 where an older burnish has not noted it."""
+    seconds = read_json(folder / NOTE, "").get("seconds")
+    return float(seconds) if isinstance(seconds, int | float) else 0.0
+
+
+def progress_in(folder: Path, request: FirstRequest) -> str:
+    """What a folder holds: a `finished` or `unfinished` run of this request, or `nothing` of use."""
+    try:
+        note = read_json(folder / NOTE, "")
+        same = note["digest"] == request.digest()
+        if not same and note.get("wherever") != request.digest(wherever=True):
+            return "nothing"
+        if not read_run(folder).finished:
+            return "unfinished"
+        weights_of(folder, request.named)
+    except (DataError, TypeError, KeyError, AttributeError):  # missing or damaged: trained anew
+        return "nothing"
+    return "finished"

@@ -1,0 +1,141 @@
+"""Runs that are trained first, by their names: what an enhancer begins from (`base`) or learns from (teachers)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, unknown_name
+
+from .registry import list_enhancers, make_enhancers
+from .zoo import list_backbones
+
+#: The run's own backbone without enhancers; the first is how a base is asked for.
+AUTO, PLAIN = "auto", "plain"
+#: Options that a run that is trained first has from the run that it is for, since both must know the same rows.
+OF_THE_RUN = frozenset(
+    {"model", "dataset", "enhancers", "seed", "eval_args", "data_path", "benchmark_filename", "val_interval"}
+    | {"user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item"}
+    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"}
+)
+
+#: The option by which an enhancer asks for another base than its own run's options would train.
+BaseOptions = Annotated[
+    dict[str, Any],
+    Field(
+        description="options of a base that is trained first which differ from the run's: RecBole's, such as "
+        "learning_rate, and ENHANCER.OPTION, such as softmax.temperature",
+    ),
+]
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """A run that is trained first: a backbone (None: that of the run that it is for), and enhancers on it."""
+
+    name: str
+    backbone: str | None = None
+    enhancers: tuple[str, ...] = ()
+
+
+def is_path(name: str) -> bool:
+    """Whether a name can only be meant as a folder's: it has a separator, or starts with a dot."""
+    return name.startswith(".") or any(mark in name for mark in ("/", os.sep, os.altsep) if mark)
+
+
+def first_run(name: str) -> FirstRun | None:
+    """The run that a name stands for; None for a folder's name and for names of nothing.
+
+    `plain`; enhancers joined by +, as in `softmax+average`; a backbone, with or without enhancers, as in
+    `LightGCN+softmax`.
+    """
+    if is_path(name):
+        return None
+    first, *rest = _parts(name)
+    if first in (PLAIN, AUTO) or first in list_backbones():
+        backbone, enhancers = None if first in (PLAIN, AUTO) else first, tuple(rest)
+    else:
+        backbone, enhancers = None, (first, *rest)
+    return FirstRun(name, backbone, enhancers) if set(enhancers) <= set(list_enhancers()) else None
+
+
+def _parts(name: str) -> list[str]:
+    return [part.strip() for part in name.split("+")]
+
+
+def unknown_run(kind: str, name: str, more: Iterable[str] = ()) -> UnknownNameError:
+    """The error for a name that is neither of a run to be trained nor of a folder.
+
+    kind: what it stands for, as in "enhancer 'compress': teacher".  more: other names that are known.
+    """
+    cure = (
+        "It can also be enhancers joined by +, a RecBole model (`burnish models`) with or without them, or the folder "
+        "of a run (burnish run --output); there is none of this name."
+    )
+    parts = _parts(name)
+    if len(parts) == 1:
+        known = [*more, PLAIN, *list_enhancers()]
+        close = unknown_name(kind, name, [*known, *list_backbones()])
+        guess = str(close).partition("?")[0].partition("Did you mean ")[2].strip("'")
+        return unknown_name(kind, name, {*known, guess} if guess in list_backbones() else known, cure=cure)
+    wrong = next(
+        part
+        for place, part in enumerate(parts)
+        if part not in list_enhancers() and (place or part not in (PLAIN, AUTO, *list_backbones()))
+    )
+    return unknown_name(f"{kind} {name!r}: enhancer", wrong, list_enhancers(), cure=cure)
+
+
+def check_options(where: str, what: str, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` for an option that the run decides.
+
+    where: such as "guided: base_options".  what: such as "the base".
+    """
+    for name in options:
+        if name in OF_THE_RUN:
+            raise ConfigurationError(
+                f"{where}.{name}: {what} is trained on the data and the split of the run that it is for, by the run's "
+                f"own {name}; leave it out"
+            )
+
+
+def check_base_options(enhancer: str, base: str | None, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigurationError` for options of a base that is not trained first, or that the run decides."""
+    if options and (base is None or first_run(base) is None):
+        raise ConfigurationError(
+            f"enhancer {enhancer!r}: base_options are for a base that is trained first (auto, or enhancers such as "
+            f"softmax), and base = {base!r}; leave them out"
+        )
+    check_options(f"{enhancer}: base_options", "the base", options)
+
+
+def settings(
+    run: FirstRun, options: Mapping[str, Any], where: str
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
+    """RecBole's options and the block of enhancers of a run that is trained first.
+
+    options: by name, those of enhancers as `enhancer.option`.  where: what messages call them.
+    Raises `UnknownNameError` and `ConfigurationError`.
+    """
+    check_options(where, f"{run.name!r}", options)
+    own: dict[str, Any] = {}
+    block: dict[str, dict[str, Any]] = {name: {} for name in run.enhancers}
+    for name, value in options.items():
+        enhancer, dot, option = name.partition(".")
+        if not dot:
+            own[name] = value
+        elif enhancer in block:
+            block[enhancer][option] = value
+        else:
+            raise unknown_name(
+                f"{where}: enhancer", enhancer, block, cure=f"{run.name!r} is trained with no other."
+            )
+    try:
+        make_enhancers(block)
+    except BurnishError as error:
+        raise type(error)(f"{where}: {error}") from error
+    return own, block
