@@ -81,7 +81,7 @@ class EnhancedMixin(nn.Module):
         if not isinstance(host, Host):
             return scores
         user = host.anatomy.fields.user
-        users = interaction[user] if user in interaction.interaction else None
+        users = interaction[user] if user in interaction else None  # noqa: SIM401 (it has no `get`)
         return host.rescored(scores, None if pairs is None else pairs[host.anatomy.fields.item], users)
 
     def train(self, mode: bool = True) -> Any:

@@ -12,12 +12,13 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.anatomy.table import Side
+from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.interactions import training_pairs
 from burnish.enhancers.softmax.catalogue import CatalogueObjective
 from burnish.enhancers.softmax.losses import user_means
 from burnish.errors import UnsupportedError
 
+from .blocks import Similarity
 from .distance import spread_guard
 from .logsumexp import log_sum_exp
 from .options import ContrastConfig, RVRecConfig
@@ -45,7 +46,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         self.register_buffer("n_by_user", torch.bincount(users, minlength=anatomy.n_users), persistent=False)
         self.register_buffer("n_by_item", torch.bincount(items, minlength=anatomy.n_items), persistent=False)
         width = self._width(anatomy)
-        self._start = self.config.initial_spread / width**0.5
+        self._start = self.config.start_spread / width**0.5
         self.spreads = nn.ModuleDict()
         for side, counts in (("user", self.n_by_user), ("item", self.n_by_item)):
             made = self._spreads(counts, width)
@@ -86,13 +87,18 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         return len(self.spreads) > 0
 
     @property
+    def _by_distance(self) -> bool:
+        """Whether scores are distances; without spreads they would rank as the cosines do."""
+        return self.config.score == "w2" and self._in_distance
+
+    @property
     def _unit_rows(self) -> bool:
         return True
 
     @property
     def bakeable(self) -> bool:  # type: ignore[override]
         """Unit rows of tables can be written into them; a product in twice the width cannot."""
-        return super().bakeable and self.config.score == "mean"
+        return super().bakeable and not self._by_distance
 
     @property
     def loss_weight(self) -> float:
@@ -108,7 +114,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
 
     def exceptions(self) -> dict[str, str]:
         reasons = super().exceptions()
-        if self.config.score == "w2":
+        if self._by_distance:
             reasons["identity at start"] = "scores are distances from the start"
         return reasons
 
@@ -118,7 +124,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
     def rescore(self, scores: Tensor, items: Tensor | None) -> Tensor:
         """`-W2^2`, made of the cosines, with score: w2; else the cosines as they are."""
         users = self.state.scored_users
-        if self.config.score == "mean" or users is None:
+        if not self._by_distance or users is None:
             return scores
         left = self.spreads["user"](users).to(scores.dtype)
         right = self.spreads["item"](items).to(scores.dtype)
@@ -136,10 +142,6 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         """What similarities are divided by: -W2^2 / 2, or -W2."""
         return self.config.start_temperature
 
-    @property
-    def _squared(self) -> bool:
-        return self.config.similarity == "squared"
-
     def _user_vectors(self, batch: Interaction) -> Tensor:
         assert self.vectors is not None
         means = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
@@ -152,8 +154,15 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
     def _with_spreads(self, means: Tensor, side: Side, ids: Tensor | None) -> Tensor:
         return torch.cat([means, self.spreads[side](ids)], dim=1) if self._in_distance else means
 
+    @property
+    def _kind(self) -> Similarity:
+        """How the kernel compares."""
+        return self.config.similarity
+
     def _compared(self, users: Tensor, items: Tensor) -> Tensor:
-        if self._squared:  # less what is the same for all items of a user, as in the kernel
+        if self._kind == "product":
+            return (users * items).sum(1) / self.temperature
+        if self._kind == "squared":  # less what is the same for all items of a user, as in the kernel
             return (items * (2.0 * users - items)).sum(1) / (2.0 * self.temperature)
         return -(users - items).norm(dim=1) / self.temperature
 
@@ -165,7 +174,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         key_ids: Tensor | None,
         targets: Tensor | None = None,
     ) -> Tensor:
-        rate = 1.0 / ((2.0 if self._squared else 1.0) * self.temperature)
+        rate = 1.0 / ((2.0 if self._kind == "squared" else 1.0) * self.temperature)
         counted = self._log_weights()
         return log_sum_exp(
             users,
@@ -175,7 +184,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
             centre=keys.new_zeros(keys.shape[1]),
             log_q=None if counted is None else -counted.to(users.dtype),
             mask=self._mask(ids, key_ids, targets),
-            similarity=self.config.similarity,
+            similarity=self._kind,
             budget_bytes=self._budget,
         )
 
@@ -209,12 +218,35 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
 
     @property
     def _in_distance(self) -> bool:
-        return self.config.spread_role != "negatives" and super()._in_distance
+        return self.config.spread_role in ("distance", "both") and super()._in_distance
+
+    @property
+    def _in_length(self) -> bool:
+        """Whether rows are read at the length of the mean of their directions."""
+        return self.config.spread_role == "length" and len(self.spreads) > 0
+
+    @property
+    def _kind(self) -> Similarity:
+        return "product" if self._in_length else super()._kind
+
+    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
+        """Rows of unit length; of that of their mean direction, with spread_role: length."""
+        return super().refine(rows, ids, table) * self._lengths(table.side, ids)
+
+    def refine_output(self, rows: Tensor, side: Side) -> Tensor:
+        """Propagated rows, likewise."""
+        return super().refine_output(rows, side) * self._lengths(side, None)
+
+    def _lengths(self, side: Side, ids: Tensor | None) -> Tensor | float:
+        """`(1 + |spreads|^2)^(-1/2)`, `[n, 1]`: about |mean of x / |x||, for a Gaussian x with unit mean."""
+        if not self._in_length:
+            return 1.0
+        return (1.0 + self.spreads[side](ids).square().sum(1, keepdim=True)).rsqrt()
 
     def _log_weights(self) -> Tensor | None:
-        if self.config.spread_role == "distance" or "item" not in self.spreads:
+        if self.config.spread_role not in ("negatives", "both") or "item" not in self.spreads:
             return None
-        return negative_weights(self.spreads["item"].log_deviation(), self.config.beta)  # type: ignore[operator]
+        return negative_weights(self.spreads["item"].log_ratios(), self.config.beta)  # type: ignore[operator]
 
     def objective(self, batch: Interaction) -> Tensor:
         """Also the guard of free spreads, of a batch's users and of their items."""

@@ -31,8 +31,13 @@ _OF_THE_CONTRAST = (
 )
 _OF_THE_OBJECTIVE = ("users", "own_loss", "rest", "score", "spread", "spread_role", "beta")
 
-#: Temperatures where none is given: of the contrast beside the backbone's loss, and as the objective.
-CONTRAST_TEMPERATURE, OBJECTIVE_TEMPERATURE = 0.3, 0.2
+#: Values where none is given: of the contrast beside the backbone's loss, and as the objective.
+CONTRAST_DEFAULTS = {"temperature": 0.3, "initial_spread": 1.0}
+OBJECTIVE_DEFAULTS = {"temperature": 0.2, "initial_spread": 0.3}
+
+
+def _was_default(name: str, value: Any) -> bool:
+    return name in CONTRAST_DEFAULTS and not isinstance(value, bool) and value == CONTRAST_DEFAULTS[name]
 
 
 class ContrastConfig(EnhancerConfig):
@@ -96,8 +101,12 @@ class ContrastConfig(EnhancerConfig):
         ge=1,
         description="inner width of the probability network; null for half the embedding's width, 4 at least",
     )
-    initial_spread: float = Field(
-        default=1.0, gt=0.0, description="starting spread in standard deviations of the embedding table"
+    initial_spread: float | None = Field(
+        default=None,
+        gt=0.0,
+        allow_inf_nan=False,
+        description="starting spread in standard deviations of the embedding table (with objective: true, of unit "
+        "rows); null for 1 without and 0.3 with objective",
     )
     history: int = Field(
         default=50,
@@ -125,24 +134,33 @@ class ContrastConfig(EnhancerConfig):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_name_for_the_default(cls, options: Any) -> Any:
-        # 0.3 was the default when there was one mode: files that say it mean the same as those that do not.
+    def _one_name_for_defaults(cls, options: Any) -> Any:
+        # They were the defaults when there was one mode: files that say them mean the same as those that do not.
         if isinstance(options, Mapping) and not options.get("objective"):
-            temperature = options.get("temperature")
-            if not isinstance(temperature, bool) and temperature == CONTRAST_TEMPERATURE:
-                return {name: value for name, value in options.items() if name != "temperature"}
+            return {name: value for name, value in options.items() if not _was_default(name, value)}
         return options
 
     @property
     def start_temperature(self) -> float:
         """The temperature, or its default in this mode."""
-        if self.temperature is not None:
-            return self.temperature
-        return OBJECTIVE_TEMPERATURE if self.objective else CONTRAST_TEMPERATURE
+        return self._given_or_default("temperature")
+
+    @property
+    def start_spread(self) -> float:
+        """The starting spread in standard deviations of the rows, or its default in this mode."""
+        return self._given_or_default("initial_spread")
+
+    def _given_or_default(self, name: str) -> float:
+        value = getattr(self, name)
+        return float(
+            (OBJECTIVE_DEFAULTS if self.objective else CONTRAST_DEFAULTS)[name] if value is None else value
+        )
 
     def decisive(self) -> dict[str, Any]:
         found = super().decisive()
-        return found if self.objective else {**found, "temperature": self.start_temperature}
+        if not self.objective:
+            found |= {name: self._given_or_default(name) for name in CONTRAST_DEFAULTS}
+        return found
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
@@ -182,9 +200,10 @@ class RVRecConfig(ContrastConfig):
         description="with objective: true: a learned vector for each user and item (free), s0 (n + 1)^-a of an id's n "
         "training interactions, s0 and a learned (count), or equal and constant (none)",
     )
-    spread_role: Literal["distance", "negatives", "both"] = Field(
+    spread_role: Literal["distance", "negatives", "both", "length"] = Field(
         default="distance",
-        description="how spreads enter the objective: in W2, in what a negative counts (spread^-beta), or both",
+        description="how spreads enter the objective: in W2 (distance), in what a negative counts (negatives: "
+        "spread^-beta), both, or as the length of the mean, which makes the score an expected cosine (length)",
     )
     beta: float = Field(
         default=0.5,
@@ -205,10 +224,10 @@ class RVRecConfig(ContrastConfig):
                 "enhancer 'rvrec': spread = 'free' with spread_role: negatives would train no spread; use spread_role: "
                 "both, or spread: count"
             )
-        if self.objective and self.score == "w2" and self.spread_role == "negatives":
+        if self.objective and self.score == "w2" and self.spread_role in ("negatives", "length"):
             raise ConfigurationError(
-                "enhancer 'rvrec': score = 'w2' with spread_role: negatives would rank by spreads that were not "
-                "trained to be ranked by; use spread_role: both, or score: mean"
+                f"enhancer 'rvrec': score = 'w2' with spread_role: {self.spread_role} would rank by distances that "
+                f"were not trained to be ranked by; use spread_role: distance or both, or score: mean"
             )
         if self.covariance == "full" and not self.experimental:
             # Not refused: runs and checkpoints of before, which could not say it, must stay readable.
@@ -237,8 +256,12 @@ class RVRecConfig(ContrastConfig):
             return reasons | dict.fromkeys(
                 self.given("initial_spread", "spread_role", "beta", "score"), equal
             )
-        if self.spread_role == "distance":
-            reasons |= dict.fromkeys(self.given("beta"), "with spread_role: distance")
+        if self.spread_role in ("distance", "length"):
+            reasons |= dict.fromkeys(self.given("beta"), f"with spread_role: {self.spread_role}")
+        if self.spread_role == "length":
+            reasons |= dict.fromkeys(
+                self.given("similarity"), "with spread_role: length, whose scores are products"
+            )
         if self.spread_role == "negatives":
             reasons |= dict.fromkeys(
                 self.given("initial_spread"), "with spread_role: negatives, where only their ratios count"

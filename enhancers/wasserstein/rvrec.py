@@ -152,7 +152,7 @@ class _Contrast(Enhancer[ContrastConfigT]):
         hidden = self.config.hidden or max(width // 2, 4)
         network = self._network_class()(width, hidden, gaussian=self.gaussian, strength=self.config.strength)
         if rows is not None:
-            self._start_spreads[network] = network.calibrate(rows[1:], self.config.initial_spread)
+            self._start_spreads[network] = network.calibrate(rows[1:], self.config.start_spread)
         return network
 
     def _table_rows(self, table: Table) -> TableRows:

@@ -34,6 +34,10 @@ class RowSpreads(nn.Module):
         """The logarithm of each id's spread `[count]`: the mean over its dimensions."""
         return self.weight.mean(dim=1) if self.gaussian else self.weight.abs().log().mean(dim=1)
 
+    def log_ratios(self) -> Tensor:
+        """The same, up to a number that all share."""
+        return self.log_deviation()
+
 
 class CountSpreads(nn.Module):
     """One spread an id, `s0 (n + 1)^-a`, of the id's n training interactions; s0 and a are learned.
@@ -63,17 +67,23 @@ class CountSpreads(nn.Module):
 
     def log_deviation(self) -> Tensor:
         """The logarithm of each id's spread `[count]`."""
-        return self.log_start - self.decay * self.log_counts
+        return self.log_start + self.log_ratios()
+
+    def log_ratios(self) -> Tensor:
+        """The same, up to a number that all share."""
+        return -self.decay * self.log_counts
 
     def extra_repr(self) -> str:
         return f"ids={len(self.log_counts)}, width={self.width}"
 
 
-def negative_weights(log_deviation: Tensor, beta: float) -> Tensor:
+def negative_weights(log_ratios: Tensor, beta: float) -> Tensor:
     """The logarithm of what each item counts as a negative, `[n]`, without gradient: `sigma^-beta`, with mean 1.
+
+    log_ratios: logarithms of spreads, up to a number that all share.
 
     The mean is over the catalogue, without the padding id 0.  Without a gradient, since spreads would else grow for the
     sake of the loss: a sum over negatives that count less is smaller, however wrong the scores.
     """
-    logs = -beta * log_deviation.detach()
+    logs = -beta * log_ratios.detach()
     return logs - (torch.logsumexp(logs[1:], dim=0) - math.log(max(1, len(logs) - 1)))

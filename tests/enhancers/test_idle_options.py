@@ -22,6 +22,9 @@ Options = Mapping[str, Any]
 PCA: Options = {"control": "pca", "base": "model"}
 OFF: Options = {"weight": 0.0}
 IN_RUN: Options = {"values": "in-run", "warmup_epochs": 1, "refresh": 1}
+WHOLE: Options = {"objective": True}
+EQUAL: Options = {"objective": True, "spread": "none"}
+SEEN: Options = {"objective": True, "spread": "count", "spread_role": "negatives"}
 CROSS_FIT: Options = {"values": "cross-fit", "warmup_epochs": 1, "refresh": 1}
 POPULAR: Options = {"control": "popularity", "warmup_epochs": 1, "refresh": 1}
 
@@ -62,6 +65,48 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
         }.items()
     ),
     (Euclid2d, "BPR", OFF, "temperature", 2.0),
+    *(
+        (cls, "BPR", WHOLE, name, value)
+        for cls in (RVRec, Euclid2d)
+        for name, value in {
+            "weight": 0.7,
+            "learn_temperature": False,
+            "sample": 7,
+            "negatives": 7,
+            "direction": "user",
+            "log_q": False,
+            "weighted": True,
+            "site": "output",
+            "strength": 0.5,
+            "hidden": 5,
+            "history": 3,
+        }.items()
+    ),
+    *(
+        (RVRec, "BPR", {}, name, value)
+        for name, value in {
+            "users": 7,
+            "own_loss": 0.5,
+            "rest": "drop",
+            "score": "w2",
+            "spread": "free",
+            "spread_role": "both",
+            "beta": 2.0,
+        }.items()
+    ),
+    *(
+        (RVRec, "BPR", EQUAL, name, value)
+        for name, value in {
+            "guard": 0.9,
+            "initial_spread": 3.0,
+            "spread_role": "both",
+            "beta": 2.0,
+            "score": "w2",
+        }.items()
+    ),
+    (RVRec, "BPR", SEEN, "guard", 0.9),
+    (RVRec, "BPR", SEEN, "initial_spread", 3.0),
+    (RVRec, "BPR", {**WHOLE, "spread_role": "distance"}, "beta", 2.0),
     (RVRec, "BPR", {}, "experimental", True),
     (RVRec, "BPR", {}, "history", 3),
     (RVRec, "SASRec", {}, "history", 3),
@@ -103,6 +148,14 @@ AT_WORK: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (RVRec, "BPR", {}, "temperature", 2.0),
     (RVRec, "BPR", {}, "guard", 0.9),
     (RVRec, "BPR", {}, "initial_spread", 3.0),
+    (RVRec, "BPR", WHOLE, "temperature", 0.3),
+    (RVRec, "BPR", WHOLE, "similarity", "distance"),
+    (RVRec, "BPR", WHOLE, "users", 7),
+    (RVRec, "BPR", WHOLE, "own_loss", 0.5),
+    (RVRec, "BPR", SEEN, "beta", 2.0),
+    (RVRec, "BPR", {**WHOLE, "spread": "free", "spread_role": "distance"}, "guard", 0.9),
+    (RVRec, "BPR", {**WHOLE, "spread": "free", "spread_role": "distance"}, "initial_spread", 3.0),
+    (Euclid2d, "BPR", WHOLE, "initial_spread", 3.0),
     (Shapley, "BPR", CROSS_FIT, "folds", 2),
     (Shapley, "BPR", CROSS_FIT, "normalise", False),
     (Shapley, "BPR", IN_RUN, "in_run_share", 0.9),
@@ -241,7 +294,7 @@ def test_every_option_of_these_enhancers_is_one_of_these_cases_or_always_counts(
             "users",
             "learn_alpha",
         },
-        "rvrec": {"weight", "site", "strength", "hidden", "covariance"},
+        "rvrec": {"weight", "site", "strength", "hidden", "covariance", "objective"},
         "shapley": {"warmup_epochs", "beta", "weighs_by"},
     }
     for cls in (Guided, RVRec, Shapley):
