@@ -220,15 +220,17 @@ class CatalogueObjective(Enhancer[ConfigT]):
         """`[B]`, for users with all of their items."""
         owner, pair, _ = self._pairs_of(ids)
         keys, key_ids = self._keys()
-        own = self._compared(users[owner], self._positives_of(pair, keys, key_ids))
-        losses = row_losses(own, self._negatives(ids, users, keys, key_ids)[owner])
+        # `index_select`, whose gradient adds rows in half of the time that indexing takes to.
+        own = self._compared(users.index_select(0, owner), self._positives_of(pair, keys, key_ids))
+        negatives = self._negatives(ids, users, keys, key_ids)
+        losses = row_losses(own, negatives.index_select(0, owner))
         return user_means(losses, owner, len(ids), self._pair_weights(pair))
 
     def _of_rows(self, batch: Interaction, users: Tensor) -> Tensor:
         """`[B]`, for rows that are interactions; 0 for one that is none (a drawn negative, an item not liked)."""
         ids, targets = batch[self._fields.user], batch[self._fields.item]
         keys, key_ids = self._keys()
-        items = keys[targets] if key_ids is None else self._item_vectors(targets)
+        items = keys.index_select(0, targets) if key_ids is None else self._item_vectors(targets)
         rows = row_losses(self._compared(users, items), self._negatives(ids, users, keys, key_ids, targets))
         return self._counted(batch, rows)
 
@@ -243,7 +245,8 @@ class CatalogueObjective(Enhancer[ConfigT]):
 
     def _positives_of(self, pair: Tensor, keys: Tensor, key_ids: Tensor | None) -> Tensor:
         """Vectors `[r, D]` of the items of pairs `[r]`."""
-        return keys[self._positive[pair]] if key_ids is None else self._item_vectors(self._positive[pair])
+        ids = self._positive[pair]
+        return keys.index_select(0, ids) if key_ids is None else self._item_vectors(ids)
 
     def _keys(self) -> tuple[Tensor, Tensor | None]:
         """Vectors of the items to compare with `[n, D]`, and their ids; None for the whole catalogue."""

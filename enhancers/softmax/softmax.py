@@ -167,7 +167,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
             return super()._of_users(ids, users)
         owner, pair, counts = self._pairs_of(ids)
         keys, key_ids = self._keys()
-        own = self._compared(users[owner], self._positives_of(pair, keys, key_ids))
+        own = self._compared(users.index_select(0, owner), self._positives_of(pair, keys, key_ids))
         weights = self._pair_weights(pair)
         if self.config.loss == "psl":
             scores = users @ keys.t()
@@ -193,7 +193,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
                 weights,
                 ratio=self.config.positive_temperature / self.temperature,
             )
-        losses = row_losses(own, negatives[owner])
+        losses = row_losses(own, negatives.index_select(0, owner))
         near = self._near_the_top(users, keys, own * self.temperature, owner)
         weights = near if weights is None else weights * near
         return user_means(losses, owner, len(ids), weights)

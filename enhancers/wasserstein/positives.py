@@ -131,9 +131,9 @@ class KnownPositives(nn.Module):
 class _LeftOut:
     """Pairs of a row and an item that are left out, by item: the function that `KnownPositives.left_out` gives."""
 
-    def __init__(self, rows: Tensor, items: Tensor) -> None:
-        self.items, order = torch.sort(items)
-        self.rows = rows[order]
+    def __init__(self, rows: Tensor, items: Tensor, n_items: int) -> None:
+        self.rows, self.items, self.n_items = rows, items, n_items
+        self.sorted = False
 
     @classmethod
     def of(cls, known: KnownPositives, users: Tensor, of_users: bool, targets: Tensor | None) -> _LeftOut:
@@ -145,9 +145,14 @@ class _LeftOut:
         if targets is not None:
             rows.append(all_rows)
             items.append(targets)
-        return cls(torch.cat(rows), torch.cat(items))
+        return cls(torch.cat(rows), torch.cat(items), known.n_items)
 
     def __call__(self, lo: int, hi: int) -> Tensor:
+        if lo == 0 and hi >= self.n_items:
+            return torch.stack([self.rows, self.items])
+        if not self.sorted:
+            self.items, order = torch.sort(self.items)
+            self.rows, self.sorted = self.rows[order], True
         first, end = torch.searchsorted(self.items, torch.tensor([lo, hi])).tolist()
         return torch.stack([self.rows[first:end], self.items[first:end] - lo])
 
