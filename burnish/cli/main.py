@@ -12,6 +12,7 @@ from burnish._version import __version__
 from burnish.speed.waiting import wait_passively
 
 from . import (
+    aggregate,
     bake,
     bench,
     data,
@@ -82,6 +83,7 @@ app.add_typer(data.app, name="data")
 add_verb(app, bench.bench, bench.EPILOG)
 add_verb(app, report.report, report.EPILOG)
 add_verb(app, bake.bake, bake.EPILOG)
+add_verb(app, aggregate.aggregate, aggregate.EPILOG)
 add_verb(app, models.models, models.EPILOG)
 add_verb(app, enhancers.enhancers, enhancers.EPILOG)
 add_verb(app, doctor.doctor, doctor.EPILOG)

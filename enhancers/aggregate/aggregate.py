@@ -47,8 +47,9 @@ class AggregateConfig(OptionsWithoutLoss):
         min_length=1,
         description="exponents that are tried for a row's own number of interactions (n)",
     )
-    sides: Literal["users", "both"] = Field(
-        default="both", description="whose rows get a hop: users only, or items as well"
+    sides: Literal["users", "both", "either"] = Field(
+        default="either",
+        description="whose rows get a hop: users only, or items as well (both); either tries both ways",
     )
     base: str = Field(
         default="auto",
@@ -66,17 +67,19 @@ class AggregateConfig(OptionsWithoutLoss):
 
 @dataclass(frozen=True)
 class Hop:
-    """One candidate: so many hops, with these exponents; 0 hops leave the backbone as it is."""
+    """One candidate: so many hops, with these exponents, for users only or for both; 0 leave the backbone as it is."""
 
     hops: int = 0
     neighbour: float = 0.0
     own: float = 0.0
+    users_only: bool = False
 
     def __str__(self) -> str:
         if not self.hops:
             return "the backbone as it is"
         plural = "hop" if self.hops == 1 else "hops"
-        return f"{self.hops} {plural}, |neighbour|^{self.neighbour:g}, |own|^{self.own:g}"
+        whose = ", of users only" if self.users_only else ""
+        return f"{self.hops} {plural}, |neighbour|^{self.neighbour:g}, |own|^{self.own:g}{whose}"
 
 
 class Aggregate(Enhancer[AggregateConfig]):
@@ -140,8 +143,10 @@ class Aggregate(Enhancer[AggregateConfig]):
         )
         self._pairs, self._device = pairs, anatomy.device
         self._started: tuple[Tensor, Tensor] | None = None
-        grid = product(self.config.hops, self.config.neighbour, self.config.own)
-        self._candidates = [Hop(), *(Hop(*numbers) for numbers in grid)]
+        sides = {"users": [True], "both": [False], "either": [True, False]}[self.config.sides]
+        grid = product(self.config.hops, self.config.neighbour, self.config.own, sides)
+        # Where items stay as they are, every hop adds the same to users: more than one are a larger weight.
+        self._candidates = [Hop(), *(Hop(*one) for one in grid)]
 
     def base_run(self) -> str:
         return self.config.base
@@ -172,7 +177,7 @@ class Aggregate(Enhancer[AggregateConfig]):
         for _ in range(candidate.hops):
             more_users, more_items = matrix @ items, transposed @ users
             users = users + more_users
-            if self.config.sides == "both":
+            if not candidate.users_only:
                 items = items + more_items
         return users, items
 

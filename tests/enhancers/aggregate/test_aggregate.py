@@ -22,7 +22,7 @@ def test_hops(world: Any, sides: str) -> None:
     known = np.zeros((made.model.n_users, made.model.n_items))
     known[feat["user_id"].numpy(), feat["item_id"].numpy()] = 1.0
     users, items = made.model.user_embedding.weight.detach(), made.model.item_embedding.weight.detach()
-    found = made.model.enhancers["aggregate"].aggregated(users, items, Hop(2, -0.5, -1.0))
+    found = made.model.enhancers["aggregate"].aggregated(users, items, Hop(2, -0.5, -1.0, sides == "users"))
     u, i = users.double().numpy(), items.double().numpy()
     of_user, of_item = np.maximum(known.sum(1), 1), np.maximum(known.sum(0), 1)
     for _ in range(2):
@@ -40,7 +40,7 @@ def test_from_a_run(tmp_path: Path, small: dict[str, Any]) -> None:
     plain = burnish.run("BPR", "tiny", config=small, seed=1, folder=tmp_path / "plain")
     options = {"base": str(tmp_path / "plain"), "hops": [1], "neighbour": [-0.5], "own": [-0.5, 0.0]}
     result = burnish.run("BPR", "tiny", enhancers={"aggregate": options}, config=small, seed=1)
-    assert result.n_epochs == 3  # the backbone as it is, and two candidates
+    assert result.n_epochs == 5  # the backbone as it is, and two candidates, for users only and for both
     assert result.valid_result["ndcg@10"] >= plain.valid_result["ndcg@10"]
     chosen = result.model.enhancers["aggregate"]
     users, items = plain.model.user_embedding.weight, plain.model.item_embedding.weight
