@@ -72,6 +72,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     #: Whether `interaction_weights` also weigh the edges of a graph backbone's propagation.
     propagates: bool = False
 
+    #: Whether `refine` comes after that of all others, in whatever order they are attached.
+    refines_last: ClassVar[bool] = False
     #: Names of teachers that it computes itself, beside the runs of `teacher_runs`.
     computed_teachers: ClassVar[tuple[str, ...]] = ()
 

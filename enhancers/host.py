@@ -69,7 +69,9 @@ class Host(nn.Module):
             others = [other for other in self.enhancers() if other is not enhancer]
             origin = f"enhancer {enhancer.name!r} on {self.anatomy.backbone}"
             warn_of_idle(origin, enhancer.config, enhancer.idle_here(others))
-        self._output_enhancers = [e for e in self.enhancers() if e.refines_output()]
+        # In the order in which they are attached, but for those that must see what all others did.
+        in_order = sorted(self.enhancers(), key=lambda one: one.refines_last)
+        self._output_enhancers = [e for e in in_order if e.refines_output()]
         if self._output_enhancers and self.anatomy.output is None:
             raise UnsupportedError(
                 f"enhancer {self._output_enhancers[0].name!r} with site 'output' needs a backbone that propagates all "
@@ -84,7 +86,7 @@ class Host(nn.Module):
         )
         spans = []
         for table in self.anatomy.tables:
-            refining = [e for e in self.enhancers() if e.refines(table)]
+            refining = [e for e in in_order if e.refines(table)]
             if refining:
                 spans.append((table, refining))
         for enhancer in self.enhancers():

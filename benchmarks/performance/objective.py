@@ -2,9 +2,9 @@
 
     python -m burnish.benchmarks.performance.objective --backbones BPR LightGCN --dataset ml-100k
 
-Seconds are the process's (all threads), from the first training step to the end of the epoch that validation found best,
-validations included.  Both get the options that tuning chose (--plain and --enhanced, as JSON).  Medians over seeds, each
-run in a process of its own; MiB are resident memory at its peak.
+Seconds are the process's (all threads), from the first training step to the end of the epoch that validation found
+best, validations included.  Both get the options that tuning chose (--plain and --enhanced, as JSON).  Medians over
+seeds, each run in a process of its own; MiB are resident memory at its peak.
 """
 
 from __future__ import annotations

@@ -51,6 +51,9 @@ class CatalogueObjective(Enhancer[ConfigT]):
     length (`_unit_rows`).
     """
 
+    #: Unit length is what scores are made of: rows that others refined afterwards would not have it.
+    refines_last = True
+
     vectors: Vectors | None
 
     _owner: Tensor

@@ -14,6 +14,7 @@ import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.epoch_batches import UserBatches
 from burnish.enhancers.softmax.softmax import Softmax
+from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, UnsupportedError
 
 TAU = 0.3
@@ -201,6 +202,17 @@ def test_users_are_gone_over_once_an_epoch(world: Any) -> None:
     rows = batches.rows_of(users_batch(3, 9), step=4)
     assert set(rows["user_id"].tolist()) <= {3, 9}
     assert len(rows) == min(batches.step, sum(len(items_by_user(made)[user]) for user in (3, 9)))
+
+
+@pytest.mark.parametrize("first", ["softmax", "rvrec"])
+def test_unit_length_comes_last_in_any_order(world: Any, first: str) -> None:
+    """What another enhancer makes of rows is within the cosine, not on top of it."""
+    order = [RVRec(), Softmax()] if first == "rvrec" else [Softmax(), RVRec()]
+    model = world(enhance("BPR", *order), embedding_size=4).model
+    with torch.no_grad():
+        model.enhancers["rvrec"].networks["item_embedding-weight"].shift[-1].weight.add_(0.3)
+        lengths = model.item_embedding.weight[1:].norm(dim=1)
+    torch.testing.assert_close(lengths, torch.ones_like(lengths))
 
 
 def test_plain_model_after_baking(world: Any) -> None:
