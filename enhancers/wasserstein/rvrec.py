@@ -370,7 +370,7 @@ class RVRec(_Contrast[RVRecConfig]):
     <class 'recbole.model.general_recommender.lightgcn.LightGCN[rvrec]'>
     >>> burnish.RVRec(wieght=0.05)
     Traceback (most recent call last):
-    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'? ...
+    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'?
     """
 
     name = "rvrec"
