@@ -107,9 +107,8 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
 
     def row_tensors(self) -> dict[str, Side]:
         return {
-            f"spreads.{side}.weight": side  # type: ignore[misc]
+            f"spreads.{side}.{one.by_row}": side  # type: ignore[misc]
             for side, one in self.spreads.items()
-            if isinstance(one, RowSpreads)
         }
 
     def exceptions(self) -> dict[str, str]:
