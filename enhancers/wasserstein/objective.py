@@ -22,7 +22,7 @@ from .blocks import Similarity
 from .distance import spread_guard
 from .logsumexp import log_sum_exp
 from .options import ContrastConfig, RVRecConfig
-from .spread_note import spreads_by_count
+from .spread_note import spread_note
 from .spreads import CountSpreads, RowSpreads, negative_weights
 
 if TYPE_CHECKING:
@@ -107,9 +107,8 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
 
     def row_tensors(self) -> dict[str, Side]:
         return {
-            f"spreads.{side}.weight": side  # type: ignore[misc]
+            f"spreads.{side}.{one.by_row}": side  # type: ignore[misc]
             for side, one in self.spreads.items()
-            if isinstance(one, RowSpreads)
         }
 
     def exceptions(self) -> dict[str, str]:
@@ -280,13 +279,7 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
 
     def note(self) -> str | None:
         """How spreads go with how often ids were seen."""
-        sides = {"users": ("user", self.n_by_user), "items": ("item", self.n_by_item)}
-        parts = []
-        for name, (side, counts) in sides.items():
-            spread = self.spread_of(side)  # type: ignore[arg-type]
-            if spread is not None:
-                parts.append(spreads_by_count(name, spread[1:], counts[1:]))
-        return "; ".join(filter(None, parts)) or None
+        return spread_note(self.spread_of, self.n_by_user, self.n_by_item)
 
 
 class PointObjective(DistanceObjective[ContrastConfig]):

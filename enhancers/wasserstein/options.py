@@ -201,7 +201,7 @@ class RVRecConfig(ContrastConfig):
         "training interactions, s0 and a learned (count), or equal and constant (none)",
     )
     spread_role: Literal["distance", "negatives", "both", "length"] = Field(
-        default="distance",
+        default="length",
         description="how spreads enter the objective: in W2 (distance), in what a negative counts (negatives: "
         "spread^-beta), both, or as the length of the mean, which makes the score an expected cosine (length)",
     )
@@ -224,7 +224,8 @@ class RVRecConfig(ContrastConfig):
                 "enhancer 'rvrec': spread = 'free' with spread_role: negatives would train no spread; use spread_role: "
                 "both, or spread: count"
             )
-        if self.objective and self.score == "w2" and self.spread_role in ("negatives", "length"):
+        not_in_distance = self.spread != "none" and self.spread_role in ("negatives", "length")
+        if self.objective and self.score == "w2" and not_in_distance:
             raise ConfigurationError(
                 f"enhancer 'rvrec': score = 'w2' with spread_role: {self.spread_role} would rank by distances that "
                 f"were not trained to be ranked by; use spread_role: distance or both, or score: mean"

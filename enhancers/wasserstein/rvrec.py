@@ -29,6 +29,7 @@ from .objective import DistanceObjective, GaussianObjective, PointObjective
 from .options import ContrastConfig, RVRecConfig
 from .positives import KnownPositives, log_shares
 from .rows import Columns, GaussianRows, HistoryRows, OutputRows, PooledRows, SequenceRows, TableRows
+from .spread_note import spread_note
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -369,7 +370,7 @@ class RVRec(_Contrast[RVRecConfig]):
     <class 'recbole.model.general_recommender.lightgcn.LightGCN[rvrec]'>
     >>> burnish.RVRec(wieght=0.05)
     Traceback (most recent call last):
-    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'? ...
+    burnish.errors.UnknownNameError: enhancer 'rvrec': option 'wieght' is not known. Did you mean 'weight'?
     """
 
     name = "rvrec"
@@ -406,6 +407,20 @@ class RVRec(_Contrast[RVRecConfig]):
 
     def _contrast(self) -> Callable[..., Tensor]:
         return full_contrast if self.config.covariance == "full" else contrast
+
+    @torch.no_grad()
+    def spread_of(self, side: Side) -> Tensor | None:
+        """The spread of each user or item, `[n]`, padding included: the geometric mean over dimensions, in the units of
+        the embeddings; None where there is no table of them, or covariances are full."""
+        if self.config.covariance == "full":
+            return None
+        tables = (one for pair in self._pairs for one in pair if isinstance(one, TableRows))
+        found = next((one for one in tables if one.side == side), None)
+        return None if found is None else found.network.spread(found.table.raw()).log().mean(dim=1).exp()
+
+    def note(self) -> str | None:
+        """How spreads go with how often ids were seen."""
+        return spread_note(self.spread_of, self.n_by_user, self.n_by_item)
 
     def _guard(self, source: GaussianRows, ids: Tensor, spread: Tensor) -> list[Tensor]:
         if self.config.guard == 0.0 or source.start_spread is None:

@@ -2,8 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
+
+from burnish.enhancers.anatomy.table import Side
+
+
+def spread_note(
+    spread_of: Callable[[Side], Tensor | None], n_by_user: Tensor, n_by_item: Tensor
+) -> str | None:
+    """What `status` says of an enhancer with spreads, padding included in each; None where it has none."""
+    sides: tuple[tuple[str, Side, Tensor], ...] = (
+        ("users", "user", n_by_user),
+        ("items", "item", n_by_item),
+    )
+    parts = []
+    for name, side, counts in sides:
+        spread = spread_of(side)
+        if spread is not None:
+            parts.append(spreads_by_count(name, spread[1:], counts[1:]))
+    return "; ".join(filter(None, parts)) or None
 
 
 def spreads_by_count(name: str, spread: Tensor, counts: Tensor) -> str | None:

@@ -18,6 +18,9 @@ class RowSpreads(nn.Module):
     `gaussian=False` is the control: plain numbers of any sign, with the same start to first order.
     """
 
+    #: Which of its tensors has a row for each id.
+    by_row = "weight"
+
     def __init__(self, count: int, width: int, start: float, *, gaussian: bool = True) -> None:
         """count: ids, padding included.  start: the spread at the start, in the units of unit rows."""
         super().__init__()
@@ -47,12 +50,14 @@ class CountSpreads(nn.Module):
     """
 
     log_counts: Tensor
+    by_row = "log_counts"
 
     def __init__(self, counts: Tensor, width: int, start: float) -> None:
         """counts: `[count]`, training interactions of each id.  start: the spread at their median."""
         super().__init__()
         self.width = width
-        self.register_buffer("log_counts", counts.float().log1p(), persistent=False)
+        # Saved with the model, whose scores depend on them: other data may have other counts.
+        self.register_buffer("log_counts", counts.float().log1p())
         seen = counts[counts > 0].float()
         median = float(seen.median()) if len(seen) else 0.0
         # As the standard error of a mean.

@@ -104,6 +104,8 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
             "score": "w2",
         }.items()
     ),
+    (RVRec, "BPR", WHOLE, "similarity", "distance"),
+    (RVRec, "BPR", WHOLE, "beta", 2.0),
     (RVRec, "BPR", SEEN, "guard", 0.9),
     (RVRec, "BPR", SEEN, "initial_spread", 3.0),
     (RVRec, "BPR", {**WHOLE, "spread_role": "distance"}, "beta", 2.0),
@@ -149,7 +151,8 @@ AT_WORK: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (RVRec, "BPR", {}, "guard", 0.9),
     (RVRec, "BPR", {}, "initial_spread", 3.0),
     (RVRec, "BPR", WHOLE, "temperature", 0.3),
-    (RVRec, "BPR", WHOLE, "similarity", "distance"),
+    (RVRec, "BPR", {**WHOLE, "spread_role": "distance"}, "similarity", "distance"),
+    (Euclid2d, "BPR", WHOLE, "similarity", "distance"),
     (RVRec, "BPR", WHOLE, "users", 7),
     (RVRec, "BPR", WHOLE, "own_loss", 0.5),
     (RVRec, "BPR", SEEN, "beta", 2.0),

@@ -286,6 +286,17 @@ def test_what_needs_no_gradient(world: Any) -> None:
     assert not any(p.requires_grad for p in made.model.enhancers["rvrec"].spreads.parameters())
 
 
+@pytest.mark.parametrize("spread", ["free", "count"])
+def test_rows_of_spreads_are_saved_by_user_and_item(world: Any, spread: str) -> None:
+    """Counts too: where a model is loaded beside other data, its scores stay."""
+    made = world(enhance("BPR", RVRec(objective=True, spread=spread)))
+    enhancer = made.model.enhancers["rvrec"]
+    state, sides = enhancer.state_dict(), enhancer.row_tensors()
+    sizes = {"user": made.model.n_users, "item": made.model.n_items}
+    assert {name: len(state[name]) for name in sides} == {name: sizes[side] for name, side in sides.items()}
+    assert set(sides.values()) == {"user", "item"}
+
+
 def test_status_tells_of_spreads_by_count(world: Any) -> None:
     made = world(enhance("BPR", RVRec(objective=True, spread="count", spread_role="distance")))
     said = str(burnish.status(made.model))
