@@ -242,6 +242,13 @@ class Softmax(Enhancer[SoftmaxConfig]):
         return self.config.users if self._by_users else None
 
     @property
+    def score_temperature(self) -> float:
+        return self.temperature
+
+    def unit_users(self) -> bool:
+        return self._cosines and self.vectors is not None and self.vectors.source == "sequence"
+
+    @property
     def temperature(self) -> float:
         """What scores are divided by."""
         if self.config.temperature is not None:
@@ -257,7 +264,7 @@ class Softmax(Enhancer[SoftmaxConfig]):
         if self.vectors is None:
             return self._of_scored(batch)
         users = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
-        if self._cosines and self.vectors.source == "sequence":
+        if self.unit_users():
             users = functional.normalize(users, dim=1, eps=SHORTEST)
         if list(batch.interaction) == [self._fields.user]:
             return self._of_users(batch[self._fields.user], users)
