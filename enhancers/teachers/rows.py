@@ -41,7 +41,12 @@ class TeacherRows:
         self._lists: dict[int, tuple[Tensor, Tensor]] = {}
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_dense": None, "_lists": {}}
+        names = ("teachers", "shares", "ridge", "budget_bytes")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        self.__dict__.update(state)
+        self.forget()
 
     def __deepcopy__(self, memo: dict[int, object]) -> TeacherRows:
         return self
