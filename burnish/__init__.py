@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.bake import bake
     from burnish.enhancers.compress.compress import Compress
     from burnish.enhancers.detach import detach
+    from burnish.enhancers.distil.distil import Distil
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
     from burnish.enhancers.prior.prior import Prior
@@ -54,6 +55,7 @@ _HOME = {
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
     "Compress": "burnish.enhancers.compress.compress",
+    "Distil": "burnish.enhancers.distil.distil",
     "Enhancer": "burnish.enhancers.enhancer",
     "Aggregate": "burnish.enhancers.aggregate.aggregate",
     "Average": "burnish.enhancers.average.average",
@@ -76,6 +78,7 @@ __all__ = [
     "Aggregate",
     "Average",
     "Compress",
+    "Distil",
     "Enhancer",
     "Euclid2d",
     "Guided",

@@ -342,6 +342,33 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         """Factor of the backbone's own recommendation loss beside the objective; 0 by default."""
         return 0.0
 
+    @property
+    def score_temperature(self) -> float:
+        """What scores are divided by in its objective; 1 by default."""
+        return 1.0
+
+    def unit_users(self) -> bool:
+        """Whether its objective puts the vectors of users to unit length although the model's scores do not.
+
+        Returns
+        -------
+        bool
+            False by default.
+        """
+        return False
+
+    def objective_share(self) -> float:
+        """What is left of the recommendation loss, the backbone's own or an objective, beside its own loss.
+
+        Asked in every step.  The terms of the backbone's loss that belong to no interaction stay as they are.
+
+        Returns
+        -------
+        float
+            Between 0 and 1; 1 by default.
+        """
+        return 1.0
+
     def keeps_rest(self) -> bool:
         """Whether the terms of the backbone's loss that belong to no interaction stay beside the objective.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -79,8 +80,11 @@ class Host(nn.Module):
                 f"(LightGCN, NGCF, SGL, DGCF, NCL); use site 'table' here."
             )
         objective = replacing(self.enhancers())
-        share = 1.0 if objective is None else objective.own_loss
-        self.weigher = Weigher(model, self.enhancers(), dataset, device, seed, share)
+        self._own_share = 1.0 if objective is None else objective.own_loss
+        #: Whether the backbone's whole loss is scaled, since its recommendation loss cannot be told apart.
+        self._scales_all = False
+        shared = any(type(e).objective_share is not Enhancer.objective_share for e in self.enhancers())
+        self.weigher = Weigher(model, self.enhancers(), dataset, device, seed, self._own_share, shared)
         self.replacement = (
             None if objective is None else Replacement(model, objective, self.weigher, self.state)
         )
@@ -159,12 +163,33 @@ class Host(nn.Module):
         own_loss: computes the backbone's loss of a batch; called once more in the life of the model, to see which way
         weights can enter.
         """
+        left = self.objective_share()
+        self.weigher.share = self._own_share * left
         if self.replacement is not None:
-            return self.replacement.loss(batch, own_loss, self._probe, self.forget)
+            return self.replacement.loss(batch, own_loss, self._probe, self.forget, left)
+        if self._scales_all:
+            return _scaled(own_loss(batch), left)
         if not self.weigher:
             return own_loss(batch)
-        with self.weigher.applied(batch, partial(self._probe, partial(own_loss, batch)), self.state):
-            return own_loss(batch)
+        try:
+            with self.weigher.applied(batch, partial(self._probe, partial(own_loss, batch)), self.state):
+                return own_loss(batch)
+        except NoPlaceForWeightsError:
+            if self.weigher.weighs:
+                raise
+        self._scales_all = True
+        logger.warning(
+            "the recommendation loss of %s cannot be told from its other terms, so all of its loss counts by the share "
+            "that an enhancer leaves of it (%g)",
+            self.anatomy.backbone,
+            left,
+        )
+        self.forget()
+        return _scaled(own_loss(batch), left)
+
+    def objective_share(self) -> float:
+        """What the enhancers leave of the recommendation loss in this step."""
+        return math.prod(enhancer.objective_share() for enhancer in self.enhancers())
 
     def _probe(
         self, own_loss: Callable[[], Any], weights: LossWeights, size: int, device: torch.device
@@ -335,3 +360,7 @@ class Host(nn.Module):
 
     def set_extra_state(self, state: Tensor) -> None:
         self.state.step = int(state)
+
+
+def _scaled(losses: Losses, factor: float) -> Losses:
+    return tuple(loss * factor for loss in losses) if isinstance(losses, tuple) else losses * factor

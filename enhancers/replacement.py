@@ -48,6 +48,7 @@ def trying(enhancers: Sequence[Enhancer[Any]]) -> Enhancer[Any] | None:
     one = with_candidates[0]
     for other in enhancers:
         trained = any(True for _ in other.parameters()) or other.replaces_loss() or other in with_candidates
+        trained = trained or other.objective_share() != 1.0
         if other is not one and trained:
             raise ConfigurationError(
                 f"enhancer {one.name!r} tries candidates and trains nothing, so {other.name!r} beside it would have no "
@@ -97,9 +98,17 @@ class Replacement:
         return batches
 
     def loss(
-        self, batch: Interaction, own_loss: OwnLoss, probe: Callable[..., None], forget: Callable[[], None]
+        self,
+        batch: Interaction,
+        own_loss: OwnLoss,
+        probe: Callable[..., None],
+        forget: Callable[[], None],
+        share: float = 1.0,
     ) -> Losses:
-        """The objective's mean, and what is left of the backbone's loss: in its first part."""
+        """The objective's mean, and what is left of the backbone's loss: in its first part.
+
+        share: what the objective counts, where the loss of another enhancer counts in its place.
+        """
         batches = self._batches
         interactions, by_users = batch, False
         if batches is not None and batches.made(batch):
@@ -113,10 +122,13 @@ class Replacement:
             self.state.interaction_weights = self.weigher.of_interactions() if known else None
         elif rest is None and self.weigher:
             self.weigher.collect(batch, self.state)
-        rows = self.enhancer.objective(batch)
-        if not by_users and self.state.weights is not None:
-            rows = rows * self.state.weights.to(rows.dtype)
-        total = rows.mean()
+        if share > 0.0:
+            rows = self.enhancer.objective(batch)
+            if not by_users and self.state.weights is not None:
+                rows = rows * self.state.weights.to(rows.dtype)
+            total = rows.mean() if share == 1.0 else share * rows.mean()
+        else:
+            total = torch.zeros((), device=batch[batch.columns[0]].device)
         if rest is None:
             return total
         return (rest[0] + total, *rest[1:]) if isinstance(rest, tuple) else rest + total

@@ -151,7 +151,7 @@ class Baseline:
         if not isinstance(value, nn.Module) and _states_itself(type(value)):
             # A class that says which of its attributes are worth keeping is taken at its word.
             stated = value.__getstate__()
-            kept = {name: item for name, item in kept.items() if stated.get(name) is item}
+            kept = {name: item for name, item in kept.items() if name in stated and stated[name] is item}
         return [(("a", name), item) for name, item in kept.items()]
 
     def _holds_parts(self, items: Collection[Any], visited: set[int]) -> bool:

@@ -41,11 +41,13 @@ class _Sigmoids(TorchFunctionMode):
 class PairScores:
     """Scores items for the rows of a batch as the backbone itself does.
 
-    dataset: the training split, for the features of items.
+    dataset: the training split, for the features of items.  asks: the name of the enhancer, for messages.
     """
 
-    def __init__(self, dataset: Dataset, item_field: str, device: torch.device) -> None:
-        self.item_field = item_field
+    def __init__(
+        self, dataset: Dataset, item_field: str, device: torch.device, asks: str = "softmax"
+    ) -> None:
+        self.item_field, self._asks = item_field, asks
         features = dataset.item_feat
         self._features = None if features is None else features.to(device)
         # RecBole gives drawn negatives a prefix.
@@ -76,11 +78,11 @@ class PairScores:
         name = type(model).__name__
         if not isinstance(scores, Tensor) or scores.numel() != n * count:
             raise UnsupportedError(
-                f"enhancer 'softmax': {name}.predict gives no score for each of {n * count} rows"
+                f"enhancer {self._asks!r}: {name}.predict gives no score for each of {n * count} rows"
             )
         scores = sigmoids.logits(scores)
         if torch.is_grad_enabled() and not scores.requires_grad:
             raise UnsupportedError(
-                f"enhancer 'softmax': the scores that {name}.predict gives have no gradient to train by"
+                f"enhancer {self._asks!r}: the scores that {name}.predict gives have no gradient to train by"
             )
         return scores.reshape(n, count)

@@ -137,6 +137,13 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
         return self.config.cosine
 
     @property
+    def score_temperature(self) -> float:
+        return self.temperature
+
+    def unit_users(self) -> bool:
+        return self._cosines and self.vectors is not None and self.vectors.source == "sequence"
+
+    @property
     def temperature(self) -> float:
         """What scores are divided by."""
         if self.config.temperature is not None:
@@ -150,7 +157,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
     def _user_vectors(self, batch: Interaction) -> Tensor:
         assert self.vectors is not None
         users = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
-        if self._cosines and self.vectors.source == "sequence":
+        if self.unit_users():
             users = functional.normalize(users, dim=1, eps=SHORTEST)
         return users
 

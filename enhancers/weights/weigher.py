@@ -32,7 +32,9 @@ class Weigher:
     """Collects what the enhancers of one model weigh, and puts it into the loss, the sampling or the graph.
 
     model: the backbone.  enhancers: all of them, bound.  dataset: the training split.  seed: of resampling.
-    share: factor of the backbone's whole recommendation loss, other than 1 where an enhancer replaces it.
+    share: factor of the backbone's whole recommendation loss, other than 1 where an enhancer replaces it, or where a
+        loss of one counts in its place.
+    shared: whether the share may become another one than 1.
     Raises `ConfigurationError` and `UnsupportedError`; changes nothing then.
     """
 
@@ -44,8 +46,9 @@ class Weigher:
         device: torch.device,
         seed: int,
         share: float = 1.0,
+        shared: bool = False,
     ) -> None:
-        self.share = share
+        self.share, self._shared = share, shared or share != 1.0
         self._by_batch = [e for e in enhancers if type(e).weigh is not Enhancer.weigh]
         self._by_interaction = [
             e for e in enhancers if type(e).interaction_weights is not Enhancer.interaction_weights
@@ -60,7 +63,7 @@ class Weigher:
         propagating = [e for e in self._by_interaction if e.propagates]
         self.propagation = Propagation(model, dataset) if propagating else None
         self._propagating = propagating
-        self.loss = LossWeights(model) if self._by_batch or self._by_interaction or share != 1.0 else None
+        self.loss = LossWeights(model) if self or self._shared else None
         self.interactions = TrainingInteractions(dataset, device) if self._by_interaction else None
         self.resampling = Resampling(seed, self.backbone) if self._by_interaction else None
         if self.resampling and any(e.weighs_by == "resampling" for e in self._by_interaction):
@@ -68,7 +71,12 @@ class Weigher:
         self._products: dict[tuple[str, ...], tuple[list[tuple[Tensor, int]], Tensor]] = {}
 
     def __bool__(self) -> bool:
-        return self.loss is not None
+        return self.weighs or self.share != 1.0
+
+    @property
+    def weighs(self) -> bool:
+        """Whether any enhancer weighs interactions."""
+        return bool(self._by_batch or self._by_interaction)
 
     # ------------------------------------------------------------------ what the weights are
 
@@ -255,7 +263,7 @@ class Weigher:
             self.propagation = None
         if not self._by_interaction:
             self.interactions = self.resampling = None
-        if not self._by_batch and not self._by_interaction and self.share == 1.0:
+        if not self._by_batch and not self._by_interaction and not self._shared:
             self.loss = None
         self.refresh_propagation()
 

@@ -1,0 +1,1 @@
+"""`distil`: the backbone learns the distribution over items that teachers have for each user."""

@@ -1,0 +1,283 @@
+"""Distillation: the backbone learns the distribution over items that teachers have for each user.
+
+Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015, arXiv 1503.02531).  Ours: teachers
+standardised a user and mixed, known items left out on both sides, all items of a user at once.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import positives, training_items, with_first_items
+from burnish.enhancers.softmax.pair_scores import PairScores
+from burnish.enhancers.softmax.vectors import find_vectors
+from burnish.enhancers.teachers.given import TeacherScores
+from burnish.enhancers.teachers.options import COMPUTED
+from burnish.enhancers.teachers.rows import TeacherRows
+from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
+from burnish.enhancers.wasserstein.positives import KnownPositives
+from burnish.errors import DataError, UnsupportedError
+from burnish.randomness import forked_randomness
+
+from .divergence import divergence, divergence_of_list
+from .options import SCORED_TOP, DistilConfig
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+#: Working memory of the log-sum-exp over the catalogue, where the teacher's list is cut.
+KERNEL_BYTES = 64 * 2**20
+#: Copies of scores `[users, n_items]` in float32 that a step holds.
+_COPIES = 6
+
+
+class Distil(Enhancer[DistilConfig]):
+    """The backbone learns the distribution over items that teachers have for each user.
+
+    EASE, ItemKNN and runs (trained first, or in folders) score all items; their scores are standardised a user and
+    mixed.  The Kullback-Leibler divergence from the teacher's softmax to the backbone's counts by `share`, and what the
+    model is trained by otherwise, its own recommendation loss or the objective of `softmax`, by the rest of 1.
+
+    Where the score is a product of two vectors all items are compared; other models score the teacher's list and some
+    drawn items.  A model that reads histories learns, for each history, what the teacher has for its user.
+
+    Parameters
+    ----------
+    config
+        The options as a `DistilConfig`; give either this or options.
+    **options
+        The fields of `DistilConfig`, each with its default and description there (`burnish enhancers distil`).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+    UnsupportedError
+        When the model is made: for a catalogue that does not fit the budget.
+    DataError
+        When the model is made: where every user knows every item.
+
+    References
+    ----------
+    Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network", 2015 (arXiv 1503.02531), section 2.
+    Teachers standardised a user and mixed, and known items left out: ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", "softmax", burnish.Distil(share=0.3))
+    <class 'recbole.model.general_recommender.bpr.BPR[softmax, distil]'>
+    """
+
+    name = "distil"
+    Config = DistilConfig
+    computed_teachers = COMPUTED
+
+    _learning: Tensor
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Find how the backbone scores, and who can learn; nothing of the teachers is computed yet."""
+        self._fields, self._n_items, self._backbone = anatomy.fields, anatomy.n_items, anatomy.backbone
+        self._device = anatomy.device
+        origin = f"enhancer {self.name!r}"
+        liked = positives(dataset, anatomy.fields.label, self.config.positive_from, origin)
+        model = self.state.backbone
+        assert model is not None
+        self.vectors = find_vectors(model, anatomy, dataset)
+        self._scores = None
+        if self.vectors is None:
+            self._scores = PairScores(dataset, anatomy.fields.item, anatomy.device, self.name)
+        self._check_size()
+        users, items = training_items(dataset, anatomy.fields, liked)
+        self.known = KnownPositives(
+            *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
+        )
+        self.register_buffer("_learning", self._who_learns(users, items, anatomy.n_users), persistent=False)
+        self._seed = self.state.seed if self.config.seed is None else self.config.seed
+        self._teachers = TeacherScores(self.name, self.config, anatomy, dataset, liked, seed=self._seed)
+        budget = self.config.budget_mib * 2**20
+        self._rows = TeacherRows(self._teachers, self.config.shares(), self.config.ridge, budget)
+        self._active = self.config.epochs is None or self.config.epochs[0] == 1
+
+    def _check_size(self) -> None:
+        copies = _COPIES if self.config.top is None or self.vectors is None else 3
+        needed = 4 * copies * self.config.users * self._n_items
+        if needed > self.config.budget_mib * 2**20:
+            fewer = "" if copies < _COPIES or self.vectors is None else ", cut the teacher's list (top)"
+            raise UnsupportedError(
+                f"enhancer {self.name!r}: scores of users = {self.config.users} users for {self._n_items - 1} items "
+                f"take {needed / 2**20:.0f} MiB a step, and budget_mib is {self.config.budget_mib}; give fewer "
+                f"users{fewer}, or raise budget_mib"
+            )
+
+    def _who_learns(self, users: Tensor, items: Tensor, n_users: int) -> Tensor:
+        """Users `[n]` who know some item and, where known ones are left out, not all of them."""
+        pairs = torch.unique(users * self._n_items + items)
+        pairs = pairs[(pairs // self._n_items > 0) & (pairs % self._n_items > 0)]
+        counts = torch.bincount(pairs // self._n_items, minlength=n_users)
+        most = self._n_items - 2 if self.config.mask_known else self._n_items - 1
+        learning = ((counts > 0) & (counts <= most)).nonzero().squeeze(1)
+        if not len(learning):
+            raise DataError(
+                f"enhancer {self.name!r}: every user of the training data knows every item, so that mask_known leaves "
+                f"nothing to learn of a teacher; give mask_known: false"
+            )
+        return learning.to(self._device)
+
+    # ------------------------------------------------------------------ teachers
+
+    def teacher_runs(self) -> tuple[str, ...]:
+        """The runs among the teachers: trained first, or in folders."""
+        return self.config.runs
+
+    def teacher_options(self) -> Mapping[str, Mapping[str, Any]]:
+        return self.config.teacher_options
+
+    def take_teachers(self, trained: Mapping[str, Any]) -> None:
+        """Keep the scores of the runs."""
+        self._teachers.take(trained)
+        self._rows.forget()
+
+    def note(self) -> str:
+        """Who is learned from, and how."""
+        who = " + ".join(f"{share:.3g} {name}" for name, share in self.config.shares().items())
+        over = (
+            "the teacher's list and drawn items, pair by pair"
+            if self.vectors is None
+            else "all items"
+            if self.config.top is None
+            else f"the teacher's {self.config.top} best items, against all"
+        )
+        teachers = self._teachers.note()
+        return f"learns from {who}, over {over}.{f' {teachers}' if teachers else ''}"
+
+    def idle_here(self, others: Any) -> dict[str, str]:
+        if self.vectors is not None:
+            return dict.fromkeys(
+                self.config.given("drawn"), f"on {self._backbone}, which scores by a product"
+            )
+        return {}
+
+    # ------------------------------------------------------------------ the loss
+
+    @property
+    def loss_weight(self) -> float:
+        """The teacher's share, in the epochs in which it counts."""
+        return self.config.share if self._active else 0.0
+
+    def objective_share(self) -> float:
+        return 1.0 - self.loss_weight
+
+    def on_epoch(self, epoch: int) -> None:
+        """Take note of whether the teacher counts in this one."""
+        first, last = self.config.epochs or (1, math.inf)
+        self._active = first <= epoch + 1 <= last
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """By "teacher", the divergence of every user `[b]` of a step."""
+        if self.vectors is not None and self.vectors.source == "tables":
+            return {"teacher": self._divergence(batch)}
+        # A second pass of the model: its dropout must not take from the stream that the backbone draws from.
+        with forked_randomness(self._step_seed, self._device):
+            return {"teacher": self._divergence(batch)}
+
+    @property
+    def _step_seed(self) -> int:
+        return (self._seed * 1_000_003 + self.state.step) % 2**63
+
+    @property
+    def _generator(self) -> torch.Generator:
+        """Of this step; not the one that other enhancers draw from."""
+        return torch.Generator(device=self._device).manual_seed(self._step_seed)
+
+    def _divergence(self, batch: Interaction) -> Tensor:
+        if self.vectors is None:
+            return self._of_scored(batch)
+        users, states = self._step(batch)
+        scale = self._score_scale()
+        left_out = self._left_out(users)
+        keys = self.vectors.of_items(self.state.backbone, self.state)
+        if self.config.top is None:
+            scores = states @ keys.t() * scale
+            return divergence(self._rows.of(users).to(scores), scores, left_out, self.config.temperature)
+        items, theirs = self._rows.lists(users, self.config.top, self._left_out)
+        own = torch.einsum("bd,bkd->bk", states, keys[items]) * scale
+        normaliser = log_sum_exp(
+            states,
+            keys,
+            torch.full((), scale / self.config.temperature, dtype=states.dtype, device=states.device),
+            centre=keys.new_zeros(keys.shape[1]),
+            log_q=None,
+            mask=left_out,
+            similarity="product",
+            budget_bytes=KERNEL_BYTES,
+        )
+        return divergence_of_list(theirs.to(own), own, normaliser, self.config.temperature)
+
+    def _step(self, batch: Interaction) -> tuple[Tensor, Tensor]:
+        """Users `[b]` of a step, and their vectors `[b, d]`."""
+        assert self.vectors is not None
+        model, field = self.state.backbone, self._fields.user
+        if self.vectors.source == "sequence":
+            states = self.vectors.of_users(model, self.state, batch, field)
+            rows = self._some(len(batch))
+            states = states[rows]
+            if self._objective is not None and self._objective.unit_users():
+                states = functional.normalize(states, dim=1, eps=1e-12)
+            return batch[field][rows], states
+        by_users = list(batch.interaction) == [field]
+        users = batch[field] if by_users else self._learning[self._some(len(self._learning))]
+        return users, self.vectors.of_users(model, self.state, {field: users}, field)
+
+    def _some(self, n: int) -> Tensor:
+        """Places `[b]` of as many of n as a step has, none of them twice; all where there are no more."""
+        if n <= self.config.users:
+            return torch.arange(n, device=self._device)
+        return torch.randperm(n, generator=self._generator, device=self._device)[: self.config.users]
+
+    @property
+    def _objective(self) -> Enhancer[Any] | None:
+        """What replaces the backbone's loss, if anything does."""
+        host: Any = getattr(self.state.backbone, "enhancers", None)
+        return None if host is None or host.replacement is None else host.replacement.enhancer
+
+    def _score_scale(self) -> float:
+        """What scores are multiplied with, so that they are the logits of the objective beside."""
+        return 1.0 if self._objective is None else 1.0 / self._objective.score_temperature
+
+    def _left_out(self, users: Tensor) -> Tensor:
+        """Bool `[b, n_items]`: padding, and what the users know."""
+        everything = torch.arange(self._n_items, device=users.device)
+        nobody = (everything == 0).expand(len(users), -1)
+        return nobody | self.known.mask(users, everything) if self.config.mask_known else nobody
+
+    def _of_scored(self, batch: Interaction) -> Tensor:
+        """`[b]`, where the model scores every pair by itself: the teacher's list, and drawn items."""
+        assert self._scores is not None
+        rows = self._some(len(batch))
+        users = batch[self._fields.user][rows]
+        theirs = self._rows.of(users).masked_fill(self._left_out(users), -math.inf)
+        best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
+        shape = (len(rows), self.config.drawn)
+        drawn = torch.randint(1, self._n_items, shape, generator=self._generator, device=users.device)
+        items = torch.cat([best, drawn], dim=1)
+        scores = self._scores.of(self.state.backbone, batch, rows, items) * self._score_scale()
+        left_out = ~torch.isfinite(theirs.gather(1, items)) | _seen_before(items)
+        return divergence(theirs.gather(1, items).to(scores), scores, left_out, self.config.temperature)
+
+
+def _seen_before(items: Tensor) -> Tensor:
+    """Bool `[b, n]`: whether an item stands further to the front of its row, too."""
+    n = items.shape[1]
+    earlier = torch.ones(n, n, dtype=torch.bool, device=items.device).tril(-1)
+    return ((items.unsqueeze(2) == items.unsqueeze(1)) & earlier).any(2)
