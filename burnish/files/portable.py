@@ -17,13 +17,12 @@ import numpy as np
 import scipy.sparse
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from burnish.errors import DataError
 
 from .jsons import parse_json
-from .whole import written_whole
+from .whole import save_tensors, written_whole
 
 #: The key that marks a mapping of the tree as something else than a mapping.
 _KIND = "$"
@@ -169,7 +168,7 @@ def _unpack_sparse(kind: str, tree: Mapping[str, Any], parts: list[Any]) -> Any:
 def write_file(path: Path, tree: Any, tensors: Mapping[str, Tensor]) -> None:
     """Write one file with a tree and its tensors: whole or not at all, and on the disk when this returns."""
     with written_whole(path, durable=True) as beside:
-        save_file(dict(tensors), str(beside), metadata={_HEADER: json.dumps(tree)})
+        save_tensors(beside, tensors, {_HEADER: json.dumps(tree)})
 
 
 def read_file(path: Path, what: str) -> tuple[Any, dict[str, Tensor]]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.errors import ConfigurationError, DataError
 
@@ -16,8 +17,13 @@ from .jsons import parse_json
 from .processes import MARK, is_dead, mark, start_of
 from .refusals import reason
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 #: `.NAME.<mark of the process>`, and what burnish wrote before: `.NAME.<pid>`.
 _BESIDE = re.compile(rf"^\.(?P<name>.+)\.(?:{MARK}|(?P<bare>\d+))$")
+#: Before the name beside a place, for a folder that tensors are written in.
+_TENSORS = ".tensors"
 
 
 @contextmanager
@@ -68,6 +74,26 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
             beside.unlink()
 
 
+def save_tensors(beside: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file under the name beside its place that `written_whole` gave.
+
+    safetensors itself writes under a passing name and renames, and where it is killed nobody knows whose that was: so
+    it does that in a folder with a name of ours.
+    """
+    from safetensors.torch import save_file
+
+    place = beside.with_name(f"{_TENSORS}{beside.name}")
+    try:
+        place.mkdir()
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(beside)) from error
+    try:
+        save_file(dict(tensors), place / "tensors", metadata)
+        os.replace(place / "tensors", beside)
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path, name: str | None = None) -> None:
     """Remove what killed processes of this machine left in a folder of files that were to be whole.
 
@@ -79,11 +105,15 @@ def remove_leftovers(folder: Path, name: str | None = None) -> None:
         return
     for found in names:
         match = _BESIDE.match(found)
-        if match is None or (name is not None and match["name"] != name):
+        if match is None or (name is not None and match["name"] not in (name, f"{_TENSORS[1:]}.{name}")):
             continue
         if start_of(int(match["bare"])) == 0 if match["bare"] else is_dead(match):
+            left = folder / found
             with suppress(OSError):
-                (folder / found).unlink()
+                if left.is_dir() and not left.is_symlink():
+                    shutil.rmtree(left)
+                else:
+                    left.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

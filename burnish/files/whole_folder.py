@@ -55,8 +55,9 @@ def remove_leftovers_below(folder: Path) -> list[Path]:
             if match is not None and is_dead(match):
                 shutil.rmtree(here / name, ignore_errors=True)
                 removed.append(here / name)
+        hidden = any(name.startswith(".") for name in (*files, *names))
         names[:] = [name for name in names if not name.startswith(".")]
-        if any(name.startswith(".") for name in files):
+        if hidden:
             remove_leftovers(here)
             for name in files:
                 if name.startswith(".") and name.endswith(".lock"):

@@ -7,11 +7,10 @@ import shutil
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from burnish.errors import ConfigurationError
-from burnish.files.whole import written_whole
+from burnish.files.whole import save_tensors, written_whole
 
 
 def shards_folder(output: Path) -> Path:
@@ -54,7 +53,7 @@ class FinishedShards:
         tensors = {"values": values.contiguous(), "standard_error": errors.contiguous()}
         try:
             with written_whole(file) as beside:
-                save_file(tensors, beside, {"fingerprint": self.fingerprint})
+                save_tensors(beside, tensors, {"fingerprint": self.fingerprint})
         except (ConfigurationError, SafetensorError) as error:
             raise ConfigurationError(
                 f"{file.parent} cannot be written ({error.__cause__ or error}); it holds the finished part of a "

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from burnish.errors import ConfigurationError
 from burnish.files.jsons import parse_json
-from burnish.files.whole import written_whole
+from burnish.files.whole import save_tensors, written_whole
 
 STATE_FILE = "state.safetensors"
 
@@ -84,8 +84,6 @@ def write_state(
     sums: Tensor,
 ) -> None:
     """Write everything that going on needs; the earlier state is replaced at the end, in one move."""
-    from safetensors.torch import save_file
-
     tensors = {"sums": sums}
     for name, parameter in trainable(network).items():
         tensors[f"now/{name}"] = parameter.detach()
@@ -94,7 +92,7 @@ def write_state(
             tensors[f"optimizer/{key}/{name}"] = value
     tensors = {name: tensor.contiguous().cpu() for name, tensor in tensors.items()}
     with written_whole(folder / STATE_FILE) as beside:
-        save_file(tensors, str(beside), {"fingerprint": fingerprint, "position": position.to_json()})
+        save_tensors(beside, tensors, {"fingerprint": fingerprint, "position": position.to_json()})
 
 
 def read_state(

@@ -9,13 +9,15 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.lock import locked, release_dead
 from burnish.files.processes import host, passing_folder, start_of
-from burnish.files.whole import remove_leftovers, write_text, written_whole
+from burnish.files.whole import remove_leftovers, save_tensors, write_text, written_whole
 from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
 
 HOLD = """
@@ -201,6 +203,33 @@ def test_files_of_dead_processes_are_removed(tmp_path: Path) -> None:
         assert folder.is_dir()
         assert not passing.exists()
     assert not folder.exists()
+
+
+def test_tensors_of_a_killed_process_leave_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """safetensors writes under a passing name that says nothing of its process: within a folder that does."""
+    import safetensors.torch
+
+    save_file, places = safetensors.torch.save_file, []
+
+    def watched(tensors: Any, path: Path, metadata: dict[str, str]) -> None:
+        places.append(path.parent)
+        save_file(tensors, path, metadata)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", watched)
+    left = tmp_path / f".tensors.a.safetensors.{host()}-99999999-5"
+    other = tmp_path / f".tensors.b.safetensors.{host()}-99999999-5"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / ".tmpaB3xYz").write_text("half")
+    with written_whole(tmp_path / "a.safetensors") as beside:
+        save_tensors(beside, {"x": torch.ones(2)}, {"a": "b"})
+        assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == [other.name]
+    (place,) = places
+    assert place.parent == tmp_path
+    assert place.name.startswith(".tensors.a.safetensors.")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [other.name, "a.safetensors"]
+    remove_leftovers_below(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.safetensors"]
 
 
 def test_a_tree_is_cleaned_with_its_locks(tmp_path: Path) -> None:
