@@ -131,12 +131,9 @@ def train(
     )
 
 
-def _needed(request: Request, places: Places, *, made_in: str | None = None) -> dict[str, Any]:
+def _needed(request: Request, places: Places) -> dict[str, Any]:
     """What a run begins from and learns from, trained first where that is asked for."""
-    return {
-        "base": begin_from(request, places, made_in=made_in),
-        "teachers": read_teachers(request, places, made_in=made_in),
-    }
+    return {"base": begin_from(request, places), "teachers": read_teachers(request, places)}
 
 
 @alone()
@@ -207,11 +204,9 @@ def resume(
     StateKeeper.check(save_every)
     places = Places(_needed, saved.folder, None, save_every, on_epoch, trust)
     first = _as_it_began(request, saved)
-    needed = {
-        # Else it began already.
-        "base": begin_from(first, places, made_in=saved.made_in) if state is None else None,
-        "teachers": read_teachers(first, places, made_in=saved.made_in),
-    }
+    # With a state it has begun already.
+    begun = begin_from(first, places, made_in=saved.made_in) if state is None else None
+    teachers = read_teachers(first, places, made_in=saved.made_in)
     return train_and_test(
         request,
         saved.folder,
@@ -221,7 +216,8 @@ def resume(
         on_epoch=on_epoch,
         trust=trust,
         keep_result=keep_result,
-        **needed,
+        base=begun,
+        teachers=teachers,
     )
 
 

@@ -47,7 +47,7 @@ class TeacherScores:
         self.forget()
 
     #: Attributes that are not computed.
-    _KEPT = ("asks", "options", "anatomy", "dataset", "liked", "seed", "seconds")
+    _KEPT: tuple[str, ...] = ("asks", "options", "anatomy", "dataset", "liked", "seed", "seconds")
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was computed: saved states of a run stay small, and it is computed anew."""
