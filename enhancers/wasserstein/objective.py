@@ -275,7 +275,7 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
         if side not in self.spreads:
             return None
         found: Any = self.spreads[side]
-        return found.log_deviation().exp()  # type: ignore[no-any-return]
+        return found.log_deviation().exp()
 
     def note(self) -> str | None:
         """How spreads go with how often ids were seen."""

@@ -180,6 +180,17 @@ def lower_median(n: list[int]) -> float:
     return seen[(len(seen) - 1) // 2]
 
 
+@pytest.mark.parametrize("spread", ["free", "count"])
+def test_rows_of_one_user_have_their_mean_loss(world: Any, spread: str) -> None:
+    """Batches of interactions, as knowledge models have them, and batches of users."""
+    made = world(enhance("BPR", RVRec(objective=True, temperature=TAU, spread=spread)), embedding_size=4)
+    stir(made.model)
+    enhancer, items = made.model.enhancers["rvrec"], sorted(items_by_user(made)[7])
+    rows = Interaction({"user_id": torch.full((len(items),), 7), "item_id": torch.tensor(items)})
+    with made.model.enhancers.step():
+        torch.testing.assert_close(enhancer.objective(rows).mean(), enhancer.objective(users_batch(7))[0])
+
+
 def test_euclid2d_is_the_distance_of_plain_points(world: Any) -> None:
     made = world(enhance("BPR", Euclid2d(objective=True, temperature=TAU)), embedding_size=4)
     stir(made.model)
