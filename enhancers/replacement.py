@@ -131,6 +131,9 @@ class Replacement:
             total = torch.zeros((), device=batch[batch.columns[0]].device)
         if rest is None:
             return total
+        if self.weigher.loss is not None and self.weigher.loss.summed:
+            # In the place of a sum over rows, beside terms that were weighed against one.
+            total = total * len(interactions)
         return (rest[0] + total, *rest[1:]) if isinstance(rest, tuple) else rest + total
 
     @property
@@ -160,6 +163,7 @@ class Replacement:
 
     def _is_left(self, batch: Interaction, own_loss: OwnLoss, probe: Callable[..., None]) -> bool:
         device = batch[batch.columns[0]].device
-        with forked_randomness(self.state.seed, device), unchanged(self._model), torch.no_grad():
+        # With gradients, as reductions are only told from other sums where there are any.
+        with forked_randomness(self.state.seed, device), unchanged(self._model), torch.enable_grad():
             own = self._weighted(batch, own_loss, probe)
         return any(bool((part != 0).any()) for part in (own if isinstance(own, tuple) else (own,)))

@@ -175,6 +175,27 @@ def test_the_rest_of_the_loss_stays(world: Any, own_loss: float) -> None:
         torch.testing.assert_close(one, two)
 
 
+def test_in_the_place_of_a_sum_the_objective_is_one(world: Any) -> None:
+    """SGL adds a sum over rows to a sum over rows: a mean in its place would leave self-supervision alone."""
+    made = world(enhance("SGL", Softmax(temperature=TAU)), embedding_size=4, ssl_weight=0.3, reg_weight=0.01)
+    model, batch = made.model, next(iter(made.train))
+    model.train()
+    model.graph_construction()
+    with model.enhancers.step():
+        objective = model.enhancers["softmax"].objective(batch).mean()
+    graphs = [model.train_graph, model.sub_graph1, model.sub_graph2]
+    (users, items), (users1, items1), (users2, items2) = (model.forward(graph) for graph in graphs)
+    ids = batch["user_id"], batch["item_id"], batch["neg_item_id"]
+    ssl = model.calc_ssl_loss(ids[0], ids[1], users1, users2, items1, items2)
+    regularised = model.calc_bpr_loss(users, items, *ids)
+    scores = [(users[ids[0]] * items[ids[place]]).sum(1) for place in (1, 2)]
+    regularised = regularised + torch.nn.functional.logsigmoid(scores[0] - scores[1]).sum()
+    found = model.calculate_loss(batch)
+    torch.testing.assert_close(
+        found.squeeze(), len(batch) * objective + ssl + regularised.squeeze(), rtol=1e-4, atol=1e-4
+    )
+
+
 def test_nothing_is_left_of_bpr(world: Any) -> None:
     made = world(enhance("BPR", Softmax()))
     calls = []
