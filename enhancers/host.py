@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from burnish.errors import NonFiniteError, UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, NonFiniteError, UnsupportedError, unknown_name
 from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
@@ -65,6 +65,8 @@ class Host(nn.Module):
                 enhancer.bind(self.anatomy, dataset)
                 self.attached[enhancer.name] = enhancer
         found = trying(self.enhancers())
+        #: Whether the model began from the base that its enhancers ask for.
+        self.has_base = False
         self._trying = None if found is None else found.name  # by name: its tensors are saved once
         for enhancer in self.enhancers():
             others = [other for other in self.enhancers() if other is not enhancer]
@@ -237,6 +239,12 @@ class Host(nn.Module):
         """Let the backbone be what candidate number `epoch` makes of it."""
         assert self.trying is not None
         candidates = self.trying.candidates() or ()
+        base = self.trying.base_run()
+        if base is not None and not self.has_base:
+            raise ConfigurationError(
+                f"enhancer {self.trying.name!r}: base = {base!r} is trained or read by burnish.run, burnish run and "
+                f"burnish bench, not by run_recbole: its candidates would be of an untrained model; use one of these"
+            )
         with torch.no_grad():
             self.trying.try_candidate(epoch)
         self.forget()

@@ -45,6 +45,7 @@ class Base:
             cure = " Or remove that folder: the base is then trained anew." if self.own else ""
             raise DataError(f"base = {self.source!r}: {error}{cure}") from error
         self._put_into(model)
+        model.enhancers.has_base = True
         for enhancer in model.enhancers.enhancers():
             if enhancer.base_run() is not None:
                 enhancer.take_base()

@@ -50,6 +50,13 @@ def test_from_a_run(tmp_path: Path, small: dict[str, Any]) -> None:
     torch.testing.assert_close(baked.item_embedding.weight, expected[1])
 
 
+def test_recboles_own_trainer_makes_no_base(world: Any) -> None:
+    """Hops over an untrained model would be candidates like any others."""
+    made = world(enhance("BPR", Aggregate()))
+    with pytest.raises(ConfigurationError, match=r"base = 'auto' is trained or read by burnish\.run"):
+        made.trainer.fit(made.train, made.valid, show_progress=False)
+
+
 def test_refusals(world: Any) -> None:
     for backbone, words in (
         ("LightGCN", "propagates over the interactions by itself"),
