@@ -1,5 +1,5 @@
 # What can be done here.  Each target makes the virtual environment first when there is none.
-#   make demo          compare BPR and LightGCN with and without RVRec, and with floors, on ml-100k (minutes)
+#   make demo          compare BPR and LightGCN, plain and with a softmax objective, and floors, on ml-100k (minutes)
 #   make test          the quick tests
 #   make conformance   every check on every backbone (writes docs/conformance.md), long runs on ml-100k
 #   make lint          ruff, ruff format and mypy

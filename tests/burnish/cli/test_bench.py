@@ -181,7 +181,7 @@ def test_the_demo_is_a_plan() -> None:
     path = find_plan("demo")
     plan = load_plan(path)
     assert [entry.name for entry in plan.backbones] == ["BPR", "LightGCN"]
-    assert list(plan.arms) == ["plain", "rvrec"]
+    assert list(plan.arms) == ["plain", "softmax+average"]
     assert plan.dataset == "ml-100k"
     assert all(plan.seeds_of(entry) for entry in plan.backbones)
 
