@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .failures import stop_if_asked
 from .screen import Screen
 from .shared import quiet_option
 
@@ -76,11 +77,12 @@ def run(screen: Screen, plan: Plan) -> list[RunRecord]:
     from burnish.benchmarks import harness
 
     if screen.quiet:
-        return harness.run_plan(plan, quiet=True)
+        return harness.run_plan(plan, quiet=True, on_event=stop_if_asked)
     if screen.notes.is_terminal:
-        return harness.run_plan(plan)
+        return harness.run_plan(plan, on_event=stop_if_asked)
 
     def tell(event: Event) -> None:
+        stop_if_asked()
         if event.kind != "epoch":
             screen.say(f"{event.kind:<7} {event.message}")
         elif event.epoch is not None and event.epoch.valid_score is not None:

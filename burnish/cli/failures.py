@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import functools
+import signal
 import sys
+import threading
 import traceback
 import warnings
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
 
 import typer
 
@@ -50,13 +54,46 @@ def message(error: BaseException) -> str:
     return f"error: {type(error).__name__}: {error}{hint}"
 
 
+#: Whether Ctrl-C was pressed while a verb works.
+_pressed: list[bool] = []
+
+
+@contextmanager
+def _listening() -> Iterator[None]:
+    """While this is open, Ctrl-C is noted besides what it does.
+
+    Python raises KeyboardInterrupt wherever the main thread is, and where that is a finaliser nobody hears of it.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield
+        return
+
+    def note(number: int, frame: FrameType | None) -> Any:
+        _pressed.append(True)
+        return before(number, frame)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+        _pressed.clear()
+
+
+def stop_if_asked(*_: Any) -> None:
+    """Raise `KeyboardInterrupt` where Ctrl-C was pressed and its own was lost; to be called between epochs."""
+    if _pressed:
+        raise KeyboardInterrupt
+
+
 def guarded(verb: Callable[..., ResultT]) -> Callable[..., ResultT]:
     """Decorator of every verb: no traceback unless BURNISH_DEBUG=1, and the exit codes of this module."""
 
     @functools.wraps(verb)
     def run(*args: object, **options: object) -> ResultT:
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _listening():
                 warnings.showwarning = show_warning
                 return verb(*args, **options)
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .failures import stop_if_asked
 from .screen import Screen
 from .shared import Dataset, Quiet, choose_format, config_files_option, output_option
 
@@ -216,7 +217,12 @@ def train(
     from burnish.training.train import resume
     from burnish.training.train import train as begin
 
-    def start(on_epoch: Callable[[Epoch], None] | None) -> TrainingResult:
+    def start(tell: Callable[[Epoch], None] | None) -> TrainingResult:
+        def on_epoch(epoch: Epoch) -> None:
+            stop_if_asked()
+            if tell is not None:
+                tell(epoch)
+
         if going_on:
             assert output is not None
             by_name = None if ":" in request.model else request.model  # else the class that the run names

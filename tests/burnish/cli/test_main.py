@@ -150,6 +150,32 @@ def test_warnings_are_one_line_and_libraries_are_silent(
 
 
 @pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_that_a_finaliser_swallows_stops_at_the_next_epoch() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    lost = []
+
+    class Finalised:
+        def __del__(self) -> None:
+            signal.raise_signal(signal.SIGINT)
+
+    @failures.guarded
+    def verb() -> None:
+        failures.stop_if_asked()
+        one = Finalised()
+        del one
+        lost.append(True)  # the interrupt came, and nobody heard of it
+        failures.stop_if_asked()
+
+    with pytest.raises(typer.Exit) as stopped:
+        verb()
+    assert lost
+    assert stopped.value.exit_code == failures.INTERRUPTED
+    assert signal.getsignal(signal.SIGINT) is before
+    failures.stop_if_asked()  # forgotten with the verb
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals of POSIX")
 def test_ctrl_c_of_a_real_run_is_130(here: Path) -> None:
     command = [sys.executable, "-m", "burnish", "run", "-m", "BPR", "-d", "tiny", "--epochs", "10000"]
     command += ["--eval_step=100000", "-o", "out"]
