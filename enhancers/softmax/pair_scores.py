@@ -56,26 +56,36 @@ class PairScores:
     def of(self, model: Any, batch: Interaction, rows: Tensor, items: Tensor) -> Tensor:
         """Scores `[n, C]` of items `[n, C]` for rows `[n]` of a batch, before a sigmoid where the model ends in one.
 
-        Raises `UnsupportedError` for a model whose scores have no gradient or are not one a row.
+        Raises `UnsupportedError` for a model that cannot score rows of a training batch, or whose scores have no
+        gradient or are not one a row.
         """
         from recbole.data.interaction import Interaction
 
         n, count = items.shape
         flat = items.reshape(-1)
         repeated = rows.repeat_interleave(count)
+        # Not the batch's own length: beside interactions it may hold triples of a graph, and more of them.
+        length = len(batch[self.item_field] if self.item_field in batch.interaction else batch)
         columns = {
             name: column[repeated]
             for name, column in batch.interaction.items()
-            if not name.startswith(self._prefix) and len(column) == len(batch)
+            if not name.startswith(self._prefix) and len(column) == length
         }
         if self._features is None:
             columns[self.item_field] = flat
         else:
             for name, column in self._features.interaction.items():
                 columns[name] = column[flat]
-        with _Sigmoids() as sigmoids:
-            scores = model.predict(Interaction(columns))
         name = type(model).__name__
+        try:
+            with _Sigmoids() as sigmoids:
+                scores = model.predict(Interaction(columns))
+        except (KeyError, AssertionError, NotImplementedError) as error:
+            why = f"needs the column {error}" if isinstance(error, KeyError) else "scores no single pairs"
+            raise UnsupportedError(
+                f"enhancer {self._asks!r} scores drawn items for rows of the training data by {name}.predict, which "
+                f"{why}; leave it out here"
+            ) from error
         if not isinstance(scores, Tensor) or scores.numel() != n * count:
             raise UnsupportedError(
                 f"enhancer {self._asks!r}: {name}.predict gives no score for each of {n * count} rows"

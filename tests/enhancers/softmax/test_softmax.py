@@ -13,6 +13,7 @@ from recbole.data.interaction import Interaction
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.epoch_batches import UserBatches
+from burnish.enhancers.softmax.pair_scores import PairScores
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, UnsupportedError
@@ -303,6 +304,44 @@ def test_refusals(world: Any) -> None:
     ):
         with pytest.raises(UnsupportedError, match=words):
             world(enhance(backbone, Softmax(**options)))
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (KeyError("neg_item_id_list"), "needs the column 'neg_item_id_list'"),
+        (AssertionError(), "scores no single pairs"),
+        (NotImplementedError(), "scores no single pairs"),
+    ],
+)
+def test_models_that_cannot_score_pairs_of_training_rows(world: Any, error: Exception, says: str) -> None:
+    """DIEN reads negatives that a prediction has and a training row lacks; the CPR models refuse single pairs."""
+
+    class Refuses:
+        def predict(self, _: Any) -> Any:
+            raise error
+
+    made = world("BPR")
+    scores = PairScores(made.train._dataset, "item_id", torch.device("cpu"))
+    with pytest.raises(
+        UnsupportedError, match=rf"'softmax' scores drawn items .* Refuses.predict, which {says}"
+    ):
+        scores.of(Refuses(), next(iter(made.train)), torch.arange(2), torch.ones(2, 3, dtype=torch.long))
+
+
+def test_columns_of_triples_beside_interactions_are_no_rows(world: Any) -> None:
+    """A batch of a knowledge model may hold more triples than interactions."""
+
+    class Sums:
+        def predict(self, batch: Any) -> Any:
+            assert set(batch.columns) == {"user_id", "item_id"}
+            return batch["user_id"].double().requires_grad_()
+
+    made = world("BPR")
+    scores = PairScores(made.train._dataset, "item_id", torch.device("cpu"))
+    columns = {"head_id": torch.arange(9), "user_id": torch.arange(1, 5), "item_id": torch.arange(1, 5)}
+    found = scores.of(Sums(), Interaction(columns), torch.tensor([0, 2]), torch.ones(2, 3, dtype=torch.long))
+    assert found.tolist() == [[1.0] * 3, [3.0] * 3]
 
 
 def test_two_objectives(world: Any) -> None:
