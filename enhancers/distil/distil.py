@@ -230,7 +230,7 @@ class Distil(Enhancer[DistilConfig]):
         model, field = self.state.backbone, self._fields.user
         if self.vectors.source == "sequence":
             states = self.vectors.of_users(model, self.state, batch, field)
-            rows = self._some(len(batch))
+            rows = self._some(len(states))
             states = states[rows]
             if self._objective is not None and self._objective.unit_users():
                 states = functional.normalize(states, dim=1, eps=1e-12)
@@ -264,8 +264,10 @@ class Distil(Enhancer[DistilConfig]):
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[b]`, where the model scores every pair by itself: the teacher's list, and drawn items."""
         assert self._scores is not None
-        rows = self._some(len(batch))
-        users = batch[self._fields.user][rows]
+        # Not the batch's own length: beside interactions it may hold triples of a graph, and more of them.
+        everybody = batch[self._fields.user]
+        rows = self._some(len(everybody))
+        users = everybody[rows]
         theirs = self._rows.of(users).masked_fill(self._left_out(users), -math.inf)
         best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
         shape = (len(rows), self.config.drawn)
