@@ -16,6 +16,7 @@ from .anatomy.describe import Fields
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
 
 #: Where a rating begins to be a positive one, on the way from the lowest to the highest: 4 of 1 to 5, 8 of 1 to 10,
 #: and the same rows where RecBole has put ratings between 0 and 1.
@@ -180,6 +181,14 @@ def moved_on(
         histories[f"{name}{suffix}"] = torch.where(full.view(shape), room[:, 1:], room[:, :-1])
     histories[length_field] = torch.clamp(lengths + 1, max=longest)
     return histories
+
+
+def n_interactions(batch: Interaction, field: str | None) -> int:
+    """How many interactions a batch has: as many as there are users, or items, of `field`.
+
+    The batch's own length may be another: beside interactions it may hold triples of a graph, and more of them.
+    """
+    return len(batch[field] if field is not None and field in batch.interaction else batch)
 
 
 def training_pairs(dataset: Dataset, fields: Fields, liked: Positives) -> tuple[Tensor, Tensor]:

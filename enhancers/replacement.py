@@ -131,9 +131,10 @@ class Replacement:
             total = torch.zeros((), device=batch[batch.columns[0]].device)
         if rest is None:
             return total
-        if self.weigher.loss is not None and self.weigher.loss.summed:
+        rule = None if self.weigher.loss is None else self.weigher.loss.rule
+        if rule is not None and rule.summed:
             # In the place of a sum over rows, beside terms that were weighed against one.
-            total = total * len(interactions)
+            total = total * self.weigher.size(interactions)
         return (rest[0] + total, *rest[1:]) if isinstance(rest, tuple) else rest + total
 
     @property

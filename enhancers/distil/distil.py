@@ -1,7 +1,8 @@
 """Distillation: the backbone learns the distribution over items that teachers have for each user.
 
-Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015, arXiv 1503.02531).  Ours: teachers
-standardised a user and mixed, known items left out on both sides, all items of a user at once.
+Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network" (2015, arXiv 1503.02531), section 2: both
+softmaxes at a temperature t, and the loss times t^2, since gradients through softmaxes at t shrink as 1 / t^2.  Ours:
+teachers standardised a user and mixed, known items left out on both sides, all items of a user at once.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch.nn import functional
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import positives, training_items, with_first_items
+from burnish.enhancers.interactions import n_interactions, positives, training_items, with_first_items
 from burnish.enhancers.softmax.pair_scores import PairScores
 from burnish.enhancers.softmax.vectors import find_vectors
 from burnish.enhancers.teachers.given import TeacherScores
@@ -27,7 +28,6 @@ from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import DataError, UnsupportedError
 from burnish.randomness import forked_randomness
 
-from .divergence import divergence, divergence_of_list
 from .options import SCORED_TOP, DistilConfig
 
 if TYPE_CHECKING:
@@ -264,10 +264,8 @@ class Distil(Enhancer[DistilConfig]):
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[b]`, where the model scores every pair by itself: the teacher's list, and drawn items."""
         assert self._scores is not None
-        # Not the batch's own length: beside interactions it may hold triples of a graph, and more of them.
-        everybody = batch[self._fields.user]
-        rows = self._some(len(everybody))
-        users = everybody[rows]
+        rows = self._some(n_interactions(batch, self._fields.user))
+        users = batch[self._fields.user][rows]
         theirs = self._rows.of(users).masked_fill(self._left_out(users), -math.inf)
         best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
         shape = (len(rows), self.config.drawn)
@@ -283,3 +281,38 @@ def _seen_before(items: Tensor) -> Tensor:
     n = items.shape[1]
     earlier = torch.ones(n, n, dtype=torch.bool, device=items.device).tril(-1)
     return ((items.unsqueeze(2) == items.unsqueeze(1)) & earlier).any(2)
+
+
+def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temperature: float) -> Tensor:
+    """`t^2 KL(softmax(teacher / t) || softmax(student / t))`, over the items of each row that are not left out: `[b]`.
+
+    teacher, student: scores `[b, n]`; the teacher's have no gradient, and are -inf for items beyond its list.
+    left_out: bool `[b, n]`.  A row of which nothing is left has 0.
+    """
+    if left_out is not None:
+        teacher = teacher.masked_fill(left_out, -math.inf)
+        student = student.masked_fill(left_out, -math.inf)
+    told = torch.isfinite(teacher).any(1, keepdim=True)
+    # What nothing is left of is looked at as a row of zeros, so that no gradient is NaN, and dropped below.
+    teacher, student = (torch.where(told, scores, torch.zeros_like(scores)) for scores in (teacher, student))
+    log_p = torch.log_softmax(teacher / temperature, dim=1)
+    log_q = torch.log_softmax(student / temperature, dim=1)
+    p = log_p.exp()
+    terms = torch.where(p > 0, p * (log_p - log_q), torch.zeros_like(p))
+    return torch.where(told[:, 0], terms.sum(1), torch.zeros_like(terms[:, 0])) * temperature**2
+
+
+def divergence_of_list(teacher: Tensor, student: Tensor, normaliser: Tensor, temperature: float) -> Tensor:
+    """The same where the teacher has a list of items, and the student all of them: `[b]`.
+
+    teacher: scores of its list `[b, k]`, -inf where the list is shorter.  student: of the same items `[b, k]`.
+    normaliser: log-sum-exp `[b]` of the student's scores, divided by t, of all items that are not left out.
+    """
+    told = torch.isfinite(teacher).any(1)
+    shown = torch.where(told[:, None], teacher, torch.zeros_like(teacher))
+    log_p = torch.log_softmax(shown / temperature, dim=1)
+    p = log_p.exp()
+    normaliser = torch.where(told, normaliser, torch.zeros_like(normaliser))
+    terms = p * (log_p - (student / temperature - normaliser[:, None]))
+    rows = torch.where(p > 0, terms, torch.zeros_like(terms)).sum(1)
+    return torch.where(told, rows, torch.zeros_like(rows)) * temperature**2

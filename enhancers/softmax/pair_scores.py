@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from burnish.enhancers.interactions import n_interactions
 from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -64,8 +65,7 @@ class PairScores:
         n, count = items.shape
         flat = items.reshape(-1)
         repeated = rows.repeat_interleave(count)
-        # Not the batch's own length: beside interactions it may hold triples of a graph, and more of them.
-        length = len(batch[self.item_field] if self.item_field in batch.interaction else batch)
+        length = n_interactions(batch, self.item_field)
         columns = {
             name: column[repeated]
             for name, column in batch.interaction.items()

@@ -45,8 +45,6 @@ class LossWeights:
         self._model = model
         self.rule: Rule | None = rule_for(type(model))
         self._modules: WeightedModules | None = None
-        #: Whether the loss is a sum over rows, not a mean; as the last one that was weighted.
-        self.summed = False
 
     @property
     def known(self) -> bool:
@@ -94,12 +92,11 @@ class LossWeights:
             assert plan.rows is not None
             with modules.applied(plan.rows), self._plain(modules):
                 yield
-            fired, self.summed = modules.fired > 0, modules.summed
+            fired = modules.fired > 0
         else:
             mode = WeightedReductions(plan, self.rule)
             with self._plain(mode), mode:
                 yield
-            self.summed = mode.summed
             fired = (plan.rows is None or mode.rows_fired > 0) and (
                 (plan.cells is None and plan.history is None) or mode.cells_fired > 0
             )

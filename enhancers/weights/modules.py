@@ -26,7 +26,6 @@ class WeightedModules:
         self.layout = layout
         self.fired = 0
         self._silent = 0
-        self.summed = False
         self._modules = [
             module
             for name, module in model.named_modules()
@@ -68,7 +67,6 @@ class WeightedModules:
             self.fired += 1
             weighted = scaled(rows, factors)
             if getattr(module, "reduction", "mean") == "sum":
-                self.summed = True
                 return weighted.sum()
             return weighted.sum() / _denominator(module, rows, args)
 

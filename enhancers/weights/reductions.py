@@ -44,7 +44,6 @@ class WeightedReductions(TorchFunctionMode):
     """Multiplies rows by their weights wherever a tensor with gradient is reduced as the rule says.
 
     rows_fired, cells_fired: how many reductions or products took weights for rows, and for single interactions.
-    summed: whether weighted rows were summed, not averaged.
     """
 
     def __init__(self, plan: LossPlan, rule: Rule) -> None:
@@ -52,7 +51,6 @@ class WeightedReductions(TorchFunctionMode):
         self.plan, self.rule = plan, rule
         self.rows_fired = 0
         self.cells_fired = 0
-        self.summed = False
         self._full = 0
         self._batch_sums = 0
         self._silent = 0
@@ -96,7 +94,6 @@ class WeightedReductions(TorchFunctionMode):
         weighted = self._weighted(rows)
         if weighted is None:
             return func(*args, **kwargs)
-        self.summed = self.summed or reduction == "sum"
         return weighted.mean() if reduction == "mean" else weighted.sum()
 
     def _reduction(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
@@ -105,10 +102,7 @@ class WeightedReductions(TorchFunctionMode):
             return func(*args, **kwargs)
         if len(args) == 1 and not kwargs:
             weighted = self._weighted(tensor)
-            if weighted is None:
-                return func(*args, **kwargs)
-            self.summed = self.summed or func in _SUMS
-            return func(weighted)
+            return func(*args, **kwargs) if weighted is None else func(weighted)
         replaced = self._partly_reduced(func, tensor, args, kwargs)
         return func(*args, **kwargs) if replaced is None else func(replaced, *args[1:], **kwargs)
 

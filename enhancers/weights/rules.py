@@ -28,6 +28,7 @@ class Rule:
         the product of log-softmax and history; "reduced" the `[B, n_items]` tensor that is reduced; "history" the
         `[B, longest history]` tensor that is reduced; "none" not at all.
     cells_stage: the training stage in which `cells` holds; in others a user's mean weight is used.
+    summed: whether the recommendation loss is a sum over the batch's interactions, and not a mean.
     exact, exact_interactions: whether the weighted loss is the ideal one for weights on rows of the batch, and for
         weights on interactions.  note: what to know about it.
     """
@@ -39,6 +40,7 @@ class Rule:
     plain: tuple[str, ...] = ()
     cells: Cells = "none"
     cells_stage: str | None = None
+    summed: bool = False
     exact: bool = True
     exact_interactions: bool = True
     note: str = ""
@@ -68,9 +70,9 @@ _KNOWLEDGE = ("CKE", "KGAT", "KGIN", "KTUP", "MKR", "RippleNet")
 
 #: The rule of every RecBole model that is trained by gradients on tables, by name.
 RULES: dict[str, Rule] = dict.fromkeys(_GENERAL + _CONTEXT + _SEQUENTIAL + _KNOWLEDGE, _MODULES) | {
-    "ConvNCF": replace(_REDUCTIONS, only=frozenset({0})),
+    "ConvNCF": replace(_REDUCTIONS, only=frozenset({0}), summed=True),
     "LINE": replace(_REDUCTIONS, note="all four terms of an edge count with its weight"),
-    "SGL": replace(_REDUCTIONS, plain=("calc_ssl_loss",)),
+    "SGL": replace(_REDUCTIONS, plain=("calc_ssl_loss",), summed=True),
     "SimpleX": replace(
         _REDUCTIONS,
         layout="part",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import n_interactions
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .interactions import TrainingInteractions, check_weights
@@ -48,7 +49,7 @@ class Weigher:
         share: float = 1.0,
         shared: bool = False,
     ) -> None:
-        self.share, self._shared = share, shared or share != 1.0
+        self.share, self._shared, self._user = share, shared or share != 1.0, dataset.uid_field
         self._by_batch = [e for e in enhancers if type(e).weigh is not Enhancer.weigh]
         self._by_interaction = [
             e for e in enhancers if type(e).interaction_weights is not Enhancer.interaction_weights
@@ -77,6 +78,10 @@ class Weigher:
     def weighs(self) -> bool:
         """Whether any enhancer weighs interactions."""
         return bool(self._by_batch or self._by_interaction)
+
+    def size(self, batch: Interaction) -> int:
+        """How many interactions a batch has, or users where it has no interactions."""
+        return n_interactions(batch, self._user)
 
     # ------------------------------------------------------------------ what the weights are
 
@@ -113,9 +118,10 @@ class Weigher:
             weights = enhancer.weigh(batch)
             if weights is None:
                 continue
-            if weights.shape != (len(batch),):
+            size = self.size(batch)
+            if weights.shape != (size,):
                 raise ConfigurationError(
-                    f"enhancer {enhancer.name!r}: weigh gave shape {tuple(weights.shape)} for a batch of {len(batch)} "
+                    f"enhancer {enhancer.name!r}: weigh gave shape {tuple(weights.shape)} for a batch of {size} "
                     f"rows; give one weight a row"
                 )
             product = weights if product is None else product * weights
@@ -139,7 +145,8 @@ class Weigher:
         rows, cells, users = self.collect(batch, state)
         if self.share != 1.0:
             device = self.loss.device
-            rows = torch.full((len(batch),), self.share, device=device) if rows is None else rows * self.share
+            full = torch.full((self.size(batch),), self.share, device=device)
+            rows = full if rows is None else rows * self.share
         if rows is None and cells is None:
             yield
             return

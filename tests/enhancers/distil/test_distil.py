@@ -434,16 +434,3 @@ def test_other_test_rows_change_nothing(small, tmp_path: Path) -> None:
         seen.append(result.model.item_embedding.weight.detach())
         tables.append(seen[0])
     assert torch.equal(*tables)
-
-
-def test_batches_with_triples_beside_interactions(tmp_path: Path) -> None:
-    """Of a knowledge model: more triples than interactions, and places are of interactions."""
-    from burnish.enhancers.conformance.data import NAME, write_data
-    from burnish.enhancers.conformance.presets import preset
-    from burnish.training.train import train
-
-    write_data(tmp_path)
-    options = {**preset("CKE"), "data_path": str(tmp_path), "checkpoint_dir": str(tmp_path), "threads": 1}
-    enhancers = {"distil": {"teachers": {"itemknn": 1}}}
-    result = train("CKE", NAME, options=options, enhancers=enhancers, keep_checkpoint=False)
-    assert result.n_epochs == 1

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from burnish.enhancers.distil.divergence import divergence, divergence_of_list
+from burnish.enhancers.distil.distil import divergence, divergence_of_list
 
 
 def softmax_of(scores: list[float], temperature: float) -> list[float]:
