@@ -39,7 +39,7 @@ demo: $(STAMP)
 	$(BIN)/burnish report $(RUNS) --output $(RUNS)/report.md --plot $(RUNS)/report.svg
 
 test: $(STAMP)
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_FLAGS)
 
 conformance: $(STAMP)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m burnish.enhancers.conformance.matrix --output docs/conformance.md

@@ -64,9 +64,9 @@ class Screen:
         return not self.quiet and self.notes.is_terminal
 
     def say(self, text: str) -> None:
-        """One line of text for a person who watches; nothing when quiet."""
+        """One line of text for a person who watches; nothing when quiet.  Folded on a terminal only."""
         if not self.quiet:
-            self.notes.print(text)
+            self.notes.print(text, soft_wrap=not self.notes.is_terminal)
 
     def write(self, text: str) -> None:
         """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured."""
