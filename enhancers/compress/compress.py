@@ -15,7 +15,8 @@ from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import positives
+from burnish.enhancers.interactions import positives, training_pairs
+from burnish.enhancers.newcomers import mean_of_others, newcomers
 from burnish.enhancers.softmax.vectors import find_vectors
 from burnish.enhancers.teachers.options import COMPUTED
 from burnish.errors import ConfigurationError, UnsupportedError
@@ -73,6 +74,7 @@ class Compress(Enhancer[CompressConfig]):
     computed_teachers = COMPUTED
 
     chosen: Tensor
+    _newcomers: Tensor | None
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find the two tables, and make the plan of candidates; nothing is computed yet."""
@@ -100,6 +102,10 @@ class Compress(Enhancer[CompressConfig]):
         liked = positives(dataset, anatomy.fields.label, self.config.positive_from, f"enhancer {self.name!r}")
         seed = self.state.seed if self.config.seed is None else self.config.seed
         self._teachers = Teachers(self.config, anatomy, dataset, liked, seed=seed, highest=max(ranks))
+        new = None
+        if self.config.newcomers == "mean":
+            new = newcomers(training_pairs(dataset, anatomy.fields, liked)[0], anatomy.n_users)
+        self.register_buffer("_newcomers", new, persistent=False)
         self.register_buffer("chosen", torch.tensor(-1))
 
     def _ranks(self, anatomy: Anatomy) -> list[int]:
@@ -132,7 +138,11 @@ class Compress(Enhancer[CompressConfig]):
         """Write the tables of one candidate."""
         candidate = self.plan[number]
         cut = self._teachers.decomposed(candidate).cut(candidate.rank, self._tables[0].width)
-        for table, rows in zip(self._tables, (cut.users, cut.items), strict=True):
+        users = cut.users
+        if self._newcomers is not None:
+            new = self._newcomers.unsqueeze(1)
+            users = torch.where(new, mean_of_others(users, self._newcomers), users)
+        for table, rows in zip(self._tables, (users, cut.items), strict=True):
             table.raw().copy_(rows)
         self.chosen.fill_(number)
         if number == len(self.plan) - 1:

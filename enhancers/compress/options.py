@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
+from burnish.enhancers.newcomers import ABOUT, Newcomers
 from burnish.enhancers.teachers.options import EASE, ITEM_KNN, WHO, TeacherOptions
 
 #: Default ranks, as shares of the tables' width.
@@ -16,6 +17,8 @@ SHARES_OF_WIDTH = (0.25, 0.375, 0.5, 0.75, 1.0)
 
 class CompressConfig(TeacherOptions):
     """Options of `compress`."""
+
+    later: ClassVar[frozenset[str]] = TeacherOptions.later | {"newcomers"}
 
     teachers: dict[str, tuple[float, ...] | None] = Field(
         default={EASE: (3.0,), ITEM_KNN: (0.0, 1.0)},
@@ -34,6 +37,7 @@ class CompressConfig(TeacherOptions):
     mix: tuple[float, ...] = Field(
         default=(0.0, 1.0, 2.0), description="weights to try for teachers without weights of their own"
     )
+    newcomers: Newcomers = Field(default="mean", description=ABOUT)
     seed: int | None = Field(
         default=None, ge=0, description="of the decompositions' first directions; null for the run's"
     )

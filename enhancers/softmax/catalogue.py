@@ -14,6 +14,7 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import group_mean, positives, training_pairs, with_first_items
+from burnish.enhancers.newcomers import mean_of_others, newcomers
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import UnsupportedError
@@ -36,6 +37,7 @@ class CatalogueOptions(Protocol):
     own_loss: float
     rest: str
     users: int
+    newcomers: str
     positive_from: float | None
     budget_mib: int
 
@@ -61,6 +63,7 @@ class CatalogueObjective(Enhancer[ConfigT]):
     _starts: Tensor
     _pair_of_row: Tensor
     _liked_rows: Tensor | None
+    _newcomers: Tensor | None
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find how the backbone scores, and gather every user's items."""
@@ -82,6 +85,12 @@ class CatalogueObjective(Enhancer[ConfigT]):
         self.register_buffer(
             "_liked_rows", None if liked is None else liked.nonzero().squeeze(1), persistent=False
         )
+        rows_of_users = self.vectors is not None and self.vectors.source != "sequence"
+        new = None
+        if rows_of_users and self._common.newcomers == "mean":
+            new = newcomers(users, anatomy.n_users)
+        self.register_buffer("_newcomers", new, persistent=False)
+        self._looking = False
 
     @property
     def _common(self) -> CatalogueOptions:
@@ -128,11 +137,9 @@ class CatalogueObjective(Enhancer[ConfigT]):
         """Whether vectors are read at unit length."""
 
     @property
-    def _unit_tables(self) -> tuple[Table, ...]:
-        """The tables that are read as rows of unit length."""
-        if not self._unit_rows or self.vectors is None or self.vectors.source == "output":
-            return ()
-        return tuple(table for table in (self.vectors.users, self.vectors.items) if table is not None)
+    def _source(self) -> str | None:
+        found: Vectors | None = getattr(self, "vectors", None)
+        return None if found is None else found.source
 
     @property
     def bakeable(self) -> bool:  # type: ignore[override]
@@ -140,24 +147,46 @@ class CatalogueObjective(Enhancer[ConfigT]):
         return not self.refines_output()
 
     def refines(self, table: Table) -> bool:
-        return table in self._unit_tables
+        if self.vectors is None or self.vectors.source == "output":
+            return False
+        return (self._unit_rows and table in (self.vectors.users, self.vectors.items)) or (
+            table == self.vectors.users and self._newcomers is not None
+        )
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
-        """Rows of unit length."""
-        return functional.normalize(rows, dim=1, eps=SHORTEST)
+        """Rows of unit length; of newcomers, the mean row of the others."""
+        rows = functional.normalize(rows, dim=1, eps=SHORTEST) if self._unit_rows else rows
+        if self._newcomers is None or self.training or self._looking or table.side != "user":
+            return rows
+        new = self._newcomers[ids]
+        if not bool(new.any()):
+            return rows
+        everybody = torch.arange(table.count, device=rows.device)
+        self._looking = True
+        try:
+            others = self.state.refined(table, everybody)
+        finally:
+            self._looking = False
+        return torch.where(new.unsqueeze(1), mean_of_others(others, self._newcomers).to(rows.dtype), rows)
 
     def refines_output(self) -> bool:
-        found: Vectors | None = getattr(self, "vectors", None)
-        return self._unit_rows and found is not None and found.source == "output"
+        if self._source != "output":
+            return False
+        return self._unit_rows or getattr(self, "_newcomers", None) is not None
 
     def refine_output(self, rows: Tensor, side: Side) -> Tensor:
-        """Propagated rows of unit length."""
-        return functional.normalize(rows, dim=1, eps=SHORTEST)
+        """Propagated rows of unit length; of newcomers, the mean row of the others."""
+        rows = functional.normalize(rows, dim=1, eps=SHORTEST) if self._unit_rows else rows
+        if self._newcomers is None or self.training or side != "user":
+            return rows
+        return torch.where(self._newcomers.unsqueeze(1), mean_of_others(rows, self._newcomers), rows)
 
     def exceptions(self) -> dict[str, str]:
         reasons = {}
         if self._cosines:
             reasons["identity at start"] = "scores are cosines from the start"
+        elif self._newcomers is not None:
+            reasons["identity at start"] = "newcomers are scored as the mean of the others"
         if self._by_users:
             reasons["same random stream"] = "epochs go over users, for whom no negatives are drawn"
         elif self._common.own_loss == 0:

@@ -7,6 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.enhancers.newcomers import ABOUT, Newcomers
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.trained_first import BaseOptions, check_base_options
 from burnish.errors import ConfigurationError
@@ -20,7 +21,7 @@ SCORED_NEGATIVES = 16
 class SoftmaxConfig(OptionsWithoutLoss):
     """Options of `softmax`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base", "base_options"})
+    later: ClassVar[frozenset[str]] = frozenset({"base", "base_options", "newcomers"})
 
     temperature: float | None = Field(
         default=None,
@@ -81,6 +82,9 @@ class SoftmaxConfig(OptionsWithoutLoss):
     )
     topk_temperature: float = Field(
         default=1.0, gt=0.0, allow_inf_nan=False, description="of those weights, with topk"
+    )
+    newcomers: Newcomers = Field(
+        default="mean", description=f"{ABOUT} (where the score is a product of users' rows)"
     )
     positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the loss in MiB")

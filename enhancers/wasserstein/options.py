@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.enhancers.newcomers import ABOUT, Newcomers
 from burnish.enhancers.options import EnhancerConfig
 from burnish.errors import ConfigurationError, warn
 
@@ -29,7 +30,7 @@ _OF_THE_CONTRAST = (
     *("weight", "learn_temperature", "sample", "negatives", "direction", "log_q", "weighted", "site"),
     *("strength", "hidden", "history"),
 )
-_OF_THE_OBJECTIVE = ("users", "own_loss", "rest", "score", "spread", "spread_role", "beta")
+_OF_THE_OBJECTIVE = ("users", "newcomers", "own_loss", "rest", "score", "spread", "spread_role", "beta")
 
 #: Values where none is given: of the contrast beside the backbone's loss, and as the objective.
 CONTRAST_DEFAULTS = {"temperature": 0.3, "initial_spread": 1.0}
@@ -44,7 +45,7 @@ class ContrastConfig(EnhancerConfig):
     """Options shared by `rvrec` and its control `euclid2d`."""
 
     later: ClassVar[frozenset[str]] = frozenset(
-        {"positive_from", "objective", "users", "own_loss", "rest", "score"}
+        {"positive_from", "objective", "users", "own_loss", "rest", "score", "newcomers"}
     )
 
     objective: bool = Field(
@@ -116,6 +117,7 @@ class ContrastConfig(EnhancerConfig):
     positive_from: PositiveFrom = None
     budget_mib: int = Field(default=64, ge=1, description="working memory of the contrastive loss in MiB")
     users: int = Field(default=64, ge=1, description="users a batch, with objective: true")
+    newcomers: Newcomers = Field(default="mean", description=f"with objective: true, {ABOUT}")
     own_loss: float = Field(
         default=0.0,
         ge=0.0,

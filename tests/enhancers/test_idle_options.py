@@ -86,6 +86,7 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
         (RVRec, "BPR", {}, name, value)
         for name, value in {
             "users": 7,
+            "newcomers": "own",
             "own_loss": 0.5,
             "rest": "drop",
             "score": "w2",

@@ -20,6 +20,10 @@ COLUMNS = (
     "euclid2d",
     "shapley: {warmup_epochs: 0}",
     "guided: {scores: scores.tsv}",
+    "softmax",
+    "average",
+    "distil",
+    "compress",
 )
 
 _ABOUT = {

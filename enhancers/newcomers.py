@@ -1,0 +1,38 @@
+"""Users of whom training knows nothing: scored as the mean of all others are, not by a row that never learned.
+
+A split by time has many of them: whoever came after the date.  Ours.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+#: How users without a positive training interaction are scored.
+Newcomers = Literal["mean", "own"]
+
+ABOUT = (
+    "how users without a positive training interaction are scored: as the mean of all others' rows, or by their own, "
+    "which training left as it began"
+)
+
+
+def newcomers(users: Tensor, n_users: int) -> Tensor | None:
+    """Who has no interaction, as bool `[n_users]`; None where everybody has one, or nobody.
+
+    users: of each positive training interaction, `[n]`.  Padding, user 0, is no newcomer.
+    """
+    new = torch.bincount(users, minlength=n_users) == 0
+    if bool(new.all()):
+        return None
+    new[0] = False
+    return new if bool(new.any()) else None
+
+
+def mean_of_others(rows: Tensor, new: Tensor) -> Tensor:
+    """The mean row `[d]` of a table `[n_users, d]` over those who are neither newcomers nor padding."""
+    others = ~new
+    others[0] = False
+    return rows[others].mean(0)
