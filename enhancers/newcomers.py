@@ -31,8 +31,8 @@ def newcomers(users: Tensor, n_users: int) -> Tensor | None:
     return new if bool(new.any()) else None
 
 
-def mean_of_others(rows: Tensor, new: Tensor) -> Tensor:
-    """The mean row `[d]` of a table `[n_users, d]` over those who are neither newcomers nor padding."""
+def with_mean_of_others(rows: Tensor, new: Tensor) -> Tensor:
+    """A table `[n_users, d]` in which newcomers have the mean row of those who are neither that nor padding."""
     others = ~new
     others[0] = False
-    return rows[others].mean(0)
+    return torch.where(new.unsqueeze(1), rows[others].mean(0), rows)

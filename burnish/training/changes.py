@@ -71,7 +71,7 @@ class Baseline:
         entries += [
             {"place": [list(step) for step in place], "gone": True}
             for place in self._marks
-            if place not in now and place not in objects
+            if place not in now and place not in objects and not _is_there(model, place)
         ]
         # What burnish makes when it is first needed is made again when it is next needed.
         created = [place for place in objects - self._objects if place[:-1] in self._objects]
@@ -244,6 +244,24 @@ def _device(model: nn.Module) -> torch.device:
 
 def _contents(holder: Any) -> Any:
     return holder if isinstance(holder, dict | list | tuple) else vars(holder)
+
+
+def _is_there(model: nn.Module, place: Place) -> bool:
+    """Whether there is something: an attribute that its class no longer thinks worth keeping is not gone."""
+    holder: Any = model
+    for _, key in place:
+        contents = _contents(holder) if hasattr(holder, "__dict__") or _is_container(holder) else {}
+        if isinstance(contents, dict):
+            if key not in contents:
+                return False
+        elif not (isinstance(key, int) and key < len(contents)):
+            return False
+        holder = contents[key]
+    return True
+
+
+def _is_container(value: Any) -> bool:
+    return isinstance(value, dict | list | tuple)
 
 
 def _own_package(model: type) -> str | None:

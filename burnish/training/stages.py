@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 import pandas as pd
 
+from burnish.enhancers.host import Host
 from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
@@ -163,6 +164,9 @@ class Run:
             self.keeper.begin(self)
             if state is not None:
                 self.keeper.restore(self, state)
+                host = getattr(self.model, "enhancers", None)
+                if isinstance(host, Host):
+                    host.has_base = True  # from before: what is restored began from it
         if state is not None and (self.trainer.start_epoch >= self.last_epoch() or self.stopped_early()):
             # Nothing is left to train.  RecBole's fit would write a checkpoint of no epoch over the best one.
             self.trainer.eval_collector.data_collect(self.train_data)

@@ -16,7 +16,7 @@ from torch import Tensor
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives, training_pairs
-from burnish.enhancers.newcomers import mean_of_others, newcomers
+from burnish.enhancers.newcomers import newcomers, with_mean_of_others
 from burnish.enhancers.softmax.vectors import find_vectors
 from burnish.enhancers.teachers.options import COMPUTED
 from burnish.errors import ConfigurationError, UnsupportedError
@@ -140,8 +140,7 @@ class Compress(Enhancer[CompressConfig]):
         cut = self._teachers.decomposed(candidate).cut(candidate.rank, self._tables[0].width)
         users = cut.users
         if self._newcomers is not None:
-            new = self._newcomers.unsqueeze(1)
-            users = torch.where(new, mean_of_others(users, self._newcomers), users)
+            users = with_mean_of_others(users, self._newcomers)
         for table, rows in zip(self._tables, (users, cut.items), strict=True):
             table.raw().copy_(rows)
         self.chosen.fill_(number)

@@ -14,7 +14,7 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import group_mean, positives, training_pairs, with_first_items
-from burnish.enhancers.newcomers import mean_of_others, newcomers
+from burnish.enhancers.newcomers import newcomers, with_mean_of_others
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import UnsupportedError
@@ -90,7 +90,6 @@ class CatalogueObjective(Enhancer[ConfigT]):
         if rows_of_users and self._common.newcomers == "mean":
             new = newcomers(users, anatomy.n_users)
         self.register_buffer("_newcomers", new, persistent=False)
-        self._looking = False
 
     @property
     def _common(self) -> CatalogueOptions:
@@ -155,19 +154,21 @@ class CatalogueObjective(Enhancer[ConfigT]):
 
     def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
         """Rows of unit length; of newcomers, the mean row of the others."""
-        rows = functional.normalize(rows, dim=1, eps=SHORTEST) if self._unit_rows else rows
-        if self._newcomers is None or self.training or self._looking or table.side != "user":
+        rows = self._at_length(rows, ids, table.side)
+        if self._newcomers is None or self.training or table.side != "user":
             return rows
         new = self._newcomers[ids]
         if not bool(new.any()):
             return rows
         everybody = torch.arange(table.count, device=rows.device)
-        self._looking = True
-        try:
-            others = self.state.refined(table, everybody)
-        finally:
-            self._looking = False
-        return torch.where(new.unsqueeze(1), mean_of_others(others, self._newcomers).to(rows.dtype), rows)
+        if torch.equal(ids, everybody[1:]) or torch.equal(ids, everybody):
+            others = rows[~new & (ids != 0)]
+            return torch.where(new.unsqueeze(1), others.mean(0), rows)
+        return torch.where(new.unsqueeze(1), self.state.refined(table, everybody)[ids].to(rows.dtype), rows)
+
+    def _at_length(self, rows: Tensor, ids: Tensor | None, side: Side) -> Tensor:
+        """Rows of users or items as long as they are compared.  ids: theirs, `[n]`; None for all in their order."""
+        return functional.normalize(rows, dim=1, eps=SHORTEST) if self._unit_rows else rows
 
     def refines_output(self) -> bool:
         if self._source != "output":
@@ -176,10 +177,10 @@ class CatalogueObjective(Enhancer[ConfigT]):
 
     def refine_output(self, rows: Tensor, side: Side) -> Tensor:
         """Propagated rows of unit length; of newcomers, the mean row of the others."""
-        rows = functional.normalize(rows, dim=1, eps=SHORTEST) if self._unit_rows else rows
+        rows = self._at_length(rows, None, side)
         if self._newcomers is None or self.training or side != "user":
             return rows
-        return torch.where(self._newcomers.unsqueeze(1), mean_of_others(rows, self._newcomers), rows)
+        return with_mean_of_others(rows, self._newcomers)
 
     def exceptions(self) -> dict[str, str]:
         reasons = {}

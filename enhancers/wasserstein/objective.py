@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.anatomy.table import Side, Table
+from burnish.enhancers.anatomy.table import Side
 from burnish.enhancers.interactions import training_pairs
 from burnish.enhancers.softmax.catalogue import CatalogueObjective
 from burnish.enhancers.softmax.losses import user_means
@@ -228,13 +228,9 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
     def _kind(self) -> Similarity:
         return "product" if self._in_length else super()._kind
 
-    def refine(self, rows: Tensor, ids: Tensor, table: Table) -> Tensor:
+    def _at_length(self, rows: Tensor, ids: Tensor | None, side: Side) -> Tensor:
         """Rows of unit length; of that of their mean direction, with spread_role: length."""
-        return super().refine(rows, ids, table) * self._lengths(table.side, ids)
-
-    def refine_output(self, rows: Tensor, side: Side) -> Tensor:
-        """Propagated rows, likewise."""
-        return super().refine_output(rows, side) * self._lengths(side, None)
+        return super()._at_length(rows, ids, side) * self._lengths(side, ids)
 
     def _lengths(self, side: Side, ids: Tensor | None) -> Tensor | float:
         """`(1 + |spreads|^2)^(-1/2)`, `[n, 1]`: about |mean of x / |x||, for a Gaussian x with unit mean."""

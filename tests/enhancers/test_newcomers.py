@@ -13,7 +13,7 @@ from recbole.model.general_recommender import LightGCN
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.compress.compress import Compress
-from burnish.enhancers.newcomers import mean_of_others, newcomers
+from burnish.enhancers.newcomers import newcomers, with_mean_of_others
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.enhancers.wasserstein.rvrec import RVRec
 
@@ -49,7 +49,8 @@ def test_who_is_new() -> None:
     assert newcomers(torch.tensor([1, 2]), 3) is None
     assert newcomers(torch.tensor([], dtype=torch.long), 3) is None
     rows = torch.tensor([[9.0], [1.0], [3.0], [7.0]])
-    assert mean_of_others(rows, torch.tensor([False, False, False, True])).tolist() == [2.0]
+    new = torch.tensor([False, False, False, True])
+    assert with_mean_of_others(rows, new).tolist() == [[9.0], [1.0], [3.0], [2.0]]
 
 
 @pytest.mark.parametrize("cosine", [True, False])
@@ -61,7 +62,7 @@ def test_a_newcomers_scores_are_the_mean_of_the_others(world: Any, cosine: bool)
         (units(users), units(items)) if cosine else (users.detach().numpy(), items.detach().numpy())
     )
     wanted = users[known].mean(0) @ items.T
-    for row in scores(made, np.flatnonzero(new)):
+    for row in [*scores(made, np.flatnonzero(new)[:2]), *scores(made, np.flatnonzero(new))]:
         np.testing.assert_allclose(row[1:], wanted[1:], atol=1e-5)
     np.testing.assert_allclose(
         scores(made, np.flatnonzero(known))[:, 1:], (users[known] @ items.T)[:, 1:], atol=1e-5

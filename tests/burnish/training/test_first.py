@@ -182,6 +182,32 @@ def test_an_interrupted_teacher_goes_on(fits: Fits, small, tmp_path: Path) -> No
     same(run(small, {"compress": MIXED}, tmp_path / "out"), whole)
 
 
+@pytest.mark.parametrize("base", ["auto", "softmax"])
+@pytest.mark.parametrize("enhancer", ["aggregate", "prior"])
+def test_candidates_go_on_after_their_base(
+    enhancer: str, base: str, fits: Fits, small, tmp_path: Path
+) -> None:
+    if (enhancer, base) == ("prior", "softmax"):
+        pytest.skip("prior begins from the plain backbone")
+    block = {enhancer: {"base": base}}
+    whole = run(small, block, tmp_path / "whole")
+    fits.interrupt = (f"BPR+{enhancer}", 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(small, block, tmp_path / "out")
+    fits.interrupt = None
+    same(burnish.run(resume=tmp_path / "out", show_progress=False), whole)
+
+
+def test_a_teacher_goes_on_trying_candidates(fits: Fits, small, tmp_path: Path) -> None:
+    block = {"compress": {"teachers": {"ease": None, "aggregate": None}}}
+    whole = run(small, block, tmp_path / "whole")
+    fits.interrupt = ("BPR+aggregate", 3)
+    with pytest.raises(KeyboardInterrupt):
+        run(small, block, tmp_path / "out")
+    fits.interrupt = None
+    same(run(small, block, tmp_path / "out"), whole)
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_an_interrupted_run_goes_on_with_its_teachers(
     there: bool, fits: Fits, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -24,6 +24,9 @@ FEW = ["BPR", "LightGCN", "SASRec", "MultiVAE", "NeuMF", "RecVAE", "KGAT", "Deep
 CASES: list[tuple[str, dict[str, Any]]] = [(name, {}) for name in FEW]
 CASES += [("BPR", {"rvrec": {}}), ("LightGCN", {"rvrec": {}}), ("SASRec", {"rvrec": {}})]
 CASES += [("BPR", {"uneven": {}})]
+SOFTMAX = {"softmax": {"users": 8}}
+CASES += [("BPR", {**one, "shapley": {"warmup_epochs": 1}}) for one in (SOFTMAX, {"rvrec": {}})]
+CASES += [("LightGCN", {**SOFTMAX, "average": {}, "distil": {}})]
 
 
 @pytest.fixture(scope="module")
