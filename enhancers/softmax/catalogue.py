@@ -19,7 +19,7 @@ from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.errors import UnsupportedError
 
-from .losses import row_losses, user_means
+from .losses import row_losses, user_means, without_own
 from .vectors import Vectors, find_vectors
 
 if TYPE_CHECKING:
@@ -256,8 +256,19 @@ class CatalogueObjective(Enhancer[ConfigT]):
         # `index_select`, whose gradient adds rows in half of the time that indexing takes to.
         own = self._compared(users.index_select(0, owner), self._positives_of(pair, keys, key_ids))
         negatives = self._negatives(ids, users, keys, key_ids)
-        losses = row_losses(own, negatives.index_select(0, owner))
+        losses = self._row_losses(own, negatives.index_select(0, owner), pair, key_ids)
         return user_means(losses, owner, len(ids), self._pair_weights(pair))
+
+    def _row_losses(self, own: Tensor, negatives: Tensor, pair: Tensor, key_ids: Tensor | None) -> Tensor:
+        """Losses `[r]` of pairs by the log-sum-exp over their users' negatives: a positive is no negative of itself."""
+        if self._common.mask_known:
+            return row_losses(own, negatives)
+        counted = self._counted_among(self._positive[pair], key_ids)
+        return negatives - own if counted is None else row_losses(own, without_own(own, negatives, counted))
+
+    def _counted_among(self, items: Tensor, key_ids: Tensor | None) -> Tensor | None:
+        """The logarithm of what items `[r]` count among unmasked negatives, `[r]`; None where each counts once."""
+        return None
 
     def _of_rows(self, batch: Interaction, users: Tensor) -> Tensor:
         """`[B]`, for rows that are interactions; 0 for one that is none (a drawn negative, an item not liked)."""

@@ -23,6 +23,16 @@ def row_losses(positives: Tensor, negatives: Tensor) -> Tensor:
     return functional.softplus(negatives - positives)
 
 
+def without_own(positives: Tensor, negatives: Tensor, counted: Tensor | float = 0.0) -> Tensor:
+    """Log-sum-exp `[n]` of negatives that a positive was summed up with, once the positive is taken away.
+
+    positives: scores `[n]`.  negatives: log-sum-exp `[n]`.  counted: the logarithm of what each positive counted there,
+    `[n]`; -inf for one that was not among them.
+    """
+    share = (positives + counted - negatives).exp().clamp(max=1.0 - 1e-6)
+    return negatives + torch.log1p(-share)
+
+
 def user_means(rows: Tensor, owner: Tensor, n: int, weights: Tensor | None = None) -> Tensor:
     """The mean `[n]` of each user's rows `[r]`, by `owner` `[r]`; 0 for a user without rows.
 
@@ -53,6 +63,8 @@ def bilateral(
     n_negatives: `[n]`.  weights: `[r]`, what a positive counts in the mean.  ratio: t1 / t2.
     """
     n = len(negatives)
+    some = torch.isfinite(negatives)  # not of a user who knows every item
+    negatives = torch.where(some, negatives, torch.zeros_like(negatives))
     scaled = positives / ratio
     peak = scaled.new_full((n,), -math.inf).scatter_reduce(0, owner, scaled.detach(), "amax")
     peak = torch.where(torch.isfinite(peak), peak, torch.zeros_like(peak))
@@ -62,7 +74,7 @@ def bilateral(
     known = counts > 0
     mean = peak + torch.where(known, sums, 1.0).log() - torch.where(known, counts, 1.0).log()
     rows = negatives - n_negatives.to(scaled.dtype).clamp(min=1).log() - ratio * mean
-    return torch.where(known, rows, 0.0)
+    return torch.where(known & some, rows, 0.0)
 
 
 def pairwise(
@@ -74,22 +86,29 @@ def pairwise(
     temperature: float,
     activation: Activation,
     budget_bytes: int,
+    targets: Tensor | None = None,
 ) -> Tensor:
-    """Loss of every positive against all negatives of its user, `[r]`: `log mean_j a(f_j - f_i)^(1/t)`.
+    """Loss of every positive against all negatives of its user, `[r]`: `log mean_j a(f_j - f_i)^(1/t)`; 0 without any.
 
     PSL (Yang et al., NeurIPS 2024): a is an activation in the place of exp.
 
     positives: scores `[r]`, not divided.  scores: `[n, n_items]`, of all items for every user.  masked: bool
     `[n, n_items]`, True where an item is no negative.  budget_bytes: of a block of differences.
+    targets: the positive items `[r]` themselves, where the mask does not leave them out.
     """
     rows_a_block = max(1, budget_bytes // max(1, 4 * scores.element_size() * scores.shape[1]))
 
-    def block(own: Tensor, others: Tensor, users: Tensor) -> Tensor:
+    def block(own: Tensor, others: Tensor, users: Tensor, target: Tensor | None) -> Tensor:
         differences = others[users] - own.unsqueeze(1)
         logs = _log_activation(differences, activation) / temperature
         left_out = torch.zeros_like(logs, dtype=torch.bool) if masked is None else masked[users]
-        counts = (~left_out).sum(1).clamp(min=1).to(logs.dtype)
-        return torch.logsumexp(logs.masked_fill(left_out, -math.inf), dim=1) - counts.log()
+        if target is not None:
+            left_out = left_out.scatter(1, target.unsqueeze(1), True)
+        counts = (~left_out).sum(1)
+        none = counts == 0
+        logs = logs.masked_fill(left_out & ~none.unsqueeze(1), -math.inf)
+        found = torch.logsumexp(logs, dim=1) - counts.clamp(min=1).to(logs.dtype).log()
+        return torch.where(none, torch.zeros_like(found), found)
 
     parts = [
         checkpoint(
@@ -97,6 +116,7 @@ def pairwise(
             positives[lo : lo + rows_a_block],
             scores,
             owner[lo : lo + rows_a_block],
+            None if targets is None else targets[lo : lo + rows_a_block],
             use_reentrant=False,
         )
         for lo in range(0, len(positives), rows_a_block)

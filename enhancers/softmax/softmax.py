@@ -187,6 +187,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
                 temperature=self.temperature,
                 activation=self.config.activation,
                 budget_bytes=self._budget,
+                targets=None if self.config.mask_known else self._positive[pair],
             )
             return user_means(losses, owner, len(ids), weights)
         negatives = self._negatives(ids, users, keys, key_ids)
@@ -200,7 +201,7 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
                 weights,
                 ratio=self.config.positive_temperature / self.temperature,
             )
-        losses = row_losses(own, negatives.index_select(0, owner))
+        losses = self._row_losses(own, negatives.index_select(0, owner), pair, key_ids)
         near = self._near_the_top(users, keys, own * self.temperature, owner)
         weights = near if weights is None else weights * near
         return user_means(losses, owner, len(ids), weights)
@@ -252,6 +253,12 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
             similarity="product",
             budget_bytes=self._budget,
         )
+
+    def _counted_among(self, items: Tensor, key_ids: Tensor | None) -> Tensor | None:
+        if key_ids is None:
+            return None
+        times = torch.bincount(key_ids, minlength=self._n_items)[items].to(self._draw_log_q.dtype).log()
+        return times - (self._draw_log_q[items] + math.log(len(key_ids))) if self.config.log_q else times
 
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[B]`, where the model scores every pair by itself: each positive row against negatives drawn for it."""

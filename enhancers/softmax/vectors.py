@@ -72,30 +72,52 @@ def find_vectors(model: Any, anatomy: Anatomy, dataset: Dataset) -> Vectors | No
     rows = torch.linspace(0, len(dataset) - 1, LOOKED_AT).round().long()
     batch = dataset[rows].to(anatomy.device)
     with forked_randomness(0, anatomy.device), unchanged(model), evaluating(model), torch.no_grad():
+        found = _products(model, anatomy, batch)
+        zeros = [one for name, one in model.named_parameters() if _is_zero(name, one)] if found else []
+        if found is not None and zeros:
+            # A bias that begins at 0 is in no score yet, and will be.
+            try:
+                for parameter in zeros:
+                    parameter.normal_(0.0, 0.1)
+                again = _products(model, anatomy, batch)
+            finally:
+                for parameter in zeros:
+                    parameter.zero_()
+            found = found if again == found else None
         clear_kept(model)
-        try:
-            scores = model.full_sort_predict(batch).reshape(len(rows), -1)
-        except (
-            NotImplementedError,
-            KeyError,
-            AttributeError,
-            TypeError,
-            RuntimeError,
-            IndexError,
-            AssertionError,
-        ):
-            return None  # it scores pairs only, or needs columns that training rows lack
-        finally:
-            clear_kept(model)
-        if scores.shape[1] < anatomy.n_items:
-            return None
-        for vectors, make in _possible(model, anatomy, batch):
-            made = make()
-            agreed = None if made is None else _agreed(scores[:, 1 : anatomy.n_items], *made)
-            if agreed is not None:
-                clear_kept(model)
-                return replace(vectors, sigmoid=agreed == "sigmoid")
+    return found
+
+
+def _is_zero(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter of the backbone is 0 everywhere."""
+    return not name.startswith("enhancers.") and parameter.is_floating_point() and not bool(parameter.any())
+
+
+def _products(model: Any, anatomy: Anatomy, batch: Any) -> Vectors | None:
+    """Of which vectors the scores of a batch's rows are products, as the parameters are now."""
+    n = len(batch)
+    clear_kept(model)
+    try:
+        scores = model.full_sort_predict(batch).reshape(n, -1)
+    except (
+        NotImplementedError,
+        KeyError,
+        AttributeError,
+        TypeError,
+        RuntimeError,
+        IndexError,
+        AssertionError,
+    ):
+        return None  # it scores pairs only, or needs columns that training rows lack
+    finally:
         clear_kept(model)
+    if scores.shape[1] < anatomy.n_items:
+        return None
+    for vectors, make in _possible(model, anatomy, batch):
+        made = make()
+        agreed = None if made is None else _agreed(scores[:, 1 : anatomy.n_items], *made)
+        if agreed is not None:
+            return replace(vectors, sigmoid=agreed == "sigmoid")
     return None
 
 

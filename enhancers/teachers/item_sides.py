@@ -174,7 +174,8 @@ class SparseWeights:
         count = self.weights.shape[1] - 1
         mean = np.asarray(scores.sum(1, dtype=np.float64)).ravel() / count
         squares = np.asarray(scores.multiply(scores).sum(1, dtype=np.float64)).ravel()
-        return torch.from_numpy(mean), torch.from_numpy(np.maximum(squares - count * mean**2, 0))
+        scatter = np.maximum(squares - count * mean**2, 0)
+        return torch.from_numpy(mean).to(users.device), torch.from_numpy(scatter).to(users.device)
 
 
 class LowRankWeights:

@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
 
+#: Pairs that a model scores at once where it scores pair by pair: layers of a few hundred numbers take some 2 KiB each.
+PAIRS = 2**15
+
+
 @torch.no_grad()
 def trained_scores(model: Any, dataset: Dataset, config: Any, *, name: str, budget_bytes: int) -> Bilinear:
     """The scores of a trained model for all users and items.
@@ -112,6 +116,10 @@ def _of_users(model: Any, dataset: Dataset, anatomy: Anatomy, ids: Tensor) -> Te
         found = model.full_sort_predict(Interaction({user: ids}))
     except NotImplementedError:
         items = torch.arange(1, anatomy.n_items, device=ids.device)
-        pairs = Interaction({user: ids.repeat_interleave(len(items)), item: items.repeat(len(ids))})
-        return model.predict(dataset.join(pairs.cpu()).to(ids.device)).reshape(len(ids), -1).float()
+        users, others = ids.repeat_interleave(len(items)), items.repeat(len(ids))
+        parts = []
+        for few, them in zip(users.split(PAIRS), others.split(PAIRS), strict=True):
+            pairs = dataset.join(Interaction({user: few, item: them}).cpu())
+            parts.append(model.predict(pairs.to(ids.device)).reshape(-1).float())
+        return torch.cat(parts).reshape(len(ids), -1)
     return found.reshape(len(ids), -1)[:, 1 : anatomy.n_items].float()

@@ -141,6 +141,11 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         """What similarities are divided by: -W2^2 / 2, or -W2."""
         return self.config.start_temperature
 
+    @property
+    def score_temperature(self) -> float:
+        """Of the product of means: -W2^2 / 2 is that but for what no item changes."""
+        return self.temperature
+
     def _user_vectors(self, batch: Interaction) -> Tensor:
         assert self.vectors is not None
         means = self.vectors.of_users(self.state.backbone, self.state, batch, self._fields.user)
@@ -190,6 +195,10 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
     def _log_weights(self) -> Tensor | None:
         """The logarithm of what each item counts as a negative, `[n_items]`; None for 1 each."""
         return None
+
+    def _counted_among(self, items: Tensor, key_ids: Tensor | None) -> Tensor | None:
+        counted = self._log_weights()
+        return None if counted is None else counted[items]
 
 
 class GaussianObjective(DistanceObjective[RVRecConfig]):

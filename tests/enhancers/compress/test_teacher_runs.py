@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -241,3 +242,25 @@ def test_teachers_named_from_where_the_run_was_made(small, tmp_path, monkeypatch
     monkeypatch.chdir(tmp_path / "elsewhere")
     resumed = burnish.run(resume=tmp_path / "run")
     assert resumed.test_result == whole.test_result
+
+
+def test_pairs_are_scored_a_few_at_a_time(
+    small: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that scores pair by pair is not asked for all pairs of a block of users at once."""
+    from recbole.model.general_recommender import NeuMF
+
+    teacher(small, tmp_path / "pairs", "NeuMF", mlp_hidden_size=[4])
+    whole = compressed(small, teachers={str(tmp_path / "pairs"): None})
+    asked: list[int] = []
+    predict = NeuMF.predict
+
+    def watched(self: Any, pairs: Any) -> torch.Tensor:
+        asked.append(len(pairs))
+        return predict(self, pairs)
+
+    monkeypatch.setattr(NeuMF, "predict", watched)
+    monkeypatch.setattr("burnish.enhancers.teachers.trained_scores.PAIRS", 50)
+    parts = compressed(small, teachers={str(tmp_path / "pairs"): None})
+    assert max(asked) == 50
+    np.testing.assert_allclose(scores_of(parts), scores_of(whole), atol=1e-5)

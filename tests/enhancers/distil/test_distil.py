@@ -16,6 +16,7 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.distil.distil import Distil, _seen_before
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.enhancers.teachers.trained_scores import trained_scores
+from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 RIDGE, TAU = 20.0, 0.3
@@ -98,6 +99,15 @@ def test_a_product_of_vectors(world: Any, backbone: str, beside: Any, mask_known
     for user, found in zip((3, 5, 8), rows_of(made, users_batch(3, 5, 8)), strict=True):
         left = [item for item in range(1, known.shape[1]) if not (mask_known and known[user, item])]
         assert found == pytest.approx(kl(teacher[user, left], scores[user, left], 0.7), rel=2e-3)
+
+
+def test_beside_rvrec_as_the_objective_it_is_what_it_is_beside_softmax(world: Any) -> None:
+    """With equal spreads: the logits of both are cosines over the temperature."""
+    found = []
+    for objective in (Softmax(temperature=TAU), RVRec(objective=True, spread="none", temperature=TAU)):
+        made = world(enhance("BPR", objective, Distil(ridge=RIDGE)), embedding_size=4)
+        found.append(rows_of(made, users_batch(3, 5, 8)))
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-5)
 
 
 def test_a_list_of_the_teachers_best(world: Any) -> None:

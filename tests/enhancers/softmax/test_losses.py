@@ -14,6 +14,7 @@ from burnish.enhancers.softmax.losses import (
     quantile_weights,
     row_losses,
     user_means,
+    without_own,
 )
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
 
@@ -99,6 +100,43 @@ def test_pairwise(activation: str, budget: int) -> None:
         values = [functions[activation](items[user, j] - positives[row]) + 1.0 for j in left]
         expected.append((sum(v.clamp(min=1e-6) ** (1 / 0.7) for v in values) / len(left)).log())
     same(found, torch.stack(expected), [positives, items])
+
+
+def test_pairwise_with_targets_that_the_mask_leaves_in() -> None:
+    positives, items = scores(3)
+    targets = torch.tensor([1, 2, 0, 3, 5])
+    found = pairwise(
+        positives, items, OWNER, None, temperature=0.7, activation="tanh", budget_bytes=1, targets=targets
+    )
+    for row, (user, target) in enumerate(zip(OWNER.tolist(), targets.tolist(), strict=True)):
+        left = [j for j in range(6) if j != target]
+        values = [torch.tanh(items[user, j] - positives[row]) + 1.0 for j in left]
+        expected = (sum(v ** (1 / 0.7) for v in values) / len(left)).log()
+        torch.testing.assert_close(found[row], expected)
+
+
+def test_without_any_negative_nothing_is_learned() -> None:
+    """Of a user who knows every item."""
+    positives, items = scores(3)
+    everything = torch.ones(3, 6, dtype=torch.bool)
+    of_pairs = pairwise(
+        positives, items, OWNER, everything, temperature=0.7, activation="relu", budget_bytes=2**20
+    )
+    negatives = torch.full((3,), -math.inf, dtype=torch.float64)
+    of_users = bilateral(positives, negatives, OWNER, torch.zeros(3), ratio=2.0)
+    assert not of_pairs.any()
+    assert not of_users.any()
+    (of_pairs.sum() + of_users.sum()).backward()
+    assert not positives.grad.any()
+
+
+@pytest.mark.parametrize("counted", [0.0, -math.inf, 0.5])
+def test_a_positive_is_taken_out_of_its_negatives(counted: float) -> None:
+    scored = torch.tensor([0.3, -1.0, 0.7, 2.0], dtype=torch.float64)
+    weights = torch.tensor([1.0, 2.0, 0.5, math.exp(counted)], dtype=torch.float64)
+    everything = torch.logsumexp(scored + weights.log(), 0)
+    found = without_own(scored[3:], everything.reshape(1), torch.tensor([counted], dtype=torch.float64))
+    torch.testing.assert_close(found[0], torch.logsumexp((scored + weights.log())[:3], 0))
 
 
 def test_quantile_weights() -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 import torch
 from recbole.data.interaction import Interaction
+from recbole.model.general_recommender import BPR
 
 import burnish
 from burnish.enhancers.attach import enhance
+from burnish.enhancers.compress.compress import Compress
 from burnish.enhancers.epoch_batches import UserBatches
 from burnish.enhancers.softmax.pair_scores import PairScores
 from burnish.enhancers.softmax.softmax import Softmax
@@ -59,11 +61,50 @@ def test_users_with_all_of_their_items(world: Any, backbone: str, mask_known: bo
         found = softmax.objective(users_batch(3, 5, 8))
     for user, loss in zip((3, 5, 8), found.tolist(), strict=True):
         similar = [cosine(users[user], item) if number else 0.0 for number, item in enumerate(items)]
-        left = [similar[item] for item in range(1, len(items)) if not (mask_known and item in known[user])]
         rows = []
         for item in known[user]:
-            rows.append(row_loss(similar[item], left))
+            others = set(range(1, len(items))) - (known[user] if mask_known else {item})
+            rows.append(row_loss(similar[item], [similar[other] for other in others]))
         assert loss == pytest.approx(sum(rows) / len(rows), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "options", [{"topk": 3, "topk_temperature": 1e4}, {"negatives": 50_000}, {}], ids=str
+)
+def test_a_positive_is_no_negative_of_itself(world: Any, options: dict[str, Any]) -> None:
+    """With known items among the negatives, too: in parts, and where negatives are drawn."""
+    made = world(enhance("BPR", Softmax(temperature=TAU, mask_known=False, **options)), embedding_size=4)
+    known = items_by_user(made)
+    users, items = (made.model.user_embedding.weight, made.model.item_embedding.weight)
+    users, items = users.detach().double().tolist(), items.detach().double().tolist()
+    with made.model.enhancers.step():
+        found = made.model.enhancers["softmax"].objective(users_batch(3, 5))
+    for user, loss in zip((3, 5), found.tolist(), strict=True):
+        similar = [cosine(users[user], item) if number else 0.0 for number, item in enumerate(items)]
+        rows = [
+            row_loss(similar[item], [similar[other] for other in range(1, len(items)) if other != item])
+            for item in known[user]
+        ]
+        assert loss == pytest.approx(sum(rows) / len(rows), rel=0.01 if "negatives" in options else 1e-4)
+
+
+def test_biases_that_begin_at_zero_are_seen(world: Any) -> None:
+    """A score that will be more than a product, though it is one before training."""
+
+    class Biased(BPR):
+        def __init__(self, config: Any, dataset: Any) -> None:
+            super().__init__(config, dataset)
+            self.bias = torch.nn.Parameter(torch.zeros(self.n_items))
+
+        def full_sort_predict(self, interaction: Any) -> torch.Tensor:
+            scores = super().full_sort_predict(interaction).view(-1, self.n_items)
+            return (scores + self.bias).view(-1)
+
+    with pytest.raises(UnsupportedError, match="no such product"):
+        world(enhance(Biased, Compress()), embedding_size=4)
+    made = world(enhance(Biased, Softmax()), embedding_size=4)
+    assert made.model.enhancers["softmax"].vectors is None
+    assert not made.model.bias.any()
 
 
 def test_weights_of_interactions(world: Any) -> None:

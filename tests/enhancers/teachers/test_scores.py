@@ -234,3 +234,11 @@ class TestSparse:
         assert list(blocks_by_cost(costs, 100)) == [slice(0, 7)]
         singles = [(0, 1), (1, 2), (2, 3), (3, 4), (4, 6), (6, 7)]
         assert list(blocks_by_cost(costs, 1)) == [slice(*pair) for pair in singles]
+
+
+def test_moments_lie_where_the_scores_do() -> None:
+    """On another device than the sparse matrices, which are scipy's; `meta` needs no GPU."""
+    users, items = torch.tensor([1, 1, 2, 3]), torch.tensor([1, 2, 2, 4])
+    scores = item_knn(incidence(users, items, (5, 6), "meta"))
+    mean, scatter = scores.side.sums(scores.users, slice(0, 5))
+    assert {mean.device.type, scatter.device.type} == {"meta"}
