@@ -196,7 +196,7 @@ def gradients(model: Any, loss: torch.Tensor) -> list[torch.Tensor]:
     return list(torch.autograd.grad(loss, list(model.parameters()), allow_unused=True))
 
 
-@pytest.mark.parametrize("own_loss", [0.0, 0.5])
+@pytest.mark.parametrize("own_loss", [0.0, 0.5, 1.0])
 def test_the_rest_of_the_loss_stays(world: Any, own_loss: float) -> None:
     """LightGCN's regularisation is there, its BPR term as far as asked for."""
     made = world(enhance("LightGCN", Softmax(rows="interactions", own_loss=own_loss)), reg_weight=0.3)
