@@ -18,7 +18,7 @@ from burnish.errors import BurnishError, ConfigurationError, warn
 
 from .base import Base
 from .first import FirstRequest, Places, trained_first
-from .identity import class_name
+from .identity import FormerDataError, OtherDataError, class_name
 from .load import load_run
 from .record import BASE, read_run
 from .request import Request
@@ -98,7 +98,12 @@ def _read(folder: Path, seconds: float, *, plain: type, trust: bool, own: bool) 
         )
     weights = weights_of(folder, f"base = {str(folder)!r}")
     if saved.enhancers:
-        weights = _baked(folder, plain, trust)
+        try:
+            weights = _baked(folder, plain, trust)
+        except OtherDataError as error:
+            if own:
+                raise FormerDataError("the base", folder, error) from error
+            raise
     return Base(str(folder), weights, saved.data, seconds, own)
 
 

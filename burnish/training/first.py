@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 from burnish.files.lock import locked
 from burnish.files.processes import passing_folder
 from burnish.files.refusals import make_folder
@@ -23,7 +23,7 @@ from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 
-from .identity import class_name, computing, digest
+from .identity import FormerDataError, OtherDataError, class_name, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
 from .record import read_run
@@ -35,6 +35,7 @@ from .weights import weights_of
 #: In the folder of a run that was trained first: which request, and how long it took.
 NOTE = "base.json"
 Read = TypeVar("Read")
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
@@ -108,6 +109,25 @@ def trained_first(
         return read(folder, _trained(request, folder, replace(places, save_every=0)))
 
 
+def anew_on_other_data(run: Callable[[], Result]) -> Result:
+    """What `run` gives; where a run that was trained first and kept is of former data, it is trained anew once.
+
+    As it is where its options are others.  `run` is called again for that, having changed nothing of its own yet.
+    """
+    told: set[Path] = set()
+    while True:
+        try:
+            return run()
+        except FormerDataError as error:
+            if error.folder in told:
+                raise
+            told.add(error.folder)
+            warn(
+                f"{error.named}, kept in {error.folder}, was trained on other data than there are now; it is trained anew"
+            )
+            (error.folder / NOTE).unlink(missing_ok=True)
+
+
 def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[[Path, float], Read]) -> Read:
     """In a folder that several processes share: the first one trains it, and the others wait for it."""
     make_folder(folder.parent)
@@ -139,17 +159,20 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
             plain = split_enhanced(request.model)[0]
             again = Request.gather(plain, saved.dataset, saved.enhancers, (), saved.options, None, False)
             needed = {**places.needed(again, inner), "base": None}  # it has begun
-            result = train_and_test(
-                again,
-                folder,
-                saved=saved,
-                state=state,
-                on_epoch=places.on_epoch,
-                save_every=max(places.save_every, 1),
-                evaluate_test=False,
-                trust=places.trust,
-                **needed,
-            )
+            try:
+                result = train_and_test(
+                    again,
+                    folder,
+                    saved=saved,
+                    state=state,
+                    on_epoch=places.on_epoch,
+                    save_every=max(places.save_every, 1),
+                    evaluate_test=False,
+                    trust=places.trust,
+                    **needed,
+                )
+            except OtherDataError as error:
+                raise FormerDataError(request.named, folder, error) from error
         else:
             make_folder(folder)
             asked = request.request()

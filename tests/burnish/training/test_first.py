@@ -144,6 +144,85 @@ def test_each_teacher_is_trained_once(fits: Fits, small, tmp_path: Path) -> None
     assert fits.runs[3:] == ["BPR+softmax+average", "BPR+compress"]
 
 
+def changing(small: dict[str, Any], place: Path) -> tuple[dict[str, Any], Path]:
+    """The options with data of the test's own, and their file."""
+    shutil.copytree(Path(small["data_path"]) / "tiny", place / "tiny")
+    return {**small, "data_path": str(place)}, place / "tiny" / "tiny.inter"
+
+
+def shorter(file: Path) -> None:
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "trained"),
+    [
+        ({"compress": MIXED}, ["BPR+softmax+average"]),
+        ({"softmax": {"base": "compress"}}, ["BPR+compress"]),
+        (
+            {
+                "compress": {
+                    "teachers": "compress",
+                    "teacher_options": {"compress": {"compress.teachers": {"softmax": 1}}},
+                    "mix": 1,
+                }
+            },
+            ["BPR+softmax", "BPR+compress"],
+        ),
+    ],
+)
+def test_what_was_trained_on_other_data_is_trained_anew(
+    block: dict[str, Any], trained: list[str], fits: Fits, small, tmp_path: Path
+) -> None:
+    """As where its options are others, with a line that says so."""
+    mine, file = changing(small, tmp_path / "data")
+    run(mine, block, tmp_path / "out")
+    shorter(file)
+    fits.runs.clear()
+    with pytest.warns(UserWarning, match=r"kept in .*out/.*was trained on other data.*trained anew"):
+        again = run(mine, block, tmp_path / "out")
+    assert fits.runs[:-1] == trained
+    same(again, run(mine, block, tmp_path / "from nothing"))
+    fits.runs.clear()
+    run(mine, block, tmp_path / "out")
+    assert len(fits.runs) == 1
+
+
+def test_an_interrupted_teacher_of_other_data_is_trained_anew(fits: Fits, small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    fits.interrupt = ("BPR+softmax+average", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, {"compress": MIXED}, tmp_path / "out")
+    fits.interrupt = None
+    shorter(file)
+    with pytest.warns(UserWarning, match=r"the teacher 'softmax\+average', kept in .*trained anew"):
+        again = run(mine, {"compress": MIXED}, tmp_path / "out")
+    same(again, run(mine, {"compress": MIXED}, tmp_path / "from nothing"))
+
+
+def test_a_run_that_cannot_go_on_trains_no_teacher(fits: Fits, small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    fits.interrupt = ("BPR+compress", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, {"compress": MIXED}, tmp_path / "out")
+    fits.interrupt = None
+    fits.runs.clear()
+    shorter(file)
+    cure = r"the teacher 'softmax\+average', kept in .*teachers.*: .*Put the former files back.*remove that folder"
+    with pytest.raises(DataError, match=cure):
+        burnish.run(resume=tmp_path / "out", show_progress=False)
+    assert fits.runs == []
+
+
+def test_a_folder_of_other_data_is_named(small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    run(mine, {}, tmp_path / "taught")
+    shorter(file)
+    block = {"compress": {"teachers": str(tmp_path / "taught"), "mix": 1, "ranks": 8}}
+    with pytest.raises(DataError, match=r"teacher '.*taught': data set 'tiny' is not the one"):
+        run(mine, block)
+
+
 def test_without_a_folder_nothing_is_kept(fits: Fits, small, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     result = run(small, {"compress": MIXED}, checkpoint_dir=str(tmp_path / "saved"))
