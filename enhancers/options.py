@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from functools import partial
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from burnish.errors import warn
 from burnish.strict import Strict
+
+
+def _within(value: float, *, least: float, most: float) -> float:
+    if not least <= value <= most:  # nor NaN
+        raise ValueError(
+            f"give a number from {least:g} to {most:g}: scores are computed in single precision, in which softmaxes at "
+            f"other temperatures overflow or lose the differences between scores"
+        )
+    return value
+
+
+#: What divides the scores of a softmax.
+Temperature = Annotated[float, AfterValidator(partial(_within, least=1e-4, most=1e4))]
+#: The same where the loss is multiplied by its square, whose rounding is then a third of the loss at 1000.
+SquaredTemperature = Annotated[float, AfterValidator(partial(_within, least=1e-4, most=1e3))]
 
 
 class OptionsWithoutLoss(Strict):

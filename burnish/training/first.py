@@ -123,7 +123,8 @@ def anew_on_other_data(run: Callable[[], Result]) -> Result:
                 raise
             told.add(error.folder)
             warn(
-                f"{error.named}, kept in {error.folder}, was trained on other data than there are now; it is trained anew"
+                f"{error.named}, kept in {error.folder}, was trained on other data than there are now; it is trained "
+                f"anew"
             )
             (error.folder / NOTE).unlink(missing_ok=True)
 

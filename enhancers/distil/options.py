@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
+from burnish.enhancers.options import SquaredTemperature
 from burnish.enhancers.teachers.options import EASE, WHO, TeacherOptions
 
 #: Of the teacher's list, where a model scores pair by pair and `top` is not given.
@@ -29,10 +30,8 @@ class DistilConfig(TeacherOptions):
         description="how much the teacher counts; the rest is left of the recommendation loss, the backbone's own or "
         "another enhancer's objective",
     )
-    temperature: float = Field(
+    temperature: SquaredTemperature = Field(
         default=1.0,
-        gt=0.0,
-        allow_inf_nan=False,
         description="divides the scores of teacher and student before both softmaxes",
     )
     top: int | None = Field(
