@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.newcomers import ABOUT, Newcomers
-from burnish.enhancers.options import OptionsWithoutLoss, Temperature
+from burnish.enhancers.options import OptionsWithoutLoss, Temperature, TemperatureOrDefault
 from burnish.enhancers.trained_first import BaseOptions, check_base_options
 from burnish.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ class SoftmaxConfig(OptionsWithoutLoss):
 
     later: ClassVar[frozenset[str]] = frozenset({"base", "base_options", "newcomers"})
 
-    temperature: Temperature | None = Field(
+    temperature: TemperatureOrDefault = Field(
         default=None,
         description="divides scores before the softmax; null for 0.2 with cosines and 1 without",
     )

@@ -9,6 +9,7 @@ import pytest
 
 from burnish import RVRec, Shapley, enhance
 from burnish.benchmarks.harness.specs import RunSpec
+from burnish.cli.enhancers import type_of
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
@@ -84,6 +85,12 @@ def test_temperatures_that_single_precision_cannot_take(
 ) -> None:
     with pytest.raises(ConfigurationError, match=f"'{enhancer}': {option} = .*{SINGLE}"):
         make_enhancers({enhancer: {**beside, option: value}})
+
+
+def test_the_command_line_shows_the_ends() -> None:
+    fields = make_enhancers("softmax")[0].config.__class__.model_fields
+    assert type_of(fields["temperature"]) == "float | null, >= 0.0001, <= 10000"
+    assert type_of(fields["topk_temperature"]) == "float, >= 0.0001, <= 10000"
 
 
 @pytest.mark.parametrize(
