@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
-from burnish.errors import DataError, warn
+from burnish.errors import BurnishError, DataError, warn
 from burnish.files.lock import locked
 from burnish.files.processes import passing_folder
 from burnish.files.refusals import make_folder
@@ -28,7 +28,7 @@ from .one_run import train_and_test
 from .options import shared_options
 from .record import read_run
 from .request import Request
-from .result import Epoch
+from .result import Epoch, TrainingResult
 from .state import latest_state
 from .weights import weights_of
 
@@ -152,7 +152,27 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
     if progress == "finished":
         return _seconds(folder)
     started = time.perf_counter()
-    state = latest_state(folder) if progress == "unfinished" else None
+    with _named(request.named):
+        result = _train(request, folder, places, goes_on=progress == "unfinished")
+    # What an interrupted process spent on epochs counts as well.
+    spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
+    write_json(folder / NOTE, {**_note(request), "seconds": spent})
+    return spent
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """While this is open, errors say what was trained: their reader may not have thought of it."""
+    try:
+        yield
+    except FormerDataError:  # says so
+        raise
+    except BurnishError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool) -> TrainingResult:
+    state = latest_state(folder) if goes_on else None
     inner = replace(places, target=folder)
     with _quiet(request, places):
         if state is not None:
@@ -161,7 +181,7 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
             again = Request.gather(plain, saved.dataset, saved.enhancers, (), saved.options, None, False)
             needed = {**places.needed(again, inner), "base": None}  # it has begun
             try:
-                result = train_and_test(
+                return train_and_test(
                     again,
                     folder,
                     saved=saved,
@@ -174,24 +194,19 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
                 )
             except OtherDataError as error:
                 raise FormerDataError(request.named, folder, error) from error
-        else:
-            make_folder(folder)
-            asked = request.request()
-            result = train_and_test(
-                asked,
-                folder,
-                on_epoch=places.on_epoch,
-                save_every=places.save_every,
-                evaluate_test=False,
-                trust=places.trust,
-                # The former one is gone by then: the note must never stand beside another one.
-                on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
-                **places.needed(asked, inner),
-            )
-    # What an interrupted process spent on epochs counts as well.
-    spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
-    write_json(folder / NOTE, {**_note(request), "seconds": spent})
-    return spent
+        make_folder(folder)
+        asked = request.request()
+        return train_and_test(
+            asked,
+            folder,
+            on_epoch=places.on_epoch,
+            save_every=places.save_every,
+            evaluate_test=False,
+            trust=places.trust,
+            # The former one is gone by then: the note must never stand beside another one.
+            on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
+            **places.needed(asked, inner),
+        )
 
 
 def _quiet(request: FirstRequest, places: Places) -> AbstractContextManager[None]:

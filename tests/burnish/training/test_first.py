@@ -322,6 +322,22 @@ def test_all_names_are_looked_at_before_anything_is_trained(fits: Fits, small) -
     assert fits.runs == []
 
 
+def test_what_cannot_be_trained_beside_the_run_is_named(small, tmp_path: Path) -> None:
+    """DeepFM tests rows as they are by RecBole's default, and takes the way of testing that the run gives."""
+    block = {"compress": {"teachers": "DeepFM", "mix": 1, "ranks": 4}}
+    options = {key: value for key, value in small.items() if key != "eval_args"}
+    with pytest.raises(
+        ConfigurationError, match=r"^the teacher 'DeepFM': metrics = .*eval_args: \{mode: full\}"
+    ):
+        run(options, block)
+    drawn = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+    run({**options, "eval_args": {"mode": "full"}, **drawn}, block)
+    with pytest.raises(DataError, match=r"^the teacher 'CKE': .*tiny\.kg does not exist"):
+        run(small, {"compress": {"teachers": "CKE", "mix": 1, "ranks": 4}})
+    with pytest.raises(ConfigurationError, match=r"^the base: learning_rate = -1"):
+        run(small, {"softmax": {"base": "compress", "base_options": {"learning_rate": -1}}})
+
+
 def test_teachers_may_have_teachers(fits: Fits, small, tmp_path: Path) -> None:
     options = {"compress": {"compress.teachers": {"softmax": 1}, "compress.ranks": 8}}
     block = {"compress": {"teachers": "compress", "teacher_options": options, "mix": 1, "ranks": 8}}
