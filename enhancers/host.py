@@ -318,6 +318,17 @@ class Host(nn.Module):
                     f"lower the weight of that enhancer or its learning rate"
                 )
         shown = [float(x) for x in (own if isinstance(own, tuple) else (own,))]
+        if self.replacement is not None:
+            kept = (
+                f", with what it keeps of {self.anatomy.backbone}'s own loss,"
+                if self.replacement.rests
+                else ""
+            )
+            raise NonFiniteError(
+                f"the objective of enhancer {self.replacement.enhancer.name!r}{kept} is {shown} at training step "
+                f"{step} although all parameters are finite; lower learning_rate, or check that enhancer's options "
+                f"and the input data"
+            )
         raise NonFiniteError(
             f"the own loss of {self.anatomy.backbone} is {shown} at training step {step}, without the enhancers' part; "
             f"lower learning_rate or check the input data"
