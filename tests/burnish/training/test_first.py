@@ -15,6 +15,7 @@ from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.training import stages
+from burnish.training.train import train
 
 MIXED: dict[str, Any] = {"teachers": {"ease": None, "softmax+average": None}, "ridge": 5, "ranks": [4, 8]}
 
@@ -185,6 +186,30 @@ def test_what_was_trained_on_other_data_is_trained_anew(
     same(again, run(mine, block, tmp_path / "from nothing"))
     fits.runs.clear()
     run(mine, block, tmp_path / "out")
+    assert len(fits.runs) == 1
+
+
+@pytest.mark.parametrize("block", [{"compress": MIXED}, {"softmax": {"base": "auto"}}])
+def test_what_a_comparison_shares_is_trained_anew_on_other_data(
+    block: dict[str, Any], fits: Fits, small, tmp_path: Path
+) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    options = {**mine, "epochs": 3, "learning_rate": 0.02, "seed": 3}
+
+    def shared(name: str) -> Any:
+        return train(
+            "BPR", "tiny", enhancers=block, options=options, folder=tmp_path / name, bases=tmp_path / "bases"
+        )
+
+    shared("one")
+    shorter(file)
+    fits.runs.clear()
+    with pytest.warns(UserWarning, match=r"kept in .*bases/.*was trained on other data.*trained anew"):
+        again = shared("two")
+    assert len(fits.runs) == 2
+    same(again, run(mine, block, tmp_path / "from nothing"))
+    fits.runs.clear()
+    shared("three")
     assert len(fits.runs) == 1
 
 
