@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar, Union, get_args, get_origin
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
 from .errors import BurnishError, ConfigurationError, unknown_name
 
@@ -17,6 +17,16 @@ class Strict(BaseModel):
     """Options: an unknown key is an error, and nothing is changed after reading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_truth_for_numbers(cls, value: Any, info: ValidationInfo) -> Any:
+        """pydantic would take true for 1."""
+        place = _truth_for_number(_members(cls.model_fields[str(info.field_name)].annotation), value)
+        if place is not None:
+            where = f"{place}: " if place else ""
+            raise ValueError(f"{where}give a number, not true or false")
+        return value
 
 
 def validated(
@@ -101,8 +111,35 @@ def _step(kind: Any, part: int | str) -> list[Any]:
     return _members(arguments[1]) if issubclass(origin, Mapping) else []
 
 
+def _truth_for_number(kinds: list[Any], value: Any) -> str | None:
+    """Where in a value true or false stands for a number, as in `ease = True`; empty for itself, None for nowhere.
+
+    kinds: what the value may be.
+    """
+    if isinstance(value, bool):
+        return "" if {int, float} & {*kinds} and bool not in kinds and Any not in kinds else None
+    parts: Iterable[tuple[Any, Any]] = ()
+    if isinstance(value, Mapping):
+        parts = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    for key, part in parts:
+        # A schema looks by itself.
+        inner = [one for kind in kinds if not _is_schema(kind) for one in _step(kind, key)]
+        place = _truth_for_number(inner, part)
+        if place is not None:
+            return f"{key}.{place}" if place else f"{key} = {part!r}"
+    return None
+
+
+def _is_schema(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseModel)
+
+
 def _members(kind: Any) -> list[Any]:
     """The members of a union, or the type alone."""
+    if get_origin(kind) is Annotated:
+        return _members(get_args(kind)[0])
     if get_origin(kind) in (Union, types.UnionType):
         return [member for one in get_args(kind) for member in _members(one)]
     return [kind]

@@ -94,10 +94,9 @@ def why_not_bakeable(enhancer: Enhancer[Any], backbone: str) -> str | None:
             f"plain {backbone} have; train it with score: mean"
         )
     cure = "; train it with site: table" if getattr(enhancer.config, "site", None) == "output" else ""
-    return (
-        f"enhancer {enhancer.name!r} ({enhancer.extra_repr()}) changes more than embedding tables, which is all that a "
-        f"plain {backbone} can hold{cure}"
-    )
+    options = enhancer.extra_repr()
+    named = f"enhancer {enhancer.name!r}{f' ({options})' if options else ''}"
+    return f"{named} changes more than embedding tables, which is all that a plain {backbone} can hold{cure}"
 
 
 def _check(host: Host) -> None:

@@ -205,6 +205,7 @@ class Host(nn.Module):
         watching = [enhancer for enhancer in self.enhancers() if enhancer.watches()]
         if not watching or not torch.is_grad_enabled():
             return
+        self._refuse_users(watching[0], batch)
         device = self.anatomy.device
         with (
             forked_randomness(self.state.seed + self.state.step, device),
@@ -217,6 +218,19 @@ class Host(nn.Module):
             for enhancer in watching:
                 enhancer.watch(rows, numbers)
         self.forget()
+
+    def _refuse_users(self, watching: Enhancer[Any], batch: Interaction) -> None:
+        """Batches of users, which an objective makes, have no losses of single interactions."""
+        if self.replacement is None or not self.replacement.by_users(batch):
+            return
+        objective = self.replacement.enhancer
+        by_rows = "rows" in type(objective.config).model_fields
+        cure = f"give {objective.name} rows: interactions, or let" if by_rows else "let"
+        raise UnsupportedError(
+            f"enhancer {watching.name!r} looks at what single interactions add to the loss, and enhancer "
+            f"{objective.name!r} makes batches of users with all of their items; {cure} {watching.name} value "
+            f"interactions in another way (for shapley: values: cross-fit)"
+        )
 
     def _unchanged(self) -> contextlib.AbstractContextManager[None]:
         backbone = self.state.backbone
@@ -304,6 +318,17 @@ class Host(nn.Module):
                     f"lower the weight of that enhancer or its learning rate"
                 )
         shown = [float(x) for x in (own if isinstance(own, tuple) else (own,))]
+        if self.replacement is not None:
+            kept = (
+                f", with what it keeps of {self.anatomy.backbone}'s own loss,"
+                if self.replacement.rests
+                else ""
+            )
+            raise NonFiniteError(
+                f"the objective of enhancer {self.replacement.enhancer.name!r}{kept} is {shown} at training step "
+                f"{step} although all parameters are finite; lower learning_rate, or check that enhancer's options "
+                f"and the input data"
+            )
         raise NonFiniteError(
             f"the own loss of {self.anatomy.backbone} is {shown} at training step {step}, without the enhancers' part; "
             f"lower learning_rate or check the input data"

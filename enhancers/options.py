@@ -3,12 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
 
-from pydantic import Field, model_validator
+from pydantic import Field, GetCoreSchemaHandler, model_validator
+from pydantic_core import core_schema
 
 from burnish.errors import warn
 from burnish.strict import Strict
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The least and the largest temperature, for an annotation; the command line shows them with the type."""
+
+    ge: float
+    le: float
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        return core_schema.no_info_after_validator_function(self._checked, handler(source))
+
+    def _checked(self, value: float | None) -> float | None:
+        if value is not None and not self.ge <= value <= self.le:  # nor NaN
+            raise ValueError(
+                f"give a number from {self.ge:g} to {self.le:g}: scores are computed in single precision, in which "
+                f"softmaxes at other temperatures overflow or lose the differences between scores"
+            )
+        return value
+
+
+#: What divides the scores of a softmax.
+TEMPERATURES = Bounds(1e-4, 1e4)
+#: The same where the loss is multiplied by its square, whose rounding is then a third of the loss at 1000.
+SQUARED_TEMPERATURES = Bounds(1e-4, 1e3)
+Temperature = Annotated[float, TEMPERATURES]
+TemperatureOrDefault = Annotated[float | None, TEMPERATURES]
 
 
 class OptionsWithoutLoss(Strict):

@@ -97,6 +97,10 @@ class Replacement:
         batches.epoch = epoch
         return batches
 
+    def by_users(self, batch: Interaction) -> bool:
+        """Whether a batch is some users, each with all of their items."""
+        return self._batches is not None and self._batches.made(batch)
+
     def loss(
         self,
         batch: Interaction,
@@ -109,13 +113,12 @@ class Replacement:
 
         share: what the objective counts, where the loss of another enhancer counts in its place.
         """
-        batches = self._batches
-        interactions, by_users = batch, False
-        if batches is not None and batches.made(batch):
-            by_users = True
-            if self._rests:
-                interactions = batches.rows_of(batch, self.state.step)
-        rest = self._rest(interactions, own_loss, probe, forget) if self._rests else None
+        batches, by_users = self._batches, self.by_users(batch)
+        interactions = batch
+        if by_users and self.rests:
+            assert batches is not None
+            interactions = batches.rows_of(batch, self.state.step)
+        rest = self._rest(interactions, own_loss, probe, forget) if self.rests else None
         if by_users:
             self.state.weights = self.state.cell_weights = None
             known = self.weigher.interactions is not None
@@ -138,7 +141,8 @@ class Replacement:
         return (rest[0] + total, *rest[1:]) if isinstance(rest, tuple) else rest + total
 
     @property
-    def _rests(self) -> bool:
+    def rests(self) -> bool:
+        """Whether anything of the backbone's own loss is computed."""
         return self.enhancer.own_loss > 0 or self.rest is not False
 
     def _rest(

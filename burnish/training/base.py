@@ -11,7 +11,7 @@ from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError
 
-from .identity import check_trained_on
+from .identity import FormerDataError, check_trained_on
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class Base:
         """Let the enhancers of a model that was just built begin from it.
 
         data: the fingerprint of the data set that the model was built for; `DataError` where it is another, or where
-        the base was trained on other rows of it, which may be the model's validation or test rows.
+        the base was trained on other rows of it, which may be the model's validation or test rows.  `FormerDataError`
+        where it was trained first, so that it can be trained anew.
         """
         try:
             check_trained_on(
@@ -42,8 +43,9 @@ class Base:
                 cure="give a run with the same seed and eval_args, or base: auto",
             )
         except DataError as error:
-            cure = " Or remove that folder: the base is then trained anew." if self.own else ""
-            raise DataError(f"base = {self.source!r}: {error}{cure}") from error
+            if self.own:
+                raise FormerDataError("the base", self.source, error) from error
+            raise DataError(f"base = {self.source!r}: {error}") from error
         self._put_into(model)
         model.enhancers.has_base = True
         for enhancer in model.enhancers.enhancers():

@@ -18,7 +18,7 @@ from burnish.errors import BurnishError, ConfigurationError, warn
 
 from .base import Base
 from .first import FirstRequest, Places, trained_first
-from .identity import class_name
+from .identity import FormerDataError, OtherDataError, class_name
 from .load import load_run
 from .record import BASE, read_run
 from .request import Request
@@ -36,19 +36,18 @@ def begin_from(request: Request, places: Places, *, made_in: str | None = None) 
     if wish is None:
         return None
     asking = next(one.name for one in enhancers if one.base_run() is not None)
-    plain = split_enhanced(request.model)[0]
     run = first_run(wish)
     folder = Path(made_in or ".") / wish
     if run is None:
         if not folder.is_dir() and not any(mark in wish for mark in "/\\."):
             raise unknown_run(f"enhancer {asking!r}: base", wish, (AUTO,))
-        return _read(folder, 0.0, plain=plain, trust=places.trust, own=False)
+        return _read(folder, 0.0, asking=request.model, trust=places.trust, own=False)
     told_of_folder(f"enhancer {asking!r}: base", run, folder)
     return trained_first(
         _request(request, run, others, asking),
         places,
         BASE,
-        partial(_read, plain=plain, trust=places.trust, own=True),
+        partial(_read, asking=request.model, trust=places.trust, own=True),
     )
 
 
@@ -90,22 +89,34 @@ def wish_of(recipes: Iterable[Enhancer[Any]]) -> tuple[str | None, Mapping[str, 
     return wishes[0] if wishes else (None, {})
 
 
-def _read(folder: Path, seconds: float, *, plain: type, trust: bool, own: bool) -> Base:
-    saved = read_run(folder)
+def _read(folder: Path, seconds: float, *, asking: type, trust: bool, own: bool) -> Base:
+    """asking: the class that is to begin from it."""
+    plain, saved = split_enhanced(asking)[0], read_run(folder)
     if saved.model != class_name(plain):
         raise ConfigurationError(
             f"base = {str(folder)!r} is a run of {saved.model}, not of {class_name(plain)}"
         )
     weights = weights_of(folder, f"base = {str(folder)!r}")
     if saved.enhancers:
-        weights = _baked(folder, plain, trust)
+        try:
+            weights = _baked(folder, asking, trust)
+        except OtherDataError as error:
+            if own:
+                raise FormerDataError("the base", folder, error) from error
+            raise
     return Base(str(folder), weights, saved.data, seconds, own)
 
 
-def _baked(folder: Path, plain: type, trust: bool) -> dict[str, Tensor]:
+def _baked(folder: Path, asking: type, trust: bool) -> dict[str, Tensor]:
     """The state of a plain model that scores as the run's enhanced one does."""
     try:
-        state = bake(load_run(folder, model=plain, trust=trust).model).state_dict()
+        run = load_run(folder, model=split_enhanced(asking)[0], trust=trust)
     except BurnishError as error:
+        raise type(error)(f"base = {str(folder)!r} is a run with enhancers: {error}") from error
+    try:
+        state = bake(run.model).state_dict()
+    except BurnishError as error:
+        # What asks may go with no run of this backbone: then no other base would help.
+        asking(run.config, run.splits.training)
         raise type(error)(f"base = {str(folder)!r} is a run with enhancers: {error}") from error
     return {name: value for name, value in state.items() if isinstance(value, Tensor)}

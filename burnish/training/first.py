@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
-from burnish.errors import DataError
+from burnish.errors import BurnishError, DataError, warn
 from burnish.files.lock import locked
 from burnish.files.processes import passing_folder
 from burnish.files.refusals import make_folder
@@ -23,18 +23,19 @@ from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 
-from .identity import class_name, computing, digest
+from .identity import FormerDataError, OtherDataError, class_name, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
 from .record import read_run
 from .request import Request
-from .result import Epoch
+from .result import Epoch, TrainingResult
 from .state import latest_state
 from .weights import weights_of
 
 #: In the folder of a run that was trained first: which request, and how long it took.
 NOTE = "base.json"
 Read = TypeVar("Read")
+Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
 
 
@@ -108,6 +109,26 @@ def trained_first(
         return read(folder, _trained(request, folder, replace(places, save_every=0)))
 
 
+def anew_on_other_data(run: Callable[[], Result]) -> Result:
+    """What `run` gives; where a run that was trained first and kept is of former data, it is trained anew once.
+
+    As it is where its options are others.  `run` is called again for that, having changed nothing of its own yet.
+    """
+    told: set[Path] = set()
+    while True:
+        try:
+            return run()
+        except FormerDataError as error:
+            if error.folder in told:
+                raise
+            told.add(error.folder)
+            warn(
+                f"{error.named}, kept in {error.folder}, was trained on other data than there are now; it is trained "
+                f"anew"
+            )
+            (error.folder / NOTE).unlink(missing_ok=True)
+
+
 def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[[Path, float], Read]) -> Read:
     """In a folder that several processes share: the first one trains it, and the others wait for it."""
     make_folder(folder.parent)
@@ -131,7 +152,27 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
     if progress == "finished":
         return _seconds(folder)
     started = time.perf_counter()
-    state = latest_state(folder) if progress == "unfinished" else None
+    with _named(request.named):
+        result = _train(request, folder, places, goes_on=progress == "unfinished")
+    # What an interrupted process spent on epochs counts as well.
+    spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
+    write_json(folder / NOTE, {**_note(request), "seconds": spent})
+    return spent
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """While this is open, errors say what was trained: their reader may not have thought of it."""
+    try:
+        yield
+    except FormerDataError:  # says so
+        raise
+    except BurnishError as error:
+        raise type(error)(f"{name}: {error}") from error
+
+
+def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool) -> TrainingResult:
+    state = latest_state(folder) if goes_on else None
     inner = replace(places, target=folder)
     with _quiet(request, places):
         if state is not None:
@@ -139,35 +180,33 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
             plain = split_enhanced(request.model)[0]
             again = Request.gather(plain, saved.dataset, saved.enhancers, (), saved.options, None, False)
             needed = {**places.needed(again, inner), "base": None}  # it has begun
-            result = train_and_test(
-                again,
-                folder,
-                saved=saved,
-                state=state,
-                on_epoch=places.on_epoch,
-                save_every=max(places.save_every, 1),
-                evaluate_test=False,
-                trust=places.trust,
-                **needed,
-            )
-        else:
-            make_folder(folder)
-            asked = request.request()
-            result = train_and_test(
-                asked,
-                folder,
-                on_epoch=places.on_epoch,
-                save_every=places.save_every,
-                evaluate_test=False,
-                trust=places.trust,
-                # The former one is gone by then: the note must never stand beside another one.
-                on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
-                **places.needed(asked, inner),
-            )
-    # What an interrupted process spent on epochs counts as well.
-    spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
-    write_json(folder / NOTE, {**_note(request), "seconds": spent})
-    return spent
+            try:
+                return train_and_test(
+                    again,
+                    folder,
+                    saved=saved,
+                    state=state,
+                    on_epoch=places.on_epoch,
+                    save_every=max(places.save_every, 1),
+                    evaluate_test=False,
+                    trust=places.trust,
+                    **needed,
+                )
+            except OtherDataError as error:
+                raise FormerDataError(request.named, folder, error) from error
+        make_folder(folder)
+        asked = request.request()
+        return train_and_test(
+            asked,
+            folder,
+            on_epoch=places.on_epoch,
+            save_every=places.save_every,
+            evaluate_test=False,
+            trust=places.trust,
+            # The former one is gone by then: the note must never stand beside another one.
+            on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
+            **places.needed(asked, inner),
+        )
 
 
 def _quiet(request: FirstRequest, places: Places) -> AbstractContextManager[None]:

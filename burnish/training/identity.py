@@ -7,11 +7,30 @@ import importlib
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, warn
+
+
+class OtherDataError(DataError):
+    """The data, or their split, are not those that a run was made with."""
+
+
+class FormerDataError(DataError):
+    """What was trained first, and is kept, was trained on other data than those of the run that asks for it.
+
+    named: which one ("the teacher 'softmax'").  folder: where it is kept; without its note it is trained anew.
+    """
+
+    def __init__(self, named: str, folder: Path | str, reason: DataError) -> None:
+        text = str(reason).rstrip(".")
+        super().__init__(
+            f"{named}, kept in {folder}: {text}. Or remove that folder: it is then trained anew."
+        )
+        self.named, self.folder = named, Path(folder)
 
 
 def class_name(cls: type) -> str:
@@ -171,21 +190,21 @@ def split_rows(dataset: Any) -> str:
 def check_data(
     saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, other_columns: bool = False
 ) -> None:
-    """Raise `DataError` when a data set is not the one of the run, with what differs.
+    """Raise `OtherDataError` when a data set is not the one of the run, with what differs.
 
     other_columns: whether one of the two may have columns that the other has not.  Runs of an older burnish say
     nothing of columns.
     """
     for part in ("users", "items", "interactions"):
         if saved[part] != now[part]:
-            raise DataError(
+            raise OtherDataError(
                 f"data set {name!r} is not the one this run was made with: it had {saved[part]} {part} and has "
                 f"{now[part]} now. Put the former files back (or give their folder as data_path), or train anew."
             )
     other = [field for field, digest in saved["ids"].items() if now["ids"].get(field) != digest]
     if other or saved["rows"] != now["rows"]:
         what = f"the ids of {', '.join(other[:3])}" if other else "the interactions"
-        raise DataError(
+        raise OtherDataError(
             f"data set {name!r} is not the one this run was made with: {what} differ although the counts agree. "
             f"Put the former files back (or give their folder as data_path), or train anew."
         )
@@ -201,7 +220,7 @@ def check_data(
         (new, "has {} more"),
     ):
         if places:
-            raise DataError(
+            raise OtherDataError(
                 f"data set {name!r} is not the one this run was made with: it {what.format(_named(places, name))}, "
                 f"although the ids and who interacted with what agree; the split, the labels or what the model reads "
                 f"may differ. Put the former files back (or give their folder as data_path), or train anew."
@@ -218,10 +237,10 @@ def _named(places: list[str], name: str) -> str:
 
 
 def check_split(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> None:
-    """Raise `DataError` when equal data are split otherwise than they were for the run."""
+    """Raise `OtherDataError` when equal data are split otherwise than they were for the run."""
     for part in ("training", "validation"):
         if part in saved and part in now and saved[part] != now[part]:
-            raise DataError(
+            raise OtherDataError(
                 f"data set {name!r} is split otherwise than for this run: the {part} rows differ, although the data "
                 f"agree, so that rows the model was trained on may be tested on. Another version of burnish or of a "
                 f"library splits so; use the one that run.json names, or train anew."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +19,7 @@ from burnish.files.yamls import read_yaml
 
 from .bases import told_of_folder
 from .first import FirstRequest, Places, trained_first
-from .identity import check_trained_on
+from .identity import FormerDataError, OtherDataError, check_trained_on
 from .load import load_run
 from .record import TEACHERS, read_run
 from .request import Request
@@ -30,11 +31,12 @@ logger = logging.getLogger(__name__)
 class Teacher(NamedTuple):
     """One teacher: its trained model, and the fingerprint of the data that it was trained on.
 
-    first: whether it was trained first; its seconds are the model's.
+    folder: where it lies.  first: whether it was trained first; its seconds are the model's.
     """
 
     trained: TrainedModel
     data: Mapping[str, Any]
+    folder: Path
     first: bool
 
 
@@ -53,11 +55,11 @@ class TeacherRuns:
         """
         seconds = {}
         for enhancer, teachers in self.runs.items():
-            for name, (trained, known, first) in teachers.items():
+            for name, (trained, known, folder, first) in teachers.items():
                 try:
                     check_trained_on(known, data, dataset, cure="give a run with the same seed and eval_args")
                 except DataError as error:
-                    raise DataError(f"teacher {name!r}: {error}") from error
+                    raise _of_other_data(name, folder, error, first=first) from error
                 if first:
                     seconds[f"teacher {name}"] = trained.seconds or 0.0
                     logger.info(
@@ -91,23 +93,32 @@ def read_teachers(request: Request, places: Places, *, made_in: str | None = Non
         key = what if isinstance(what, Path) else what.digest()
         if key not in done:
             if isinstance(what, Path):
-                done[key] = _read(what, None, plain, places.trust)
+                done[key] = _read(name, what, None, plain=plain, trust=places.trust)
             else:
                 done[key] = trained_first(
                     what,
                     inner,
                     f"{TEACHERS}/{name}",
-                    lambda folder, seconds: _read(folder, seconds, plain, places.trust),
+                    partial(_read, name, plain=plain, trust=places.trust),
                 )
         runs.setdefault(asking, {})[name] = done[key]
     return TeacherRuns(runs) if runs else None
 
 
-def _read(folder: Path, seconds: float | None, plain: type, trust: bool) -> Teacher:
+def _read(name: str, folder: Path, seconds: float | None, *, plain: type, trust: bool) -> Teacher:
     saved = read_run(folder)
     known = plain if saved.model.partition(":")[2] == plain.__qualname__ else None
-    trained = replace(load_run(folder, model=known, trust=trust), seconds=seconds)
-    return Teacher(trained, saved.data, seconds is not None)
+    try:
+        trained = replace(load_run(folder, model=known, trust=trust), seconds=seconds)
+    except OtherDataError as error:
+        raise _of_other_data(name, folder, error, first=seconds is not None) from error
+    return Teacher(trained, saved.data, folder, seconds is not None)
+
+
+def _of_other_data(name: str, folder: Path, reason: DataError, *, first: bool) -> DataError:
+    if first:
+        return FormerDataError(f"the teacher {name!r}", folder, reason)
+    return DataError(f"teacher {name!r}: {reason}")
 
 
 def _asked(request: Request, enhancer: Enhancer[Any], name: str, here: Path) -> FirstRequest | Path:

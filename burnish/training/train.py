@@ -12,7 +12,7 @@ from burnish.errors import ConfigurationError
 from burnish.files.yamls import read_yaml
 
 from .bases import begin_from
-from .first import Places
+from .first import Places, anew_on_other_data
 from .identity import find_class
 from .one_run import train_and_test
 from .record import SavedRun, read_run
@@ -116,18 +116,20 @@ def train(
         refuse_interrupted(target)
     shared = None if bases is None else Path(bases)
     places = Places(_needed, target, shared, save_every, on_epoch, trust)
-    return train_and_test(
-        request,
-        target,
-        save_every=save_every,
-        on_epoch=on_epoch,
-        keep_checkpoint=keep_checkpoint,
-        visible=command_line,
-        evaluate_test=evaluate_test,
-        trust=trust,
-        keep_result=keep_result,
-        on_forgotten=told_of_replaced(target),
-        **_needed(request, places),
+    return anew_on_other_data(
+        lambda: train_and_test(
+            request,
+            target,
+            save_every=save_every,
+            on_epoch=on_epoch,
+            keep_checkpoint=keep_checkpoint,
+            visible=command_line,
+            evaluate_test=evaluate_test,
+            trust=trust,
+            keep_result=keep_result,
+            on_forgotten=told_of_replaced(target),
+            **_needed(request, places),
+        )
     )
 
 

@@ -101,6 +101,11 @@ class CompressConfig(TeacherOptions):
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
         reasons = self.idle_teachers()
+        if not self.computes and self.newcomers == "own":
+            reasons |= dict.fromkeys(
+                self.given("positive_from"),
+                "with newcomers: own, without a teacher that is computed from the training data",
+            )
         if None not in self.teachers.values():
             reasons |= dict.fromkeys(self.given("mix"), "where every teacher has weights of its own")
         return reasons

@@ -162,11 +162,18 @@ class Distil(Enhancer[DistilConfig]):
         return f"learns from {who}, over {over}.{f' {teachers}' if teachers else ''}"
 
     def idle_here(self, others: Any) -> dict[str, str]:
+        reasons: dict[str, str] = {}
         if self.vectors is not None:
-            return dict.fromkeys(
-                self.config.given("drawn"), f"on {self._backbone}, which scores by a product"
+            scored = f"on {self._backbone}, which scores by a product"
+            reasons |= dict.fromkeys(self.config.given("drawn"), scored)
+        # Elsewhere it also says who learns: users of some positive interaction.
+        of_rows = self.vectors is None or self.vectors.source == "sequence"
+        if of_rows and not self.config.mask_known and not self.config.computes:
+            reasons |= dict.fromkeys(
+                self.config.given("positive_from"),
+                "with mask_known: false, without a teacher that is computed from the training data",
             )
-        return {}
+        return reasons
 
     # ------------------------------------------------------------------ the loss
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from burnish.enhancers.options import SQUARED_TEMPERATURES
 from burnish.enhancers.teachers.options import EASE, WHO, TeacherOptions
 
 #: Of the teacher's list, where a model scores pair by pair and `top` is not given.
@@ -29,10 +30,8 @@ class DistilConfig(TeacherOptions):
         description="how much the teacher counts; the rest is left of the recommendation loss, the backbone's own or "
         "another enhancer's objective",
     )
-    temperature: float = Field(
+    temperature: Annotated[float, SQUARED_TEMPERATURES] = Field(
         default=1.0,
-        gt=0.0,
-        allow_inf_nan=False,
         description="divides the scores of teacher and student before both softmaxes",
     )
     top: int | None = Field(

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.newcomers import ABOUT, Newcomers
-from burnish.enhancers.options import OptionsWithoutLoss
+from burnish.enhancers.options import OptionsWithoutLoss, Temperature, TemperatureOrDefault
 from burnish.enhancers.trained_first import BaseOptions, check_base_options
 from burnish.errors import ConfigurationError
 
@@ -23,10 +23,8 @@ class SoftmaxConfig(OptionsWithoutLoss):
 
     later: ClassVar[frozenset[str]] = frozenset({"base", "base_options", "newcomers"})
 
-    temperature: float | None = Field(
+    temperature: TemperatureOrDefault = Field(
         default=None,
-        gt=0.0,
-        allow_inf_nan=False,
         description="divides scores before the softmax; null for 0.2 with cosines and 1 without",
     )
     cosine: bool = Field(
@@ -69,9 +67,7 @@ class SoftmaxConfig(OptionsWithoutLoss):
         default="infonce",
         description="infonce (SSM), bsl (a log-mean-exp over positives, too), psl (a bounded activation for exp)",
     )
-    positive_temperature: float = Field(
-        default=1.0, gt=0.0, allow_inf_nan=False, description="of the positives, with loss: bsl"
-    )
+    positive_temperature: Temperature = Field(default=1.0, description="of the positives, with loss: bsl")
     activation: Literal["tanh", "atan", "relu"] = Field(
         default="tanh", description="of score differences, with loss: psl"
     )
@@ -80,9 +76,7 @@ class SoftmaxConfig(OptionsWithoutLoss):
         ge=1,
         description="weigh positives by how close they are to the user's first so many items (SL@K); null: alike",
     )
-    topk_temperature: float = Field(
-        default=1.0, gt=0.0, allow_inf_nan=False, description="of those weights, with topk"
-    )
+    topk_temperature: Temperature = Field(default=1.0, description="of those weights, with topk")
     newcomers: Newcomers = Field(
         default="mean", description=f"{ABOUT} (where the score is a product of users' rows)"
     )

@@ -98,7 +98,9 @@ class TeacherOptions(OptionsWithoutLoss):
             reasons |= dict.fromkeys(self.given(*ridge), "without the teacher ease")
         if ITEM_KNN not in self.teachers:
             reasons |= dict.fromkeys(self.given("neighbours", "shrink"), "without the teacher itemknn")
-        if not set(COMPUTED) & set(self.teachers):
-            computed = self.given("positive_from")
-            reasons |= dict.fromkeys(computed, "without a teacher that is computed from the training data")
         return reasons
+
+    @property
+    def computes(self) -> bool:
+        """Whether a teacher is computed from the training data's positive interactions."""
+        return bool(set(COMPUTED) & set(self.teachers))

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.newcomers import ABOUT, Newcomers
-from burnish.enhancers.options import EnhancerConfig
+from burnish.enhancers.options import EnhancerConfig, TemperatureOrDefault
 from burnish.errors import ConfigurationError, warn
 
 _OF_THE_LOSS = (
@@ -54,10 +54,8 @@ class ContrastConfig(EnhancerConfig):
         "recommendation loss",
     )
     weight: float = Field(default=0.1, ge=0.0, description="factor of the contrastive loss in the total loss")
-    temperature: float | None = Field(
+    temperature: TemperatureOrDefault = Field(
         default=None,
-        gt=0.0,
-        allow_inf_nan=False,
         description="starting temperature of the similarity, in squared embedding units; with objective: true it "
         "stays, and divides -W2^2 / 2 of unit means, or -W2; null for 0.3 without and 0.2 with objective",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import pytest
 from pydantic import Field, field_validator
@@ -80,6 +81,43 @@ def test_values(content: dict[str, object], message: str) -> None:
 def test_what_is_right_is_taken() -> None:
     assert validated(Outer, {"name": "a", "one": {"width": 2}}, "x").one.width == 2
     assert model_at(Outer, ("nowhere", 3)) is Outer
+
+
+class Numbers(Strict):
+    one: int = 1
+    some: float | None = None
+    all: int | Literal["all"] | None = None
+    many: tuple[Annotated[float, Field(le=2.0)], ...] = ()
+    named: dict[str, tuple[float, ...] | None] = Field(default_factory=dict)
+    weights: Mapping[str, float | None] = Field(default_factory=dict)
+    either: bool | int = True
+    on: bool = False
+    anything: Any = None
+    inner: Inner | None = None
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"one": True}, "one = True: give a number, not true or false"),
+        ({"some": False}, "some = False: give a number, not"),
+        ({"all": True}, "all = True: give a number, not"),
+        ({"many": [1.0, True]}, r"many = \[1.0, True\]: 1 = True: give a number, not"),
+        ({"named": {"a": [1, False]}}, "named: a.1 = False: give a number, not"),
+        ({"weights": {"a": 1, "b": True}}, "weights: b = True: give a number, not"),
+        ({"inner": {"width": True}}, "inner.width = True: give a number, not"),
+    ],
+)
+def test_truth_is_no_number(content: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^x: {message}"):
+        validated(Numbers, content, "x")
+
+
+def test_truth_where_it_is_meant() -> None:
+    content = {"on": True, "either": False, "anything": [True], "inner": {"width": 2}, "weights": {"a": None}}
+    read = validated(Numbers, content, "x")
+    assert (read.on, read.either, read.anything) == (True, False, [True])
+    assert validated(Numbers, {"one": 3, "all": "all", "many": [1, 2]}, "x").many == (1.0, 2.0)
 
 
 @pytest.mark.parametrize("value", [True, 0, -1, 1.0, "2", None])

@@ -253,6 +253,15 @@ def test_what_no_table_can_hold_is_refused_with_the_option(folder, enhancer):
         bake(world.model)
 
 
+@pytest.mark.parametrize(("options", "shown"), [({}, ""), ({"users": 9}, r" \(users=9\)")])
+def test_options_are_shown_where_there_are_some(folder, options: dict[str, int], shown: str) -> None:
+    enhanced = build_world(enhance("LightGCN", burnish.Softmax(**options)), folder).model
+    with pytest.raises(
+        UnsupportedError, match=f"enhancer 'softmax'{shown} changes more than embedding tables"
+    ):
+        bake(enhanced)
+
+
 def test_a_plain_model_is_refused(folder):
     with pytest.raises(ConfigurationError, match="bake: no enhancer is attached"):
         bake(build_world("BPR", folder).model)

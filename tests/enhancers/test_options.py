@@ -9,6 +9,7 @@ import pytest
 
 from burnish import RVRec, Shapley, enhance
 from burnish.benchmarks.harness.specs import RunSpec
+from burnish.cli.enhancers import type_of
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
@@ -61,6 +62,58 @@ def test_full_covariance_asks_for_consent() -> None:
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
     """Recorded before options were taken away or added that change no result."""
     assert RunSpec("ml-100k", "BPR", "BPR", "arm", 1, enhancers, {"epochs": 3}).digest == digest
+
+
+SINGLE = "give a number from 0.0001 to 1000.*single precision"
+
+
+@pytest.mark.parametrize("value", [0, -1.0, 1e-42, 1e-5, 2e4, 1e30, float("nan"), float("inf")])
+@pytest.mark.parametrize(
+    ("enhancer", "option", "beside"),
+    [
+        ("softmax", "temperature", {}),
+        ("softmax", "positive_temperature", {"loss": "bsl"}),
+        ("softmax", "topk_temperature", {"topk": 5}),
+        ("distil", "temperature", {}),
+        ("rvrec", "temperature", {"objective": True}),
+        ("rvrec", "temperature", {}),
+        ("euclid2d", "temperature", {}),
+    ],
+)
+def test_temperatures_that_single_precision_cannot_take(
+    enhancer: str, option: str, beside: dict[str, object], value: float
+) -> None:
+    with pytest.raises(ConfigurationError, match=f"'{enhancer}': {option} = .*{SINGLE}"):
+        make_enhancers({enhancer: {**beside, option: value}})
+
+
+def test_the_command_line_shows_the_ends() -> None:
+    fields = make_enhancers("softmax")[0].config.__class__.model_fields
+    assert type_of(fields["temperature"]) == "float | null, >= 0.0001, <= 10000"
+    assert type_of(fields["topk_temperature"]) == "float, >= 0.0001, <= 10000"
+
+
+@pytest.mark.parametrize(
+    ("enhancer", "options"),
+    [
+        ("softmax", {"negatives": True}),
+        ("softmax", {"topk": True}),
+        ("softmax", {"positive_from": True}),
+        ("distil", {"teachers": {"ease": True}}),
+        ("distil", {"epochs": [True, 2]}),
+        ("compress", {"teachers": {"ease": [1, True]}}),
+        ("compress", {"ridge": [True]}),
+        ("aggregate", {"hops": [True]}),
+        ("average", {"decay": True}),
+        ("prior", {"strengths": [True]}),
+        ("rvrec", {"weight": True}),
+    ],
+)
+def test_truth_is_no_number(enhancer: str, options: dict[str, object]) -> None:
+    with pytest.raises(
+        ConfigurationError, match=f"'{enhancer}': .* = True.*: give a number, not true or false"
+    ):
+        make_enhancers({enhancer: options})
 
 
 @pytest.mark.parametrize(

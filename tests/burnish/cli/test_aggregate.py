@@ -46,6 +46,20 @@ def test_hops_for_a_finished_run(trained: tuple[Path, float], tmp_path: Path) ->
     burnish.bake(burnish.load_run(tmp_path / "hops").model)
 
 
+@pytest.mark.parametrize("enhancers", [{}, {"softmax": {}}])
+def test_why_a_backbone_is_none_for_it(enhancers: dict[str, object], shared: Path, tmp_path: Path) -> None:
+    """Not that its run cannot be baked: no run of it would do."""
+    config = {**OPTIONS, "epochs": 1, "data_path": str(shared / "dataset")}
+    burnish.run(
+        "LightGCN", "tiny", enhancers=enhancers, config=config, folder=tmp_path / "run", show_progress=False
+    )
+    done = invoke(tmp_path / "run", "--output", tmp_path / "hops")
+    assert done.exit_code != 0
+    said = " ".join((str(done.exception) + done.output).split())
+    assert "which does not go with LightGCN: it propagates over the interactions by itself" in said
+    assert "bake" not in said
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [

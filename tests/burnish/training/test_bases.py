@@ -311,16 +311,37 @@ def test_other_data_are_refused(plain: Path, data: Path, tmp_path: Path) -> None
 
 
 def test_a_base_of_former_data_is_not_taken(fits: Fits, data: Path, tmp_path: Path) -> None:
-    """The files changed under an equal name: the base that is kept is of the former ones."""
+    """The files changed under an equal name: the base that is kept is of the former ones, and is trained anew."""
     mine = Path(shutil.copytree(data, tmp_path / "mine"))
     run(mine, tmp_path / "out")
     file = mine / NAME / f"{NAME}.inter"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(DataError, match=r"base = '.*out/base': .*interactions and has.*remove that folder"):
-        run(mine, tmp_path / "out")
-    shutil.rmtree(tmp_path / "out" / "base")
+    fits.models.clear()
+    with pytest.warns(
+        UserWarning, match=r"the base, kept in .*out/base, was trained on other data.*trained anew"
+    ):
+        again = run(mine, tmp_path / "out")
+    assert [name.endswith("+") for name in fits.models] == [False, True]
+    same(again, run(mine, tmp_path / "from nothing"))
+    fits.models.clear()
     run(mine, tmp_path / "out")
+    assert [name.endswith("+") for name in fits.models] == [True]
+
+
+def test_resuming_on_other_data_trains_nothing(fits: Fits, data: Path, tmp_path: Path) -> None:
+    """Nothing is trained for a run that cannot go on."""
+    mine = Path(shutil.copytree(data, tmp_path / "mine"))
+    fits.interrupt = ("+", 1)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, tmp_path / "out")
+    fits.interrupt = None
+    fits.models.clear()
+    file = mine / NAME / f"{NAME}.inter"
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+    with pytest.raises(DataError, match="Put the former files back"):
+        burnish.run(resume=tmp_path / "out", show_progress=False)
+    assert fits.models == []
 
 
 def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:

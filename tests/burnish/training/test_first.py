@@ -15,6 +15,7 @@ from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.training import stages
+from burnish.training.train import train
 
 MIXED: dict[str, Any] = {"teachers": {"ease": None, "softmax+average": None}, "ridge": 5, "ranks": [4, 8]}
 
@@ -144,6 +145,109 @@ def test_each_teacher_is_trained_once(fits: Fits, small, tmp_path: Path) -> None
     assert fits.runs[3:] == ["BPR+softmax+average", "BPR+compress"]
 
 
+def changing(small: dict[str, Any], place: Path) -> tuple[dict[str, Any], Path]:
+    """The options with data of the test's own, and their file."""
+    shutil.copytree(Path(small["data_path"]) / "tiny", place / "tiny")
+    return {**small, "data_path": str(place)}, place / "tiny" / "tiny.inter"
+
+
+def shorter(file: Path) -> None:
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+
+
+@pytest.mark.parametrize(
+    ("block", "trained"),
+    [
+        ({"compress": MIXED}, ["BPR+softmax+average"]),
+        ({"softmax": {"base": "compress"}}, ["BPR+compress"]),
+        (
+            {
+                "compress": {
+                    "teachers": "compress",
+                    "teacher_options": {"compress": {"compress.teachers": {"softmax": 1}}},
+                    "mix": 1,
+                }
+            },
+            ["BPR+softmax", "BPR+compress"],
+        ),
+    ],
+)
+def test_what_was_trained_on_other_data_is_trained_anew(
+    block: dict[str, Any], trained: list[str], fits: Fits, small, tmp_path: Path
+) -> None:
+    """As where its options are others, with a line that says so."""
+    mine, file = changing(small, tmp_path / "data")
+    run(mine, block, tmp_path / "out")
+    shorter(file)
+    fits.runs.clear()
+    with pytest.warns(UserWarning, match=r"kept in .*out/.*was trained on other data.*trained anew"):
+        again = run(mine, block, tmp_path / "out")
+    assert fits.runs[:-1] == trained
+    same(again, run(mine, block, tmp_path / "from nothing"))
+    fits.runs.clear()
+    run(mine, block, tmp_path / "out")
+    assert len(fits.runs) == 1
+
+
+@pytest.mark.parametrize("block", [{"compress": MIXED}, {"softmax": {"base": "auto"}}])
+def test_what_a_comparison_shares_is_trained_anew_on_other_data(
+    block: dict[str, Any], fits: Fits, small, tmp_path: Path
+) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    options = {**mine, "epochs": 3, "learning_rate": 0.02, "seed": 3}
+
+    def shared(name: str) -> Any:
+        return train(
+            "BPR", "tiny", enhancers=block, options=options, folder=tmp_path / name, bases=tmp_path / "bases"
+        )
+
+    shared("one")
+    shorter(file)
+    fits.runs.clear()
+    with pytest.warns(UserWarning, match=r"kept in .*bases/.*was trained on other data.*trained anew"):
+        again = shared("two")
+    assert len(fits.runs) == 2
+    same(again, run(mine, block, tmp_path / "from nothing"))
+    fits.runs.clear()
+    shared("three")
+    assert len(fits.runs) == 1
+
+
+def test_an_interrupted_teacher_of_other_data_is_trained_anew(fits: Fits, small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    fits.interrupt = ("BPR+softmax+average", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, {"compress": MIXED}, tmp_path / "out")
+    fits.interrupt = None
+    shorter(file)
+    with pytest.warns(UserWarning, match=r"the teacher 'softmax\+average', kept in .*trained anew"):
+        again = run(mine, {"compress": MIXED}, tmp_path / "out")
+    same(again, run(mine, {"compress": MIXED}, tmp_path / "from nothing"))
+
+
+def test_a_run_that_cannot_go_on_trains_no_teacher(fits: Fits, small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    fits.interrupt = ("BPR+compress", 2)
+    with pytest.raises(KeyboardInterrupt):
+        run(mine, {"compress": MIXED}, tmp_path / "out")
+    fits.interrupt = None
+    fits.runs.clear()
+    shorter(file)
+    cure = r"the teacher 'softmax\+average', kept in .*teachers.*: .*Put the former files back.*remove that folder"
+    with pytest.raises(DataError, match=cure):
+        burnish.run(resume=tmp_path / "out", show_progress=False)
+    assert fits.runs == []
+
+
+def test_a_folder_of_other_data_is_named(small, tmp_path: Path) -> None:
+    mine, file = changing(small, tmp_path / "data")
+    run(mine, {}, tmp_path / "taught")
+    shorter(file)
+    block = {"compress": {"teachers": str(tmp_path / "taught"), "mix": 1, "ranks": 8}}
+    with pytest.raises(DataError, match=r"teacher '.*taught': data set 'tiny' is not the one"):
+        run(mine, block)
+
+
 def test_without_a_folder_nothing_is_kept(fits: Fits, small, tmp_path: Path) -> None:
     before = set(tmp_path.rglob("*"))
     result = run(small, {"compress": MIXED}, checkpoint_dir=str(tmp_path / "saved"))
@@ -267,6 +371,22 @@ def test_all_names_are_looked_at_before_anything_is_trained(fits: Fits, small) -
     with pytest.raises(UnsupportedError, match="teacher 'SASRec' is a run of SASRec, whose users are what"):
         run(small, {"compress": {"teachers": ["softmax", "SASRec"]}})
     assert fits.runs == []
+
+
+def test_what_cannot_be_trained_beside_the_run_is_named(small, tmp_path: Path) -> None:
+    """DeepFM tests rows as they are by RecBole's default, and takes the way of testing that the run gives."""
+    block = {"compress": {"teachers": "DeepFM", "mix": 1, "ranks": 4}}
+    options = {key: value for key, value in small.items() if key != "eval_args"}
+    with pytest.raises(
+        ConfigurationError, match=r"^the teacher 'DeepFM': metrics = .*eval_args: \{mode: full\}"
+    ):
+        run(options, block)
+    drawn = {"train_neg_sample_args": {"distribution": "uniform", "sample_num": 1}}
+    run({**options, "eval_args": {"mode": "full"}, **drawn}, block)
+    with pytest.raises(DataError, match=r"^the teacher 'CKE': .*tiny\.kg does not exist"):
+        run(small, {"compress": {"teachers": "CKE", "mix": 1, "ranks": 4}})
+    with pytest.raises(ConfigurationError, match=r"^the base: learning_rate = -1"):
+        run(small, {"softmax": {"base": "compress", "base_options": {"learning_rate": -1}}})
 
 
 def test_teachers_may_have_teachers(fits: Fits, small, tmp_path: Path) -> None:

@@ -283,7 +283,7 @@ class TestOptions:
             ({"teachers": "itemknn", "ridge": 3}, "ridge"),
             ({"teachers": "ease", "neighbours": 3}, "neighbours"),
             ({"mix": 1}, "mix"),
-            ({"teachers": "out", "positive_from": 4}, "positive_from"),
+            ({"teachers": "out", "positive_from": 4, "newcomers": "own"}, "positive_from"),
         ],
     )
     def test_options_without_effect_are_said(self, options, name):
@@ -292,6 +292,10 @@ class TestOptions:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
             Compress()
+
+    def test_who_is_new_follows_from_what_is_positive(self, recwarn):
+        Compress(teachers="out", positive_from=4)
+        assert not [one for one in recwarn if "no effect" in str(one.message)]
 
     def test_ranks_above_the_width(self, world):
         with pytest.raises(ConfigurationError, match=r"the tables of BPR are 8 wide; give ranks up to 8"):

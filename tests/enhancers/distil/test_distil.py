@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -337,6 +338,49 @@ def test_options_without_effect(world: Any) -> None:
         Distil(teachers="itemknn", ridge=5)
     with pytest.warns(UserWarning, match="drawn = 3 has no effect on BPR, which scores by a product"):
         world(enhance("BPR", Distil(drawn=3)))
+
+
+RATED: dict[str, Any] = {
+    "load_col": {"inter": ["user_id", "item_id", "rating", "timestamp"]},
+    "LABEL_FIELD": "rating",
+    "normalize_all": False,
+}
+
+
+def losses_of_limits(world: Any, backbone: str, mask_known: bool) -> set[float]:
+    """The loss of a first batch, by what counts as positive; of a teacher that is trained."""
+    losses = set()
+    for limit in (2.0, 5.0):
+        recipe = Distil(teachers="plain", share=1.0, mask_known=mask_known, positive_from=limit, users=9)
+        made = world(enhance(backbone, recipe), **RATED)
+        teacher = world(backbone, **RATED)
+        with torch.no_grad():
+            for parameter in teacher.model.parameters():
+                parameter.mul_(30)
+        one = SimpleNamespace(
+            model=teacher.model,
+            config=teacher.config,
+            seconds=None,
+            splits=SimpleNamespace(training=teacher.train._dataset),
+        )
+        made.model.enhancers["distil"].take_teachers({"plain": one})
+        torch.manual_seed(0)
+        losses.add(float(made.model.calculate_loss(next(iter(made.train)))))
+    return losses
+
+
+@pytest.mark.parametrize(("backbone", "mask_known"), [("BPR", True), ("BPR", False), ("NeuMF", True)])
+def test_what_is_positive_counts_with_teachers_that_are_trained(
+    world: Any, backbone: str, mask_known: bool, recwarn
+) -> None:
+    """It says which items users know, and who learns."""
+    assert len(losses_of_limits(world, backbone, mask_known)) == 2
+    assert not [one for one in recwarn if "positive_from" in str(one.message)]
+
+
+def test_what_is_positive_where_it_does_not_count(world: Any) -> None:
+    with pytest.warns(UserWarning, match=r"positive_from = 5.0 has no effect with mask_known: false"):
+        assert len(losses_of_limits(world, "NeuMF", mask_known=False)) == 1
 
 
 def test_a_catalogue_that_does_not_fit(world: Any) -> None:

@@ -27,6 +27,21 @@ def scores() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return teacher, student, torch.rand(5, 9, generator=draw) < 0.3
 
 
+@pytest.mark.parametrize("temperature", [1e-4, 1e3])
+def test_temperatures_at_the_ends(temperature: float) -> None:
+    """In single precision gradients are those of double precision."""
+    made = torch.Generator().manual_seed(0)
+    teacher, student = (torch.randn(4, 1000, generator=made) for _ in range(2))
+
+    def gradient(kind: torch.dtype) -> torch.Tensor:
+        scores = student.to(kind).clone().requires_grad_()
+        (found,) = torch.autograd.grad(divergence(teacher.to(kind), scores, None, temperature).sum(), scores)
+        return found.double()
+
+    exact = gradient(torch.float64)
+    assert float((gradient(torch.float32) - exact).norm() / exact.norm()) < 1e-3
+
+
 @pytest.mark.parametrize("temperature", [0.3, 1.0, 4.0])
 def test_against_a_loop(scores, temperature: float) -> None:
     teacher, student, left_out = scores

@@ -18,7 +18,7 @@ from burnish.enhancers.epoch_batches import UserBatches
 from burnish.enhancers.softmax.pair_scores import PairScores
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.enhancers.wasserstein.rvrec import RVRec
-from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError, NonFiniteError, UnsupportedError
 
 TAU = 0.3
 
@@ -323,6 +323,46 @@ def test_same_seed_same_numbers_and_resume(tmp_path: Path, small: dict[str, Any]
     resumed = burnish.run(resume=tmp_path, config={"epochs": 5})
     assert resumed.losses == whole.losses
     assert resumed.test_result == whole.test_result
+
+
+@pytest.mark.parametrize(
+    ("objective", "cure"),
+    [
+        (Softmax(), "give softmax rows: interactions, or let"),
+        (RVRec(objective=True), "all of their items; let"),
+    ],
+)
+def test_batches_of_users_have_no_losses_of_interactions(
+    small: dict[str, Any], objective: Any, cure: str
+) -> None:
+    """And it is the objective that makes them, not the backbone; the cures that are named work."""
+    options = small | {"epochs": 2, "show_progress": False}
+    in_run = burnish.Shapley(values="in-run", warmup_epochs=1)
+    said = f"'shapley' looks at .*'{objective.name}' makes batches of users.*{cure} shapley .*cross-fit"
+    with pytest.raises(UnsupportedError, match=said):
+        burnish.run("BPR", "tiny", enhancers=[objective, in_run], config=options, seed=1)
+    if objective.name == "softmax":
+        by_rows = Softmax(rows="interactions")
+        burnish.run("BPR", "tiny", enhancers=[by_rows, in_run], config=options, seed=1)
+    cross_fit = burnish.Shapley(values="cross-fit", warmup_epochs=1)
+    burnish.run("BPR", "tiny", enhancers=[objective, cross_fit], config=options, seed=1)
+
+
+@pytest.mark.parametrize(("own_loss", "kept"), [(0.0, ""), (0.5, ", with what it keeps of BPR's own loss,")])
+def test_an_objective_that_is_not_finite_is_named(world: Any, own_loss: float, kept: str) -> None:
+    class Broken(Softmax):
+        name = "test_broken_objective"
+
+        def objective(self, batch: Any) -> torch.Tensor:
+            return super().objective(batch) * math.nan
+
+    made = world(enhance("BPR", Broken(own_loss=own_loss, rows="interactions")))
+    batch = next(iter(made.train))
+    with pytest.raises(
+        NonFiniteError,
+        match=rf"^the objective of enhancer 'test_broken_objective'{kept} is \[nan\] at .*step 0",
+    ):
+        made.model.calculate_loss(batch)
 
 
 def test_refusals(world: Any) -> None:
