@@ -108,9 +108,7 @@ def test_tables_of_runs(run: tuple[Path, Any], tmp_path: Path, capsys: pytest.Ca
     assert "is not the folder of a run" in capsys.readouterr().err
 
 
-def test_a_run_counts_once(
-    run: tuple[Path, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_counts_once(run: tuple[Path, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = run
     (tmp_path / "link").symlink_to(folder)
     for again, said in ((folder, ""), (tmp_path / "link", f" (the other time as {str(folder)!r})")):
