@@ -251,7 +251,7 @@ def label_of(folder: Path) -> str:
 
 
 def _check_once(folders: Sequence[Path]) -> None:
-    """Raise `ConfigurationError` for a folder that is given twice, whatever it is called: it would count as two runs."""
+    """Raise `ConfigurationError` for a folder that is given twice, by whatever name: it would count as two runs."""
     known: dict[Path, Path] = {}
     for folder in folders:
         place = folder.resolve()
