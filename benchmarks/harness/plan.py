@@ -14,7 +14,8 @@ from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, check_floors, listed_floors
-from .spaces import Space, checked_space, plain_options
+from .spaces import Space, candidates, checked_space, plain_options
+from .tried_values import check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
@@ -210,7 +211,10 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
     plan = validated(Plan, content, origin, kind="key")
-    check_names(plan)
+    try:
+        check_names(plan)
+    except BurnishError as error:
+        raise type(error)(f"{origin}: {error}") from error
     return plan
 
 
@@ -228,8 +232,9 @@ def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
 
 
 def check_names(plan: Plan) -> None:
-    """Raise now for names of backbones, enhancers and their options that would fail every run later."""
+    """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try."""
     from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import find_backbone
 
     check_backbones(entry.name for entry in plan.backbones)
     if plan.tune is not None and plan.tune.metric is not None:
@@ -239,7 +244,20 @@ def check_names(plan: Plan) -> None:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
-    check_floors(plan.floors)
+    models = [find_backbone(entry.name) for entry in plan.backbones]
+    if plan.tune is not None:
+        for label, arm in plan.arms.items():
+            common = {
+                option: values
+                for option, values in plan.tune.space.items()
+                if "." not in option or option.partition(".")[0] in arm.enhancers
+            }
+            spaces = {"tune.space": common, f"tune.arms.{label}": plan.tune.arms.get(label, {})}
+            check_tried(spaces, arm.enhancers, models)
+            space = {option: values for one in spaces.values() for option, values in one.items()}
+            points = candidates(space, plan.tune.trials, plan.tune.seed)
+            check_points(f"tune: arm {label!r}", points, arm.enhancers)
+    check_floors(plan.floors, models)
 
 
 def _check_metric(metric: str) -> None:

@@ -102,6 +102,24 @@ def test_names_that_do_not_exist(
         ({"EASE": {"options": {"seed": 1}}}, "option 'seed' has no effect here"),
         ({"EASE": {"tune": {"enhancers": [1]}}}, "option 'enhancers' has no effect here"),
         ({"EASE": 3}, "floors.EASE = 3"),
+        (
+            {"Pop": {"options": {"eval_args": {"mode": "uni100"}}}},
+            "Pop.options.*'eval_args' has no place here",
+        ),
+        ({"EASE": {"tune": {"eval_args": [{"mode": "full"}]}}}, "EASE.tune.*'eval_args' has no place here"),
+        (
+            {"EASE": {"tune": {"reg_weight": [1, "x"]}}},
+            "plan: floors.EASE.tune: reg_weight = 'x': give a number",
+        ),
+        ({"ItemKNN": {"tune": {"k": [0.5]}}}, "floors.ItemKNN.tune: k = 0.5: give a whole number"),
+        ({"softmax": {"tune": {"learning_rate": [0, 0.1]}}}, "floors.softmax.tune: learning_rate = 0"),
+        *(
+            (
+                {"softmax": {"tune": {"softmax.temperature": values}}},
+                "plan: floors.softmax.tune: .*temperature = 0: .*'softmax.temperature' is to try it; leave it out",
+            )
+            for values in ([0], [0, 0.2], [0.2, 0])
+        ),
         ({"softmax": {"options": {"softmax.temperature": -1}}}, "floor 'softmax': .*temperature = -1"),
     ],
 )
