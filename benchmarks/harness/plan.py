@@ -13,7 +13,7 @@ from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
-from .floors import DEFAULT, Floor, check_floors, listed_floors
+from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
 from .spaces import Space, candidates, checked_space, plain_options
 from .tried_values import check_points, check_tried
 
@@ -258,6 +258,49 @@ def check_names(plan: Plan) -> None:
             points = candidates(space, plan.tune.trials, plan.tune.seed)
             check_points(f"tune: arm {label!r}", points, arm.enhancers)
     check_floors(plan.floors, models)
+    for name, floor in plan.floors.items():
+        label = arm_that_is(name, plan.arms)
+        if label is not None:
+            _check_standing_in(plan, name, floor, label)
+
+
+def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:
+    """Raise for settings of a floor that an arm stands for, unless the arm has the same: they would have no effect."""
+    arm, tune = plan.arms[label], plan.tune
+    space = {} if tune is None else {**tune.space, **tune.arms.get(label, {})}
+
+    def has(option: str, value: Any) -> bool:
+        """Whether each run of the arm has this value."""
+        if option in space:
+            return space[option] == [value]
+        if "." in option:
+            field = option.partition(".")[2]
+            return _value(name, arm.enhancers[name], field) == _value(name, {field: value}, field)
+        given = ({**plan.options, **entry.options, **arm.options} for entry in plan.backbones)
+        return all(option in options and options[option] == value for options in given)
+
+    idle = {
+        **{f"options.{option}": f"arms.{label}" for option, v in floor.options.items() if not has(option, v)},
+        **{
+            f"tune.{option}": f"tune.arms.{label}"
+            for option, values in (floor.tune or {}).items()
+            if space.get(option) != values and not (len(values) == 1 and has(option, values[0]))
+        },
+    }
+    if floor.trials is not None and (tune is None or floor.trials != tune.trials):
+        idle["trials"] = "tune.trials"
+    for setting, place in idle.items():
+        raise ConfigurationError(
+            f"floors.{name}.{setting} has no effect: the arm {label!r} attaches {name} alone and stands as this floor, "
+            f"without this setting; say it in {place}, or leave the arm out, as the floor is compared like an arm"
+        )
+
+
+def _value(name: str, options: Mapping[str, Any], field: str) -> Any:
+    """An option of an enhancer, as the enhancer understands it."""
+    from burnish.enhancers.registry import find_enhancer
+
+    return getattr(find_enhancer(name).configure(dict(options)), field)
 
 
 def _check_metric(metric: str) -> None:
