@@ -259,9 +259,9 @@ def check_names(plan: Plan) -> None:
             check_points(f"tune: arm {label!r}", points, arm.enhancers)
     check_floors(plan.floors, models)
     for name, floor in plan.floors.items():
-        label = arm_that_is(name, plan.arms)
-        if label is not None:
-            _check_standing_in(plan, name, floor, label)
+        standing_in = arm_that_is(name, plan.arms)
+        if standing_in is not None:
+            _check_standing_in(plan, name, floor, standing_in)
 
 
 def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:
