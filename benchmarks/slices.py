@@ -2,7 +2,8 @@
 
 python -m burnish.benchmarks.slices RUN [RUN ...] [--k 10] [--parts 10] [--data-path FOLDER] [--output FILE]
 
-Each RUN is the folder of a finished run.  Runs of one model and the same enhancers (seeds) are averaged in one row.
+Each RUN is the folder of a finished run, given once.  Runs of one model and the same enhancers (seeds) are averaged in
+one row.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import torch
 from burnish.benchmarks.harness.tables import markdown_table
 from burnish.checks import whole_number
 from burnish.enhancers.wasserstein.spread_note import rank_correlation
-from burnish.errors import BurnishError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 from burnish.files.whole import write_text
 from burnish.notices import told_once
 from burnish.trained.open import open_trained
@@ -249,11 +250,28 @@ def label_of(folder: Path) -> str:
     return " ".join(parts)
 
 
+def _check_once(folders: Sequence[Path]) -> None:
+    """Raise `ConfigurationError` for a folder that is given twice, by whatever name: it would count as two runs."""
+    known: dict[Path, Path] = {}
+    for folder in folders:
+        place = folder.resolve()
+        if place in known:
+            also = "" if folder == known[place] else f" (the other time as {str(known[place])!r})"
+            raise ConfigurationError(
+                f"slices: the run {str(folder)!r} is given twice{also} and would count as two; give each run once"
+            )
+        known[place] = folder
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure runs and print the tables; 1 where a run cannot be read, with the reason on standard error."""
+    """Measure runs and print the tables.
+
+    1, with the reason on standard error, where a run cannot be read or is given twice.
+    """
     chosen = _parser().parse_args(arguments)
     sys.argv = sys.argv[:1]  # RecBole's Config would read them
     try:
+        _check_once(chosen.runs)
         measured = []
         with told_once():
             for folder in chosen.runs:

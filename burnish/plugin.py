@@ -202,6 +202,7 @@ def optimise_enhancers(
     host = getattr(model, "enhancers", None)
     if not hasattr(model, "begin_epoch") or host is None:
         return
+    host.check_trying()
     if host.trying is not None:  # every candidate has its turn, however many are worse than the best so far
         trainer.epochs = trainer.stopping_step = len(host.trying.candidates())
         trainer.eval_step = 1

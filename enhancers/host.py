@@ -19,7 +19,7 @@ from .anatomy.describe import Anatomy, describe, is_output
 from .enhancer import Enhancer
 from .kept_embeddings import clear_kept
 from .options import warn_of_idle
-from .replacement import Losses, OwnLoss, Replacement, replacing, trying
+from .replacement import Losses, OwnLoss, Replacement, check_beside, replacing, trying
 from .state import HostState
 from .tables import refine_tables
 from .unchanged import unchanged
@@ -248,6 +248,11 @@ class Host(nn.Module):
                 yield train_data
             else:
                 yield self.replacement.batches(train_data, epoch, self.anatomy.fields.user)
+
+    def check_trying(self) -> None:
+        """Raise `ConfigurationError` for an enhancer without effect beside the one that tries candidates."""
+        if self.trying is not None:
+            check_beside(self.trying, self.enhancers())
 
     def try_candidate(self, epoch: int) -> None:
         """Let the backbone be what candidate number `epoch` makes of it."""

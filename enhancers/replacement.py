@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError, warn
 from burnish.randomness import forked_randomness
 
+from .enhancer import Enhancer
 from .epoch_batches import UserBatches
 from .unchanged import unchanged
 from .weights.loss import NoPlaceForWeightsError
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from recbole.data.interaction import Interaction
     from torch import nn
 
-    from .enhancer import Enhancer
     from .state import HostState
     from .weights.weigher import Weigher
 
@@ -37,6 +37,11 @@ def replacing(enhancers: Sequence[Enhancer[Any]]) -> Enhancer[Any] | None:
     return wanting[0] if wanting else None
 
 
+#: Hooks that count in training steps alone, and hooks that count without any.
+_IN_STEPS = ("loss", "weigh", "interaction_weights", "objective", "objective_share", "before_step", "watch")
+_WITHOUT_STEPS = ("refine", "refine_output", "rescore")
+
+
 def trying(enhancers: Sequence[Enhancer[Any]]) -> Enhancer[Any] | None:
     """The enhancer whose candidates epochs try in place of training.
 
@@ -48,13 +53,44 @@ def trying(enhancers: Sequence[Enhancer[Any]]) -> Enhancer[Any] | None:
     one = with_candidates[0]
     for other in enhancers:
         trained = any(True for _ in other.parameters()) or other.replaces_loss() or other in with_candidates
-        trained = trained or other.objective_share() != 1.0
-        if other is not one and trained:
-            raise ConfigurationError(
-                f"enhancer {one.name!r} tries candidates and trains nothing, so {other.name!r} beside it would have no "
-                f"effect; leave one of them out, or begin from a run with the other (base: its folder)"
-            )
+        if other is not one and (trained or other.objective_share() != 1.0):
+            raise _no_effect(one, other)
     return one
+
+
+def check_beside(one: Enhancer[Any], enhancers: Sequence[Enhancer[Any]]) -> None:
+    """Refuse what acts in training steps alone beside an enhancer that tries candidates.
+
+    Asked before candidates are tried, and not where a run is read: earlier ones may have such an enhancer.
+    Raises `ConfigurationError`; warns of weights that count in a graph alone.
+    """
+    for other in enhancers:
+        if other is one:
+            continue
+        if other.propagates and _has(other, "interaction_weights"):
+            warn(
+                f"enhancer {one.name!r} tries candidates and trains nothing, so the weights of {other.name!r} count in "
+                f"the graph alone, beside vectors that were trained without them"
+            )
+        elif _acts_in_steps_alone(other):
+            raise _no_effect(one, other)
+
+
+def _no_effect(one: Enhancer[Any], other: Enhancer[Any]) -> ConfigurationError:
+    begin = "" if one.base_run() is None else ", or begin from a run with the other (base: its folder)"
+    return ConfigurationError(
+        f"enhancer {one.name!r} tries candidates and trains nothing, so {other.name!r} beside it would have no effect; "
+        f"leave one of them out{begin}"
+    )
+
+
+def _acts_in_steps_alone(enhancer: Enhancer[Any]) -> bool:
+    in_steps = any(_has(enhancer, hook) for hook in _IN_STEPS)
+    return in_steps and not any(_has(enhancer, hook) for hook in _WITHOUT_STEPS)
+
+
+def _has(enhancer: Enhancer[Any], hook: str) -> bool:
+    return getattr(type(enhancer), hook) is not getattr(Enhancer, hook)
 
 
 class Replacement:

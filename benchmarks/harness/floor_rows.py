@@ -126,6 +126,8 @@ def remarks_on(floors: Iterable[NoteFloors]) -> list[str]:
     for known in floors:
         for name, floor in _in_order(known.note):
             who = name if name in SHARED else f"{known.note['label']}, {name}"
+            if "arm" in floor:
+                remarks.append(f"Floor {who}: the arm {floor['arm']} of the plan stands as this one.")
             if floor.get("trials"):
                 chosen = ", ".join(f"{option} = {value}" for option, value in floor["chosen"].items())
                 edge = floor.get("edge") or []

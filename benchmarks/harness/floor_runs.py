@@ -18,9 +18,9 @@ from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
 from .runs import DamagedRunError, RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options
-from .spaces import Space
+from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
-from .tuning import candidates, choose
+from .tuning import choose
 
 #: The folder of floors that need no backbone, in the place of a backbone's label.
 FOLDER = "floors"

@@ -7,7 +7,7 @@ its scores, and its training with a softmax over the catalogue.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -16,6 +16,7 @@ from burnish.errors import BurnishError, unknown_name
 from burnish.strict import Strict
 
 from .spaces import Space, checked_space, plain_options
+from .tried_values import check_tried
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
 SHARED: dict[str, Space] = {
@@ -43,12 +44,21 @@ class Floor(Strict):
     tune: Space | None = None
     trials: int | None = Field(default=None, ge=1)
 
-    _plain = field_validator("options")(plain_options)
+    @field_validator("options")
+    @classmethod
+    def _same_cases(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """A floor that is asked for something else than the arms is none."""
+        if "eval_args" in options:
+            raise ValueError(
+                "option 'eval_args' has no place here: floors are asked for what the plan's arms are; say it in the "
+                "plan's `options`, and leave it out here"
+            )
+        return plain_options(options)
 
     @field_validator("tune")
     @classmethod
     def _not_empty(cls, space: Space | None) -> Space | None:
-        return None if space is None else checked_space(space)
+        return None if space is None else checked_space(cls._same_cases(space))
 
 
 def listed_floors(value: Any) -> Any:
@@ -78,8 +88,11 @@ def listed_floors(value: Any) -> Any:
     return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
 
 
-def check_floors(floors: Mapping[str, Floor]) -> None:
-    """Raise for a floor that a plan names and that cannot be made: its enhancer, its options."""
+def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
+    """Raise for a floor that a plan names and that cannot be made: its enhancer, its options, what is tried for it.
+
+    models: the plan's backbones.
+    """
     for name, floor in floors.items():
         if name == DEFAULT:
             continue
@@ -88,23 +101,26 @@ def check_floors(floors: Mapping[str, Floor]) -> None:
             if dot and (name in SHARED or enhancer != name):
                 known = [] if name in SHARED else [name]
                 raise unknown_name(f"floors.{name}: enhancer", enhancer, known)
+        fixed = {option.partition(".")[2]: value for option, value in floor.options.items() if "." in option}
         if name in OF_BACKBONE:
-            _check_enhancer(name, floor)
+            _check_enhancer(name, fixed)
+        tried_by = [_model(name)] if name in SHARED else models
+        check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, tried_by)
 
 
-def _check_enhancer(name: str, floor: Floor) -> None:
-    from burnish.enhancers.registry import find_enhancer, make_enhancers
+def _check_enhancer(name: str, options: Mapping[str, Any]) -> None:
+    from burnish.enhancers.registry import make_enhancers
 
-    own = {option: value for option, value in floor.options.items() if "." in option}
     try:
-        make_enhancers({name: {option.partition(".")[2]: value for option, value in own.items()}})
+        make_enhancers({name: options})
     except BurnishError as error:
         raise type(error)(f"floor {name!r}: {error}") from error
-    known = find_enhancer(name).Config.model_fields
-    for option in floor.tune or {}:
-        _, dot, field = option.partition(".")
-        if dot and field not in known:
-            raise unknown_name(f"floors.{name}.tune: option", field, known)
+
+
+def _model(name: str) -> type:
+    from burnish.enhancers.zoo import find_backbone
+
+    return find_backbone(name)
 
 
 def all_floors(floors: Mapping[str, Floor]) -> dict[str, Floor]:

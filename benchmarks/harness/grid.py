@@ -22,8 +22,9 @@ from .notes import DAMAGED, read_note
 from .plan import BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carry_out, failed_record, remove_stale
+from .spaces import candidates
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
-from .tuning import TuningError, candidates, space_of, tune_arm
+from .tuning import TuningError, space_of, tune_arm
 
 
 def run_plan(

@@ -13,8 +13,9 @@ from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
-from .floors import DEFAULT, Floor, check_floors, listed_floors
-from .spaces import Space, checked_space, plain_options
+from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
+from .spaces import Space, candidates, checked_space, plain_options
+from .tried_values import check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
@@ -210,7 +211,10 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
     plan = validated(Plan, content, origin, kind="key")
-    check_names(plan)
+    try:
+        check_names(plan)
+    except BurnishError as error:
+        raise type(error)(f"{origin}: {error}") from error
     return plan
 
 
@@ -228,8 +232,9 @@ def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
 
 
 def check_names(plan: Plan) -> None:
-    """Raise now for names of backbones, enhancers and their options that would fail every run later."""
+    """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try."""
     from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.zoo import find_backbone
 
     check_backbones(entry.name for entry in plan.backbones)
     if plan.tune is not None and plan.tune.metric is not None:
@@ -239,7 +244,63 @@ def check_names(plan: Plan) -> None:
             make_enhancers(arm.enhancers)
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
-    check_floors(plan.floors)
+    models = [find_backbone(entry.name) for entry in plan.backbones]
+    if plan.tune is not None:
+        for label, arm in plan.arms.items():
+            common = {
+                option: values
+                for option, values in plan.tune.space.items()
+                if "." not in option or option.partition(".")[0] in arm.enhancers
+            }
+            spaces = {"tune.space": common, f"tune.arms.{label}": plan.tune.arms.get(label, {})}
+            check_tried(spaces, arm.enhancers, models)
+            space = {option: values for one in spaces.values() for option, values in one.items()}
+            points = candidates(space, plan.tune.trials, plan.tune.seed)
+            check_points(f"tune: arm {label!r}", points, arm.enhancers)
+    check_floors(plan.floors, models)
+    for name, floor in plan.floors.items():
+        standing_in = arm_that_is(name, plan.arms)
+        if standing_in is not None:
+            _check_standing_in(plan, name, floor, standing_in)
+
+
+def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:
+    """Raise for settings of a floor that an arm stands for, unless the arm has the same: they would have no effect."""
+    arm, tune = plan.arms[label], plan.tune
+    space = {} if tune is None else {**tune.space, **tune.arms.get(label, {})}
+
+    def has(option: str, value: Any) -> bool:
+        """Whether each run of the arm has this value."""
+        if option in space:
+            return space[option] == [value]
+        if "." in option:
+            field = option.partition(".")[2]
+            return _value(name, arm.enhancers[name], field) == _value(name, {field: value}, field)
+        given = ({**plan.options, **entry.options, **arm.options} for entry in plan.backbones)
+        return all(option in options and options[option] == value for options in given)
+
+    idle = {
+        **{f"options.{option}": f"arms.{label}" for option, v in floor.options.items() if not has(option, v)},
+        **{
+            f"tune.{option}": f"tune.arms.{label}"
+            for option, values in (floor.tune or {}).items()
+            if space.get(option) != values and not (len(values) == 1 and has(option, values[0]))
+        },
+    }
+    if floor.trials is not None and (tune is None or floor.trials != tune.trials):
+        idle["trials"] = "tune.trials"
+    for setting, place in idle.items():
+        raise ConfigurationError(
+            f"floors.{name}.{setting} has no effect: the arm {label!r} attaches {name} alone and stands as this floor, "
+            f"without this setting; say it in {place}, or leave the arm out, as the floor is compared like an arm"
+        )
+
+
+def _value(name: str, options: Mapping[str, Any], field: str) -> Any:
+    """An option of an enhancer, as the enhancer understands it."""
+    from burnish.enhancers.registry import find_enhancer
+
+    return getattr(find_enhancer(name).configure(dict(options)), field)
 
 
 def _check_metric(metric: str) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import random
+from collections.abc import Mapping
 from typing import Any
 
 #: Options by name, each with the values to try.
@@ -32,3 +35,21 @@ def checked_space(space: Space) -> Space:
         if not values:
             raise ValueError(f"no values to try for {option!r}")
     return space
+
+
+def candidates(space: Mapping[str, list[Any]], trials: int, seed: int) -> list[dict[str, Any]]:
+    """The settings to try: the full grid when it has at most `trials` points, else that many drawn from it.
+
+    Drawn without replacement and depending on `seed` alone.  An empty space gives one candidate: no change.
+    """
+    size = math.prod(len(values) for values in space.values())
+    chosen = range(size) if size <= trials else random.Random(seed).sample(range(size), trials)
+    return [_point(space, index) for index in chosen]
+
+
+def _point(space: Mapping[str, list[Any]], index: int) -> dict[str, Any]:
+    point = {}
+    for option, values in space.items():
+        index, place = divmod(index, len(values))
+        point[option] = values[place]
+    return point

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from burnish.training.identity import digest
 from .metrics import sign
 from .plan import Plan, Tune
 from .runs import RunRecord
-from .spaces import Space
+from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.
@@ -39,24 +38,6 @@ def space_of(plan: Plan, arm: str) -> Space:
         if "." not in option or option.split(".")[0] in attached
     }
     return {**common, **tune.arms.get(arm, {})}
-
-
-def candidates(space: Mapping[str, list[Any]], trials: int, seed: int) -> list[dict[str, Any]]:
-    """The settings to try: the full grid when it has at most `trials` points, else that many drawn from it.
-
-    Drawn without replacement and depending on `seed` alone.  An empty space gives one candidate: no change.
-    """
-    size = math.prod(len(values) for values in space.values())
-    chosen = range(size) if size <= trials else random.Random(seed).sample(range(size), trials)
-    return [_point(space, index) for index in chosen]
-
-
-def _point(space: Mapping[str, list[Any]], index: int) -> dict[str, Any]:
-    point = {}
-    for option, values in space.items():
-        index, place = divmod(index, len(values))
-        point[option] = values[place]
-    return point
 
 
 def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:

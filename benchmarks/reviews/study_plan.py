@@ -18,8 +18,7 @@ from burnish.benchmarks.harness.plan import (
     listed_seeds,
     plan_content,
 )
-from burnish.benchmarks.harness.spaces import Space, checked_space, plain_options
-from burnish.benchmarks.harness.tuning import candidates
+from burnish.benchmarks.harness.spaces import Space, candidates, checked_space, plain_options
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
 from burnish.strict import Strict, validated
 

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import PositiveFrom, positives, training_pairs
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.softmax.vectors import find_vectors
@@ -27,8 +27,9 @@ from burnish.errors import UnsupportedError
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
-Exponent = Annotated[float, Field(le=0.0, ge=-2.0, allow_inf_nan=False)]
-Hops = Annotated[int, Field(ge=1, le=8)]
+_LOWEST, _MOST_HOPS = -2.0, 8
+Exponent = Annotated[float, Field(le=0.0, ge=_LOWEST, allow_inf_nan=False)]
+Hops = Annotated[int, Field(ge=1, le=_MOST_HOPS)]
 
 
 class AggregateConfig(OptionsWithoutLoss):
@@ -82,7 +83,7 @@ class Hop:
         return f"{self.hops} {plural}, |neighbour|^{self.neighbour:g}, |own|^{self.own:g}{whose}"
 
 
-class Aggregate(Enhancer[AggregateConfig]):
+class Aggregate(Choosing[AggregateConfig]):
     """Adds to each row of a trained backbone what its neighbours in the training interactions have; nothing is trained.
 
     For backbones whose score is the product of a row of users and one of items.  The tables hold the result, so there
@@ -147,6 +148,7 @@ class Aggregate(Enhancer[AggregateConfig]):
         grid = product(self.config.hops, self.config.neighbour, self.config.own, sides)
         # Where items stay as they are, every hop adds the same to users: more than one are a larger weight.
         self._candidates = [Hop(), *(Hop(*one) for one in grid)]
+        self.begin_choice()
 
     def base_run(self) -> str:
         return self.config.base
@@ -166,6 +168,19 @@ class Aggregate(Enhancer[AggregateConfig]):
             (users, items), self.aggregated(*self._started, self._candidates[number]), strict=True
         ):
             rows[1:] = values[1:]
+        self.choose(number)
+
+    def edges(self, number: int) -> list[str]:
+        """Of hops and exponents; nothing for the backbone as it is."""
+        chosen, config = self._candidates[number], self.config
+        if not chosen.hops:
+            return []
+        found = (
+            edge("number of hops", chosen.hops, config.hops, least=1, most=_MOST_HOPS),
+            edge("exponent of |neighbour|", chosen.neighbour, config.neighbour, least=_LOWEST, most=0.0),
+            edge("exponent of |own|", chosen.own, config.own, least=_LOWEST, most=0.0),
+        )
+        return [text for text in found if text]
 
     def take_base(self) -> None:
         """The tables are now those of the base: hops start from them."""

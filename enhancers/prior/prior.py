@@ -14,7 +14,7 @@ from pydantic import Field
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import positives as find_positives
 from burnish.enhancers.interactions import training_items
 from burnish.enhancers.options import OptionsWithoutLoss
@@ -43,7 +43,7 @@ class PriorConfig(OptionsWithoutLoss):
     )
 
 
-class Prior(Enhancer[PriorConfig]):
+class Prior(Choosing[PriorConfig]):
     """A popularity prior on a trained backbone's scores, its strength chosen on validation; nothing is trained.
 
     Parameters
@@ -84,6 +84,7 @@ class Prior(Enhancer[PriorConfig]):
         counts = torch.bincount(items, minlength=anatomy.n_items).double()
         self.register_buffer("_popularity", (1.0 + counts).log(), persistent=False)
         self.register_buffer("shift", torch.zeros(anatomy.n_items))
+        self.begin_choice()
         self._device, self._user, self._item = anatomy.device, anatomy.fields.user, anatomy.fields.item
         self._rows = dataset[torch.linspace(0, len(dataset) - 1, min(LOOKED_AT, len(dataset))).round().long()]
 
@@ -103,6 +104,13 @@ class Prior(Enhancer[PriorConfig]):
         if strength:
             self.shift.copy_(strength * self._spread() * self._popularity)
             self.shift[0] = 0.0
+        self.choose(number)
+
+    def edges(self, number: int) -> list[str]:
+        """Of strengths; 0, as the lowest, is the backbone itself and no edge."""
+        tried = self.config.strengths
+        found = edge("strength", tried[number], tried, least=0.0 if min(tried) == 0 else None, most=None)
+        return [found] if found else []
 
     def _spread(self) -> float:
         """Standard deviation of the backbone's own scores, within a row where it scores the whole catalogue."""

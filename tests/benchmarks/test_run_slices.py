@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +96,9 @@ def test_a_spread_that_is_large_where_the_error_is() -> None:
 def test_tables_of_runs(run: tuple[Path, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder, _ = run
     assert label_of(folder).startswith("BPR rvrec(objective=True")
-    assert main([str(folder), str(folder), "--parts", "4", "--output", str(tmp_path / "slices.md")]) == 0
+    other = tmp_path / "other seed"
+    shutil.copytree(folder, other)
+    assert main([str(folder), str(other), "--parts", "4", "--output", str(tmp_path / "slices.md")]) == 0
     text = capsys.readouterr().out
     assert text.strip() == (tmp_path / "slices.md").read_text(encoding="utf-8").strip()
     assert "## NDCG by users' activity" in text
@@ -103,6 +106,16 @@ def test_tables_of_runs(run: tuple[Path, Any], tmp_path: Path, capsys: pytest.Ca
     assert [cell.strip() for cell in row.split("|")][2] == "2"
     assert main([str(tmp_path)]) == 1
     assert "is not the folder of a run" in capsys.readouterr().err
+
+
+def test_a_run_counts_once(run: tuple[Path, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, _ = run
+    (tmp_path / "link").symlink_to(folder)
+    for again, said in ((folder, ""), (tmp_path / "link", f" (the other time as {str(folder)!r})")):
+        assert main([str(folder), str(again)]) == 1
+        told = capsys.readouterr()
+        assert f"the run {str(again)!r} is given twice{said} and would count as two; give each" in told.err
+        assert not told.out
 
 
 def test_runs_without_test_data_are_refused(run: tuple[Path, Any]) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from burnish.checks import short
 from burnish.errors import ConfigurationError
 
-from .declared import declared_options, is_a, misspelt
+from .declared import Declared, declared_options, is_a, misspelt
 from .evaluation import check_evaluation
 from .machine import check_machine
 from .sampling import check_sampling
@@ -118,21 +118,37 @@ def check_options(options: Mapping[str, Any], given: Collection[str], model: typ
     """
     declared = declared_options(model)
     for name in given:
-        value = options.get(name)
-        if isinstance(value, float) and not math.isfinite(value):
-            raise ConfigurationError(f"{name} = {value!r}: give a number that is finite")
-        check_machine(name, value)
-        if name in _CHOICES:
-            _check_choice(name, value, model)
-        elif name not in _OWN_CHECKS:
-            kind = _KINDS.get(name) or (declared[name].kind if name in declared else None)
-            optional = name in _OPTIONAL or (name in declared and declared[name].default is None)
-            _check_kind(name, value, kind, optional)
-        _check_range(name, value)
+        _check_one(name, options.get(name), model, declared)
     _check_single(options, given)
     check_evaluation(options, given)
     check_sampling(options, given, model)
     _check_together(options, model)
+
+
+def check_value(name: str, value: Any, model: type) -> None:
+    """Raise `ConfigurationError` for a value that cannot be used whatever the other options are.
+
+    Arguments as for `check_options`.  For options that are to be tried, before anything is trained.
+    """
+    alone = {name: value}
+    _check_one(name, value, model, declared_options(model))
+    _check_single(alone, alone)
+    check_evaluation(alone, alone)
+    if name in INTERVALS:
+        check_interval(name, value)
+
+
+def _check_one(name: str, value: Any, model: type, declared: Mapping[str, Declared]) -> None:
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{name} = {value!r}: give a number that is finite")
+    check_machine(name, value)
+    if name in _CHOICES:
+        _check_choice(name, value, model)
+    elif name not in _OWN_CHECKS:
+        kind = _KINDS.get(name) or (declared[name].kind if name in declared else None)
+        optional = name in _OPTIONAL or (name in declared and declared[name].default is None)
+        _check_kind(name, value, kind, optional)
+    _check_range(name, value)
 
 
 def _check_kind(name: str, value: Any, kind: str | None, optional: bool) -> None:

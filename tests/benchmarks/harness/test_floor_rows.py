@@ -150,6 +150,7 @@ def test_an_arm_that_is_a_floor_stays_an_arm_and_is_one_to_beat(note: Path) -> N
         ("arm", "bad", "plain"),
         ("over", "bad", "good"),
     ]
+    assert "Floor BPR, softmax: the arm good of the plan stands as this one." in rows.remarks
 
 
 def test_an_arm_that_is_a_floor_is_not_compared_with_a_stronger_one(note: Path) -> None:

@@ -102,6 +102,24 @@ def test_names_that_do_not_exist(
         ({"EASE": {"options": {"seed": 1}}}, "option 'seed' has no effect here"),
         ({"EASE": {"tune": {"enhancers": [1]}}}, "option 'enhancers' has no effect here"),
         ({"EASE": 3}, "floors.EASE = 3"),
+        (
+            {"Pop": {"options": {"eval_args": {"mode": "uni100"}}}},
+            "Pop.options.*'eval_args' has no place here",
+        ),
+        ({"EASE": {"tune": {"eval_args": [{"mode": "full"}]}}}, "EASE.tune.*'eval_args' has no place here"),
+        (
+            {"EASE": {"tune": {"reg_weight": [1, "x"]}}},
+            "plan: floors.EASE.tune: reg_weight = 'x': give a number",
+        ),
+        ({"ItemKNN": {"tune": {"k": [0.5]}}}, "floors.ItemKNN.tune: k = 0.5: give a whole number"),
+        ({"softmax": {"tune": {"learning_rate": [0, 0.1]}}}, "floors.softmax.tune: learning_rate = 0"),
+        *(
+            (
+                {"softmax": {"tune": {"softmax.temperature": values}}},
+                "plan: floors.softmax.tune: .*temperature = 0: .*'softmax.temperature' is to try it; leave it out",
+            )
+            for values in ([0], [0, 0.2], [0.2, 0])
+        ),
         ({"softmax": {"options": {"softmax.temperature": -1}}}, "floor 'softmax': .*temperature = -1"),
     ],
 )
@@ -144,6 +162,57 @@ def test_an_arm_that_is_a_floor(plan_content: dict[str, Any], stand_ins: None) -
     assert arm_that_is("softmax", arms) == "objective"
     assert arm_that_is("prior", arms) == "prior"
     assert arm_that_is("softmax", {"own": arms["own"], "both": arms["both"]}) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "idle"),
+    [
+        ({"tune": {"softmax.temperature": [0.1, 0.2]}}, "tune.softmax.temperature"),
+        ({"tune": {"softmax.temperature": [0.1, 0.2, 0.5]}}, None),
+        ({"tune": {"learning_rate": [0.01, 0.1], "softmax.temperature": [0.1, 0.2, 0.5]}}, None),
+        ({"tune": {"learning_rate": [0.1]}}, "tune.learning_rate"),
+        ({"tune": {}}, None),
+        ({"trials": 4}, None),
+        ({"trials": 3}, "trials"),
+        ({"options": {"softmax.spread": 0.25}}, None),
+        ({"options": {"softmax.spread": 0.5}}, "options.softmax.spread"),
+        ({"tune": {"softmax.spread": [0.25]}}, None),
+        ({"tune": {"softmax.spread": [0.25, 1]}}, "tune.softmax.spread"),
+        ({"options": {"epochs": 1}}, None),
+        ({"options": {"epochs": 2}}, "options.epochs"),
+        ({"options": {"weight_decay": 0.1}}, "options.weight_decay"),
+        ({"options": {"softmax.temperature": 0.2}}, "options.softmax.temperature"),
+    ],
+)
+def test_settings_of_a_floor_that_an_arm_stands_for(
+    settings: dict[str, Any], idle: str | None, plan_content: dict[str, Any], stand_ins: None
+) -> None:
+    """They were dropped without a word, so that the arms were held against a weaker floor."""
+    space = {"learning_rate": [0.01, 0.1], "softmax.temperature": [1, 2]}
+    tune = {"trials": 4, "space": space, "arms": {"softmax": {"softmax.temperature": [0.1, 0.2, 0.5]}}}
+    content = {**plan_content, "arms": {"softmax": {"softmax": {"spread": 0.25}}}, "tune": tune}
+    content["floors"] = {"Pop": {}, "softmax": settings}
+    if idle is None:
+        make_plan(content)
+        return
+    with pytest.raises(
+        ConfigurationError, match=rf"plan: floors\.softmax\.{idle} has no effect: the arm 'softmax'"
+    ):
+        make_plan(content)
+
+
+def test_settings_of_a_floor_beside_an_arm_of_another_label(
+    plan_content: dict[str, Any], stand_ins: None
+) -> None:
+    floor = {"softmax": {"tune": {"softmax.temperature": [0.1, 0.2, 0.5]}, "trials": 3}}
+    words = r"floors\.softmax\.tune\.softmax\.temperature has no .* say it in tune\.arms\.my, or leave the arm out"
+    with pytest.raises(ConfigurationError, match=words):
+        make_plan({**plan_content, "arms": {"my": "softmax"}, "floors": floor})
+    with pytest.raises(
+        ConfigurationError, match=r"floors\.softmax\.trials has no effect.* say it in tune\.trials"
+    ):
+        make_plan({**plan_content, "arms": {"my": "softmax"}, "floors": {"softmax": {"trials": 3}}})
+    make_plan({**plan_content, "arms": {"my": {"softmax": {"temperature": 0.3}}}, "floors": floor})
 
 
 def test_edges() -> None:

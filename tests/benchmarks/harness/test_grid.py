@@ -13,8 +13,9 @@ from rich.console import Console
 from burnish.benchmarks.harness import Event, RunRecord, exit_status, make_plan, run_plan
 from burnish.benchmarks.harness.metrics import LOWER_IS_BETTER, sign
 from burnish.benchmarks.harness.progress import Display
+from burnish.benchmarks.harness.spaces import candidates
 from burnish.benchmarks.harness.specs import RunSpec
-from burnish.benchmarks.harness.tuning import TuningError, candidates, space_of, tune_arm
+from burnish.benchmarks.harness.tuning import TuningError, space_of, tune_arm
 from burnish.errors import UnknownNameError
 from burnish.training.result import Epoch
 

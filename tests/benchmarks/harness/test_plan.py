@@ -100,6 +100,62 @@ def test_values_that_cannot_be(change: dict[str, Any], message: str, plan_conten
 
 
 @pytest.mark.parametrize(
+    ("tune", "message"),
+    [
+        ({"space": {"learning_rate": [0.1, 0]}}, r"tune\.space: learning_rate = 0: give a number above 0"),
+        (
+            {"space": {"embedding_size": [8, "wide"]}},
+            r"tune\.space: embedding_size = 'wide': give a whole number",
+        ),
+        ({"space": {"metrics": [["NDGC"]]}}, r"tune\.space: metrics: metric 'NDGC' .*mean 'NDCG'"),
+        (
+            {"space": {"user_inter_num_interval": ["5"]}},
+            r"tune\.space: user_inter_num_interval = 5: '5' is an illegal",
+        ),
+        ({"arms": {"plain": {"weight_decay": [-1]}}}, r"tune\.arms\.plain: weight_decay = -1"),
+        ({"space": {"uneven.spread": [1, "wide"]}}, r"tune\.space: enhancer 'uneven': spread = 'wide'"),
+        ({"space": {"uneven.spred": [1]}}, r"tune\.space: enhancer 'uneven': option 'spred' .*mean 'spread'"),
+        (
+            {"space": {"uneven.spread": [1]}, "arms": {"odd": {"uneven.spread": [0.5, "wide"]}}},
+            r"tune\.arms\.odd: enhancer 'uneven': spread = 'wide'.*'uneven\.spread' is to try it; leave it out",
+        ),
+        ({"space": {"softmax.temperature": [0.1, 0]}}, r"tune\.space: enhancer 'softmax': temperature = 0: "),
+    ],
+)
+def test_values_to_try_that_cannot_be(
+    tune: dict[str, Any], message: str, plan_content: dict[str, Any]
+) -> None:
+    content = {**plan_content, "arms": {"odd": "uneven", "soft": {"softmax": {"temperature": 0.2}}}}
+    with pytest.raises((ConfigurationError, UnknownNameError), match=f"^here.yaml: {message}"):
+        make_plan({**content, "tune": {"trials": 2, **tune}}, origin="here.yaml")
+
+
+def test_values_that_do_not_go_together(plan_content: dict[str, Any]) -> None:
+    """In-run values need a warm-up: one of the four points cannot be, and each of its values is in another one."""
+    arms = {"a": {"shapley": {"warmup_epochs": 0}}}
+    halves = {"space": {"shapley.values": ["in-run"]}, "arms": {"a": {"shapley.warmup_epochs": [1]}}}
+    make_plan({**plan_content, "arms": arms, "tune": {"trials": 4, **halves}})
+    alone = {"space": {"shapley.values": ["in-run"]}}
+    with pytest.raises(
+        ConfigurationError, match=r"tune\.space: .*must be at least 1 \('shapley\.values' is to try"
+    ):
+        make_plan({**plan_content, "arms": arms, "tune": {"trials": 4, **alone}})
+    space = {"shapley.values": ["in-run", "cross-fit"], "shapley.warmup_epochs": [0, 1]}
+    words = r"tune: arm 'a': .*\(a trial is to have shapley\.values = 'in-run', shapley\.warmup_epochs = 0; leave one"
+    with pytest.raises(ConfigurationError, match=words):
+        make_plan({**plan_content, "arms": arms, "tune": {"trials": 4, "space": space}})
+    drawn = {"trials": 1, "space": space}  # what is not drawn does no harm
+    make_plan({**plan_content, "arms": arms, "tune": {**drawn, "seed": 2020}})
+
+
+def test_a_value_that_one_of_the_backbones_takes_is_tried(plan_content: dict[str, Any]) -> None:
+    tune = {"trials": 2, "space": {"loss_type": ["CE", "BPR", "AB"], "learning_rate": ["1e-3"]}}
+    make_plan({**plan_content, "backbones": ["SASRec", "BPR"], "tune": tune})
+    with pytest.raises(ConfigurationError, match=r"tune\.space: loss_type = 'AB'"):
+        make_plan({**plan_content, "backbones": ["SASRec"], "tune": tune})
+
+
+@pytest.mark.parametrize(
     ("option", "cure"),
     [
         ({"enhancers": {"uneven": {}}}, "attach them in `arms`"),

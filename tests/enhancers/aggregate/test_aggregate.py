@@ -46,8 +46,39 @@ def test_from_a_run(tmp_path: Path, small: dict[str, Any]) -> None:
     users, items = plain.model.user_embedding.weight, plain.model.item_embedding.weight
     expected = chosen.aggregated(users, items, chosen._candidates[result.best_epoch - 1])
     torch.testing.assert_close(result.model.user_embedding.weight, expected[0])
+    told = (
+        f"aggregate: holds candidate {result.best_epoch} of 5, chosen by validation: "
+        f"{chosen.candidates()[result.best_epoch - 1]}"
+    )
+    assert told in str(burnish.status(result.model))
     baked = burnish.bake(result.model)
     torch.testing.assert_close(baked.item_embedding.weight, expected[1])
+
+
+@pytest.mark.parametrize(
+    ("hop", "said"),
+    [
+        (Hop(), ""),
+        (Hop(2, -1.0, -0.5), ""),
+        (
+            Hop(3, -1.5, 0.0),
+            " (no higher number of hops was tried, no lower exponent of |neighbour| was tried)",
+        ),
+        (Hop(1, -0.5, -2.0, True), " (no higher exponent of |neighbour| was tried)"),
+    ],
+)
+def test_a_choice_at_the_edge_is_said(world: Any, hop: Hop, said: str) -> None:
+    """One hop, and exponents of 0 and -2, are where there is nothing beyond."""
+    made = world(
+        enhance("BPR", Aggregate(hops=(1, 2, 3), neighbour=(-1.5, -1.0, -0.5), own=(-2.0, -0.5, 0.0)))
+    )
+    enhancer = made.model.enhancers["aggregate"]
+    assert enhancer.note() == (
+        "no candidate is noted: each epoch of training puts in one of 55, and validation chooses."
+    )
+    number = enhancer._candidates.index(hop)
+    enhancer.choose(number)
+    assert enhancer.note() == f"holds candidate {number + 1} of 55, chosen by validation: {hop}{said}."
 
 
 def test_recboles_own_trainer_makes_no_base(world: Any) -> None:

@@ -60,9 +60,43 @@ def test_from_a_run(tmp_path: Path, small: dict[str, Any]) -> None:
     assert best.valid_result["ndcg@10"] >= plain.valid_result["ndcg@10"]
     users = Interaction({"user_id": torch.arange(1, 9)})
     loaded = burnish.load_run(tmp_path / "prior").model
+    strength = Prior().config.strengths[best.best_epoch - 1]
+    told = f"candidate {best.best_epoch} of 11, chosen by validation: popularity with strength {strength:g}"
+    for model in (best.model, loaded):
+        assert f"prior: holds {told}" in str(burnish.status(model))
     torch.testing.assert_close(loaded.full_sort_predict(users), best.model.full_sort_predict(users))
     with pytest.raises(UnsupportedError, match="prior"):
         burnish.bake(loaded)
+
+
+@pytest.mark.parametrize(
+    ("strengths", "said"),
+    [
+        ((0.0, 0.1, 0.5), ["", "", " (no higher strength was tried)"]),
+        ((0.5, 0.1), [" (no higher strength was tried)", " (no lower strength was tried)"]),
+        ((-0.2, 0.0), [" (no lower strength was tried)", " (no higher strength was tried)"]),
+        ((0.5,), [""]),
+    ],
+)
+def test_a_choice_at_the_edge_is_said(world: Any, strengths: tuple[float, ...], said: list[str]) -> None:
+    prior = world(enhance("BPR", Prior(strengths=strengths))).model.enhancers["prior"]
+    assert prior.note().startswith("no candidate is noted")
+    for number, words in enumerate(said):
+        prior.try_candidate(number)
+        assert prior.note().endswith(f": popularity with strength {strengths[number]:g}{words}.")
+
+
+def test_states_of_before_had_no_number(world: Any) -> None:
+    made, fresh = (world(enhance("BPR", Prior(strengths=(0.0, 0.5)))) for _ in range(2))
+    made.model.enhancers["prior"].try_candidate(1)
+    state = made.model.state_dict()
+    del state["enhancers.attached.prior.chosen"]
+    fresh.model.load_state_dict(state)
+    torch.testing.assert_close(fresh.model.enhancers["prior"].shift, made.model.enhancers["prior"].shift)
+    told = fresh.model.enhancers["prior"].note()
+    assert told == "which of 2 candidates validation chose was not noted when this was saved."
+    fresh.model.load_state_dict(made.model.state_dict())
+    assert "candidate 2 of 2" in fresh.model.enhancers["prior"].note()
 
 
 def test_strengths() -> None:

@@ -1,0 +1,114 @@
+"""Whether every value that a plan lets try can be used, as far as that is known before data are read."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from burnish.errors import BurnishError, UnknownNameError
+
+from .spaces import Space, candidates
+
+#: So many points of one enhancer's options are tried beside a value that is refused by itself.
+_MOST_POINTS = 1000
+
+
+def check_tried(
+    spaces: Mapping[str, Space], enhancers: Mapping[str, Mapping[str, Any]], models: Iterable[type]
+) -> None:
+    """Raise for the first value that no trial could use.
+
+    That of an enhancer's option is refused where the enhancer cannot be made with it, whatever else is tried of its
+    options; that of RecBole's where it is refused for each of the models.
+
+    spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones.  enhancers: what is
+    fixed, by enhancer.  models: backbones.
+    Raises the error of the enhancer or of the option, with the place before and the cure after it.
+    """
+    asked = list(models)
+    places = {option: place for place, space in spaces.items() for option in space}
+    space = {option: spaces[place][option] for option, place in places.items()}
+    for option, values in space.items():
+        enhancer, dot, field = option.partition(".")
+        for value in values:
+            if dot:
+                error = _of_enhancer(enhancer, field, value, space, enhancers.get(enhancer, {}))
+            else:
+                error = _of_recbole(option, value, asked)
+            if error is not None:
+                named = isinstance(error, UnknownNameError)
+                cure = "" if named else f" ({option!r} is to try it; leave it out)"
+                raise type(error)(f"{places[option]}: {error}{cure}") from error
+
+
+def check_points(
+    place: str, points: Iterable[Mapping[str, Any]], enhancers: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Raise for the first point whose values an enhancer takes singly and not together.
+
+    points: the settings that trials will have; place, enhancers as for `check_tried`.
+    """
+    known: set[str] = set()
+    for point in points:
+        for name, fixed in enhancers.items():
+            tried = {
+                option.partition(".")[2]: v for option, v in point.items() if option.startswith(f"{name}.")
+            }
+            if not tried or repr((name, tried)) in known:
+                continue
+            known.add(repr((name, tried)))
+            error = _refusal(name, {**fixed, **tried})
+            if error is not None:
+                together = ", ".join(f"{name}.{option} = {value!r}" for option, value in tried.items())
+                raise type(error)(
+                    f"{place}: {error} (a trial is to have {together}; leave one of the values out)"
+                ) from error
+
+
+def _of_enhancer(
+    name: str, field: str, value: Any, space: Space, fixed: Mapping[str, Any]
+) -> BurnishError | None:
+    """Why an enhancer cannot be made with a value; None where it can, if only beside another value that is tried."""
+    beside = {
+        option.partition(".")[2]: values
+        for option, values in space.items()
+        if option.startswith(f"{name}.") and option != f"{name}.{field}"
+    }
+    first = _refusal(name, {**fixed, field: value})
+    if first is None or not beside:
+        return first
+    for point in candidates(beside, _MOST_POINTS, seed=0):
+        if _refusal(name, {**fixed, **point, field: value}) is None:
+            return None
+    return first
+
+
+def _refusal(name: str, options: dict[str, Any]) -> BurnishError | None:
+    from burnish.enhancers.registry import find_enhancer
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the runs say it
+            find_enhancer(name).configure(options)
+    except BurnishError as error:
+        return error
+    return None
+
+
+def _of_recbole(option: str, value: Any, models: Iterable[type]) -> BurnishError | None:
+    """Why no model takes a value; None where one does."""
+    from burnish.training.inputs.options import check_value
+    from burnish.training.session import literal
+
+    first: BurnishError | None = None
+    for model in models:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                check_value(option, literal(value) if isinstance(value, str) else value, model)
+        except BurnishError as error:
+            first = first or error
+        else:
+            return None
+    return first
