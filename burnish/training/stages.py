@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import logging
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -39,6 +41,8 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_number, value))
 
 
+#: Of the runs of this process.
+_numbers = itertools.count(1)
 #: What a run's state keeps of the figures, and what each may be.
 _PROGRESS: dict[str, Callable[[Any], bool]] = {
     "losses": lambda value: isinstance(value, list) and _are_numbers(value),
@@ -138,6 +142,10 @@ class Run:
         self.flops = self._count_flops()
         with explained(config, "making the optimizer"):
             self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
+        # RecBole's name tells seconds apart: a run that began in the same one would read what this one wrote.
+        path = Path(self.trainer.saved_model_file)
+        name = f"{path.stem}-{os.getpid()}-{next(_numbers)}{path.suffix}"
+        self.trainer.saved_model_file = str(path.with_name(name))
         _reset_peak_memory(config["device"])
 
     def _count_flops(self) -> float | None:

@@ -336,3 +336,15 @@ def test_no_validation_on_request(small: dict[str, Any]) -> None:
     result = train("BPR", "tiny", options=options, keep_checkpoint=False)
     assert result.best_valid_result == {}
     assert result.test_result["ndcg@10"] > 0
+
+
+def test_runs_of_one_second_have_checkpoints_of_their_own(
+    small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RecBole names checkpoints by the second: the second run's weights would be the first one's, or the reverse."""
+    monkeypatch.setattr("recbole.trainer.trainer.get_local_time", lambda: "Jan-01-2000_00-00-00")
+    one, other = (train("BPR", "tiny", options={**small, "embedding_size": size}) for size in (4, 8))
+    assert one.checkpoint is not None
+    assert other.checkpoint is not None
+    kept = [torch.load(path, weights_only=False)["state_dict"] for path in (one.checkpoint, other.checkpoint)]
+    assert [table["user_embedding.weight"].shape[1] for table in kept] == [4, 8]
