@@ -77,7 +77,11 @@ def check_beside(one: Enhancer[Any], enhancers: Sequence[Enhancer[Any]]) -> None
 
 
 def _no_effect(one: Enhancer[Any], other: Enhancer[Any]) -> ConfigurationError:
-    begin = "" if one.base_run() is None else ", or begin from a run with the other (base: its folder)"
+    begin = ""
+    if "base_options" in type(one.config).model_fields:
+        begin = f", or begin from what the other trains ({one.name}: {{base: {other.name}}})"
+    elif one.base_run() is not None:
+        begin = ", or begin from a run with the other (base: its folder)"
     return ConfigurationError(
         f"enhancer {one.name!r} tries candidates and trains nothing, so {other.name!r} beside it would have no effect; "
         f"leave one of them out{begin}"

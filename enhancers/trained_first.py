@@ -11,7 +11,8 @@ from pydantic import Field
 
 from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, unknown_name
 
-from .registry import list_enhancers, make_enhancers
+from .enhancer import Enhancer
+from .registry import find_enhancer, list_enhancers, make_enhancers
 from .zoo import list_backbones
 
 #: The run's own backbone without enhancers; the first is how a base is asked for.
@@ -51,7 +52,8 @@ def first_run(name: str) -> FirstRun | None:
     """The run that a name stands for; None for a folder's name and for names of nothing.
 
     `plain`; enhancers joined by +, as in `softmax+average`; a backbone, with or without enhancers, as in
-    `LightGCN+softmax`.
+    `LightGCN+softmax`.  One that begins from a trained backbone (`softmax+average+aggregate`) begins from what the others
+    train.
     """
     if is_path(name):
         return None
@@ -134,8 +136,35 @@ def settings(
             raise unknown_name(
                 f"{where}: enhancer", enhancer, block, cure=f"{run.name!r} is trained with no other."
             )
+    block = _in_turn(run, block, own, where)
     try:
         make_enhancers(block)
     except BurnishError as error:
         raise type(error)(f"{where}: {error}") from error
     return own, block
+
+
+def _in_turn(
+    run: FirstRun, block: dict[str, dict[str, Any]], own: Mapping[str, Any], where: str
+) -> dict[str, dict[str, Any]]:
+    """The block in which an enhancer that trains nothing begins from what the others of the name train."""
+    last = [name for name in block if _begins_from_others(find_enhancer(name))] if len(block) > 1 else []
+    if len(last) != 1:
+        return block
+    given = block[last[0]]
+    for option in ("base", "base_options"):
+        if option in given:
+            raise ConfigurationError(
+                f"{where}: {last[0]}.{option}: the name {run.name!r} says what {last[0]} begins from, and the others' "
+                f"options go beside it; leave {option} out"
+            )
+    others = {name: options for name, options in block.items() if name != last[0]}
+    told = {
+        f"{name}.{option}": value for name, options in others.items() for option, value in options.items()
+    }
+    return {last[0]: {**given, "base": "+".join(others), "base_options": {**own, **told}}}
+
+
+def _begins_from_others(cls: type[Enhancer[Any]]) -> bool:
+    """Whether an enhancer tries candidates on a base that may be trained by other enhancers."""
+    return cls.candidates is not Enhancer.candidates and "base_options" in cls.Config.model_fields

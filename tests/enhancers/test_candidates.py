@@ -110,7 +110,11 @@ def test_beside_one_that_is_trained() -> None:
         ("compress", {"distil": {}}, "leave one of them out$"),
         ("compress", {"distil": {"share": 0}}, "leave one of them out$"),
         ("compress", {"distil": {"epochs": [3, 4]}}, "leave one of them out$"),
-        ("aggregate", {"average": {}}, "or begin from a run with the other"),
+        (
+            "aggregate",
+            {"average": {}},
+            r"or begin from what the other trains \(aggregate: \{base: average\}\)",
+        ),
         ("prior", {"shapley": {"warmup_epochs": 1}}, "or begin from a run with the other"),
         ("prior", {"test_weighing": {}}, "or begin from a run with the other"),
         ("prior", {"softmax": {}}, "or begin from a run with the other"),

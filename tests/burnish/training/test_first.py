@@ -302,6 +302,30 @@ def test_candidates_go_on_after_their_base(
     same(burnish.run(resume=tmp_path / "out", show_progress=False), whole)
 
 
+def test_a_teacher_may_begin_from_what_the_others_of_its_name_train(
+    fits: Fits, small, tmp_path: Path
+) -> None:
+    short = {
+        "teachers": {"ease": None, "softmax+average+aggregate": None},
+        "teacher_options": {"softmax+average+aggregate": {"softmax.temperature": 0.3, "epochs": 2}},
+    }
+    base = {"softmax.temperature": 0.3, "epochs": 2}
+    long = {
+        "teachers": {"ease": None, "aggregate": None},
+        "teacher_options": {
+            "aggregate": {"aggregate.base": "softmax+average", "aggregate.base_options": base, "epochs": 2}
+        },
+    }
+    one, other = run(small, {"compress": short}), run(small, {"compress": long})
+    same(one, other)
+    assert fits.runs == ["BPR+softmax+average", "BPR+aggregate", "BPR+compress"] * 2
+    short["teacher_options"]["softmax+average+aggregate"]["aggregate.base"] = "plain"
+    with pytest.raises(
+        ConfigurationError, match=r"aggregate\.base: the name 'softmax\+average\+aggregate' says"
+    ):
+        run(small, {"compress": short})
+
+
 def test_a_teacher_goes_on_trying_candidates(fits: Fits, small, tmp_path: Path) -> None:
     block = {"compress": {"teachers": {"ease": None, "aggregate": None}}}
     whole = run(small, block, tmp_path / "whole")
