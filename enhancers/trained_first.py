@@ -52,8 +52,8 @@ def first_run(name: str) -> FirstRun | None:
     """The run that a name stands for; None for a folder's name and for names of nothing.
 
     `plain`; enhancers joined by +, as in `softmax+average`; a backbone, with or without enhancers, as in
-    `LightGCN+softmax`.  One that begins from a trained backbone (`softmax+average+aggregate`) begins from what the others
-    train.
+    `LightGCN+softmax`.  One that begins from a trained backbone begins from what the others train, as in
+    `softmax+average+aggregate`.
     """
     if is_path(name):
         return None
