@@ -63,6 +63,7 @@ def padding_untouched(subject: Subject) -> None:
 )
 def evaluation_is_pure(subject: Subject) -> None:
     world = train(subject.attached())
+    world.model.eval()  # where means are kept, the parameters hold them from here on
     before = copied_state(world.model)
     first = scores(world)
     world.trainer.evaluate(world.test, load_best_model=False)

@@ -116,6 +116,7 @@ def saves_and_loads(subject: Subject) -> None:
 
     need_sound_checkpoints(subject)
     world = train(subject.attached())
+    world.model.eval()  # where means are kept, the parameters hold them from here on
     folder = subject.folder / "saved" / f"{subject.backbone.__name__}-enhancers"
     save_pretrained(world.model, folder, world.train._dataset)
     fresh = subject.plain()
@@ -136,6 +137,7 @@ def other_order_of_ids(subject: Subject) -> None:
     from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
 
     world = train(subject.attached())
+    world.model.eval()  # where means are kept, the parameters hold them from here on
     folder = subject.folder / "saved" / f"{subject.backbone.__name__}-enhancers"
     save_pretrained(world.model, folder, world.train._dataset)
     other = subject.permuted().plain()

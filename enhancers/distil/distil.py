@@ -97,6 +97,7 @@ class Distil(Enhancer[DistilConfig]):
         self._scores = None
         if self.vectors is None:
             self._scores = PairScores(dataset, anatomy.fields.item, anatomy.device, self.name)
+            self._scores.check(self.state.backbone, dataset)
         self._check_size()
         users, items = training_items(dataset, anatomy.fields, liked)
         self.known = KnownPositives(

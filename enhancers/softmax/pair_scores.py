@@ -9,7 +9,10 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
 from burnish.enhancers.interactions import n_interactions
+from burnish.enhancers.kept_embeddings import clear_kept
+from burnish.enhancers.unchanged import evaluating, unchanged
 from burnish.errors import UnsupportedError
+from burnish.randomness import forked_randomness
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -53,6 +56,18 @@ class PairScores:
         self._features = None if features is None else features.to(device)
         # RecBole gives drawn negatives a prefix.
         self._prefix = dataset.config["NEG_PREFIX"]
+
+    def check(self, model: Any, dataset: Dataset) -> None:
+        """Raise `UnsupportedError` for a model that cannot score drawn items for training rows; it stays as it is."""
+        rows = torch.arange(min(2, len(dataset)))
+        device = next(model.parameters()).device
+        with forked_randomness(0, device), unchanged(model), evaluating(model), torch.no_grad():
+            clear_kept(model)
+            try:
+                items = torch.ones(len(rows), 1, dtype=torch.long, device=device)
+                self.of(model, dataset[rows].to(device), rows.to(device), items)
+            finally:
+                clear_kept(model)
 
     def of(self, model: Any, batch: Interaction, rows: Tensor, items: Tensor) -> Tensor:
         """Scores `[n, C]` of items `[n, C]` for rows `[n]` of a batch, before a sigmoid where the model ends in one.

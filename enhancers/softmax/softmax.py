@@ -92,6 +92,8 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
                 f"enhancer {self.name!r}: negatives = 'all' needs a score that is a product of two vectors, and "
                 f"{anatomy.backbone} scores every pair by itself; give a number (each costs a pass of the model)"
             )
+        if self._scores is not None:
+            self._scores.check(self.state.backbone, dataset)
 
     def _check_rows(self, dataset: Dataset) -> None:
         reason = self._why_no_users(dataset)
@@ -269,6 +271,9 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
         if label is not None and label in batch.interaction:
             positive = self._liked.in_batch(batch[label])
             rows = rows if positive is None else rows[positive]
+        nothing = len(rows) == 0
+        if nothing:  # a row is scored all the same, for nothing: no model scores none
+            rows = torch.zeros(1, dtype=torch.long, device=ids.device)
         n = self.config.drawn or SCORED_NEGATIVES
         drawn = self._draw(len(rows) * n).reshape(len(rows), n)
         items = torch.cat([targets[rows].unsqueeze(1), drawn], dim=1)
@@ -281,5 +286,5 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
             nobody = nobody | self.known.pairs(ids[rows].unsqueeze(1).expand_as(drawn), drawn)
         lse = torch.logsumexp(negatives.masked_fill(nobody, -math.inf), dim=1)
         losses = row_losses(scores[:, 0], lse)
-        share = len(ids) / max(1, len(rows))
+        share = 0.0 if nothing else len(ids) / len(rows)
         return losses.new_zeros(len(ids)).index_add(0, rows, losses * share)

@@ -21,6 +21,13 @@ from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnsupportedError
 
 TAU = 0.3
+RATED = {
+    "threshold": {"rating": 4},
+    "train_neg_sample_args": None,
+    "eval_args": {"mode": "labeled"},
+    "metrics": ["AUC"],
+    "valid_metric": "AUC",
+}
 
 
 def items_by_user(world: Any) -> dict[int, set[int]]:
@@ -86,6 +93,19 @@ def test_a_positive_is_no_negative_of_itself(world: Any, options: dict[str, Any]
             for item in known[user]
         ]
         assert loss == pytest.approx(sum(rows) / len(rows), rel=0.01 if "negatives" in options else 1e-4)
+
+
+def test_a_batch_without_a_positive_row_teaches_nothing(world: Any) -> None:
+    """NNCF cannot score an empty batch, and half of a small batch may have no positive row."""
+    made = world(enhance("NNCF", Softmax()), load_col={"inter": ["user_id", "item_id", "rating"]}, **RATED)
+    batch = next(iter(made.train))
+    label = made.model.LABEL
+    batch = batch[batch[label] == 0]
+    assert len(batch)
+    loss = made.model.calculate_loss(batch)
+    assert float(loss) == 0.0
+    loss.backward()
+    assert all(one.grad is None or not one.grad.any() for one in made.model.parameters())
 
 
 def test_biases_that_begin_at_zero_are_seen(world: Any) -> None:
