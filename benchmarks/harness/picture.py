@@ -31,7 +31,7 @@ _COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: GREY}
 
 
 def plot(rows: Sequence[Row], path: Path | str) -> Path:
-    """Draw each row's difference as a point with its 95% interval, one panel a metric, into an SVG file.
+    """Draw each row's difference as a point with its 95% interval, one panel a metric and data set, into an SVG file.
 
     Green is a clear gain, red a clear loss, grey neither.  Floors come first, as blue squares; a dashed line through
     the arms of a backbone is where the strongest of its floors stands.  Returns the path.
@@ -43,9 +43,10 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
     parts: list[str] = []
     top = 0
     drawn = [row for row in rows if row.kind != "over"]
-    for metric in dict.fromkeys(row.metric for row in drawn):
-        panel = [row for row in drawn if row.metric == metric]
-        parts += _panel(panel, metric, top)
+    several_sets = len({row.dataset for row in drawn}) > 1
+    for metric, dataset in dict.fromkeys((row.metric, row.dataset) for row in drawn):
+        panel = [row for row in drawn if (row.metric, row.dataset) == (metric, dataset)]
+        parts += _panel(panel, f"{dataset}, {metric}" if several_sets else metric, top)
         top += _HEAD + _LINE * len(panel) + 34
     title = f"Differences to {rows[0].baseline} with 95% intervals"
     return write_svg(path, parts, width=_WIDTH, height=top, title=title, font_size=13)
@@ -56,12 +57,12 @@ def _range(rows: Sequence[Row]) -> tuple[float, float]:
     return with_margin(min([0.0, *ends]), max([0.0, *ends]))
 
 
-def _panel(rows: Sequence[Row], metric: str, top: int) -> list[str]:
+def _panel(rows: Sequence[Row], name: str, top: int) -> list[str]:
     low, high = _range(rows)
     across = scale(low, high, _LEFT, _WIDTH - _RIGHT)
     bottom = top + _HEAD + _LINE * len(rows)
-    hint = "" if sign(metric) > 0 else " (smaller is better)"
-    title = f"{metric}{hint}: difference to {rows[0].baseline}, 95% interval"
+    hint = "" if sign(rows[0].metric) > 0 else " (smaller is better)"
+    title = f"{name}{hint}: difference to {rows[0].baseline}, 95% interval"
     parts = [heading(16, top + 28, title, 15)]
     for tick in ticks(low, high):
         x, zero = across(tick), tick == 0

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,15 @@ def test_picture(runs: Path, tmp_path: Path) -> None:
     assert all(0 < float(point.get("cx", 0)) < float(root.get("width", 0)) for point in points)
     words = " ".join(text.text or "" for text in root.iter(f"{space}text"))
     assert "logloss (smaller is better)" in words
+
+
+def test_each_data_set_has_a_panel_of_its_own(runs: Path, tmp_path: Path) -> None:
+    rows = summarise(runs, metrics=["ndcg@10"])
+    both = [*rows, *(replace(row, dataset="elsewhere") for row in rows)]
+    root = ElementTree.parse(plot(both, tmp_path / "both.svg")).getroot()
+    words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
+    titles = [text for text in words if "ndcg@10: difference" in text]
+    assert [title.partition(",")[0] for title in titles] == [rows[0].dataset, "elsewhere"]
 
 
 def test_picture_refusals(runs: Path, tmp_path: Path) -> None:
