@@ -203,8 +203,10 @@ class Aggregate(Choosing[AggregateConfig]):
         into_users = of_items[columns] ** candidate.neighbour * of_users[rows] ** candidate.own
         into_items = of_users[rows] ** candidate.neighbour * of_items[columns] ** candidate.own
         shape = (len(of_users), len(of_items))
-        one = torch.sparse_coo_tensor(self._pairs.to(like.device), into_users.to(like.dtype), shape)
+        pairs, turned = self._pairs.to(like.device), (shape[1], shape[0])
+        # Checked, since torch warns where nobody says whether to.
+        one = torch.sparse_coo_tensor(pairs, into_users.to(like.dtype), shape, check_invariants=True)
         other = torch.sparse_coo_tensor(
-            self._pairs.to(like.device).flip(0), into_items.to(like.dtype), (shape[1], shape[0])
+            pairs.flip(0), into_items.to(like.dtype), turned, check_invariants=True
         )
         return one.coalesce(), other.coalesce()
