@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
-from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import positives, training_pairs
 from burnish.enhancers.newcomers import newcomers, with_mean_of_others
 from burnish.enhancers.softmax.vectors import find_vectors
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
 
 
-class Compress(Enhancer[CompressConfig]):
+class Compress(Choosing[CompressConfig]):
     """The scores of teachers become the best tables of the backbone's width: closed form, nothing is trained.
 
     EASE, ItemKNN and runs (trained first, or in folders) score all users and items; scores are standardised a user,
@@ -40,7 +40,7 @@ class Compress(Enhancer[CompressConfig]):
     For backbones whose score is the product of a row of users and a row of items (BPR and its like).
 
     Attributes: `plan`, the candidates; `chosen`, a tensor with the number of the one that the tables hold (-1: none
-    yet), which checkpoints keep.
+    yet), which is saved with the model.
 
     Parameters
     ----------
@@ -73,7 +73,6 @@ class Compress(Enhancer[CompressConfig]):
     Config = CompressConfig
     computed_teachers = COMPUTED
 
-    chosen: Tensor
     _newcomers: Tensor | None
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
@@ -106,11 +105,11 @@ class Compress(Enhancer[CompressConfig]):
         if self.config.newcomers == "mean":
             new = newcomers(training_pairs(dataset, anatomy.fields, liked)[0], anatomy.n_users)
         self.register_buffer("_newcomers", new, persistent=False)
-        self.register_buffer("chosen", torch.tensor(-1))
+        self.begin_choice()
 
     def _ranks(self, anatomy: Anatomy) -> list[int]:
         width = self._tables[0].width
-        most = min(width, anatomy.n_users - 1, anatomy.n_items - 1)
+        self._most = most = min(width, anatomy.n_users - 1, anatomy.n_items - 1)
         if self.config.ranks is None:
             return sorted({min(most, max(1, round(share * width))) for share in SHARES_OF_WIDTH})
         highest = max(self.config.ranks)
@@ -143,28 +142,27 @@ class Compress(Enhancer[CompressConfig]):
             users = with_mean_of_others(users, self._newcomers)
         for table, rows in zip(self._tables, (users, cut.items), strict=True):
             table.raw().copy_(rows)
-        self.chosen.fill_(number)
+        self.choose(number)
         if number == len(self.plan) - 1:
             self._teachers.forget()
 
+    def training_tensors(self) -> frozenset[str]:
+        """None: the number goes along wherever the enhancer is saved."""
+        return frozenset()
+
+    def edges(self, number: int) -> list[str]:
+        """Of ridges and ranks."""
+        candidate, ranks = self.plan[number], [one.rank for one in self.plan]
+        found = [edge("rank", candidate.rank, ranks, least=1, most=self._most)]
+        if candidate.ridge is not None:
+            found.insert(0, edge("ridge", candidate.ridge, self.config.ridge, least=None, most=None))
+        return [one for one in found if one]
+
     def note(self) -> str:
         """Which candidate the tables hold, how EASE was computed, and that nothing else is left."""
-        number = int(self.chosen)
-        if number < 0:
-            held = f"each of {len(self.plan)} epochs will write the tables of one candidate, and validation chooses"
-        else:
-            chosen = f"{self.plan[number]}{self._edge(number)}"
-            held = f"the tables hold candidate {number + 1} of {len(self.plan)}: {chosen}"
-        teachers = self._teachers.note()
+        held, teachers = super().note(), self._teachers.note()
         more = f" {teachers}" if teachers else ""
-        return f"{held}.{more} Nothing is trained here, and of what the backbone had learned nothing is left."
-
-    def _edge(self, number: int) -> str:
-        """That the ridge is the lowest or highest of several that were tried, so that one beyond might be better."""
-        ridge, tried = self.plan[number].ridge, set(self.config.ridge)
-        if ridge is None or len(tried) == 1 or min(tried) < ridge < max(tried):
-            return ""
-        return f" (no {'lower' if ridge == min(tried) else 'higher'} ridge was tried)"
+        return f"{held}{more} Nothing is trained here, and of what the backbone had learned nothing is left."
 
     def teacher_runs(self) -> tuple[str, ...]:
         """The runs among the teachers: trained first, or in folders."""

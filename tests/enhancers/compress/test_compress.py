@@ -112,10 +112,8 @@ def test_one_line_on_ml_100k(tmp_path):
     assert told == [f"{k + 1} of 10: {one}" for k, one in enumerate(enhancer.candidates())]
     shown = str(burnish.status(result.model))
     held = enhancer.candidates()[int(enhancer.chosen)]
-    assert (
-        f"the tables hold candidate {result.best_epoch} of 10: {held}. EASE is computed in full, in float64."
-        in shown
-    )
+    said = f"holds candidate {result.best_epoch} of 10, chosen by validation: {held}"
+    assert f"{said}. EASE is computed in full, in float64." in shown
     assert "candidates" in shown
 
 
@@ -128,6 +126,22 @@ def test_a_ridge_at_the_edge_is_said(world):
     for number, said in enumerate(["(no lower ridge was tried)", "", "(no higher ridge was tried)"]):
         enhancer.chosen.fill_(number)
         assert f"(ridge {number + 1}), rank 4 {said}".rstrip() + ". EASE" in enhancer.note()
+
+
+def test_a_rank_at_the_edge_is_said_unless_it_is_all_of_the_width(world):
+    made = world(
+        burnish.enhance("BPR", Compress(teachers="ease", mix=1, ridge=9, ranks=(4, 8, 12))), embedding_size=32
+    )
+    enhancer = made.model.enhancers["compress"]
+    assert [enhancer.edges(number) for number in range(3)] == [
+        ["no lower rank was tried"],
+        [],
+        ["no higher rank was tried"],
+    ]
+    made = world(
+        burnish.enhance("BPR", Compress(teachers="ease", mix=1, ridge=9)), embedding_size=32
+    )  # ranks up to the width
+    assert made.model.enhancers["compress"].edges(4) == []
 
 
 class TestRuns:
