@@ -1,0 +1,253 @@
+"""A graph of typed nodes and named relations, and the directed, sparse view of a relation that a path takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from burnish.checks import short
+from burnish.errors import ConfigurationError, DataError, unknown_name
+
+#: Types of the nodes that are RecBole's users and items; their ids are its internal ones, so that 0 is padding.
+USER, ITEM = "user", "item"
+#: The relation of the training interactions.
+RATED = "rated"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a path: along a relation, or against it."""
+
+    relation: str
+    inverse: bool = False
+
+    def __str__(self) -> str:
+        return f"<-{self.relation}-" if self.inverse else f"-{self.relation}->"
+
+    def back(self) -> Step:
+        """The same edges the other way."""
+        return Step(self.relation, not self.inverse)
+
+
+@dataclass(frozen=True)
+class Adjacency:
+    """The edges of a step by where they begin, as compressed rows.
+
+    starts: `[n_rows + 1]`, where each row's edges begin.  neighbours: `[e]`, where edges end, ascending in a row.
+    edges: `[e]`, each edge's number in its relation.
+    """
+
+    n_rows: int
+    n_columns: int
+    starts: Tensor
+    neighbours: Tensor
+    edges: Tensor
+
+    def degrees(self) -> Tensor:
+        """Numbers of edges, `[n_rows]`."""
+        return self.starts.diff()
+
+    def origins(self) -> Tensor:
+        """Where each edge begins, `[e]`."""
+        rows = torch.arange(self.n_rows, device=self.starts.device)
+        return rows.repeat_interleave(self.degrees())
+
+    def row(self, node: int) -> tuple[Tensor, Tensor]:
+        """Neighbours of one node, and the numbers of the edges to them."""
+        here = slice(int(self.starts[node]), int(self.starts[node + 1]))
+        return self.neighbours[here], self.edges[here]
+
+
+@dataclass(frozen=True)
+class Relation:
+    """Edges of one kind, each once, ordered by where they begin and then by where they end.
+
+    Build with `Relation.of`, which orders them.
+
+    name: as meta-paths write it.  source, target: types of the nodes at both ends.
+    sources, targets: ids `[e]`.
+    """
+
+    name: str
+    source: str
+    target: str
+    sources: Tensor
+    targets: Tensor
+
+    @classmethod
+    def of(cls, name: str, source: str, target: str, sources: Tensor, targets: Tensor) -> Relation:
+        """From edges `[e]` in any order; an edge that comes more than once is one.
+
+        Raises
+        ------
+        ConfigurationError
+            For a name that is empty or has white space, which meta-paths could not write.
+        DataError
+            For numbers of sources and targets that differ, or an id below 0.
+        """
+        if not name or any(sign.isspace() for sign in name):
+            raise ConfigurationError(
+                f"relation {name!r}: give a name without white space, such as {'_'.join(name.split()) or 'friend'!r}"
+            )
+        if sources.shape != targets.shape or sources.dim() != 1:
+            raise DataError(
+                f"relation {name!r}: {len(sources)} sources and {len(targets)} targets; give as many"
+            )
+        pairs = torch.stack([sources.long(), targets.long()])
+        if pairs.numel() and int(pairs.min()) < 0:
+            raise DataError(f"relation {name!r}: an id is {int(pairs.min())}; ids count from 0")
+        width = int(pairs[1].max()) + 1 if pairs.numel() else 1
+        keys = torch.unique(pairs[0] * width + pairs[1])  # sorted
+        return cls(name, source, target, keys // width, keys % width)
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Nodes of several types, and the relations between them.
+
+    Parameters
+    ----------
+    counts
+        How many nodes there are, by type; ids run from 0, and id 0 of "user" and "item" is padding.
+    relations
+        In the order in which tables show them.
+    labels
+        Names of nodes for people, by type: one a node; types without them are shown by number.
+
+    Raises
+    ------
+    DataError
+        For two relations of one name; a relation between types that do not exist, or an id beyond the count.
+    """
+
+    counts: Mapping[str, int]
+    relations: Sequence[Relation]
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    _by_name: dict[str, Relation] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _adjacency: dict[Step, Adjacency] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for relation in self.relations:
+            if relation.name in self._by_name:
+                raise DataError(f"two relations are called {relation.name!r}; give each a name of its own")
+            self._by_name[relation.name] = relation
+            for kind, ids in ((relation.source, relation.sources), (relation.target, relation.targets)):
+                if kind not in self.counts:
+                    raise unknown_name("type of node", kind, self.counts)
+                if len(ids) and int(ids.max()) >= self.counts[kind]:
+                    raise DataError(
+                        f"relation {relation.name!r}: {kind} {int(ids.max())} is beyond the {self.counts[kind]} "
+                        f"of the graph"
+                    )
+        for kind, names in self.labels.items():
+            if kind not in self.counts:
+                raise unknown_name("type of node", kind, self.counts)
+            if len(names) != self.counts[kind]:
+                raise DataError(
+                    f"labels of type {kind!r}: {len(names)} for {self.counts[kind]} nodes; give one a node"
+                )
+
+    def relation(self, name: str) -> Relation:
+        """By its name; `UnknownNameError` with the nearest one."""
+        if name not in self._by_name:
+            raise unknown_name("relation", name, self._by_name)
+        return self._by_name[name]
+
+    def ends(self, step: Step) -> tuple[str, str]:
+        """Types of the nodes from which and to which a step goes."""
+        relation = self.relation(step.relation)
+        return (relation.target, relation.source) if step.inverse else (relation.source, relation.target)
+
+    def steps_from(self, kind: str) -> list[Step]:
+        """All steps that begin at nodes of a type, in the order of the relations, those along them first."""
+        both = [Step(relation.name, inverse) for relation in self.relations for inverse in (False, True)]
+        return [step for step in both if self.ends(step)[0] == kind]
+
+    def adjacency(self, step: Step) -> Adjacency:
+        """The edges of a step by where they begin; computed once."""
+        if step not in self._adjacency:
+            relation = self.relation(step.relation)
+            begin, end = relation.sources, relation.targets
+            edges = torch.arange(len(relation), device=begin.device)
+            if step.inverse:
+                begin, end = end, begin
+                edges = begin.argsort(stable=True)  # stable: ends stay ascending within a row
+                begin, end = begin[edges], end[edges]
+            rows, columns = (self.counts[kind] for kind in self.ends(step))
+            starts = torch.zeros(rows + 1, dtype=torch.long, device=begin.device)
+            starts[1:] = torch.bincount(begin, minlength=rows).cumsum(0)
+            self._adjacency[step] = Adjacency(rows, columns, starts, end, edges)
+        return self._adjacency[step]
+
+    def label(self, kind: str, node: int) -> str:
+        """What a person calls a node."""
+        names = self.labels.get(kind)
+        return f"{kind} {node}" if names is None else short_label(names[node])
+
+    def to(self, device: torch.device | str) -> Graph:
+        """The same graph with its edges on a device."""
+        moved = [
+            Relation(one.name, one.source, one.target, one.sources.to(device), one.targets.to(device))
+            for one in self.relations
+        ]
+        return Graph(self.counts, moved, self.labels)
+
+    def without(self, relation: str, sources: Tensor, targets: Tensor) -> Graph:
+        """The graph less some edges of one relation, given by their ends `[e]`; others of them are let be."""
+        whole = self.relation(relation)
+        width = self.counts[whole.target]
+        keys = whole.sources * width + whole.targets
+        stay = ~torch.isin(keys, sources * width + targets)
+        rest = Relation(relation, whole.source, whole.target, whole.sources[stay], whole.targets[stay])
+        return Graph(
+            self.counts, [rest if one.name == relation else one for one in self.relations], self.labels
+        )
+
+    @property
+    def n_edges(self) -> int:
+        """Of all relations together."""
+        return sum(len(relation) for relation in self.relations)
+
+    def table(self) -> list[dict[str, str | int]]:
+        """Relations with the types of their ends, their edges, and how many nodes at each end have any."""
+        return [
+            {
+                "relation": one.name,
+                "from": one.source,
+                "to": one.target,
+                "edges": len(one),
+                "nodes from": len(torch.unique(one.sources)),
+                "nodes to": len(torch.unique(one.targets)),
+            }
+            for one in self.relations
+        ]
+
+
+def short_label(name: str) -> str:
+    """A node's name as sentences show it: on one line, cut where it is long."""
+    flat = " ".join(name.split())
+    return flat if len(flat) <= 80 else f"{flat[:77]}..."
+
+
+def merged(counts: Mapping[str, int], relations: Iterable[Relation]) -> list[Relation]:
+    """Relations of one name and the same ends as one; `DataError` where they share a name and not the ends."""
+    found: dict[str, list[Relation]] = {}
+    for relation in relations:
+        found.setdefault(relation.name, []).append(relation)
+    together = []
+    for name, parts in found.items():
+        ends = {(one.source, one.target) for one in parts}
+        if len(ends) > 1:
+            shown = " and ".join(sorted(f"{source} to {target}" for source, target in ends))
+            raise DataError(f"relation {short(name)} goes from {shown}; give each a name of its own")
+        sources, targets = (
+            torch.cat([getattr(one, side) for one in parts]) for side in ("sources", "targets")
+        )
+        together.append(Relation.of(name, *next(iter(ends)), sources, targets))
+    return together

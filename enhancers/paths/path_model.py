@@ -1,0 +1,219 @@
+"""The path model: walks along meta-paths over edges with learned weights give each user a distribution over items.
+
+Zhang, Xu, Zhou and Zhang, "Distilling structured knowledge into embeddings for explainable and accurate
+recommendation", WSDM 2020 (arXiv 1912.08422): edges have a positive, learned weight, a user's walk goes along each
+meta-path, and a mixture over meta-paths gives the score.  As its released code does, what arrives at a node is divided
+by all that arrives ("propagated").  Ours: a strict random walk ("walk"), a mixture of each user's own, and lists in the
+place of all nodes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from burnish.errors import ConfigurationError, DataError
+
+from .graph import ITEM, USER, Graph, Step
+from .metapaths import MetaPath
+from .propagation import first_hop, hop, listed_hop
+
+#: What is added to all that arrives, so that no item has a probability of 0 (the released code's).
+EPSILON = 1e-10
+
+Normalise = Literal["propagated", "walk"]
+
+
+class PathModel(nn.Module):
+    """A distribution over items for each user, from walks along meta-paths.
+
+    For a meta-path with steps r1 ... rL and x0 the user: `x_l = n(x_(l-1) A_(r_l))`, where A has the weights
+    `softplus(theta)` of the edges, and `y = sum_p rho_p x_L^(p)` with `rho = softmax` over meta-paths.  With
+    "propagated" n divides by the sum over all nodes.  With "walk" the weights of the edges of each node sum to 1, and
+    n is nothing but the last division, as walks that end at a node without edges are lost.  Prefixes that meta-paths
+    share are walked once.
+
+    Parameters
+    ----------
+    graph
+        On the device where it is computed.
+    metapaths
+        From users to items.
+    normalise
+        See above.
+    tied
+        Whether an edge has one weight for both directions; else one for each.
+    mixture
+        "global", one for all users, or "user", which adds a user's own to it.
+    most
+        Follow no more than these nodes of each walk at each hop; None for all.  Memory then does not grow with the
+        graph.
+
+    Attributes
+    ----------
+    theta
+        By step, edge parameters `[e]`, 0 at the start.
+    mixing
+        `[n_paths]`, 0 at the start; and `own_mixing`, `[n_users, n_paths]`, with "user".
+
+    Raises
+    ------
+    ConfigurationError
+        Without meta-paths.
+    DataError
+        Where the graph has no users or no items.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        metapaths: Sequence[MetaPath],
+        *,
+        normalise: Normalise = "propagated",
+        tied: bool = True,
+        mixture: Literal["global", "user"] = "global",
+        most: int | None = None,
+    ) -> None:
+        super().__init__()
+        if not metapaths:
+            raise ConfigurationError("metapaths = []: give at least one")
+        for kind in (USER, ITEM):
+            if graph.counts.get(kind, 0) < 2:
+                raise DataError(f"the graph has no nodes of type {kind!r}, between which paths would go")
+        self.graph, self.metapaths = graph, list(metapaths)
+        self.normalise, self.tied, self.most = normalise, tied, most
+        steps = dict.fromkeys(step for path in metapaths for step in path.steps)
+        self._parameter: dict[Step, int] = {}
+        shapes: list[int] = []
+        for step in steps:
+            shared = self._parameter.get(step.back()) if tied else None
+            if shared is None:
+                shared = len(shapes)
+                shapes.append(len(graph.relation(step.relation)))
+            self._parameter[step] = shared
+        self.theta = nn.ParameterList(nn.Parameter(torch.zeros(n)) for n in shapes)
+        self.mixing = nn.Parameter(torch.zeros(len(metapaths)))
+        n_users = graph.counts[USER]
+        self.own_mixing = nn.Parameter(torch.zeros(n_users, len(metapaths))) if mixture == "user" else None
+
+    # ------------------------------------------------------------------ weights
+
+    def edge_weights(self, step: Step) -> Tensor:
+        """Positive weights of a step's edges `[e]`, in the relation's order; with "walk" they sum to 1 at each node."""
+        weights = functional.softplus(self.theta[self._parameter[step]])
+        if self.normalise == "propagated":
+            return weights
+        there = self.graph.adjacency(step)
+        begin = torch.empty_like(there.edges).scatter(0, there.edges, there.origins())
+        return weights / weights.new_zeros(there.n_rows).index_add(0, begin, weights)[begin]
+
+    def shares(self, users: Tensor | None = None) -> Tensor:
+        """What each meta-path counts: `[n_paths]` or, of users `[b]`, `[b, n_paths]`; sums to 1."""
+        if users is None:
+            return self.mixing.softmax(0)
+        mixing = self.mixing.expand(len(users), -1)
+        if self.own_mixing is not None:
+            mixing = mixing + self.own_mixing[users]
+        return mixing.softmax(1)
+
+    # ------------------------------------------------------------------ walks
+
+    def forward(self, users: Tensor) -> Tensor:
+        """Distributions over items of users `[b]`: `[b, n_items]`, 0 for padding, each row with the sum 1."""
+        return self._mixed([state.t() for state in self.by_path(users)], users)
+
+    def by_path(self, users: Tensor) -> list[Tensor]:
+        """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""
+        if self.most is not None:
+            n_items = self.graph.counts[ITEM]
+            dense = []
+            for items, values in self.lists_by_path(users):
+                state = values.new_zeros(n_items, len(users))
+                walks = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
+                dense.append(self._ended(state.index_put((items, walks), values, accumulate=True)))
+            return dense
+        states: dict[tuple[Step, ...], Tensor] = {}
+        weights = {step: self.edge_weights(step) for step in self._parameter}
+        for path in self.metapaths:
+            for length in range(1, len(path) + 1):
+                prefix = path.steps[:length]
+                if prefix in states:
+                    continue
+                step = prefix[-1]
+                there = self.graph.adjacency(step)
+                if length == 1:
+                    arrived = first_hop(users, weights[step], there)
+                else:
+                    back = self.graph.adjacency(step.back())
+                    arrived = hop(states[prefix[:-1]], weights[step], there, back)
+                if self.normalise == "propagated":
+                    arrived = self._divided(arrived, path.types[length])
+                states[prefix] = arrived
+        return [self._ended(states[path.steps]) for path in self.metapaths]
+
+    def lists_by_path(self, users: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """Along each meta-path the items where most arrives and how much, `[b, k]` each; an empty place has 0."""
+        most = self.graph.n_edges if self.most is None else self.most
+        states: dict[tuple[Step, ...], tuple[Tensor, Tensor]] = {}
+        weights = {step: self.edge_weights(step) for step in self._parameter}
+        start = (users.unsqueeze(1), torch.ones(len(users), 1, device=users.device, dtype=self.mixing.dtype))
+        for path in self.metapaths:
+            for length in range(1, len(path) + 1):
+                prefix = path.steps[:length]
+                if prefix in states:
+                    continue
+                step = prefix[-1]
+                nodes, values = states.get(prefix[:-1], start)
+                nodes, values = listed_hop(nodes, values, weights[step], self.graph.adjacency(step), most)
+                if self.normalise == "propagated":
+                    values = values / values.sum(1, keepdim=True).clamp_min(EPSILON)
+                states[prefix] = nodes, values
+        return [states[path.steps] for path in self.metapaths]
+
+    def _divided(self, arrived: Tensor, kind: str) -> Tensor:
+        """What arrives at nodes of a type `[n, b]`, with a little at each, so that each column has the sum 1."""
+        little = arrived.new_full((len(arrived), 1), EPSILON)
+        if kind in (USER, ITEM):
+            little[0] = 0.0
+        arrived = arrived + little
+        return arrived / arrived.sum(0)
+
+    def _ended(self, arrived: Tensor) -> Tensor:
+        """As `_divided`, at the end of a meta-path; with "propagated" in full it is divided already."""
+        done = self.normalise == "propagated" and self.most is None
+        return arrived if done else self._divided(arrived, ITEM)
+
+    def _mixed(self, by_path: Sequence[Tensor], users: Tensor) -> Tensor:
+        shares = self.shares(users)
+        mixed = by_path[0] * shares[:, :1]
+        for number, one in enumerate(by_path[1:], start=1):
+            mixed = mixed + one * shares[:, number : number + 1]
+        return mixed
+
+    def scores(self, users: Tensor) -> Tensor:
+        """Logarithms of the probabilities `[b, n_items]`, -inf for padding."""
+        scores = self(users).log()
+        scores[:, 0] = -math.inf
+        return scores
+
+
+def reach(graph: Graph, path: MetaPath, users: Tensor) -> Tensor:
+    """How many paths go from users `[b]` to each item along a meta-path: `[b, n_items]`, in float64."""
+    state = None
+    for step in path.steps:
+        there, ones = (
+            graph.adjacency(step),
+            torch.ones(len(graph.relation(step.relation)), dtype=torch.float64),
+        )
+        ones = ones.to(users.device)
+        if state is None:
+            state = first_hop(users, ones, there)
+        else:
+            state = hop(state, ones, there, graph.adjacency(step.back()))
+    assert state is not None
+    return state.t()
