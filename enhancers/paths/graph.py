@@ -32,7 +32,7 @@ class Step:
         return Step(self.relation, not self.inverse)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Adjacency:
     """The edges of a step by where they begin, as compressed rows.
 
@@ -61,7 +61,7 @@ class Adjacency:
         return self.neighbours[here], self.edges[here]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Relation:
     """Edges of one kind, each once, ordered by where they begin and then by where they end.
 
@@ -86,16 +86,16 @@ class Relation:
         ConfigurationError
             For a name that is empty or has white space, which meta-paths could not write.
         DataError
-            For numbers of sources and targets that differ, or an id below 0.
+            For numbers of sources and targets that differ; an id below 0, or one that is no whole number.
         """
-        if not name or any(sign.isspace() for sign in name):
-            raise ConfigurationError(
-                f"relation {name!r}: give a name without white space, such as {'_'.join(name.split()) or 'friend'!r}"
-            )
+        check_name("relation", name, "friend")
         if sources.shape != targets.shape or sources.dim() != 1:
             raise DataError(
-                f"relation {name!r}: {len(sources)} sources and {len(targets)} targets; give as many"
+                f"relation {name!r}: {list(sources.shape)} sources and {list(targets.shape)} targets; give two "
+                f"lists of one length"
             )
+        if sources.is_floating_point() or targets.is_floating_point():
+            raise DataError(f"relation {name!r}: ids are whole numbers, and these are {sources.dtype}")
         pairs = torch.stack([sources.long(), targets.long()])
         if pairs.numel() and int(pairs.min()) < 0:
             raise DataError(f"relation {name!r}: an id is {int(pairs.min())}; ids count from 0")
@@ -107,7 +107,7 @@ class Relation:
         return len(self.sources)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Graph:
     """Nodes of several types, and the relations between them.
 
@@ -122,8 +122,13 @@ class Graph:
 
     Raises
     ------
+    ConfigurationError
+        For a type's name that is empty or has white space.
+    UnknownNameError
+        For a relation between types that do not exist, or labels of one.
     DataError
-        For two relations of one name; a relation between types that do not exist, or an id beyond the count.
+        For two relations of one name; an id beyond the count; an edge at padding; labels that are more or fewer than
+        the nodes.
     """
 
     counts: Mapping[str, int]
@@ -133,6 +138,8 @@ class Graph:
     _adjacency: dict[Step, Adjacency] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
+        for kind in self.counts:
+            check_name("type of node", kind, "director")
         for relation in self.relations:
             if relation.name in self._by_name:
                 raise DataError(f"two relations are called {relation.name!r}; give each a name of its own")
@@ -144,6 +151,10 @@ class Graph:
                     raise DataError(
                         f"relation {relation.name!r}: {kind} {int(ids.max())} is beyond the {self.counts[kind]} "
                         f"of the graph"
+                    )
+                if kind in (USER, ITEM) and len(ids) and int(ids.min()) == 0:
+                    raise DataError(
+                        f"relation {relation.name!r}: an edge is at {kind} 0, which is padding; {kind}s count from 1"
                     )
         for kind, names in self.labels.items():
             if kind not in self.counts:
@@ -165,7 +176,7 @@ class Graph:
         return (relation.target, relation.source) if step.inverse else (relation.source, relation.target)
 
     def steps_from(self, kind: str) -> list[Step]:
-        """All steps that begin at nodes of a type, in the order of the relations, those along them first."""
+        """All steps that begin at nodes of a type, in the order of the relations: along each, then against it."""
         both = [Step(relation.name, inverse) for relation in self.relations for inverse in (False, True)]
         return [step for step in both if self.ends(step)[0] == kind]
 
@@ -203,7 +214,8 @@ class Graph:
         whole = self.relation(relation)
         width = self.counts[whole.target]
         keys = whole.sources * width + whole.targets
-        stay = ~torch.isin(keys, sources * width + targets)
+        there = (targets >= 0) & (targets < width)  # others would be taken for edges of other sources
+        stay = ~torch.isin(keys, sources[there] * width + targets[there])
         rest = Relation(relation, whole.source, whole.target, whole.sources[stay], whole.targets[stay])
         return Graph(
             self.counts, [rest if one.name == relation else one for one in self.relations], self.labels
@@ -227,6 +239,14 @@ class Graph:
             }
             for one in self.relations
         ]
+
+
+def check_name(what: str, name: str, example: str) -> None:
+    """`ConfigurationError` for a name that is empty or has white space, which meta-paths could not write."""
+    if not name or any(sign.isspace() for sign in name):
+        raise ConfigurationError(
+            f"{what} {name!r}: give a name without white space, such as {'_'.join(name.split()) or example!r}"
+        )
 
 
 def short_label(name: str) -> str:

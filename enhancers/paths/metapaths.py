@@ -26,8 +26,10 @@ class MetaPath:
 
     @classmethod
     def of(cls, graph: Graph, steps: Iterable[Step]) -> MetaPath:
-        """From steps that fit together on a graph."""
+        """From steps that fit together on a graph, wherever they begin and end; `ConfigurationError` for others."""
         steps = tuple(steps)
+        if not steps:
+            raise ConfigurationError(f"steps = []: give at least one, as in {_EXAMPLE!r}")
         types = [graph.ends(steps[0])[0]]
         for step in steps:
             begin, end = graph.ends(step)
@@ -78,9 +80,9 @@ class MetaPath:
         for number, word in enumerate(words[1::2]):
             found = _ARROW.fullmatch(word)
             if found is None:
+                name = word.strip("<->") or "name"
                 raise ConfigurationError(
-                    f"{here}: {word!r} is no step; write -{word.strip('<->')}-> along a relation, or "
-                    f"<-{word.strip('<->')}- against it"
+                    f"{here}: {word!r} is no step; write -{name}-> along a relation, or <-{name}- against it"
                 )
             step = Step(found["name"] or found["back"], inverse=found["along"] is None)
             if step.relation not in {one.name for one in graph.relations}:

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.checks import whole_number
+from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .graph import ITEM, USER, Graph, Step
 from .metapaths import MetaPath
@@ -27,6 +28,7 @@ from .propagation import first_hop, hop, listed_hop
 EPSILON = 1e-10
 
 Normalise = Literal["propagated", "walk"]
+Mixture = Literal["global", "user"]
 
 
 class PathModel(nn.Module):
@@ -37,6 +39,10 @@ class PathModel(nn.Module):
     "propagated" n divides by the sum over all nodes.  With "walk" the weights of the edges of each node sum to 1, and
     n is nothing but the last division, as walks that end at a node without edges are lost.  Prefixes that meta-paths
     share are walked once.
+
+    Every sum has 1e-10 added at each node but padding.  So a user from whom no path of a kind goes all the way has,
+    along it, what is left of that: with "walk", and with lists (`most`), every item with the same probability; with
+    "propagated" in full, as in the released code, a walk that begins anew at all nodes where it ended.
 
     Parameters
     ----------
@@ -64,7 +70,9 @@ class PathModel(nn.Module):
     Raises
     ------
     ConfigurationError
-        Without meta-paths.
+        Without meta-paths; for one that does not go from a user to an item of this graph; for `most` below 1.
+    UnknownNameError
+        For a relation that the graph does not have, or a `normalise` or `mixture` that does not exist.
     DataError
         Where the graph has no users or no items.
     """
@@ -76,7 +84,7 @@ class PathModel(nn.Module):
         *,
         normalise: Normalise = "propagated",
         tied: bool = True,
-        mixture: Literal["global", "user"] = "global",
+        mixture: Mixture = "global",
         most: int | None = None,
     ) -> None:
         super().__init__()
@@ -85,6 +93,17 @@ class PathModel(nn.Module):
         for kind in (USER, ITEM):
             if graph.counts.get(kind, 0) < 2:
                 raise DataError(f"the graph has no nodes of type {kind!r}, between which paths would go")
+        for path in metapaths:
+            if MetaPath.of(graph, path.steps) != path or (path.types[0], path.types[-1]) != (USER, ITEM):
+                raise ConfigurationError(f"meta-path {str(path)!r} does not go from {USER} to {ITEM} in this graph")
+        for option, value, known in (
+            ("normalise", normalise, get_args(Normalise)),
+            ("mixture", mixture, get_args(Mixture)),
+        ):
+            if value not in known:
+                raise unknown_name(option, value, known)
+        if most is not None:
+            whole_number("most", most)
         self.graph, self.metapaths = graph, list(metapaths)
         self.normalise, self.tied, self.most = normalise, tied, most
         steps = dict.fromkeys(step for path in metapaths for step in path.steps)
@@ -110,7 +129,9 @@ class PathModel(nn.Module):
             return weights
         there = self.graph.adjacency(step)
         begin = torch.empty_like(there.edges).scatter(0, there.edges, there.origins())
-        return weights / weights.new_zeros(there.n_rows).index_add(0, begin, weights)[begin]
+        sums = weights.new_zeros(there.n_rows).index_add(0, begin, weights)
+        # A weight far below 0 becomes 0 in float32: 0 / 0 otherwise, where all of a node's do.
+        return weights / sums.clamp_min(torch.finfo(sums.dtype).tiny)[begin]
 
     def shares(self, users: Tensor | None = None) -> Tensor:
         """What each meta-path counts: `[n_paths]` or, of users `[b]`, `[b, n_paths]`; sums to 1."""
@@ -197,9 +218,8 @@ class PathModel(nn.Module):
 
     def scores(self, users: Tensor) -> Tensor:
         """Logarithms of the probabilities `[b, n_items]`, -inf for padding."""
-        scores = self(users).log()
-        scores[:, 0] = -math.inf
-        return scores
+        # Without padding's column: the derivative of log at 0 would make every gradient NaN.
+        return functional.pad(self(users)[:, 1:].log(), (1, 0), value=-math.inf)
 
 
 def reach(graph: Graph, path: MetaPath, users: Tensor) -> Tensor:
