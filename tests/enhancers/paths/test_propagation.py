@@ -1,0 +1,179 @@
+"""One hop against a dense float64 product, with gradients; lists against the largest of all that arrives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from burnish.enhancers.paths.graph import Graph, Relation, Step
+from burnish.enhancers.paths.propagation import edges_of, first_hop, hop, listed_hop
+from tests.support.path_world import matrix, world
+
+GRAPH = world()
+STEPS = [Step(one.name, inverse) for one in GRAPH.relations for inverse in (False, True)]
+
+
+def random_weights(step: Step, seed: int = 0) -> Tensor:
+    n = len(GRAPH.relation(step.relation))
+    return torch.rand(n, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) + 0.1
+
+
+def random_state(step: Step, b: int = 5) -> Tensor:
+    n = GRAPH.counts[GRAPH.ends(step)[0]]
+    return torch.rand(n, b, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
+
+
+def hopped(step: Step, state: Tensor, weights: Tensor) -> Tensor:
+    return hop(state, weights, GRAPH.adjacency(step), GRAPH.adjacency(step.back()))
+
+
+# ---------------------------------------------------------------------- all nodes
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_a_hop_is_the_product_with_the_adjacency(step):
+    state, weights = random_state(step).requires_grad_(), random_weights(step).requires_grad_()
+    got, wanted = hopped(step, state, weights), matrix(GRAPH, step, weights).t() @ state
+    torch.testing.assert_close(got, wanted, rtol=1e-13, atol=1e-14)
+    if not len(weights):
+        assert not got.any()
+        return
+    along = torch.rand(got.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    for ours, theirs in zip(
+        torch.autograd.grad((got * along).sum(), (state, weights)),
+        torch.autograd.grad((wanted * along).sum(), (state, weights)),
+        strict=True,
+    ):
+        torch.testing.assert_close(ours, theirs, rtol=1e-13, atol=1e-14)
+
+
+@pytest.mark.parametrize("step", [Step("rated"), Step("rated", True), Step("friend"), Step("genre", True)], ids=str)
+def test_gradients_of_a_hop_by_differences(step):
+    state, weights = random_state(step, 3).requires_grad_(), random_weights(step).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, w: hopped(step, x, w), (state, weights))
+    assert torch.autograd.gradcheck(lambda x: hopped(step, x, weights.detach()), (state,))
+    assert torch.autograd.gradcheck(lambda w: hopped(step, state.detach(), w), (weights,))
+
+
+@pytest.mark.parametrize("step", [Step("rated"), Step("friend", True), Step("directed_by")], ids=str)
+def test_two_hops_have_the_gradient_of_two(step):
+    """A state that is itself a hop's: the gradient goes on through both."""
+    start = random_state(step, 2).requires_grad_()
+    there, back = random_weights(step).requires_grad_(), random_weights(step, 5).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x, w, v: hopped(step.back(), hopped(step, x, w), v), (start, there, back))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_the_first_hop_is_one_from_single_nodes(step):
+    weights, n = random_weights(step).requires_grad_(), GRAPH.counts[GRAPH.ends(step)[0]]
+    nodes = torch.tensor([1, 0, n - 1, 1])
+    got = first_hop(nodes, weights, GRAPH.adjacency(step))
+    torch.testing.assert_close(got, matrix(GRAPH, step, weights)[nodes].t())
+    if len(weights):
+        assert torch.autograd.gradcheck(lambda w: first_hop(nodes, w, GRAPH.adjacency(step)), (weights,))
+
+
+def test_edges_of_nodes_in_their_order():
+    view = GRAPH.adjacency(Step("friend"))
+    which, targets, edges = edges_of(torch.tensor([7, 8, 1, 7]), view)
+    assert which.tolist() == [0, 0, 2, 2, 3, 3]
+    assert targets.tolist() == [2, 4, 1, 2, 2, 4]
+    assert GRAPH.relation("friend").sources[edges].tolist() == [7, 7, 1, 1, 7, 7]
+    none = edges_of(torch.tensor([], dtype=torch.long), view)
+    assert [len(part) for part in none] == [0, 0, 0]
+
+
+def test_a_hop_of_nobody():
+    for step in (Step("rated"), Step("shot_in")):
+        assert hopped(step, random_state(step, 0), random_weights(step)).shape[1] == 0
+        assert first_hop(torch.tensor([], dtype=torch.long), random_weights(step), GRAPH.adjacency(step)).shape[1] == 0
+
+
+# ---------------------------------------------------------------------- lists
+
+
+def spread(nodes: Tensor, values: Tensor, n: int) -> Tensor:
+    """Lists as rows over all nodes, `[b, n]`."""
+    rows = [[values.new_zeros(())] * n for _ in range(len(nodes))]
+    for row, (where, how_much) in enumerate(zip(nodes.tolist(), values, strict=True)):
+        for node, value in zip(where, how_much, strict=True):
+            rows[row][node] = rows[row][node] + value
+    return torch.stack([torch.stack(row) for row in rows])
+
+
+def largest(arrived: Tensor, most: int) -> tuple[list[list[int]], list[list[float]]]:
+    """Of each row the nodes where anything arrives, most first, the lower node first among equals."""
+    order = [
+        sorted((node for node, value in enumerate(row) if value > 0), key=lambda node, row=row: (-row[node], node))
+        for row in arrived.tolist()
+    ]
+    kept = [row[:most] for row in order]
+    return kept, [[arrived[number, node].item() for node in row] for number, row in enumerate(kept)]
+
+
+def cut(nodes: Tensor, values: Tensor) -> tuple[list[list[int]], list[list[float]]]:
+    """Lists without their empty places, which must be behind the others."""
+    full = values.ne(0)
+    assert torch.equal(full.long().sort(dim=1, descending=True).values, full.long())
+    return (
+        [row[here].tolist() for row, here in zip(nodes, full, strict=True)],
+        [row[here].tolist() for row, here in zip(values, full, strict=True)],
+    )
+
+
+LISTS = torch.tensor([[3, 1, 5, 0], [2, 2, 7, 4], [0, 0, 0, 0], [6, 1, 0, 2]])
+VALUES = torch.tensor(
+    [[0.5, 0.3, 0.2, 0.0], [0.4, 0.1, 0.3, 0.2], [0.0, 0.0, 0.0, 0.0], [0.0, 0.6, 0.0, 0.4]], dtype=torch.float64
+)
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 100])
+@pytest.mark.parametrize("step", [one for one in STEPS if GRAPH.counts[GRAPH.ends(one)[0]] > 7], ids=str)
+def test_lists_are_the_largest_of_all_that_arrives(step, most):
+    """An empty place in front of a full one, a node that is listed twice, and a row of nothing."""
+    weights = random_weights(step)
+    dense = spread(LISTS, VALUES, GRAPH.counts[GRAPH.ends(step)[0]]) @ matrix(GRAPH, step, weights)
+    got_nodes, got_values = cut(*listed_hop(LISTS, VALUES, weights, GRAPH.adjacency(step), most))
+    nodes, values = largest(dense, most)
+    assert got_nodes == nodes and got_nodes[2] == []
+    for ours, theirs in zip(got_values, values, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-13)
+
+
+def test_the_lower_node_comes_first_among_equals():
+    ends = torch.tensor([[1, 1, 1, 1, 2, 2], [9, 2, 5, 3, 7, 1]])
+    graph = Graph({"user": 3, "item": 10}, [Relation.of("rated", "user", "item", *ends)])
+    start, ones = torch.tensor([[1], [2]]), torch.ones(2, 1, dtype=torch.float64)
+    nodes, values = listed_hop(start, ones, torch.ones(6, dtype=torch.float64), graph.adjacency(Step("rated")), 3)
+    assert nodes.tolist() == [[2, 3, 5], [1, 7, 0]] and values.tolist() == [[1, 1, 1], [1, 1, 0]]
+
+
+def test_lists_of_nothing_give_lists_of_nothing():
+    step = Step("rated")
+    weights, view = random_weights(step), GRAPH.adjacency(step)
+    nodes, values = listed_hop(torch.zeros(3, 2).long(), torch.zeros(3, 2).double(), weights, view, 5)
+    assert nodes.shape == values.shape == (3, 0)
+    nodes, values = listed_hop(nodes, values, random_weights(step.back()), GRAPH.adjacency(step.back()), 5)
+    assert nodes.shape == values.shape == (3, 0)
+    assert listed_hop(torch.zeros(0, 2).long(), torch.zeros(0, 2).double(), weights, view, 5)[0].shape == (0, 0)
+
+
+@pytest.mark.parametrize("most", [2, 100])
+def test_gradients_of_lists_by_differences(most):
+    step = Step("rated")
+    values = VALUES.clone().requires_grad_()
+    weights = random_weights(step).requires_grad_()
+    filled = VALUES > 0
+
+    def f(x: Tensor, w: Tensor) -> Tensor:
+        # an empty place is empty whatever differences add to it
+        return listed_hop(LISTS, torch.where(filled, x, 0.0), w, GRAPH.adjacency(step), most)[1]
+
+    assert torch.autograd.gradcheck(f, (values, weights))
+
+
+def test_lists_in_single_precision_stay_in_it():
+    step = Step("rated")
+    nodes, values = listed_hop(LISTS, VALUES.float(), random_weights(step).float(), GRAPH.adjacency(step), 3)
+    assert values.dtype == torch.float32 and nodes.dtype == torch.long
