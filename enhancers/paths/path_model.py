@@ -95,7 +95,9 @@ class PathModel(nn.Module):
                 raise DataError(f"the graph has no nodes of type {kind!r}, between which paths would go")
         for path in metapaths:
             if MetaPath.of(graph, path.steps) != path or (path.types[0], path.types[-1]) != (USER, ITEM):
-                raise ConfigurationError(f"meta-path {str(path)!r} does not go from {USER} to {ITEM} in this graph")
+                raise ConfigurationError(
+                    f"meta-path {str(path)!r} does not go from {USER} to {ITEM} in this graph"
+                )
         for option, value, known in (
             ("normalise", normalise, get_args(Normalise)),
             ("mixture", mixture, get_args(Mixture)),

@@ -53,13 +53,15 @@ def metapaths(graph: Graph) -> list[MetaPath]:
 
 
 def matrix(graph: Graph, step: object, weights: Tensor) -> Tensor:
-    """The step's adjacency, dense, in the type of `weights`, which has one for each edge, sorted by (source, target)."""
+    """The step's adjacency, dense, in the type of `weights`: one an edge, sorted by (source, target)."""
     relation = graph.relation(step.relation)  # type: ignore[attr-defined]
     edges = sorted(zip(relation.sources.tolist(), relation.targets.tolist(), strict=True))
     begin, end = relation.source, relation.target
     if step.inverse:  # type: ignore[attr-defined]
         edges, begin, end = [(target, source) for source, target in edges], end, begin
-    rows: list[list[Tensor]] = [[weights.new_zeros(())] * graph.counts[end] for _ in range(graph.counts[begin])]
+    rows: list[list[Tensor]] = [
+        [weights.new_zeros(())] * graph.counts[end] for _ in range(graph.counts[begin])
+    ]
     for number, (source, target) in enumerate(edges):
         rows[source][target] = weights[number]
     return torch.stack([torch.stack(row) for row in rows])

@@ -33,14 +33,15 @@ def test_edges_are_there_once_and_in_order():
 
 def test_a_relation_without_edges():
     got = Relation.of("friend", "user", "user", NONE, NONE)
-    assert len(got) == 0 and got.sources.dtype == torch.long
+    assert len(got) == 0
+    assert got.sources.dtype == torch.long
 
 
 @pytest.mark.parametrize("name", ["", "two words", "a\tb", " x"])
 def test_names_that_metapaths_could_not_write_are_refused(name):
     with pytest.raises(ConfigurationError, match="without white space"):
         Relation.of(name, "user", "item", NONE, NONE)
-    with pytest.raises(ConfigurationError, match="type of node .*without white space"):
+    with pytest.raises(ConfigurationError, match=r"type of node .*without white space"):
         Graph({"user": 2, name: 2}, [])
 
 
@@ -60,9 +61,14 @@ def test_edges_that_are_none_are_refused(sources, targets, said):
 
 
 def test_parts_of_a_relation_are_merged():
-    parts = [rated((1, 1)), Relation.of("genre", "item", "genre", *torch.tensor([[1], [0]])), rated((2, 1), (1, 1))]
+    parts = [
+        rated((1, 1)),
+        Relation.of("genre", "item", "genre", *torch.tensor([[1], [0]])),
+        rated((2, 1), (1, 1)),
+    ]
     got = merged({}, parts)
-    assert [one.name for one in got] == ["rated", "genre"] and pairs(got[0]) == [(1, 1), (2, 1)]
+    assert [one.name for one in got] == ["rated", "genre"]
+    assert pairs(got[0]) == [(1, 1), (2, 1)]
     with pytest.raises(DataError, match="'rated' goes from item to genre and user to item"):
         merged({}, [rated((1, 1)), Relation.of("rated", "item", "genre", NONE, NONE)])
 
@@ -77,7 +83,12 @@ def test_parts_of_a_relation_are_merged():
         ({"user": 2, "item": 9}, [rated((2, 3))], DataError, "'rated': user 2 is beyond the 2"),
         ({"user": 3, "item": 3}, [rated((0, 1))], DataError, "user 0, which is padding"),
         ({"user": 3, "item": 3}, [rated((1, 0))], DataError, "item 0, which is padding"),
-        ({"user": 3, "item": 3}, [rated((1, 1)), rated((1, 2))], DataError, "two relations are called 'rated'"),
+        (
+            {"user": 3, "item": 3},
+            [rated((1, 1)), rated((1, 2))],
+            DataError,
+            "two relations are called 'rated'",
+        ),
         ({"user": 3, "itm": 3}, [rated((1, 1))], UnknownNameError, "'item' is not known. Did you mean 'itm'"),
     ],
 )
@@ -89,7 +100,7 @@ def test_graphs_that_do_not_hold_together_are_refused(counts, relations, error, 
 def test_labels_are_one_a_node():
     with pytest.raises(DataError, match="'item': 2 for 3 nodes"):
         Graph({"item": 3}, [], {"item": ["", "a"]})
-    with pytest.raises(UnknownNameError, match="'items' is not known. Did you mean 'item'"):
+    with pytest.raises(UnknownNameError, match=r"'items' is not known. Did you mean 'item'"):
         Graph({"item": 3}, [], {"items": ["", "a", "b"]})
     graph = Graph({"item": 2, "genre": 1}, [], {"item": ["", "a\n b"]})
     assert (graph.label("item", 1), graph.label("genre", 0)) == ("a b", "genre 0")
@@ -97,25 +108,33 @@ def test_labels_are_one_a_node():
 
 
 def test_an_unknown_relation_has_the_nearest_one_named():
-    with pytest.raises(UnknownNameError, match="'frend' is not known. Did you mean 'friend'"):
+    with pytest.raises(UnknownNameError, match=r"'frend' is not known. Did you mean 'friend'"):
         world().relation("frend")
 
 
 def test_a_graph_of_no_relations_is_one():
     graph = Graph({"user": 2, "item": 2}, [])
-    assert graph.n_edges == 0 and graph.steps_from("user") == [] and graph.table() == []
+    assert graph.n_edges == 0
+    assert graph.steps_from("user") == []
+    assert graph.table() == []
 
 
 def test_graphs_are_compared_by_what_they_are_not_edge_by_edge():
     one, other = world(), world()
-    assert one == one and one != other and one.relations[0] != other.relations[0]
+    assert one == one
+    assert one != other
+    assert one.relations[0] != other.relations[0]
 
 
 def test_steps_begin_at_a_type():
     graph = world()
     assert [str(step) for step in graph.steps_from("user")] == ["-rated->", "-friend->", "<-friend-"]
     assert [str(step) for step in graph.steps_from("person")] == ["<-directed_by-", "-acted_in->"]
-    assert graph.ends(Step("genre")) == ("item", "genre") and graph.ends(Step("genre", True)) == ("genre", "item")
+    assert graph.ends(Step("genre")) == ("item", "genre")
+    assert graph.ends(Step("genre", True)) == (
+        "genre",
+        "item",
+    )
     assert Step("genre").back().back() == Step("genre")
 
 
@@ -152,7 +171,8 @@ def test_a_symmetric_relation_is_its_own_inverse_and_a_self_loop_one_edge():
     ends = torch.tensor([[1, 2, 2, 3, 3], [2, 1, 3, 2, 3]])
     graph = Graph({"user": 4}, [Relation.of("friend", "user", "user", *ends)])
     along, against = graph.adjacency(Step("friend")), graph.adjacency(Step("friend", True))
-    assert torch.equal(along.starts, against.starts) and torch.equal(along.neighbours, against.neighbours)
+    assert torch.equal(along.starts, against.starts)
+    assert torch.equal(along.neighbours, against.neighbours)
     assert along.row(3)[0].tolist() == [2, 3]
     assert not torch.equal(along.edges, against.edges)  # an edge and its mirror are two
 
@@ -163,8 +183,10 @@ def test_moving_keeps_edges_and_labels_and_makes_views_anew(device):
     before = graph.adjacency(Step("rated", True))
     moved = graph.to(device)
     after = moved.adjacency(Step("rated", True))
-    assert pairs(moved.relation("rated")) == [(1, 1), (2, 3)] and moved.labels == graph.labels
-    assert after is not before and after.neighbours.device.type == after.starts.device.type == device
+    assert pairs(moved.relation("rated")) == [(1, 1), (2, 3)]
+    assert moved.labels == graph.labels
+    assert after is not before
+    assert after.neighbours.device.type == after.starts.device.type == device
     assert graph.relation("rated").sources.device.type == "cpu"
 
 
@@ -176,7 +198,8 @@ def test_without_hides_edges_of_one_relation_only():
     graph = Graph({"user": 3, "item": 4}, [rated((1, 1), (1, 3), (2, 2)), liked])
     graph.adjacency(Step("rated"))
     rest = graph.without("rated", torch.tensor([1, 2, 2]), torch.tensor([3, 2, 3]))
-    assert pairs(rest.relation("rated")) == [(1, 1)] and pairs(rest.relation("liked")) == [(1, 1), (2, 3)]
+    assert pairs(rest.relation("rated")) == [(1, 1)]
+    assert pairs(rest.relation("liked")) == [(1, 1), (2, 3)]
     assert rest.adjacency(Step("rated")).row(1)[0].tolist() == [1]
     assert pairs(graph.relation("rated")) == [(1, 1), (1, 3), (2, 2)]  # the whole is as it was
 

@@ -18,7 +18,8 @@ GRAPH = world()
 @pytest.mark.parametrize("text", METAPATHS)
 def test_what_is_written_is_read_the_same(text):
     path = MetaPath.parse(text, GRAPH)
-    assert str(path) == text and MetaPath.parse(str(path), GRAPH) == path
+    assert str(path) == text
+    assert MetaPath.parse(str(path), GRAPH) == path
     assert MetaPath.of(GRAPH, path.steps) == path
     assert len(path) == len(path.steps) == len(path.types) - 1
 
@@ -57,9 +58,17 @@ def test_collaborative_ones_know_of_interactions_only(text, collaborative):
         ("", ConfigurationError, "types of nodes with a step between each two, as in 'user -rated->"),
         ("user", ConfigurationError, "types of nodes with a step between"),
         ("user -rated-> item -genre->", ConfigurationError, "types of nodes with a step between"),
-        ("user -rated-> -genre-> <-genre- item", ConfigurationError, "two steps follow each other at '-genre->'"),
+        (
+            "user -rated-> -genre-> <-genre- item",
+            ConfigurationError,
+            "two steps follow each other at '-genre->'",
+        ),
         ("user -rated-> itm", UnknownNameError, "type of node 'itm' is not known. Did you mean 'item'?"),
-        ("user rated item", ConfigurationError, "'rated' is no step; write -rated-> along .* <-rated- against"),
+        (
+            "user rated item",
+            ConfigurationError,
+            "'rated' is no step; write -rated-> along .* <-rated- against",
+        ),
         ("user -rated- item", ConfigurationError, "'-rated-' is no step; write -rated->"),
         ("user -> item", ConfigurationError, "'->' is no step; write -name-> along"),
         ("user -rate-> item", UnknownNameError, "relation 'rate' is not known. Did you mean 'rated'?"),
@@ -84,7 +93,9 @@ def test_errors_name_the_line_and_the_cure(text, error, said):
 
 
 def test_steps_that_do_not_fit_together_are_refused():
-    with pytest.raises(ConfigurationError, match=re.escape("-genre-> begins at 'item', and what is before it ends at 'user'")):
+    with pytest.raises(
+        ConfigurationError, match=re.escape("-genre-> begins at 'item', and what is before it ends at 'user'")
+    ):
         MetaPath.of(GRAPH, [Step("rated"), Step("rated", True), Step("genre")])
     with pytest.raises(ConfigurationError, match=r"steps = \[\]"):
         MetaPath.of(GRAPH, [])

@@ -106,7 +106,11 @@ def test_short_lists_follow_the_largest_of_each_hop():
 
 
 def test_prefixes_that_are_shared_change_nothing():
-    for options in ({"normalise": "walk"}, {"normalise": "propagated"}, {"normalise": "propagated", "most": 3}):
+    for options in (
+        {"normalise": "walk"},
+        {"normalise": "propagated"},
+        {"normalise": "propagated", "most": 3},
+    ):
         model = made(tied=True, **options)
         parts = model.by_path(USERS)
         for path, part in zip(PATHS, parts, strict=True):
@@ -120,8 +124,10 @@ def test_edges_have_one_weight_or_two():
     tied, free = PathModel(GRAPH, PATHS[:1]), PathModel(GRAPH, PATHS[:1], tied=False)
     there, back = Step("rated"), Step("rated", True)
     n = len(GRAPH.relation("rated"))
-    assert [len(one) for one in tied.theta] == [n] and [len(one) for one in free.theta] == [n, n]
-    assert tied._parameter[there] == tied._parameter[back] and free._parameter[there] != free._parameter[back]
+    assert [len(one) for one in tied.theta] == [n]
+    assert [len(one) for one in free.theta] == [n, n]
+    assert tied._parameter[there] == tied._parameter[back]
+    assert free._parameter[there] != free._parameter[back]
 
 
 def test_weights_are_positive_and_of_a_walk_sum_to_1_at_each_node():
@@ -132,7 +138,9 @@ def test_weights_are_positive_and_of_a_walk_sum_to_1_at_each_node():
         torch.testing.assert_close(weights, functional.softplus(plain.theta[plain._parameter[step]]))
         relation = GRAPH.relation(step.relation)
         begin = relation.targets if step.inverse else relation.sources
-        sums = torch.zeros(int(begin.max()) + 1, dtype=torch.float64).index_add(0, begin, walk.edge_weights(step).detach())
+        sums = torch.zeros(int(begin.max()) + 1, dtype=torch.float64).index_add(
+            0, begin, walk.edge_weights(step).detach()
+        )
         torch.testing.assert_close(sums[begin.unique()], torch.ones(len(begin.unique()), dtype=torch.float64))
 
 
@@ -142,7 +150,8 @@ def test_a_users_own_mixture_begins_as_everybodys():
     with torch.no_grad():
         model.own_mixing[3, 2] = 5.0
     shares = model.shares(USERS)
-    assert shares[2].argmax() == 2 and torch.equal(shares[0], model.shares())
+    assert shares[2].argmax() == 2
+    assert torch.equal(shares[0], model.shares())
     torch.testing.assert_close(shares.sum(1), torch.ones(len(USERS)))
 
 
@@ -163,7 +172,8 @@ def test_rows_are_distributions_and_padding_has_none(options):
         model = made(graph=graph, paths=metapaths(graph), **options)
         got = model(torch.arange(N_USERS))
         torch.testing.assert_close(got.sum(1), torch.ones(N_USERS, dtype=torch.float64))
-        assert not got[:, 0].any() and (got[:, 1:] > 0).all()
+        assert not got[:, 0].any()
+        assert (got[:, 1:] > 0).all()
         for part in model.by_path(USERS):
             torch.testing.assert_close(part.sum(0), torch.ones(len(USERS), dtype=torch.float64))
 
@@ -173,10 +183,12 @@ def test_gradients_are_finite_whoever_is_asked(options):
     """In single precision, through the logarithm, of users without any path, too."""
     model = PathModel(GRAPH, PATHS, **options)
     scores = model.scores(torch.arange(N_USERS))
-    assert torch.equal(scores[:, 0], torch.full((N_USERS,), -torch.inf)) and scores[:, 1:].isfinite().all()
+    assert torch.equal(scores[:, 0], torch.full((N_USERS,), -torch.inf))
+    assert scores[:, 1:].isfinite().all()
     scores[:, 1:].sum().backward()
     for name, parameter in model.named_parameters():
-        assert parameter.grad is not None and parameter.grad.isfinite().all(), name
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
     softmax = model.scores(USERS).softmax(1)  # as an objective over the catalogue has it
     torch.testing.assert_close(softmax, model(USERS))
 
@@ -201,7 +213,9 @@ def test_a_walk_that_was_propagated_begins_anew_where_it_ended():
 def test_a_user_without_ratings_is_reached_through_friends():
     path = parse_all(["user -friend-> user -rated-> item"], GRAPH)
     got = made(paths=path, normalise="walk")(torch.tensor([LISTENER]))[0]
-    reached = set(GRAPH.adjacency(Step("rated")).row(2)[0].tolist() + GRAPH.adjacency(Step("rated")).row(4)[0].tolist())
+    reached = set(
+        GRAPH.adjacency(Step("rated")).row(2)[0].tolist() + GRAPH.adjacency(Step("rated")).row(4)[0].tolist()
+    )
     assert set((got > 1e-6).nonzero().flatten().tolist()) == reached
 
 
@@ -251,7 +265,8 @@ def test_nobody_and_the_same_user_twice():
         model = made(**options)
         assert model(torch.tensor([], dtype=torch.long)).shape == (0, N_ITEMS)
         twice = model(torch.tensor([3, 5, 3]))
-        assert torch.equal(twice[0], twice[2]) and not torch.equal(twice[0], twice[1])
+        assert torch.equal(twice[0], twice[2])
+        assert not torch.equal(twice[0], twice[1])
 
 
 def test_the_same_numbers_every_time_whatever_the_batch():
@@ -271,12 +286,15 @@ def test_paths_are_counted():
     for path in PATHS:
         wanted = torch.eye(N_USERS, dtype=torch.float64)
         for step in path.steps:
-            wanted = wanted @ matrix(GRAPH, step, torch.ones(len(GRAPH.relation(step.relation)), dtype=torch.float64))
+            wanted = wanted @ matrix(
+                GRAPH, step, torch.ones(len(GRAPH.relation(step.relation)), dtype=torch.float64)
+            )
         assert torch.equal(reach(GRAPH, path, USERS), wanted[USERS])
 
 
 @pytest.mark.parametrize(
-    ("counts", "kind"), [({"item": 3}, "user"), ({"user": 1, "item": 3}, "user"), ({"user": 3, "item": 1}, "item")]
+    ("counts", "kind"),
+    [({"item": 3}, "user"), ({"user": 1, "item": 3}, "user"), ({"user": 3, "item": 1}, "item")],
 )
 def test_graphs_without_users_or_items_are_refused(counts, kind):
     with pytest.raises(DataError, match=f"no nodes of type '{kind}'"):
@@ -290,13 +308,15 @@ def test_metapaths_of_something_else_are_refused():
         with pytest.raises(ConfigurationError, match="does not go from user to item in this graph"):
             PathModel(GRAPH, [MetaPath.of(GRAPH, steps)])
     other = Graph({"user": 3, "item": 3}, [Relation.of("rate", "user", "item", *torch.tensor([[1], [1]]))])
-    with pytest.raises(UnknownNameError, match="'rated' is not known. Did you mean 'rate'"):
+    with pytest.raises(UnknownNameError, match=r"'rated' is not known. Did you mean 'rate'"):
         PathModel(other, PATHS)
 
 
 def test_options_that_do_not_exist_are_refused():
     for option, value, known in (("normalise", "walks", "walk"), ("mixture", "users", "user")):
-        with pytest.raises(UnknownNameError, match=f"{option} '{value}' is not known. Did you mean '{known}'"):
+        with pytest.raises(
+            UnknownNameError, match=f"{option} '{value}' is not known. Did you mean '{known}'"
+        ):
             PathModel(GRAPH, PATHS, **{option: value})
     with pytest.raises(ConfigurationError, match="most = 0: give a whole number, 1 or more"):
         PathModel(GRAPH, PATHS, most=0)

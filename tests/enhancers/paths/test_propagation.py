@@ -48,7 +48,9 @@ def test_a_hop_is_the_product_with_the_adjacency(step):
         torch.testing.assert_close(ours, theirs, rtol=1e-13, atol=1e-14)
 
 
-@pytest.mark.parametrize("step", [Step("rated"), Step("rated", True), Step("friend"), Step("genre", True)], ids=str)
+@pytest.mark.parametrize(
+    "step", [Step("rated"), Step("rated", True), Step("friend"), Step("genre", True)], ids=str
+)
 def test_gradients_of_a_hop_by_differences(step):
     state, weights = random_state(step, 3).requires_grad_(), random_weights(step).requires_grad_()
     assert torch.autograd.gradcheck(lambda x, w: hopped(step, x, w), (state, weights))
@@ -61,7 +63,9 @@ def test_two_hops_have_the_gradient_of_two(step):
     """A state that is itself a hop's: the gradient goes on through both."""
     start = random_state(step, 2).requires_grad_()
     there, back = random_weights(step).requires_grad_(), random_weights(step, 5).requires_grad_()
-    assert torch.autograd.gradcheck(lambda x, w, v: hopped(step.back(), hopped(step, x, w), v), (start, there, back))
+    assert torch.autograd.gradcheck(
+        lambda x, w, v: hopped(step.back(), hopped(step, x, w), v), (start, there, back)
+    )
 
 
 @pytest.mark.parametrize("step", STEPS, ids=str)
@@ -87,7 +91,12 @@ def test_edges_of_nodes_in_their_order():
 def test_a_hop_of_nobody():
     for step in (Step("rated"), Step("shot_in")):
         assert hopped(step, random_state(step, 0), random_weights(step)).shape[1] == 0
-        assert first_hop(torch.tensor([], dtype=torch.long), random_weights(step), GRAPH.adjacency(step)).shape[1] == 0
+        assert (
+            first_hop(torch.tensor([], dtype=torch.long), random_weights(step), GRAPH.adjacency(step)).shape[
+                1
+            ]
+            == 0
+        )
 
 
 # ---------------------------------------------------------------------- lists
@@ -105,7 +114,10 @@ def spread(nodes: Tensor, values: Tensor, n: int) -> Tensor:
 def largest(arrived: Tensor, most: int) -> tuple[list[list[int]], list[list[float]]]:
     """Of each row the nodes where anything arrives, most first, the lower node first among equals."""
     order = [
-        sorted((node for node, value in enumerate(row) if value > 0), key=lambda node, row=row: (-row[node], node))
+        sorted(
+            (node for node, value in enumerate(row) if value > 0),
+            key=lambda node, row=row: (-row[node], node),
+        )
         for row in arrived.tolist()
     ]
     kept = [row[:most] for row in order]
@@ -124,7 +136,8 @@ def cut(nodes: Tensor, values: Tensor) -> tuple[list[list[int]], list[list[float
 
 LISTS = torch.tensor([[3, 1, 5, 0], [2, 2, 7, 4], [0, 0, 0, 0], [6, 1, 0, 2]])
 VALUES = torch.tensor(
-    [[0.5, 0.3, 0.2, 0.0], [0.4, 0.1, 0.3, 0.2], [0.0, 0.0, 0.0, 0.0], [0.0, 0.6, 0.0, 0.4]], dtype=torch.float64
+    [[0.5, 0.3, 0.2, 0.0], [0.4, 0.1, 0.3, 0.2], [0.0, 0.0, 0.0, 0.0], [0.0, 0.6, 0.0, 0.4]],
+    dtype=torch.float64,
 )
 
 
@@ -136,7 +149,8 @@ def test_lists_are_the_largest_of_all_that_arrives(step, most):
     dense = spread(LISTS, VALUES, GRAPH.counts[GRAPH.ends(step)[0]]) @ matrix(GRAPH, step, weights)
     got_nodes, got_values = cut(*listed_hop(LISTS, VALUES, weights, GRAPH.adjacency(step), most))
     nodes, values = largest(dense, most)
-    assert got_nodes == nodes and got_nodes[2] == []
+    assert got_nodes == nodes
+    assert got_nodes[2] == []
     for ours, theirs in zip(got_values, values, strict=True):
         assert ours == pytest.approx(theirs, rel=1e-13)
 
@@ -145,8 +159,11 @@ def test_the_lower_node_comes_first_among_equals():
     ends = torch.tensor([[1, 1, 1, 1, 2, 2], [9, 2, 5, 3, 7, 1]])
     graph = Graph({"user": 3, "item": 10}, [Relation.of("rated", "user", "item", *ends)])
     start, ones = torch.tensor([[1], [2]]), torch.ones(2, 1, dtype=torch.float64)
-    nodes, values = listed_hop(start, ones, torch.ones(6, dtype=torch.float64), graph.adjacency(Step("rated")), 3)
-    assert nodes.tolist() == [[2, 3, 5], [1, 7, 0]] and values.tolist() == [[1, 1, 1], [1, 1, 0]]
+    nodes, values = listed_hop(
+        start, ones, torch.ones(6, dtype=torch.float64), graph.adjacency(Step("rated")), 3
+    )
+    assert nodes.tolist() == [[2, 3, 5], [1, 7, 0]]
+    assert values.tolist() == [[1, 1, 1], [1, 1, 0]]
 
 
 def test_lists_of_nothing_give_lists_of_nothing():
@@ -156,7 +173,10 @@ def test_lists_of_nothing_give_lists_of_nothing():
     assert nodes.shape == values.shape == (3, 0)
     nodes, values = listed_hop(nodes, values, random_weights(step.back()), GRAPH.adjacency(step.back()), 5)
     assert nodes.shape == values.shape == (3, 0)
-    assert listed_hop(torch.zeros(0, 2).long(), torch.zeros(0, 2).double(), weights, view, 5)[0].shape == (0, 0)
+    assert listed_hop(torch.zeros(0, 2).long(), torch.zeros(0, 2).double(), weights, view, 5)[0].shape == (
+        0,
+        0,
+    )
 
 
 @pytest.mark.parametrize("most", [2, 100])
@@ -176,4 +196,5 @@ def test_gradients_of_lists_by_differences(most):
 def test_lists_in_single_precision_stay_in_it():
     step = Step("rated")
     nodes, values = listed_hop(LISTS, VALUES.float(), random_weights(step).float(), GRAPH.adjacency(step), 3)
-    assert values.dtype == torch.float32 and nodes.dtype == torch.long
+    assert values.dtype == torch.float32
+    assert nodes.dtype == torch.long
