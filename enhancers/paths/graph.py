@@ -119,6 +119,8 @@ class Graph:
         In the order in which tables show them.
     labels
         Names of nodes for people, by type: one a node; types without them are shown by number.
+    notes
+        What was left out or decided when it was read, a sentence each.
 
     Raises
     ------
@@ -134,6 +136,7 @@ class Graph:
     counts: Mapping[str, int]
     relations: Sequence[Relation]
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
     _by_name: dict[str, Relation] = field(init=False, repr=False, compare=False, default_factory=dict)
     _adjacency: dict[Step, Adjacency] = field(init=False, repr=False, compare=False, default_factory=dict)
 
@@ -207,7 +210,7 @@ class Graph:
             Relation(one.name, one.source, one.target, one.sources.to(device), one.targets.to(device))
             for one in self.relations
         ]
-        return Graph(self.counts, moved, self.labels)
+        return Graph(self.counts, moved, self.labels, self.notes)
 
     def without(self, relation: str, sources: Tensor, targets: Tensor) -> Graph:
         """The graph less some edges of one relation, given by their ends `[e]`; others of them are let be."""
@@ -218,7 +221,10 @@ class Graph:
         stay = ~torch.isin(keys, sources[there] * width + targets[there])
         rest = Relation(relation, whole.source, whole.target, whole.sources[stay], whole.targets[stay])
         return Graph(
-            self.counts, [rest if one.name == relation else one for one in self.relations], self.labels
+            self.counts,
+            [rest if one.name == relation else one for one in self.relations],
+            self.labels,
+            self.notes,
         )
 
     @property
