@@ -93,8 +93,8 @@ def _follows(graph: Graph) -> dict[Step, list[Step]]:
 
 
 def _alike(graph: Graph) -> dict[Step, Step]:
-    """For each step with edges the first one with the same edges; along relations before against them."""
-    steps = [Step(one.name, inverse) for inverse in (False, True) for one in graph.relations if len(one)]
+    """For each step with edges the first one with the same edges."""
+    steps = [Step(one.name, inverse) for one in graph.relations if len(one) for inverse in (False, True)]
     firsts: dict[Step, Step] = {}
     for step in steps:
         ends, view = graph.ends(step), graph.adjacency(step)
