@@ -99,8 +99,9 @@ def test_relations_with_the_same_edges_count_once():
     same = relation("producer_of", "person", "item", (0, 1), (0, 2), (1, 3))
     alone = texts(graph_of(RATED, made, person=2), 4)
     assert texts(graph_of(RATED, made, same, person=2), 4) == alone
-    other = relation("producer_of", "person", "item", (0, 1), (0, 2), (1, 4))
-    assert len(texts(graph_of(RATED, made, other, person=2), 4)) > len(alone)
+    for edges in ([(0, 1), (0, 2), (1, 4)], [(0, 1), (0, 3), (1, 4)]):  # another end, another beginning
+        other = relation("producer_of", "person", "item", *edges)
+        assert len(texts(graph_of(RATED, made, other, person=2), 4)) > len(alone)
 
 
 def test_friendship_that_is_mutual_has_one_direction():
@@ -108,6 +109,10 @@ def test_friendship_that_is_mutual_has_one_direction():
     directed = relation("friend", "user", "user", (1, 2), (1, 3))
     assert "user -friend-> user -rated-> item" in texts(graph_of(RATED, mutual))
     assert not any("<-friend-" in one for one in texts(graph_of(RATED, mutual)))
+    assert "user -friend-> user -friend-> user -rated-> item" in texts(graph_of(RATED, mutual))
+    spouse = relation("spouse", "user", "user", (1, 2), (2, 1))  # and theirs is oneself
+    assert "user -spouse-> user -rated-> item" in texts(graph_of(RATED, spouse))
+    assert not any("-spouse-> user -spouse->" in one for one in texts(graph_of(RATED, spouse)))
     assert {"user -friend-> user -rated-> item", "user <-friend- user -rated-> item"} <= set(
         texts(graph_of(RATED, directed))
     )
