@@ -26,27 +26,8 @@ _TEXT = re.compile(
 )
 #: Words of running English text; genres and names seldom have them in lower case.
 _SMALL_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "with",
-    ]
-)
+    ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or")
+) | frozenset(("that", "the", "this", "to", "was", "with"))
 #: Values by rows from which on a column has "nearly one of its own for every row".
 _OWN = 0.8
 #: More values in a cell than these, on average, are a text.
@@ -110,7 +91,7 @@ def column_triples(
     cells = read(path, written, [key, *dict.fromkeys(one.column for one in chosen)])
     keys = cells[key]
     rows = _first_rows(keys, path, told)
-    inside = np.isin(keys.texts, known)[keys.codes[rows]]
+    inside = pd.Index(keys.texts).isin(known)[keys.codes[rows]]
     if not inside.all():
         told.note(
             f"{path.name}: {(~inside).sum():,} of {len(rows):,} rows are of {kind}s that the data do not have"
