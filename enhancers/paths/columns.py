@@ -139,11 +139,8 @@ def titles(
     columns = head(path, written)
     if key not in columns:
         return None
-    name = (
-        asked
-        if asked in columns
-        else next((one for one in columns if one != key and TITLE.search(one)), None)
-    )
+    likely = (one for one in columns if one != key and TITLE.search(one))
+    name = next(likely, None) if asked is None else asked if asked in columns else None
     if name is None:
         return None
     cells = read(path, written, [key, name], plain=plain)
