@@ -49,7 +49,7 @@ def column_triples(
     key: str,
     kind: str,
     known: Texts,
-    asked: tuple[str | Column, ...] | None,
+    asked: tuple[Column, ...] | None,
     option: str,
     told: Told,
 ) -> list[Triples]:
@@ -74,7 +74,7 @@ def column_triples(
         return []
     columns = head(path, written)
     column(path, key, columns, f"column of {kind}s' ids")
-    chosen = [Column(column=one) if isinstance(one, str) else one for one in asked or ()]
+    chosen = list(asked or ())
     for one in chosen:
         type = columns[column(path, one.column, columns, f"{option}: column")]
         if type.startswith("float") and not one.binned:

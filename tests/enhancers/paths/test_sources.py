@@ -230,7 +230,7 @@ def test_what_is_odd_in_a_link_is_told(world: World, table: Any) -> None:
         link=table(LINK, "i0 e0", "i1 e0", "i2 e1", "i2 e2", "gone e9"),
     )
     train = world.train()
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="graph: ") as told:
         graph = world.graph(train)
     texts = [str(one.message) for one in told]
     assert sum("1 entities are joined to more than one item" in text for text in texts) == 1
@@ -301,7 +301,7 @@ def test_files_that_must_be_there(world: World, table: Any) -> None:
             DataError, match=rf"{option} = 'other': there is no such file.*shop\.train\.inter"
         ):
             world.graph(train, **{option: "other"})
-    with pytest.raises(DataError, match="item_columns names columns, and .* does not exist"):
+    with pytest.raises(DataError, match=r"item_columns names columns, and .* does not exist"):
         world.graph(train, item_columns=["genre"])
     other = world.folder.parent / "other.kg"
     other.write_text(table(KG, "e0 at p0"))
@@ -315,7 +315,7 @@ def test_names_that_do_not_exist(world: World, table: Any) -> None:
     for option in ({"relations": ["directed"]}, {"without": ["directed"]}, {"names": {"directed": "by"}}):
         with pytest.raises(UnknownNameError, match="Did you mean 'directed_by'"):
             world.graph(train, **option)
-    with pytest.raises(UnknownNameError, match="entity_types: relation 'directed'.*mean 'directed_by'"):
+    with pytest.raises(UnknownNameError, match=r"entity_types: relation 'directed'.*mean 'directed_by'"):
         world.graph(train, entity_types={"directed": "person"})
     world.write(kg=table(KG, "e0 rated p0"))
     with pytest.raises(ConfigurationError, match="called 'rated', as the training interactions"):
@@ -396,7 +396,7 @@ def test_lists_of_edges(world: World, tmp_path: Path) -> None:
         {"file": "wider.parquet", "source_type": "tag", "target_type": "theme", "name": "about"},
         {"file": "groups.parquet", "source_type": "user", "target_type": "group", "name": "member"},
     ]
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="graph: ") as told:
         graph = world.graph(train, edges=lists)
     texts = "\n".join(str(one.message) for one in told)
     assert "shop.tags.csv: 1 rows with an empty cell" in texts
@@ -468,10 +468,10 @@ def test_labels(world: World, table: Any) -> None:
     world.write(itemtext__tsv__gz='item_id\ttitle\ni0\tToy "Story" (1995)\n')
     assert world.graph(train).label("item", item["i0"]) == 'Toy "Story" (1995)'
     assert world.graph(train, titles="name").label("item", item["i0"]) == "Toy Story"
-    with pytest.raises(UnknownNameError, match="titles: column 'nam'.*Did you mean 'name'"):
+    with pytest.raises(UnknownNameError, match=r"titles: column 'nam'.*Did you mean 'name'"):
         world.graph(train, titles="nam")
+    world.write(names__tsv="entity\tlabel\nx\ty\n")
     with pytest.warns(UserWarning, match="names none of the graph's entities"):
-        world.write(names__tsv="entity\tlabel\nx\ty\n")
         world.graph(train, entity_names="shop.names.tsv")
 
 
