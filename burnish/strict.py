@@ -103,7 +103,7 @@ def _step(kind: Any, part: int | str) -> list[Any]:
         field = kind.model_fields.get(str(part))
         return [] if field is None else _members(field.annotation)
     origin, arguments = get_origin(kind), get_args(kind)
-    if origin is None or not arguments:
+    if not isinstance(origin, type) or not arguments:  # a Literal's is no class
         return []
     if isinstance(part, int) and not issubclass(origin, Mapping):
         each = origin is tuple and arguments[-1] is not Ellipsis and part < len(arguments)

@@ -1,4 +1,4 @@
-"""`burnish data`: published files of reviews become data sets that RecBole and burnish read."""
+"""`burnish data`: published files of reviews and graphs become data sets that RecBole and burnish read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ EPILOG = (
     "Examples:\n\n"
     "burnish data amazon --reviews Video_Games.jsonl.gz --meta meta_Video_Games.jsonl.gz --out dataset/games\n\n"
     "burnish data yelp --reviews yelp_academic_dataset_review.json --business yelp_academic_dataset_business.json "
-    "--out dataset/yelp"
+    "--out dataset/yelp\n\n"
+    "burnish data mat yelp.mat --out dataset/yelp-graph"
 )
 AMAZON_EPILOG = (
     "Example:\n\n"
@@ -32,6 +33,8 @@ YELP_EPILOG = (
     "burnish data yelp --reviews yelp_academic_dataset_review.json --business yelp_academic_dataset_business.json "
     "--min-user 20 --min-item 20 --out dataset/yelp"
 )
+
+MAT_EPILOG = "Example:\n\nburnish data mat yelp.mat --out dataset/yelp"
 
 OutOption = Annotated[Path, out_option("The folder to make, which also names the data set.")]
 
@@ -71,7 +74,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 @app.callback(epilog=EPILOG)
 def describe() -> None:
-    """Convert published files of reviews into RecBole's atomic files and a file of texts."""
+    """Convert published files of reviews, and graphs, into RecBole's atomic files and a file of texts."""
 
 
 def amazon(
@@ -117,8 +120,31 @@ def yelp(
     report(screen, card, out)
 
 
+def mat(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE.mat", help="A MATLAB file of version 5.")],
+    out: OutOption,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a data set that was converted before.")
+    ] = False,
+    quiet: Silent = False,
+) -> None:
+    """A graph of typed nodes and sparse matrices, as released with the WSDM 2020 paper on distilled knowledge."""
+    from burnish.backbones.converters import convert_matlab
+    from burnish.backbones.converters.folder import README
+
+    screen = Screen.of(context, quiet)
+    card = convert_matlab(file, out, force=force)
+    screen.say(f"{card.users:,} users, {card.items:,} items; {sum(card.edges.values()):,} edges in all")
+    for name, edges in card.edges.items():
+        screen.say(f"{name}: {edges:,} edges, in {card.written[name]}")
+    screen.say(f"written: {out} ({', '.join(card.files)}; {README} has the counts)")
+    screen.say(f"next: burnish run --model BPR --dataset {out.name} --data-path {out.absolute().parent}")
+
+
 add_verb(app, amazon, AMAZON_EPILOG)
 add_verb(app, yelp, YELP_EPILOG)
+add_verb(app, mat, MAT_EPILOG)
 
 
 @contextmanager

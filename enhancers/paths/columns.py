@@ -26,27 +26,8 @@ _TEXT = re.compile(
 )
 #: Words of running English text; genres and names seldom have them in lower case.
 _SMALL_WORDS = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "at",
-        "by",
-        "for",
-        "from",
-        "in",
-        "is",
-        "of",
-        "on",
-        "or",
-        "that",
-        "the",
-        "this",
-        "to",
-        "was",
-        "with",
-    ]
-)
+    ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or")
+) | frozenset(("that", "the", "this", "to", "was", "with"))
 #: Values by rows from which on a column has "nearly one of its own for every row".
 _OWN = 0.8
 #: More values in a cell than these, on average, are a text.
@@ -68,7 +49,7 @@ def column_triples(
     key: str,
     kind: str,
     known: Texts,
-    asked: tuple[str | Column, ...] | None,
+    asked: tuple[Column, ...] | None,
     option: str,
     told: Told,
 ) -> list[Triples]:
@@ -93,7 +74,7 @@ def column_triples(
         return []
     columns = head(path, written)
     column(path, key, columns, f"column of {kind}s' ids")
-    chosen = [Column(column=one) if isinstance(one, str) else one for one in asked or ()]
+    chosen = list(asked or ())
     for one in chosen:
         type = columns[column(path, one.column, columns, f"{option}: column")]
         if type.startswith("float") and not one.binned:
@@ -110,7 +91,7 @@ def column_triples(
     cells = read(path, written, [key, *dict.fromkeys(one.column for one in chosen)])
     keys = cells[key]
     rows = _first_rows(keys, path, told)
-    inside = np.isin(keys.texts, known)[keys.codes[rows]]
+    inside = pd.Index(keys.texts).isin(known)[keys.codes[rows]]
     if not inside.all():
         told.note(
             f"{path.name}: {(~inside).sum():,} of {len(rows):,} rows are of {kind}s that the data do not have"
@@ -158,11 +139,8 @@ def titles(
     columns = head(path, written)
     if key not in columns:
         return None
-    name = (
-        asked
-        if asked in columns
-        else next((one for one in columns if one != key and TITLE.search(one)), None)
-    )
+    likely = (one for one in columns if one != key and TITLE.search(one))
+    name = next(likely, None) if asked is None else asked if asked in columns else None
     if name is None:
         return None
     cells = read(path, written, [key, name], plain=plain)

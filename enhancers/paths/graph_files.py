@@ -180,7 +180,7 @@ def _read_text(
 
 
 def _lines(path: Path, separator: str) -> tuple[int, bool, bool | None]:
-    """Rows below the first line, whether there are quotes, and whether all lines have as many separators (None: unknown)."""
+    """Rows below the first line, whether there are quotes, and whether lines have as many cells (None: unknown)."""
     try:
         if path.suffix != ".gz" and len(separator) == 1 and separator.isascii():
             seen = look_at(path, separator)

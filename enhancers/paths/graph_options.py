@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.strict import Strict
@@ -94,7 +94,7 @@ class EdgeList(Strict):
         return self
 
 
-Columns = tuple[str | Column, ...] | None
+Columns = tuple[Column, ...] | None
 
 
 class GraphConfig(Strict):
@@ -156,17 +156,18 @@ class GraphConfig(Strict):
 
     @field_validator("item_columns", "user_columns", "relations", "without", mode="before")
     @classmethod
-    def _names(cls, value: object) -> object:
-        """A string of names with commas, as on the command line, is a list of them."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+    def _names(cls, value: object, info: ValidationInfo) -> object:
+        """A string of names with commas, as on the command line, is a list of them; a name stands for a column."""
+        if isinstance(value, str):
+            value = [name.strip() for name in value.split(",")]
+        if isinstance(value, list | tuple) and str(info.field_name).endswith("_columns"):
+            return [{"column": one} if isinstance(one, str) else one for one in value]
+        return value
 
     @field_validator("item_columns", "user_columns")
     @classmethod
     def _once(cls, value: Columns) -> Columns:
-        asked = [
-            (one, None) if isinstance(one, str) else (one.column, one.name or one.column)
-            for one in value or ()
-        ]
+        asked = [(one.column, one.name) for one in value or ()]
         for one in asked:
             if asked.count(one) > 1:
                 raise ValueError(f"column {one[0]!r} is there twice; give it once, or a name to each")

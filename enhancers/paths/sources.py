@@ -24,8 +24,9 @@ from burnish.errors import DataError, warn
 from .columns import column_triples, titles
 from .graph import ITEM, RATED, USER, Graph, Relation
 from .graph_files import Cells, Numbers, Texts, Written, column, find, head, read
+from .graph_maker import GraphMaker
 from .graph_options import ENTITY, EdgeList, GraphConfig
-from .triples import GraphMaker, Links, Told, Triples
+from .triples import Links, Told, Triples
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -277,14 +278,14 @@ class _Reader:
                 f"{path.name}: {(entities_of > 1).sum():,} items are joined to more than one entity; they have the "
                 f"edges of all of them"
             )
-        linked = len(np.unique(pairs[:, 1]))
-        if linked == 0:
+        n_linked = len(np.unique(pairs[:, 1]))
+        if n_linked == 0:
             told.warn(f"{path.name} joins none of the {n_items:,} items to an entity; are ids written alike?")
-        elif linked < n_items:
-            told.note(f"{path.name}: {n_items - linked:,} of {n_items:,} items are joined to no entity")
+        elif n_linked < n_items:
+            told.note(f"{path.name}: {n_items - n_linked:,} of {n_items:,} items are joined to no entity")
         if kg is not None and len(pairs):
-            used = np.isin(texts[pairs[:, 0]], np.union1d(_used(kg.sources), _used(kg.targets)))
-            if not used.any():
+            linked = pd.Index(texts[pairs[:, 0]])
+            if not any(linked.isin(_used(cells)).any() for cells in (kg.sources, kg.targets)):
                 told.warn(f"none of the entities of {path.name} is in {kg.origin}; are ids written alike?")
 
     def _net(self) -> Triples | None:

@@ -1,34 +1,26 @@
-"""Edges as files hold them, by texts, and what they become: relations between typed nodes.
-
-Everything is computed by arrays, without a loop over edges.  Nodes are numbered by their texts in order, so that the
-graph is the same on every machine and whatever the order of the rows.
-"""
+"""Edges as files hold them, by texts, and as arrays of numbers; what is told of them on the way."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from burnish.checks import short
-from burnish.errors import ConfigurationError, unknown_name, warn
+from burnish.errors import warn
 
-from .graph import ITEM, RATED, USER, Graph, Relation, merged
+from .graph import ITEM, USER
 from .graph_files import Cells, Numbers, Texts
-from .graph_options import ENTITY, GraphConfig
 
 logger = logging.getLogger(__name__)
 
 Mask = NDArray[np.bool_]
 #: Numbers of types.
-_ITEM, _ENTITY = 1, 2  # 0: users
+ITEM_TYPE, ENTITY_TYPE = 1, 2  # 0: users
 
 
 @dataclass(frozen=True)
@@ -78,356 +70,46 @@ class Links:
 
 
 @dataclass(frozen=True)
-class _Ends:
+class Ends:
     """One end of edges: types `[e]` by number, and there ids of users and items, or numbers of texts."""
 
     types: NDArray[np.int16]
     codes: Numbers
 
-    def at(self, rows: NDArray[np.generic]) -> _Ends:
-        return _Ends(self.types[rows], self.codes[rows])
+    def at(self, rows: NDArray[np.generic]) -> Ends:
+        return Ends(self.types[rows], self.codes[rows])
 
     def texts(self) -> Numbers:
         """Numbers of texts; 0 for users and items."""
-        return np.where(self.types >= _ENTITY, self.codes, 0)
+        return np.where(self.types >= ENTITY_TYPE, self.codes, 0)
 
 
 @dataclass(frozen=True)
-class _Edges:
+class Edges:
     relations: NDArray[np.int32]
-    sources: _Ends
-    targets: _Ends
+    sources: Ends
+    targets: Ends
     knowledge: Mask
 
-    def at(self, rows: NDArray[np.generic]) -> _Edges:
-        return _Edges(
-            self.relations[rows], self.sources.at(rows), self.targets.at(rows), self.knowledge[rows]
-        )
+    def at(self, rows: NDArray[np.generic]) -> Edges:
+        return Edges(self.relations[rows], self.sources.at(rows), self.targets.at(rows), self.knowledge[rows])
 
     def __len__(self) -> int:
         return len(self.relations)
 
 
-class GraphMaker:
-    """Makes a graph of triples.
-
-    ids: of users and of items, their texts by internal id, with padding at 0.
-    """
-
-    def __init__(self, ids: Mapping[str, Texts], config: GraphConfig, told: Told) -> None:
-        self.ids, self.config, self.told = ids, config, told
-        self.types: list[str] = [USER, ITEM, ENTITY]
-        self.relations: list[str] = []
-        self.texts: pd.Index[str] = pd.Index([], dtype=object)
-
-    def make(
-        self,
-        rated: Relation,
-        triples: Sequence[Triples],
-        links: Links,
-    ) -> tuple[Graph, dict[str, Texts], set[str]]:
-        """The graph without labels, the texts of its nodes by type, and the types that entities are of."""
-        triples = [self._wanted(one) if one.knowledge else one for one in triples]
-        self.texts = _sorted_texts(triples)
-        edges = _joined([self._numbered(one) for one in triples])
-        edges = self._linked(edges, links)
-        edges = self._without_loops(edges)
-        given = self._types_by_relation(edges)
-        edges = self._without_twins(edges)
-        edges, entity_types = self._typed(edges, given)
-        relations, counts, texts = self._relations(rated, edges)
-        return Graph(counts, relations), texts, entity_types
-
-    # ------------------------------------------------------------------ texts to numbers
-
-    def _wanted(self, triples: Triples) -> Triples:
-        """The triples of the relations that the options ask for."""
-        wanted = self.config.relations
-        names = triples.relations.texts
-        for name in wanted or ():
-            if name not in set(names):
-                raise unknown_name(f"relations: relation of {triples.origin}", name, map(str, names))
-        if wanted is None:
-            return triples
-        kept = np.flatnonzero(np.isin(triples.relations.codes, np.flatnonzero(np.isin(names, wanted))))
-        left_out = len(names) - len(wanted)
-        if left_out:
-            self.told.note(
-                f"{triples.origin}: {left_out:,} relations are not among `relations` and were left out"
-            )
-        return Triples(
-            triples.origin,
-            triples.relations.of_rows(kept),
-            triples.source,
-            triples.sources.of_rows(kept),
-            triples.target,
-            triples.targets.of_rows(kept),
-            True,
-        )
-
-    def _type(self, name: str) -> int:
-        if name not in self.types:
-            self.types.append(name)
-        return self.types.index(name)
-
-    def _numbered(self, triples: Triples) -> _Edges:
-        """Its whole edges with known ends; those that are not are counted and told."""
-        names = [_written(str(name)) for name in triples.relations.texts]
-        for name in sorted(names):
-            if name not in self.relations:
-                self.relations.append(name)
-        place = {name: number for number, name in enumerate(self.relations)}
-        renumbered = np.array([place[name] for name in names], dtype=np.int32)
-        whole = (triples.relations.codes >= 0) & (triples.sources.codes >= 0) & (triples.targets.codes >= 0)
-        if not whole.all():
-            self.told.warn(f"{triples.origin}: {(~whole).sum():,} rows with an empty cell were left out")
-        sources = self._end(triples.source, triples.sources)
-        targets = self._end(triples.target, triples.targets)
-        sides = (
-            (triples.source, triples.sources, sources),
-            (triples.target, triples.targets, targets),
-        )
-        for kind in dict.fromkeys((triples.source, triples.target)):
-            unknown, example = np.zeros(len(whole), dtype=bool), ""
-            for at, cells, ends in sides:
-                here = whole & (ends.codes < 0)
-                if at == kind and here.any():
-                    unknown |= here
-                    example = example or short(str(cells.texts[cells.codes[here.argmax()]]))
-            if unknown.any():
-                self.told.warn(
-                    f"{triples.origin}: {unknown.sum():,} of {len(whole):,} edges are of {kind}s that the data do not "
-                    f"have, such as {example}, and were left out"
-                )
-        rows = np.flatnonzero(whole & (sources.codes >= 0) & (targets.codes >= 0))
-        if not len(rows):
-            self.told.warn(f"{triples.origin} gives no edge")
-        knowledge = np.full(len(rows), triples.knowledge)
-        relations = renumbered[triples.relations.codes[rows]] if len(rows) else np.empty(0, dtype=np.int32)
-        return _Edges(relations, sources.at(rows), targets.at(rows), knowledge)
-
-    def _end(self, kind: str, cells: Cells) -> _Ends:
-        """Numbers of nodes; -1 for users and items that the data do not have."""
-        if kind in self.ids:
-            known = pd.Index(self.ids[kind]).get_indexer(pd.Index(cells.texts, dtype=object)).astype(np.int64)
-            known[known == 0] = -1  # padding is no node
-        else:
-            known = self.texts.get_indexer(pd.Index(cells.texts, dtype=object)).astype(np.int64)
-        codes = np.append(known, -1)[cells.codes]
-        return _Ends(np.full(len(codes), self._type(kind), dtype=np.int16), codes)
-
-    # ------------------------------------------------------------------ entities
-
-    def _linked(self, edges: _Edges, links: Links) -> _Edges:
-        """Edges in which entities that are items are these items; an entity that is several has the edges of each."""
-        if not len(self.texts):
-            return edges
-        entities = self.texts.get_indexer(pd.Index(links.entities, dtype=object))
-        items = links.items[entities >= 0]
-        entities = entities[entities >= 0]
-        order = np.lexsort((items, entities))
-        entities, items = entities[order], items[order]
-        counts = np.bincount(entities, minlength=len(self.texts))
-        starts = counts.cumsum() - counts
-        for side in ("sources", "targets"):
-            ends: _Ends = getattr(edges, side)
-            n_items = np.where(ends.types == _ENTITY, counts[ends.texts()], 0)
-            repeats = np.maximum(n_items, 1)
-            rows = np.repeat(np.arange(len(edges)), repeats)
-            within = np.arange(len(rows)) - (repeats.cumsum() - repeats)[rows]
-            joined = n_items[rows] > 0
-            ends = ends.at(rows)
-            codes, types = ends.codes.copy(), ends.types.copy()
-            codes[joined] = items[starts[ends.codes[joined]] + within[joined]]
-            types[joined] = _ITEM
-            edges = replace(edges.at(rows), **{side: _Ends(types, codes)})
-        return edges
-
-    def _without_loops(self, edges: _Edges) -> _Edges:
-        loops = (edges.sources.types == edges.targets.types) & (edges.sources.codes == edges.targets.codes)
-        if loops.any():
-            self.told.note(f"{loops.sum():,} edges from a node to itself were left out")
-        return edges.at(np.flatnonzero(~loops))
-
-    def _types_by_relation(self, edges: _Edges) -> Numbers | None:
-        """For each text the type that `entity_types` gives to its entity, else 2 (`entity`); None without such types."""
-        asked = self.config.entity_types
-        if not isinstance(asked, dict):
-            return None
-        known = [self.relations[number] for number in np.unique(edges.relations[edges.knowledge])]
-        types = np.full(len(self.texts), _ENTITY)
-        for name, kind in reversed(asked.items()):
-            if _written(name) not in known:
-                raise unknown_name("entity_types: relation", name, known)
-            here = edges.knowledge & (edges.relations == self.relations.index(_written(name)))
-            side = edges.targets if (edges.targets.types[here] == _ENTITY).any() else edges.sources
-            types[side.codes[here & (side.types == _ENTITY)]] = self._type(kind)
-        return types
-
-    def _without_twins(self, edges: _Edges) -> _Edges:
-        """Less relations of the `.kg` that another one holds already, along or against it."""
-        if self.config.twins == "keep" or not edges.knowledge.any():
-            return edges
-        width = max(len(self.texts), *(len(one) for one in self.ids.values())) + 1
-        begin, end = (
-            ends.types.astype(np.int64) * width + ends.codes for ends in (edges.sources, edges.targets)
-        )
-        of_relation = _rows_by(np.where(edges.knowledge, edges.relations, -1))
-        groups: dict[bytes, list[tuple[int, str]]] = {}
-        for number, rows in of_relation.items():
-            if number >= 0:
-                along, against = (_digest(begin[rows], end[rows]), _digest(end[rows], begin[rows]))
-                from_items = int((edges.sources.types[rows] == _ITEM).sum())
-                groups.setdefault(min(along, against), []).append((-from_items, self.relations[number]))
-        dropped: dict[str, str] = {}
-        for group in groups.values():
-            first, *others = sorted(group)
-            dropped |= {name: first[1] for _, name in others}
-        if dropped:
-            shown = ", ".join(f"{name} ({kept})" for name, kept in sorted(dropped.items()))
-            self.told.note(
-                f"relations that hold the edges of another one, or the same the other way round, were left out: {shown}; "
-                f"twins: keep takes all"
-            )
-        gone = [self.relations.index(name) for name in dropped]
-        return edges.at(np.flatnonzero(~(edges.knowledge & np.isin(edges.relations, gone))))
-
-    def _typed(self, edges: _Edges, given: Numbers | None) -> tuple[_Edges, set[str]]:
-        """Edges with the entities' types, and these types."""
-        if given is None and self.config.entity_types == "inferred":
-            given = self._inferred(edges)
-        if given is not None and len(given):
-            for side in ("sources", "targets"):
-                ends: _Ends = getattr(edges, side)
-                types = np.where(ends.types == _ENTITY, given[ends.texts()], ends.types).astype(np.int16)
-                edges = replace(edges, **{side: _Ends(types, ends.codes)})
-        used = {_ENTITY} if given is None else {_ENTITY, *np.unique(given).tolist()}
-        return edges, {self.types[number] for number in used}
-
-    def _inferred(self, edges: _Edges) -> Numbers:
-        """For each text a type of its own where all of a relation's ends have no other place in the graph, else 2."""
-        types = np.full(len(self.texts), _ENTITY)
-        slots, codes = [], []
-        for side, ends in enumerate((edges.sources, edges.targets)):
-            here = ends.types == _ENTITY
-            slots.append(edges.relations[here].astype(np.int64) * 2 + side)
-            codes.append(ends.codes[here])
-        slot, code = np.concatenate(slots), np.concatenate(codes)
-        if not len(slot):
-            return types
-        pairs = np.unique(slot * len(self.texts) + code)
-        slot, code = pairs // len(self.texts), pairs % len(self.texts)
-        shared = np.bincount(code, minlength=len(self.texts))[code] > 1
-        pure = np.setdiff1d(slot, slot[shared])
-        mixed = np.unique(edges.relations[edges.targets.types != _ENTITY])
-        alone = [int(one) for one in pure if one % 2 == 1 and one // 2 not in mixed]  # where a relation leads
-        named = {one: self._name(self.relations[one // 2]) for one in alone}
-        tails = {one: re.split(r"[./#:]", name.rstrip("./#:"))[-1] or name for one, name in named.items()}
-        type_of = np.full(2 * len(self.relations), _ENTITY)
-        for one in alone:
-            ways = (tails[one], named[one], f"{named[one]}_{ENTITY}")
-            first = 0 if list(tails.values()).count(tails[one]) == 1 else 1
-            type_of[one] = self._type(next((way for way in ways[first:] if way not in self.types), ways[-1]))
-        types[code] = np.where(np.isin(slot, alone), type_of[slot], types[code])
-        return types
-
-    def _name(self, relation: str) -> str:
-        names = {_written(old): new for old, new in self.config.names.items()}
-        return names.get(relation, relation)
-
-    # ------------------------------------------------------------------ relations
-
-    def _relations(
-        self, rated: Relation, edges: _Edges
-    ) -> tuple[list[Relation], dict[str, int], dict[str, Texts]]:
-        """Relations, numbers of nodes by type, and the texts of nodes that are no users and no items."""
-        for old in self.config.names:
-            if _written(old) not in self.relations:
-                raise unknown_name("names: relation", old, self.relations)
-        counts = {kind: len(texts) for kind, texts in self.ids.items()}
-        texts: dict[str, Texts] = {}
-        ids: dict[int, Numbers] = {}
-        for number, kind in enumerate(self.types):
-            if kind in self.ids:
-                continue
-            used = np.zeros(len(self.texts), dtype=bool)
-            for ends in (edges.sources, edges.targets):
-                used[ends.codes[ends.types == number]] = True
-            if used.any():
-                ids[number] = used.cumsum() - 1
-                texts[kind] = self.texts.to_numpy()[used]
-                counts[kind] = int(used.sum())
-        n_types = len(self.types)
-        kinds = (
-            edges.relations.astype(np.int64) * n_types + edges.sources.types
-        ) * n_types + edges.targets.types
-        parts: list[Relation] = []
-        doubled: list[str] = []
-        for combined, rows in _rows_by(kinds).items():
-            relation, source, target = (
-                combined // n_types**2,
-                combined // n_types % n_types,
-                combined % n_types,
-            )
-            sides = [
-                torch.from_numpy(ids[kind][ends.codes[rows]] if kind in ids else ends.codes[rows])
-                for kind, ends in ((source, edges.sources), (target, edges.targets))
-            ]
-            name = self._name(self.relations[relation])
-            one = Relation.of(name, self.types[source], self.types[target], *sides)
-            if len(one) < len(rows):
-                doubled.append(f"{name} ({len(rows) - len(one):,})")
-            parts.append(one)
-        if doubled:
-            self.told.note(f"edges that came more than once are one: {', '.join(doubled)}")
-        return self._told_apart(rated, parts, counts), counts, texts
-
-    def _told_apart(
-        self, rated: Relation, parts: list[Relation], counts: Mapping[str, int]
-    ) -> list[Relation]:
-        """Relations of the parts, each with a name that stands between two types only."""
-        ends: dict[str, set[tuple[str, str]]] = {}
-        for one in parts:
-            ends.setdefault(one.name, set()).add((one.source, one.target))
-        if RATED in ends:
-            raise ConfigurationError(
-                f"a relation of the files is called {RATED!r}, as the training interactions are; give it another name "
-                f"(names: {{{RATED}: ...}})"
-            )
-        several = sorted(name for name, kinds in ends.items() if len(kinds) > 1)
-        if several:
-            self.told.note(
-                "relations between several types of nodes are one for each, called name:from:to: "
-                + ", ".join(several)
-            )
-        named = [
-            Relation(
-                f"{one.name}:{one.source}:{one.target}", one.source, one.target, one.sources, one.targets
-            )
-            if one.name in several
-            else one
-            for one in parts
-        ]
-        together = merged(counts, named)
-        known = {one.name for one in together}
-        for name in self.config.without:
-            if name not in known:
-                raise unknown_name("without: relation", name, known)
-        return [rated, *(one for one in together if one.name not in self.config.without)]
-
-
-def _joined(parts: Iterable[_Edges]) -> _Edges:
+def joined(parts: Iterable[Edges]) -> Edges:
     parts = list(parts)
-    empty = _Ends(np.empty(0, dtype=np.int16), np.empty(0, dtype=np.int64))
-    parts.append(_Edges(np.empty(0, dtype=np.int32), empty, empty, np.empty(0, dtype=bool)))
+    empty = Ends(np.empty(0, dtype=np.int16), np.empty(0, dtype=np.int64))
+    parts.append(Edges(np.empty(0, dtype=np.int32), empty, empty, np.empty(0, dtype=bool)))
     sources, targets = (
-        _Ends(
+        Ends(
             np.concatenate([getattr(one, side).types for one in parts]),
             np.concatenate([getattr(one, side).codes for one in parts]),
         )
         for side in ("sources", "targets")
     )
-    return _Edges(
+    return Edges(
         np.concatenate([one.relations for one in parts]),
         sources,
         targets,
@@ -435,7 +117,7 @@ def _joined(parts: Iterable[_Edges]) -> _Edges:
     )
 
 
-def _sorted_texts(triples: Iterable[Triples]) -> pd.Index[str]:
+def sorted_texts(triples: Iterable[Triples]) -> pd.Index[str]:
     """All texts of nodes that are no users and no items, in order."""
     columns = [
         cells.texts
@@ -447,7 +129,7 @@ def _sorted_texts(triples: Iterable[Triples]) -> pd.Index[str]:
     return pd.Index(sorted(pd.unique(together)), dtype=object)
 
 
-def _rows_by(keys: NDArray[np.generic]) -> dict[int, Numbers]:
+def rows_by(keys: NDArray[np.generic]) -> dict[int, Numbers]:
     """The rows of each key, in order of the keys."""
     order = np.argsort(keys, kind="stable")
     distinct, starts = np.unique(keys[order], return_index=True)
@@ -458,7 +140,7 @@ def _rows_by(keys: NDArray[np.generic]) -> dict[int, Numbers]:
     )
 
 
-def _digest(begin: Numbers, end: Numbers) -> bytes:
+def digest_of(begin: Numbers, end: Numbers) -> bytes:
     """Of a set of edges, in whatever order and however often each."""
     pairs = np.stack([begin, end], axis=1)[np.lexsort((end, begin))]
     first = np.ones(len(pairs), dtype=bool)
@@ -466,6 +148,6 @@ def _digest(begin: Numbers, end: Numbers) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(pairs[first]).tobytes()).digest()
 
 
-def _written(name: str) -> str:
+def written_name(name: str) -> str:
     """A relation's name as meta-paths can write it."""
     return "_".join(name.split())

@@ -90,6 +90,7 @@ class Numbers(Strict):
     many: tuple[Annotated[float, Field(le=2.0)], ...] = ()
     named: dict[str, tuple[float, ...] | None] = Field(default_factory=dict)
     weights: Mapping[str, float | None] = Field(default_factory=dict)
+    words: Literal["all"] | dict[str, str] = "all"
     either: bool | int = True
     on: bool = False
     anything: Any = None
@@ -115,6 +116,7 @@ def test_truth_is_no_number(content: dict[str, object], message: str) -> None:
 
 def test_truth_where_it_is_meant() -> None:
     content = {"on": True, "either": False, "anything": [True], "inner": {"width": 2}, "weights": {"a": None}}
+    content["words"] = {"a": "b"}
     read = validated(Numbers, content, "x")
     assert (read.on, read.either, read.anything) == (True, False, [True])
     assert validated(Numbers, {"one": 3, "all": "all", "many": [1, 2]}, "x").many == (1.0, 2.0)
