@@ -232,7 +232,7 @@ def seen_before(items: Tensor) -> Tensor:
 def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temperature: float) -> Tensor:
     """`t^2 KL(softmax(teacher / t) || softmax(student / t))`, over the items of each row that are not left out: `[b]`.
 
-    teacher, student: scores `[b, n]`; the teacher's have no gradient, and are -inf for items beyond its list.
+    teacher, student: scores `[b, n]`; the teacher's are -inf for items beyond its list.
     left_out: bool `[b, n]`.  A row of which nothing is left has 0.
     """
     if left_out is not None:
@@ -244,7 +244,8 @@ def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temper
     log_p = torch.log_softmax(teacher / temperature, dim=1)
     log_q = torch.log_softmax(student / temperature, dim=1)
     p = log_p.exp()
-    terms = torch.where(p > 0, p * (log_p - log_q), torch.zeros_like(p))
+    # Infinities must not meet the factor: its gradient would be NaN, for teachers that learn.
+    terms = p * torch.where(p > 0, log_p - log_q, torch.zeros_like(p))
     return torch.where(told[:, 0], terms.sum(1), torch.zeros_like(terms[:, 0])) * temperature**2
 
 
@@ -259,6 +260,6 @@ def divergence_of_list(teacher: Tensor, student: Tensor, normaliser: Tensor, tem
     log_p = torch.log_softmax(shown / temperature, dim=1)
     p = log_p.exp()
     normaliser = torch.where(told, normaliser, torch.zeros_like(normaliser))
-    terms = p * (log_p - (student / temperature - normaliser[:, None]))
-    rows = torch.where(p > 0, terms, torch.zeros_like(terms)).sum(1)
+    differences = log_p - (student / temperature - normaliser[:, None])
+    rows = (p * torch.where(p > 0, differences, torch.zeros_like(p))).sum(1)
     return torch.where(told, rows, torch.zeros_like(rows)) * temperature**2

@@ -62,6 +62,8 @@ class PathModel(nn.Module):
     returns
         Whether walks go on from their own user where they come back to them, as in the released code.  Walks that do
         lead from an item of the user's to all of them: a way that fits every training interaction and tells nothing.
+    rate
+        What parameters are multiplied with, so that an optimizer with steps of one size moves weights so much faster.
 
     Attributes
     ----------
@@ -90,6 +92,7 @@ class PathModel(nn.Module):
         mixture: Mixture = "global",
         most: int | None = None,
         returns: bool = True,
+        rate: float = 1.0,
     ) -> None:
         super().__init__()
         if not metapaths:
@@ -111,7 +114,8 @@ class PathModel(nn.Module):
         if most is not None:
             whole_number("most", most)
         self.graph, self.metapaths = graph, list(metapaths)
-        self.normalise, self.tied, self.most, self.returns = normalise, tied, most, returns
+        self.normalise, self.tied, self.most = normalise, tied, most
+        self.returns, self.rate = returns, rate
         steps = dict.fromkeys(step for path in metapaths for step in path.steps)
         self._parameter: dict[Step, int] = {}
         shapes: list[int] = []
@@ -130,7 +134,7 @@ class PathModel(nn.Module):
 
     def edge_weights(self, step: Step) -> Tensor:
         """Positive weights of a step's edges `[e]`, in the relation's order; with "walk" they sum to 1 at each node."""
-        weights = functional.softplus(self.theta[self._parameter[step]])
+        weights = functional.softplus(self.rate * self.theta[self._parameter[step]])
         if self.normalise == "propagated":
             return weights
         there = self.graph.adjacency(step)
@@ -142,11 +146,11 @@ class PathModel(nn.Module):
     def shares(self, users: Tensor | None = None) -> Tensor:
         """What each meta-path counts: `[n_paths]` or, of users `[b]`, `[b, n_paths]`; sums to 1."""
         if users is None:
-            return self.mixing.softmax(0)
+            return (self.rate * self.mixing).softmax(0)
         mixing = self.mixing.expand(len(users), -1)
         if self.own_mixing is not None:
             mixing = mixing + self.own_mixing[users]
-        return mixing.softmax(1)
+        return (self.rate * mixing).softmax(1)
 
     # ------------------------------------------------------------------ walks
 
