@@ -51,8 +51,8 @@ def small_options_fixture() -> Callable[..., dict[str, Any]]:
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch) -> Callable[..., SimpleNamespace]:
-    """`world(model, **options)`: RecBole's objects for one model class or name, built as RecBole builds them."""
+def recbole_world(tmp_path, monkeypatch) -> Callable[..., SimpleNamespace]:
+    """`recbole_world(model, **options)`: RecBole's objects for one model class or name, built as RecBole builds them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
     torch.set_num_threads(1)
@@ -78,3 +78,9 @@ def world(tmp_path, monkeypatch) -> Callable[..., SimpleNamespace]:
         )
 
     return build
+
+
+@pytest.fixture
+def world(recbole_world) -> Callable[..., SimpleNamespace]:
+    """The same, where no folder has a `world` of its own."""
+    return recbole_world

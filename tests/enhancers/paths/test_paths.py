@@ -1,0 +1,295 @@
+"""`paths` on real backbones: its losses against a float64 loop, who learns, what serves, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recbole.data.interaction import Interaction
+
+import burnish
+from burnish.enhancers.attach import enhance
+from burnish.enhancers.paths.graph import RATED
+from burnish.enhancers.paths.paths import Paths, with_permuted_items
+from burnish.enhancers.softmax.softmax import Softmax
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+
+ALIKE = "user -rated-> item <-rated- user -rated-> item"
+GENRE = "user -rated-> item -class-> class <-class- item"
+JOB = "user -occupation-> occupation <-occupation- user -rated-> item"
+KINDS = (ALIKE, GENRE, JOB)
+TAU = 0.3
+
+
+def made_with(world: Any, backbone: str = "BPR", *beside: Any, **options: Any) -> SimpleNamespace:
+    given = {"metapaths": KINDS, "rate": 1.0, **options}
+    made: SimpleNamespace = world(enhance(backbone, *beside, Paths(**given)), embedding_size=4)
+    paths = made.model.enhancers["paths"]
+    with torch.no_grad():  # weights that differ
+        for number, parameter in enumerate(paths.model.parameters()):
+            parameter.normal_(generator=torch.Generator().manual_seed(number))
+    made.paths = paths
+    return made
+
+
+def users_batch(*users: int) -> Interaction:
+    return Interaction({"user_id": torch.tensor(users)})
+
+
+@pytest.fixture
+def world(recbole_world: Any) -> Any:
+    return recbole_world
+
+
+def losses_of(made: SimpleNamespace, batch: Any) -> dict[str, torch.Tensor]:
+    with made.model.enhancers.step():
+        found: dict[str, torch.Tensor] = made.paths.loss(batch)
+    return found
+
+
+def distribution(paths: Paths, user: int, hidden: Any = ()) -> np.ndarray:
+    """The path model's, by matrices of every relation in float64."""
+    model, graph = paths.model, paths.model.graph
+    total = np.zeros(graph.counts["item"])
+    for share, path in zip(model.shares().detach().double().numpy(), model.metapaths, strict=True):
+        state = np.zeros(graph.counts["user"])
+        state[user] = 1.0
+        for number, step in enumerate(path.steps):
+            relation = graph.relation(step.relation)
+            weights = np.zeros((graph.counts[relation.source], graph.counts[relation.target]))
+            theta = model.theta[model._parameter[step]].detach().double().numpy()
+            weights[relation.sources, relation.targets] = np.log1p(np.exp(theta))
+            weights = weights.T if step.inverse else weights
+            sums = weights.sum(1, keepdims=True)
+            state = state @ np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
+            if number == 0 and path.types[1] == "item":
+                state[list(hidden)] = 0.0
+            if path.types[number + 1] == "user" and not model.returns:
+                state[user] = 0.0
+        state[1:] += 1e-10
+        total += share * state / state.sum()
+    return total
+
+
+def known_items(made: SimpleNamespace, user: int) -> set[int]:
+    feat = made.train._dataset.inter_feat
+    return set(feat["item_id"][feat["user_id"] == user].tolist())
+
+
+def unit(rows: torch.Tensor) -> np.ndarray:
+    found: np.ndarray = torch.nn.functional.normalize(rows.detach().double(), dim=1).numpy()
+    return found
+
+
+# ------------------------------------------------------------------ losses
+
+
+@pytest.mark.parametrize("returns", [True, False])
+@pytest.mark.parametrize("mask_known", [True, False])
+def test_the_divergence_from_paths_to_backbone(world: Any, mask_known: bool, returns: bool) -> None:
+    made = made_with(
+        world, "BPR", Softmax(temperature=TAU), mask_known=mask_known, returns=returns, agree=0.5
+    )
+    users, items = unit(made.model.user_embedding.weight), unit(made.model.item_embedding.weight)
+    for user, found in zip((3, 5), losses_of(made, users_batch(3, 5))["agree"].tolist(), strict=True):
+        known = known_items(made, user)
+        left = np.array([item for item in range(1, len(items)) if not (mask_known and item in known)])
+        p = distribution(made.paths, user)[left]
+        p = p / p.sum()
+        scores = users[user] @ items[left].T / TAU
+        log_q = scores - np.log(np.exp(scores).sum())
+        assert found == pytest.approx(0.5 * (p * (np.log(p) - log_q)).sum(), rel=1e-4)
+
+
+def test_the_fit_as_in_the_paper(world: Any) -> None:
+    made = made_with(world, hide=0.0, returns=True, mask_known=False, fit=2.0)
+    for user, found in zip((3, 5), losses_of(made, users_batch(3, 5))["fit"].tolist(), strict=True):
+        p = distribution(made.paths, user)[sorted(known_items(made, user))]
+        assert found == pytest.approx(-2.0 * np.log(p).mean(), rel=1e-4)
+
+
+def test_hidden_items_are_asked_for_from_the_others(world: Any) -> None:
+    made = made_with(world, hide=0.4)
+    batch = users_batch(3, 5)
+    made.model.enhancers.state.step = 7
+    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
+    drawn = torch.rand((2, made.paths._n_items), generator=generator)
+    for row, (user, found) in enumerate(zip((3, 5), losses_of(made, batch)["fit"].tolist(), strict=True)):
+        known = known_items(made, user)
+        hidden = {item for item in known if drawn[row, item] < 0.4}
+        assert hidden
+        assert hidden < known
+        p = distribution(made.paths, user, hidden)
+        p[sorted(known - hidden)] = 0.0
+        p /= p.sum()
+        assert found == pytest.approx(-np.log(p[sorted(hidden)]).mean(), rel=1e-4)
+
+
+def test_a_list_of_everything_is_no_cut(world: Any) -> None:
+    one, other = (made_with(world, "BPR", Softmax(temperature=TAU), top=top) for top in (None, 10_000))
+    found, cut = (losses_of(made, users_batch(3, 5, 8))["agree"].detach() for made in (one, other))
+    torch.testing.assert_close(found, cut, rtol=1e-4, atol=1e-5)
+
+
+def test_a_model_that_scores_pairs(world: Any) -> None:
+    made = made_with(world, "NeuMF", top=6, drawn=0)
+    made.model.eval()
+    batch = next(iter(made.train))[torch.arange(4)]
+    for row, found in enumerate(losses_of(made, batch)["agree"].tolist()):
+        user = int(batch["user_id"][row])
+        p = distribution(made.paths, user)
+        p[[0, *known_items(made, user)]] = 0.0
+        items = np.argsort(-p)[:6]
+        p = p[items] / p[items].sum()
+        pairs = Interaction({"user_id": torch.full((6,), user), "item_id": torch.tensor(items.copy())})
+        logits = torch.logit(made.model.predict(pairs).double()).detach().numpy()
+        log_q = logits - np.log(np.exp(logits).sum())
+        assert found == pytest.approx((p * (np.log(p) - log_q)).sum(), rel=1e-2, abs=1e-5)
+
+
+@pytest.mark.parametrize("backbone", ["LightGCN", "SASRec"])
+def test_other_backbones_learn(world: Any, backbone: str) -> None:
+    made = made_with(world, backbone)
+    losses = losses_of(made, next(iter(made.train)))
+    sum(one.mean() for one in losses.values()).backward()
+    assert all(torch.isfinite(one.grad).all() for one in made.model.parameters() if one.grad is not None)
+    assert all(one.grad is not None for one in made.paths.model.parameters())
+
+
+# ------------------------------------------------------------------ who learns, and how much
+
+
+@pytest.mark.parametrize("learns", ["both", "backbone", "paths"])
+def test_who_learns_from_the_divergence(world: Any, learns: str) -> None:
+    made = made_with(world, "BPR", Softmax(), learns=learns)
+    losses_of(made, users_batch(3, 5))["agree"].sum().backward()
+    tables = [one for name, one in made.model.named_parameters() if name.startswith("item_embedding")]
+    moved = {
+        "backbone": all(one.grad is not None for one in tables),
+        "paths": made.paths.model.mixing.grad is not None,
+    }
+    assert moved == {"backbone": learns != "paths", "paths": learns != "backbone"}
+
+
+def test_the_papers_schedule(world: Any) -> None:
+    made = made_with(world, schedule="paper", own=0.5, hide=0.0)
+    fit = {}
+    for epoch in (0, 16, 17):
+        made.paths.on_epoch(epoch)
+        made.model.enhancers.state.step = 0
+        fit[epoch] = float(losses_of(made, users_batch(3))["fit"].detach())
+        assert made.paths.objective_share() == pytest.approx(0.5 if epoch < 17 else 0.05)
+    assert fit[0] == fit[16] == pytest.approx(10 * fit[17])
+
+
+def test_parameters_move_by_the_rate(world: Any) -> None:
+    slow, fast = (made_with(world, rate=rate).paths.model for rate in (1.0, 4.0))
+    with torch.no_grad():
+        for parameter in fast.parameters():
+            parameter /= 4.0
+    users = torch.tensor([3, 5])
+    torch.testing.assert_close(slow(users), fast(users))
+
+
+# ------------------------------------------------------------------ controls
+
+
+def test_permuted_items_leave_interactions(world: Any) -> None:
+    graph = made_with(world).paths.model.graph
+    other = with_permuted_items(graph, 3)
+    assert torch.equal(graph.relation(RATED).targets, other.relation(RATED).targets)
+    genres, moved = graph.relation("class"), other.relation("class")
+    assert not torch.equal(genres.sources, moved.sources)
+    for side in ("sources", "targets"):  # degrees stay, in another order
+        counts = [torch.bincount(getattr(one, side)).sort().values for one in (genres, moved)]
+        assert counts[0][counts[0] > 0].tolist() == counts[1][counts[1] > 0].tolist()
+    assert torch.equal(with_permuted_items(graph, 3).relation("class").sources, moved.sources)
+
+
+def test_collaborative_paths_alone(world: Any) -> None:
+    assert [str(path) for path in made_with(world, control="collaborative").paths.model.metapaths] == [ALIKE]
+    with pytest.raises(UnsupportedError, match="leaves no meta-path"):
+        made_with(world, control="collaborative", metapaths=GENRE)
+
+
+# ------------------------------------------------------------------ a run
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Callable[..., Any]:
+    def run(name: str, **more: Any) -> Any:
+        settings = {
+            "epochs": 2,
+            "embedding_size": 8,
+            "show_progress": False,
+            "train_batch_size": 8192,
+            **more,
+        }
+        enhancers = {"softmax": {}, "paths": {"metapaths": [ALIKE, GENRE]}}
+        return burnish.run(
+            "BPR", "ml-100k", enhancers=enhancers, config=settings, seed=1, folder=tmp_path / name
+        )
+
+    return run
+
+
+def test_what_serves_is_the_backbone(small: Callable[..., Any], tmp_path: Path) -> None:
+    result = small("run")
+    model = result.model.eval()
+    assert "walks along 2 meta-paths" in str(burnish.status(model))
+    plain = burnish.bake(model)
+    assert type(plain).__name__ == "BPR"
+    assert not any("paths" in name for name in plain.state_dict())
+    batch = Interaction({"user_id": torch.tensor([3, 5])})
+    torch.testing.assert_close(plain.full_sort_predict(batch), model.full_sort_predict(batch))
+    loaded = burnish.load_run(tmp_path / "run").model
+    shares = loaded.enhancers["paths"].model.shares()
+    torch.testing.assert_close(shares, model.enhancers["paths"].model.shares())
+    assert float((shares - 0.5).abs().max()) > 0
+
+
+def test_the_same_seed_gives_the_same_numbers(small: Callable[..., Any]) -> None:
+    one, other = small("one"), small("other")
+    assert one.test_result == other.test_result
+    for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "match"),
+    [
+        (
+            {"metapaths": "user -rated-> item -clas-> class <-class- item"},
+            UnknownNameError,
+            "Did you mean 'class'",
+        ),
+        ({"metapaths": "user -rated-> item -class-> class"}, ConfigurationError, "ends with 'item'"),
+        ({"metapaths": [GENRE, GENRE]}, ConfigurationError, "there twice"),
+        ({"hide": 1.0}, ConfigurationError, "hide"),
+        ({"own": 1.5}, ConfigurationError, "own"),
+        ({"agree": 0, "fit": 0}, ConfigurationError, "nothing of the path model counts"),
+        ({"fit": 0, "learns": "backbone"}, ConfigurationError, "never learns"),
+        ({"schedule": "papers"}, ConfigurationError, "schedule"),
+        ({"graph": {"item_columns": ["clas"]}}, UnknownNameError, "class"),
+        ({"graph": {"item_colums": ["class"]}}, UnknownNameError, "item_columns"),
+        ({"budget_mib": 1, "users": 4096}, UnsupportedError, "budget_mib is 1"),
+    ],
+)
+def test_bad_options(world: Any, options: dict[str, Any], error: type[Exception], match: str) -> None:
+    with pytest.raises(error, match=match):
+        made_with(world, **options)
+
+
+def test_options_without_effect_are_told() -> None:
+    with pytest.warns(UserWarning, match="longest = 5 has no effect where meta-paths are given"):
+        Paths(metapaths=[ALIKE], longest=5)
+    with pytest.warns(UserWarning, match="hide = 0.2 has no effect with fit: 0"):
+        Paths(fit=0, hide=0.2)
