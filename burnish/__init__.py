@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.distil.distil import Distil
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.guided.guided import Guided
+    from burnish.enhancers.paths.paths import Paths
     from burnish.enhancers.prior.prior import Prior
     from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
     from burnish.enhancers.shapley.shapley import Shapley
@@ -56,6 +57,7 @@ _HOME = {
     "status": "burnish.enhancers.status",
     "Compress": "burnish.enhancers.compress.compress",
     "Distil": "burnish.enhancers.distil.distil",
+    "Paths": "burnish.enhancers.paths.paths",
     "Enhancer": "burnish.enhancers.enhancer",
     "Aggregate": "burnish.enhancers.aggregate.aggregate",
     "Average": "burnish.enhancers.average.average",
@@ -82,6 +84,7 @@ __all__ = [
     "Enhancer",
     "Euclid2d",
     "Guided",
+    "Paths",
     "Prior",
     "RVRec",
     "Shapley",

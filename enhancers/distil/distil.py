@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.interactions import n_interactions, positives, training_items, with_first_items
-from burnish.enhancers.softmax.pair_scores import PairScores
-from burnish.enhancers.softmax.vectors import find_vectors
+from burnish.enhancers.interactions import positives
 from burnish.enhancers.teachers.given import TeacherScores
 from burnish.enhancers.teachers.options import COMPUTED
 from burnish.enhancers.teachers.rows import TeacherRows
+from burnish.enhancers.teachers.student import Student
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
-from burnish.enhancers.wasserstein.positives import KnownPositives
-from burnish.errors import DataError, UnsupportedError
+from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .options import SCORED_TOP, DistilConfig
@@ -83,28 +80,26 @@ class Distil(Enhancer[DistilConfig]):
     Config = DistilConfig
     computed_teachers = COMPUTED
 
-    _learning: Tensor
+    student: Student
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Find how the backbone scores, and who can learn; nothing of the teachers is computed yet."""
-        self._fields, self._n_items, self._backbone = anatomy.fields, anatomy.n_items, anatomy.backbone
-        self._device = anatomy.device
+        self._n_items, self._backbone, self._device = anatomy.n_items, anatomy.backbone, anatomy.device
         origin = f"enhancer {self.name!r}"
         liked = positives(dataset, anatomy.fields.label, self.config.positive_from, origin)
-        model = self.state.backbone
-        assert model is not None
-        self.vectors = find_vectors(model, anatomy, dataset)
-        self._scores = None
-        if self.vectors is None:
-            self._scores = PairScores(dataset, anatomy.fields.item, anatomy.device, self.name)
-            self._scores.check(self.state.backbone, dataset)
-        self._check_size()
-        users, items = training_items(dataset, anatomy.fields, liked)
-        self.known = KnownPositives(
-            *with_first_items(dataset, anatomy.fields, users, items), anatomy.n_users, anatomy.n_items
-        )
-        self.register_buffer("_learning", self._who_learns(users, items, anatomy.n_users), persistent=False)
         self._seed = self.state.seed if self.config.seed is None else self.config.seed
+        self.student = Student(
+            self.name,
+            anatomy,
+            dataset,
+            liked,
+            users=self.config.users,
+            mask_known=self.config.mask_known,
+            state=self.state,
+            seed=self._seed,
+        )
+        self.vectors = self.student.vectors
+        self._check_size()
         self._teachers = TeacherScores(self.name, self.config, anatomy, dataset, liked, seed=self._seed)
         budget = self.config.budget_mib * 2**20
         self._rows = TeacherRows(self._teachers, self.config.shares(), self.config.ridge, budget)
@@ -120,20 +115,6 @@ class Distil(Enhancer[DistilConfig]):
                 f"take {needed / 2**20:.0f} MiB a step, and budget_mib is {self.config.budget_mib}; give fewer "
                 f"users{fewer}, or raise budget_mib"
             )
-
-    def _who_learns(self, users: Tensor, items: Tensor, n_users: int) -> Tensor:
-        """Users `[n]` who know some item and, where known ones are left out, not all of them."""
-        pairs = torch.unique(users * self._n_items + items)
-        pairs = pairs[(pairs // self._n_items > 0) & (pairs % self._n_items > 0)]
-        counts = torch.bincount(pairs // self._n_items, minlength=n_users)
-        most = self._n_items - 2 if self.config.mask_known else self._n_items - 1
-        learning = ((counts > 0) & (counts <= most)).nonzero().squeeze(1)
-        if not len(learning):
-            raise DataError(
-                f"enhancer {self.name!r}: every user of the training data knows every item, so that mask_known leaves "
-                f"nothing to learn of a teacher; give mask_known: false"
-            )
-        return learning.to(self._device)
 
     # ------------------------------------------------------------------ teachers
 
@@ -196,29 +177,21 @@ class Distil(Enhancer[DistilConfig]):
         if self.vectors is not None and self.vectors.source == "tables":
             return {"teacher": self._divergence(batch)}
         # A second pass of the model: its dropout must not take from the stream that the backbone draws from.
-        with forked_randomness(self._step_seed, self._device):
+        with forked_randomness(self.student.step_seed, self._device):
             return {"teacher": self._divergence(batch)}
 
-    @property
-    def _step_seed(self) -> int:
-        return (self._seed * 1_000_003 + self.state.step) % 2**63
-
-    @property
-    def _generator(self) -> torch.Generator:
-        """Of this step; not the one that other enhancers draw from."""
-        return torch.Generator(device=self._device).manual_seed(self._step_seed)
-
     def _divergence(self, batch: Interaction) -> Tensor:
+        student = self.student
         if self.vectors is None:
             return self._of_scored(batch)
-        users, states = self._step(batch)
-        scale = self._score_scale()
-        left_out = self._left_out(users)
-        keys = self.vectors.of_items(self.state.backbone, self.state)
+        users, states = student.step(batch)
+        scale = student.scale()
+        left_out = student.left_out(users)
+        keys = student.items()
         if self.config.top is None:
             scores = states @ keys.t() * scale
             return divergence(self._rows.of(users).to(scores), scores, left_out, self.config.temperature)
-        items, theirs = self._rows.lists(users, self.config.top, self._left_out)
+        items, theirs = self._rows.lists(users, self.config.top, student.left_out)
         own = torch.einsum("bd,bkd->bk", states, keys[items]) * scale
         normaliser = log_sum_exp(
             states,
@@ -232,59 +205,24 @@ class Distil(Enhancer[DistilConfig]):
         )
         return divergence_of_list(theirs.to(own), own, normaliser, self.config.temperature)
 
-    def _step(self, batch: Interaction) -> tuple[Tensor, Tensor]:
-        """Users `[b]` of a step, and their vectors `[b, d]`."""
-        assert self.vectors is not None
-        model, field = self.state.backbone, self._fields.user
-        if self.vectors.source == "sequence":
-            states = self.vectors.of_users(model, self.state, batch, field)
-            rows = self._some(len(states))
-            states = states[rows]
-            if self._objective is not None and self._objective.unit_users():
-                states = functional.normalize(states, dim=1, eps=1e-12)
-            return batch[field][rows], states
-        by_users = list(batch.interaction) == [field]
-        users = batch[field] if by_users else self._learning[self._some(len(self._learning))]
-        return users, self.vectors.of_users(model, self.state, {field: users}, field)
-
-    def _some(self, n: int) -> Tensor:
-        """Places `[b]` of as many of n as a step has, none of them twice; all where there are no more."""
-        if n <= self.config.users:
-            return torch.arange(n, device=self._device)
-        return torch.randperm(n, generator=self._generator, device=self._device)[: self.config.users]
-
-    @property
-    def _objective(self) -> Enhancer[Any] | None:
-        """What replaces the backbone's loss, if anything does."""
-        host: Any = getattr(self.state.backbone, "enhancers", None)
-        return None if host is None or host.replacement is None else host.replacement.enhancer
-
-    def _score_scale(self) -> float:
-        """What scores are multiplied with, so that they are the logits of the objective beside."""
-        return 1.0 if self._objective is None else 1.0 / self._objective.score_temperature
-
-    def _left_out(self, users: Tensor) -> Tensor:
-        """Bool `[b, n_items]`: padding, and what the users know."""
-        everything = torch.arange(self._n_items, device=users.device)
-        nobody = (everything == 0).expand(len(users), -1)
-        return nobody | self.known.mask(users, everything) if self.config.mask_known else nobody
-
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[b]`, where the model scores every pair by itself: the teacher's list, and drawn items."""
-        assert self._scores is not None
-        rows = self._some(n_interactions(batch, self._fields.user))
-        users = batch[self._fields.user][rows]
-        theirs = self._rows.of(users).masked_fill(self._left_out(users), -math.inf)
+        rows, users = self.student.rows(batch)
+        theirs = self._rows.of(users).masked_fill(self.student.left_out(users), -math.inf)
         best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
-        shape = (len(rows), self.config.drawn)
-        drawn = torch.randint(1, self._n_items, shape, generator=self._generator, device=users.device)
-        items = torch.cat([best, drawn], dim=1)
-        scores = self._scores.of(self.state.backbone, batch, rows, items) * self._score_scale()
-        left_out = ~torch.isfinite(theirs.gather(1, items)) | _seen_before(items)
+        items = with_drawn(best, self.config.drawn, self._n_items, self.student.generator())
+        scores = self.student.pair_scores(batch, rows, items)
+        left_out = ~torch.isfinite(theirs.gather(1, items)) | seen_before(items)
         return divergence(theirs.gather(1, items).to(scores), scores, left_out, self.config.temperature)
 
 
-def _seen_before(items: Tensor) -> Tensor:
+def with_drawn(best: Tensor, drawn: int, n_items: int, generator: torch.Generator) -> Tensor:
+    """Lists of items `[b, k]` and so many drawn ones behind: `[b, k + drawn]`."""
+    shape = (len(best), drawn)
+    return torch.cat([best, torch.randint(1, n_items, shape, generator=generator, device=best.device)], dim=1)
+
+
+def seen_before(items: Tensor) -> Tensor:
     """Bool `[b, n]`: whether an item stands further to the front of its row, too."""
     n = items.shape[1]
     earlier = torch.ones(n, n, dtype=torch.bool, device=items.device).tril(-1)
@@ -294,7 +232,7 @@ def _seen_before(items: Tensor) -> Tensor:
 def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temperature: float) -> Tensor:
     """`t^2 KL(softmax(teacher / t) || softmax(student / t))`, over the items of each row that are not left out: `[b]`.
 
-    teacher, student: scores `[b, n]`; the teacher's have no gradient, and are -inf for items beyond its list.
+    teacher, student: scores `[b, n]`; the teacher's are -inf for items beyond its list.
     left_out: bool `[b, n]`.  A row of which nothing is left has 0.
     """
     if left_out is not None:
@@ -306,7 +244,8 @@ def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temper
     log_p = torch.log_softmax(teacher / temperature, dim=1)
     log_q = torch.log_softmax(student / temperature, dim=1)
     p = log_p.exp()
-    terms = torch.where(p > 0, p * (log_p - log_q), torch.zeros_like(p))
+    # Infinities must not meet the factor: its gradient would be NaN, for teachers that learn.
+    terms = p * torch.where(p > 0, log_p - log_q, torch.zeros_like(p))
     return torch.where(told[:, 0], terms.sum(1), torch.zeros_like(terms[:, 0])) * temperature**2
 
 
@@ -321,6 +260,6 @@ def divergence_of_list(teacher: Tensor, student: Tensor, normaliser: Tensor, tem
     log_p = torch.log_softmax(shown / temperature, dim=1)
     p = log_p.exp()
     normaliser = torch.where(told, normaliser, torch.zeros_like(normaliser))
-    terms = p * (log_p - (student / temperature - normaliser[:, None]))
-    rows = torch.where(p > 0, terms, torch.zeros_like(terms)).sum(1)
+    differences = log_p - (student / temperature - normaliser[:, None])
+    rows = (p * torch.where(p > 0, differences, torch.zeros_like(p))).sum(1)
     return torch.where(told, rows, torch.zeros_like(rows)) * temperature**2

@@ -59,6 +59,11 @@ class PathModel(nn.Module):
     most
         Follow no more than these nodes of each walk at each hop; None for all.  Memory then does not grow with the
         graph.
+    returns
+        Whether walks go on from their own user where they come back to them, as in the released code.  Walks that do
+        lead from an item of the user's to all of them: a way that fits every training interaction and tells nothing.
+    rate
+        What parameters are multiplied with, so that an optimizer with steps of one size moves weights so much faster.
 
     Attributes
     ----------
@@ -86,6 +91,8 @@ class PathModel(nn.Module):
         tied: bool = True,
         mixture: Mixture = "global",
         most: int | None = None,
+        returns: bool = True,
+        rate: float = 1.0,
     ) -> None:
         super().__init__()
         if not metapaths:
@@ -108,6 +115,7 @@ class PathModel(nn.Module):
             whole_number("most", most)
         self.graph, self.metapaths = graph, list(metapaths)
         self.normalise, self.tied, self.most = normalise, tied, most
+        self.returns, self.rate = returns, rate
         steps = dict.fromkeys(step for path in metapaths for step in path.steps)
         self._parameter: dict[Step, int] = {}
         shapes: list[int] = []
@@ -126,7 +134,7 @@ class PathModel(nn.Module):
 
     def edge_weights(self, step: Step) -> Tensor:
         """Positive weights of a step's edges `[e]`, in the relation's order; with "walk" they sum to 1 at each node."""
-        weights = functional.softplus(self.theta[self._parameter[step]])
+        weights = functional.softplus(self.rate * self.theta[self._parameter[step]])
         if self.normalise == "propagated":
             return weights
         there = self.graph.adjacency(step)
@@ -138,24 +146,27 @@ class PathModel(nn.Module):
     def shares(self, users: Tensor | None = None) -> Tensor:
         """What each meta-path counts: `[n_paths]` or, of users `[b]`, `[b, n_paths]`; sums to 1."""
         if users is None:
-            return self.mixing.softmax(0)
+            return (self.rate * self.mixing).softmax(0)
         mixing = self.mixing.expand(len(users), -1)
         if self.own_mixing is not None:
             mixing = mixing + self.own_mixing[users]
-        return mixing.softmax(1)
+        return (self.rate * mixing).softmax(1)
 
     # ------------------------------------------------------------------ walks
 
-    def forward(self, users: Tensor) -> Tensor:
-        """Distributions over items of users `[b]`: `[b, n_items]`, 0 for padding, each row with the sum 1."""
-        return self._mixed([state.t() for state in self.by_path(users)], users)
+    def forward(self, users: Tensor, hidden: Tensor | None = None) -> Tensor:
+        """Distributions over items of users `[b]`: `[b, n_items]`, 0 for padding, each row with the sum 1.
 
-    def by_path(self, users: Tensor) -> list[Tensor]:
+        hidden: bool `[b, n_items]`, items with which no walk of the user begins.
+        """
+        return self._mixed([state.t() for state in self.by_path(users, hidden)], users)
+
+    def by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[Tensor]:
         """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""
         if self.most is not None:
             n_items = self.graph.counts[ITEM]
             dense = []
-            for items, values in self.lists_by_path(users):
+            for items, values in self.lists_by_path(users, hidden):
                 state = values.new_zeros(n_items, len(users))
                 walks = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
                 dense.append(self._ended(state.index_put((items, walks), values, accumulate=True)))
@@ -174,12 +185,17 @@ class PathModel(nn.Module):
                 else:
                     back = self.graph.adjacency(step.back())
                     arrived = hop(states[prefix[:-1]], weights[step], there, back)
+                if length == 1 and hidden is not None and path.types[1] == ITEM:
+                    arrived = arrived.masked_fill(hidden.t(), 0.0)
+                if path.types[length] == USER and not self.returns:
+                    own = (users, torch.arange(len(users), device=users.device))
+                    arrived = arrived.index_put(own, arrived.new_zeros(()))
                 if self.normalise == "propagated":
                     arrived = self._divided(arrived, path.types[length])
                 states[prefix] = arrived
         return [self._ended(states[path.steps]) for path in self.metapaths]
 
-    def lists_by_path(self, users: Tensor) -> list[tuple[Tensor, Tensor]]:
+    def lists_by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
         """Along each meta-path the items where most arrives and how much, `[b, k]` each; an empty place has 0."""
         most = self.graph.n_edges if self.most is None else self.most
         states: dict[tuple[Step, ...], tuple[Tensor, Tensor]] = {}
@@ -193,6 +209,10 @@ class PathModel(nn.Module):
                 step = prefix[-1]
                 nodes, values = states.get(prefix[:-1], start)
                 nodes, values = listed_hop(nodes, values, weights[step], self.graph.adjacency(step), most)
+                if length == 1 and hidden is not None and path.types[1] == ITEM:
+                    values = values.masked_fill(hidden.gather(1, nodes), 0.0)
+                if path.types[length] == USER and not self.returns:
+                    values = values.masked_fill(nodes == users.unsqueeze(1), 0.0)
                 if self.normalise == "propagated":
                     values = values / values.sum(1, keepdim=True).clamp_min(EPSILON)
                 states[prefix] = nodes, values

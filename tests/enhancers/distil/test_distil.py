@@ -14,8 +14,9 @@ from recbole.data.interaction import Interaction
 
 import burnish
 from burnish.enhancers.attach import enhance
-from burnish.enhancers.distil.distil import Distil, _seen_before
+from burnish.enhancers.distil.distil import Distil, seen_before
 from burnish.enhancers.softmax.softmax import Softmax
+from burnish.enhancers.teachers.student import who_learns
 from burnish.enhancers.teachers.trained_scores import trained_scores
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
@@ -161,7 +162,7 @@ def test_scored_pairs(world: Any) -> None:
     teacher = ease_by_hand(known)
     found = rows_of(made, batch)
     made.model.enhancers.state.step = 0  # the same step draws the same items
-    drawn = torch.randint(1, known.shape[1], (5, 4), generator=distil._generator).numpy()
+    drawn = torch.randint(1, known.shape[1], (5, 4), generator=distil.student.generator()).numpy()
     for row in range(5):
         user = int(batch["user_id"][row])
         left = np.array([item for item in range(1, known.shape[1]) if not known[user, item]])
@@ -173,7 +174,7 @@ def test_scored_pairs(world: Any) -> None:
 
 
 def test_seen_before() -> None:
-    found = _seen_before(torch.tensor([[4, 2, 4, 4], [1, 2, 3, 1]]))
+    found = seen_before(torch.tensor([[4, 2, 4, 4], [1, 2, 3, 1]]))
     assert found.tolist() == [[False, False, True, True], [False, False, False, True]]
 
 
@@ -298,13 +299,14 @@ def test_users_without_items_and_with_all_items_learn_nothing(world: Any) -> Non
     everything = torch.arange(1, n)
     users = torch.cat([torch.full((n - 1,), 2), torch.tensor([3, 3])])
     items = torch.cat([everything, torch.tensor([5, 5])])
-    assert distil._who_learns(users, items, 6).tolist() == [3]
+    assert who_learns("distil", users, items, (6, n), mask_known=True).tolist() == [3]
+    assert who_learns("distil", users, items, (6, n), mask_known=False).tolist() == [2, 3]
     with pytest.raises(DataError, match="every user of the training data knows every item"):
-        distil._who_learns(torch.full((n - 1,), 2), everything, 6)
-    distil.known._table[2, 1:] = True
+        who_learns("distil", torch.full((n - 1,), 2), everything, (6, n), mask_known=True)
+    distil.student.known._table[2, 1:] = True
     assert rows_of(made, users_batch(2))[0] == 0
-    drawn, _ = distil._step(Interaction({"user_id": torch.tensor([1]), "item_id": torch.tensor([1])}))
-    assert len(set(drawn.tolist())) == min(64, len(distil._learning))
+    drawn, _ = distil.student.step(Interaction({"user_id": torch.tensor([1]), "item_id": torch.tensor([1])}))
+    assert len(set(drawn.tolist())) == min(64, len(distil.student.learning))
 
 
 # ------------------------------------------------------------------ what is refused

@@ -1,0 +1,275 @@
+"""A path model on a knowledge graph, trained jointly with the backbone and distilled into it.
+
+Zhang, Xu, Zhou and Zhang, "Distilling structured knowledge into embeddings for explainable and accurate
+recommendation", WSDM 2020 (arXiv 1912.08422): both models are trained at once, tied by the divergence of what they say
+of each user, and the embedding model alone serves.  Ours: items hidden from the walks that are to find them, known
+items left out, any backbone and objective.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from burnish.enhancers.anatomy.describe import Anatomy
+from burnish.enhancers.distil.distil import (
+    KERNEL_BYTES,
+    divergence,
+    divergence_of_list,
+    seen_before,
+    with_drawn,
+)
+from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.interactions import positives
+from burnish.enhancers.teachers.student import Student
+from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
+from burnish.errors import UnsupportedError
+from burnish.randomness import forked_randomness
+
+from .graph import ITEM, RATED, Graph, Relation
+from .metapaths import MetaPath, parse_all
+from .mining import mine
+from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
+from .path_model import PathModel
+from .sources import read_graph
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
+    from recbole.data.interaction import Interaction
+
+#: Copies of scores `[users, n_items]` in float32 that a step holds, beside one a prefix of a meta-path.
+_COPIES = 8
+
+
+class Paths(Enhancer[PathsConfig]):
+    """A path model on a knowledge graph is trained with the backbone, which learns from it; its paths are the reasons.
+
+    Walks from a user along meta-paths, over edges with learned weights, give a distribution over items.  The loss is
+    `own L1 + agree KL(paths || backbone) + fit L2`: the recommendation loss, the divergence of what both say of a user,
+    and the path model's own cross entropy.  What serves is the backbone alone.
+
+    Parameters
+    ----------
+    config
+        The options as a `PathsConfig`; give either this or options.
+    **options
+        The fields of `PathsConfig`, each with its default and description there (`burnish enhancers paths`).
+
+    Raises
+    ------
+    UnknownNameError
+        For an option that does not exist, with the nearest one.
+    ConfigurationError
+        For a value that cannot be used.
+    UnsupportedError
+        When the model is made: for a catalogue that does not fit the budget.
+    DataError
+        When the model is made: for a graph without a way from users to items; where every user knows every item.
+
+    References
+    ----------
+    Zhang, Xu, Zhou and Zhang, "Distilling structured knowledge into embeddings for explainable and accurate
+    recommendation", WSDM 2020 (arXiv 1912.08422).  Hidden items, and known ones left out: ours.
+
+    Examples
+    --------
+    >>> burnish.enhance("BPR", "softmax", burnish.Paths(metapaths="user -rated-> item -genre-> genre <-genre- item"))
+    <class 'recbole.model.general_recommender.bpr.BPR[softmax, paths]'>
+    """
+
+    name = "paths"
+    Config = PathsConfig
+
+    student: Student
+    model: PathModel
+
+    def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
+        """Read the graph, find meta-paths, and how the backbone scores."""
+        config = self.config
+        self._n_items, self._backbone, self._device = anatomy.n_items, anatomy.backbone, anatomy.device
+        liked = positives(dataset, anatomy.fields.label, config.positive_from, f"enhancer {self.name!r}")
+        self._seed = self.state.seed if config.seed is None else config.seed
+        self.student = Student(
+            self.name,
+            anatomy,
+            dataset,
+            liked,
+            users=config.users,
+            mask_known=config.mask_known,
+            state=self.state,
+            seed=self._seed,
+        )
+        graph = read_graph(dataset, config.graph)
+        metapaths = self._metapaths(graph)
+        if config.control == "permuted":
+            graph = with_permuted_items(graph, self._seed)
+        self.model = PathModel(
+            graph.to(anatomy.device),
+            metapaths,
+            normalise=config.normalise,
+            tied=config.tied,
+            mixture=config.mixture,
+            most=config.most,
+            returns=config.returns,
+            rate=config.rate,
+        ).to(anatomy.device)
+        self._check_size()
+        self._share = 1.0
+
+    def _metapaths(self, graph: Graph) -> list[MetaPath]:
+        if self.config.metapaths is not None:
+            found = parse_all(self.config.metapaths, graph, "metapath")
+        else:
+            mined = mine(graph, longest=self.config.longest, keep=self.config.keep, seed=self._seed)
+            found = [one.metapath for one in mined]
+        if self.config.control == "collaborative":
+            found = [path for path in found if path.collaborative]
+            if not found:
+                raise UnsupportedError(
+                    f"enhancer {self.name!r}: control = 'collaborative' leaves no meta-path; give one of interactions, "
+                    f"such as 'user -{RATED}-> item <-{RATED}- user -{RATED}-> item'"
+                )
+        return found
+
+    def _check_size(self) -> None:
+        prefixes = {path.steps[:n] for path in self.model.metapaths for n in range(1, len(path) + 1)}
+        nodes = 0 if self.config.most is not None else sum(self._nodes(prefix) for prefix in prefixes)
+        needed = 4 * self.config.users * (_COPIES * self._n_items + 4 * nodes)
+        if needed > self.config.budget_mib * 2**20:
+            raise UnsupportedError(
+                f"enhancer {self.name!r}: walks of users = {self.config.users} users over {len(prefixes)} hops take "
+                f"about {needed / 2**20:.0f} MiB a step, and budget_mib is {self.config.budget_mib}; give fewer users "
+                f"or meta-paths, follow no more than most nodes of a walk, or raise budget_mib"
+            )
+
+    def _nodes(self, prefix: tuple[Any, ...]) -> int:
+        graph = self.model.graph
+        return graph.counts[graph.ends(prefix[-1])[1]]
+
+    def note(self) -> str:
+        """Which meta-paths there are, and what each counts."""
+        shares = self.model.shares().tolist()
+        shown = "; ".join(
+            f"{share:.2f} {path}" for share, path in zip(shares, self.model.metapaths, strict=True)
+        )
+        return (
+            f"walks along {len(shares)} meta-paths over {self.model.graph.n_edges:,} edges, mixed by {shown}."
+        )
+
+    def idle_here(self, others: Any) -> dict[str, str]:
+        if self.student.vectors is None:
+            return {}
+        return dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
+
+    # ------------------------------------------------------------------ the loss
+
+    def on_epoch(self, epoch: int) -> None:
+        """Take note of the schedule's phase."""
+        self._share = 1.0 if self.config.schedule == "constant" or epoch < FIRST_PHASE else LATER_OWN
+
+    def objective_share(self) -> float:
+        return self.config.own * self._share
+
+    @property
+    def _fit(self) -> float:
+        return self.config.fit * (1.0 if self._share == 1.0 else LATER_FIT)
+
+    def loss(self, batch: Interaction) -> dict[str, Tensor]:
+        """By "agree" and "fit", the divergence and the path model's cross entropy of each user `[b]` of a step."""
+        with forked_randomness(self.student.step_seed, self._device):
+            return self._losses(batch)
+
+    def _losses(self, batch: Interaction) -> dict[str, Tensor]:
+        student, losses = self.student, {}
+        if student.vectors is None:
+            rows, users = student.rows(batch)
+        else:
+            users, states = student.step(batch)
+        if self.config.agree:
+            if student.vectors is None:
+                agree = self._of_scored(batch, rows, users)
+            else:
+                agree = self._of_products(users, states)
+            losses["agree"] = agree * self.config.agree
+        if self._fit:
+            losses["fit"] = self._cross_entropy(users) * self._fit
+        return losses
+
+    def _logs(self, users: Tensor) -> Tensor:
+        """Logarithms of the path model's probabilities `[b, n_items]`."""
+        if self.config.learns == "backbone":
+            with torch.no_grad():
+                probabilities = self.model(users)
+        else:
+            probabilities = self.model(users)
+        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
+
+    def _of_products(self, users: Tensor, states: Tensor) -> Tensor:
+        theirs, left_out = self._logs(users), self.student.left_out(users)
+        keys, scale = self.student.items(), self.student.scale()
+        if self.config.learns == "paths":
+            states, keys = states.detach(), keys.detach()
+        if self.config.top is None:
+            return divergence(theirs.to(states), states @ keys.t() * scale, left_out, 1.0)
+        best = theirs.masked_fill(left_out, -math.inf).topk(min(self.config.top, self._n_items - 1), dim=1)
+        own = torch.einsum("bd,bkd->bk", states, keys[best.indices]) * scale
+        normaliser = log_sum_exp(
+            states,
+            keys,
+            torch.full((), scale, dtype=states.dtype, device=states.device),
+            centre=keys.new_zeros(keys.shape[1]),
+            log_q=None,
+            mask=left_out,
+            similarity="product",
+            budget_bytes=KERNEL_BYTES,
+        )
+        return divergence_of_list(best.values.to(own), own, normaliser, 1.0)
+
+    def _of_scored(self, batch: Interaction, rows: Tensor, users: Tensor) -> Tensor:
+        """Where the model scores every pair by itself: the path model's list, and drawn items."""
+        theirs = self._logs(users).masked_fill(self.student.left_out(users), -math.inf)
+        best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
+        items = with_drawn(best, self.config.drawn, self._n_items, self.student.generator())
+        scores = self.student.pair_scores(batch, rows, items)
+        if self.config.learns == "paths":
+            scores = scores.detach()
+        chosen = theirs.gather(1, items)
+        left_out = ~torch.isfinite(chosen) | seen_before(items)
+        return divergence(chosen.to(scores), scores, left_out, 1.0)
+
+    def _cross_entropy(self, users: Tensor) -> Tensor:
+        """Mean of -log of the path model's probabilities over the items that it is asked for: `[b]`.
+
+        Where some are hidden it is asked for these, from the others, among all but the others.
+        """
+        everything = torch.arange(self._n_items, device=users.device)
+        known = self.student.known.mask(users, everything)
+        asked, hidden = known, None
+        if self.config.hide:
+            drawn = torch.rand(known.shape, generator=self.student.generator(), device=users.device)
+            asked = hidden = known & (drawn < self.config.hide)
+        probabilities = self.model(users, hidden)
+        tiny = torch.finfo(probabilities.dtype).tiny
+        if hidden is not None:
+            probabilities = probabilities.masked_fill(known & ~hidden, 0.0)
+            probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(tiny)
+        logs = torch.where(asked, probabilities.clamp_min(tiny).log(), torch.zeros_like(probabilities))
+        return -logs.sum(1) / asked.sum(1).clamp_min(1)
+
+
+def with_permuted_items(graph: Graph, seed: int) -> Graph:
+    """The graph with its items in another order, but for who interacted with what."""
+    n_items = graph.counts[ITEM]
+    order = torch.randperm(n_items - 1, generator=torch.Generator().manual_seed(seed)) + 1
+    places = torch.cat([torch.zeros(1, dtype=torch.long), order])
+    relations = []
+    for one in graph.relations:
+        ends = [
+            places[ids] if kind == ITEM and one.name != RATED else ids
+            for kind, ids in ((one.source, one.sources), (one.target, one.targets))
+        ]
+        relations.append(Relation.of(one.name, one.source, one.target, *ends))
+    return Graph(graph.counts, relations, graph.labels, graph.notes)
