@@ -83,7 +83,8 @@ def mine(
     chances at every node goes along each meta-path of `candidates`; the items where it ends and that the user does not
     know are ranked by its probability, and the list is judged by the hidden items.  Items where it does not end are not
     in the list, which may be short or empty.  Equal probabilities are put in an order by chance.  Nothing is learned,
-    and nothing but the graph is looked at: give that of the training split.
+    and nothing but the graph is looked at: give that of the training split.  Hidden are edges of the relation "rated":
+    another one that repeats most interactions would know them, and is to be left out of the graph.
 
     One after the other those are chosen that add most, where a hidden item counts for a meta-path what it adds to the
     NDCG, and less by `diverse` where a meta-path chosen before has it among its first `at`, too.  So of two kinds of

@@ -137,6 +137,13 @@ def test_two_relations_between_users_and_items():
     assert texts(graph_of(RATED), 3) == ["user -rated-> item <-rated- user -rated-> item"]
 
 
+def test_a_copy_of_the_interactions_is_the_interactions():
+    """It would know what is hidden of them."""
+    copy = Relation.of("bought", "user", "item", RATED.sources, RATED.targets)
+    for relations in ((RATED, copy), (copy, RATED)):
+        assert texts(graph_of(*relations), 3) == ["user -rated-> item <-rated- user -rated-> item"]
+
+
 def test_there_may_be_too_many():
     relations = [
         relation(f"r{number}", "item", "thing", (1, number % 3), (2, number % 5), (3, number % 7), (4, 0))
