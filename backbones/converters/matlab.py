@@ -9,7 +9,7 @@ and items.  Nothing in the file is executed: it holds texts, numbers and matrice
 from __future__ import annotations
 
 import json
-import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from burnish.errors import DataError
 
 from .folder import CARD, README, check_target, written_whole_folder
 from .lines import check_file
+from .matlab_file import Cell, Other, Sparse, read_matlab
 from .record_values import decimal, token, token_cell
 from .records import BrokenLineError
 
@@ -167,129 +168,103 @@ def convert_matlab(file: Path | str, out: Path | str, *, force: bool = False) ->
 
 def _read(file: Path) -> _Content:
     """The file, checked.  Raises `DataError` for whatever is not such a graph."""
-    from scipy.io import loadmat
-
-    before = os.stat(file)
-    try:
-        found = loadmat(file, variable_names=list(_KEYS), appendmat=False)
-    except NotImplementedError as error:
-        raise DataError(
-            f"{file} is of version 7.3 (HDF5), which is not read here; in MATLAB save it with -v7"
-        ) from error
-    except (MemoryError, Exception) as error:  # whatever a damaged file makes the reader say
-        raise DataError(
-            f"{file} cannot be read as a MATLAB file ({type(error).__name__}: {' '.join(str(error).split())[:200]}); "
-            f"give the file as released, whole"
-        ) from error
-    if os.stat(file).st_size != before.st_size:
-        raise DataError(f"{file} changed while it was read; convert it again when it is complete")
+    found = read_matlab(file, _KEYS)
     missing = [name for name in _KEYS if name not in found]
     if missing:
         raise DataError(
             f"{file} has no variable {' and no '.join(missing)}; such a graph has {', '.join(_KEYS)}"
         )
-    types = [
-        _text(file, f"entityName{{{n}}}", value)
-        for n, value in enumerate(_cells(file, "entityName", found), 1)
-    ]
+    names = _cells(file, "entityName", found["entityName"])
+    types = [_text(file, f"entityName{{{number}}}", name) for number, name in enumerate(names, 1)]
     if len(set(types)) < len(types):
         raise DataError(f"{file}: entityName holds a name twice: {types}")
-    lists = _cells(file, "entity", found)
+    lists = _cells(file, "entity", found["entity"])
     if len(lists) != len(types):
         raise DataError(f"{file}: entityName has {len(types)} types and entity {len(lists)} lists of names")
     ids = [
-        _ids(file, kind, number, value)
+        _ids(file, f"entity{{{number}}}", kind, value)
         for number, (kind, value) in enumerate(zip(types, lists, strict=True), 1)
     ]
     return _Content(types, ids, _relations(file, found, ids))
 
 
-def _cells(file: Path, name: str, found: dict[str, Any]) -> list[Any]:
-    """The cells of a cell array with one row or one column."""
-    value = found[name]
-    if not isinstance(value, np.ndarray) or value.dtype != object or value.ndim != 2 or 1 not in value.shape:
-        shape = "x".join(map(str, getattr(value, "shape", ())))
-        raise DataError(
-            f"{file}: {name} is a {type(value).__name__} of {shape}; a cell array in one row belongs there"
-        )
-    return list(value.ravel())
+def _cells(file: Path, place: str, value: Any) -> list[Any]:
+    """The values of a cell array with one row or one column."""
+    if isinstance(value, Cell) and len(value.shape) == 2 and 1 in value.shape:
+        return value.values
+    raise DataError(f"{file}: {place} is {_what(value)}; a cell array in one row or column belongs there")
 
 
 def _text(file: Path, place: str, value: Any) -> str:
-    if isinstance(value, np.ndarray) and value.dtype.kind == "U" and value.size == 1:
-        return str(value.item()).strip()
-    raise DataError(f"{file}: {place} is {short(value)}; a text belongs there")
+    if isinstance(value, str) and value.strip():
+        return value.strip()
+    raise DataError(f"{file}: {place} is {_what(value)}; a text belongs there")
 
 
-def _ids(file: Path, kind: str, number: int, value: Any) -> list[str]:
-    if not isinstance(value, np.ndarray) or value.dtype != object or value.ndim != 2 or 1 not in value.shape:
-        raise DataError(f"{file}: entity{{{number}}} ({kind}) is no list of texts")
+def _what(value: Any) -> str:
+    """A value as messages call it."""
+    if isinstance(value, str):
+        return f"the text {short(value)}"
+    if isinstance(value, Other):
+        return f"a {value.kind}"
+    kind = {Cell: "a cell array", Sparse: "a sparse matrix"}.get(type(value), "an array of numbers")
+    return f"{kind} of {' x '.join(map(str, value.shape))}"
+
+
+def _ids(file: Path, place: str, kind: str, value: Any) -> list[str]:
     ids = []
-    for row, one in enumerate(value.ravel(), 1):
-        place = f"entity{{{number}}}{{{row}}} ({kind})"
+    for row, one in enumerate(_cells(file, f"{place} ({kind})", value), 1):
+        here = f"{place}{{{row}}} ({kind})"
         try:
-            ids.append(token({"id": _text(file, place, one)}, "id"))
+            ids.append(token({"id": _text(file, here, one)}, "id"))
         except BrokenLineError as error:
-            raise DataError(f"{file}: {place}: {error}") from error
-    if len(set(ids)) < len(ids):
-        seen: set[str] = set()
-        twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        raise DataError(f"{file}: entity{{{number}}} ({kind}) holds {short(twice)} twice")
+            raise DataError(f"{file}: {here}: {error}") from error
+    twice = next((one for one, count in Counter(ids).items() if count > 1), None)
+    if twice is not None:
+        raise DataError(f"{file}: {place} ({kind}) holds {short(twice)} twice")
     return ids
 
 
 def _relations(file: Path, found: dict[str, Any], ids: Sequence[Sequence[str]]) -> list[_Edges]:
-    matrices = _cells(file, "relation", found)
+    matrices = _cells(file, "relation", found["relation"])
+    if not matrices:
+        raise DataError(f"{file}: relation is empty; its first matrix is that of users and items")
     pairs = found["relationIdx"]
-    if (
-        not isinstance(pairs, np.ndarray)
-        or pairs.dtype.kind not in "uif"
-        or pairs.shape != (len(matrices), 2)
-    ):
+    if not isinstance(pairs, np.ndarray) or pairs.shape != (len(matrices), 2):
         raise DataError(
-            f"{file}: relationIdx is {' x '.join(map(str, getattr(pairs, 'shape', ())))}; for {len(matrices)} "
-            f"relations it has as many rows, of two numbers each"
+            f"{file}: relationIdx is {_what(pairs)}; for {len(matrices)} relations it has as many rows, of two numbers "
+            f"each"
         )
     if not np.isin(pairs, np.arange(1, len(ids) + 1)).all():
         raise DataError(
             f"{file}: relationIdx holds {pairs.tolist()}; give numbers of types from 1 to {len(ids)}"
         )
-    if not matrices:
-        raise DataError(f"{file}: relation is empty; its first matrix is that of users and items")
     return [
-        _matrix(file, number, matrix, int(source) - 1, int(target) - 1, ids)
-        for number, (matrix, (source, target)) in enumerate(zip(matrices, pairs.tolist(), strict=True), 1)
+        _matrix(file, f"relation{{{number}}}", matrix, source, target, ids)
+        for number, (matrix, (source, target)) in enumerate(
+            zip(matrices, (pairs.astype(int) - 1).tolist(), strict=True), 1
+        )
     ]
 
 
 def _matrix(
-    file: Path, number: int, matrix: Any, source: int, target: int, ids: Sequence[Sequence[str]]
+    file: Path, place: str, matrix: Any, source: int, target: int, ids: Sequence[Sequence[str]]
 ) -> _Edges:
-    from scipy import sparse
-
-    place = f"relation{{{number}}}"
+    if not isinstance(matrix, Sparse):
+        raise DataError(f"{file}: {place} is {_what(matrix)}; a sparse matrix of numbers belongs there")
     shape = (len(ids[source]), len(ids[target]))
-    if not sparse.issparse(matrix) or matrix.dtype.kind not in "uifb":
-        raise DataError(
-            f"{file}: {place} is {short(type(matrix).__name__)}; a sparse matrix of numbers belongs there"
-        )
     if matrix.shape != shape:
         raise DataError(
-            f"{file}: {place} is {matrix.shape[0]} x {matrix.shape[1]}, and relationIdx joins types of {shape[0]} and "
-            f"{shape[1]} nodes"
+            f"{file}: {place} is {_what(matrix)}, and relationIdx joins types of {shape[0]} and {shape[1]} nodes"
         )
-    try:
-        matrix.check_format(full_check=True)  # or a damaged index would read other memory
-    except ValueError as error:
-        raise DataError(f"{file}: {place} is damaged ({error}); give the file as released") from error
-    edges = matrix.tocoo()
-    edges.sum_duplicates()
-    rows, columns, values = (np.asarray(one) for one in (edges.row, edges.col, edges.data))
-    if not np.isfinite(values).all():
+    if not np.isfinite(matrix.values).all():
         raise DataError(f"{file}: {place} holds NaN or infinite values")
-    kept = values != 0
-    order = np.lexsort((columns[kept], rows[kept]))
-    return _Edges(source, target, rows[kept][order], columns[kept][order], values[kept][order])
+    keys = matrix.rows * shape[1] + matrix.columns
+    if len(np.unique(keys)) < len(keys):
+        raise DataError(f"{file}: {place} holds an entry twice; give the file as released")
+    kept = np.flatnonzero(matrix.values != 0)
+    order = kept[np.argsort(keys[kept])]
+    return _Edges(source, target, matrix.rows[order], matrix.columns[order], matrix.values[order])
 
 
 # ---------------------------------------------------------------------- writing

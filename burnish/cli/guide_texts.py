@@ -3,56 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
 
 from .run_request import RunRequest
-
-
-def data_config(
-    dataset: str,
-    *,
-    backbone: str = "BPR",
-    config_files: Sequence[Path] = (),
-    options: Mapping[str, Any] | None = None,
-    seed: int | None = None,
-) -> Any:
-    """RecBole's config of a data set, as training a backbone would have it.
-
-    The backbone and the seed decide how the data are split, nothing else here.  Raises what `burnish.run` raises for
-    names, options and data that cannot be used.
-    """
-    from burnish.enhancers.zoo import find_backbone
-    from burnish.files.yamls import read_yaml
-    from burnish.training.request import make_config
-
-    settings: dict[str, Any] = {}
-    for file in config_files:
-        settings.update(read_yaml(file))
-    settings.update(options or {})
-    for name in ("model", "dataset", "enhancers"):
-        settings.pop(name, None)
-    if seed is not None:
-        settings["seed"] = seed
-    return make_config(find_backbone(backbone), dataset, {}, settings)
-
-
-def training_split(config: Any) -> Any:
-    """RecBole's data set of the training split."""
-    from recbole.data import data_preparation
-    from recbole.utils import init_seed
-
-    from burnish.training.data import load_dataset
-
-    init_seed(config["seed"], config["reproducibility"])
-    dataset = load_dataset(config)
-    train, _, _ = data_preparation(config, dataset)
-    logging.getLogger().info("texts of users come from %d training interactions", len(train._dataset))
-    return train._dataset
+from .splits import data_config, training_split
 
 
 def texts_to_score(
@@ -87,7 +44,11 @@ def texts_to_score(
     )
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     items = item_texts(config, names, itemtext=True if itemtext is None else itemtext)
-    return user_texts(training_split(config), items, most=most or 50) if users else items
+    if not users:
+        return items
+    split = training_split(config)
+    logging.getLogger().info("texts of users come from %d training interactions", len(split))
+    return user_texts(split, items, most=most or 50)
 
 
 def titles_of(dataset: str, data_path: Path | None) -> dict[str, str]:

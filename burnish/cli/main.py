@@ -22,6 +22,7 @@ from . import (
     export,
     guide,
     models,
+    paths,
     profiles,
     recommend,
     report,
@@ -79,6 +80,7 @@ add_verb(app, export.export, export.EPILOG)
 add_verb(app, profiles.profiles, profiles.EPILOG)
 add_verb(app, value.value, value.EPILOG, recbole_options=True)
 app.add_typer(guide.app, name="guide")
+app.add_typer(paths.app, name="paths")
 app.add_typer(data.app, name="data")
 add_verb(app, bench.bench, bench.EPILOG)
 add_verb(app, report.report, report.EPILOG)

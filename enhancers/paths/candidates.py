@@ -93,8 +93,13 @@ def _follows(graph: Graph) -> dict[Step, list[Step]]:
 
 
 def _alike(graph: Graph) -> dict[Step, Step]:
-    """For each step with edges the first one with the same edges."""
-    steps = [Step(one.name, inverse) for one in graph.relations if len(one) for inverse in (False, True)]
+    """For each step with edges the first one with the same edges; the interactions before all others."""
+    names = [one.name for one in graph.relations if len(one)]
+    steps = [
+        Step(name, inverse)
+        for name in sorted(names, key=lambda one: one != RATED)
+        for inverse in (False, True)
+    ]
     firsts: dict[Step, Step] = {}
     for step in steps:
         ends, view = graph.ends(step), graph.adjacency(step)

@@ -142,7 +142,7 @@ def _read_text(
         pieces: dict[str, list[tuple[Numbers, Texts]]] = {name: [] for name in wanted}
         with warnings.catch_warnings():
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            with pd.read_csv(
+            with pd.read_csv(  # type: ignore[call-overload]
                 path,
                 sep=written.separator,
                 header=0,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -170,7 +169,7 @@ class GraphMaker:
             codes, types = ends.codes.copy(), ends.types.copy()
             codes[is_item] = items[starts[ends.codes[is_item]] + within[is_item]]
             types[is_item] = ITEM_TYPE
-            edges = replace(edges.at(rows), **{side: Ends(types, codes)})
+            edges = edges.at(rows).having(side, Ends(types, codes))
         return edges
 
     def _without_loops(self, edges: Edges) -> Edges:
@@ -230,7 +229,7 @@ class GraphMaker:
             for side in ("sources", "targets"):
                 ends: Ends = getattr(edges, side)
                 types = np.where(ends.types == ENTITY_TYPE, given[ends.texts()], ends.types).astype(np.int16)
-                edges = replace(edges, **{side: Ends(types, ends.codes)})
+                edges = edges.having(side, Ends(types, ends.codes))
         used = {ENTITY_TYPE} if given is None else {ENTITY_TYPE, *np.unique(given).tolist()}
         return edges, {self.types[number] for number in used}
 

@@ -83,7 +83,8 @@ def mine(
     chances at every node goes along each meta-path of `candidates`; the items where it ends and that the user does not
     know are ranked by its probability, and the list is judged by the hidden items.  Items where it does not end are not
     in the list, which may be short or empty.  Equal probabilities are put in an order by chance.  Nothing is learned,
-    and nothing but the graph is looked at: give that of the training split.
+    and nothing but the graph is looked at: give that of the training split.  Hidden are edges of the relation "rated":
+    another one that repeats most interactions would know them, and is to be left out of the graph.
 
     One after the other those are chosen that add most, where a hidden item counts for a meta-path what it adds to the
     NDCG, and less by `diverse` where a meta-path chosen before has it among its first `at`, too.  So of two kinds of
@@ -131,13 +132,17 @@ def mine(
     >>> from burnish.enhancers.paths.graph import Graph, Relation
     >>> from burnish.enhancers.paths.mining import mine
     >>> users = torch.arange(1, 41).repeat_interleave(6)
-    >>> items = 1 + (users % 2) * 10 + torch.arange(240) % 6 + users % 5
-    >>> genre = Relation.of("genre", "item", "genre", torch.arange(1, 21), torch.arange(20) // 10)
+    >>> items = 1 + (users % 2) * 10 + (torch.arange(240) * 7 + users * 3) % 10
     >>> graph = Graph(
-    ...     {"user": 41, "item": 21, "genre": 2}, [Relation.of("rated", "user", "item", users, items), genre]
+    ...     {"user": 41, "item": 21, "genre": 2},
+    ...     [
+    ...         Relation.of("rated", "user", "item", users, items),
+    ...         Relation.of("genre", "item", "genre", torch.arange(1, 21), torch.arange(20) // 10),
+    ...     ],
     ... )
-    >>> for one in mine(graph):
-    ...     print(one.metapath, round(one.ndcg, 2), round(one.popular_ndcg, 2))
+    >>> for one in mine(graph, at=5):
+    ...     print(one.metapath, one.lift > 2 * one.error)
+    user -rated-> item <-rated- user -rated-> item True
     """
     for name, value in (("keep", keep), ("users", users), ("at", at)):
         whole_number(name, value)
@@ -148,9 +153,8 @@ def mine(
     graph.relation(RATED)
     found = candidates(graph, longest)
     if not found:
-        raise DataError(
-            f"no meta-path of up to {longest} steps leads from users to items that they do not know"
-        )
+        steps = "step leads" if longest == 1 else "steps leads"
+        raise DataError(f"no meta-path of up to {longest} {steps} from users to items that they do not know")
     hidden = hide(graph, users, share, seed)
     popular, seen, paths = Trial(hidden, found, at, seed).run(progress)
     judge = _Judge(hidden, popular, at)

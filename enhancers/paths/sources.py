@@ -309,7 +309,7 @@ class _Reader:
             begin, end = _side_by_side(begin, end), _side_by_side(end, begin)
         return Triples(path.name, _one(name, len(begin.codes)), USER, begin, USER, end)
 
-    def _columns(self, kind: Literal["user", "item"]) -> list[Triples]:
+    def _columns(self, kind: str) -> list[Triples]:
         asked = self.config.item_columns if kind == ITEM else self.config.user_columns
         option = f"{kind}_columns"
         path = self.stem.with_name(f"{self.stem.name}.{kind}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -93,6 +93,10 @@ class Edges:
 
     def at(self, rows: NDArray[np.generic]) -> Edges:
         return Edges(self.relations[rows], self.sources.at(rows), self.targets.at(rows), self.knowledge[rows])
+
+    def having(self, side: str, ends: Ends) -> Edges:
+        """The same with other `sources` or `targets`."""
+        return replace(self, sources=ends) if side == "sources" else replace(self, targets=ends)
 
     def __len__(self) -> int:
         return len(self.relations)

@@ -101,7 +101,9 @@ def test_relations_with_the_same_edges_count_once():
     assert texts(graph_of(RATED, made, same, person=2), 4) == alone
     for edges in ([(0, 1), (0, 2), (1, 4)], [(0, 1), (0, 3), (1, 4)]):  # another end, another beginning
         other = relation("producer_of", "person", "item", *edges)
-        assert len(texts(graph_of(RATED, made, other, person=2), 4)) > len(alone)
+        got = texts(graph_of(RATED, made, other, person=2), 3)
+        assert "user -rated-> item <-producer_of- person -producer_of-> item" in got
+        assert "user -rated-> item -produced_by-> person <-produced_by- item" in got
 
 
 def test_friendship_that_is_mutual_has_one_direction():
@@ -133,6 +135,13 @@ def test_two_relations_between_users_and_items():
     assert got == ["user -wished-> item"]
     assert texts(graph_of(RATED), 2) == []
     assert texts(graph_of(RATED), 3) == ["user -rated-> item <-rated- user -rated-> item"]
+
+
+def test_a_copy_of_the_interactions_is_the_interactions():
+    """It would know what is hidden of them."""
+    copy = Relation.of("bought", "user", "item", RATED.sources, RATED.targets)
+    for relations in ((RATED, copy), (copy, RATED)):
+        assert texts(graph_of(*relations), 3) == ["user -rated-> item <-rated- user -rated-> item"]
 
 
 def test_there_may_be_too_many():

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import doctest
 import math
 
 import pytest
 import torch
 from torch import Tensor
 
-from burnish.enhancers.paths import trial
+from burnish.enhancers.paths import mining, trial
 from burnish.enhancers.paths.candidates import candidates
 from burnish.enhancers.paths.graph import Graph, Relation, Step
 from burnish.enhancers.paths.metapaths import MetaPath
@@ -340,3 +341,7 @@ def test_a_single_user_has_no_standard_error():
     (one,) = mine(Graph({"user": 2, "item": 4, "tag": 1}, [rated, tag]))
     assert one.ndcg == 1
     assert math.isnan(one.error)
+
+
+def test_examples_run():
+    assert doctest.testmod(mining) == (0, 8)
