@@ -6,7 +6,6 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import OptionsWithoutLoss
 
 from .graph_options import GraphConfig
@@ -18,8 +17,8 @@ SCORED_TOP = 32
 FIRST_PHASE, LATER_OWN, LATER_FIT = 17, 0.1, 0.1
 
 
-class PathsConfig(OptionsWithoutLoss):
-    """Options of `paths`."""
+class WalkConfig(OptionsWithoutLoss):
+    """What a path model is made of, and how it learns."""
 
     graph: GraphConfig = Field(default_factory=GraphConfig, description="what the graph is made of")
     metapaths: tuple[str, ...] | None = Field(
@@ -54,6 +53,25 @@ class PathsConfig(OptionsWithoutLoss):
         description="share of a user's items that a step hides from their walk and asks it to find; 0: it is asked for "
         "all items, from all items, as in the paper",
     )
+
+    @field_validator("metapaths", mode="before")
+    @classmethod
+    def _lines(cls, value: object) -> object:
+        """A text with semicolons, as on the command line, is a list of meta-paths."""
+        if isinstance(value, str):
+            return [line.strip() for line in value.split(";") if line.strip()]
+        return value
+
+    def idle(self) -> dict[str, str]:
+        """Options that were given and have no effect beside the others, with the reason."""
+        if self.metapaths is None:
+            return {}
+        return dict.fromkeys(self.given("longest", "keep"), "where meta-paths are given")
+
+
+class PathsConfig(WalkConfig):
+    """Options of `paths`."""
+
     own: float = Field(
         default=1.0,
         ge=0.0,
@@ -104,19 +122,10 @@ class PathsConfig(OptionsWithoutLoss):
         description="to see what the graph is good for. permuted: its items in another order; collaborative: only "
         "meta-paths of interactions",
     )
-    positive_from: PositiveFrom = None
     seed: int | None = Field(
         default=None, ge=0, description="of drawn users, items, and mining; null for the run's"
     )
     budget_mib: int = Field(default=2048, ge=1, description="memory of a step in MiB")
-
-    @field_validator("metapaths", mode="before")
-    @classmethod
-    def _lines(cls, value: object) -> object:
-        """A text with semicolons, as on the command line, is a list of meta-paths."""
-        if isinstance(value, str):
-            return [line.strip() for line in value.split(";") if line.strip()]
-        return value
 
     @model_validator(mode="after")
     def _something_counts(self) -> PathsConfig:
@@ -132,9 +141,7 @@ class PathsConfig(OptionsWithoutLoss):
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
-        reasons: dict[str, str] = {}
-        if self.metapaths is not None:
-            reasons |= dict.fromkeys(self.given("longest", "keep"), "where meta-paths are given")
+        reasons = super().idle()
         if self.fit == 0:
             reasons |= dict.fromkeys(self.given("hide"), "with fit: 0")
         if self.agree == 0:

@@ -30,8 +30,8 @@ from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .graph import ITEM, RATED, Graph, Relation
-from .metapaths import MetaPath, parse_all
-from .mining import mine
+from .learned_paths import cross_entropy, metapaths_of, path_model
+from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
 from .sources import read_graph
@@ -90,7 +90,9 @@ class Paths(Enhancer[PathsConfig]):
         """Read the graph, find meta-paths, and how the backbone scores."""
         config = self.config
         self._n_items, self._backbone, self._device = anatomy.n_items, anatomy.backbone, anatomy.device
-        liked = positives(dataset, anatomy.fields.label, config.positive_from, f"enhancer {self.name!r}")
+        liked = positives(
+            dataset, anatomy.fields.label, config.graph.positive_from, f"enhancer {self.name!r}"
+        )
         self._seed = self.state.seed if config.seed is None else config.seed
         self.student = Student(
             self.name,
@@ -106,25 +108,14 @@ class Paths(Enhancer[PathsConfig]):
         metapaths = self._metapaths(graph)
         if config.control == "permuted":
             graph = with_permuted_items(graph, self._seed)
-        self.model = PathModel(
-            graph.to(anatomy.device),
-            metapaths,
-            normalise=config.normalise,
-            tied=config.tied,
-            mixture=config.mixture,
-            most=config.most,
-            returns=config.returns,
-            rate=config.rate,
-        ).to(anatomy.device)
+        self.model = path_model(config, graph.to(anatomy.device), metapaths, rate=config.rate).to(
+            anatomy.device
+        )
         self._check_size()
         self._share = 1.0
 
     def _metapaths(self, graph: Graph) -> list[MetaPath]:
-        if self.config.metapaths is not None:
-            found = parse_all(self.config.metapaths, graph, "metapath")
-        else:
-            mined = mine(graph, longest=self.config.longest, keep=self.config.keep, seed=self._seed)
-            found = [one.metapath for one in mined]
+        found = metapaths_of(self.config, graph, self._seed)
         if self.config.control == "collaborative":
             found = [path for path in found if path.collaborative]
             if not found:
@@ -241,23 +232,8 @@ class Paths(Enhancer[PathsConfig]):
         return divergence(chosen.to(scores), scores, left_out, 1.0)
 
     def _cross_entropy(self, users: Tensor) -> Tensor:
-        """Mean of -log of the path model's probabilities over the items that it is asked for: `[b]`.
-
-        Where some are hidden it is asked for these, from the others, among all but the others.
-        """
-        everything = torch.arange(self._n_items, device=users.device)
-        known = self.student.known.mask(users, everything)
-        asked, hidden = known, None
-        if self.config.hide:
-            drawn = torch.rand(known.shape, generator=self.student.generator(), device=users.device)
-            asked = hidden = known & (drawn < self.config.hide)
-        probabilities = self.model(users, hidden)
-        tiny = torch.finfo(probabilities.dtype).tiny
-        if hidden is not None:
-            probabilities = probabilities.masked_fill(known & ~hidden, 0.0)
-            probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(tiny)
-        logs = torch.where(asked, probabilities.clamp_min(tiny).log(), torch.zeros_like(probabilities))
-        return -logs.sum(1) / asked.sum(1).clamp_min(1)
+        known = self.student.known.mask(users, torch.arange(self._n_items, device=users.device))
+        return cross_entropy(self.model, users, known, self.config.hide, self.student.generator())
 
 
 def with_permuted_items(graph: Graph, seed: int) -> Graph:

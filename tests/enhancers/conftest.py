@@ -52,7 +52,7 @@ def small_options_fixture() -> Callable[..., dict[str, Any]]:
 
 @pytest.fixture
 def recbole_world(tmp_path, monkeypatch) -> Callable[..., SimpleNamespace]:
-    """`recbole_world(model, **options)`: RecBole's objects for one model class or name, built as RecBole builds them."""
+    """`recbole_world(model, **options)`: RecBole's objects for one model, built as RecBole builds them."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["pytest"])
     torch.set_num_threads(1)

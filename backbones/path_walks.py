@@ -1,0 +1,67 @@
+"""PathWalks: the path model alone, as a recommender."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from recbole.model.abstract_recommender import GeneralRecommender
+from recbole.utils import InputType
+from torch import Tensor
+
+from burnish.enhancers.anatomy.describe import Fields
+from burnish.enhancers.interactions import positives, training_items
+from burnish.enhancers.options import warn_of_idle
+from burnish.enhancers.paths.learned_paths import cross_entropy, metapaths_of, path_model
+from burnish.enhancers.paths.options import WalkConfig
+from burnish.enhancers.paths.sources import read_graph
+from burnish.enhancers.wasserstein.positives import KnownPositives
+from burnish.strict import validated
+
+PROPERTIES = Path(__file__).parent / "properties"
+
+
+class PathWalks(GeneralRecommender):
+    """Walks from a user along meta-paths over a graph with learned edges, as a native RecBole model.
+
+    Scores are logarithms of the path model's probabilities.  It is what `paths` trains beside a backbone, alone: a
+    floor for it.  `walks` has its options (`WalkConfig`: graph, metapaths, normalise, hide, ...).
+
+    The loss is the cross entropy of items hidden from a user's walk (`hide`), or of all of them, as in the paper.
+
+    Source: Zhang, Xu, Zhou and Zhang, WSDM 2020 (arXiv 1912.08422).  Hidden items: ours.
+    """
+
+    input_type = InputType.POINTWISE
+    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "pathwalks"))
+
+    def __init__(self, config: Any, dataset: Any) -> None:
+        super().__init__(config, dataset)
+        self.walks = validated(WalkConfig, dict(config["walks"] or {}), "walks")
+        warn_of_idle("walks", self.walks, self.walks.idle())
+        graph = read_graph(dataset, self.walks.graph)
+        self._seed = int(config["seed"])
+        metapaths = metapaths_of(self.walks, graph, self._seed)
+        self.paths = path_model(self.walks, graph.to(self.device), metapaths)
+        fields = Fields(self.USER_ID, self.ITEM_ID, dataset.label_field, None, None)
+        liked = positives(dataset, fields.label, self.walks.graph.positive_from, type(self).__name__)
+        self.known = KnownPositives(*training_items(dataset, fields, liked), self.n_users, self.n_items)
+        self._steps = 0
+
+    def calculate_loss(self, interaction: Any) -> Tensor:
+        """The mean cross entropy of the batch's users."""
+        users = torch.unique(interaction[self.USER_ID])
+        self._steps += 1
+        generator = torch.Generator(device=users.device).manual_seed(self._seed * 1_000_003 + self._steps)
+        known = self.known.mask(users, torch.arange(self.n_items, device=users.device))
+        return cross_entropy(self.paths, users, known, self.walks.hide, generator).mean()
+
+    def predict(self, interaction: Any) -> Tensor:
+        """Scores of pairs, `[B]`."""
+        users, which = torch.unique(interaction[self.USER_ID], return_inverse=True)
+        return self.paths.scores(users)[which, interaction[self.ITEM_ID]]
+
+    def full_sort_predict(self, interaction: Any) -> Tensor:
+        """Scores of all items for the users of a batch, `[B * n_items]`."""
+        return self.paths.scores(interaction[self.USER_ID]).reshape(-1)

@@ -1,0 +1,136 @@
+"""NeighbourMeans and PathWalks against float64, and as runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from recbole.config import Config
+from recbole.data import create_dataset, data_preparation
+from recbole.data.interaction import Interaction
+
+import burnish
+from burnish.backbones.neighbour_means import NeighbourMeans
+from burnish.backbones.path_walks import PathWalks
+from burnish.enhancers.paths.learned_paths import cross_entropy
+from burnish.enhancers.paths.sources import read_graph
+from burnish.errors import ConfigurationError, UnknownNameError
+
+ALIKE = "user -rated-> item <-rated- user -rated-> item"
+GENRE = "user -rated-> item -class-> class <-class- item"
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`made(class, **options)`: the model on RecBole's ml-100k, and its training split."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+
+    def build(model: type, **options: Any) -> tuple[Any, Any]:
+        settings = {"show_progress": False, "embedding_size": 4, "seed": 5, **options}
+        config = Config(model=model, dataset="ml-100k", config_dict=settings)
+        train = data_preparation(config, create_dataset(config))[0]
+        torch.manual_seed(5)
+        return model(config, train.dataset).to(config["device"]), train
+
+    return build
+
+
+def test_means_of_neighbours(made: Any) -> None:
+    model, train = made(NeighbourMeans, graph={"kg": False})
+    graph = read_graph(train.dataset)
+    tables = {
+        "user": model.user_embedding.weight.detach().double().numpy(),
+        "item": model.item_embedding.weight.detach().double().numpy(),
+    }
+    for kind, table in model.node_embedding.items():
+        tables[kind.removeprefix("_")] = table.weight.detach().double().numpy()
+    with torch.no_grad():
+        model.factors.copy_(torch.tensor([1.0, -0.5, 2.0, 0.25]))
+    users, items = (rows.detach().double().numpy() for rows in model.forward())
+    for kind, node, found in (("user", 3, users), ("item", 50, items), ("item", 242, items)):
+        total = tables[kind][node].copy()
+        for step in graph.steps_from(kind):
+            if step.relation in {one.name for one in graph.relations} and "." not in step.relation:
+                near, _ = graph.adjacency(step).row(node)
+                if len(near):
+                    total += tables[graph.ends(step)[1]][near.numpy()].mean(0)
+        factors = model.factors.detach().double().numpy() if kind == "user" else 1.0
+        np.testing.assert_allclose(found[node], np.tanh(total) * factors, rtol=1e-4, atol=1e-6)
+
+
+def test_the_loss_is_a_softmax_over_all_items(made: Any) -> None:
+    model, _ = made(NeighbourMeans, reg_weight=0.5)
+    batch = Interaction({"user_id": torch.tensor([3, 3, 8]), "item_id": torch.tensor([50, 7, 1])})
+    loss, rest = model.calculate_loss(batch)
+    users, items = (rows.detach().double() for rows in model.forward())
+    logs = torch.log_softmax(users[batch["user_id"]] @ items[1:].t(), 1)
+    assert float(loss) == pytest.approx(-float(logs[[0, 1, 2], batch["item_id"] - 1].mean()), rel=1e-5)
+    squares = sum(float((one.detach() ** 2).sum()) for one in model.parameters())
+    assert float(rest) == pytest.approx(0.25 * squares, rel=1e-5)
+    model.eval()
+    scores = model.full_sort_predict(batch).reshape(3, -1)
+    assert torch.allclose(scores[[0, 1, 2], batch["item_id"]], model.predict(batch), atol=1e-6)
+
+
+def test_softmax_trains_it_by_users_and_paths_beside(tmp_path: Path) -> None:
+    enhancers = {"softmax": {"cosine": False, "mask_known": False}, "paths": {"metapaths": [ALIKE, GENRE]}}
+    settings = {"epochs": 2, "learning_rate": 0.02, "show_progress": False, "graph": {"kg": False}}
+    result = burnish.run("NeighbourMeans", "ml-100k", enhancers=enhancers, config=settings, seed=1)
+    assert result.test_result["ndcg@10"] > 0.05
+
+
+def test_walks_learn_what_the_loss_says(made: Any) -> None:
+    model, _ = made(PathWalks, walks={"metapaths": [ALIKE, GENRE], "hide": 0.0, "returns": True})
+    batch = Interaction({"user_id": torch.tensor([3, 8, 3]), "item_id": torch.tensor([50, 7, 1])})
+    users = torch.tensor([3, 8])
+    known = model.known.mask(users, torch.arange(model.n_items))
+    logs = model.paths(users).clamp_min(1e-30).log()
+    wanted = -torch.stack([logs[row][known[row]].mean() for row in range(2)]).mean()
+    assert float(model.calculate_loss(batch).detach()) == pytest.approx(float(wanted.detach()), rel=1e-5)
+    scores = model.full_sort_predict(batch).reshape(3, -1).detach()
+    assert torch.allclose(scores[0].exp().sum(), torch.tensor(1.0), atol=1e-5)
+    assert torch.allclose(scores[[0, 1, 2], batch["item_id"]], model.predict(batch).detach())
+
+
+def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
+    model, _ = made(PathWalks, walks={"metapaths": ALIKE})
+    nobody = torch.zeros(2, model.n_items, dtype=torch.bool)
+    generator = torch.Generator().manual_seed(0)
+    losses = cross_entropy(model.paths, torch.tensor([3, 8]), nobody, 0.3, generator)
+    losses.sum().backward()
+    assert losses.tolist() == [0, 0]
+    assert all(torch.isfinite(one.grad).all() for one in model.paths.parameters())
+
+
+def test_a_run_of_walks(tmp_path: Path) -> None:
+    settings = {
+        "epochs": 6,
+        "show_progress": False,
+        "train_batch_size": 8192,
+        "walks": {"metapaths": [ALIKE, GENRE], "graph": {"kg": False}},
+    }
+    result = burnish.run("PathWalks", "ml-100k", config=settings, seed=1, folder=tmp_path / "run")
+    assert result.test_result["ndcg@10"] > 0.2  # popularity: .14
+    loaded = burnish.load_run(tmp_path / "run").model
+    torch.testing.assert_close(loaded.paths.shares(), result.model.paths.shares())
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "error", "match"),
+    [
+        (NeighbourMeans, {"graph": {"item_column": ["class"]}}, UnknownNameError, "item_columns"),
+        (NeighbourMeans, {"reg_weight": -1}, ConfigurationError, "reg_weight"),
+        (PathWalks, {"walks": {"hid": 0.3}}, UnknownNameError, "Did you mean 'hide'"),
+        (PathWalks, {"walks": {"metapaths": "user -rated-> itm"}}, UnknownNameError, "Did you mean 'item'"),
+    ],
+)
+def test_bad_options(
+    made: Any, model: type, options: dict[str, Any], error: type[Exception], match: str
+) -> None:
+    with pytest.raises(error, match=match):
+        made(model, **options)
