@@ -254,7 +254,9 @@ class PathSearch(Iterator[PathInstance]):
         self._path = paths.metapaths[number]
         self._blocked: set[tuple[int, int]] = set()
         types, n = self._path.types, len(self._path)
-        self._same = [[place for place in range(at + 1, n + 1) if types[place] == types[at]] for at in range(n)]
+        self._same = [
+            [place for place in range(at + 1, n + 1) if types[place] == types[at]] for at in range(n)
+        ]
         self._count = 0
         self._heap: list[tuple[float, int, int, tuple[int, ...], int, float]] = []
         whole = float(paths.best_at(self._path, n)[item])
@@ -273,7 +275,9 @@ class PathSearch(Iterator[PathInstance]):
     def __next__(self) -> PathInstance:
         while self._heap:
             priority, _, _, end, rank, whole = heapq.heappop(self._heap)
-            if self._blocked and any((len(self._path) - n, node) in self._blocked for n, node in enumerate(end[::-1])):
+            if self._blocked and any(
+                (len(self._path) - n, node) in self._blocked for n, node in enumerate(end[::-1])
+            ):
                 continue
             while True:
                 layer = len(self._path) + 1 - len(end)

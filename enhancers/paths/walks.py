@@ -49,6 +49,13 @@ class StepEdges:
             found[self._filled] = np.maximum.reduceat(terms, self._back_starts[self._filled])
         return found
 
+    def from_one(self, node: int) -> Array:
+        """What arrives from a single node, where there is 1: `[n_to]`."""
+        found = np.zeros(self.n_to)
+        ends, weights = self.out_of(node)
+        found[ends] = weights
+        return found
+
     def out_of(self, node: int) -> tuple[Array, Array]:
         """Where the edges of a node lead, ascending, and their weights."""
         here = slice(self._starts[node], self._starts[node + 1])
@@ -126,21 +133,19 @@ class WalkTables:
         """By prefix of a meta-path; the whole path's is without the division at its end (`ended`)."""
         layers: dict[tuple[Step, ...], Layer] = {}
         lists: dict[tuple[Step, ...], tuple[torch.Tensor, torch.Tensor]] = {}
-        start = np.zeros(self.graph.counts[USER])
-        start[user] = 1.0
         for path in self.model.metapaths:
             for length in range(1, len(path) + 1):
                 prefix = path.steps[:length]
                 if prefix in layers:
                     continue
                 before, edges, kind = layers.get(prefix[:-1]), self.edges[prefix[-1]], path.types[length]
-                best, state, by_paths = (
-                    (start, start, start) if before is None else (before.best, before.state, before.by_paths)
-                )
-                best = edges.best_arriving(best)
+                best = edges.from_one(user) if before is None else edges.best_arriving(before.best)
+                divisor = 1.0
                 if self.model.most is None:
-                    state, by_paths = edges.arriving(np.stack([state, by_paths], axis=1)).T
-                    divisor = 1.0
+                    if before is None:
+                        state, by_paths = best.copy(), best.copy()
+                    else:
+                        state, by_paths = edges.arriving(np.stack([before.state, before.by_paths], axis=1)).T
                     if self.model.normalise == "propagated":
                         state, divisor = divided(state, kind)
                         by_paths = by_paths / divisor
