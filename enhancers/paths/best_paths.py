@@ -5,10 +5,10 @@ model divides by at each hop of this user's walks.  The contributions of all pat
 that no item has 0 sum to its score.
 
 Found by dynamic programming over the layers of a meta-path: a pass forward keeps the best way to each node (Viterbi),
-which all items share; from the item back, paths are then laid open lazily, the best first, each in about as many steps as
-it is long (as Huang and Chiang, "Better k-best parsing", IWPT 2005, algorithm 3).  What the pass forward says of a node
-is never less than what is to be had there, so that the order is exact, too, where paths that come to a node twice are
-left out.  Nothing is enumerated.
+which all items share; from the item back, paths are then laid open lazily, the best first, each in about as many steps
+as it is long (as Huang and Chiang, "Better k-best parsing", IWPT 2005, algorithm 3).  What the pass forward says of a
+node is never less than what is to be had there, so that the order is exact, too, where paths that come to a node twice
+are left out.  Nothing is enumerated.
 """
 
 from __future__ import annotations
@@ -244,9 +244,9 @@ class UserPaths:
 class PathSearch(Iterator[PathInstance]):
     """Paths to an item along one meta-path, the largest contribution first.  Made by `UserPaths.search`.
 
-    An entry of the heap is a path's end and which of the nodes before it comes next.  Its priority is the largest product
-    of weights that can still be had, and the best node before has its end's priority, to the bit: so equal paths are laid
-    open one after the other, and not all side by side.
+    An entry of the heap is a path's end and which of the nodes before it comes next.  Its priority is the largest
+    product of weights that can still be had, and the best node before has its end's priority, to the bit: so equal
+    paths are laid open one after the other, and not all side by side.
     """
 
     def __init__(self, paths: UserPaths, number: int, item: int) -> None:
@@ -266,6 +266,11 @@ class PathSearch(Iterator[PathInstance]):
     def block(self, layer: int, node: int) -> None:
         """Give no further path with this node at this layer."""
         self._blocked.add((layer, int(node)))
+
+    @property
+    def blocked(self) -> frozenset[tuple[int, int]]:
+        """Layers and nodes that are blocked."""
+        return frozenset(self._blocked)
 
     def _push(self, end: tuple[int, ...], rank: int, whole: float, ratio: float) -> None:
         self._count += 1
