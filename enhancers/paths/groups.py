@@ -93,7 +93,7 @@ def groups_of(paths: UserPaths, number: int, item: int, most: int) -> list[PathG
     fixed = _fixed_layer(path, free)
     search = paths.search(number, item)
     # Two items that others interacted with, too, are told together.
-    paired = path.types == (USER, ITEM, USER, ITEM)
+    paired = path.types == (USER, ITEM, USER, ITEM) and path.steps[0] == path.steps[1].back()
     found: list[PathGroup] = []
     while len(found) < most and (one := _telling(paths, search)) is not None:
         group = _whole(paths, one, free)

@@ -26,7 +26,7 @@ _NUMBERS = (
     *("no", "one", "two", "three", "four", "five", "six"),
     *("seven", "eight", "nine", "ten", "eleven", "twelve"),
 )
-#: In a title outside brackets, what could be taken for a part of the sentence; and what could where titles stand in a row.
+#: In a title, outside brackets, what could be taken for a part of the sentence; and what could in a row of titles.
 _UNCLEAR = re.compile(r"[,;]|[.!?…]$")
 _UNCLEAR_IN_A_ROW = re.compile(r"\b(?:and|or)\b", re.IGNORECASE)
 _BRACKETS = re.compile(r"\s*\([^()]*\)")

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 
 from burnish.strict import Strict
 
+from .graph import RATED
 from .names import relation_words, segments
 
 #: Singular of a first word, and the verb with which "and so ... C" takes it up.
@@ -25,7 +26,7 @@ class Phrase(Strict):
     many: str = Field(
         description="of several items with {entity}, such as `are by {entity}`; of a relation between users who they "
         "are, such as `your friends`; of a relation between users and something else what they have in common, such "
-        "as `with the same job ({entity})`; between items a clause with {item} and {entity}"
+        "as `with the same job ({entity})`; of another relation from users to items what they did with the {item}; between items a clause with {item} and {entity}"
     )
     one: str | None = Field(default=None, description="as `many`, of one item; null for its singular")
     also: str | None = Field(
@@ -242,6 +243,15 @@ class Phrases:
     """The phrases of relations under a wording."""
 
     wording: Wording
+
+    def interaction(self, relation: str) -> str:
+        """What users did with {item}."""
+        if relation == RATED:
+            return self.wording.interaction
+        own, words = self.wording.phrases.get(relation), _plain(relation_words(relation))
+        if own is not None:
+            return own.many.replace("{entity}", "{item}")
+        return f"{words} {{item}}" if words.endswith("ed") else f"interacted with {{item}} ('{words}')"
 
     def of_entity(self, relation: str, to_entity: bool) -> Phrase:
         """Of items and something else."""

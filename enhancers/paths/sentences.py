@@ -6,8 +6,6 @@ Other users are counted, never named.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .graph import ITEM, USER, Graph, Step
 from .groups import PathGroup
 from .names import Names, listed, number_word, relation_words
@@ -52,7 +50,7 @@ class _Sentence:
         self.titles = self.names.items([*self.shown, *last], in_a_row=len(self.shown) > 1)
 
     def text(self) -> str:
-        if self._is((USER, ITEM, USER, ITEM)):
+        if len(self.path) == 3 and self._as_you_did(1):
             return self._people_like_you()
         text = self._start()
         for begin, end in zip(self.stops, self.stops[1:], strict=False):
@@ -60,8 +58,10 @@ class _Sentence:
             text += f"{', and ' if others else '; '}{self._clause(begin, end)}"
         return text
 
-    def _is(self, types: Sequence[str]) -> bool:
-        return self.path.types == tuple(types)
+    def _as_you_did(self, begin: int) -> bool:
+        """Whether other users interacted with the first item in the same way as the user."""
+        through = self.path.types[begin + 1] == USER
+        return begin == 1 and through and self._step(1) == self._step(2).back()
 
     # ------------------------------------------------------------------ names
 
@@ -72,8 +72,9 @@ class _Sentence:
         """The items with which the sentence begins, by name."""
         return listed([self.titles[node] for node in self.shown], self.more)
 
-    def _did(self, items: str) -> str:
-        return self.wording.interaction.format(item=items)
+    def _did(self, layer: int, items: str) -> str:
+        """What a user did with items, by the step that leads to them or back from them to the layer."""
+        return self.phrases.interaction(self._step(layer).relation).format(item=items)
 
     def _step(self, layer: int) -> Step:
         """The step to a layer."""
@@ -102,14 +103,14 @@ class _Sentence:
 
     def _people_like_you(self) -> str:
         people = _counted(self._people(2))
-        return f"{people} who {self._did(self._known())}, as you did, also {self._did(self._title(3))}"
+        return f"{people} who {self._did(2, self._known())}, as you did, also {self._did(3, self._title(3))}"
 
     def _start(self) -> str:
         """From the user to the first item."""
         first, types = self.stops[0], self.path.types[: self.stops[0] + 1]
         if first == 1:
-            return f"you {self._did(self._known())}"
-        did = self._did(self._title(first))
+            return f"you {self._did(1, self._known())}"
+        did = self._did(first, self._title(first))
         if types == (USER, USER, ITEM):
             return f"{self._of(self._friends(1), self._people(1))} {did}"
         if types == (USER, USER, USER, ITEM):
@@ -157,10 +158,10 @@ class _Sentence:
         return phrase.predicate(1 if n == 1 else 2).format(item=self._title(end), entity=subject)
 
     def _others(self, begin: int, end: int) -> str:
-        n, target = self._people(begin + 1), self._did(self._title(end))
-        if begin == 1:
+        n, target = self._people(begin + 1), self._did(end, self._title(end))
+        if self._as_you_did(begin):
             return f"{_counted(n, 'one other', 'others')} who did also {target}"
-        return f"{_counted(n)} who {self._did(self._subject(begin)[0])} also {target}"
+        return f"{_counted(n)} who {self._did(begin + 1, self._subject(begin)[0])} also {target}"
 
     def _shared(self, begin: int, end: int) -> str:
         there, back = self._step(begin + 1), self._step(end)
