@@ -17,16 +17,18 @@ from .names import relation_words, segments
 
 #: Singular of a first word, and the verb with which "and so ... C" takes it up.
 _SINGULAR = {"are": ("is", "is"), "were": ("was", "was"), "have": ("has", "does"), "do": ("does", "does")}
-_PAST = frozenset(("came", "had", "held", "made", "sang", "took", "won", "wrote"))
+_PAST = frozenset(
+    ("bought", "came", "had", "heard", "held", "made", "read", "sang", "saw", "took", "won", "wrote")
+)
 
 
 class Phrase(Strict):
     """What a sentence says of one relation."""
 
     many: str = Field(
-        description="of several items with {entity}, such as `are by {entity}`; of a relation between users who they "
-        "are, such as `your friends`; of a relation between users and something else what they have in common, such "
-        "as `with the same job ({entity})`; of another relation from users to items what they did with the {item}; between items a clause with {item} and {entity}"
+        description="of several items with {entity}: `are by {entity}`; of a relation between users who they are: "
+        "`your friends`; between users and something else what they have in common: `with the same job ({entity})`; "
+        "from users to items what they did with the {item}; between items a clause with {item} and {entity}"
     )
     one: str | None = Field(default=None, description="as `many`, of one item; null for its singular")
     also: str | None = Field(
@@ -251,7 +253,11 @@ class Phrases:
         own, words = self.wording.phrases.get(relation), _plain(relation_words(relation))
         if own is not None:
             return own.many.replace("{entity}", "{item}")
-        return f"{words} {{item}}" if words.endswith("ed") else f"interacted with {{item}} ('{words}')"
+        return (
+            f"{words} {{item}}"
+            if words.endswith("ed") or words in _PAST
+            else f"interacted with {{item}} ('{words}')"
+        )
 
     def of_entity(self, relation: str, to_entity: bool) -> Phrase:
         """Of items and something else."""

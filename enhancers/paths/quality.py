@@ -1,10 +1,11 @@
 """How good explanations by paths are: recency, popularity, diversity, whether paths exist, and whom they explain.
 
 Balloccu, Boratto, Fenu and Marras, "Post processing recommender systems with knowledge graphs for recency, popularity,
-and diversity of explanations", SIGIR 2022 (LIR, SEP, PTD), and "Reinforcement recommendation reasoning through
-knowledge graphs for explanation path quality", Knowledge-Based Systems 2023 (LID, SED, PTC); averaged as the library
-hopwise does: LIR and SEP over paths, the others over users.  PFR: Balloccu et al., "Faithful path language modeling for
-explainable recommendation over knowledge graphs", 2023 (arXiv 2310.16452).
+and diversity of explanations", SIGIR 2022 (arXiv 2204.11241; LIR, SEP, PTD), and "Reinforcement recommendation
+reasoning through knowledge graphs for explanation path quality", Knowledge-Based Systems 260, 2023 (arXiv 2209.04954;
+LID, SED, PTC); LIR and SEP are averaged over paths and the others over users, as the library hopwise does, whose moving
+average has another decay than theirs.  PFR: Balloccu et al., "Faithful path language modeling for explainable
+recommendation over knowledge graph", 2023 (arXiv 2310.16452).
 """
 
 from __future__ import annotations

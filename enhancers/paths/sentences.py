@@ -50,7 +50,7 @@ class _Sentence:
         self.titles = self.names.items([*self.shown, *last], in_a_row=len(self.shown) > 1)
 
     def text(self) -> str:
-        if len(self.path) == 3 and self._as_you_did(1):
+        if self.path.types == (USER, ITEM, USER, ITEM) and self._as_you_did(1):
             return self._people_like_you()
         text = self._start()
         for begin, end in zip(self.stops, self.stops[1:], strict=False):
@@ -60,8 +60,7 @@ class _Sentence:
 
     def _as_you_did(self, begin: int) -> bool:
         """Whether other users interacted with the first item in the same way as the user."""
-        through = self.path.types[begin + 1] == USER
-        return begin == 1 and through and self._step(1) == self._step(2).back()
+        return begin == 1 and self._step(1) == self._step(2).back()
 
     # ------------------------------------------------------------------ names
 
@@ -154,8 +153,7 @@ class _Sentence:
     def _direct(self, begin: int, end: int) -> str:
         step = self._step(end)
         phrase = self.phrases.of_items(step.relation, not step.inverse)
-        subject, n = self._subject(begin)
-        return phrase.predicate(1 if n == 1 else 2).format(item=self._title(end), entity=subject)
+        return phrase.many.format(item=self._title(end), entity=self._subject(begin)[0])
 
     def _others(self, begin: int, end: int) -> str:
         n, target = self._people(begin + 1), self._did(end, self._title(end))
