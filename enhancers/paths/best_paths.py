@@ -148,26 +148,31 @@ class UserPaths:
         self.metapaths: Sequence[MetaPath] = model.metapaths
         users = model.mixing.new_full((1,), user).long()
         self.shares = model.shares(users)[0].detach().double().cpu().numpy()
-        self._layers = tables.layers(user)
+        layers = tables.layers(user)
+        #: By meta-path what there is behind each of its steps, from the first on.
+        self._layers = [
+            [layers[path.steps[: length + 1]] for length in range(len(path))] for path in self.metapaths
+        ]
+        self._numbers = {path: number for number, path in enumerate(self.metapaths)}
         self._start = np.zeros(self.graph.counts[USER])
         self._start[user] = 1.0
         self._scores = np.zeros(self.graph.counts[ITEM])
         self._by_paths = np.zeros((len(self.metapaths), self.graph.counts[ITEM]))
         self._divisors: list[tuple[float, ...]] = []
-        for number, path in enumerate(self.metapaths):
-            state, by_paths, last = tables.ended(self.layer(path, len(path)))
+        for number, own in enumerate(self._layers):
+            state, by_paths, last = tables.ended(own[-1])
             self._scores += self.shares[number] * state
             self._by_paths[number] = self.shares[number] * by_paths
-            hops = [self.layer(path, length).divisor for length in range(1, len(path) + 1)]
+            hops = [layer.divisor for layer in own]
             self._divisors.append((*hops[:-1], hops[-1] * last))
 
-    def layer(self, path: MetaPath, length: int) -> Layer:
-        """Behind so many steps of a meta-path."""
-        return self._layers[path.steps[:length]]
+    def layer(self, number: int, length: int) -> Layer:
+        """Behind so many steps of a meta-path, by its number; from 1."""
+        return self._layers[number][length - 1]
 
-    def best_at(self, path: MetaPath, length: int) -> Array:
+    def best_at(self, number: int, length: int) -> Array:
         """By node the largest product of weights over the ways there, behind so many steps, from 0."""
-        return self._start if length == 0 else self.layer(path, length).best
+        return self._start if length == 0 else self.layer(number, length).best
 
     # ------------------------------------------------------------------ scores
 
@@ -207,8 +212,8 @@ class UserPaths:
         """The path through these nodes; its contribution is 0 where an edge is missing."""
         path, divisors = self.metapaths[number], self._divisors[number]
         weights = tuple(
-            self.layer(path, length).edges.weight(nodes[length - 1], nodes[length])
-            for length in range(1, len(path) + 1)
+            layer.edges.weight(begin, end)
+            for layer, begin, end in zip(self._layers[number], nodes, nodes[1:], strict=False)
         )
         contribution = share = float(self.shares[number])
         for weight, divisor in zip(weights, divisors, strict=True):
@@ -217,19 +222,17 @@ class UserPaths:
 
     def siblings(self, one: PathInstance, layer: int) -> Siblings:
         """All paths that differ from `one` in nothing but the node at an inner layer, itself among them."""
-        path, nodes = one.metapath, one.nodes
-        begun, out = self.layer(path, layer).edges.out_of(nodes[layer - 1])
-        ended, into = self.layer(path, layer + 1).edges.into(nodes[layer + 1])
-        found, first, second = np.intersect1d(begun, ended, assume_unique=True, return_indices=True)
-        products = out[first] * into[second]
-        allowed = self.best_at(path, layer)[found] > 0
+        number, types, nodes = self._numbers[one.metapath], one.metapath.types, one.nodes
+        begun, out = self.layer(number, layer).edges.out_of(nodes[layer - 1])
+        ended, into = self.layer(number, layer + 1).edges.into(nodes[layer + 1])
+        places = np.minimum(np.searchsorted(ended, begun), len(ended) - 1)  # both ascend
+        there = ended[places] == begun
+        found, products = begun[there], out[there] * into[places[there]]
+        allowed = self.best_at(number, layer)[found] > 0
         if self.finder.simple:
-            others = [
-                node
-                for place, (kind, node) in enumerate(zip(path.types, nodes, strict=True))
-                if place != layer and kind == path.types[layer]
-            ]
-            allowed &= ~np.isin(found, others)
+            for place, node in enumerate(nodes):
+                if place != layer and types[place] == types[layer]:
+                    allowed &= found != node
         found, products = found[allowed], products[allowed]
         rest = one.contribution / (one.weights[layer - 1] * one.weights[layer])
         order = np.argsort(-products, kind="stable")
@@ -238,7 +241,7 @@ class UserPaths:
     def through(self, one: PathInstance, layer: int, node: int) -> PathInstance:
         """As `one`, with another node at a layer."""
         nodes = (*one.nodes[:layer], int(node), *one.nodes[layer + 1 :])
-        return self.instance(self.metapaths.index(one.metapath), nodes)
+        return self.instance(self._numbers[one.metapath], nodes)
 
 
 class PathSearch(Iterator[PathInstance]):
@@ -259,7 +262,7 @@ class PathSearch(Iterator[PathInstance]):
         ]
         self._count = 0
         self._heap: list[tuple[float, int, int, tuple[int, ...], int, float]] = []
-        whole = float(paths.best_at(self._path, n)[item])
+        whole = float(paths.best_at(number, n)[item])
         if whole > 0:
             self._push((item,), 0, whole, 1.0)
 
@@ -286,8 +289,8 @@ class PathSearch(Iterator[PathInstance]):
                 continue
             while True:
                 layer = len(self._path) + 1 - len(end)
-                before = self._paths.best_at(self._path, layer - 1)
-                nodes, ratios = self._paths.layer(self._path, layer).best_into(end[0], before)
+                before = self._paths.best_at(self._number, layer - 1)
+                nodes, ratios = self._paths.layer(self._number, layer).best_into(end[0], before)
                 if rank + 1 < len(nodes):
                     self._push(end, rank + 1, whole, float(ratios[rank + 1]))
                 node = int(nodes[rank])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,6 +17,8 @@ from .names import entity_name, says_nothing
 TRIED = 3
 #: Least people who interacted with both.
 LEAST_IN_COMMON = 2
+#: Groups of a meta-path of which the best one is told first.
+LOOKED_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -83,28 +86,32 @@ def _fixed_layer(path: MetaPath, free: int | None) -> int | None:
     return named[-1] if named else None
 
 
-def groups_of(paths: UserPaths, number: int, item: int, most: int) -> list[PathGroup]:
-    """Of one meta-path, by its number: the groups that its best paths belong to, the largest contribution first.
+def groups_of(paths: UserPaths, number: int, item: int) -> Iterator[PathGroup]:
+    """Of one meta-path, by its number: the groups that its best paths belong to.
 
-    What leads through an entity whose name says nothing, such as "unknown", is left out.
+    Of the first `LOOKED_AHEAD` the one with the largest contribution comes first; the rest follow as they are found, by
+    their best paths.  What leads through an entity whose name says nothing, such as "unknown", is left out.
     """
+    found = _found(paths, number, item)
+    first = list(islice(found, LOOKED_AHEAD))
+    yield from sorted(first, key=lambda group: -group.contribution)
+    yield from found
+
+
+def _found(paths: UserPaths, number: int, item: int) -> Iterator[PathGroup]:
     path = paths.metapaths[number]
     free = free_layer(path)
     fixed = _fixed_layer(path, free)
     search = paths.search(number, item)
     # Two items that others interacted with, too, are told together.
     paired = path.types == (USER, ITEM, USER, ITEM) and path.steps[0] == path.steps[1].back()
-    found: list[PathGroup] = []
-    while len(found) < most and (one := _telling(paths, search)) is not None:
+    while (one := _telling(paths, search)) is not None:
         group = _whole(paths, one, free)
-        if paired:
-            search.block(1, one.nodes[1])
-            group = _paired(paths, group, number, item, search)
-        found.append(group)
+        if fixed is not None:
+            search.block(fixed, one.nodes[fixed])
+        yield _paired(paths, group, number, item, search) if paired else group
         if fixed is None:
-            break
-        search.block(fixed, one.nodes[fixed])
-    return sorted(found, key=lambda group: -group.contribution)
+            return
 
 
 def _telling(paths: UserPaths, search: PathSearch) -> PathInstance | None:

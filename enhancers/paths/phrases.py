@@ -261,10 +261,10 @@ class Phrases:
 
     def of_entity(self, relation: str, to_entity: bool) -> Phrase:
         """Of items and something else."""
-        words = relation_words(relation)
-        unknown = Phrase(many=f"are linked to {{entity}} by '{_plain(words)}'", noun=f"'{_plain(words)}'")
-        name = usual_name(relation, to_entity)
-        default = ENTITIES.get(name or "", unknown)
+        default = ENTITIES.get(usual_name(relation, to_entity) or "")
+        if default is None:
+            words = _plain(relation_words(relation))
+            default = Phrase(many=f"are linked to {{entity}} by '{words}'", noun=f"'{words}'")
         own = self.wording.phrases.get(relation)
         if own is None:
             return default
@@ -272,22 +272,24 @@ class Phrases:
 
     def of_users(self, relation: str, to_entity: bool) -> Phrase:
         """Of users and something else."""
-        name = usual_name(relation, to_entity)
+        own = self.wording.phrases.get(relation) or USERS.get(usual_name(relation, to_entity) or "")
         words = _plain(relation_words(relation))
-        default = USERS.get(name or "", Phrase(many=f"with the same {words} as you ({{entity}})"))
-        return self.wording.phrases.get(relation, default)
+        return own or Phrase(many=f"with the same {words} as you ({{entity}})")
 
     def of_people(self, relation: str, along: bool) -> Phrase:
         """Of users and users."""
-        unknown = Phrase(many=f"the people linked to you by '{_plain(relation_words(relation))}'")
-        both = PEOPLE.get(usual_name(relation) or "", (unknown, unknown))
-        return self.wording.phrases.get(relation, both[0 if along else 1])
+        own, both = self.wording.phrases.get(relation), PEOPLE.get(usual_name(relation) or "")
+        if own is None and both is not None:
+            return both[0 if along else 1]
+        return own or Phrase(many=f"the people linked to you by '{_plain(relation_words(relation))}'")
 
     def of_items(self, relation: str, along: bool) -> Phrase:
         """Of items and items."""
-        unknown = Phrase(many=f"{{item}} is linked to {{entity}} by '{_plain(relation_words(relation))}'")
-        both = ITEMS.get(usual_name(relation) or "", (unknown, unknown))
-        return self.wording.phrases.get(relation, both[0 if along else 1])
+        own, both = self.wording.phrases.get(relation), ITEMS.get(usual_name(relation) or "")
+        if own is None and both is not None:
+            return both[0 if along else 1]
+        words = _plain(relation_words(relation))
+        return own or Phrase(many=f"{{item}} is linked to {{entity}} by '{words}'")
 
 
 def _plain(words: str) -> str:

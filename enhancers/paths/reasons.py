@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from burnish.checks import whole_number
@@ -69,9 +71,9 @@ def reasons_for(
     paths = finder.of(user)
     score = paths.score(item)
     writer = Writer(finder.graph, wording)
-    own = [groups_of(paths, number, item, k) for number in range(len(paths.metapaths))]
+    own = [groups_of(paths, number, item) for number in range(len(paths.metapaths))]
     reasons = []
-    for group in _ordered(own, diverse)[:k]:
+    for group in _best(own, k, diverse):
         described = to_dict(finder.graph, group.paths(paths, shown), score)
         evidence: dict[str, Any] = {
             "metapath": str(group.metapath),
@@ -83,16 +85,18 @@ def reasons_for(
     return reasons
 
 
-def _ordered(by_metapath: list[list[PathGroup]], diverse: bool) -> list[PathGroup]:
+def _best(by_metapath: list[Iterator[PathGroup]], k: int, diverse: bool) -> list[PathGroup]:
     """The largest contribution first, or in turns that take one of each meta-path; at equal ones the narrower first."""
 
     def place(group: PathGroup) -> tuple[float, int]:
-        return -group.contribution, len(group)
+        return -float(f"{group.contribution:.9g}"), len(group)
 
     if not diverse:
-        return sorted((group for own in by_metapath for group in own), key=place)
-    turns = max((len(own) for own in by_metapath), default=0)
-    ordered: list[PathGroup] = []
-    for turn in range(turns):
-        ordered += sorted((own[turn] for own in by_metapath if turn < len(own)), key=place)
-    return ordered
+        return sorted((group for own in by_metapath for group in islice(own, k)), key=place)[:k]
+    best: list[PathGroup] = []
+    while len(best) < k:
+        turn = [group for own in by_metapath if (group := next(own, None)) is not None]
+        if not turn:
+            break
+        best += sorted(turn, key=place)
+    return best[:k]

@@ -283,7 +283,8 @@ def test_interactions_of_other_kinds() -> None:
     ]
     seen = ("wish", "user", "item", [(2, 1), (2, 4)])
     assert said("user -rated-> item <-wish- user -wish-> item", seen) == [
-        "You rated Fargo; one person who interacted with it ('wish') also interacted with The Big Lebowski ('wish')."
+        "You rated Fargo, and one person who interacted with it ('wish') also interacted with The Big Lebowski "
+        "('wish')."
     ]
 
 
