@@ -70,8 +70,8 @@ def test_moving_averages() -> None:
 def test_recency() -> None:
     found = recency(*TIMES, beta=0.5)
     assert found == pytest.approx({(1, 2): 0.0, (1, 1): 5 / 27.5, (1, 3): 1.0})  # user 2 has a single time
-    again = recency(torch.tensor([1, 1, 1]), torch.tensor([1, 2, 1]), torch.tensor([1.0, 2.0, 3.0]))
-    assert again[1, 1] == 1.0
+    for times in ([1.0, 2.0, 3.0], [3.0, 2.0, 1.0]):  # the last time counts, wherever it stands
+        assert recency(torch.tensor([1, 1, 1]), torch.tensor([1, 2, 1]), torch.tensor(times))[1, 1] == 1.0
     with pytest.raises(DataError, match="2 users, 1 items"):
         recency(torch.tensor([1, 1]), torch.tensor([1]), torch.tensor([1.0]))
 
@@ -157,6 +157,16 @@ def test_agreement() -> None:
         )
     assert agreement(path, backbone, 2, temperature=2.0)["kl"] == pytest.approx(kl)
     assert agreement(path, path, 3) == pytest.approx({"overlap@3": 1.0, "kendall@3": 1.0, "kl": 0.0})
+    closed = backbone.clone()
+    closed[:, 1] = -inf  # the backbone's best is no candidate
+    found = agreement(path, closed, 1)
+    assert found["overlap@1"] == 1.0
+    assert math.isnan(found["kendall@1"])  # one item has no order
+    q = math.e / (1 + math.e)
+    expected = [(4 / 7, q), (3 / 7, 1 - q), (2 / 3, q), (1 / 3, 1 - q)]
+    assert found["kl"] == pytest.approx(sum(a * math.log(a / b) for a, b in expected) / 2)
+    with pytest.raises(DataError, match="only 2 candidates"):
+        agreement(path, closed, 3)
     with pytest.raises(DataError, match="only 3 candidates"):
         agreement(path, backbone, 4)
     with pytest.raises(DataError, match="shapes"):

@@ -296,6 +296,10 @@ def test_edges_that_rose_and_fell() -> None:
     )
     assert {row["direction"] for row in rows} == {"both"}
     assert len(edge_table(model, 9, relation="rated")) == 3
+    # Of several, those that rose most and those that fell most.
+    assert [row["times_start"] for row in edge_table(model, 1)] == pytest.approx(
+        [np.log1p(np.exp(theta)) / np.log(2) for theta in (2.0, -3.0)]
+    )
     with pytest.raises(UnknownNameError, match="'director'"):
         edge_table(model, relation="directors")
 
