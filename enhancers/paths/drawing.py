@@ -16,7 +16,9 @@ from .graph import ITEM, USER, Graph
 from .names import printable
 
 _BLUE = "#0969da"
-_COLUMN, _ROW, _BOX, _TALL, _MARGIN = 230, 84, 150, 44, 20
+_ROW, _BOX, _TALL, _MARGIN = 84, 150, 44, 20
+#: Room between columns: at least and at most, and for each character of a relation's name.
+_LEAST, _MOST, _CHARACTER = 80, 190, 6.5
 #: Characters in a line of a box, and lines.
 _WIDE, _LINES = 22, 2
 #: What other users are called.
@@ -125,7 +127,9 @@ def draw(
     if len({(path.user, path.item) for path in paths}) > 1:
         raise DataError("draw: the paths are between different users and items; draw each pair by itself")
     columns = max(len(path.metapath) for path in paths)
-    places, names = _places(graph, paths, columns, name_others)
+    longest = max(len(str(step)) for path in paths for step in path.metapath.steps)
+    column = _BOX + round(min(max(_LEAST, _CHARACTER * longest), _MOST))
+    places, names = _places(graph, paths, columns, column, name_others)
     most = max(path.contribution for path in paths) or 1.0
     edges: dict[tuple[Any, Any, str], float] = {}
     for path in paths:
@@ -135,12 +139,12 @@ def draw(
             edges[edge] = max(edges.get(edge, 0.0), path.contribution / most)
     parts: list[str] = []
     between: dict[tuple[Any, Any], int] = {}
-    for (begin, end, step), strength in edges.items():
+    for (begin, end, name), strength in edges.items():
         turn = between[begin, end] = between.get((begin, end), -1) + 1
-        parts += _edge(places[begin], places[end], step, strength, turn)
+        parts += _edge(places[begin], places[end], name, strength, turn)
     for key, (x, y) in places.items():
         parts += _node(x, y, names[key], key[1])
-    width = 2 * _MARGIN + columns * _COLUMN + _BOX
+    width = 2 * _MARGIN + columns * column + _BOX
     height = round(2 * _MARGIN + max(y for _, y in places.values()) + _TALL / 2)
     title = f"Paths from {names[_keys(paths[0], columns)[0]]} to {names[_keys(paths[0], columns)[-1]]}"
     return write_svg(file, parts, width=width, height=height, title=title, font_size=12)
@@ -167,7 +171,7 @@ def _keys(path: PathInstance, columns: int) -> list[tuple[int, str, int]]:
 
 
 def _places(
-    graph: Graph, paths: Sequence[PathInstance], columns: int, name_others: bool
+    graph: Graph, paths: Sequence[PathInstance], columns: int, width: int, name_others: bool
 ) -> tuple[dict[tuple[int, str, int], tuple[float, float]], dict[tuple[int, str, int], str]]:
     """The middle of each node's box, and its name; columns stand centred to each other."""
     names: dict[tuple[int, str, int], str] = {}
@@ -179,7 +183,7 @@ def _places(
     places = {}
     for column, own in enumerate(by_column):
         for row, key in enumerate(own):
-            x = _MARGIN + _BOX / 2 + column * _COLUMN
+            x = _MARGIN + _BOX / 2 + column * width
             places[key] = x, _MARGIN + _TALL / 2 + (row + (tall - len(own)) / 2) * _ROW
     return places, names
 
@@ -191,8 +195,13 @@ def _edge(
     thick = f" stroke-width='{round(1 + 2.5 * strength, 1)}'"
     x, y = (left + right) / 2, (begin[1] + end[1]) / 2
     parts = [line((left, right), (begin[1], end[1]), GREY, thick)] if turn == 0 else []
-    # Several relations between the same two are written under each other.
-    return [*parts, label(round(x, 1), round(y - 6 + 14 * turn, 1), escape(step))]
+    shown = step if len(step) <= _MOST / _CHARACTER else f"{step[: int(_MOST / _CHARACTER) - 1]}…"
+    # Several relations between the same two are written under each other; white around it keeps a line off the text.
+    return [
+        *parts,
+        f"<text x='{round(x, 1)}' y='{round(y - 6 + 14 * turn, 1)}' text-anchor='middle' font-size='11' "
+        f"paint-order='stroke' stroke='#ffffff' stroke-width='4'>{escape(shown)}</text>",
+    ]
 
 
 def _node(x: float, y: float, name: str, kind: str) -> list[str]:

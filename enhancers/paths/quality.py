@@ -188,7 +188,7 @@ def recency(
     for user, item, time in zip(users.tolist(), items.tolist(), times.double().tolist(), strict=True):
         own = by_user[user]
         own[item] = max(time, own.get(item, -math.inf))
-    found = {}
+    found: dict[tuple[int, int], float] = {}
     for user, own in by_user.items():
         ordered = sorted(own.items(), key=lambda pair: pair[1])
         values = smoothed(np.array([time for _, time in ordered]), beta)
