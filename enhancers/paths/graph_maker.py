@@ -28,6 +28,7 @@ from .triples import (
     Told,
     Triples,
     digest_of,
+    distinct,
     joined,
     rows_by,
     sorted_texts,
@@ -244,7 +245,7 @@ class GraphMaker:
         slot, code = np.concatenate(slots), np.concatenate(codes)
         if not len(slot):
             return types
-        pairs = np.unique(slot * len(self.texts) + code)
+        pairs = distinct(slot * len(self.texts) + code)
         slot, code = pairs // len(self.texts), pairs % len(self.texts)
         shared = np.bincount(code, minlength=len(self.texts))[code] > 1
         pure = np.setdiff1d(slot, slot[shared])

@@ -196,6 +196,14 @@ def test_inferred_types_have_names_of_their_own(world: World, table: Any) -> Non
     }
 
 
+def test_relations_that_lead_to_items_too_name_no_type(world: World, table: Any) -> None:
+    world.write(kg=table(KG, "e0 next e1", "e1 next x2"), link=table(LINK, "i0 e0", "i1 e1", "[PAD] x2"))
+    train = world.train()
+    graph = world.graph(train)
+    assert world.edges(graph, "next:item:item", train) == {("i0", "i1")}
+    assert world.edges(graph, "next:item:entity", train) == {("i1", "x2")}
+
+
 def test_twins_are_one(world: World, table: Any) -> None:
     rows = ["e0 by p0", "e1 by p1", "p0 made e0", "p1 made e1", "e0 author p0", "e1 author p1", "e0 next e1"]
     world.write(kg=table(KG, *rows), link=table(LINK, "i0 e0", "i1 e1"))
@@ -345,13 +353,16 @@ def test_friends(world: World, table: Any) -> None:
             "u2 u3 2",
             "u4 u4 2",
             "u5 x 3",
+            "[PAD] u6 3",
         )
     )
     train = world.train()
-    with pytest.warns(UserWarning, match="1 of 5 edges are of users that the data do not have, such as 'x'"):
+    with pytest.warns(
+        UserWarning, match=r"2 of 6 edges are of users that the data do not have, such as '.PAD.'"
+    ):
         graph = world.graph(train)
     assert world.edges(graph, "friend", train) == {("u0", "u1"), ("u1", "u0"), ("u2", "u3")}
-    with pytest.warns(UserWarning, match="2 of 10 edges"):
+    with pytest.warns(UserWarning, match="4 of 12 edges"):
         both = world.graph(train, symmetric=True, net_name="knows")
     assert world.edges(both, "knows", train) == {("u0", "u1"), ("u1", "u0"), ("u2", "u3"), ("u3", "u2")}
     path = "user -knows-> user -rated-> item"
