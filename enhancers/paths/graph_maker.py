@@ -339,8 +339,12 @@ class GraphMaker:
             for one in parts
         ]
         together = merged(counts, named)
-        known = {one.name for one in together}
+        without = set(self.config.without)
+        known = {*(one.name for one in together), *several}
         for name in self.config.without:
             if name not in known:
                 raise unknown_name("without: relation", name, known)
-        return [rated, *(one for one in together if one.name not in self.config.without)]
+        without |= {
+            f"{name}:{begin}:{end}" for name in without.intersection(several) for begin, end in ends[name]
+        }
+        return [rated, *(one for one in together if one.name not in without)]

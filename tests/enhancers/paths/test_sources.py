@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import random
+import re
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from burnish.enhancers.paths import sources
 from burnish.enhancers.paths.graph import Graph, Relation
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.metapaths import MetaPath
@@ -175,6 +178,10 @@ def test_types_of_entities(world: World, table: Any) -> None:
     assert world.edges(given, "film.acted_by:item:person", train) == {("i1", "p1")}
     assert given.relation("rating").target == "entity"
     assert any("name:from:to: film.acted_by" in note for note in given.notes)
+    types = {"film.directed_by": "director", "film.acted_by": "person"}
+    for left, rest in (("film.acted_by", []), ("film.acted_by:item:person", ["film.acted_by:item:director"])):
+        less = [one.name for one in world.graph(train, entity_types=types, without=[left]).relations]
+        assert less == ["rated", *rest, "film.directed_by", "film.rating"]
 
 
 def test_inferred_types_have_names_of_their_own(world: World, table: Any) -> None:
@@ -509,6 +516,7 @@ def test_fingerprints_tell_graphs_apart() -> None:
     assert same == graph_fingerprint(graph().to("cpu"))
     others = {graph_fingerprint(one) for one in (graph("in"), graph(targets=(1, 0)), graph(people=3))}
     assert len({same, *others}) == 4
+    assert doctest.testmod(sources).failed == 0
 
 
 def test_without_warnings_where_all_is_well(world: World, table: Any) -> None:
@@ -523,6 +531,13 @@ def test_without_warnings_where_all_is_well(world: World, table: Any) -> None:
         graph = read_graph(world.train())
     assert [one.name for one in graph.relations] == ["rated", "friend", "by", "genre"]
     assert graph.notes == ()
+
+
+def test_the_page_names_every_option() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "paths.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert set(GraphConfig.model_fields) <= named
 
 
 def test_ml_100k() -> None:
