@@ -28,6 +28,7 @@ from .triples import (
     Told,
     Triples,
     digest_of,
+    distinct,
     joined,
     rows_by,
     sorted_texts,
@@ -244,7 +245,7 @@ class GraphMaker:
         slot, code = np.concatenate(slots), np.concatenate(codes)
         if not len(slot):
             return types
-        pairs = np.unique(slot * len(self.texts) + code)
+        pairs = distinct(slot * len(self.texts) + code)
         slot, code = pairs // len(self.texts), pairs % len(self.texts)
         shared = np.bincount(code, minlength=len(self.texts))[code] > 1
         pure = np.setdiff1d(slot, slot[shared])
@@ -338,8 +339,12 @@ class GraphMaker:
             for one in parts
         ]
         together = merged(counts, named)
-        known = {one.name for one in together}
+        without = set(self.config.without)
+        known = {*(one.name for one in together), *several}
         for name in self.config.without:
             if name not in known:
                 raise unknown_name("without: relation", name, known)
-        return [rated, *(one for one in together if one.name not in self.config.without)]
+        without |= {
+            f"{name}:{begin}:{end}" for name in without.intersection(several) for begin, end in ends[name]
+        }
+        return [rated, *(one for one in together if one.name not in without)]

@@ -49,7 +49,7 @@ def read_graph(dataset: Dataset, config: GraphConfig | None = None) -> Graph:
     dataset
         RecBole's data set of the training split, of any class.
     config
-        What to read; null for all that is there.
+        What to read; None for all that is there.
 
     Returns
     -------
@@ -75,7 +75,7 @@ def read_graph(dataset: Dataset, config: GraphConfig | None = None) -> Graph:
     Examples
     --------
     >>> from burnish.enhancers.paths.sources import read_graph  # doctest: +SKIP
-    >>> graph = read_graph(train_data.dataset)  # doctest: +SKIP
+    >>> graph = read_graph(train_data._dataset)  # doctest: +SKIP
     >>> graph.table()  # doctest: +SKIP
     """
     config = config or GraphConfig()
@@ -101,7 +101,7 @@ def graph_fingerprint(graph: Graph) -> str:
     Examples
     --------
     >>> graph_fingerprint(Graph({"user": 2, "item": 2}, []))
-    'a0f13d4cd7e86a3b3d1f1d9ffb8a4b3c'
+    'bea20dc5e076874cdf0d7de3ead74fb7'
     """
     digest = hashlib.sha256()
 

@@ -144,6 +144,14 @@ def rows_by(keys: NDArray[np.generic]) -> dict[int, Numbers]:
     )
 
 
+def distinct(values: Numbers) -> Numbers:
+    """Each once, ascending: by sorting, which is many times faster than what `np.unique` does with millions."""
+    ordered = np.sort(values)
+    first = np.ones(len(ordered), dtype=bool)
+    first[1:] = ordered[1:] != ordered[:-1]
+    return ordered[first]
+
+
 def digest_of(begin: Numbers, end: Numbers) -> bytes:
     """Of a set of edges, in whatever order and however often each."""
     pairs = np.stack([begin, end], axis=1)[np.lexsort((end, begin))]

@@ -147,6 +147,17 @@ def test_bins_of_quantiles(world: World) -> None:
     assert len(set(order)) == 5
 
 
+def test_numbers_at_the_bound_of_two_quantiles(world: World) -> None:
+    values = [0, 1, 2, 2, 2, 2, 2, 3, 4, 5]
+    world.write(
+        item="item_id:token\tprice:float\n" + "".join(f"i{n}\t{value}\n" for n, value in enumerate(values))
+    )
+    train = world.train()
+    graph = world.graph(train, item_columns=[{"column": "price", "quantiles": 2}])
+    found = dict(world.edges(graph, "price", train))
+    assert found == {f"i{n}": "2 to 5" if value >= 2 else "0 to 2" for n, value in enumerate(values)}
+
+
 def test_values_that_are_no_numbers(world: World) -> None:
     world.write(item="item_id:token\tyear:token\n" + "i0\t1995\ni1\tunknown\ni2\t\ni3\tinf\ni4\t1999\n")
     train = world.train()

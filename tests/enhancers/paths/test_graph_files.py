@@ -59,6 +59,12 @@ def test_stray_quotes_lose_no_line(tmp_path: Path, packed: bool) -> None:
     assert rows(read(path, Written()))[0] == ('"Weird Al', "1")
 
 
+def test_lines_between_two_quotes_stay(tmp_path: Path) -> None:
+    path = tmp_path / "a.kg"
+    path.write_text('a:token\tb:token\n"x\t1\ny"\t2\n')
+    assert rows(read(path, Written())) == [('"x', "1"), ('y"', "2")]
+
+
 def test_in_pieces_as_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     draw = random.Random(0)
     lines = [[draw.choice("abcdef"), draw.choice(["", "1", "2", "3"])] for _ in range(100)]

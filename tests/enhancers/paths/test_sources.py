@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import doctest
 import random
+import re
 import warnings
 from collections import defaultdict
 from pathlib import Path
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 import torch
 
+from burnish.enhancers.paths import sources
 from burnish.enhancers.paths.graph import Graph, Relation
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.metapaths import MetaPath
@@ -175,6 +178,10 @@ def test_types_of_entities(world: World, table: Any) -> None:
     assert world.edges(given, "film.acted_by:item:person", train) == {("i1", "p1")}
     assert given.relation("rating").target == "entity"
     assert any("name:from:to: film.acted_by" in note for note in given.notes)
+    types = {"film.directed_by": "director", "film.acted_by": "person"}
+    for left, rest in (("film.acted_by", []), ("film.acted_by:item:person", ["film.acted_by:item:director"])):
+        less = [one.name for one in world.graph(train, entity_types=types, without=[left]).relations]
+        assert less == ["rated", *rest, "film.directed_by", "film.rating"]
 
 
 def test_inferred_types_have_names_of_their_own(world: World, table: Any) -> None:
@@ -194,6 +201,14 @@ def test_inferred_types_have_names_of_their_own(world: World, table: Any) -> Non
         "user": "user_entity",
         "place": "place",
     }
+
+
+def test_relations_that_lead_to_items_too_name_no_type(world: World, table: Any) -> None:
+    world.write(kg=table(KG, "e0 next e1", "e1 next x2"), link=table(LINK, "i0 e0", "i1 e1", "[PAD] x2"))
+    train = world.train()
+    graph = world.graph(train)
+    assert world.edges(graph, "next:item:item", train) == {("i0", "i1")}
+    assert world.edges(graph, "next:item:entity", train) == {("i1", "x2")}
 
 
 def test_twins_are_one(world: World, table: Any) -> None:
@@ -345,13 +360,16 @@ def test_friends(world: World, table: Any) -> None:
             "u2 u3 2",
             "u4 u4 2",
             "u5 x 3",
+            "[PAD] u6 3",
         )
     )
     train = world.train()
-    with pytest.warns(UserWarning, match="1 of 5 edges are of users that the data do not have, such as 'x'"):
+    with pytest.warns(
+        UserWarning, match=r"2 of 6 edges are of users that the data do not have, such as '.PAD.'"
+    ):
         graph = world.graph(train)
     assert world.edges(graph, "friend", train) == {("u0", "u1"), ("u1", "u0"), ("u2", "u3")}
-    with pytest.warns(UserWarning, match="2 of 10 edges"):
+    with pytest.warns(UserWarning, match="4 of 12 edges"):
         both = world.graph(train, symmetric=True, net_name="knows")
     assert world.edges(both, "knows", train) == {("u0", "u1"), ("u1", "u0"), ("u2", "u3"), ("u3", "u2")}
     path = "user -knows-> user -rated-> item"
@@ -498,6 +516,7 @@ def test_fingerprints_tell_graphs_apart() -> None:
     assert same == graph_fingerprint(graph().to("cpu"))
     others = {graph_fingerprint(one) for one in (graph("in"), graph(targets=(1, 0)), graph(people=3))}
     assert len({same, *others}) == 4
+    assert doctest.testmod(sources).failed == 0
 
 
 def test_without_warnings_where_all_is_well(world: World, table: Any) -> None:
@@ -512,6 +531,13 @@ def test_without_warnings_where_all_is_well(world: World, table: Any) -> None:
         graph = read_graph(world.train())
     assert [one.name for one in graph.relations] == ["rated", "friend", "by", "genre"]
     assert graph.notes == ()
+
+
+def test_the_page_names_every_option() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "paths.md").read_text(encoding="utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert set(GraphConfig.model_fields) <= named
 
 
 def test_ml_100k() -> None:
