@@ -99,6 +99,8 @@ def divisors_of(model: PathModel, path: MetaPath, user: int) -> list[float]:
         for (begin, end), weight in weights_of(model, step).items():
             arrived[end] = arrived.get(end, 0.0) + state.get(begin, 0.0) * weight
         kind, last = path.types[length], length == len(path)
+        if kind == "user" and not model.returns:
+            arrived[user] = 0.0
         divisor = 1.0
         if model.normalise == "propagated" or last:
             nodes = range(1 if kind in ("user", "item") else 0, model.graph.counts[kind])
@@ -121,7 +123,7 @@ def all_paths(model: PathModel, user: int, item: int) -> list[tuple[int, tuple[i
                 ((*nodes, end), value * weight / divisor)
                 for nodes, value in ways
                 for (begin, end), weight in weights.items()
-                if begin == nodes[-1]
+                if begin == nodes[-1] and (model.returns or (path.types[len(nodes)], end) != ("user", user))
             ]
         found += [(number, nodes, value) for nodes, value in ways if nodes[-1] == item]
     return found

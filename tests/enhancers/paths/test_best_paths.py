@@ -13,9 +13,9 @@ from burnish.enhancers.paths.path_model import PathModel
 from burnish.errors import ConfigurationError, DataError
 
 OPTIONS = [
-    {"normalise": normalise, "tied": tied, "mixture": mixture}
+    {"normalise": normalise, "tied": tied, "mixture": mixture, "returns": returns}
     for normalise in ("propagated", "walk")
-    for tied, mixture in ((True, "global"), (False, "user"))
+    for tied, mixture, returns in ((True, "global", True), (False, "user", True), (True, "global", False))
 ]
 IDS = ["-".join(map(str, one.values())) for one in OPTIONS]
 PAIRS = [(user, item) for user in range(1, 6) for item in range(1, 7)]
