@@ -26,19 +26,23 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.teachers.student import Student
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
-from burnish.errors import UnsupportedError
+from burnish.errors import DataError, UnsupportedError
 from burnish.randomness import forked_randomness
 
+from .best_paths import PathFinder
 from .graph import ITEM, RATED, Graph, Relation
 from .learned_paths import cross_entropy, metapaths_of, path_model
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
-from .sources import read_graph
+from .reasons import reasons_for
+from .sources import graph_fingerprint, read_graph
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
+
+    from burnish.explanation import Reason
 
 #: Copies of scores `[users, n_items]` in float32 that a step holds, beside one a prefix of a meta-path.
 _COPIES = 8
@@ -85,6 +89,7 @@ class Paths(Enhancer[PathsConfig]):
 
     student: Student
     model: PathModel
+    fingerprint: Tensor
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Read the graph, find meta-paths, and how the backbone scores."""
@@ -111,8 +116,11 @@ class Paths(Enhancer[PathsConfig]):
         self.model = path_model(config, graph.to(anatomy.device), metapaths, rate=config.rate).to(
             anatomy.device
         )
+        print_of_graph = torch.frombuffer(bytearray.fromhex(graph_fingerprint(graph)), dtype=torch.uint8)
+        self.register_buffer("fingerprint", print_of_graph.to(anatomy.device))
         self._check_size()
         self._share = 1.0
+        self._finders: dict[tuple[int, ...], PathFinder] = {}
 
     def _metapaths(self, graph: Graph) -> list[MetaPath]:
         found = metapaths_of(self.config, graph, self._seed)
@@ -154,6 +162,41 @@ class Paths(Enhancer[PathsConfig]):
         if self.student.vectors is None:
             return {}
         return dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
+
+    # ------------------------------------------------------------------ reasons, and what is kept
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """The best paths from the user to the item under the path model, one of each kind first.
+
+        `contribution` is the share of the path model's score.  The backbone alone serves: how far both agree is another
+        question (`quality.agreement`).
+        """
+        return reasons_for(self.finder(), user, item)
+
+    def finder(self) -> PathFinder:
+        """Finds best paths under the weights as they are now."""
+        now = tuple(parameter._version for parameter in self.model.parameters())
+        if now not in self._finders:
+            self._finders = {now: PathFinder(self.model)}
+        return self._finders[now]
+
+    def training_tensors(self) -> frozenset[str]:
+        """All of them: scores are the backbone's.  A run's checkpoint has them, for reasons and to go on."""
+        return frozenset(self.state_dict())
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As torch's; refuses weights of another graph, whose edges are others."""
+        saved = state_dict.get(f"{prefix}fingerprint")
+        if saved is not None and not torch.equal(saved.cpu(), self.fingerprint.cpu()):
+            raise DataError(
+                f"enhancer {self.name!r}: the weights that are read belong to the edges of another graph; put back the "
+                f"files that it was made of (.kg, .link, .net, .item, .user, edge lists), or train anew"
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_finders": {}}
 
     # ------------------------------------------------------------------ the loss
 

@@ -17,7 +17,7 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.paths.graph import RATED
 from burnish.enhancers.paths.paths import Paths, with_permuted_items
 from burnish.enhancers.softmax.softmax import Softmax
-from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 ALIKE = "user -rated-> item <-rated- user -rated-> item"
 GENRE = "user -rated-> item -class-> class <-class- item"
@@ -258,6 +258,25 @@ def test_the_same_seed_gives_the_same_numbers(small: Callable[..., Any]) -> None
     assert one.test_result == other.test_result
     for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
+
+
+def test_a_run_explains_itself_by_paths(small: Callable[..., Any], tmp_path: Path) -> None:
+    result = small("run")
+    reasons = result.model.enhancers["paths"].explain(196, 50)
+    assert [reason.kind for reason in reasons] == ["path"] * len(reasons)
+    assert 0 < sum(reason.contribution for reason in reasons) <= 1
+    loaded = burnish.load_run(tmp_path / "run").model
+    assert [one.text for one in loaded.enhancers["paths"].explain(196, 50)] == [one.text for one in reasons]
+    with torch.no_grad():
+        loaded.enhancers["paths"].model.mixing.copy_(torch.tensor([0.0, 9.0]))
+    again = loaded.enhancers["paths"].explain(196, 50)
+    assert [one.contribution for one in again] != [one.contribution for one in reasons]
+
+
+def test_weights_of_another_graph_are_refused(world: Any) -> None:
+    one, other = made_with(world), made_with(world, control="permuted")
+    with pytest.raises(DataError, match="edges of another graph"):
+        one.paths.load_state_dict(other.paths.state_dict())
 
 
 # ------------------------------------------------------------------ what is refused
