@@ -36,6 +36,11 @@ _PLAIN_ENDS = re.compile(
     r"(source|target|head|tail|src|dst|from|to|user|friend)(_?user)?(_?\d)?(_?id)?", re.I
 )
 _ITEM_TEXTS = ("itemtext.tsv", "itemtext.tsv.gz")
+#: Published files that join items to the entities of other items, by the SHA-256 of their bytes, with how it is seen.
+MISLINKED = {
+    "524dca2c3d62619688ab99b3ec53ea2acb9b64d38eafec3e02bdd0dc6bb7d948": "RecBole's example of ml-100k; by it the "
+    "sequel of North by Northwest (1959) is It Takes Two (1995)",
+}
 
 
 def read_graph(dataset: Dataset, config: GraphConfig | None = None) -> Graph:
@@ -208,6 +213,12 @@ class _Reader:
 
     def _kg(self) -> Triples | None:
         path = self._file("kg", self.config.kg)
+        if path is not None and self.config.kg is None and (wrong := self._mislinked()):
+            self.told.warn(
+                f"{path.name} was left out, since the .link beside it joins items to entities of other items "
+                f"({wrong}); kg: true takes it all the same, kg: false says that it is known"
+            )
+            path = None
         if path is None:
             if self.config.relations is not None:
                 warn("graph: relations has no effect, as there is no .kg")
@@ -224,6 +235,11 @@ class _Reader:
         cells = read(path, self.written)
         begin, relations, end = (cells[name] for name in names)
         return Triples(path.name, relations, ENTITY, begin, ENTITY, end, knowledge=True)
+
+    def _mislinked(self) -> str | None:
+        """What is known to be wrong with the .link, if anything."""
+        path = self._file("link", self.config.link)
+        return None if path is None else MISLINKED.get(hashlib.sha256(path.read_bytes()).hexdigest())
 
     def _links(self, kg: Triples | None) -> Links:
         """Entities that are items."""

@@ -548,7 +548,15 @@ def test_ml_100k() -> None:
 
     folder = Path(recbole.__file__).parent / "dataset_example" / "ml-100k"
     config = Config(model="BPR", dataset="ml-100k", config_dict={"show_progress": False})
-    graph = read_graph(create_dataset(config).build()[0])
+    train = create_dataset(config).build()[0]
+    with pytest.warns(
+        UserWarning, match=r"ml-100k.kg was left out, since the .link beside it joins .* of other items"
+    ):
+        columns = read_graph(train)
+    assert {one.name for one in columns.relations} == {
+        *("rated", "class", "release_year", "occupation", "gender", "age")
+    }
+    graph = read_graph(train, GraphConfig(kg=True))
     with (folder / "ml-100k.kg").open() as lines:
         directed = {
             tuple(row[::2]) for row in csv.reader(lines, delimiter="\t") if row[1] == "film.film.directed_by"
@@ -558,3 +566,8 @@ def test_ml_100k() -> None:
     assert {"class", "occupation", "gender", "age", "release_year"} <= {one.name for one in graph.relations}
     assert "zip_code" not in {one.name for one in graph.relations}
     assert "film.director.film" not in {one.name for one in graph.relations}
+    # Why it is left out unless it is asked for: sequels by it are no sequels.
+    sequels = graph.relation("film.film.sequel:item:item")
+    pairs = zip(sequels.sources.tolist(), sequels.targets.tolist(), strict=True)
+    titles = {(graph.label("item", one), graph.label("item", other)) for one, other in pairs}
+    assert any("North by Northwest" in one and "It Takes Two" in other for one, other in titles)
