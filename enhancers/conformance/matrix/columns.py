@@ -24,6 +24,7 @@ COLUMNS = (
     "average",
     "distil",
     "compress",
+    "paths: {users: 8}",
 )
 
 _ABOUT = {
