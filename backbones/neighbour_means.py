@@ -63,8 +63,9 @@ class NeighbourMeans(GeneralRecommender):
             {_module_name(kind): nn.Embedding(graph.counts[kind], size) for kind in others}
         )
         self.factors = nn.Parameter(torch.ones(size))
-        for table in (self.user_embedding, self.item_embedding, *self.node_embedding.values()):
-            nn.init.xavier_normal_(table.weight)
+        for table in self.modules():
+            if isinstance(table, nn.Embedding):
+                nn.init.xavier_normal_(table.weight)
         self.loss_fct = nn.CrossEntropyLoss()
         self.restore_user_e = self.restore_item_e = (
             None  # vectors of an evaluation, named as RecBole's models do
@@ -81,10 +82,15 @@ class NeighbourMeans(GeneralRecommender):
         for kind, near in self._neighbours.items():
             total = tables[kind]
             for other, weights, there, back in near:
-                rows = tables[other] if other in tables else self.node_embedding[_module_name(other)].weight
+                rows = tables[other] if other in tables else self._nodes(other)
                 total = total + hop(rows, weights.to(rows), there, back)
             vectors[kind] = torch.tanh(total)
         return vectors[USER] * self.factors, vectors[ITEM]
+
+    def _nodes(self, kind: str) -> Tensor:
+        rows = self.node_embedding[_module_name(kind)].weight
+        assert isinstance(rows, Tensor)
+        return rows
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
         """The cross entropy of the batch's items, and the squared embeddings by `reg_weight`."""
@@ -106,7 +112,7 @@ class NeighbourMeans(GeneralRecommender):
         return (users[interaction[self.USER_ID]] @ items.t()).reshape(-1)
 
     def _vectors(self) -> tuple[Tensor, Tensor]:
-        if self.restore_user_e is None:
+        if self.restore_user_e is None or self.restore_item_e is None:
             self.restore_user_e, self.restore_item_e = self.forward()
         return self.restore_user_e, self.restore_item_e
 

@@ -13,10 +13,13 @@ from torch import Tensor
 from burnish.enhancers.anatomy.describe import Fields
 from burnish.enhancers.interactions import positives, training_items
 from burnish.enhancers.options import warn_of_idle
+from burnish.enhancers.paths.best_paths import PathFinder
 from burnish.enhancers.paths.learned_paths import cross_entropy, metapaths_of, path_model
 from burnish.enhancers.paths.options import WalkConfig
+from burnish.enhancers.paths.reasons import NO_PATH, reasons_for
 from burnish.enhancers.paths.sources import read_graph
 from burnish.enhancers.wasserstein.positives import KnownPositives
+from burnish.explanation import Reason
 from burnish.strict import validated
 
 PROPERTIES = Path(__file__).parent / "properties"
@@ -48,6 +51,7 @@ class PathWalks(GeneralRecommender):
         liked = positives(dataset, fields.label, self.walks.graph.positive_from, type(self).__name__)
         self.known = KnownPositives(*training_items(dataset, fields, liked), self.n_users, self.n_items)
         self._steps = 0
+        self._finder: tuple[tuple[int, ...], PathFinder] | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The mean cross entropy of the batch's users."""
@@ -61,6 +65,18 @@ class PathWalks(GeneralRecommender):
         """Scores of pairs, `[B]`."""
         users, which = torch.unique(interaction[self.USER_ID], return_inverse=True)
         return self.paths.scores(users)[which, interaction[self.ITEM_ID]]
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason]:
+        """The best paths from the user to the item, one of each kind first; of internal ids."""
+        now = tuple(parameter._version for parameter in self.paths.parameters())
+        if self._finder is None or self._finder[0] != now:
+            self._finder = (now, PathFinder(self.paths))
+        return reasons_for(self._finder[1], user, item)
+
+    def no_reason(self, user: int, item: int) -> str:
+        """Why `explain` gave nothing."""
+        return NO_PATH
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
         """Scores of all items for the users of a batch, `[B * n_items]`."""

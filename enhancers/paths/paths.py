@@ -35,7 +35,7 @@ from .learned_paths import cross_entropy, metapaths_of, path_model
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
-from .reasons import reasons_for
+from .reasons import NO_PATH, reasons_for
 from .sources import graph_fingerprint, read_graph
 
 if TYPE_CHECKING:
@@ -173,6 +173,10 @@ class Paths(Enhancer[PathsConfig]):
         question (`quality.agreement`).
         """
         return reasons_for(self.finder(), user, item)
+
+    def no_reason(self, user: int, item: int) -> str:
+        """Why `explain` gave nothing."""
+        return NO_PATH
 
     def finder(self) -> PathFinder:
         """Finds best paths under the weights as they are now."""

@@ -16,6 +16,9 @@ from .path_model import PathModel
 from .phrases import Wording
 from .sentences import Writer
 
+#: Why there is none.
+NO_PATH = "none of its meta-paths leads from this user to this item"
+
 
 def reasons_for(
     model: PathModel | PathFinder,

@@ -118,6 +118,9 @@ def test_a_run_of_walks(tmp_path: Path) -> None:
     assert result.test_result["ndcg@10"] > 0.2  # popularity: .14
     loaded = burnish.load_run(tmp_path / "run").model
     torch.testing.assert_close(loaded.paths.shares(), result.model.paths.shares())
+    explained = burnish.explain(tmp_path / "run", "196", top=2)
+    assert len(explained) == 2
+    assert all(one.reasons[0].kind == "path" for one in explained)
 
 
 @pytest.mark.parametrize(
