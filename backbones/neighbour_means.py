@@ -94,7 +94,7 @@ class NeighbourMeans(GeneralRecommender):
 
     def calculate_loss(self, interaction: Any) -> tuple[Tensor, Tensor]:
         """The cross entropy of the batch's items, and the squared embeddings by `reg_weight`."""
-        self.restore_user_e = self.restore_item_e = None
+        self._forget()
         users, items = self.forward()
         scores = users[interaction[self.USER_ID]] @ items[1:].t()
         loss = self.loss_fct(scores, interaction[self.ITEM_ID] - 1)
@@ -110,6 +110,11 @@ class NeighbourMeans(GeneralRecommender):
         """Scores of all items for the users of a batch, `[B * n_items]`."""
         users, items = self._vectors()
         return (users[interaction[self.USER_ID]] @ items.t()).reshape(-1)
+
+    def _forget(self) -> None:
+        """Drop the vectors of an evaluation, which have the names that RecBole's models give theirs."""
+        self.restore_user_e: Tensor | None = None
+        self.restore_item_e: Tensor | None = None
 
     def _vectors(self) -> tuple[Tensor, Tensor]:
         if self.restore_user_e is None or self.restore_item_e is None:
