@@ -67,9 +67,7 @@ class NeighbourMeans(GeneralRecommender):
             if isinstance(table, nn.Embedding):
                 nn.init.xavier_normal_(table.weight)
         self.loss_fct = nn.CrossEntropyLoss()
-        self.restore_user_e = self.restore_item_e = (
-            None  # vectors of an evaluation, named as RecBole's models do
-        )
+        self._forget()
 
     def get_ego_embeddings(self) -> Tensor:
         """Own embeddings of users and items, one after another, as RecBole's graph models have it."""
