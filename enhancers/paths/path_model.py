@@ -22,7 +22,7 @@ from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .graph import ITEM, USER, Graph, Step
 from .metapaths import MetaPath
-from .propagation import first_hop, hop, listed_hop
+from .propagation import first_hop, hop, listed_hop, mixed_states
 
 #: What is added to all that arrives, so that no item has a probability of 0 (the released code's).
 EPSILON = 1e-10
@@ -159,17 +159,28 @@ class PathModel(nn.Module):
 
         hidden: bool `[b, n_items]`, items with which no walk of the user begins.
         """
-        return self._mixed([state.t() for state in self.by_path(users, hidden)], users)
+        little = 0.0 if self._divides else EPSILON
+        return mixed_states(self._ends(users, hidden), self.shares(users), little).t()
 
     def by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[Tensor]:
         """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""
+        ends = self._ends(users, hidden)
+        return ends if self._divides else [self._divided(state, ITEM) for state in ends]
+
+    @property
+    def _divides(self) -> bool:
+        """Whether every hop divides, so that the sum is 1 at the end of a meta-path."""
+        return self.normalise == "propagated" and self.most is None
+
+    def _ends(self, users: Tensor, hidden: Tensor | None) -> list[Tensor]:
+        """What arrives along each meta-path, `[n_items, b]`, before the last division."""
         if self.most is not None:
             n_items = self.graph.counts[ITEM]
             dense = []
             for items, values in self.lists_by_path(users, hidden):
                 state = values.new_zeros(n_items, len(users))
                 walks = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
-                dense.append(self._ended(state.index_put((items, walks), values, accumulate=True)))
+                dense.append(state.index_put((items, walks), values, accumulate=True))
             return dense
         states: dict[tuple[Step, ...], Tensor] = {}
         weights = {step: self.edge_weights(step) for step in self._parameter}
@@ -193,7 +204,7 @@ class PathModel(nn.Module):
                 if self.normalise == "propagated":
                     arrived = self._divided(arrived, path.types[length])
                 states[prefix] = arrived
-        return [self._ended(states[path.steps]) for path in self.metapaths]
+        return [states[path.steps] for path in self.metapaths]
 
     def lists_by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
         """Along each meta-path the items where most arrives and how much, `[b, k]` each; an empty place has 0."""
@@ -225,18 +236,6 @@ class PathModel(nn.Module):
             little[0] = 0.0
         arrived = arrived + little
         return arrived / arrived.sum(0)
-
-    def _ended(self, arrived: Tensor) -> Tensor:
-        """As `_divided`, at the end of a meta-path; with "propagated" in full it is divided already."""
-        done = self.normalise == "propagated" and self.most is None
-        return arrived if done else self._divided(arrived, ITEM)
-
-    def _mixed(self, by_path: Sequence[Tensor], users: Tensor) -> Tensor:
-        shares = self.shares(users)
-        mixed = by_path[0] * shares[:, :1]
-        for number, one in enumerate(by_path[1:], start=1):
-            mixed = mixed + one * shares[:, number : number + 1]
-        return mixed
 
     def scores(self, users: Tensor) -> Tensor:
         """Logarithms of the probabilities `[b, n_items]`, -inf for padding."""

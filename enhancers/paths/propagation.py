@@ -5,6 +5,7 @@ Both are differentiable in the state and in the edges' weights.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -103,3 +104,42 @@ def listed_hop(
     at = (walks[kept], rank[rank < most])
     new_nodes = nodes.new_zeros(b, width).index_put(at, ends[kept])
     return new_nodes, values.new_zeros(b, width).index_put(at, sums[kept])
+
+
+class _Mixture(torch.autograd.Function):
+    """What `mixed_states` says, with a gradient in as few passes over all nodes as can be."""
+
+    @staticmethod
+    def forward(ctx: Any, shares: Tensor, little: float, *states: Tensor) -> Tensor:
+        totals = torch.stack([state.sum(0) for state in states], 1) + little * (len(states[0]) - 1)
+        factors = shares / totals
+        mixed = states[0] * factors[:, 0]
+        for number, state in enumerate(states[1:], start=1):
+            mixed.addcmul_(state, factors[:, number])
+        if little:
+            mixed[1:] += little * factors.sum(1)
+        ctx.little = little
+        ctx.save_for_backward(factors, totals, *states)
+        return mixed
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (gradient,) = gradients
+        factors, totals, *states = ctx.saved_tensors
+        everywhere = ctx.little * gradient[1:].sum(0) if ctx.little else 0.0
+        products = torch.stack([(gradient * state).sum(0) + everywhere for state in states], 1)
+        offsets = products * factors / totals
+        of_states = [
+            torch.addcmul(-offsets[:, number], gradient, factors[:, number]) if needed else None
+            for number, needed in enumerate(ctx.needs_input_grad[2:])
+        ]
+        return products / totals, None, *of_states
+
+
+def mixed_states(states: Sequence[Tensor], shares: Tensor, little: float) -> Tensor:
+    """The mixture of states, each made to sum to 1: `[n, b]`.
+
+    states: `[n, b]` each.  shares: `[b, n_states]`.  little: added first, at every node but 0, which is padding.
+    """
+    mixed: Tensor = _Mixture.apply(shares, little, *states)
+    return mixed

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.paths.graph import Graph, Relation, Step
-from burnish.enhancers.paths.propagation import edges_of, first_hop, hop, listed_hop
+from burnish.enhancers.paths.propagation import edges_of, first_hop, hop, listed_hop, mixed_states
 from tests.support.path_world import matrix, world
 
 GRAPH = world()
@@ -198,3 +198,28 @@ def test_lists_in_single_precision_stay_in_it():
     nodes, values = listed_hop(LISTS, VALUES.float(), random_weights(step).float(), GRAPH.adjacency(step), 3)
     assert values.dtype == torch.float32
     assert nodes.dtype == torch.long
+
+
+@pytest.mark.parametrize("little", [0.0, 1e-3])
+def test_a_mixture_of_states_made_to_sum_to_one(little: float) -> None:
+    generator = torch.Generator().manual_seed(3)
+    states = [torch.rand(5, 3, generator=generator, dtype=torch.float64) for _ in range(3)]
+    states[2][:, 1] = 0.0 if little else 1.0  # nothing arrives
+    for state in states:
+        state[0] = 0.0
+    shares = torch.rand(3, 3, generator=generator, dtype=torch.float64)
+    added = torch.full((5, 1), little, dtype=torch.float64)
+    added[0] = 0.0
+    wanted = sum(
+        (state + added) / (state + added).sum(0) * shares[:, number] for number, state in enumerate(states)
+    )
+    torch.testing.assert_close(mixed_states(states, shares, little), wanted)
+
+    def mixed(shares: torch.Tensor, *states: torch.Tensor) -> torch.Tensor:
+        # Padding has no state, and so no gradient.
+        return mixed_states(
+            [torch.cat([torch.zeros_like(one[:1]), one[1:]]) for one in states], shares, little
+        )
+
+    given = [one.clone().requires_grad_() for one in (shares, *states)]
+    assert torch.autograd.gradcheck(mixed, given)
