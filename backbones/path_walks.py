@@ -14,7 +14,7 @@ from burnish.enhancers.anatomy.describe import Fields
 from burnish.enhancers.interactions import positives, training_items
 from burnish.enhancers.options import warn_of_idle
 from burnish.enhancers.paths.best_paths import PathFinder
-from burnish.enhancers.paths.learned_paths import cross_entropy, metapaths_of, path_model
+from burnish.enhancers.paths.learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
 from burnish.enhancers.paths.options import WalkConfig
 from burnish.enhancers.paths.reasons import NO_PATH, reasons_for
 from burnish.enhancers.paths.sources import read_graph
@@ -59,7 +59,8 @@ class PathWalks(GeneralRecommender):
         self._steps += 1
         generator = torch.Generator(device=users.device).manual_seed(self._seed * 1_000_003 + self._steps)
         known = self.known.mask(users, torch.arange(self.n_items, device=users.device))
-        return cross_entropy(self.paths, users, known, self.walks.hide, generator).mean()
+        hidden = drawn_hidden(known, self.walks.hide, generator)
+        return cross_entropy(self.paths(users, hidden), known, hidden).mean()
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of pairs, `[B]`."""

@@ -35,23 +35,24 @@ def path_model(
     )
 
 
-def cross_entropy(
-    model: PathModel, users: Tensor, known: Tensor, hide: float, generator: torch.Generator
-) -> Tensor:
-    """Mean of -log of the model's probabilities over the items that it is asked for: `[b]`.
+def drawn_hidden(known: Tensor, hide: float, generator: torch.Generator) -> Tensor | None:
+    """Which of the known items `[b, n_items]` a step hides; None where it hides nothing."""
+    if not hide:
+        return None
+    return known & (torch.rand(known.shape, generator=generator, device=known.device) < hide)
 
-    Where a share is hidden it is asked for these, from the others, among all but the others; else for all, as in the
-    paper.  A user of whom it is asked for none has 0.
 
-    known: bool `[b, n_items]`, what users `[b]` interacted with.
+def cross_entropy(probabilities: Tensor, known: Tensor, hidden: Tensor | None) -> Tensor:
+    """Mean of -log of a path model's probabilities over the items that it is asked for: `[b]`.
+
+    Where some are hidden it is asked for these, among all but the others; else for all, as in the paper.  A user of
+    whom it is asked for none has 0.
+
+    probabilities: `[b, n_items]`, from walks without the hidden items.  known: bool, what the users interacted with.
     """
-    asked, hidden = known, None
-    if hide:
-        drawn = torch.rand(known.shape, generator=generator, device=known.device)
-        asked = hidden = known & (drawn < hide)
-    probabilities = model(users, hidden)
-    tiny = torch.finfo(probabilities.dtype).tiny
+    asked, tiny = known, torch.finfo(probabilities.dtype).tiny
     if hidden is not None:
+        asked = hidden
         probabilities = probabilities.masked_fill(known & ~hidden, 0.0)
         probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(tiny)
     logs = torch.where(asked, probabilities.clamp_min(tiny).log(), torch.zeros_like(probabilities))

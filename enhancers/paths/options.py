@@ -100,6 +100,11 @@ class PathsConfig(WalkConfig):
         allow_inf_nan=False,
         description="how much faster than the backbone's parameters those of the path model move",
     )
+    again: bool = Field(
+        default=True,
+        description="walk a second time in a step, from all of a user's items, for the divergence; false: the walk "
+        "that some are hidden from serves for it, too, in about half the time",
+    )
     mask_known: bool = Field(
         default=True, description="leave a user's known items out of the divergence, on both sides"
     )
@@ -143,7 +148,11 @@ class PathsConfig(WalkConfig):
         """Options that were given and have no effect beside the others, with the reason."""
         reasons = super().idle()
         if self.fit == 0:
-            reasons |= dict.fromkeys(self.given("hide"), "with fit: 0")
+            reasons |= dict.fromkeys(self.given("hide", "again"), "with fit: 0")
+        elif self.hide == 0:
+            reasons |= dict.fromkeys(self.given("again"), "with hide: 0")
         if self.agree == 0:
-            reasons |= dict.fromkeys(self.given("learns", "top", "drawn", "mask_known"), "with agree: 0")
+            reasons |= dict.fromkeys(
+                self.given("learns", "again", "top", "drawn", "mask_known"), "with agree: 0"
+            )
         return reasons

@@ -31,7 +31,7 @@ from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
 from .graph import ITEM, RATED, Graph, Relation
-from .learned_paths import cross_entropy, metapaths_of, path_model
+from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
@@ -221,32 +221,34 @@ class Paths(Enhancer[PathsConfig]):
             return self._losses(batch)
 
     def _losses(self, batch: Interaction) -> dict[str, Tensor]:
-        student, losses = self.student, {}
+        student, config = self.student, self.config
         if student.vectors is None:
             rows, users = student.rows(batch)
         else:
             users, states = student.step(batch)
-        if self.config.agree:
-            if student.vectors is None:
-                agree = self._of_scored(batch, rows, users)
-            else:
-                agree = self._of_products(users, states)
-            losses["agree"] = agree * self.config.agree
+        losses, walked = {}, None
         if self._fit:
-            losses["fit"] = self._cross_entropy(users) * self._fit
+            known = student.known.mask(users, torch.arange(self._n_items, device=users.device))
+            hidden = drawn_hidden(known, config.hide, student.generator())
+            walked = self.model(users, hidden)
+            losses["fit"] = cross_entropy(walked, known, hidden) * self._fit
+        if config.agree:
+            if walked is None or (config.hide and config.again):
+                with torch.set_grad_enabled(config.learns != "backbone"):
+                    walked = self.model(users)
+            elif config.learns == "backbone":
+                walked = walked.detach()
+            logs = walked.clamp_min(torch.finfo(walked.dtype).tiny).log()
+            if student.vectors is None:
+                agree = self._of_scored(logs, batch, rows, users)
+            else:
+                agree = self._of_products(logs, users, states)
+            losses["agree"] = agree * config.agree
         return losses
 
-    def _logs(self, users: Tensor) -> Tensor:
-        """Logarithms of the path model's probabilities `[b, n_items]`."""
-        if self.config.learns == "backbone":
-            with torch.no_grad():
-                probabilities = self.model(users)
-        else:
-            probabilities = self.model(users)
-        return probabilities.clamp_min(torch.finfo(probabilities.dtype).tiny).log()
-
-    def _of_products(self, users: Tensor, states: Tensor) -> Tensor:
-        theirs, left_out = self._logs(users), self.student.left_out(users)
+    def _of_products(self, theirs: Tensor, users: Tensor, states: Tensor) -> Tensor:
+        """The divergence `[b]` from the path model's logarithms `[b, n_items]` to the products."""
+        left_out = self.student.left_out(users)
         keys, scale = self.student.items(), self.student.scale()
         if self.config.learns == "paths":
             states, keys = states.detach(), keys.detach()
@@ -266,9 +268,9 @@ class Paths(Enhancer[PathsConfig]):
         )
         return divergence_of_list(best.values.to(own), own, normaliser, 1.0)
 
-    def _of_scored(self, batch: Interaction, rows: Tensor, users: Tensor) -> Tensor:
-        """Where the model scores every pair by itself: the path model's list, and drawn items."""
-        theirs = self._logs(users).masked_fill(self.student.left_out(users), -math.inf)
+    def _of_scored(self, theirs: Tensor, batch: Interaction, rows: Tensor, users: Tensor) -> Tensor:
+        """The same where the model scores every pair by itself: the path model's list, and drawn items."""
+        theirs = theirs.masked_fill(self.student.left_out(users), -math.inf)
         best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
         items = with_drawn(best, self.config.drawn, self._n_items, self.student.generator())
         scores = self.student.pair_scores(batch, rows, items)
@@ -277,10 +279,6 @@ class Paths(Enhancer[PathsConfig]):
         chosen = theirs.gather(1, items)
         left_out = ~torch.isfinite(chosen) | seen_before(items)
         return divergence(chosen.to(scores), scores, left_out, 1.0)
-
-    def _cross_entropy(self, users: Tensor) -> Tensor:
-        known = self.student.known.mask(users, torch.arange(self._n_items, device=users.device))
-        return cross_entropy(self.model, users, known, self.config.hide, self.student.generator())
 
 
 def with_permuted_items(graph: Graph, seed: int) -> Graph:

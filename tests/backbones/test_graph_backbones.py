@@ -16,7 +16,7 @@ from recbole.data.interaction import Interaction
 import burnish
 from burnish.backbones.neighbour_means import NeighbourMeans
 from burnish.backbones.path_walks import PathWalks
-from burnish.enhancers.paths.learned_paths import cross_entropy
+from burnish.enhancers.paths.learned_paths import cross_entropy, drawn_hidden
 from burnish.enhancers.paths.sources import read_graph
 from burnish.errors import ConfigurationError, UnknownNameError
 
@@ -101,7 +101,8 @@ def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
     model, _ = made(PathWalks, walks={"metapaths": ALIKE})
     nobody = torch.zeros(2, model.n_items, dtype=torch.bool)
     generator = torch.Generator().manual_seed(0)
-    losses = cross_entropy(model.paths, torch.tensor([3, 8]), nobody, 0.3, generator)
+    hidden = drawn_hidden(nobody, 0.3, generator)
+    losses = cross_entropy(model.paths(torch.tensor([3, 8]), hidden), nobody, hidden)
     losses.sum().backward()
     assert losses.tolist() == [0, 0]
     assert all(torch.isfinite(one.grad).all() for one in model.paths.parameters())

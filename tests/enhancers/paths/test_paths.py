@@ -89,6 +89,23 @@ def unit(rows: torch.Tensor) -> np.ndarray:
 # ------------------------------------------------------------------ losses
 
 
+def test_one_walk_may_serve_both(world: Any) -> None:
+    made = made_with(world, "BPR", Softmax(temperature=TAU), again=False, hide=0.4)
+    users, items = unit(made.model.user_embedding.weight), unit(made.model.item_embedding.weight)
+    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
+    drawn = torch.rand((1, made.paths._n_items), generator=generator)
+    known = known_items(made, 3)
+    left = np.array([item for item in range(1, len(items)) if item not in known])
+    p = distribution(made.paths, 3, [item for item in known if drawn[0, item] < 0.4])[left]
+    p = p / p.sum()
+    scores = users[3] @ items[left].T / TAU
+    wanted = (p * (np.log(p) - scores + np.log(np.exp(scores).sum()))).sum()
+    losses = losses_of(made, users_batch(3))
+    assert losses["agree"].tolist() == [pytest.approx(wanted, rel=1e-4)]
+    losses["agree"].sum().backward()
+    assert made.paths.model.mixing.grad is not None
+
+
 @pytest.mark.parametrize("returns", [True, False])
 @pytest.mark.parametrize("mask_known", [True, False])
 def test_the_divergence_from_paths_to_backbone(world: Any, mask_known: bool, returns: bool) -> None:
