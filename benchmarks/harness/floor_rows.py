@@ -85,10 +85,13 @@ def strongest(known: NoteFloors, rows: Iterable[Row], baseline: str) -> str | No
     """
     means: dict[str, tuple[int, float]] = {}
     for row in rows:
+        turn = sign(row.metric)
         if row.kind == "floor" or row.arm in known.standing_in:
-            means[row.arm] = row.n_seeds, sign(row.metric) * row.mean
-        if baseline in known.floors or baseline in known.standing_in:
-            means.setdefault(baseline, (row.n_seeds, sign(row.metric) * row.baseline_mean))
+            means[row.arm] = row.n_seeds, turn * row.mean
+        of_floor = baseline in known.floors or baseline in known.standing_in
+        # Of the seeds that it shares with most: each row has it on those of its arm.
+        if of_floor and row.n_seeds > means.get(baseline, (0, 0.0))[0]:
+            means[baseline] = row.n_seeds, turn * row.baseline_mean
     return max(means, key=lambda name: means[name]) if means else None
 
 

@@ -34,7 +34,8 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
     """Draw each row's difference as a point with its 95% interval, one panel a metric and data set, into an SVG file.
 
     Green is a clear gain, red a clear loss, grey neither.  Floors come first, as blue squares; a dashed line through
-    the arms of a backbone is where the strongest of its floors stands.  Returns the path.
+    the arms of a backbone is where the strongest of its floors stands, be that a square, an arm of the plan that stands
+    as a floor, or the baseline.  Returns the path.
     Raises `ConfigurationError` for another suffix than .svg, `DataError` for no rows.
     """
     path = svg_path(path)
@@ -82,13 +83,21 @@ def _references(rows: Sequence[Row], top: int, across: Callable[[float], float])
             for place, row in enumerate(rows)
             if (row.dataset, row.backbone, row.comparison) == one
         ]
-        floors = [row for _, row in own if row.kind == "floor"]
+        where = _strongest([row for _, row in own])
         arms = [place for place, row in own if row.kind == "arm"]
-        if floors and arms:
-            x = across(max(floors, key=lambda row: sign(row.metric) * row.mean).difference)
+        if where is not None and arms:
+            x = across(where)
             ends = (top + _HEAD + _LINE * min(arms) - 6, top + _HEAD + _LINE * max(arms) + 14)
             parts.append(line((x, x), ends, _FLOOR, " stroke-width='1.5' stroke-dasharray='5 4'"))
     return parts
+
+
+def _strongest(rows: Sequence[Row]) -> float | None:
+    """How far the floor that the report calls the strongest is from the baseline; None without one."""
+    name = rows[0].strongest_floor
+    if name and name == rows[0].baseline:
+        return 0.0
+    return next((row.difference for row in rows if row.arm == name), None)
 
 
 def _mark(row: Row, y: int, across: Callable[[float], float]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def summarise(
             floor = strongest(known, [*own, *arms], baseline)
             beside = [] if floor is None else against(known, floor, metric)
             for family, part in zip(families, (own, arms, beside), strict=True):
-                family.extend(part)
+                family.extend(replace(row, strongest_floor=floor or "") for row in part)
         rows += [*judged(families[0]), *judged(families[1])]
         over += judged(families[2])
     if not rows:
