@@ -26,6 +26,7 @@ from burnish.files.svg import (
 )
 
 from .metrics import sign
+from .report import Comparison
 from .rows import Row
 
 _PLOT, _LEFT, _RIGHT, _LINE, _HEAD, _LETTERS = 380, 230, 290, 26, 58, 13
@@ -40,7 +41,7 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
 
     Green is a clear gain, red a clear loss, grey neither.  Floors come first, as blue squares; a dashed line through
     the arms of a backbone is where the strongest of its floors stands, be that a square, an arm of the plan that stands
-    as a floor, or the baseline.  Returns the path.
+    as a floor, or the baseline.  What the report has no row for is said below.  Returns the path.
     Raises `ConfigurationError` for another suffix than .svg, `DataError` for no rows.
     """
     path = svg_path(path)
@@ -55,6 +56,10 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         panel = [row for row in drawn if (row.metric, row.dataset) == (metric, dataset)]
         parts += _panel(panel, f"{dataset}, {metric}" if several_sets else metric, top, columns)
         top += _HEAD + _LINE * len(panel) + 34
+    for remark in rows.absences if isinstance(rows, Comparison) else ():
+        shown = fitted(remark, columns.width - 2 * _EDGE, 11)
+        parts.append(f"<text x='{_EDGE}' y='{top + 12}' font-size='11' fill='{GREY}'>{shown}</text>")
+        top += 20
     title = f"Differences to {rows[0].baseline} with 95% intervals"
     return write_svg(path, parts, width=columns.width, height=top, title=title, font_size=_LETTERS)
 
