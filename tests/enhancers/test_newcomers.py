@@ -19,7 +19,7 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.compress.compress import Compress
 from burnish.enhancers.newcomers import have_mean_of_others, newcomers, with_mean_of_others
 from burnish.enhancers.softmax.softmax import Softmax
-from burnish.enhancers.wasserstein.rvrec import RVRec
+from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
 
 BY_TIME = {"eval_args": {"order": "TO", "split": {"RS": [0.8, 0.1, 0.1]}, "group_by": "none", "mode": "full"}}
 
@@ -144,6 +144,40 @@ def test_the_direction_is_that_of_all_refinements(world: Any) -> None:
         rows = made.model.user_embedding(everybody).double().numpy()
     np.testing.assert_allclose(rows[new], np.broadcast_to(rows[known].mean(0), rows[new].shape), atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(rows[known], axis=1), 1.0, atol=1e-5)
+
+
+W2 = [
+    (RVRec, {"spread": "free", "spread_role": "distance"}),
+    (RVRec, {"spread": "count", "spread_role": "distance"}),
+    (RVRec, {"spread": "count", "spread_role": "both"}),
+    (Euclid2d, {}),
+]
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN"])
+@pytest.mark.parametrize(("enhancer", "options"), W2, ids=str)
+def test_distances(world: Any, enhancer: Any, options: dict[str, Any], backbone: str) -> None:
+    """Ranked by W2, newcomers have the mean of the others' spreads, too: their scores are the mean of the others' but
+    for a number that all items share."""
+    apart = {}
+    for how in ("mean", "own"):
+        made, new, known = split_by_time(
+            world,
+            enhance(backbone, enhancer(objective=True, score="w2", newcomers=how, **options)),
+            learning_rate=0.05,
+        )
+        made.trainer.fit(made.train, None, saved=False, show_progress=False)
+        mean = scores(made, np.flatnonzero(known))[:, 1:].mean(0)
+        found = scores(made, np.flatnonzero(new))[:, 1:] - mean
+        apart[how] = np.ptp(found, axis=1)
+        n = len(mean)
+        users = torch.from_numpy(np.repeat(np.flatnonzero(new), n))
+        pairs = {"user_id": users, "item_id": torch.arange(1, n + 1).repeat(int(new.sum()))}
+        with torch.no_grad():
+            single = made.model.predict(Interaction(pairs)).double().numpy().reshape(-1, n)
+        np.testing.assert_allclose(single - mean, found, atol=1e-5)
+    assert apart["mean"].max() < 1e-5
+    assert apart["own"].min() > 1e-3
 
 
 def test_compress(world: Any) -> None:
