@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import BurnishError, ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 from burnish.training.request import make_config
 from burnish.training.train import train
 
@@ -189,6 +189,26 @@ def test_leave_one_out_of_one_part(world: Any, split: str, valid: bool, test: bo
     result = world.train(eval_args={"split": {"LS": split}})
     assert bool(result.valid_result) == valid
     assert bool(result.test_result) == test
+
+
+@pytest.mark.parametrize(
+    ("model", "metric"), [("FM", "LogLoss"), ("FM", "AUC"), ("EMF", "RMSE"), ("EMF", "MAE")]
+)
+@pytest.mark.parametrize(("shares", "phase"), [((238, 1, 1), "validation"), ((236, 3, 1), "test")])
+def test_metrics_of_labels_need_two_rows(
+    world: Any, model: str, metric: str, shares: tuple[int, ...], phase: str
+) -> None:
+    options = {"metrics": [metric], "valid_metric": metric}
+    split = {"split": {"RS": list(shares)}, "order": "RO", "group_by": None, "mode": "labeled"}
+    with pytest.raises(
+        DataError, match=rf"the {phase} split has a single row .*metrics = \['{metric}'\] cannot"
+    ):
+        world.train(model, eval_args=split, **options)
+
+
+def test_rankings_of_one_row_are_measured(world: Any) -> None:
+    split = {"split": {"RS": [238, 1, 1]}, "order": "RO", "group_by": None, "mode": "full"}
+    assert world.train(eval_args=split).valid_result
 
 
 def test_option_of_the_model_names_itself(world: Any) -> None:
