@@ -82,8 +82,9 @@ class RunSpec:
 def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The block with every default written out, so that a changed default is another run."""
     from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.trained_first import decisive
 
-    return {enhancer.name: enhancer.config.decisive() for enhancer in make_enhancers(block)}
+    return decisive(make_enhancers(block))
 
 
 def _labels(spec: RunSpec) -> dict[str, int]:

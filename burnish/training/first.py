@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
+from burnish.enhancers.trained_first import decisive
 from burnish.errors import BurnishError, DataError, warn
 from burnish.files.lock import locked
 from burnish.files.processes import passing_folder
@@ -65,7 +66,7 @@ class FirstRequest:
             "dataset": self.dataset,
             "options": options,
         }
-        enhancers = {one.name: one.config.decisive() for one in enhancers_of(self.model)}
+        enhancers = decisive(enhancers_of(self.model))
         return digest({**content, "enhancers": enhancers} if enhancers else content)
 
     def request(self) -> Request:

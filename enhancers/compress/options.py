@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
@@ -18,7 +19,8 @@ SHARES_OF_WIDTH = (0.25, 0.375, 0.5, 0.75, 1.0)
 class CompressConfig(TeacherOptions):
     """Options of `compress`."""
 
-    later: ClassVar[frozenset[str]] = TeacherOptions.later | {"newcomers"}
+    later: ClassVar[Mapping[str, Any]] = {"teacher_options": {}, "newcomers": "own"}
+    later_together: ClassVar[frozenset[str]] = frozenset({"newcomers"})
 
     teachers: dict[str, tuple[float, ...] | None] = Field(
         default={EASE: (3.0,), ITEM_KNN: (0.0, 1.0)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,8 +25,6 @@ WHO = (
 
 class TeacherOptions(OptionsWithoutLoss):
     """Options of what the teachers are."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"teacher_options"})
 
     teachers: Mapping[str, Any]
     teacher_options: dict[str, dict[str, Any]] = Field(
