@@ -14,7 +14,7 @@ from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
-from .spaces import Space, candidates, checked_space, plain_options
+from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
 from .tried_values import check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
@@ -52,6 +52,7 @@ class BackboneEntry(Strict):
 
     name: str
     label: str = ""
+    #: RecBole's, as those of a plan and of an arm are.
     options: dict[str, Any] = Field(default_factory=dict)
     seeds: list[int] | None = None
 
@@ -64,7 +65,7 @@ class BackboneEntry(Strict):
         return value
 
     _label = field_validator("label")(checked_label)
-    _plain = field_validator("options")(plain_options)
+    _plain = field_validator("options")(recbole_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
 
@@ -75,7 +76,7 @@ class Arm(Strict):
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
 
-    _plain = field_validator("options")(plain_options)
+    _plain = field_validator("options")(recbole_options)
 
     @model_validator(mode="before")
     @classmethod
@@ -111,7 +112,7 @@ class Tune(Strict):
     #: A validation metric such as "ndcg@10"; None takes `valid_metric`.
     metric: str | None = None
     seed: int = FIRST_SEED
-    #: Options for the trials only, for example fewer epochs.
+    #: Options for the trials only, for example fewer epochs; those of enhancers for the arms that have them.
     options: dict[str, Any] = Field(default_factory=dict)
 
     _plain = field_validator("options")(plain_options)
@@ -149,7 +150,7 @@ class Plan(Strict):
     @classmethod
     def _plain_but_for_a_seed(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Plans of before could hold a seed, and their runs are known by it: it is told, and they go on."""
-        plain_options({name: value for name, value in options.items() if name != "seed"})
+        recbole_options({name: value for name, value in options.items() if name != "seed"})
         if "seed" in options:
             warn(
                 f"options: seed = {options['seed']!r} has no effect; say `seeds` beside `options`. (Leaving it out "
@@ -193,9 +194,11 @@ def _check_tuning(tune: Tune, arms: Mapping[str, Arm]) -> None:
         if label not in arms:
             raise unknown_name("tune.arms: arm", label, arms)
     attached = {name for arm in arms.values() for name in arm.enhancers}
-    for option in tune.space:
-        if "." in option and option.split(".")[0] not in attached:
-            raise unknown_name("tune.space: enhancer", option.split(".")[0], attached, cure="No arm has it.")
+    for place, options in (("tune.space", tune.space), ("tune.options", tune.options)):
+        for option in options:
+            enhancer, dot, _ = option.partition(".")
+            if dot and enhancer not in attached:
+                raise unknown_name(f"{place}: enhancer", enhancer, attached, cure="No arm has it.")
     for label, space in tune.arms.items():
         for option in space:
             if "." in option and option.split(".")[0] not in arms[label].enhancers:
@@ -210,10 +213,12 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     origin: what messages call the source.  Raises `UnknownNameError` for a key, backbone, arm or enhancer
     that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
-    plan = validated(Plan, content, origin, kind="key")
     try:
+        plan = validated(Plan, content, origin, kind="key")
         check_names(plan)
     except BurnishError as error:
+        if str(error).startswith(f"{origin}: "):
+            raise
         raise type(error)(f"{origin}: {error}") from error
     return plan
 
@@ -247,16 +252,18 @@ def check_names(plan: Plan) -> None:
     models = [find_backbone(entry.name) for entry in plan.backbones]
     if plan.tune is not None:
         for label, arm in plan.arms.items():
-            common = {
-                option: values
-                for option, values in plan.tune.space.items()
-                if "." not in option or option.partition(".")[0] in arm.enhancers
+            shared = those_for(arm.enhancers, plan.tune.options)
+            spaces = {
+                "tune.options": {option: [value] for option, value in shared.items()},
+                "tune.space": those_for(arm.enhancers, plan.tune.space),
+                f"tune.arms.{label}": plan.tune.arms.get(label, {}),
             }
-            spaces = {"tune.space": common, f"tune.arms.{label}": plan.tune.arms.get(label, {})}
             check_tried(spaces, arm.enhancers, models)
-            space = {option: values for one in spaces.values() for option, values in one.items()}
+            space = {**spaces["tune.space"], **spaces[f"tune.arms.{label}"]}
             points = candidates(space, plan.tune.trials, plan.tune.seed)
-            check_points(f"tune: arm {label!r}", points, arm.enhancers)
+            check_points(
+                f"tune: arm {label!r}", [*points, *({**shared, **point} for point in points)], arm.enhancers
+            )
     check_floors(plan.floors, models)
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)

@@ -22,8 +22,8 @@ def check_tried(
     That of an enhancer's option is refused where the enhancer cannot be made with it, whatever else is tried of its
     options; that of RecBole's where it is refused for each of the models.
 
-    spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones.  enhancers: what is
-    fixed, by enhancer.  models: backbones.
+    spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones, and those of
+    `...options` are fixed.  enhancers: what is fixed, by enhancer.  models: backbones.
     Raises the error of the enhancer or of the option, with the place before and the cure after it.
     """
     asked = list(models)
@@ -38,7 +38,8 @@ def check_tried(
                 error = _of_recbole(option, value, asked)
             if error is not None:
                 named = isinstance(error, UnknownNameError)
-                cure = "" if named else f" ({option!r} is to try it; leave it out)"
+                fixed = places[option].endswith("options")
+                cure = "" if named or fixed else f" ({option!r} is to try it; leave it out)"
                 raise type(error)(f"{places[option]}: {error}{cure}") from error
 
 

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from burnish.benchmarks.harness import load_plan, make_plan
+from burnish.benchmarks.harness.specs import spec_of, with_settings
+from burnish.benchmarks.harness.tuning import space_of, trial_spec
 from burnish.errors import ConfigurationError, UnknownNameError
 
 
@@ -128,6 +130,56 @@ def test_values_to_try_that_cannot_be(
     content = {**plan_content, "arms": {"odd": "uneven", "soft": {"softmax": {"temperature": 0.2}}}}
     with pytest.raises((ConfigurationError, UnknownNameError), match=f"^here.yaml: {message}"):
         make_plan({**content, "tune": {"trials": 2, **tune}}, origin="here.yaml")
+
+
+def test_options_of_trials_are_for_the_arms_that_have_the_enhancer(plan_content: dict[str, Any]) -> None:
+    """As those of `space` are; names and values are looked at when the plan is read."""
+    content = {**plan_content, "arms": {"odd": "uneven"}}
+
+    def tune(options: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "tune": {"trials": 2, "space": {"learning_rate": [0.1, 0.2]}, "options": options}}
+
+    plan = make_plan(tune({"uneven.spread": 0.3, "epochs": 2}))
+    assert plan.tune is not None
+    entry = plan.backbones[0]
+    odd, plain = (trial_spec(spec_of(plan, entry, arm, 1), plan.tune, 0, {}) for arm in ("odd", "plain"))
+    assert (odd.enhancers, odd.options["epochs"]) == ({"uneven": {"spread": 0.3}}, 2)
+    assert (plain.enhancers, plain.options["epochs"]) == ({}, 2)
+    assert space_of(plan, "odd") == space_of(plan, "plain") == {"learning_rate": [0.1, 0.2]}
+    for options, message in (
+        ({"softmax.temperature": 0.3}, r"tune\.options: enhancer 'softmax' is not known.*No arm has it"),
+        ({"uneven.spred": 1}, r"tune\.options: enhancer 'uneven': option 'spred' .*mean 'spread'"),
+        ({"uneven.spread": "wide"}, r"tune\.options: enhancer 'uneven': spread = 'wide': [^(]*$"),
+        ({"learning_rate": -1, "epochs": -1}, r"tune\.options: epochs = -1: give a whole number, 0 or more$"),
+    ):
+        with pytest.raises((ConfigurationError, UnknownNameError), match=f"^plan: {message}"):
+            make_plan(tune(options))
+
+
+def test_settings_of_an_enhancer_that_is_not_there_are_refused(plan_content: dict[str, Any]) -> None:
+    plan = make_plan(plan_content)
+    spec = spec_of(plan, plan.backbones[0], "big", 1)
+    with pytest.raises(
+        ConfigurationError, match=r"^uneven\.spread = 2: the arm 'big' has no enhancer 'uneven'"
+    ):
+        with_settings(spec, {"uneven.spread": 2})
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("options", {"options": {"uneven.spread": -1}}),
+        (r"backbones\.0\.options", {"backbones": [{"name": "BPR", "options": {"uneven.spread": -1}}]}),
+        (r"arms\.a\.options", {"arms": {"a": {"enhancers": "uneven", "options": {"uneven.spread": -1}}}}),
+    ],
+)
+def test_options_of_enhancers_stand_with_them(
+    place: str, change: dict[str, Any], plan_content: dict[str, Any]
+) -> None:
+    """RecBole would take them, and nobody read them."""
+    words = rf"^plan: {place} ?.*option 'uneven\.spread' has no effect here.*\{{uneven: \{{spread: -1\}}\}}"
+    with pytest.raises(ConfigurationError, match=words):
+        make_plan({**plan_content, **change})
 
 
 def test_values_that_do_not_go_together(plan_content: dict[str, Any]) -> None:
