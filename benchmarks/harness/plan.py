@@ -238,6 +238,13 @@ def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
 
 def check_names(plan: Plan) -> None:
     """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try."""
+    from burnish.enhancers.registry import looked_up_once
+
+    with looked_up_once():
+        _check_names(plan)
+
+
+def _check_names(plan: Plan) -> None:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
@@ -250,25 +257,31 @@ def check_names(plan: Plan) -> None:
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
     models = [find_backbone(entry.name) for entry in plan.backbones]
-    if plan.tune is not None:
-        for label, arm in plan.arms.items():
-            shared = those_for(arm.enhancers, plan.tune.options)
-            spaces = {
-                "tune.options": {option: [value] for option, value in shared.items()},
-                "tune.space": those_for(arm.enhancers, plan.tune.space),
-                f"tune.arms.{label}": plan.tune.arms.get(label, {}),
-            }
-            check_tried(spaces, arm.enhancers, models)
-            space = {**spaces["tune.space"], **spaces[f"tune.arms.{label}"]}
-            points = candidates(space, plan.tune.trials, plan.tune.seed)
-            check_points(
-                f"tune: arm {label!r}", [*points, *({**shared, **point} for point in points)], arm.enhancers
-            )
+    for label, arm in plan.arms.items():
+        if plan.tune is None:
+            check_points(f"arm {label!r}", [{}], arm.enhancers, models)
+        else:
+            _check_tried_of(plan.tune, label, arm, models)
     check_floors(plan.floors, models)
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)
         if standing_in is not None:
             _check_standing_in(plan, name, floor, standing_in)
+
+
+def _check_tried_of(tune: Tune, label: str, arm: Arm, models: list[type]) -> None:
+    """Raise for what an arm's trials could not have, and what its runs could not be given by them."""
+    fixed = those_for(arm.enhancers, tune.options)
+    spaces = {
+        "tune.options": {option: [value] for option, value in fixed.items()},
+        "tune.space": those_for(arm.enhancers, tune.space),
+        f"tune.arms.{label}": tune.arms.get(label, {}),
+    }
+    check_tried(spaces, arm.enhancers, models)
+    space = {**spaces["tune.space"], **spaces[f"tune.arms.{label}"]}
+    points = candidates(space, tune.trials, tune.seed)
+    place = f"tune: arm {label!r}" if space else f"arm {label!r}"
+    check_points(place, [*points, *({**fixed, **point} for point in points)], arm.enhancers, models)
 
 
 def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:

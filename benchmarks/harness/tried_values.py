@@ -11,7 +11,7 @@ from burnish.errors import BurnishError, UnknownNameError
 from .spaces import Space, candidates
 
 #: So many points of one enhancer's options are tried beside a value that is refused by itself.
-_MOST_POINTS = 1000
+MOST_POINTS = 1000
 
 
 def check_tried(
@@ -44,13 +44,21 @@ def check_tried(
 
 
 def check_points(
-    place: str, points: Iterable[Mapping[str, Any]], enhancers: Mapping[str, Mapping[str, Any]]
+    place: str,
+    points: Iterable[Mapping[str, Any]],
+    enhancers: Mapping[str, Mapping[str, Any]],
+    models: Iterable[type],
 ) -> None:
-    """Raise for the first point whose values an enhancer takes singly and not together.
+    """Raise for the first point that no run could have.
 
-    points: the settings that trials will have; place, enhancers as for `check_tried`.
+    That is where an enhancer takes its values singly and not together, or where what an enhancer begins from or learns
+    from cannot be trained or read for any of the models.
+
+    points: the settings that runs will have, `{}` for what is fixed alone; place, enhancers, models as for
+    `check_tried`.
     """
     known: set[str] = set()
+    asked = list(models)
     for point in points:
         for name, fixed in enhancers.items():
             tried = {
@@ -65,6 +73,46 @@ def check_points(
                 raise type(error)(
                     f"{place}: {error} (a trial is to have {together}; leave one of the values out)"
                 ) from error
+        block = with_point(enhancers, point)
+        if repr(block) in known:
+            continue
+        known.add(repr(block))
+        error = _first_refusal(block, asked)
+        if error is not None:
+            tried = ", ".join(f"{option} = {value!r}" for option, value in point.items() if "." in option)
+            cure = f" (a trial is to have {tried})" if tried else ""
+            raise type(error)(f"{place}: {error}{cure}") from error
+
+
+def with_point(
+    enhancers: Mapping[str, Mapping[str, Any]], point: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A block of enhancers with those options of a point that are theirs."""
+    block = {name: dict(options) for name, options in enhancers.items()}
+    for option, value in point.items():
+        name, _, field = option.partition(".")
+        if field and name in block:
+            block[name][field] = value
+    return block
+
+
+def _first_refusal(block: Mapping[str, Mapping[str, Any]], models: Iterable[type]) -> BurnishError | None:
+    """Why what enhancers begin from or learn from cannot be, for any of the models; None where it can for one."""
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.training.asked_first import check_asked
+
+    first: BurnishError | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the runs say it
+        made = make_enhancers(block)
+        for model in models:
+            try:
+                check_asked(made, model)
+            except BurnishError as error:
+                first = first or error
+            else:
+                return None
+    return first
 
 
 def _of_enhancer(
@@ -79,7 +127,7 @@ def _of_enhancer(
     first = _refusal(name, {**fixed, field: value})
     if first is None or not beside:
         return first
-    for point in candidates(beside, _MOST_POINTS, seed=0):
+    for point in candidates(beside, MOST_POINTS, seed=0):
         if _refusal(name, {**fixed, **point, field: value}) is None:
             return None
     return first

@@ -12,7 +12,7 @@ import pytest
 from burnish.benchmarks.harness import load_plan, make_plan
 from burnish.benchmarks.harness.specs import spec_of, with_settings
 from burnish.benchmarks.harness.tuning import space_of, trial_spec
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 
 def test_short_and_long_forms(plan_content: dict[str, Any]) -> None:
@@ -154,6 +154,103 @@ def test_options_of_trials_are_for_the_arms_that_have_the_enhancer(plan_content:
     ):
         with pytest.raises((ConfigurationError, UnknownNameError), match=f"^plan: {message}"):
             make_plan(tune(options))
+
+
+TWO = {"teachers": {"ease": None, "softmax": None}}
+
+
+@pytest.mark.parametrize(
+    ("block", "tried", "message"),
+    [
+        (
+            {"compress": {**TWO, "teacher_options": {"softmax": {"softmax.temprature": 0.1}}}},
+            {},
+            r"arm 'a': compress: teacher_options\.softmax: .*'temprature' is not known.*mean 'temperature'",
+        ),
+        (
+            {"compress": {**TWO, "teacher_options": {"softmax": {"learning_rate": -1}}}},
+            {},
+            r"arm 'a': the teacher 'softmax': learning_rate = -1: give a number above 0",
+        ),
+        (
+            {"compress": TWO},
+            {"compress.teacher_options": [{"softmax": {"softmax.temperature": value}} for value in (1, -1)]},
+            r"tune: arm 'a': compress: teacher_options\.softmax: .*temperature = -1: .*\(a trial is to have compress",
+        ),
+        (
+            {"aggregate": {"base": "softmax"}},
+            {"aggregate.base_options": [{}, {"average.decay": 0.9}]},
+            r"tune: arm 'a': aggregate: base_options: enhancer 'average' is not known",
+        ),
+        (
+            {"compress": {"teachers": {"ease": None, "sofmax+average": None}}},
+            {},
+            r"arm 'a': enhancer 'compress': teacher 'sofmax\+average': enhancer 'sofmax' is not known",
+        ),
+        (
+            {"aggregate": {}},
+            {"aggregate.base": ["auto", "softmx"]},
+            r"tune: arm 'a': enhancer 'aggregate': base 'softmx' is not known.*'softmax'",
+        ),
+        ({"aggregate": {"base": "./nothing"}}, {}, r"arm 'a': nothing is not the folder of a run"),
+        (
+            {
+                "compress": {
+                    "teachers": "compress",
+                    "teacher_options": {"compress": {"compress.teachers": "sofmax"}},
+                }
+            },
+            {},
+            r"arm 'a': the teacher 'compress': enhancer 'compress': teacher 'sofmax' is not known",
+        ),
+        (
+            {
+                "aggregate": {
+                    "base": "compress",
+                    "base_options": {
+                        "compress.teachers": "softmax",
+                        "compress.teacher_options": {"softmax": {"epochs": -1}},
+                    },
+                }
+            },
+            {},
+            r"arm 'a': the teacher 'softmax': epochs = -1: give a whole number",
+        ),
+        (
+            {"aggregate": {}, "softmax": {"base": "compress"}},
+            {},
+            r"arm 'a': enhancers ask for different bases",
+        ),
+    ],
+)
+def test_what_is_trained_first_is_looked_at_when_the_plan_is_read(
+    block: dict[str, Any], tried: dict[str, Any], message: str, plan_content: dict[str, Any]
+) -> None:
+    """Names, options and values, at any depth: `plain` would be trained before they are met."""
+    tune = {"tune": {"trials": 9, "arms": {"a": tried}}} if tried else {}
+    with pytest.raises((ConfigurationError, UnknownNameError, DataError), match=f"^plan: {message}"):
+        make_plan({**plan_content, "arms": {"a": block}, **tune})
+
+
+def test_what_one_of_the_backbones_can_learn_from_is_read(plan_content: dict[str, Any]) -> None:
+    """Runs of the other one fail, as they did."""
+    content = {**plan_content, "arms": {"a": {"distil": {"teachers": "softmax"}}}}
+    make_plan({**content, "backbones": ["SASRec", "BPR"]})
+    with pytest.raises(
+        UnsupportedError, match="arm 'a': enhancer 'distil': teacher 'softmax' is a run of SASRec"
+    ):
+        make_plan({**content, "backbones": ["SASRec"]})
+
+
+def test_what_the_fixed_options_lack_may_be_tried(plan_content: dict[str, Any]) -> None:
+    """Options of a base that each trial names."""
+    block = {"aggregate": {"base_options": {"softmax.temperature": 0.1}}}
+    tried = {"aggregate.base": ["softmax", "softmax+average"]}
+    make_plan({**plan_content, "arms": {"a": block}, "tune": {"trials": 2, "arms": {"a": tried}}})
+    with pytest.raises(
+        UnknownNameError, match="arm 'a': aggregate: base_options: enhancer 'softmax' is not known"
+    ):
+        make_plan({**plan_content, "arms": {"a": block}})
 
 
 def test_settings_of_an_enhancer_that_is_not_there_are_refused(plan_content: dict[str, Any]) -> None:

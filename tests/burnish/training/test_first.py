@@ -393,6 +393,19 @@ def test_all_names_are_looked_at_before_anything_is_trained(fits: Fits, small) -
         run(small, {"compress": {"teachers": ["softmax", "EASE"], "teacher_options": options}})
     with pytest.raises(UnsupportedError, match="teacher 'SASRec' is a run of SASRec, whose users are what"):
         run(small, {"compress": {"teachers": ["softmax", "SASRec"]}})
+    deep = {
+        "teachers": ["softmax", "compress"],
+        "teacher_options": {"compress": {"compress.teachers": "sofmax"}},
+    }
+    with pytest.raises(
+        UnknownNameError, match=r"the teacher 'compress': enhancer 'compress': teacher 'sofmax'"
+    ):
+        run(small, {"compress": deep})
+    with pytest.raises(ConfigurationError, match=r"^the teacher 'EASE': reg_weight = 'x': give a number"):
+        run(
+            small,
+            {"compress": {"teachers": ["softmax", "EASE"], "teacher_options": {"EASE": {"reg_weight": "x"}}}},
+        )
     assert fits.runs == []
 
 
