@@ -9,9 +9,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from burnish.checks import short
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.registry import make_enhancers
@@ -31,6 +33,12 @@ from .identity import class_name
 from .inputs.options import check_value
 from .record import SavedRun, read_run
 from .session import literal
+
+#: Options of data that RecBole's own list of them leaves out.
+_BESIDE_RECBOLES_LIST = (
+    *("numerical_features", "discretization", "encoding"),
+    *("kg_reverse_r", "entity_kg_num_interval", "relation_kg_num_interval"),
+)
 
 
 @dataclass(frozen=True)
@@ -61,10 +69,23 @@ def check_asked(enhancers: Iterable[Enhancer[Any]], plain: type, here: Path = Pa
     """
     for one in all_asked(enhancers, plain, here):
         for name, value in one.own.items():
+            if name in options_of_data():
+                raise ConfigurationError(
+                    f"{one.named}: {name} = {short(value)}: a run that is trained first reads the data as the run does "
+                    f"that it is for, so this is for the run to say; leave it out here"
+                )
             try:
                 check_value(name, literal(value) if isinstance(value, str) else value, one.plain)
             except BurnishError as error:
                 raise type(error)(f"{one.named}: {error}") from error
+
+
+@lru_cache(maxsize=1)
+def options_of_data() -> frozenset[str]:
+    """RecBole's options that say what is read of the data, under which names, and how it is changed."""
+    from recbole.utils import argument_list
+
+    return frozenset({*argument_list.dataset_arguments, *_BESIDE_RECBOLES_LIST})
 
 
 def all_asked(enhancers: Iterable[Enhancer[Any]], plain: type, here: Path = Path()) -> Iterator[Asked]:

@@ -131,7 +131,8 @@ def train(
             keep_result=keep_result,
             on_forgotten=told_of_replaced(target),
             **_needed(request, places),
-        )
+        ),
+        places,
     )
 
 

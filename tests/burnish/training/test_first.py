@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recbole
 import torch
 
 import burnish
 from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
+from burnish.enhancers.trained_first import OF_THE_RUN
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.training import stages
+from burnish.files.yamls import read_yaml
+from burnish.training import stages, teachers
+from burnish.training.asked_first import options_of_data
 from burnish.training.train import train
 
 MIXED: dict[str, Any] = {"teachers": {"ease": None, "softmax+average": None}, "ridge": 5, "ranks": [4, 8]}
@@ -223,6 +227,61 @@ def test_an_interrupted_teacher_of_other_data_is_trained_anew(fits: Fits, small,
     with pytest.warns(UserWarning, match=r"the teacher 'softmax\+average', kept in .*trained anew"):
         again = run(mine, {"compress": MIXED}, tmp_path / "out")
     same(again, run(mine, {"compress": MIXED}, tmp_path / "from nothing"))
+
+
+DATA: dict[str, Any] = {
+    "normalize_all": True,
+    "normalize_field": ["timestamp"],
+    "load_col": {"inter": ["user_id", "item_id"]},
+    "threshold": {"timestamp": 3},
+    "encoding": "latin-1",
+}
+
+
+@pytest.mark.parametrize("option", DATA)
+def test_data_are_read_as_the_run_reads_them(option: str, fits: Fits, small) -> None:
+    own = {option: DATA[option]}
+    for block, named in (
+        (
+            {"compress": {"teachers": "softmax", "mix": 1, "teacher_options": {"softmax": own}}},
+            "teacher 'softmax'",
+        ),
+        ({"aggregate": {"base": "softmax", "base_options": own}}, "base"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=rf"the {named}: {option} = .*reads the data as the run does"
+        ):
+            run(small, block)
+        content = {"dataset": "tiny", "backbones": ["BPR"], "arms": {"a": block}, "floors": []}
+        with pytest.raises(ConfigurationError, match=rf"arm 'a': the {named}: {option} = "):
+            make_plan(content)
+    assert fits.runs == []
+
+
+def test_all_of_recboles_options_of_data_are_the_runs() -> None:
+    listed = read_yaml(Path(recbole.__file__).parent / "properties/dataset/sample.yaml")
+    assert listed.keys() <= options_of_data() | OF_THE_RUN
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_trained_just_now_is_of_no_former_data(
+    kept: bool, fits: Fits, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher whose class reads the data otherwise: no file is to blame, and training it anew would not help."""
+    inner = teachers.check_trained_on
+
+    def otherwise(saved: Any, now: Any, *rest: Any, **more: Any) -> None:
+        inner({**saved, "columns": {**saved["columns"], "inter.timestamp": "other"}}, now, *rest, **more)
+
+    monkeypatch.setattr(teachers, "check_trained_on", otherwise)
+    block = {"compress": {"teachers": "softmax", "mix": 1, "ranks": 8}}
+    words = (
+        r"^the teacher 'softmax' was trained just now for this run, and found other data than the run does: compared "
+        r"with its own, the run's data set has other values in timestamp \(tiny\.inter\)\. Its backbone"
+    )
+    with pytest.raises(DataError, match=words):
+        run(small, block, tmp_path / "out" if kept else None)
+    assert fits.runs == ["BPR+softmax"]
 
 
 def test_a_run_that_cannot_go_on_trains_no_teacher(fits: Fits, small, tmp_path: Path) -> None:
