@@ -17,7 +17,7 @@ from burnish.errors import BurnishError, unknown_name
 from burnish.strict import Strict
 
 from .spaces import Space, candidates, checked_space, plain_options
-from .tried_values import MOST_POINTS, check_points, check_tried
+from .tried_values import MOST_POINTS, check_fixed, check_points, check_tried
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
 SHARED: dict[str, Space] = {
@@ -106,6 +106,7 @@ def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
         if name in OF_BACKBONE:
             _check_enhancer(name, fixed)
         tried_by = [_model(name)] if name in SHARED else models
+        check_fixed(f"floors.{name}.options", floor.options, tried_by)
         check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, tried_by)
         if name in OF_BACKBONE:
             space = floor.tune or {}

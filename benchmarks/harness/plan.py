@@ -15,7 +15,7 @@ from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
 from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
-from .tried_values import check_points, check_tried
+from .tried_values import check_fixed, check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
@@ -257,6 +257,13 @@ def _check_names(plan: Plan) -> None:
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
     models = [find_backbone(entry.name) for entry in plan.backbones]
+    check_fixed("options", {name: value for name, value in plan.options.items() if name != "seed"}, models)
+    for entry, model in zip(plan.backbones, models, strict=True):
+        check_fixed(f"backbone {entry.label!r}", entry.options, [model])
+    for label, arm in plan.arms.items():
+        check_fixed(f"arm {label!r}", arm.options, models)
+    if plan.tune is not None:
+        check_fixed("tune.options", plan.tune.options, models)
     for label, arm in plan.arms.items():
         if plan.tune is None:
             check_points(f"arm {label!r}", [{}], arm.enhancers, models)

@@ -43,6 +43,18 @@ def check_tried(
                 raise type(error)(f"{places[option]}: {error}{cure}") from error
 
 
+def check_fixed(place: str, options: Mapping[str, Any], models: Iterable[type]) -> None:
+    """Raise for the first of RecBole's options whose value no model could be run with.
+
+    place: where they stand, as in "options".
+    """
+    asked = list(models)
+    for option, value in options.items():
+        error = _of_recbole(option, value, asked) if "." not in option else None
+        if error is not None:
+            raise type(error)(f"{place}: {error}") from error
+
+
 def check_points(
     place: str,
     points: Iterable[Mapping[str, Any]],
@@ -147,15 +159,14 @@ def _refusal(name: str, options: dict[str, Any]) -> BurnishError | None:
 
 def _of_recbole(option: str, value: Any, models: Iterable[type]) -> BurnishError | None:
     """Why no model takes a value; None where one does."""
-    from burnish.training.inputs.options import check_value
-    from burnish.training.session import literal
+    from burnish.training.values import check_value
 
     first: BurnishError | None = None
     for model in models:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                check_value(option, literal(value) if isinstance(value, str) else value, model)
+                check_value(option, value, model)
         except BurnishError as error:
             first = first or error
         else:

@@ -30,9 +30,8 @@ from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
 
 from .identity import class_name
-from .inputs.options import check_value
 from .record import SavedRun, read_run
-from .session import literal
+from .values import check_value
 
 #: Options of data that RecBole's own list of them leaves out.
 _BESIDE_RECBOLES_LIST = (
@@ -75,7 +74,7 @@ def check_asked(enhancers: Iterable[Enhancer[Any]], plain: type, here: Path = Pa
                     f"that it is for, so this is for the run to say; leave it out here"
                 )
             try:
-                check_value(name, literal(value) if isinstance(value, str) else value, one.plain)
+                check_value(name, value, one.plain)
             except BurnishError as error:
                 raise type(error)(f"{one.named}: {error}") from error
 

@@ -150,7 +150,10 @@ def test_options_of_trials_are_for_the_arms_that_have_the_enhancer(plan_content:
         ({"softmax.temperature": 0.3}, r"tune\.options: enhancer 'softmax' is not known.*No arm has it"),
         ({"uneven.spred": 1}, r"tune\.options: enhancer 'uneven': option 'spred' .*mean 'spread'"),
         ({"uneven.spread": "wide"}, r"tune\.options: enhancer 'uneven': spread = 'wide': [^(]*$"),
-        ({"learning_rate": -1, "epochs": -1}, r"tune\.options: epochs = -1: give a whole number, 0 or more$"),
+        (
+            {"learning_rate": 0.1, "epochs": -1},
+            r"tune\.options: epochs = -1: give a whole number, 0 or more$",
+        ),
     ):
         with pytest.raises((ConfigurationError, UnknownNameError), match=f"^plan: {message}"):
             make_plan(tune(options))
@@ -230,6 +233,41 @@ def test_what_is_trained_first_is_looked_at_when_the_plan_is_read(
     tune = {"tune": {"trials": 9, "arms": {"a": tried}}} if tried else {}
     with pytest.raises((ConfigurationError, UnknownNameError, DataError), match=f"^plan: {message}"):
         make_plan({**plan_content, "arms": {"a": block}, **tune})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("valid_metric", "NDGC@10"),
+        ("train_neg_sample_args", {"distribution": "unifrom"}),
+        ("cold_below", "x"),
+        ("sequence_training", "whole"),
+        ("learning_rate", "abc"),
+        ("topk", 0),
+        ("save_dataset", True),
+    ],
+)
+def test_values_that_no_backbone_takes(option: str, value: Any, plan_content: dict[str, Any]) -> None:
+    """Wherever options of RecBole's stand."""
+    own = {option: value}
+    trials: dict[str, Any] = {"trials": 2, "space": {"learning_rate": [0.1, 0.2]}}
+    data = plan_content["options"]
+    places: dict[str, Any] = {
+        "options: ": {"options": {**data, **own}},
+        "backbone 'BPR': ": {"backbones": ["NeuMF", {"name": "BPR", "options": own}]},
+        "arm 'a': ": {"arms": {"a": {"options": own}}},
+        r"tune\.options: ": {"tune": {**trials, "options": own}},
+        r"tune\.space: ": {"tune": {"trials": 2, "space": {option: [value]}}},
+        r"floors\.EASE\.options: ": {"floors": {"EASE": {"options": own}}},
+        r"floors\.softmax\.options: ": {"floors": {"softmax": {"options": own}}},
+    }
+    for place, change in places.items():
+        with pytest.raises((ConfigurationError, UnsupportedError), match=rf"^plan: {place}.*{option}"):
+            make_plan({**plan_content, **change})
+        if (
+            option == "sequence_training" and "BPR" not in place and "EASE" not in place
+        ):  # one of them takes it
+            make_plan({**plan_content, **change, "backbones": ["BPR", "SASRec"]})
 
 
 def test_what_one_of_the_backbones_can_learn_from_is_read(plan_content: dict[str, Any]) -> None:
@@ -360,6 +398,17 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     file.write_text("backbones: [BPR]\n")
     with pytest.raises(ConfigurationError, match=r"plan\.yaml: 'dataset' is missing"):
         load_plan(file)
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "file", [file for file in EXAMPLES if "\nbackbones:" in file.read_text()], ids=lambda f: f.stem
+)
+def test_the_examples_are_read(file: Path) -> None:
+    assert load_plan(file).n_runs
 
 
 def test_the_example_is_a_valid_plan() -> None:
