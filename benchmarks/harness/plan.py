@@ -15,6 +15,7 @@ from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
 from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
+from .standing_in import check_standing_in
 from .tried_values import check_fixed, check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
@@ -273,7 +274,7 @@ def _check_names(plan: Plan) -> None:
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)
         if standing_in is not None:
-            _check_standing_in(plan, name, floor, standing_in)
+            check_standing_in(plan, name, floor, standing_in)
 
 
 def _check_tried_of(tune: Tune, label: str, arm: Arm, models: list[type]) -> None:
@@ -289,45 +290,6 @@ def _check_tried_of(tune: Tune, label: str, arm: Arm, models: list[type]) -> Non
     points = candidates(space, tune.trials, tune.seed)
     place = f"tune: arm {label!r}" if space else f"arm {label!r}"
     check_points(place, [*points, *({**fixed, **point} for point in points)], arm.enhancers, models)
-
-
-def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:
-    """Raise for settings of a floor that an arm stands for, unless the arm has the same: they would have no effect."""
-    arm, tune = plan.arms[label], plan.tune
-    space = {} if tune is None else {**tune.space, **tune.arms.get(label, {})}
-
-    def has(option: str, value: Any) -> bool:
-        """Whether each run of the arm has this value."""
-        if option in space:
-            return space[option] == [value]
-        if "." in option:
-            field = option.partition(".")[2]
-            return _value(name, arm.enhancers[name], field) == _value(name, {field: value}, field)
-        given = ({**plan.options, **entry.options, **arm.options} for entry in plan.backbones)
-        return all(option in options and options[option] == value for options in given)
-
-    idle = {
-        **{f"options.{option}": f"arms.{label}" for option, v in floor.options.items() if not has(option, v)},
-        **{
-            f"tune.{option}": f"tune.arms.{label}"
-            for option, values in (floor.tune or {}).items()
-            if space.get(option) != values and not (len(values) == 1 and has(option, values[0]))
-        },
-    }
-    if floor.trials is not None and (tune is None or floor.trials != tune.trials):
-        idle["trials"] = "tune.trials"
-    for setting, place in idle.items():
-        raise ConfigurationError(
-            f"floors.{name}.{setting} has no effect: the arm {label!r} attaches {name} alone and stands as this floor, "
-            f"without this setting; say it in {place}, or leave the arm out, as the floor is compared like an arm"
-        )
-
-
-def _value(name: str, options: Mapping[str, Any], field: str) -> Any:
-    """An option of an enhancer, as the enhancer understands it."""
-    from burnish.enhancers.registry import find_enhancer
-
-    return getattr(find_enhancer(name).configure(dict(options)), field)
 
 
 def _check_metric(metric: str) -> None:
