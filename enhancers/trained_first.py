@@ -125,6 +125,11 @@ def settings(
     Raises `UnknownNameError` and `ConfigurationError`.
     """
     check_options(where, f"{run.name!r}", options)
+    for name in run.enhancers:
+        if run.enhancers.count(name) > 1:
+            raise ConfigurationError(
+                f"{where}: the name {run.name!r} has the enhancer {name} twice; a run has it once, so give it once"
+            )
     own: dict[str, Any] = {}
     block: dict[str, dict[str, Any]] = {name: {} for name in run.enhancers}
     for name, value in options.items():

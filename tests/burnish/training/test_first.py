@@ -484,6 +484,28 @@ def test_what_cannot_be_trained_beside_the_run_is_named(small, tmp_path: Path) -
         run(small, {"softmax": {"base": "compress", "base_options": {"learning_rate": -1}}})
 
 
+def test_a_teacher_of_no_weight_is_not_trained(fits: Fits, small) -> None:
+    run(small, {"compress": {"teachers": {"ease": 1, "softmax": [0, 0]}, "ridge": 5, "ranks": 8}})
+    run(small, {"distil": {"teachers": {"ease": 1, "softmax": 0}}})
+    assert fits.runs == ["BPR+compress", "BPR+distil"]
+    fits.runs.clear()
+    run(small, {"compress": {"teachers": {"ease": 1, "softmax": [0, 1]}, "ridge": 5, "ranks": 8}})
+    assert fits.runs == ["BPR+softmax", "BPR+compress"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [{"compress": {"teachers": "softmax+average+softmax"}}, {"aggregate": {"base": "BPR+softmax+softmax"}}],
+)
+def test_an_enhancer_stands_once_in_a_name(block: dict[str, Any], fits: Fits, small) -> None:
+    words = r"the name '.*softmax' has the enhancer softmax twice; a run has it once"
+    with pytest.raises(ConfigurationError, match=words):
+        run(small, block)
+    with pytest.raises(ConfigurationError, match=rf"arm 'a': .*{words}"):
+        make_plan({"dataset": "tiny", "backbones": ["BPR"], "arms": {"a": block}, "floors": []})
+    assert fits.runs == []
+
+
 def test_teachers_may_have_teachers(fits: Fits, small, tmp_path: Path) -> None:
     options = {"compress": {"compress.teachers": {"softmax": 1}, "compress.ranks": 8}}
     block = {"compress": {"teachers": "compress", "teacher_options": options, "mix": 1, "ranks": 8}}
