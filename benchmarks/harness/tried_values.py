@@ -91,8 +91,8 @@ def check_points(
         known.add(repr(block))
         error = _first_refusal(block, asked)
         if error is not None:
-            tried = ", ".join(f"{option} = {value!r}" for option, value in point.items() if "." in option)
-            cure = f" (a trial is to have {tried})" if tried else ""
+            own = ", ".join(f"{option} = {value!r}" for option, value in point.items() if "." in option)
+            cure = f" (a trial is to have {own})" if own else ""
             raise type(error)(f"{place}: {error}{cure}") from error
 
 
