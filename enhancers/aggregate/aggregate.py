@@ -36,7 +36,7 @@ Hops = Annotated[int, Field(ge=1, le=_MOST_HOPS)]
 class AggregateConfig(OptionsWithoutLoss):
     """Options of `aggregate`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base_options"})
+    later: ClassVar[Mapping[str, Any]] = {"base_options": {}}
 
     hops: tuple[Hops, ...] = Field(default=(1, 2), min_length=1, description="numbers of hops that are tried")
     neighbour: tuple[Exponent, ...] = Field(
