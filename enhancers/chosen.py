@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -19,10 +19,16 @@ class Choosing(Enhancer[ConfigT]):
 
     Sub-classes call `begin_choice` in `bind` and `choose` in `try_candidate`.
 
-    Attributes: `chosen`, a tensor with the number of the candidate that the model holds, which checkpoints keep.
+    Attributes: `chosen`, a tensor with the number of the candidate that the model holds.  Checkpoints keep it;
+    `save_pretrained`, which saves what enhancers have of their own, keeps it where that is what a candidate puts in.
     """
 
+    later_tensors = frozenset({"chosen"})
+
     chosen: Tensor
+
+    #: Whether a candidate is put into tensors of the enhancer; else into the backbone's tables.
+    puts_into_own: ClassVar[bool] = False
 
     def begin_choice(self) -> None:
         """Make the place where the number is kept."""
@@ -33,8 +39,8 @@ class Choosing(Enhancer[ConfigT]):
         self.chosen.fill_(number)
 
     def training_tensors(self) -> frozenset[str]:
-        """No score depends on the number, and `save_pretrained` of before did not have it."""
-        return frozenset({"chosen"})
+        """The number, unless what it tells of goes along."""
+        return frozenset() if self.puts_into_own else frozenset({"chosen"})
 
     def edges(self, number: int) -> list[str]:
         """What of a candidate is the first or last of several that were tried, as in "no lower ridge was tried"."""
@@ -46,7 +52,7 @@ class Choosing(Enhancer[ConfigT]):
         if number == NOT_NOTED:
             return f"which of {len(tried)} candidates validation chose was not noted when this was saved."
         if number == NONE_YET:
-            # Also where a file of the enhancers alone was read (`training_tensors`).
+            # Also where a file of the enhancers alone was read and the backbone's tables are others.
             return f"no candidate is noted: each epoch of training puts in one of {len(tried)}, and validation chooses."
         edges = self.edges(number)
         at = f" ({', '.join(edges)})" if edges else ""

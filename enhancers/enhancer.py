@@ -76,6 +76,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     refines_last: ClassVar[bool] = False
     #: Names of teachers that it computes itself, beside the runs of `teacher_runs`.
     computed_teachers: ClassVar[tuple[str, ...]] = ()
+    #: Tensors in `state_dict()` that saved files of before lack; its `_load_from_state_dict` says what they are then.
+    later_tensors: ClassVar[frozenset[str]] = frozenset()
 
     config: ConfigT
     #: What the host shares with its enhancers during a step; set by the host just before `bind`.

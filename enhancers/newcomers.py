@@ -36,3 +36,14 @@ def with_mean_of_others(rows: Tensor, new: Tensor) -> Tensor:
     others = ~new
     others[0] = False
     return torch.where(new.unsqueeze(1), rows[others].mean(0), rows)
+
+
+def have_mean_of_others(rows: Tensor, new: Tensor) -> bool:
+    """Whether newcomers have the mean row of the others in a table `[n_users, d]`, up to rounding.
+
+    So one sees of tables, trained and baked by whatever, how they score newcomers: no row of their own is that.
+    """
+    apart = (rows - with_mean_of_others(rows, new)).abs().max()
+    others = ~new
+    others[0] = False
+    return bool(apart <= 1e-5 * rows[others].square().mean().sqrt())

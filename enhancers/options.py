@@ -49,8 +49,10 @@ class OptionsWithoutLoss(Strict):
     retired: ClassVar[Mapping[str, Any]] = {}
     #: Options that allow something and change no result.
     permissions: ClassVar[frozenset[str]] = frozenset()
-    #: Options that came later: at their default, results are those of before.
-    later: ClassVar[frozenset[str]] = frozenset()
+    #: Options that came later, each with the value at which results are those of before, whatever its default is.
+    later: ClassVar[Mapping[str, Any]] = {}
+    #: Those of them that are left out of `decisive` only where all are: runs of a time between left out another value.
+    later_together: ClassVar[frozenset[str]] = frozenset()
 
     @model_validator(mode="before")
     @classmethod
@@ -70,18 +72,20 @@ class OptionsWithoutLoss(Strict):
 
     def given(self, *names: str) -> list[str]:
         """Those of the options that are not at their defaults."""
-        fields = type(self).model_fields
-        return [
-            name
-            for name in names
-            if getattr(self, name) != fields[name].get_default(call_default_factory=True)
-        ]
+        return [name for name in names if not self.at_default(name)]
+
+    def at_default(self, name: str) -> bool:
+        """Whether an option has its default, given or not."""
+        return bool(
+            getattr(self, name) == type(self).model_fields[name].get_default(call_default_factory=True)
+        )
 
     def decisive(self) -> dict[str, Any]:
         """Everything that a result depends on, defaults included, named as in the first version that had it."""
-        fields = type(self).model_fields
-        same = {name for name in self.later if getattr(self, name) == fields[name].default}
-        return {**self.retired, **self.model_dump(mode="json", exclude={*self.permissions, *same})}
+        before = {name for name, value in self.later.items() if getattr(self, name) == value}
+        if len(before) < len(self.later):
+            before -= self.later_together
+        return {**self.retired, **self.model_dump(mode="json", exclude={*self.permissions, *before})}
 
 
 class EnhancerConfig(OptionsWithoutLoss):

@@ -23,6 +23,7 @@ ENTRY_POINT_GROUP = "burnish.enhancers"
 _SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 
 _registered: dict[str, type[Enhancer[Any]]] = {}
+_looked_up: dict[str, EnhancerInfo] | None = None
 
 Spec = str | Mapping[str, Any] | Iterable["str | Enhancer[Any]"] | None
 
@@ -90,9 +91,24 @@ def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
     return EnhancerInfo(point.name, source, point.load)
 
 
+def _installed() -> dict[str, EnhancerInfo]:
+    return {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+@contextmanager
+def looked_up_once() -> Iterator[None]:
+    """While this is open, installed packages are looked through once, not at every name: that takes milliseconds."""
+    global _looked_up
+    before, _looked_up = _looked_up, _installed()
+    try:
+        yield
+    finally:
+        _looked_up = before
+
+
 def list_enhancers() -> dict[str, EnhancerInfo]:
     """Every known enhancer by name.  A name registered in this process comes before an installed one."""
-    known = {point.name: _from_entry_point(point) for point in entry_points(group=ENTRY_POINT_GROUP)}
+    known = dict(_installed() if _looked_up is None else _looked_up)
     for name, cls in _registered.items():
         known[name] = EnhancerInfo(name, cls.__module__, lambda cls=cls: cls)  # type: ignore[misc]
     return dict(sorted(known.items()))

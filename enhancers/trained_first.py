@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -124,6 +125,11 @@ def settings(
     Raises `UnknownNameError` and `ConfigurationError`.
     """
     check_options(where, f"{run.name!r}", options)
+    for name in run.enhancers:
+        if run.enhancers.count(name) > 1:
+            raise ConfigurationError(
+                f"{where}: the name {run.name!r} has the enhancer {name} twice; a run has it once, so give it once"
+            )
     own: dict[str, Any] = {}
     block: dict[str, dict[str, Any]] = {name: {} for name in run.enhancers}
     for name, value in options.items():
@@ -142,6 +148,36 @@ def settings(
     except BurnishError as error:
         raise type(error)(f"{where}: {error}") from error
     return own, block
+
+
+def asked_by(enhancer: Enhancer[Any]) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
+    """What an enhancer begins from and learns from: `base` or `teacher`, its name, and options of its own."""
+    base = enhancer.base_run()
+    if base is not None:
+        yield "base", base, enhancer.base_options()
+    for teacher in enhancer.teacher_runs():
+        yield "teacher", teacher, enhancer.teacher_options().get(teacher, {})
+
+
+def decisive(enhancers: Iterable[Enhancer[Any]]) -> dict[str, dict[str, Any]]:
+    """Everything that results depend on, by enhancer: its options, and those of enhancers in what is trained first.
+
+    Defaults are written out, so that a changed default is another run, here or in a run that is trained first.
+    """
+    found = {}
+    for enhancer in enhancers:
+        found[enhancer.name] = enhancer.config.decisive()
+        first: dict[str, Any] = {}
+        for what, name, options in asked_by(enhancer):
+            run = first_run(name)
+            if run is not None and run.enhancers:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # the run says it
+                    inner = make_enhancers(settings(run, options, f"{enhancer.name}: {what} {name!r}")[1])
+                    first[f"{what} {name}"] = decisive(inner)
+        if first:
+            found[enhancer.name]["trained first"] = first
+    return found
 
 
 def _in_turn(

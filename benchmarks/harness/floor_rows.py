@@ -85,23 +85,29 @@ def strongest(known: NoteFloors, rows: Iterable[Row], baseline: str) -> str | No
     """
     means: dict[str, tuple[int, float]] = {}
     for row in rows:
+        turn = sign(row.metric)
         if row.kind == "floor" or row.arm in known.standing_in:
-            means[row.arm] = row.n_seeds, sign(row.metric) * row.mean
-        if baseline in known.floors or baseline in known.standing_in:
-            means.setdefault(baseline, (row.n_seeds, sign(row.metric) * row.baseline_mean))
+            means[row.arm] = row.n_seeds, turn * row.mean
+        of_floor = baseline in known.floors or baseline in known.standing_in
+        # Of the seeds that it shares with most: each row has it on those of its arm.
+        if of_floor and row.n_seeds > means.get(baseline, (0, 0.0))[0]:
+            means[baseline] = row.n_seeds, turn * row.baseline_mean
     return max(means, key=lambda name: means[name]) if means else None
 
 
+def held_against(known: NoteFloors, floor: str) -> list[str]:
+    """The arms that are compared with a floor: all but the plain one, and those that are floors themselves."""
+    return [label for label in known.arms if label not in (PLAIN, floor) and label not in known.standing_in]
+
+
 def against(known: NoteFloors, floor: str, metric: str) -> list[Row]:
-    """Each arm but the plain one, and those that are floors themselves, against a floor; not corrected."""
+    """Each arm that is held against a floor, not corrected."""
     rows = []
-    for label in known.arms:
-        if label in (PLAIN, floor) or label in known.standing_in:
-            continue
+    for label in held_against(known, floor):
         try:
             row = make_row(known.note, (floor, label), known.paired(floor, label), metric, "over")
         except DataError:
-            continue  # said where the floor meets the baseline
+            continue  # said among what is absent
         if row is not None:
             rows.append(row)
     return rows

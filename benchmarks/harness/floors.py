@@ -7,6 +7,7 @@ its scores, and its training with a softmax over the catalogue.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -15,8 +16,8 @@ from pydantic import Field, field_validator
 from burnish.errors import BurnishError, unknown_name
 from burnish.strict import Strict
 
-from .spaces import Space, checked_space, plain_options
-from .tried_values import check_tried
+from .spaces import Space, candidates, checked_space, plain_options
+from .tried_values import MOST_POINTS, check_fixed, check_points, check_tried
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
 SHARED: dict[str, Space] = {
@@ -105,7 +106,16 @@ def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
         if name in OF_BACKBONE:
             _check_enhancer(name, fixed)
         tried_by = [_model(name)] if name in SHARED else models
+        check_fixed(f"floors.{name}.options", floor.options, tried_by)
         check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, tried_by)
+        if name in OF_BACKBONE:
+            space = floor.tune or {}
+            size = math.prod(len(values) for values in space.values())
+            all_tried = size <= min(
+                floor.trials or MOST_POINTS, MOST_POINTS
+            )  # else a draw, known with the plan's seed
+            points = candidates(space, size, seed=0) if all_tried else [{}]
+            check_points(f"floors.{name}", points, {name: fixed}, models)
 
 
 def _check_enhancer(name: str, options: Mapping[str, Any]) -> None:

@@ -14,8 +14,9 @@ from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
-from .spaces import Space, candidates, checked_space, plain_options
-from .tried_values import check_points, check_tried
+from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
+from .standing_in import check_standing_in
+from .tried_values import check_fixed, check_points, check_tried
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
@@ -52,6 +53,7 @@ class BackboneEntry(Strict):
 
     name: str
     label: str = ""
+    #: RecBole's, as those of a plan and of an arm are.
     options: dict[str, Any] = Field(default_factory=dict)
     seeds: list[int] | None = None
 
@@ -64,7 +66,7 @@ class BackboneEntry(Strict):
         return value
 
     _label = field_validator("label")(checked_label)
-    _plain = field_validator("options")(plain_options)
+    _plain = field_validator("options")(recbole_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
 
@@ -75,7 +77,7 @@ class Arm(Strict):
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
 
-    _plain = field_validator("options")(plain_options)
+    _plain = field_validator("options")(recbole_options)
 
     @model_validator(mode="before")
     @classmethod
@@ -111,7 +113,7 @@ class Tune(Strict):
     #: A validation metric such as "ndcg@10"; None takes `valid_metric`.
     metric: str | None = None
     seed: int = FIRST_SEED
-    #: Options for the trials only, for example fewer epochs.
+    #: Options for the trials only, for example fewer epochs; those of enhancers for the arms that have them.
     options: dict[str, Any] = Field(default_factory=dict)
 
     _plain = field_validator("options")(plain_options)
@@ -149,7 +151,7 @@ class Plan(Strict):
     @classmethod
     def _plain_but_for_a_seed(cls, options: dict[str, Any]) -> dict[str, Any]:
         """Plans of before could hold a seed, and their runs are known by it: it is told, and they go on."""
-        plain_options({name: value for name, value in options.items() if name != "seed"})
+        recbole_options({name: value for name, value in options.items() if name != "seed"})
         if "seed" in options:
             warn(
                 f"options: seed = {options['seed']!r} has no effect; say `seeds` beside `options`. (Leaving it out "
@@ -193,9 +195,11 @@ def _check_tuning(tune: Tune, arms: Mapping[str, Arm]) -> None:
         if label not in arms:
             raise unknown_name("tune.arms: arm", label, arms)
     attached = {name for arm in arms.values() for name in arm.enhancers}
-    for option in tune.space:
-        if "." in option and option.split(".")[0] not in attached:
-            raise unknown_name("tune.space: enhancer", option.split(".")[0], attached, cure="No arm has it.")
+    for place, options in (("tune.space", tune.space), ("tune.options", tune.options)):
+        for option in options:
+            enhancer, dot, _ = option.partition(".")
+            if dot and enhancer not in attached:
+                raise unknown_name(f"{place}: enhancer", enhancer, attached, cure="No arm has it.")
     for label, space in tune.arms.items():
         for option in space:
             if "." in option and option.split(".")[0] not in arms[label].enhancers:
@@ -210,10 +214,12 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
     origin: what messages call the source.  Raises `UnknownNameError` for a key, backbone, arm or enhancer
     that does not exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
-    plan = validated(Plan, content, origin, kind="key")
     try:
+        plan = validated(Plan, content, origin, kind="key")
         check_names(plan)
     except BurnishError as error:
+        if str(error).startswith(f"{origin}: "):
+            raise
         raise type(error)(f"{origin}: {error}") from error
     return plan
 
@@ -233,6 +239,13 @@ def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
 
 def check_names(plan: Plan) -> None:
     """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try."""
+    from burnish.enhancers.registry import looked_up_once
+
+    with looked_up_once():
+        _check_names(plan)
+
+
+def _check_names(plan: Plan) -> None:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
@@ -245,62 +258,38 @@ def check_names(plan: Plan) -> None:
         except BurnishError as error:
             raise type(error)(f"arm {label!r}: {error}") from error
     models = [find_backbone(entry.name) for entry in plan.backbones]
+    check_fixed("options", {name: value for name, value in plan.options.items() if name != "seed"}, models)
+    for entry, model in zip(plan.backbones, models, strict=True):
+        check_fixed(f"backbone {entry.label!r}", entry.options, [model])
+    for label, arm in plan.arms.items():
+        check_fixed(f"arm {label!r}", arm.options, models)
     if plan.tune is not None:
-        for label, arm in plan.arms.items():
-            common = {
-                option: values
-                for option, values in plan.tune.space.items()
-                if "." not in option or option.partition(".")[0] in arm.enhancers
-            }
-            spaces = {"tune.space": common, f"tune.arms.{label}": plan.tune.arms.get(label, {})}
-            check_tried(spaces, arm.enhancers, models)
-            space = {option: values for one in spaces.values() for option, values in one.items()}
-            points = candidates(space, plan.tune.trials, plan.tune.seed)
-            check_points(f"tune: arm {label!r}", points, arm.enhancers)
+        check_fixed("tune.options", plan.tune.options, models)
+    for label, arm in plan.arms.items():
+        if plan.tune is None:
+            check_points(f"arm {label!r}", [{}], arm.enhancers, models)
+        else:
+            _check_tried_of(plan.tune, label, arm, models)
     check_floors(plan.floors, models)
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)
         if standing_in is not None:
-            _check_standing_in(plan, name, floor, standing_in)
+            check_standing_in(plan, name, floor, standing_in)
 
 
-def _check_standing_in(plan: Plan, name: str, floor: Floor, label: str) -> None:
-    """Raise for settings of a floor that an arm stands for, unless the arm has the same: they would have no effect."""
-    arm, tune = plan.arms[label], plan.tune
-    space = {} if tune is None else {**tune.space, **tune.arms.get(label, {})}
-
-    def has(option: str, value: Any) -> bool:
-        """Whether each run of the arm has this value."""
-        if option in space:
-            return space[option] == [value]
-        if "." in option:
-            field = option.partition(".")[2]
-            return _value(name, arm.enhancers[name], field) == _value(name, {field: value}, field)
-        given = ({**plan.options, **entry.options, **arm.options} for entry in plan.backbones)
-        return all(option in options and options[option] == value for options in given)
-
-    idle = {
-        **{f"options.{option}": f"arms.{label}" for option, v in floor.options.items() if not has(option, v)},
-        **{
-            f"tune.{option}": f"tune.arms.{label}"
-            for option, values in (floor.tune or {}).items()
-            if space.get(option) != values and not (len(values) == 1 and has(option, values[0]))
-        },
+def _check_tried_of(tune: Tune, label: str, arm: Arm, models: list[type]) -> None:
+    """Raise for what an arm's trials could not have, and what its runs could not be given by them."""
+    fixed = those_for(arm.enhancers, tune.options)
+    spaces = {
+        "tune.options": {option: [value] for option, value in fixed.items()},
+        "tune.space": those_for(arm.enhancers, tune.space),
+        f"tune.arms.{label}": tune.arms.get(label, {}),
     }
-    if floor.trials is not None and (tune is None or floor.trials != tune.trials):
-        idle["trials"] = "tune.trials"
-    for setting, place in idle.items():
-        raise ConfigurationError(
-            f"floors.{name}.{setting} has no effect: the arm {label!r} attaches {name} alone and stands as this floor, "
-            f"without this setting; say it in {place}, or leave the arm out, as the floor is compared like an arm"
-        )
-
-
-def _value(name: str, options: Mapping[str, Any], field: str) -> Any:
-    """An option of an enhancer, as the enhancer understands it."""
-    from burnish.enhancers.registry import find_enhancer
-
-    return getattr(find_enhancer(name).configure(dict(options)), field)
+    check_tried(spaces, arm.enhancers, models)
+    space = {**spaces["tune.space"], **spaces[f"tune.arms.{label}"]}
+    points = candidates(space, tune.trials, tune.seed)
+    place = f"tune: arm {label!r}" if space else f"arm {label!r}"
+    check_points(place, [*points, *({**fixed, **point} for point in points)], arm.enhancers, models)
 
 
 def _check_metric(metric: str) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
+from .absences import absences
 from .floor_rows import NoteFloors, against, remarks_on, strongest
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
@@ -19,12 +21,16 @@ DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
 class Comparison(list[Row]):
     """The rows of a report: by metric, floors before arms; at the end the arms against the strongest floor.
 
-    remarks: sentences on the floors: what was chosen, which of them were left out, and why.
+    remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
+    each comparison, arm and floor of which a row is missing.
     """
 
-    def __init__(self, rows: Iterable[Row] = (), remarks: Iterable[str] = ()) -> None:
+    def __init__(
+        self, rows: Iterable[Row] = (), remarks: Iterable[str] = (), absences: Iterable[str] = ()
+    ) -> None:
         super().__init__(rows)
-        self.remarks = tuple(remarks)
+        self.absences = tuple(absences)
+        self.remarks = (*remarks, *self.absences)
 
 
 def summarise(
@@ -36,7 +42,8 @@ def summarise(
         whatever they have.  baseline: the arm, or the floor, to compare with.
     p values are corrected by Holm's method within three families of a metric: all arms against the baseline; all floors
     against it; all arms against the strongest floor of their backbone.  So the floors change nothing of the first.  A
-    damaged file is named in a warning, and what it belongs to is left out; of tuning trials, too.
+    damaged file is named in a warning, and what it belongs to is left out; of tuning trials, too.  Where a row
+    is missing, as in a data set without that baseline or metric, one of the remarks says so.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has.
@@ -61,7 +68,7 @@ def summarise(
             floor = strongest(known, [*own, *arms], baseline)
             beside = [] if floor is None else against(known, floor, metric)
             for family, part in zip(families, (own, arms, beside), strict=True):
-                family.extend(part)
+                family.extend(replace(row, strongest_floor=floor or "") for row in part)
         rows += [*judged(families[0]), *judged(families[1])]
         over += judged(families[2])
     if not rows:
@@ -73,7 +80,8 @@ def summarise(
             f"{folder} holds no finished run of an arm besides {baseline!r} on a seed that {baseline!r} "
             f"finished too{damaged}; run `burnish bench` again to complete the plan"
         )
-    return Comparison([*rows, *over], remarks_on(floors))
+    rows += over
+    return Comparison(rows, remarks_on(floors), absences(floors, rows, chosen, baseline))
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:

@@ -31,7 +31,8 @@ class Row:
     many seeds the arm was better.
 
     kind: "arm", "floor" for a floor against the baseline, or "over" for an arm against the strongest floor, which is
-    the `baseline` then.
+    the `baseline` then.  strongest_floor: that of the row's comparison on its metric, as the report chose it; empty for
+    none.
     """
 
     dataset: str
@@ -58,6 +59,7 @@ class Row:
     verdict: str
     notes: tuple[str, ...] = ()
     kind: str = "arm"
+    strongest_floor: str = ""
 
     @property
     def direction(self) -> int:
@@ -113,6 +115,7 @@ def make_row(
         verdict="",
         notes=_remarks(sides, seeds, names),
         kind=kind,
+        strongest_floor="",
     )
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Collection, Mapping
+from typing import Any, TypeVar
 
 #: Options by name, each with the values to try.
 Space = dict[str, list[Any]]
+Value = TypeVar("Value")
 
 #: What a plan says elsewhere, by the option that would say it again and be overridden.
 _ELSEWHERE = {
@@ -26,6 +27,27 @@ def plain_options(options: dict[str, Any]) -> dict[str, Any]:
         if name in _ELSEWHERE:
             raise ValueError(f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
     return options
+
+
+def recbole_options(options: dict[str, Any]) -> dict[str, Any]:
+    """Options that only RecBole reads; `ValueError` for others, as for `plain_options`, and for those of enhancers."""
+    for name, value in plain_options(options).items():
+        enhancer, dot, option = name.partition(".")
+        if dot:
+            raise ValueError(
+                f"option {name!r} has no effect here, where options of RecBole's stand; say it of the enhancer, in the "
+                f"arms that attach it: {{{enhancer}: {{{option}: {value!r}}}}}"
+            )
+    return options
+
+
+def those_for(enhancers: Collection[str], options: Mapping[str, Value]) -> dict[str, Value]:
+    """RecBole's options, and of those of enhancers (`enhancer.option`) the attached ones'."""
+    return {
+        name: value
+        for name, value in options.items()
+        if "." not in name or name.partition(".")[0] in enhancers
+    }
 
 
 def checked_space(space: Space) -> Space:

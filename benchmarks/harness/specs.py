@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.training.identity import computing, digest
 
 from .plan import Arm, BackboneEntry, Plan
@@ -82,8 +82,9 @@ class RunSpec:
 def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """The block with every default written out, so that a changed default is another run."""
     from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.trained_first import decisive
 
-    return {enhancer.name: enhancer.config.decisive() for enhancer in make_enhancers(block)}
+    return decisive(make_enhancers(block))
 
 
 def _labels(spec: RunSpec) -> dict[str, int]:
@@ -122,11 +123,19 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
 
 
 def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
-    """The run with more settings: `enhancer.option` goes to the enhancer, anything else to RecBole."""
+    """The run with more settings: `enhancer.option` goes to the enhancer, anything else to RecBole.
+
+    Raises `ConfigurationError` for an option of an enhancer that the run has not.
+    """
     options = dict(spec.options)
     enhancers = {name: dict(block) for name, block in spec.enhancers.items()}
     for name, value in settings.items():
         enhancer, dot, option = name.partition(".")
+        if dot and enhancer not in enhancers:
+            attached = ", ".join(enhancers) or "none"
+            raise ConfigurationError(
+                f"{name} = {value!r}: the arm {spec.arm!r} has no enhancer {enhancer!r} (attached: {attached})"
+            )
         if dot:
             enhancers[enhancer][option] = value
         else:

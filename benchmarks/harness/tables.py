@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
@@ -110,17 +110,26 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     first = [row for row in rows if row.metric == rows[0].metric]
     for one in dict.fromkeys((row.dataset, row.backbone, row.comparison) for row in first):
         own = [row for row in first if (row.dataset, row.backbone, row.comparison) == one]
-        over = [row for row in own if row.kind == "over"]
-        floors = [row for row in own if row.kind == "floor"]
-        if over:
-            best = max(over, key=lambda row: sign(row.metric) * row.mean)
-            what = f"the best arm, {best.arm} ({best.mean:.4f}),"
-            sentences.append(_standing(names[id(best)], what, best.baseline, best, 1))
-        elif floors:
-            best = max(floors, key=lambda row: sign(row.metric) * row.mean)
-            what = f"{best.baseline} ({best.baseline_mean:.4f})"
-            sentences.append(_standing(names[id(best)], what, best.arm, best, -1))
+        sentence = _sentence(own, names)
+        if sentence:
+            sentences.append(sentence)
     return sentences
+
+
+def _sentence(rows: Sequence[Row], names: Mapping[int, str]) -> str | None:
+    """Where the best arm of one comparison stands to its strongest floor; the baseline, where nothing else can."""
+    over = [row for row in rows if row.kind == "over"]
+    floor = rows[0].strongest_floor
+    if not over and floor == rows[0].baseline:
+        over = [row for row in rows if row.kind == "arm"]
+    if over:
+        best = max(over, key=lambda row: sign(row.metric) * row.mean)
+        what = f"the best arm, {best.arm} ({best.mean:.4f}),"
+        return _standing(names[id(best)], what, best.baseline, best, 1)
+    row = next((row for row in rows if row.arm == floor), None)
+    if row is None:
+        return None
+    return _standing(names[id(row)], f"{row.baseline} ({row.baseline_mean:.4f})", floor, row, -1)
 
 
 def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:

@@ -11,7 +11,7 @@ from burnish.errors import BurnishError, UnknownNameError
 from .spaces import Space, candidates
 
 #: So many points of one enhancer's options are tried beside a value that is refused by itself.
-_MOST_POINTS = 1000
+MOST_POINTS = 1000
 
 
 def check_tried(
@@ -22,8 +22,8 @@ def check_tried(
     That of an enhancer's option is refused where the enhancer cannot be made with it, whatever else is tried of its
     options; that of RecBole's where it is refused for each of the models.
 
-    spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones.  enhancers: what is
-    fixed, by enhancer.  models: backbones.
+    spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones, and those of
+    `...options` are fixed.  enhancers: what is fixed, by enhancer.  models: backbones.
     Raises the error of the enhancer or of the option, with the place before and the cure after it.
     """
     asked = list(models)
@@ -38,18 +38,39 @@ def check_tried(
                 error = _of_recbole(option, value, asked)
             if error is not None:
                 named = isinstance(error, UnknownNameError)
-                cure = "" if named else f" ({option!r} is to try it; leave it out)"
+                fixed = places[option].endswith("options")
+                cure = "" if named or fixed else f" ({option!r} is to try it; leave it out)"
                 raise type(error)(f"{places[option]}: {error}{cure}") from error
 
 
-def check_points(
-    place: str, points: Iterable[Mapping[str, Any]], enhancers: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Raise for the first point whose values an enhancer takes singly and not together.
+def check_fixed(place: str, options: Mapping[str, Any], models: Iterable[type]) -> None:
+    """Raise for the first of RecBole's options whose value no model could be run with.
 
-    points: the settings that trials will have; place, enhancers as for `check_tried`.
+    place: where they stand, as in "options".
+    """
+    asked = list(models)
+    for option, value in options.items():
+        error = _of_recbole(option, value, asked) if "." not in option else None
+        if error is not None:
+            raise type(error)(f"{place}: {error}") from error
+
+
+def check_points(
+    place: str,
+    points: Iterable[Mapping[str, Any]],
+    enhancers: Mapping[str, Mapping[str, Any]],
+    models: Iterable[type],
+) -> None:
+    """Raise for the first point that no run could have.
+
+    That is where an enhancer takes its values singly and not together, or where what an enhancer begins from or learns
+    from cannot be trained or read for any of the models.
+
+    points: the settings that runs will have, `{}` for what is fixed alone; place, enhancers, models as for
+    `check_tried`.
     """
     known: set[str] = set()
+    asked = list(models)
     for point in points:
         for name, fixed in enhancers.items():
             tried = {
@@ -64,6 +85,46 @@ def check_points(
                 raise type(error)(
                     f"{place}: {error} (a trial is to have {together}; leave one of the values out)"
                 ) from error
+        block = with_point(enhancers, point)
+        if repr(block) in known:
+            continue
+        known.add(repr(block))
+        error = _first_refusal(block, asked)
+        if error is not None:
+            own = ", ".join(f"{option} = {value!r}" for option, value in point.items() if "." in option)
+            cure = f" (a trial is to have {own})" if own else ""
+            raise type(error)(f"{place}: {error}{cure}") from error
+
+
+def with_point(
+    enhancers: Mapping[str, Mapping[str, Any]], point: Mapping[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """A block of enhancers with those options of a point that are theirs."""
+    block = {name: dict(options) for name, options in enhancers.items()}
+    for option, value in point.items():
+        name, _, field = option.partition(".")
+        if field and name in block:
+            block[name][field] = value
+    return block
+
+
+def _first_refusal(block: Mapping[str, Mapping[str, Any]], models: Iterable[type]) -> BurnishError | None:
+    """Why what enhancers begin from or learn from cannot be, for any of the models; None where it can for one."""
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.training.asked_first import check_asked
+
+    first: BurnishError | None = None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the runs say it
+        made = make_enhancers(block)
+        for model in models:
+            try:
+                check_asked(made, model)
+            except BurnishError as error:
+                first = first or error
+            else:
+                return None
+    return first
 
 
 def _of_enhancer(
@@ -78,7 +139,7 @@ def _of_enhancer(
     first = _refusal(name, {**fixed, field: value})
     if first is None or not beside:
         return first
-    for point in candidates(beside, _MOST_POINTS, seed=0):
+    for point in candidates(beside, MOST_POINTS, seed=0):
         if _refusal(name, {**fixed, **point, field: value}) is None:
             return None
     return first
@@ -98,15 +159,14 @@ def _refusal(name: str, options: dict[str, Any]) -> BurnishError | None:
 
 def _of_recbole(option: str, value: Any, models: Iterable[type]) -> BurnishError | None:
     """Why no model takes a value; None where one does."""
-    from burnish.training.inputs.options import check_value
-    from burnish.training.session import literal
+    from burnish.training.values import check_value
 
     first: BurnishError | None = None
     for model in models:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                check_value(option, literal(value) if isinstance(value, str) else value, model)
+                check_value(option, value, model)
         except BurnishError as error:
             first = first or error
         else:

@@ -15,7 +15,7 @@ from burnish.training.identity import digest
 from .metrics import sign
 from .plan import Plan, Tune
 from .runs import RunRecord
-from .spaces import Space, candidates
+from .spaces import Space, candidates, those_for
 from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.
@@ -31,13 +31,7 @@ def space_of(plan: Plan, arm: str) -> Space:
     tune = plan.tune
     if tune is None:
         return {}
-    attached = plan.arms[arm].enhancers
-    common = {
-        option: values
-        for option, values in tune.space.items()
-        if "." not in option or option.split(".")[0] in attached
-    }
-    return {**common, **tune.arms.get(arm, {})}
+    return {**those_for(plan.arms[arm].enhancers, tune.space), **tune.arms.get(arm, {})}
 
 
 def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:
@@ -105,7 +99,8 @@ def _write_choice(
 
 def trial_spec(spec: RunSpec, tune: Tune, number: int, settings: Mapping[str, Any]) -> RunSpec:
     """The run of one trial: the same seed for every arm, and no look at the test set."""
-    return replace(with_settings(spec, {**tune.options, **settings}), seed=tune.seed, trial=number)
+    shared = those_for(spec.enhancers, tune.options)
+    return replace(with_settings(spec, {**shared, **settings}), seed=tune.seed, trial=number)
 
 
 def _value(record: RunRecord, metric: str | None) -> tuple[str, float] | None:

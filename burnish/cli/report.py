@@ -60,6 +60,9 @@ def report(
             return
     else:
         text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")
+    if kind == "csv":  # which has no place for remarks
+        for remark in rows.absences:
+            screen.say(remark)
     if output is None:
         screen.write(text)
         return

@@ -73,6 +73,34 @@ def label(x: float, y: float, text: str, anchor: str = "middle") -> str:
     return f"<text x='{x}' y='{y}' text-anchor='{anchor}' font-size='11'>{text}</text>"
 
 
-def heading(x: float, y: float, text: str, font_size: int) -> str:
-    """The bold text over a panel."""
-    return f"<text x='{x}' y='{y}' font-size='{font_size}' font-weight='600'>{escape(text)}</text>"
+def heading(x: float, y: float, text: str, font_size: int, room: float = math.inf) -> str:
+    """The bold text over a panel.  room: how wide it may be."""
+    shown = fitted(text, room / _BOLD, font_size)
+    return f"<text x='{x}' y='{y}' font-size='{font_size}' font-weight='600'>{shown}</text>"
+
+
+#: Letters of about one width in DejaVu Sans, the widest font of a drawing, in parts of the font size; others are
+#: of `_MIDDLE`, those beyond ASCII of 1.
+_WIDTHS = {
+    **dict.fromkeys(" !'(),-./:;I[J\\]fijlrt|", 0.41),
+    **dict.fromkeys("#&+<=>ABCDGHKNOQRUVXZ^w~", 0.86),
+    **dict.fromkeys("%@MWm", 1.0),
+}
+_MIDDLE, _BOLD = 0.64, 1.12
+
+
+def text_width(text: str, font_size: float) -> float:
+    """How wide a text is at most, as far as its letters tell."""
+    return font_size * sum(_WIDTHS.get(letter, _MIDDLE if letter.isascii() else 1.0) for letter in text)
+
+
+def fitted(text: str, room: float, font_size: float) -> str:
+    """What stands in a text element: where the text is wider than `room`, both ends of it and the whole as a title."""
+    if text_width(text, font_size) <= room:
+        return escape(text)
+    for kept in range(len(text) - 1, -1, -1):
+        first = (kept + 1) // 2
+        short = f"{text[:first]}…{text[len(text) - (kept - first) :]}"
+        if text_width(short, font_size) <= room:
+            break
+    return f"<title>{escape(text)}</title>{escape(short)}"

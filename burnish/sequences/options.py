@@ -28,6 +28,15 @@ def mode_of(config: Any) -> str:
     raise ConfigurationError(f"sequence_training = {value!r}: give one of {', '.join(MODES)}.{hint}")
 
 
+def check_mode(config: Any, model: str, *, sequential: bool) -> None:
+    """`sequence_training` on a backbone of this name; raises as `check` does."""
+    if mode_of(config) == "whole" and not sequential:
+        raise UnsupportedError(
+            f"sequence_training = 'whole', and {model} trains on no sequences; leave the option out, or "
+            f"give 'auto', which changes sequential backbones only"
+        )
+
+
 def stride_of(config: Any, longest: int) -> int:
     """`sequence_stride` of a config as a number from 1 to `longest`; half of `longest` where it is not given.
 
@@ -37,18 +46,23 @@ def stride_of(config: Any, longest: int) -> int:
     value = config["sequence_stride"]
     if value is None:
         return max(1, longest // 2)
+    return checked_stride(value, longest)
+
+
+def checked_stride(value: Any, longest: int | None = None) -> int:
+    """A given `sequence_stride` as a number; longest: as for `stride_of`, None where it is not known yet."""
     if isinstance(value, str):
         text = value.strip().lower()
         if text == EXACT:
             return 1
         if text.isdigit():
             value = int(text)
-    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= longest:
+    most = "or more" if longest is None else f"to {longest} (MAX_ITEM_LIST_LENGTH)"
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= (longest or value):
         guess = nearest(value, [EXACT]) if isinstance(value, str) else None
         hint = f" Did you mean {guess!r}?" if guess else ""
         raise ConfigurationError(
-            f"sequence_stride = {value!r}: give a whole number from 1 to {longest} (MAX_ITEM_LIST_LENGTH), "
-            f"or {EXACT!r}.{hint}"
+            f"sequence_stride = {value!r}: give a whole number from 1 {most}, or {EXACT!r}.{hint}"
         )
     return value
 
@@ -61,12 +75,7 @@ def check(config: Any) -> None:
     """
     from recbole.utils import ModelType
 
-    mode = mode_of(config)
     sequential = config["MODEL_TYPE"] == ModelType.SEQUENTIAL
+    check_mode(config, config["model"], sequential=sequential)
     if sequential and config["MAX_ITEM_LIST_LENGTH"]:
         stride_of(config, int(config["MAX_ITEM_LIST_LENGTH"]))
-    if mode == "whole" and not sequential:
-        raise UnsupportedError(
-            f"sequence_training = 'whole', and {config['model']} trains on no sequences; leave the option out, or "
-            f"give 'auto', which changes sequential backbones only"
-        )

@@ -88,7 +88,7 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
     ratios = left_out.get(shares) if isinstance(shares, str) else shares
     for position, (part, phase) in enumerate(zip(parts, ("training", "validation", "test"), strict=False)):
         rows = len(part.inter_feat)
-        if rows == 1 and phase != "training" and _cannot_rank_one(config):
+        if rows == 1 and phase != "training" and _cannot_measure_one(config):
             raise DataError(
                 f"{config['data_path']}/{config['dataset']}.inter: the {phase} split has a single row (of "
                 f"{journal.read:,} read, {journal.reasons()}), of which metrics = {config['metrics']} cannot be "
@@ -111,10 +111,15 @@ def _check_parts(config: Any, parts: list[Any], journal: Journal) -> None:
         )
 
 
-def _cannot_rank_one(config: Any) -> bool:
-    """Whether AUC is asked for of rated rows: it tells rows apart."""
-    labeled = "labeled" in config["eval_args"]["mode"].values()
-    return labeled and "auc" in [name.lower() for name in config["metrics"]]
+def _cannot_measure_one(config: Any) -> bool:
+    """Whether a metric of labelled rows is asked for: AUC tells rows apart, and RecBole makes a single one a number
+    without a length, which LogLoss, MAE and RMSE stop at."""
+    from recbole.evaluator.register import metric_types
+    from recbole.utils import EvaluatorType
+
+    if "labeled" not in config["eval_args"]["mode"].values():
+        return False
+    return any(metric_types.get(name.lower()) == EvaluatorType.VALUE for name in config["metrics"])
 
 
 def _sizes(parts: list[Any]) -> str:

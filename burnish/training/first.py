@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
+from burnish.enhancers.trained_first import decisive
 from burnish.errors import BurnishError, DataError, warn
 from burnish.files.lock import locked
 from burnish.files.processes import passing_folder
@@ -65,7 +66,7 @@ class FirstRequest:
             "dataset": self.dataset,
             "options": options,
         }
-        enhancers = {one.name: one.config.decisive() for one in enhancers_of(self.model)}
+        enhancers = decisive(enhancers_of(self.model))
         return digest({**content, "enhancers": enhancers} if enhancers else content)
 
     def request(self) -> Request:
@@ -91,6 +92,8 @@ class Places:
     trust: bool = False
     #: Models whose options may stand among those of the run without being read.
     others: tuple[type, ...] = field(default=())
+    #: Folders of what was trained first since the run began, which can be of no former data.
+    fresh: set[Path] = field(default_factory=set)
 
 
 def trained_first(
@@ -109,19 +112,18 @@ def trained_first(
         return read(folder, _trained(request, folder, replace(places, save_every=0)))
 
 
-def anew_on_other_data(run: Callable[[], Result]) -> Result:
+def anew_on_other_data(run: Callable[[], Result], places: Places) -> Result:
     """What `run` gives; where a run that was trained first and kept is of former data, it is trained anew once.
 
     As it is where its options are others.  `run` is called again for that, having changed nothing of its own yet.
+    places: with which it trains.  Raises `DataError` where the one of other data was trained by `run` itself.
     """
-    told: set[Path] = set()
     while True:
         try:
             return run()
         except FormerDataError as error:
-            if error.folder in told:
-                raise
-            told.add(error.folder)
+            if error.folder in places.fresh:
+                raise error.just_trained() from error
             warn(
                 f"{error.named}, kept in {error.folder}, was trained on other data than there are now; it is trained "
                 f"anew"
@@ -143,6 +145,7 @@ def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[
                 folder, lambda there: progress_in(there, request) == "finished"
             ) as partial:
                 _trained(request, partial, replace(places, save_every=0))
+            places.fresh.add(folder)
         return read(folder, _seconds(folder))
 
 
@@ -154,6 +157,7 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
     started = time.perf_counter()
     with _named(request.named):
         result = _train(request, folder, places, goes_on=progress == "unfinished")
+    places.fresh.add(folder)
     # What an interrupted process spent on epochs counts as well.
     spent = max(time.perf_counter() - started, result.seconds["train"] + result.seconds["valid"])
     write_json(folder / NOTE, {**_note(request), "seconds": spent})

@@ -16,7 +16,14 @@ from burnish.errors import ConfigurationError, DataError, UnknownNameError, warn
 
 
 class OtherDataError(DataError):
-    """The data, or their split, are not those that a run was made with."""
+    """The data, or their split, are not those that a run was made with.
+
+    difference: what is other, without a cure.
+    """
+
+    def __init__(self, message: str, difference: str = "") -> None:
+        super().__init__(message)
+        self.difference = difference or message.rstrip(".")
 
 
 class FormerDataError(DataError):
@@ -30,7 +37,16 @@ class FormerDataError(DataError):
         super().__init__(
             f"{named}, kept in {folder}: {text}. Or remove that folder: it is then trained anew."
         )
-        self.named, self.folder = named, Path(folder)
+        self.named, self.folder, self.reason = named, Path(folder), reason
+
+    def just_trained(self) -> DataError:
+        """The error where it was trained for this very run, so that no file of before can be to blame."""
+        difference = getattr(self.reason, "difference", str(self.reason).rstrip("."))
+        return DataError(
+            f"{self.named} was trained just now for this run, and found other data than the run does: {difference}. "
+            f"Its backbone reads them otherwise, or the files were changed meanwhile; give one that reads what the run "
+            f"reads, or start again"
+        )
 
 
 def class_name(cls: type) -> str:
@@ -199,14 +215,16 @@ def check_data(
         if saved[part] != now[part]:
             raise OtherDataError(
                 f"data set {name!r} is not the one this run was made with: it had {saved[part]} {part} and has "
-                f"{now[part]} now. Put the former files back (or give their folder as data_path), or train anew."
+                f"{now[part]} now. Put the former files back (or give their folder as data_path), or train anew.",
+                f"{saved[part]} {part} of {name!r}, and not {now[part]}",
             )
     other = [field for field, digest in saved["ids"].items() if now["ids"].get(field) != digest]
     if other or saved["rows"] != now["rows"]:
         what = f"the ids of {', '.join(other[:3])}" if other else "the interactions"
         raise OtherDataError(
             f"data set {name!r} is not the one this run was made with: {what} differ although the counts agree. "
-            f"Put the former files back (or give their folder as data_path), or train anew."
+            f"Put the former files back (or give their folder as data_path), or train anew.",
+            f"{what} of {name!r} differ although the counts agree",
         )
     before, after = (dict(one.get("columns") or {}) for one in (saved, now))
     if not before or not after:
@@ -223,7 +241,8 @@ def check_data(
             raise OtherDataError(
                 f"data set {name!r} is not the one this run was made with: it {what.format(_named(places, name))}, "
                 f"although the ids and who interacted with what agree; the split, the labels or what the model reads "
-                f"may differ. Put the former files back (or give their folder as data_path), or train anew."
+                f"may differ. Put the former files back (or give their folder as data_path), or train anew.",
+                f"compared with its own, the run's data set {what.format(_named(places, name))}",
             )
 
 

@@ -132,6 +132,12 @@ def log_file(path: Path | None) -> Iterator[None]:
         handler.close()
 
 
+def check_threads(number: Any) -> None:
+    """Raise `ConfigurationError` for anything but a whole number of threads; None passes."""
+    if number is not None:
+        whole_number("threads", number, what="a whole number of torch threads")
+
+
 @contextmanager
 def torch_threads(number: int | None) -> Iterator[None]:
     """Use `number` torch threads inside; None only lowers a number for which there are no cores.
@@ -145,7 +151,7 @@ def torch_threads(number: int | None) -> Iterator[None]:
     if number is None:
         yield
         return
-    whole_number("threads", number, what="a whole number of torch threads")
+    check_threads(number)
     before = torch.get_num_threads()
     torch.set_num_threads(number)
     try:

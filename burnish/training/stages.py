@@ -21,7 +21,7 @@ from burnish.errors import DataError, NonFiniteError
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
 from .identity import check_data, check_split, fingerprint, split_rows
-from .inputs.refusals import check_best, explained
+from .inputs.refusals import check_best, check_kernels, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .trained_model import TrainedModel
@@ -161,6 +161,7 @@ class Run:
         try:
             return float(get_flops(self.model, self.dataset, device, logging.getLogger(), transform))
         except Exception as error:  # any model may fail under thop's hooks; training does not need them
+            check_kernels(self.config, error)
             logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
             return None
 

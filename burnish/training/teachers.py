@@ -9,14 +9,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from burnish.enhancers.attach import enhance, enhancers_of, split_enhanced
+from burnish.enhancers.attach import enhancers_of, split_enhanced
 from burnish.enhancers.enhancer import Enhancer
-from burnish.enhancers.registry import make_enhancers
-from burnish.enhancers.trained_first import FirstRun, first_run, settings, unknown_run
-from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.errors import DataError
 from burnish.files.yamls import read_yaml
 
+from .asked_first import asked_for
 from .bases import told_of_folder
 from .first import FirstRequest, Places, trained_first
 from .identity import FormerDataError, OtherDataError, check_trained_on
@@ -123,48 +121,15 @@ def _of_other_data(name: str, folder: Path, reason: DataError, *, first: bool) -
 
 def _asked(request: Request, enhancer: Enhancer[Any], name: str, here: Path) -> FirstRequest | Path:
     """What a teacher's name stands for."""
-    kind = f"enhancer {enhancer.name!r}: teacher"
-    run, options = first_run(name), enhancer.teacher_options().get(name, {})
-    if run is not None:
-        told_of_folder(kind, run, here / name)
-        return _request(request, run, options, enhancer.name)
-    if not (here / name).is_dir():
-        raise unknown_run(kind, name, enhancer.computed_teachers)
-    if options:
-        raise ConfigurationError(
-            f"enhancer {enhancer.name!r}: teacher_options.{name}: that teacher is the folder of a finished run, whose "
-            f"options are what they are; leave them out"
-        )
-    return here / name
-
-
-def _request(request: Request, run: FirstRun, options: Mapping[str, Any], asking: str) -> FirstRequest:
-    own, block = settings(run, options, f"{asking}: teacher_options.{run.name}")
-    plain = split_enhanced(request.model)[0] if run.backbone is None else find_backbone(run.backbone)
-    _check_kind(split_enhanced(request.model)[0], plain, run, asking)
+    options = enhancer.teacher_options().get(name, {})
+    asked = asked_for(enhancer, "teacher", name, options, split_enhanced(request.model)[0], here)
+    if isinstance(asked, Path):
+        return asked
+    told_of_folder(f"enhancer {enhancer.name!r}: teacher", asked.run, here / name)
     common: dict[str, Any] = {}
     for file in request.files:
         common |= read_yaml(file)
     common |= request.options
-    for name in ("model", "dataset", "enhancers"):
-        common.pop(name, None)
-    enhanced = enhance(plain, *make_enhancers(block)) if block else plain
-    return FirstRequest(enhanced, request.dataset, (), {**common, **own}, f"the teacher {run.name!r}")
-
-
-def _check_kind(student: type, teacher: type, run: FirstRun, asking: str) -> None:
-    """Refuse at once what would be refused once it is trained."""
-    from recbole.utils import ModelType
-
-    kinds = [getattr(one, "type", None) for one in (student, teacher)]
-    if kinds[1] == ModelType.SEQUENTIAL:
-        raise UnsupportedError(
-            f"enhancer {asking!r}: teacher {run.name!r} is a run of {teacher.__name__}, whose users are what their "
-            f"histories say; give models that score a user's number (BPR, LightGCN, NeuMF, ...)"
-        )
-    if kinds[0] == ModelType.SEQUENTIAL:
-        raise UnsupportedError(
-            f"enhancer {asking!r}: teacher {run.name!r} is a run of {teacher.__name__}, which RecBole trains on other "
-            f"rows than {student.__name__} (a history's items are no targets there); give teachers that are computed "
-            f"from the training split ({', '.join(('ease', 'itemknn'))})"
-        )
+    for option in ("model", "dataset", "enhancers"):
+        common.pop(option, None)
+    return FirstRequest(asked.model, request.dataset, (), {**common, **asked.own}, asked.named)

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.attach import enhancers_of, split_enhanced
 from burnish.errors import ConfigurationError
 from burnish.files.yamls import read_yaml
 
+from .asked_first import check_asked
 from .bases import begin_from
 from .first import Places, anew_on_other_data
 from .identity import find_class
@@ -114,6 +115,7 @@ def train(
         StateKeeper.check(save_every)
     if target is not None:
         refuse_interrupted(target)
+    check_asked(enhancers_of(request.model), split_enhanced(request.model)[0])
     shared = None if bases is None else Path(bases)
     places = Places(_needed, target, shared, save_every, on_epoch, trust)
     return anew_on_other_data(
@@ -129,7 +131,8 @@ def train(
             keep_result=keep_result,
             on_forgotten=told_of_replaced(target),
             **_needed(request, places),
-        )
+        ),
+        places,
     )
 
 

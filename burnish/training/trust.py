@@ -42,12 +42,17 @@ SAVED_DATA = ("save_dataset", "save_dataloaders", "dataset_save_path", "dataload
 def refuse_saved_data(config: Any) -> None:
     """Raise `ConfigurationError` for options that write or read pickles of data sets and loaders."""
     for option in SAVED_DATA:
-        if config[option]:
-            raise ConfigurationError(
-                f"{option} = {config[option]!r}: RecBole's saved data are pickles, which can run any code, and they "
-                f"hand on the split of the options that they were saved with. burnish reads the data from their files "
-                f"every time; leave {option} out"
-            )
+        check_saved_data(option, config[option])
+
+
+def check_saved_data(option: str, value: Any) -> None:
+    """Raise `ConfigurationError` for a value of one of `SAVED_DATA` that is not empty."""
+    if value:
+        raise ConfigurationError(
+            f"{option} = {value!r}: RecBole's saved data are pickles, which can run any code, and they "
+            f"hand on the split of the options that they were saved with. burnish reads the data from their files "
+            f"every time; leave {option} out"
+        )
 
 
 @contextmanager

@@ -19,9 +19,10 @@ from torch import Tensor
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import PositiveFrom, positives, training_pairs
+from burnish.enhancers.newcomers import have_mean_of_others, newcomers, with_mean_of_others
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.softmax.vectors import find_vectors
-from burnish.enhancers.trained_first import BaseOptions, check_base_options
+from burnish.enhancers.trained_first import BaseOptions, check_base_options, first_run
 from burnish.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Hops = Annotated[int, Field(ge=1, le=_MOST_HOPS)]
 class AggregateConfig(OptionsWithoutLoss):
     """Options of `aggregate`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base_options"})
+    later: ClassVar[Mapping[str, Any]] = {"base_options": {}}
 
     hops: tuple[Hops, ...] = Field(default=(1, 2), min_length=1, description="numbers of hops that are tried")
     neighbour: tuple[Exponent, ...] = Field(
@@ -58,12 +59,26 @@ class AggregateConfig(OptionsWithoutLoss):
         "with these, and baked), or a run's folder",
     )
     base_options: BaseOptions = Field(default_factory=dict)
+    newcomers: Literal["base", "mean", "own"] = Field(
+        default="base",
+        description="how users without a positive training interaction, who get no hop, are scored: as the mean of all "
+        "others' rows (mean), by the base's row of theirs (own), or as the mean where that is what the base has (base)",
+    )
     positive_from: PositiveFrom = None
 
     @model_validator(mode="after")
     def _of_base(self) -> AggregateConfig:
         check_base_options("aggregate", self.base, self.base_options)
         return self
+
+    def decisive(self) -> dict[str, Any]:
+        """Without `newcomers` where results are those of before there was that option."""
+        found = super().decisive()
+        begun = first_run(self.base)
+        plain = begun is not None and not begun.enhancers
+        if self.newcomers == "own" or (self.newcomers == "base" and plain):
+            del found["newcomers"]
+        return found
 
 
 @dataclass(frozen=True)
@@ -118,6 +133,8 @@ class Aggregate(Choosing[AggregateConfig]):
     name = "aggregate"
     Config = AggregateConfig
 
+    _newcomers: Tensor | None
+
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Gather the training interactions as a sparse matrix of users by items."""
         vectors = find_vectors(self.state.backbone, anatomy, dataset)
@@ -143,6 +160,8 @@ class Aggregate(Choosing[AggregateConfig]):
             torch.bincount(pairs[1], minlength=anatomy.n_items),
         )
         self._pairs, self._device = pairs, anatomy.device
+        new = None if self.config.newcomers == "own" else newcomers(users, anatomy.n_users)
+        self.register_buffer("_newcomers", new, persistent=False)
         self._started: tuple[Tensor, Tensor] | None = None
         sides = {"users": [True], "both": [False], "either": [True, False]}[self.config.sides]
         grid = product(self.config.hops, self.config.neighbour, self.config.own, sides)
@@ -157,18 +176,29 @@ class Aggregate(Choosing[AggregateConfig]):
         return self.config.base_options
 
     def candidates(self) -> list[str]:
-        return [str(candidate) for candidate in self._candidates]
+        named = [str(candidate) for candidate in self._candidates]
+        if self.config.newcomers == "mean":
+            named[0] += ", but for newcomers"
+        return named
 
     def try_candidate(self, number: int) -> None:
         """Write the backbone's rows, with the hops of one candidate added, into its tables."""
-        users, items = (table.raw() for table in self._tables)
+        tables = [table.raw() for table in self._tables]
         if self._started is None:
-            self._started = (users.clone(), items.clone())
-        for rows, values in zip(
-            (users, items), self.aggregated(*self._started, self._candidates[number]), strict=True
-        ):
+            self._started = (tables[0].clone(), tables[1].clone())
+        candidate = self._candidates[number]
+        users, items = self.aggregated(*self._started, candidate)
+        if self._newcomers is not None and self._follow(candidate, self._started[0], self._newcomers):
+            users = with_mean_of_others(users, self._newcomers)
+        for rows, values in zip(tables, (users, items), strict=True):
             rows[1:] = values[1:]
         self.choose(number)
+
+    def _follow(self, candidate: Hop, users: Tensor, new: Tensor) -> bool:
+        """Whether newcomers, who have no neighbours, go where the others' rows go.  users: the base's table."""
+        if self.config.newcomers == "mean":
+            return True
+        return candidate.hops > 0 and have_mean_of_others(users, new)
 
     def edges(self, number: int) -> list[str]:
         """Of hops and exponents; nothing for the backbone as it is."""

@@ -40,7 +40,7 @@ class Compress(Choosing[CompressConfig]):
     For backbones whose score is the product of a row of users and a row of items (BPR and its like).
 
     Attributes: `plan`, the candidates; `chosen`, a tensor with the number of the one that the tables hold (-1: none
-    yet), which is saved with the model.
+    yet), which is saved with the tables.
 
     Parameters
     ----------
@@ -145,10 +145,6 @@ class Compress(Choosing[CompressConfig]):
         self.choose(number)
         if number == len(self.plan) - 1:
             self._teachers.forget()
-
-    def training_tensors(self) -> frozenset[str]:
-        """None: the number goes along wherever the enhancer is saved."""
-        return frozenset()
 
     def edges(self, number: int) -> list[str]:
         """Of ridges and ranks."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
@@ -18,7 +19,8 @@ SHARES_OF_WIDTH = (0.25, 0.375, 0.5, 0.75, 1.0)
 class CompressConfig(TeacherOptions):
     """Options of `compress`."""
 
-    later: ClassVar[frozenset[str]] = TeacherOptions.later | {"newcomers"}
+    later: ClassVar[Mapping[str, Any]] = {"teacher_options": {}, "newcomers": "own"}
+    later_together: ClassVar[frozenset[str]] = frozenset({"newcomers"})
 
     teachers: dict[str, tuple[float, ...] | None] = Field(
         default={EASE: (3.0,), ITEM_KNN: (0.0, 1.0)},
@@ -84,6 +86,10 @@ class CompressConfig(TeacherOptions):
         if not self.mixtures():
             raise ValueError("all weights of all teachers are 0; give one of them a weight above 0")
         return self
+
+    def counting(self) -> Collection[str]:
+        """The teachers that have a share in one of the mixtures."""
+        return {name for mixture in self.mixtures() for name in mixture}
 
     def mixtures(self) -> list[dict[str, float]]:
         """The mixtures to try, each once: shares that sum to 1, by teacher; those without a share are left out."""

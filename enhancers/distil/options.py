@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
@@ -72,6 +73,10 @@ class DistilConfig(TeacherOptions):
         if self.epochs is not None and not 1 <= self.epochs[0] <= self.epochs[1]:
             raise ValueError(f"epochs = {list(self.epochs)}: give the first and the last one, from 1")
         return self
+
+    def counting(self) -> Collection[str]:
+        """The teachers that have a share."""
+        return self.shares()
 
     def shares(self) -> dict[str, float]:
         """The teachers that count, with shares that sum to 1."""

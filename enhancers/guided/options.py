@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -17,7 +18,7 @@ class GuidedConfig(EnhancerConfig):
     """Options of `guided`."""
 
     files: ClassVar[tuple[str, ...]] = ("scores", "user_scores")
-    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
+    later: ClassVar[Mapping[str, Any]] = {"positive_from": None}
 
     weight: float = Field(
         default=0.05, ge=0.0, description="factor of what pulls users' attributes to where they started"

@@ -73,6 +73,7 @@ class Prior(Choosing[PriorConfig]):
     name = "prior"
     Config = PriorConfig
     bakeable = False
+    puts_into_own = True
 
     shift: Tensor
     _popularity: Tensor

@@ -311,13 +311,17 @@ def _state(saved: _Saved, host: Host, now: Tokens, missing: Missing) -> dict[str
             "load_data_and_model and save its enhancers with save_pretrained"
         )
     kept = _training_keys(host)
-    differ = sorted((set(wanted) ^ set(saved.tensors)) - kept)
+    later = {f"{e.name}.{name}" for e in host.enhancers() for name in e.later_tensors}
+    absent = later & (set(wanted) - set(saved.tensors))
+    differ = sorted((set(wanted) ^ set(saved.tensors)) - kept - absent)
     if differ:
         where = "the file" if differ[0] in wanted else "the enhancer"
         raise DataError(f"tensor {differ[0]!r} is missing from {where}; both must come from the same version")
     for key, current in wanted.items():
         if key in kept:
             state[f"attached.{key}"] = current
+            continue
+        if key in absent:
             continue
         tensor = saved.tensors[key]
         if key in rows and saved.before is not None:

@@ -15,7 +15,7 @@ class ShapleyConfig(OptionsWithoutLoss):
     """Options of `shapley`."""
 
     retired: ClassVar[Mapping[str, Any]] = {"weight": 1.0}
-    later: ClassVar[frozenset[str]] = frozenset({"positive_from"})
+    later: ClassVar[Mapping[str, Any]] = {"positive_from": None}
 
     values: Literal["cross-fit", "in-run", "both"] = Field(
         default="cross-fit",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -21,7 +22,8 @@ SCORED_NEGATIVES = 16
 class SoftmaxConfig(OptionsWithoutLoss):
     """Options of `softmax`."""
 
-    later: ClassVar[frozenset[str]] = frozenset({"base", "base_options", "newcomers"})
+    later: ClassVar[Mapping[str, Any]] = {"base": None, "base_options": {}, "newcomers": "own"}
+    later_together: ClassVar[frozenset[str]] = frozenset({"newcomers"})
 
     temperature: TemperatureOrDefault = Field(
         default=None,

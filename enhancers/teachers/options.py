@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -25,8 +25,6 @@ WHO = (
 
 class TeacherOptions(OptionsWithoutLoss):
     """Options of what the teachers are."""
-
-    later: ClassVar[frozenset[str]] = frozenset({"teacher_options"})
 
     teachers: Mapping[str, Any]
     teacher_options: dict[str, dict[str, Any]] = Field(
@@ -86,10 +84,15 @@ class TeacherOptions(OptionsWithoutLoss):
             check_options(f"teacher_options.{name}", "the teacher", options)
         return self
 
+    def counting(self) -> Collection[str]:
+        """The teachers with a weight above 0 somewhere."""
+        return list(self.teachers)
+
     @property
     def runs(self) -> tuple[str, ...]:
-        """The teachers that are runs, trained first or in folders."""
-        return tuple(name for name in self.teachers if name not in COMPUTED)
+        """The teachers that are runs, trained first or in folders; a weight of 0 needs none."""
+        counting = set(self.counting())
+        return tuple(name for name in self.teachers if name not in COMPUTED and name in counting)
 
     def idle_teachers(self, ridge: Iterable[str] = ("ridge",)) -> dict[str, str]:
         """Options of teachers that are not among them, with the reason."""

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side
 from burnish.enhancers.interactions import training_pairs
+from burnish.enhancers.newcomers import with_mean_of_others
 from burnish.enhancers.softmax.catalogue import CatalogueObjective
 from burnish.enhancers.softmax.losses import user_means
 from burnish.errors import UnsupportedError
@@ -125,7 +126,7 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         users = self.state.scored_users
         if not self._by_distance or users is None:
             return scores
-        left = self.spreads["user"](users).to(scores.dtype)
+        left = self._scored_spreads(users).to(scores.dtype)
         right = self.spreads["item"](items).to(scores.dtype)
         if items is not None:
             apart = (left - right).square().sum(1).reshape(scores.shape)
@@ -133,6 +134,17 @@ class DistanceObjective(CatalogueObjective[ContrastConfigT]):
         norms = left.square().sum(1, keepdim=True) + right.square().sum(1)
         apart = torch.addmm(norms, left, right.t(), alpha=-2.0).clamp_min_(0.0)
         return (2.0 * scores.reshape(apart.shape) - 2.0 - apart).reshape(scores.shape)
+
+    def _scored_spreads(self, users: Tensor) -> Tensor:
+        """The second halves of users; of newcomers the mean of the others', as their means are.
+
+        Also where spreads are tied to counts: the spread of a user without any is no more learned than that of a row.
+        Since it is the halves that are averaged, scores are the mean of the others' but for what no item changes.
+        """
+        if self._newcomers is None or not bool(self._newcomers[users].any()):
+            rows: Tensor = self.spreads["user"](users)
+            return rows
+        return with_mean_of_others(self.spreads["user"](None), self._newcomers)[users]
 
     # ------------------------------------------------------------------ the loss
 

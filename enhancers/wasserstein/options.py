@@ -44,9 +44,7 @@ def _was_default(name: str, value: Any) -> bool:
 class ContrastConfig(EnhancerConfig):
     """Options shared by `rvrec` and its control `euclid2d`."""
 
-    later: ClassVar[frozenset[str]] = frozenset(
-        {"positive_from", "objective", "users", "own_loss", "rest", "score", "newcomers"}
-    )
+    later: ClassVar[Mapping[str, Any]] = {"positive_from": None, "objective": False}
 
     objective: bool = Field(
         default=False,
@@ -157,10 +155,10 @@ class ContrastConfig(EnhancerConfig):
         )
 
     def decisive(self) -> dict[str, Any]:
-        found = super().decisive()
-        if not self.objective:
-            found |= {name: self._given_or_default(name) for name in CONTRAST_DEFAULTS}
-        return found
+        found = super().decisive() | {name: self._given_or_default(name) for name in CONTRAST_DEFAULTS}
+        if self.objective:
+            return found
+        return {name: value for name, value in found.items() if name not in _OF_THE_OBJECTIVE}
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
@@ -183,7 +181,6 @@ class RVRecConfig(ContrastConfig):
     """Options of `rvrec`."""
 
     permissions: ClassVar[frozenset[str]] = frozenset({"experimental"})
-    later: ClassVar[frozenset[str]] = ContrastConfig.later | {"spread", "spread_role", "beta"}
 
     covariance: Literal["diagonal", "full"] = Field(
         default="diagonal",

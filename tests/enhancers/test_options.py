@@ -11,9 +11,11 @@ from burnish import RVRec, Shapley, enhance
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.cli.enhancers import type_of
 from burnish.enhancers.attach import enhanced_class, recipe_of, split_enhanced
-from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.registry import find_enhancer, list_enhancers, make_enhancers
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.training import identity
+from burnish.training.first import FirstRequest
 
 
 def test_shapley_has_no_weight_and_reads_files_that_had_one() -> None:
@@ -62,6 +64,110 @@ def test_full_covariance_asks_for_consent() -> None:
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
     """Recorded before options were taken away or added that change no result."""
     assert RunSpec("ml-100k", "BPR", "BPR", "arm", 1, enhancers, {"epochs": 3}).digest == digest
+
+
+#: Digests of a run with each enhancer as its first version recorded them; `aggregate` then gave hops to both sides.
+FIRST = {
+    "aggregate": ({"sides": "both"}, "c5101fca"),
+    "average": ({}, "6bb02f44"),
+    "compress": ({}, "22304bbf"),
+    "distil": ({}, "3667913b"),
+    "euclid2d": ({}, "10d60983"),
+    "guided": ({}, "567746ae"),
+    "prior": ({}, "ab3ad49c"),
+    "rvrec": ({}, "7abd54c0"),
+    "shapley": ({}, "13f496ca"),
+    "softmax": ({}, "a57c4b17"),
+}
+SHIPPED = [name for name, one in list_enhancers().items() if one.source == "burnish"]
+
+
+def digest_of(block: dict[str, dict[str, object]]) -> str:
+    return RunSpec("ml-100k", "BPR", "BPR", "a", 2020, block, {}).digest
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_options_that_came_later_leave_digests_where_results_are_as_before(name: str) -> None:
+    config = find_enhancer(name).Config
+    options, digest = FIRST[name]
+    before = {**options, **config.later}
+    assert not config.later.keys() & config(**before).decisive().keys()
+    assert digest_of({name: before}) == digest
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SHIPPED)
+def test_options_that_came_later_are_told_where_results_are_others(name: str) -> None:
+    """At their defaults, too, where these are not as before."""
+    config = find_enhancer(name).Config
+    told = {option for option, value in config.later.items() if getattr(config(), option) != value}
+    assert told <= config().decisive().keys()
+    assert (digest_of({name: {}}) == FIRST[name][1]) == (not told and not FIRST[name][0])
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_runs_of_between_are_not_taken_for_others() -> None:
+    """For a time, newcomers at `mean` were left out, and other options that came later were written out."""
+
+    def of_then(block: dict[str, dict[str, object]]) -> str:
+        settings = {"protocol": 1, "dataset": "ml-100k", "backbone": "BPR", "options": {}, "seed": 2020}
+        return identity.digest({**settings, "enhancers": block, "test": True})
+
+    for name, at in (
+        ("softmax", {"base": "auto", "base_options": {"epochs": 3}}),
+        ("softmax", {}),
+        ("compress", {}),
+    ):
+        now = find_enhancer(name).Config(**at, newcomers="own")
+        full = now.model_dump(mode="json")
+        # What a run had then whose newcomers were scored by the mean.
+        mean = {option: value for option, value in full.items() if option != "newcomers"}
+        mean = {option: value for option, value in mean.items() if option != "base" or value is not None}
+        assert of_then({name: now.decisive()}) == digest_of({name: {**at, "newcomers": "own"}})
+        assert of_then({name: mean}) not in (
+            digest_of({name: {**at, "newcomers": newcomers}}) for newcomers in ("own", "mean")
+        )
+
+
+def test_an_objective_tells_all_of_its_options() -> None:
+    """Some of their defaults changed while they were left out at these."""
+    told = RVRec(objective=True).config.decisive()
+    assert {"users", "newcomers", "own_loss", "rest", "score", "spread", "spread_role", "beta"} <= told.keys()
+    assert (told["temperature"], told["initial_spread"]) == (0.2, 0.3)
+
+
+@pytest.mark.parametrize(
+    ("asks", "options"),
+    [
+        ("aggregate", {"base": "softmax"}),
+        ("prior", {"base": "softmax+average"}),
+        ("distil", {"teachers": "softmax"}),
+        ("compress", {"teachers": {"softmax+average+aggregate": None}}),
+        (
+            "compress",
+            {"teachers": "compress", "teacher_options": {"compress": {"compress.teachers": "softmax"}}},
+        ),
+    ],
+)
+def test_a_changed_default_of_what_is_trained_first_is_another_run(
+    asks: str, options: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def digests() -> list[str]:
+        (made,) = make_enhancers({asks: options})
+        request = FirstRequest(enhance("BPR", made), "d", (), {})
+        return [digest_of({asks: options}), request.digest()]
+
+    before = digests()
+    fields = find_enhancer("softmax").Config.model_fields
+    monkeypatch.setattr(fields["users"], "default", 65)
+    assert find_enhancer("softmax").Config.model_rebuild(force=True)
+    try:
+        assert all(one != other for one, other in zip(before, digests(), strict=True))
+    finally:
+        monkeypatch.undo()
+        find_enhancer("softmax").Config.model_rebuild(force=True)
+    assert digests() == before
 
 
 SINGLE = "give a number from 0.0001 to 1000.*single precision"

@@ -32,11 +32,15 @@ def write_run(place: Path, values: np.ndarray, *, order: np.ndarray | None = Non
 
 
 def write_comparison(
-    runs: Path, arms: dict[str, list[np.ndarray]], backbone: str = "BPR", name: str = "0a"
+    runs: Path,
+    arms: dict[str, list[np.ndarray]],
+    backbone: str = "BPR",
+    name: str = "0a",
+    dataset: str = "tiny",
 ) -> Path:
     """A comparison whose arms have these per-user values, one array a seed.  Returns its note."""
-    place = runs / "tiny" / backbone
-    note: dict[str, Any] = {"dataset": "tiny", "label": backbone, "comparison": name, "arms": {}}
+    place = runs / dataset / backbone
+    note: dict[str, Any] = {"dataset": dataset, "label": backbone, "comparison": name, "arms": {}}
     for arm, seeds in arms.items():
         note["arms"][arm] = {}
         for seed, values in enumerate(seeds):

@@ -28,6 +28,19 @@ def check_evaluation(options: Mapping[str, Any], given: Collection[str]) -> None
         _check_eval_args(options["eval_args"])
 
 
+def check_metric_name(option: str, value: Any) -> None:
+    """Raise `ConfigurationError` for what no metric is called, as in NDCG@10 or RMSE, whichever are computed."""
+    from recbole.evaluator.register import metric_types, metrics_dict
+
+    name, at, k = str(value).lower().partition("@")
+    if name not in metric_types:
+        written = str(value).partition("@")[0]
+        raise misspelt(f"{option}: metric", written, {cls.__name__ for cls in metrics_dict.values()})
+    if is_cut_off(name) != k.isdigit() or bool(at) != is_cut_off(name):
+        example = f"{name}@10" if is_cut_off(name) else name
+        raise ConfigurationError(f"{option} = {value!r} is not how a metric is called; say {example}")
+
+
 def is_cut_off(metric: str) -> bool:
     """Whether a metric is computed of the first k items of a list, and so called as in NDCG@10."""
     from recbole.evaluator.register import metric_types

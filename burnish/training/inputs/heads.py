@@ -248,23 +248,33 @@ def _columns_wanted(config: Any, source: str) -> tuple[str, ...] | None:
     return None if load[source] == "*" else tuple(load[source])
 
 
+#: Options that name columns, by file.
+BY_FILE = ("load_col", "unload_col", "unused_col")
+
+
+def check_columns(option: str, value: Any, user: str = "user_id", item: str = "item_id") -> None:
+    """Raise `ConfigurationError` where one of `BY_FILE` names no columns of a file.  user, item: for an example."""
+    for source, names in (value or {}).items():
+        if names == "*" and option == "load_col":
+            continue
+        if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+            raise ConfigurationError(
+                f"{option}.{source} = {names!r}: give a list of columns, as in [{user}, {item}]"
+                + (', or "*" for all' if option == "load_col" else "")
+            )
+
+
 def _check_sources(config: Any, present: Iterable[str]) -> None:
     """The keys and shapes of the three options, whatever the files hold."""
     given = config.external_config_dict
     known = {"inter", "user", "item", "kg", "link", *present}
-    for option in ("load_col", "unload_col", "unused_col"):
+    for option in BY_FILE:
         if option not in given or given[option] is None:
             continue
-        for source, names in given[option].items():
+        for source in given[option]:
             if source not in known:
                 raise misspelt(f"{option}: file", str(source), known)
-            if names == "*" and option == "load_col":
-                continue
-            if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-                raise ConfigurationError(
-                    f"{option}.{source} = {names!r}: give a list of columns, as in [{config['USER_ID_FIELD']}, "
-                    f"{config['ITEM_ID_FIELD']}]" + (', or "*" for all' if option == "load_col" else "")
-                )
+        check_columns(option, given[option], config["USER_ID_FIELD"], config["ITEM_ID_FIELD"])
     for source in config["unload_col"] or ():
         if _columns_wanted(config, source):
             raise ConfigurationError(

@@ -113,10 +113,7 @@ def _check_benchmark(config: Any, columns: _Columns) -> None:
     parts = config["benchmark_filename"]
     if parts is None:
         return
-    if len(parts) != 3:
-        raise ConfigurationError(
-            f"benchmark_filename = {parts!r}: three are needed, the names of the training, validation and test part"
-        )
+    check_shape("benchmark_filename", parts)
     heads = columns.of("inter")
     for head in heads[1:]:
         if set(head.loaded) != set(heads[0].loaded):
@@ -194,14 +191,46 @@ def _check_time(config: Any, columns: _Columns) -> None:
             )
 
 
+#: Options whose shape is looked at here, before the columns that they name.
+SHAPED = ("threshold", "benchmark_filename", "seq_len", "discretization", "preload_weight")
+
+
+def check_shape(option: str, value: Any) -> None:
+    """Raise `ConfigurationError` for a value of one of `SHAPED` that goes with no data; None passes."""
+    if value is None:
+        return
+    if option == "threshold" and (len(value) != 1 or not all(is_a(one, "number") for one in value.values())):
+        raise ConfigurationError(
+            f"threshold = {value!r}: give one column with the least value of a positive, as in {{rating: 4}}"
+        )
+    if option == "benchmark_filename" and len(value) != 3:
+        raise ConfigurationError(
+            f"benchmark_filename = {value!r}: three are needed, the names of the training, validation and test part"
+        )
+    for name, one in value.items() if option in ("seq_len", "discretization", "preload_weight") else ():
+        if option == "seq_len" and (not is_a(one, "whole number") or one < 1):
+            raise ConfigurationError(f"seq_len.{name} = {one!r}: give the greatest length, 1 or more")
+        if option == "preload_weight" and not isinstance(one, str):
+            raise ConfigurationError(f"preload_weight.{name} = {one!r}: give the name of a column of numbers")
+        if option == "discretization":
+            _check_buckets(name, one)
+
+
+def _check_buckets(name: str, info: Any) -> None:
+    if not isinstance(info, dict) or info.get("method") not in ("ED", "LD"):
+        raise ConfigurationError(
+            f"discretization.{name} = {info!r}: give {{method: ED, bucket: 10}} or {{method: LD}}"
+        )
+    bucket: Any = info.get("bucket")
+    if info["method"] == "ED" and (not is_a(bucket, "whole number") or bucket < 1):
+        raise ConfigurationError(f"discretization.{name}.bucket = {bucket!r}: give a whole number, 1 or more")
+
+
 def _check_threshold(config: Any, columns: _Columns) -> None:
     threshold = config["threshold"]
     if threshold is None:
         return
-    if len(threshold) != 1 or not all(is_a(value, "number") for value in threshold.values()):
-        raise ConfigurationError(
-            f"threshold = {threshold!r}: give one column with the least value of a positive, as in {{rating: 4}}"
-        )
+    check_shape("threshold", threshold)
     name = next(iter(threshold))
     loaded = columns.loaded("inter")
     if name not in loaded:
@@ -282,9 +311,7 @@ def _check_named_columns(config: Any, columns: _Columns) -> None:
         _all_in(option, config[option], loaded, tokens, "a column of tokens")
     _check_alias(config)
     _all_in("seq_len", config["seq_len"], loaded, sequences, "a column of sequences")
-    for name, length in (config["seq_len"] or {}).items():
-        if not is_a(length, "whole number") or length < 1:
-            raise ConfigurationError(f"seq_len.{name} = {length!r}: give the greatest length, 1 or more")
+    check_shape("seq_len", config["seq_len"])
     _all_in("val_interval", config["val_interval"], loaded, set(loaded), "a column")
     check_val_interval(config["val_interval"], loaded)
     _check_discretization(config, loaded, numbers)
@@ -324,20 +351,12 @@ def _check_alias(config: Any) -> None:
 def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str]) -> None:
     wanted = config["discretization"]
     _all_in("discretization", wanted, loaded, numbers, "a column of numbers")
-    for name, info in (wanted or {}).items():
+    for name in wanted or ():
         if name not in (config["numerical_features"] or ()):
             raise ConfigurationError(
                 f"discretization: {name!r} must stand in numerical_features, too; add it there"
             )
-        if not isinstance(info, dict) or info.get("method") not in ("ED", "LD"):
-            raise ConfigurationError(
-                f"discretization.{name} = {info!r}: give {{method: ED, bucket: 10}} or {{method: LD}}"
-            )
-        bucket: Any = info.get("bucket")
-        if info["method"] == "ED" and (not is_a(bucket, "whole number") or bucket < 1):
-            raise ConfigurationError(
-                f"discretization.{name}.bucket = {bucket!r}: give a whole number, 1 or more"
-            )
+    check_shape("discretization", wanted)
 
 
 def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
@@ -345,10 +364,7 @@ def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
         loaded = columns.loaded()
         tokens = {column for column, kind in loaded.items() if kind == "token"}
         _all_in("preload_weight", [name], loaded, tokens, "a column of tokens")
-        if not isinstance(value, str):
-            raise ConfigurationError(
-                f"preload_weight.{name} = {value!r}: give the name of a column of numbers"
-            )
+        check_shape("preload_weight", {name: value})
         _all_in("preload_weight", [value], loaded, numbers, "a column of numbers")
         if not any(name in head.loaded and value in head.loaded for head in columns.heads):
             raise ConfigurationError(

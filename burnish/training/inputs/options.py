@@ -126,10 +126,7 @@ def check_options(options: Mapping[str, Any], given: Collection[str], model: typ
 
 
 def check_value(name: str, value: Any, model: type) -> None:
-    """Raise `ConfigurationError` for a value that cannot be used whatever the other options are.
-
-    Arguments as for `check_options`.  For options that are to be tried, before anything is trained.
-    """
+    """`burnish.training.values.check_value`, for the options that `check_options` looks at."""
     alone = {name: value}
     _check_one(name, value, model, declared_options(model))
     _check_single(alone, alone)
@@ -146,7 +143,7 @@ def _check_one(name: str, value: Any, model: type, declared: Mapping[str, Declar
         _check_choice(name, value, model)
     elif name not in _OWN_CHECKS:
         kind = _KINDS.get(name) or (declared[name].kind if name in declared else None)
-        optional = name in _OPTIONAL or (name in declared and declared[name].default is None)
+        optional = name in _OPTIONAL or (name in declared and declared[name].default in (None, "None"))
         _check_kind(name, value, kind, optional)
     _check_range(name, value)
 

@@ -53,6 +53,7 @@ def explained(config: Any, stage: str) -> Iterator[None]:
     except BurnishError:
         raise
     except _KINDS as error:
+        check_kernels(config, error)
         frames = traceback.extract_tb(error.__traceback__)
         last = frames[-1].filename if frames else ""
         # A library's frame may be one that our code called: RecBole must stand between.
@@ -66,6 +67,19 @@ def explained(config: Any, stage: str) -> Iterator[None]:
             f"{said} ({type(error).__name__}). Look for the option of these that it is about, and correct it or "
             f"leave it out: {shown}"
         ) from error
+
+
+def check_kernels(config: Any, error: Exception) -> None:
+    """Raise `ConfigurationError` where an error is torch's of a kernel that is larger than what it goes over."""
+    if "Kernel size can't be greater than actual input size" not in str(error):
+        return
+    named = [name for name in config.final_config_dict if "kernel" in name or "stride" in name]
+    kernels = ", ".join(f"{name} = {_short(config[name])}" for name in named)
+    raise ConfigurationError(
+        f"{config['model']}: embedding_size = {config['embedding_size']} is too small for its convolutions"
+        f"{f' ({kernels})' if kernels else ''}; give a larger embedding_size, or smaller kernels and strides. torch "
+        f"says: {error}"
+    ) from error
 
 
 def check_best(config: Any, score: float, file: str) -> None:

@@ -22,8 +22,8 @@ _DISTRIBUTIONS = ("uniform", "popularity", "none")
 def check_sampling(options: Mapping[str, Any], given: Collection[str], model: type) -> None:
     """Raise where the option cannot be used; arguments as for `check_options`."""
     args = options.get("train_neg_sample_args")
-    if "train_neg_sample_args" in given and args is not None and args != "None":
-        _check_shape(args)
+    if "train_neg_sample_args" in given:
+        check_sampling_shape(args)
     sampled = isinstance(args, dict) and args.get("distribution", "uniform") not in (None, "None", "none")
     if sampled:
         if _is(model, "SEQUENTIAL") and not hasattr(model, "input_type") and options.get("loss_type") == "CE":
@@ -40,8 +40,11 @@ def check_sampling(options: Mapping[str, Any], given: Collection[str], model: ty
         )
 
 
-def _check_shape(args: Any) -> None:
+def check_sampling_shape(args: Any) -> None:
+    """Raise `ConfigurationError` for a value that no model could be trained with."""
     name = "train_neg_sample_args"
+    if args is None or args == "None":
+        return
     if not isinstance(args, dict):
         raise ConfigurationError(
             f"{name} = {args!r}: give null, or a mapping, as in {{distribution: uniform}}"

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import xml.etree.ElementTree as ElementTree
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from written_runs import USERS, add_floor, write_comparison
 
 from burnish.benchmarks.harness import plot, summarise, to_csv, to_markdown, to_table
 from burnish.benchmarks.harness.report import Comparison
+from burnish.benchmarks.harness.tables import verdicts
 from burnish.errors import DataError, UnknownNameError
 
 DRAW = np.random.default_rng(4)
@@ -81,7 +83,7 @@ def test_each_family_is_corrected_by_itself(note: Path) -> None:
 
 
 def test_floors_change_nothing_between_arms_and_plain(note: Path) -> None:
-    with_floors = [row for row in rows_of(note) if row.kind == "arm"]
+    with_floors = [replace(row, strongest_floor="") for row in rows_of(note) if row.kind == "arm"]
     content = json.loads(note.read_text())
     del content["floors"]
     note.write_text(json.dumps(content))
@@ -170,6 +172,29 @@ def test_floors_alone_are_a_report(tmp_path: Path) -> None:
         f"- BPR: plain ({np.mean(PLAIN):.4f}) is below the strongest floor, EASE ({np.mean(VALUES['EASE']):.4f}): "
         f"ndcg@10 {-difference:+.4f}, 95% interval {-high:+.4f} to {-low:+.4f}."
     ) in to_markdown(rows)
+
+
+def test_floors_that_are_arms_alone_are_a_report(tmp_path: Path) -> None:
+    """Of two floors, the weaker one with runs of its own, the sentence is on the stronger, which is an arm."""
+    note = write_comparison(tmp_path, {"plain": PLAIN, "mine": VALUES["EASE"]})
+    add_floor(note, "Pop", VALUES["Pop"])
+    content = json.loads(note.read_text())
+    content["floors"]["softmax"] = {"arm": "mine"}
+    note.write_text(json.dumps(content))
+    rows = rows_of(note)
+    assert [(row.kind, row.arm) for row in rows] == [("floor", "Pop"), ("arm", "mine")]
+    (sentence,) = verdicts(rows)
+    assert sentence.startswith(f"BPR: plain ({np.mean(PLAIN):.4f}) is below the strongest floor, mine (")
+    (sentence,) = verdicts(rows_of(note, baseline="mine"))
+    assert sentence.startswith(
+        f"BPR: the best arm, plain ({np.mean(PLAIN):.4f}), is below the strongest floor, mine ("
+    )
+
+
+def test_a_baseline_that_is_a_floor_has_the_seeds_of_its_fullest_row(note: Path) -> None:
+    for seed in (0, 1):
+        (note.parent / f"../floors/Pop/{seed}-{note.stem}" / "DONE").unlink()
+    assert {row.strongest_floor for row in rows_of(note, baseline="EASE")} == {"EASE"}
 
 
 # ---------------------------------------------------------------- what cannot be compared
@@ -285,17 +310,48 @@ def test_csv_says_which_family_a_row_is_of(note: Path) -> None:
     assert [line["baseline"] for line in read] == [row.baseline for row in rows]
 
 
+SPACE = "{http://www.w3.org/2000/svg}"
+
+
+def drawn(rows: Comparison, path: Path) -> tuple[list[float], dict[str, float], list[ElementTree.Element]]:
+    """Where dashed lines stand, where each row's mark does, and the lines themselves."""
+    root = ElementTree.parse(plot(rows, path)).getroot()
+    dashed = [one for one in root.findall(f".//{SPACE}line") if one.get("stroke-dasharray")]
+    squares = [
+        float(one.get("x", 0)) + 4 for one in root.findall(f".//{SPACE}rect") if one.get("width") == "8"
+    ]
+    circles = [float(one.get("cx", 0)) for one in root.findall(f".//{SPACE}circle")]
+    shown = [row for row in rows if row.kind != "over"]
+    marks = dict(zip((row.arm for row in shown), [*squares, *circles], strict=True))
+    return [float(one.get("x1", 0)) for one in dashed], marks, dashed
+
+
 def test_picture(note: Path, tmp_path: Path) -> None:
     """Floors are squares over the arms' circles, and a dashed line shows where the strongest stands."""
     rows = rows_of(note)
     root = ElementTree.parse(plot(rows, tmp_path / "a.svg")).getroot()
-    space = "{http://www.w3.org/2000/svg}"
-    squares = [one for one in root.findall(f".//{space}rect") if one.get("width") == "8"]
-    circles = root.findall(f".//{space}circle")
+    squares = [one for one in root.findall(f".//{SPACE}rect") if one.get("width") == "8"]
+    circles = root.findall(f".//{SPACE}circle")
     assert (len(squares), len(circles)) == (3, 2)
     assert max(float(one.get("y", 0)) for one in squares) < min(float(one.get("cy", 0)) for one in circles)
-    dashed = [one for one in root.findall(f".//{space}line") if one.get("stroke-dasharray")]
-    assert len(dashed) == 1
-    assert float(dashed[0].get("x1", 0)) == pytest.approx(float(squares[1].get("x", 0)) + 4)
+    places, marks, dashed = drawn(rows, tmp_path / "b.svg")
+    assert places == [pytest.approx(marks["EASE"])]
     assert float(dashed[0].get("y1", 0)) < float(circles[0].get("cy", 0))
     assert float(dashed[0].get("y2", 0)) > float(circles[1].get("cy", 0))
+
+
+def test_the_dashed_line_is_at_the_floor_that_the_report_names(note: Path, tmp_path: Path) -> None:
+    for seed in (0, 1):  # the best mean, of fewer seeds
+        (note.parent / f"../floors/EASE/{seed}-{note.stem}" / "DONE").unlink()
+    places, marks, _ = drawn(rows_of(note), tmp_path / "fewer.svg")
+    assert places == [pytest.approx(marks["softmax"])]
+    content = json.loads(note.read_text())
+    content["floors"]["softmax"] = {"arm": "good"}  # the strongest one is no square
+    note.write_text(json.dumps(content))
+    places, marks, _ = drawn(rows_of(note), tmp_path / "arm.svg")
+    assert places == [pytest.approx(marks["good"])]
+    rows = rows_of(note, baseline="good")
+    places, marks, _ = drawn(rows, tmp_path / "base.svg")
+    low, high, _ = (row for row in rows if row.arm in ("Pop", "bad"))  # 0 is on the line through both marks
+    slope = (marks["bad"] - marks["Pop"]) / (high.difference - low.difference)
+    assert places == [pytest.approx(marks["Pop"] - slope * low.difference, abs=0.3)]

@@ -171,6 +171,12 @@ def test_an_arm_that_is_a_floor(plan_content: dict[str, Any], stand_ins: None) -
         ({"tune": {"softmax.temperature": [0.1, 0.2, 0.5]}}, None),
         ({"tune": {"learning_rate": [0.01, 0.1], "softmax.temperature": [0.1, 0.2, 0.5]}}, None),
         ({"tune": {"learning_rate": [0.1]}}, "tune.learning_rate"),
+        ({"tune": {"softmax.temperature": [0.5, 0.1, 0.2]}}, None),
+        ({"tune": {"softmax.temperature": [0.5, 0.1, 0.2, 0.1]}}, None),
+        ({"tune": {"softmax.temperature": [0.5, 0.1, 0.2, 0.3]}}, "tune.softmax.temperature"),
+        ({"tune": {"learning_rate": ["1e-1", 0.01]}}, None),
+        ({"options": {"epochs": "1"}}, None),
+        ({"options": {"softmax.spread": "0.25"}}, None),
         ({"tune": {}}, None),
         ({"trials": 4}, None),
         ({"trials": 3}, "trials"),
@@ -198,6 +204,23 @@ def test_settings_of_a_floor_that_an_arm_stands_for(
     with pytest.raises(
         ConfigurationError, match=rf"plan: floors\.softmax\.{idle} has no effect: the arm 'softmax'"
     ):
+        make_plan(content)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "trials", "same"), [(4, 2, True), (2, 4, True), (2, 2, True), (1, 2, False), (2, 1, False)]
+)
+def test_trials_that_are_no_limit(
+    allowed: int, trials: int, same: bool, plan_content: dict[str, Any], stand_ins: None
+) -> None:
+    """Two values can be tried in two trials at most, whatever else is allowed."""
+    tune = {"trials": allowed, "arms": {"softmax": {"softmax.temperature": [0.1, 0.2]}}}
+    content = {**plan_content, "arms": {"softmax": "softmax"}, "tune": tune}
+    content["floors"] = {"softmax": {"trials": trials}}
+    if same:
+        make_plan(content)
+        return
+    with pytest.raises(ConfigurationError, match=r"floors\.softmax\.trials has no effect"):
         make_plan(content)
 
 

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from burnish.benchmarks.harness import load_plan, make_plan
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.benchmarks.harness.specs import spec_of, with_settings
+from burnish.benchmarks.harness.tuning import space_of, trial_spec
+from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
 
 def test_short_and_long_forms(plan_content: dict[str, Any]) -> None:
@@ -130,6 +132,191 @@ def test_values_to_try_that_cannot_be(
         make_plan({**content, "tune": {"trials": 2, **tune}}, origin="here.yaml")
 
 
+def test_options_of_trials_are_for_the_arms_that_have_the_enhancer(plan_content: dict[str, Any]) -> None:
+    """As those of `space` are; names and values are looked at when the plan is read."""
+    content = {**plan_content, "arms": {"odd": "uneven"}}
+
+    def tune(options: dict[str, Any]) -> dict[str, Any]:
+        return {**content, "tune": {"trials": 2, "space": {"learning_rate": [0.1, 0.2]}, "options": options}}
+
+    plan = make_plan(tune({"uneven.spread": 0.3, "epochs": 2}))
+    assert plan.tune is not None
+    entry = plan.backbones[0]
+    odd, plain = (trial_spec(spec_of(plan, entry, arm, 1), plan.tune, 0, {}) for arm in ("odd", "plain"))
+    assert (odd.enhancers, odd.options["epochs"]) == ({"uneven": {"spread": 0.3}}, 2)
+    assert (plain.enhancers, plain.options["epochs"]) == ({}, 2)
+    assert space_of(plan, "odd") == space_of(plan, "plain") == {"learning_rate": [0.1, 0.2]}
+    for options, message in (
+        ({"softmax.temperature": 0.3}, r"tune\.options: enhancer 'softmax' is not known.*No arm has it"),
+        ({"uneven.spred": 1}, r"tune\.options: enhancer 'uneven': option 'spred' .*mean 'spread'"),
+        ({"uneven.spread": "wide"}, r"tune\.options: enhancer 'uneven': spread = 'wide': [^(]*$"),
+        (
+            {"learning_rate": 0.1, "epochs": -1},
+            r"tune\.options: epochs = -1: give a whole number, 0 or more$",
+        ),
+    ):
+        with pytest.raises((ConfigurationError, UnknownNameError), match=f"^plan: {message}"):
+            make_plan(tune(options))
+
+
+TWO = {"teachers": {"ease": None, "softmax": None}}
+
+
+@pytest.mark.parametrize(
+    ("block", "tried", "message"),
+    [
+        (
+            {"compress": {**TWO, "teacher_options": {"softmax": {"softmax.temprature": 0.1}}}},
+            {},
+            r"arm 'a': compress: teacher_options\.softmax: .*'temprature' is not known.*mean 'temperature'",
+        ),
+        (
+            {"compress": {**TWO, "teacher_options": {"softmax": {"learning_rate": -1}}}},
+            {},
+            r"arm 'a': the teacher 'softmax': learning_rate = -1: give a number above 0",
+        ),
+        (
+            {"compress": TWO},
+            {"compress.teacher_options": [{"softmax": {"softmax.temperature": value}} for value in (1, -1)]},
+            r"tune: arm 'a': compress: teacher_options\.softmax: .*temperature = -1: .*\(a trial is to have compress",
+        ),
+        (
+            {"aggregate": {"base": "softmax"}},
+            {"aggregate.base_options": [{}, {"average.decay": 0.9}]},
+            r"tune: arm 'a': aggregate: base_options: enhancer 'average' is not known",
+        ),
+        (
+            {"compress": {"teachers": {"ease": None, "sofmax+average": None}}},
+            {},
+            r"arm 'a': enhancer 'compress': teacher 'sofmax\+average': enhancer 'sofmax' is not known",
+        ),
+        (
+            {"aggregate": {}},
+            {"aggregate.base": ["auto", "softmx"]},
+            r"tune: arm 'a': enhancer 'aggregate': base 'softmx' is not known.*'softmax'",
+        ),
+        ({"aggregate": {"base": "./nothing"}}, {}, r"arm 'a': nothing is not the folder of a run"),
+        (
+            {
+                "compress": {
+                    "teachers": "compress",
+                    "teacher_options": {"compress": {"compress.teachers": "sofmax"}},
+                }
+            },
+            {},
+            r"arm 'a': the teacher 'compress': enhancer 'compress': teacher 'sofmax' is not known",
+        ),
+        (
+            {
+                "aggregate": {
+                    "base": "compress",
+                    "base_options": {
+                        "compress.teachers": "softmax",
+                        "compress.teacher_options": {"softmax": {"epochs": -1}},
+                    },
+                }
+            },
+            {},
+            r"arm 'a': the teacher 'softmax': epochs = -1: give a whole number",
+        ),
+        (
+            {"aggregate": {}, "softmax": {"base": "compress"}},
+            {},
+            r"arm 'a': enhancers ask for different bases",
+        ),
+    ],
+)
+def test_what_is_trained_first_is_looked_at_when_the_plan_is_read(
+    block: dict[str, Any], tried: dict[str, Any], message: str, plan_content: dict[str, Any]
+) -> None:
+    """Names, options and values, at any depth: `plain` would be trained before they are met."""
+    tune = {"tune": {"trials": 9, "arms": {"a": tried}}} if tried else {}
+    with pytest.raises((ConfigurationError, UnknownNameError, DataError), match=f"^plan: {message}"):
+        make_plan({**plan_content, "arms": {"a": block}, **tune})
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("valid_metric", "NDGC@10"),
+        ("train_neg_sample_args", {"distribution": "unifrom"}),
+        ("cold_below", "x"),
+        ("sequence_training", "whole"),
+        ("learning_rate", "abc"),
+        ("topk", 0),
+        ("save_dataset", True),
+    ],
+)
+def test_values_that_no_backbone_takes(option: str, value: Any, plan_content: dict[str, Any]) -> None:
+    """Wherever options of RecBole's stand."""
+    own = {option: value}
+    trials: dict[str, Any] = {"trials": 2, "space": {"learning_rate": [0.1, 0.2]}}
+    data = plan_content["options"]
+    places: dict[str, Any] = {
+        "options: ": {"options": {**data, **own}},
+        "backbone 'BPR': ": {"backbones": ["NeuMF", {"name": "BPR", "options": own}]},
+        "arm 'a': ": {"arms": {"a": {"options": own}}},
+        r"tune\.options: ": {"tune": {**trials, "options": own}},
+        r"tune\.space: ": {"tune": {"trials": 2, "space": {option: [value]}}},
+        r"floors\.EASE\.options: ": {"floors": {"EASE": {"options": own}}},
+        r"floors\.softmax\.options: ": {"floors": {"softmax": {"options": own}}},
+    }
+    for place, change in places.items():
+        with pytest.raises((ConfigurationError, UnsupportedError), match=rf"^plan: {place}.*{option}"):
+            make_plan({**plan_content, **change})
+        if (
+            option == "sequence_training" and "BPR" not in place and "EASE" not in place
+        ):  # one of them takes it
+            make_plan({**plan_content, **change, "backbones": ["BPR", "SASRec"]})
+
+
+def test_what_one_of_the_backbones_can_learn_from_is_read(plan_content: dict[str, Any]) -> None:
+    """Runs of the other one fail, as they did."""
+    content = {**plan_content, "arms": {"a": {"distil": {"teachers": "softmax"}}}}
+    make_plan({**content, "backbones": ["SASRec", "BPR"]})
+    with pytest.raises(
+        UnsupportedError, match="arm 'a': enhancer 'distil': teacher 'softmax' is a run of SASRec"
+    ):
+        make_plan({**content, "backbones": ["SASRec"]})
+
+
+def test_what_the_fixed_options_lack_may_be_tried(plan_content: dict[str, Any]) -> None:
+    """Options of a base that each trial names."""
+    block = {"aggregate": {"base_options": {"softmax.temperature": 0.1}}}
+    tried = {"aggregate.base": ["softmax", "softmax+average"]}
+    make_plan({**plan_content, "arms": {"a": block}, "tune": {"trials": 2, "arms": {"a": tried}}})
+    with pytest.raises(
+        UnknownNameError, match="arm 'a': aggregate: base_options: enhancer 'softmax' is not known"
+    ):
+        make_plan({**plan_content, "arms": {"a": block}})
+
+
+def test_settings_of_an_enhancer_that_is_not_there_are_refused(plan_content: dict[str, Any]) -> None:
+    plan = make_plan(plan_content)
+    spec = spec_of(plan, plan.backbones[0], "big", 1)
+    with pytest.raises(
+        ConfigurationError, match=r"^uneven\.spread = 2: the arm 'big' has no enhancer 'uneven'"
+    ):
+        with_settings(spec, {"uneven.spread": 2})
+
+
+@pytest.mark.parametrize(
+    ("place", "change"),
+    [
+        ("options", {"options": {"uneven.spread": -1}}),
+        (r"backbones\.0\.options", {"backbones": [{"name": "BPR", "options": {"uneven.spread": -1}}]}),
+        (r"arms\.a\.options", {"arms": {"a": {"enhancers": "uneven", "options": {"uneven.spread": -1}}}}),
+    ],
+)
+def test_options_of_enhancers_stand_with_them(
+    place: str, change: dict[str, Any], plan_content: dict[str, Any]
+) -> None:
+    """RecBole would take them, and nobody read them."""
+    words = rf"^plan: {place} ?.*option 'uneven\.spread' has no effect here.*\{{uneven: \{{spread: -1\}}\}}"
+    with pytest.raises(ConfigurationError, match=words):
+        make_plan({**plan_content, **change})
+
+
 def test_values_that_do_not_go_together(plan_content: dict[str, Any]) -> None:
     """In-run values need a warm-up: one of the four points cannot be, and each of its values is in another one."""
     arms = {"a": {"shapley": {"warmup_epochs": 0}}}
@@ -211,6 +398,17 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     file.write_text("backbones: [BPR]\n")
     with pytest.raises(ConfigurationError, match=r"plan\.yaml: 'dataset' is missing"):
         load_plan(file)
+
+
+EXAMPLES = sorted((Path(__file__).parents[3] / "examples").glob("*.yaml"))
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "file", [file for file in EXAMPLES if "\nbackbones:" in file.read_text()], ids=lambda f: f.stem
+)
+def test_the_examples_are_read(file: Path) -> None:
+    assert load_plan(file).n_runs
 
 
 def test_the_example_is_a_valid_plan() -> None:

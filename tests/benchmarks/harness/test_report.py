@@ -19,6 +19,7 @@ from written_runs import USERS, write_comparison
 
 from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.files.svg import text_width
 
 
 @pytest.fixture
@@ -218,6 +219,58 @@ def test_each_data_set_has_a_panel_of_its_own(runs: Path, tmp_path: Path) -> Non
     words = [text.text or "" for text in root.iter("{http://www.w3.org/2000/svg}text")]
     titles = [text for text in words if "ndcg@10: difference" in text]
     assert [title.partition(",")[0] for title in titles] == [rows[0].dataset, "elsewhere"]
+
+
+def test_long_names_stay_within_the_picture(runs: Path, tmp_path: Path) -> None:
+    """The margin grows with the longest name, to a bound; beyond it both ends are shown, and all of it as a title."""
+    space = "{http://www.w3.org/2000/svg}"
+    rows = summarise(runs, metrics=["ndcg@10"])
+    size = 13
+
+    def shown(**more: str) -> tuple[ElementTree.Element, list[ElementTree.Element]]:
+        named = [replace(rows[0], **more), *rows[1:]]  # type: ignore[arg-type]
+        root = ElementTree.parse(plot(named, tmp_path / "names.svg")).getroot()
+        return root, [one for one in root.iter(f"{space}text") if one.get("text-anchor") == "end"]
+
+    usual, names = shown()
+    assert usual.get("width") == "900"
+    assert not usual.findall(f".//{space}text/{space}title")
+    root, names = shown(backbone="LightGCN", arm="softmax+average+aggregate")
+    assert int(root.get("width", 0)) > 900
+    assert names[0].text == "LightGCN, softmax+average+aggregate"
+    backbone, arm = "B" * 64, "a<b" + "w" * 60 + "z"
+    longest, cut = shown(backbone=backbone, arm=arm)
+    assert int(longest.get("width", 0)) < 1200
+    (title,) = cut[0]
+    assert title.text == f"{backbone}, {arm}"
+    short = title.tail or ""
+    assert short.startswith("BBBB")
+    assert short.endswith("wwz")
+    assert "…" in short
+    for texts in (names, cut):
+        for one in texts:
+            text = "".join(one.itertext()) if not len(one) else short
+            assert float(one.get("x", 0)) - text_width(text, size) >= 0
+    # Every mark is where it was: the plot moves as a whole.
+    places = [
+        [float(one.get("cx", 0)) for one in picture.findall(f".//{space}circle")]
+        for picture in (usual, longest)
+    ]
+    assert np.ptp(np.subtract(*places)) == pytest.approx(0.0, abs=1e-6)
+    root, _ = shown(dataset="d" * 64)
+    heads = [one for one in root.iter(f"{space}text") if one.get("font-weight") == "600"]
+    assert heads[0][0].text == f"{'d' * 64}, ndcg@10: difference to plain, 95% interval"
+
+
+def test_long_verdicts_stay_within_the_picture(runs: Path, tmp_path: Path) -> None:
+    rows = [replace(row, relative=1e7) for row in summarise(runs, metrics=["ndcg@10"])]
+    root = ElementTree.parse(plot(rows, tmp_path / "far.svg")).getroot()
+    (text,) = [
+        one
+        for one in root.iter("{http://www.w3.org/2000/svg}text")
+        if "no clear difference" in (one.text or "") and "+0.0000" in (one.text or "")
+    ]
+    assert float(text.get("x", 0)) + text_width(text.text or "", 13) <= float(root.get("width", 0))
 
 
 def test_picture_refusals(runs: Path, tmp_path: Path) -> None:

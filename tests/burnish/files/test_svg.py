@@ -8,7 +8,18 @@ from xml.etree import ElementTree
 import pytest
 
 from burnish.errors import ConfigurationError
-from burnish.files.svg import heading, label, line, scale, svg_path, ticks, with_margin, write_svg
+from burnish.files.svg import (
+    fitted,
+    heading,
+    label,
+    line,
+    scale,
+    svg_path,
+    text_width,
+    ticks,
+    with_margin,
+    write_svg,
+)
 
 FRAME = """<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 20 10' role='img' width='20' height='10'>
 <title>a &lt; b &amp; c</title>
@@ -55,3 +66,26 @@ def test_other_suffix_is_refused_with_what_to_do() -> None:
 )
 def test_ticks_are_round(low: float, high: float, expected: list[float]) -> None:
     assert ticks(low, high) == pytest.approx(expected)
+
+
+#: Widths of DejaVu Sans at 13 pixels, as FreeType gives them.
+MEASURED = {
+    "LightGCN, softmax+average+aggregate": 263.9,
+    "+0.0300 (+10.0%) no clear difference": 248.7,
+    "ml-100k, ndcg@10: difference to plain, 95% interval": 340.5,
+    "BPR, softmax": 86.5,
+}
+
+
+@pytest.mark.parametrize("text", MEASURED)
+def test_widths_are_those_of_the_widest_font_or_a_little_more(text: str) -> None:
+    assert MEASURED[text] <= text_width(text, 13) <= 1.15 * MEASURED[text]
+    assert text_width(text, 26) == pytest.approx(2 * text_width(text, 13))
+
+
+def test_what_does_not_fit_shows_both_ends_and_has_a_title() -> None:
+    assert fitted("a<b", 100, 13) == "a&lt;b"
+    assert fitted("abcdefghij<", 60, 13) == "<title>abcdefghij&lt;</title>abc…ij&lt;"
+    assert fitted("abc", 0, 13) == "<title>abc</title>…"
+    # Letters beyond ASCII may be as wide as they are high.
+    assert text_width("中文", 10) == 20

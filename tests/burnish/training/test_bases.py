@@ -346,7 +346,7 @@ def test_resuming_on_other_data_trains_nothing(fits: Fits, data: Path, tmp_path:
 
 def test_enhancers_agree_on_one_base(data: Path, tmp_path: Path) -> None:
     from burnish.enhancers.guided.guided import Guided
-    from burnish.training.bases import wish_of
+    from burnish.training.asked_first import wish_of
 
     with pytest.raises(ConfigurationError, match="different bases"):
         wish_of([Guided(base="auto"), type("Other", (Guided,), {"name": "other"})(base="runs/1")])

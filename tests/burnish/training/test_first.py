@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recbole
 import torch
 
 import burnish
 from burnish.benchmarks.harness.grid import run_plan
 from burnish.benchmarks.harness.plan import make_plan
+from burnish.enhancers.trained_first import OF_THE_RUN
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.training import stages
+from burnish.files.yamls import read_yaml
+from burnish.training import stages, teachers
+from burnish.training.asked_first import options_of_data
 from burnish.training.train import train
 
 MIXED: dict[str, Any] = {"teachers": {"ease": None, "softmax+average": None}, "ridge": 5, "ranks": [4, 8]}
@@ -225,6 +229,61 @@ def test_an_interrupted_teacher_of_other_data_is_trained_anew(fits: Fits, small,
     same(again, run(mine, {"compress": MIXED}, tmp_path / "from nothing"))
 
 
+DATA: dict[str, Any] = {
+    "normalize_all": True,
+    "normalize_field": ["timestamp"],
+    "load_col": {"inter": ["user_id", "item_id"]},
+    "threshold": {"timestamp": 3},
+    "encoding": "latin-1",
+}
+
+
+@pytest.mark.parametrize("option", DATA)
+def test_data_are_read_as_the_run_reads_them(option: str, fits: Fits, small) -> None:
+    own = {option: DATA[option]}
+    for block, named in (
+        (
+            {"compress": {"teachers": "softmax", "mix": 1, "teacher_options": {"softmax": own}}},
+            "teacher 'softmax'",
+        ),
+        ({"aggregate": {"base": "softmax", "base_options": own}}, "base"),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=rf"the {named}: {option} = .*reads the data as the run does"
+        ):
+            run(small, block)
+        content = {"dataset": "tiny", "backbones": ["BPR"], "arms": {"a": block}, "floors": []}
+        with pytest.raises(ConfigurationError, match=rf"arm 'a': the {named}: {option} = "):
+            make_plan(content)
+    assert fits.runs == []
+
+
+def test_all_of_recboles_options_of_data_are_the_runs() -> None:
+    listed = read_yaml(Path(recbole.__file__).parent / "properties/dataset/sample.yaml")
+    assert listed.keys() <= options_of_data() | OF_THE_RUN
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_what_was_trained_just_now_is_of_no_former_data(
+    kept: bool, fits: Fits, small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A teacher whose class reads the data otherwise: no file is to blame, and training it anew would not help."""
+    inner = teachers.check_trained_on
+
+    def otherwise(saved: Any, now: Any, *rest: Any, **more: Any) -> None:
+        inner({**saved, "columns": {**saved["columns"], "inter.timestamp": "other"}}, now, *rest, **more)
+
+    monkeypatch.setattr(teachers, "check_trained_on", otherwise)
+    block = {"compress": {"teachers": "softmax", "mix": 1, "ranks": 8}}
+    words = (
+        r"^the teacher 'softmax' was trained just now for this run, and found other data than the run does: compared "
+        r"with its own, the run's data set has other values in timestamp \(tiny\.inter\)\. Its backbone"
+    )
+    with pytest.raises(DataError, match=words):
+        run(small, block, tmp_path / "out" if kept else None)
+    assert fits.runs == ["BPR+softmax"]
+
+
 def test_a_run_that_cannot_go_on_trains_no_teacher(fits: Fits, small, tmp_path: Path) -> None:
     mine, file = changing(small, tmp_path / "data")
     fits.interrupt = ("BPR+compress", 2)
@@ -393,6 +452,19 @@ def test_all_names_are_looked_at_before_anything_is_trained(fits: Fits, small) -
         run(small, {"compress": {"teachers": ["softmax", "EASE"], "teacher_options": options}})
     with pytest.raises(UnsupportedError, match="teacher 'SASRec' is a run of SASRec, whose users are what"):
         run(small, {"compress": {"teachers": ["softmax", "SASRec"]}})
+    deep = {
+        "teachers": ["softmax", "compress"],
+        "teacher_options": {"compress": {"compress.teachers": "sofmax"}},
+    }
+    with pytest.raises(
+        UnknownNameError, match=r"the teacher 'compress': enhancer 'compress': teacher 'sofmax'"
+    ):
+        run(small, {"compress": deep})
+    with pytest.raises(ConfigurationError, match=r"^the teacher 'EASE': reg_weight = 'x': give a number"):
+        run(
+            small,
+            {"compress": {"teachers": ["softmax", "EASE"], "teacher_options": {"EASE": {"reg_weight": "x"}}}},
+        )
     assert fits.runs == []
 
 
@@ -410,6 +482,28 @@ def test_what_cannot_be_trained_beside_the_run_is_named(small, tmp_path: Path) -
         run(small, {"compress": {"teachers": "CKE", "mix": 1, "ranks": 4}})
     with pytest.raises(ConfigurationError, match=r"^the base: learning_rate = -1"):
         run(small, {"softmax": {"base": "compress", "base_options": {"learning_rate": -1}}})
+
+
+def test_a_teacher_of_no_weight_is_not_trained(fits: Fits, small) -> None:
+    run(small, {"compress": {"teachers": {"ease": 1, "softmax": [0, 0]}, "ridge": 5, "ranks": 8}})
+    run(small, {"distil": {"teachers": {"ease": 1, "softmax": 0}}})
+    assert fits.runs == ["BPR+compress", "BPR+distil"]
+    fits.runs.clear()
+    run(small, {"compress": {"teachers": {"ease": 1, "softmax": [0, 1]}, "ridge": 5, "ranks": 8}})
+    assert fits.runs == ["BPR+softmax", "BPR+compress"]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [{"compress": {"teachers": "softmax+average+softmax"}}, {"aggregate": {"base": "BPR+softmax+softmax"}}],
+)
+def test_an_enhancer_stands_once_in_a_name(block: dict[str, Any], fits: Fits, small) -> None:
+    words = r"the name '.*softmax' has the enhancer softmax twice; a run has it once"
+    with pytest.raises(ConfigurationError, match=words):
+        run(small, block)
+    with pytest.raises(ConfigurationError, match=rf"arm 'a': .*{words}"):
+        make_plan({"dataset": "tiny", "backbones": ["BPR"], "arms": {"a": block}, "floors": []})
+    assert fits.runs == []
 
 
 def test_teachers_may_have_teachers(fits: Fits, small, tmp_path: Path) -> None:

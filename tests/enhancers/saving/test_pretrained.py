@@ -12,9 +12,13 @@ import shipping as ship
 import torch
 
 import burnish
+from burnish.enhancers.aggregate.aggregate import Aggregate
 from burnish.enhancers.attach import enhance
+from burnish.enhancers.compress.compress import Compress
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.prior.prior import Prior
+from burnish.enhancers.saving.files import read, write
 from burnish.enhancers.saving.pretrained import from_pretrained, save_pretrained
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
@@ -54,6 +58,51 @@ def data_of(world):
 def tokens(world, side):
     data = data_of(world)
     return data.field2id_token[data.uid_field if side == "user" else data.iid_field]
+
+
+CHOOSING = [
+    Compress(teachers="ease", mix=1, ridge=(1, 10), ranks=2),
+    Aggregate(hops=(1,), own=(0.0,), neighbour=(0.0,)),
+    Prior(strengths=(0.3, 0.5)),
+]
+
+
+@pytest.mark.parametrize("enhancer", CHOOSING, ids=lambda one: one.name)
+def test_a_choice_is_told_where_what_was_chosen_comes_along(folder, tmp_path, enhancer):
+    """Of `prior` its own tensor does; of the others it is the backbone's tables, which do not."""
+    name = enhancer.name
+    world, fresh = (build_world(enhance("BPR", enhancer), folder) for _ in range(2))
+    with torch.no_grad():
+        world.model.enhancers[name].try_candidate(1)
+    save_pretrained(world.model, tmp_path / "it", data_of(world))
+    for model in (fresh.model, burnish.detach(build_world(enhance("BPR", enhancer), folder).model)):
+        loaded = from_pretrained(tmp_path / "it", model, data_of(fresh), config=fresh.config)
+        note = loaded.enhancers[name].note()
+        if name == "prior":
+            assert torch.equal(loaded.enhancers[name].shift, world.model.enhancers[name].shift)
+            assert note == world.model.enhancers[name].note()
+            assert note.startswith("holds candidate 2 of 2")
+        else:
+            assert not torch.equal(loaded.user_embedding.weight, world.model.user_embedding.weight)
+            assert note.startswith("no candidate is noted")
+
+
+def test_folders_of_before_had_the_number_elsewhere(folder, tmp_path):
+    """Those of `prior` are without it, and those of `compress` have it."""
+    for enhancer, said in ((CHOOSING[2], "was not noted when this was saved"), (CHOOSING[0], "no candidate")):
+        world, fresh = (build_world(enhance("BPR", enhancer), folder) for _ in range(2))
+        with torch.no_grad():
+            world.model.enhancers[enhancer.name].try_candidate(1)
+        save_pretrained(world.model, tmp_path / enhancer.name, data_of(world))
+        manifest, tensors, tokens = read(tmp_path / enhancer.name)
+        key = f"{enhancer.name}.chosen"
+        if tensors.pop(key, None) is None:
+            tensors[key] = torch.tensor(1)
+        write(tmp_path / enhancer.name, manifest, tensors, tokens)
+        loaded = from_pretrained(tmp_path / enhancer.name, fresh.model, data_of(fresh))
+        assert said in loaded.enhancers[enhancer.name].note()
+        if enhancer.name == "prior":
+            assert torch.equal(loaded.enhancers["prior"].shift, world.model.enhancers["prior"].shift)
 
 
 @pytest.mark.parametrize("backbone", ship.REFINABLE)

@@ -374,6 +374,7 @@ def test_two_objectives(world: Any) -> None:
 def test_options_of_before_mean_the_same() -> None:
     """The temperature and the spread at the start have a default in each mode; what was written down stays valid."""
     for config in (ContrastConfig, RVRecConfig):
+        assert "newcomers" not in config(newcomers="own").decisive()
         old = config(temperature=0.3, initial_spread=1.0)
         assert old == config()
         assert old.model_dump(exclude_defaults=True) == {}

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tiny_data import data_path, small, write_interactions
 
-from burnish.errors import DataError
+import burnish
+from burnish.errors import ConfigurationError, DataError
 from burnish.training.inputs import sizes
 from burnish.training.train import train
 
@@ -71,3 +72,19 @@ def test_a_container_has_less_than_the_machine(monkeypatch: pytest.MonkeyPatch, 
     machine = sizes.available_bytes()
     monkeypatch.setattr(sizes, "_CGROUPS", (unlimited, limit))
     assert sizes.available_bytes() < 2 * 10**7 < machine
+
+
+@pytest.mark.parametrize("enhancers", [{}, {"softmax": {}}], ids=["alone", "softmax"])
+def test_tables_that_are_too_narrow_for_convolutions(
+    enhancers: dict[str, Any], small: dict[str, Any]
+) -> None:
+    with pytest.raises(ConfigurationError) as raised:
+        burnish.run(
+            "ConvNCF",
+            "tiny",
+            enhancers=enhancers,
+            config={**small, "embedding_size": 8},
+        )
+    said = str(raised.value)
+    for part in ("ConvNCF: embedding_size = 8 is too small", "cnn_kernels = [4, 4, 2, 2]", "give a larger"):
+        assert part in said

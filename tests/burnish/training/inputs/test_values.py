@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import recbole
 
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import BurnishError, ConfigurationError
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
+from burnish.files.yamls import read_yaml
 from burnish.training.request import make_config
 from burnish.training.train import train
+from burnish.training.values import check_value
 
 
 @pytest.mark.parametrize(
@@ -191,6 +194,26 @@ def test_leave_one_out_of_one_part(world: Any, split: str, valid: bool, test: bo
     assert bool(result.test_result) == test
 
 
+@pytest.mark.parametrize(
+    ("model", "metric"), [("FM", "LogLoss"), ("FM", "AUC"), ("EMF", "RMSE"), ("EMF", "MAE")]
+)
+@pytest.mark.parametrize(("shares", "phase"), [((238, 1, 1), "validation"), ((236, 3, 1), "test")])
+def test_metrics_of_labels_need_two_rows(
+    world: Any, model: str, metric: str, shares: tuple[int, ...], phase: str
+) -> None:
+    options = {"metrics": [metric], "valid_metric": metric}
+    split = {"split": {"RS": list(shares)}, "order": "RO", "group_by": None, "mode": "labeled"}
+    with pytest.raises(
+        DataError, match=rf"the {phase} split has a single row .*metrics = \['{metric}'\] cannot"
+    ):
+        world.train(model, eval_args=split, **options)
+
+
+def test_rankings_of_one_row_are_measured(world: Any) -> None:
+    split = {"split": {"RS": [238, 1, 1]}, "order": "RO", "group_by": None, "mode": "full"}
+    assert world.train(eval_args=split).valid_result
+
+
 def test_option_of_the_model_names_itself(world: Any) -> None:
     """What only the model's constructor knows comes with the options that were given."""
     with pytest.raises(BurnishError, match=r"multiple of the number of attention heads.*n_heads = 3"):
@@ -202,6 +225,13 @@ def test_defaults_of_every_model_pass() -> None:
     from burnish.training.inputs.declared import declared_options
     from burnish.training.inputs.options import check_options
 
+    properties = Path(recbole.__file__).parent / "properties"
+    files = [properties / "overall.yaml", *(properties / "dataset").glob("*.yaml")]
+    files = [
+        file for file in [*files, *(properties / "quick_start_config").glob("*.yaml")] if file.stem != "url"
+    ]
+    defaults = [read_yaml(file) for file in files]
+    assert {"valid_metric", "train_neg_sample_args", "load_col", "threshold"} <= set().union(*defaults)
     tried = 0
     for name in list_backbones():
         try:
@@ -212,5 +242,81 @@ def test_defaults_of_every_model_pass() -> None:
         if "loss_type" in options and not hasattr(model, "input_type") and options["loss_type"] == "CE":
             options["train_neg_sample_args"] = None
         check_options(options, options.keys(), model)
+        for option, value in (pair for one in (*defaults, options) for pair in one.items()):
+            check_value(option, value, model)
         tried += 1
     assert tried > 80
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("valid_metric", "NDGC@10", "valid_metric: metric 'NDGC' is not known. Did you mean 'NDCG'"),
+        ("valid_metric", "NDCG", "valid_metric = 'NDCG' is not how a metric is called; say ndcg@10"),
+        ("valid_metric", "RMSE@5", "say rmse"),
+        ("valid_metric", "ndcg@", "say ndcg@10"),
+        (
+            "train_neg_sample_args",
+            {"distribution": "unifrom"},
+            "'unifrom' is not known. Did you mean 'uniform'",
+        ),
+        ("train_neg_sample_args", "x", "give null, or a mapping"),
+        ("cold_below", "x", "cold_below = 'x'"),
+        ("cold_below", 0, "cold_below = 0"),
+        ("eval_memory_mib", -1, "eval_memory_mib = -1"),
+        ("threads", 0, "threads = 0"),
+        ("sequence_training", False, "sequence_training = False: give one of"),
+        ("sequence_training", "whoel", "Did you mean 'whole'"),
+        ("sequence_stride", "exakt", "from 1 or more, or 'exact'. Did you mean 'exact'"),
+        ("sequence_stride", 0, "sequence_stride = 0"),
+        ("threshold", {"rating": "high"}, "threshold = .*give one column"),
+        ("threshold", {}, "threshold = .*give one column"),
+        ("seq_len", {"words": 0}, r"seq_len\.words = 0"),
+        ("discretization", {"price": {"method": "EW"}}, r"discretization\.price"),
+        ("discretization", {"price": {"method": "ED", "bucket": 0}}, r"discretization\.price\.bucket = 0"),
+        ("preload_weight", {"item_id": 3}, r"preload_weight\.item_id = 3"),
+        ("benchmark_filename", ["train", "test"], "three are needed"),
+        ("load_col", {"inter": "user_id"}, r"load_col\.inter = 'user_id': give a list of columns"),
+        ("save_dataset", True, "saved data are pickles"),
+        ("clip_grad_norm", "{'max_norm': 0}", "a number above 0"),
+        ("learning_rate", "abc", "learning_rate = 'abc': give a number"),
+    ],
+)
+def test_a_value_alone_that_no_run_could_have(option: str, value: Any, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        check_value(option, value, find_backbone("SASRec"))
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("valid_metric", "ndcg@5"),
+        ("valid_metric", "GAUC"),
+        ("valid_metric", "AUC"),
+        ("train_neg_sample_args", None),
+        ("train_neg_sample_args", "None"),
+        ("train_neg_sample_args", {"distribution": "popularity", "sample_num": 2}),
+        ("cold_below", None),
+        ("eval_memory_mib", 0),
+        ("threads", None),
+        ("sequence_training", "Whole"),
+        ("sequence_training", None),
+        ("sequence_stride", "exact"),
+        ("sequence_stride", "5"),
+        ("sequence_stride", None),
+        ("threshold", {"rating": 4}),
+        ("load_col", {"inter": ["user_id", "item_id"], "item": "*"}),
+        ("unused_col", None),
+        ("save_dataset", False),
+        ("learning_rate", "1e-3"),
+        ("a_models_own", {"any": "thing"}),
+    ],
+)
+def test_a_value_alone_that_runs_may_have(option: str, value: Any) -> None:
+    check_value(option, value, find_backbone("SASRec"))
+
+
+def test_whole_sequences_need_a_backbone_of_sequences() -> None:
+    with pytest.raises(UnsupportedError, match="sequence_training = 'whole', and BPR trains on no sequences"):
+        check_value("sequence_training", "whole", find_backbone("BPR"))
+    check_value("sequence_training", "auto", find_backbone("BPR"))
