@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, GetCoreSchemaHandler, model_validator
@@ -43,7 +44,8 @@ TemperatureOrDefault = Annotated[float | None, TEMPERATURES]
 class OptionsWithoutLoss(Strict):
     """Base of the options of enhancers that add no loss.  Strict: an unknown option is an error; frozen once made."""
 
-    #: Options that may name a file: a saved run finds it from where the run was made.
+    #: Options that may name a file, as "scores", "graph.kg" or "graph.edges.file" (of each one in a list): a saved run
+    #: finds it from where the run was made.
     files: ClassVar[tuple[str, ...]] = ()
     #: Options of before, with their defaults, that had no effect: files that hold them are read without them.
     retired: ClassVar[Mapping[str, Any]] = {}
@@ -65,6 +67,14 @@ class OptionsWithoutLoss(Strict):
                     )
             return {name: value for name, value in options.items() if name not in cls.retired}
         return options
+
+    @classmethod
+    def placed(cls, options: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+        """Options with the files that lie in a folder named in full; an absolute name stays what it is."""
+        found: Any = dict(options)
+        for name in cls.files:
+            found = _placed(found, name.split("."), folder)
+        return dict(found)
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason, as in "without a base"."""
@@ -92,6 +102,17 @@ class EnhancerConfig(OptionsWithoutLoss):
     """Base of the options of enhancers with a loss of their own."""
 
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
+
+
+def _placed(value: Any, names: Sequence[str], folder: Path) -> Any:
+    """A value whose part of a name, below mappings and lists, is named in full where it is a file of the folder's."""
+    if isinstance(value, list | tuple):
+        return [_placed(one, names, folder) for one in value]
+    if names and isinstance(value, Mapping) and names[0] in value:
+        return {**value, names[0]: _placed(value[names[0]], names[1:], folder)}
+    if not names and isinstance(value, str) and (folder / value).is_file():
+        return str(folder / value)
+    return value
 
 
 def warn_of_idle(origin: str, options: Strict, reasons: Mapping[str, str]) -> None:

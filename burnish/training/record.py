@@ -71,15 +71,13 @@ class SavedRun:
         """The enhancers' options, with files that lie where the run was made named in full."""
         from burnish.enhancers.registry import find_enhancer
 
-        enhancers = {}
-        for name, options in self.enhancers.items():
-            placed = dict(options)
-            for option in find_enhancer(name).Config.files:
-                value = placed.get(option)
-                if isinstance(value, str) and self.made_in and (Path(self.made_in) / value).is_file():
-                    placed[option] = str(Path(self.made_in) / value)  # an absolute one stays what it is
-            enhancers[name] = placed
-        return enhancers
+        if not self.made_in:
+            return dict(self.enhancers)
+        folder = Path(self.made_in)
+        return {
+            name: find_enhancer(name).Config.placed(options, folder)
+            for name, options in self.enhancers.items()
+        }
 
 
 def write_run(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,6 +19,11 @@ FIRST_PHASE, LATER_OWN, LATER_FIT = 17, 0.1, 0.1
 
 class WalkConfig(OptionsWithoutLoss):
     """What a path model is made of, and how it learns."""
+
+    files: ClassVar[tuple[str, ...]] = (
+        *("graph.kg", "graph.link", "graph.net", "graph.entity_names"),
+        "graph.edges.file",
+    )
 
     graph: GraphConfig = Field(default_factory=GraphConfig, description="what the graph is made of")
     metapaths: tuple[str, ...] | None = Field(

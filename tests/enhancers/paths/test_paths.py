@@ -296,6 +296,24 @@ def test_weights_of_another_graph_are_refused(world: Any) -> None:
         one.paths.load_state_dict(other.paths.state_dict())
 
 
+def test_files_of_the_graph_are_found_from_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    here.mkdir(), there.mkdir()
+    monkeypatch.chdir(here)
+    (here / "tags.csv").write_text("source,target\n50,wars\n181,wars\n7,apes\n", encoding="utf-8")
+    tags = {"file": "tags.csv", "source_type": "item", "target_type": "tag", "name": "tagged"}
+    options = {
+        "graph": {"edges": [tags], "kg": False},
+        "metapaths": [ALIKE, "user -rated-> item -tagged-> tag <-tagged- item"],
+    }
+    settings = {"epochs": 1, "embedding_size": 4, "show_progress": False, "train_batch_size": 8192}
+    result = burnish.run("BPR", "ml-100k", enhancers={"paths": options}, config=settings, folder=here / "run")
+    monkeypatch.chdir(there)
+    loaded = burnish.load_run(here / "run").model
+    ours, theirs = (one.enhancers["paths"].model.shares() for one in (loaded, result.model))
+    torch.testing.assert_close(ours, theirs)
+
+
 # ------------------------------------------------------------------ what is refused
 
 
