@@ -192,18 +192,9 @@ class Distil(Enhancer[DistilConfig]):
             scores = states @ keys.t() * scale
             return divergence(self._rows.of(users).to(scores), scores, left_out, self.config.temperature)
         items, theirs = self._rows.lists(users, self.config.top, student.left_out)
-        own = torch.einsum("bd,bkd->bk", states, keys[items]) * scale
-        normaliser = log_sum_exp(
-            states,
-            keys,
-            torch.full((), scale / self.config.temperature, dtype=states.dtype, device=states.device),
-            centre=keys.new_zeros(keys.shape[1]),
-            log_q=None,
-            mask=left_out,
-            similarity="product",
-            budget_bytes=KERNEL_BYTES,
+        return divergence_of_products(
+            theirs, items, states, keys, left_out, scale=scale, temperature=self.config.temperature
         )
-        return divergence_of_list(theirs.to(own), own, normaliser, self.config.temperature)
 
     def _of_scored(self, batch: Interaction) -> Tensor:
         """`[b]`, where the model scores every pair by itself: the teacher's list, and drawn items."""
@@ -247,6 +238,35 @@ def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temper
     # Infinities must not meet the factor: its gradient would be NaN, for teachers that learn.
     terms = p * torch.where(p > 0, log_p - log_q, torch.zeros_like(p))
     return torch.where(told[:, 0], terms.sum(1), torch.zeros_like(terms[:, 0])) * temperature**2
+
+
+def divergence_of_products(
+    teacher: Tensor,
+    items: Tensor,
+    users: Tensor,
+    keys: Tensor,
+    left_out: Tensor,
+    *,
+    scale: float,
+    temperature: float,
+) -> Tensor:
+    """`divergence_of_list` where the student's scores are products times a scale: `[b]`.
+
+    teacher, items: scores and ids of its list, `[b, k]`.  users: vectors `[b, d]`; keys: of all items, `[n_items, d]`.
+    left_out: bool `[b, n_items]`.
+    """
+    own = torch.einsum("bd,bkd->bk", users, keys[items]) * scale
+    normaliser = log_sum_exp(
+        users,
+        keys,
+        torch.full((), scale / temperature, dtype=users.dtype, device=users.device),
+        centre=keys.new_zeros(keys.shape[1]),
+        log_q=None,
+        mask=left_out,
+        similarity="product",
+        budget_bytes=KERNEL_BYTES,
+    )
+    return divergence_of_list(teacher.to(own), own, normaliser, temperature)
 
 
 def divergence_of_list(teacher: Tensor, student: Tensor, normaliser: Tensor, temperature: float) -> Tensor:

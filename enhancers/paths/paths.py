@@ -16,16 +16,14 @@ from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.distil.distil import (
-    KERNEL_BYTES,
     divergence,
-    divergence_of_list,
+    divergence_of_products,
     seen_before,
     with_drawn,
 )
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.teachers.student import Student
-from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
 from burnish.errors import DataError, UnsupportedError
 from burnish.randomness import forked_randomness
 
@@ -255,18 +253,9 @@ class Paths(Enhancer[PathsConfig]):
         if self.config.top is None:
             return divergence(theirs.to(states), states @ keys.t() * scale, left_out, 1.0)
         best = theirs.masked_fill(left_out, -math.inf).topk(min(self.config.top, self._n_items - 1), dim=1)
-        own = torch.einsum("bd,bkd->bk", states, keys[best.indices]) * scale
-        normaliser = log_sum_exp(
-            states,
-            keys,
-            torch.full((), scale, dtype=states.dtype, device=states.device),
-            centre=keys.new_zeros(keys.shape[1]),
-            log_q=None,
-            mask=left_out,
-            similarity="product",
-            budget_bytes=KERNEL_BYTES,
+        return divergence_of_products(
+            best.values, best.indices, states, keys, left_out, scale=scale, temperature=1.0
         )
-        return divergence_of_list(best.values.to(own), own, normaliser, 1.0)
 
     def _of_scored(self, theirs: Tensor, batch: Interaction, rows: Tensor, users: Tensor) -> Tensor:
         """The same where the model scores every pair by itself: the path model's list, and drawn items."""
