@@ -14,7 +14,7 @@ from burnish.errors import BurnishError, UnsupportedError, unknown_name
 ENTRY_POINT_GROUP = "burnish.backbones"
 
 #: Categories of backbones that are not RecBole's: burnish's own by what they read, and those of other packages.
-OUTSIDE = ("ratings", "reviews", "plug-in")
+OUTSIDE = ("ratings", "reviews", "graphs", "plug-in")
 
 #: What a backbone of each category needs, in words.
 NEEDS = {
@@ -25,6 +25,7 @@ NEEDS = {
     "exlib": "labels and columns, and a package of its own (xgboost, lightgbm)",
     "ratings": "ratings; burnish's own, trained by squared error",
     "reviews": "ratings and a file of reviews; burnish's own, trained by squared error",
+    "graphs": "interactions, and what lies beside them: columns, .kg, .net; burnish's own",
     "plug-in": "what its package says",
 }
 
@@ -65,7 +66,7 @@ def _category(name: str, place: str) -> str:
     """Of a backbone from outside RecBole, without importing it."""
     if not place.startswith("burnish.backbones."):
         return "plug-in"
-    return "ratings" if name == "EMF" else "reviews"
+    return {"EMF": "ratings", "NeighbourMeans": "graphs", "PathWalks": "graphs"}.get(name, "reviews")
 
 
 def find_backbone(name: str) -> type:

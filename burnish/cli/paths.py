@@ -44,6 +44,10 @@ MINE_EPILOG = (
 )
 
 
+#: Figures of a meta-path that are left to other formats than a table on the screen.
+BEYOND_A_SCREEN = ("precision", "added", "reached", "paths")
+
+
 @dataclass(frozen=True, kw_only=True)
 class GraphOptions:
     """Of which data, and what of them becomes a relation."""
@@ -141,6 +145,10 @@ def mine(
         "error": "±",
         **{name: name for name in ("added", "users", "found", "reached", "paths")},
     }
+    if kind == "table":  # as many columns as a screen takes
+        for name in BEYOND_A_SCREEN:
+            del shown[name]
+        screen.say(f"{', '.join(BEYOND_A_SCREEN)}: in --format markdown and json")
     show(screen, kind, shown, mined_rows(mined))
 
 

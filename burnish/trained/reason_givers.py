@@ -101,7 +101,7 @@ def _nobody(own: str, attached: list[str], *, backbone_named: bool) -> str:
     have = own if backbone_named else ", ".join(attached) or "no enhancer is attached"
     able = [known for known in explaining_names() if known not in attached]
     cure = (
-        f"{' and '.join(able)} give reasons, so train with one of them: "
+        f"{', '.join(able[:-1])}{' and ' if able[1:] else ''}{able[-1]} give reasons, so train with one of them: "
         f"burnish run --model BPR --dataset ml-100k --enhancers {able[0]} --output out"
         if able
         else "and no enhancer that gives any is installed"

@@ -78,6 +78,7 @@ BY_CATEGORY: dict[str, dict[str, Any]] = {
     },
     "ratings": _RATED,
     "reviews": _REVIEWED,
+    "graphs": {},
 }
 
 _WITH_ITEM_CLASS: dict[str, Any] = {

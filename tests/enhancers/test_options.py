@@ -74,6 +74,7 @@ FIRST = {
     "distil": ({}, "3667913b"),
     "euclid2d": ({}, "10d60983"),
     "guided": ({}, "567746ae"),
+    "paths": ({}, "51b92c97"),
     "prior": ({}, "ab3ad49c"),
     "rvrec": ({}, "7abd54c0"),
     "shapley": ({}, "13f496ca"),

@@ -85,7 +85,7 @@ def test_meta_paths_with_popularity_last(shop: Path) -> None:
     assert popular["meta-path"] == "popularity"
     assert rows[0]["ndcg"] - popular["ndcg"] == pytest.approx(rows[0]["lift"])
     table = call("mine", *SPLIT, "--at", "5")
-    assert "precision@5" in table.stdout
+    assert "NDCG@5" in table.stdout
     assert "popularity" in table.stdout
     assert table.exit_code == 0
     assert call("mine", *SPLIT, "--format", "markdown").stdout.startswith(
