@@ -44,20 +44,19 @@ class PathWalks(GeneralRecommender):
         self.walks = validated(WalkConfig, dict(config["walks"] or {}), "walks")
         warn_of_idle("walks", self.walks, self.walks.idle())
         graph = read_graph(dataset, self.walks.graph)
-        self._seed = int(config["seed"])
-        metapaths = metapaths_of(self.walks, graph, self._seed)
+        metapaths = metapaths_of(self.walks, graph, int(config["seed"]))
         self.paths = path_model(self.walks, graph.to(self.device), metapaths)
         fields = Fields(self.USER_ID, self.ITEM_ID, dataset.label_field, None, None)
         liked = positives(dataset, fields.label, self.walks.graph.positive_from, type(self).__name__)
         self.known = KnownPositives(*training_items(dataset, fields, liked), self.n_users, self.n_items)
-        self._steps = 0
         self._finder: tuple[tuple[int, ...], PathFinder] | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
         """The mean cross entropy of the batch's users."""
         users = torch.unique(interaction[self.USER_ID])
-        self._steps += 1
-        generator = torch.Generator(device=users.device).manual_seed(self._seed * 1_000_003 + self._steps)
+        # From the stream that a resumed run goes on with.
+        drawn = int(torch.randint(2**62, ()))
+        generator = torch.Generator(device=users.device).manual_seed(drawn)
         known = self.known.mask(users, torch.arange(self.n_items, device=users.device))
         hidden = drawn_hidden(known, self.walks.hide, generator)
         return cross_entropy(self.paths(users, hidden), known, hidden).mean()

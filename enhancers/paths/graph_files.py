@@ -216,7 +216,7 @@ def _read_parquet(path: Path, wanted: list[str]) -> dict[str, Cells]:
             kept = whole.dictionary.cast(pa.string()).to_numpy(zero_copy_only=False).astype(object)
             codes[np.isin(codes, np.flatnonzero(kept == ""))] = -1
             found[name] = Cells(kept, codes)
-    except (OSError, ValueError, KeyError, NotImplementedError) as error:  # ArrowInvalid is a ValueError
+    except (OSError, ValueError, KeyError, NotImplementedError) as error:  # pyarrow's own are of these
         raise DataError(
             f"{path} cannot be read ({' '.join(str(error).split())}); give a Parquet file whose columns "
             f"{', '.join(map(short, wanted))} are texts or whole numbers"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import sys
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,17 @@ def test_walks_learn_what_the_loss_says(made: Any) -> None:
     scores = model.full_sort_predict(batch).reshape(3, -1).detach()
     assert torch.allclose(scores[0].exp().sum(), torch.tensor(1.0), atol=1e-5)
     assert torch.allclose(scores[[0, 1, 2], batch["item_id"]], model.predict(batch).detach())
+
+
+def test_what_is_hidden_follows_from_the_stream_that_runs_resume_with(made: Any) -> None:
+    model, _ = made(PathWalks, walks={"metapaths": ALIKE})
+    batch = Interaction({"user_id": torch.tensor([3, 8]), "item_id": torch.tensor([50, 7])})
+    torch.manual_seed(4)
+    first = float(model.calculate_loss(batch).detach())
+    state = torch.get_rng_state()
+    second = float(model.calculate_loss(batch).detach())
+    torch.set_rng_state(state)
+    assert float(copy.deepcopy(model).calculate_loss(batch).detach()) == second != first
 
 
 def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
