@@ -116,18 +116,18 @@ def slices_of(trained: TrainedModel, *, k: int = 10, parts: int = 10) -> Slices:
     by_user = np.asarray(seen.sum(axis=1)).ravel()
     by_item = np.asarray(seen.sum(axis=0)).ravel()
     users = np.flatnonzero(np.asarray(targets.sum(axis=1)).ravel())
-    ndcg = np.zeros(len(users))
+    found = np.zeros(len(users))
     hits = np.zeros(shape[1])
-    for place, (user, listed) in enumerate(zip(users, _lists(trained, users, k), strict=True)):
+    for place, (user, listed) in enumerate(zip(users, listed_items(trained, users, k), strict=True)):
         wanted = set(targets[user].indices.tolist())
         gains = [item in wanted for item in listed]
-        ndcg[place] = _ndcg(gains, len(wanted), k)
+        found[place] = ndcg(gains, len(wanted), k)
         hits[[item for item, hit in zip(listed, gains, strict=True) if hit]] += 1
     tested = np.asarray(targets.sum(axis=0)).ravel()
     items = np.flatnonzero(tested)
     spreads = _spreads(trained.model)
     return Slices(
-        PerId(users, by_user[users], ndcg, np.ones(len(users)), _of(spreads.get("user"), users)),
+        PerId(users, by_user[users], found, np.ones(len(users)), _of(spreads.get("user"), users)),
         PerId(
             items, by_item[items], hits[items] / tested[items], tested[items], _of(spreads.get("item"), items)
         ),
@@ -137,17 +137,22 @@ def slices_of(trained: TrainedModel, *, k: int = 10, parts: int = 10) -> Slices:
     )
 
 
-def _lists(trained: TrainedModel, users: np.ndarray, k: int) -> Iterable[list[int]]:
-    """Each user's first k items, as RecBole's test evaluation ranks: all items, without those known before."""
+def listed_items(
+    trained: TrainedModel, users: np.ndarray, k: int, *, include_unseen: bool = True
+) -> Iterable[list[int]]:
+    """Each user's first k items, as RecBole's test evaluation ranks: all items, without those known before.
+
+    include_unseen: also items without a training interaction, as RecBole does.
+    """
     data = trained.dataset
-    recommender = Recommender(trained, k=k, state="test", include_unseen=True, missing="row")
+    recommender = Recommender(trained, k=k, state="test", include_unseen=include_unseen, missing="row")
     for frame in recommender.chunks(trained.tokens(data.uid_field, users)):
         for _, rows in frame.groupby("user", sort=False):
             tokens = rows.loc[rows["status"] == "ok", "item"].tolist()
             yield data.token2id(data.iid_field, tokens).tolist() if tokens else []
 
 
-def _ndcg(gains: Sequence[bool], n_wanted: int, k: int) -> float:
+def ndcg(gains: Sequence[bool], n_wanted: int, k: int) -> float:
     """NDCG as RecBole computes it."""
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     return float((discounts[: len(gains)] * np.asarray(gains)).sum() / discounts[: min(n_wanted, k)].sum())
@@ -250,7 +255,7 @@ def label_of(folder: Path) -> str:
     return " ".join(parts)
 
 
-def _check_once(folders: Sequence[Path]) -> None:
+def check_once(folders: Sequence[Path]) -> None:
     """Raise `ConfigurationError` for a folder that is given twice, by whatever name: it would count as two runs."""
     known: dict[Path, Path] = {}
     for folder in folders:
@@ -271,7 +276,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     sys.argv = sys.argv[:1]  # RecBole's Config would read them
     try:
-        _check_once(chosen.runs)
+        check_once(chosen.runs)
         measured = []
         with told_once():
             for folder in chosen.runs:
