@@ -44,7 +44,15 @@ if TYPE_CHECKING:
     from burnish.training.load import load_run
     from burnish.training.run import run
 
+
+def _first_runs(*of_trainer: Any) -> None:
+    from burnish.training.within import give_first_runs
+
+    give_first_runs(*of_trainer)
+
+
 activate()
+plugin.first_runs = _first_runs
 plugin.install()
 speed.install()
 

@@ -172,6 +172,10 @@ def build_declared_dataset(module: ModuleType) -> None:
 
 # ---------------------------------------------------------------------- trainers
 
+#: Gives the enhancers of a trainer's model, by trainer, training and validation data, the runs that they need first;
+#: `burnish` puts it here, as training stands above this file.
+first_runs: Callable[[Any, Any, Any], None] | None = None
+
 
 def change_trainers(module: ModuleType) -> None:
     """Let every trainer of RecBole's make and train enhanced models.
@@ -218,6 +222,8 @@ def fit_candidates(
 ) -> Any:
     """Fit, once it is sure that validation can choose among candidates where a model tries some.
 
+    What enhancers begin from or learn from is trained before (`first_runs`).
+
     Raises `ConfigurationError` where several are to be tried and there is nothing to choose by.
     """
     trying = getattr(getattr(trainer.model, "enhancers", None), "trying", None)
@@ -228,6 +234,10 @@ def fit_candidates(
             f"enhancer {trying.name!r} chooses among {len(trying.candidates())} candidates by validation, and the "
             f"split has no validation rows; give eval_args a split with some, or options that leave one candidate"
         )
+    # Trainers call their parent's fit: once is enough.
+    if first_runs is not None and "_burnish_first" not in trainer.__dict__:
+        trainer.__dict__["_burnish_first"] = True
+        first_runs(trainer, train_data, valid_data)
     return fit(trainer, train_data, valid_data, *args, **kwargs)
 
 

@@ -518,6 +518,16 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     def take_base(self) -> None:
         """Begin from the backbone's parameters, which are now those of the base, trained on the same data and split."""
 
+    def has_begun(self) -> bool:
+        """Whether what is kept of this enhancer says that the model has begun from a base.
+
+        Returns
+        -------
+        bool
+            False where nothing does, the default.
+        """
+        return False
+
     def teacher_runs(self) -> Sequence[str]:
         """Trained models to learn from.
 

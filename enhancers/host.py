@@ -67,6 +67,8 @@ class Host(nn.Module):
         found = trying(self.enhancers())
         #: Whether the model began from the base that its enhancers ask for.
         self.has_base = False
+        #: Whether the enhancers were given the trained models that they learn from.
+        self.has_teachers = False
         self._trying = None if found is None else found.name  # by name: its tensors are saved once
         for enhancer in self.enhancers():
             others = [other for other in self.enhancers() if other is not enhancer]
@@ -261,8 +263,9 @@ class Host(nn.Module):
         base = self.trying.base_run()
         if base is not None and not self.has_base:
             raise ConfigurationError(
-                f"enhancer {self.trying.name!r}: base = {base!r} is trained or read by burnish.run, burnish run and "
-                f"burnish bench, not by run_recbole: its candidates would be of an untrained model; use one of these"
+                f"enhancer {self.trying.name!r}: base = {base!r} is trained or read where a run or the fit of a "
+                f"RecBole trainer begins, not in a training loop of one's own: its candidates would be of an untrained "
+                f"model; use one of these"
             )
         with torch.no_grad():
             self.trying.try_candidate(epoch)

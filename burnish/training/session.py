@@ -22,12 +22,14 @@ _ANSI = re.compile(r"\x1B(?:[@-Z\\-_]|\[[0-?]*[ -/]*[@-~])")
 
 
 _ours = threading.RLock()
+#: The thread that has the lock, while it has it.
+_holder: int | None = None
 
 
 def _unlocked() -> None:
     """In a forked process nothing is under way, whichever thread of its parent held the lock."""
-    global _ours
-    _ours = threading.RLock()
+    global _ours, _holder
+    _ours, _holder = threading.RLock(), None
 
 
 if hasattr(os, "register_at_fork"):
@@ -48,10 +50,18 @@ def alone() -> Iterator[None]:
             "another thread of this process is training or reading a run, and RecBole keeps random numbers, logs and "
             "options for the whole process: wait for it, or use a process for each run"
         )
+    global _holder
+    before, _holder = _holder, threading.get_ident()
     try:
         yield
     finally:
+        _holder = before
         lock.release()
+
+
+def under_way() -> bool:
+    """Whether this thread is within a run of burnish's (`alone`)."""
+    return _holder == threading.get_ident()
 
 
 def literal(text: str) -> Any:

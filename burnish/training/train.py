@@ -117,7 +117,7 @@ def train(
         refuse_interrupted(target)
     check_asked(enhancers_of(request.model), split_enhanced(request.model)[0])
     shared = None if bases is None else Path(bases)
-    places = Places(_needed, target, shared, save_every, on_epoch, trust)
+    places = Places(needed_first, target, shared, save_every, on_epoch, trust)
     return anew_on_other_data(
         lambda: train_and_test(
             request,
@@ -130,13 +130,13 @@ def train(
             trust=trust,
             keep_result=keep_result,
             on_forgotten=told_of_replaced(target),
-            **_needed(request, places),
+            **needed_first(request, places),
         ),
         places,
     )
 
 
-def _needed(request: Request, places: Places) -> dict[str, Any]:
+def needed_first(request: Request, places: Places) -> dict[str, Any]:
     """What a run begins from and learns from, trained first where that is asked for."""
     return {"base": begin_from(request, places), "teachers": read_teachers(request, places)}
 
@@ -207,7 +207,7 @@ def resume(
     lacking = lacking_result(saved) if saved.finished and keep_result is not None else None
     _check_resumable(saved, state, epochs, again=lacking is not None)
     StateKeeper.check(save_every)
-    places = Places(_needed, saved.folder, None, save_every, on_epoch, trust)
+    places = Places(needed_first, saved.folder, None, save_every, on_epoch, trust)
     first = _as_it_began(request, saved)
     # With a state it has begun already.
     begun = begin_from(first, places, made_in=saved.made_in) if state is None else None

@@ -157,12 +157,15 @@ class Guided(Enhancer[GuidedConfig]):
         guided = self.guided[1:].to(rows)
         fusion.start_from(centre, directions, (rows, guided), theirs, self.config.balance)
 
+    def has_begun(self) -> bool:
+        return bool(self.ready)
+
     def on_epoch(self, epoch: int) -> None:
-        if not bool(self.ready):
+        if not self.has_begun():
             raise ConfigurationError(
-                f"guided: base = {self.config.base!r} is trained or read by burnish.run, burnish run and burnish "
-                f"bench, not by run_recbole; use one of these, leave base out (one stage), or attach guided with "
-                f"base: model to a model that is trained already"
+                f"guided: base = {self.config.base!r} is trained or read where a run or the fit of a RecBole trainer "
+                f"begins, not in a training loop of one's own; use one of these, leave base out (one stage), or attach "
+                f"guided with base: model to a model that is trained already"
             )
 
     # ------------------------------------------------------------------ what the backbone sees

@@ -128,8 +128,8 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
     def on_epoch(self, epoch: int) -> None:
         if epoch == 0 and self.config.base is not None and not self._begun:
             raise ConfigurationError(
-                f"enhancer {self.name!r}: base = {self.config.base!r} is trained or read by burnish.run, burnish run "
-                f"and burnish bench, not by run_recbole; use one of these, or leave base out"
+                f"enhancer {self.name!r}: base = {self.config.base!r} is trained or read where a run or the fit of a "
+                f"RecBole trainer begins, not in a training loop of one's own; use one of these, or leave base out"
             )
 
     # ------------------------------------------------------------------ the loss

@@ -100,9 +100,9 @@ class TeacherScores:
             return self._item_knn
         if name not in self._runs:
             raise ConfigurationError(
-                f"enhancer {self.asks!r}: the runs {list(self.options.runs)} are trained or read by burnish.run, "
-                f"burnish run and burnish bench, not by run_recbole; use one of these, or the teachers "
-                f"{', '.join(COMPUTED)} alone"
+                f"enhancer {self.asks!r}: the runs {list(self.options.runs)} are trained or read where a run or the "
+                f"fit of a RecBole trainer begins, not in a training loop of one's own; use one of these, or the "
+                f"teachers {', '.join(COMPUTED)} alone"
             )
         return self._runs[name]
 
