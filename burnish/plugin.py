@@ -234,9 +234,7 @@ def fit_candidates(
             f"enhancer {trying.name!r} chooses among {len(trying.candidates())} candidates by validation, and the "
             f"split has no validation rows; give eval_args a split with some, or options that leave one candidate"
         )
-    # Trainers call their parent's fit: once is enough.
-    if first_runs is not None and "_burnish_first" not in trainer.__dict__:
-        trainer.__dict__["_burnish_first"] = True
+    if first_runs is not None:  # where a trainer calls its parent's fit, everything is given already
         first_runs(trainer, train_data, valid_data)
     return fit(trainer, train_data, valid_data, *args, **kwargs)
 

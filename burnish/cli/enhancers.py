@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -76,15 +77,19 @@ def default_of(field: FieldInfo) -> str:
 
 def type_of(field: FieldInfo) -> str:
     """The type of an option and its limits: `float, >= 0`, `int | null`, `user | item | both`."""
-    name = type_name(field.annotation)
+    return ", ".join([type_name(field.annotation), *_limits(field.metadata)])
+
+
+def _limits(rules: Iterable[Any]) -> list[str]:
+    """Limits of numbers, of pydantic's rules and of those that a `Field` within a type has."""
     signs = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
-    limits = [
+    single = [part for rule in rules for part in (getattr(rule, "metadata", None) or [rule])]
+    return [
         f"{sign} {getattr(rule, attribute):g}"
-        for rule in field.metadata
+        for rule in single
         for attribute, sign in signs.items()
         if getattr(rule, attribute, None) is not None
     ]
-    return ", ".join([name, *limits])
 
 
 def type_name(annotation: Any) -> str:
@@ -94,6 +99,10 @@ def type_name(annotation: Any) -> str:
         return " | ".join(str(choice) for choice in arguments)
     if origin in (Union, UnionType):
         return " | ".join(type_name(part) for part in arguments)
+    if origin is Annotated:
+        return ", ".join([type_name(arguments[0]), *_limits(arguments[1:])])
+    if origin is tuple and arguments[1:] == (...,):
+        return f"list of {type_name(arguments[0])}"
     if annotation is type(None):
         return "null"
     plain = isinstance(annotation, type) and origin is None

@@ -40,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="New here? Try `burnish doctor`, then "
-    "`burnish run --model BPR --dataset ml-100k --enhancers rvrec --epochs 5`.\n\n"
+    "`burnish run --model BPR --dataset ml-100k --enhancers softmax,average --epochs 5`.\n\n"
     "Exit codes: 0 done, 1 a run failed, 2 bad usage or input, 130 stopped. "
     "BURNISH_DEBUG=1 shows tracebacks.",
 )

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 EPILOG = (
     "Examples:\n\n"
     "burnish run --model BPR --dataset ml-100k --epochs 5\n\n"
-    "burnish run --model LightGCN --dataset ml-100k --enhancers rvrec --enhancers.rvrec.weight 0.2\n\n"
-    "burnish run --model SASRec --dataset ml-100k --output out, and after Ctrl-C: burnish run --resume out\n\n"
-    "burnish run --model SASRec --dataset ml-100k --sequence_training auto (whole histories in one pass)\n\n"
+    "burnish run --model LightGCN --dataset ml-100k --enhancers softmax,average --enhancers.softmax.temperature 0.2\n\n"
+    "burnish run --model LightGCN --dataset ml-100k --output out, and after Ctrl-C: burnish run --resume out\n\n"
+    "burnish run --model SASRec --dataset ml-100k --train_neg_sample_args null --sequence_training auto (whole "
+    "histories in one pass)\n\n"
     "burnish run --config-files my.yaml --seed 7 --learning_rate=1e-3 --topk '[5,10]'\n\n"
     "The file my.yaml is any RecBole configuration; it may also carry model, dataset and a block such as "
-    "`enhancers: {rvrec: {weight: 0.1}}`. Data sets are read from dataset/NAME (--data_path changes that); "
+    "`enhancers: {softmax: {temperature: 0.2}}`. Data sets are read from dataset/NAME (--data_path changes that); "
     "ml-100k comes with RecBole."
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ class Base:
     """A trained plain or baked backbone: its state by plain keys, the data it was trained on, and how long that took.
 
     own: trained here with the options of the run that begins from it, so on the same split of equal data.
+    options: RecBole's options of that run.
     """
 
     source: str
@@ -26,19 +27,21 @@ class Base:
     data: Mapping[str, Any]
     seconds: float
     own: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
 
-    def give(self, model: Any, data: Mapping[str, Any], *, dataset: str) -> None:
+    def give(self, model: Any, data: Mapping[str, Any], config: Any) -> None:
         """Let the enhancers of a model that was just built begin from it.
 
         data: the fingerprint of the data set that the model was built for; `DataError` where it is another, or where
         the base was trained on other rows of it, which may be the model's validation or test rows.  `FormerDataError`
-        where it was trained first, so that it can be trained anew.
+        where it was trained first, so that it can be trained anew.  config: the run's options.
         """
         try:
             check_trained_on(
                 self.data,
                 data,
-                dataset,
+                theirs=self.options,
+                ours=config,
                 other_columns=not self.own,
                 cure="give a run with the same seed and eval_args, or base: auto",
             )

@@ -71,7 +71,7 @@ def _read(folder: Path, seconds: float, *, asking: type, trust: bool, own: bool)
             if own:
                 raise FormerDataError("the base", folder, error) from error
             raise
-    return Base(str(folder), weights, saved.data, seconds, own)
+    return Base(str(folder), weights, saved.data, seconds, own, {**saved.config, "dataset": saved.dataset})
 
 
 def _baked(folder: Path, asking: type, trust: bool) -> dict[str, Tensor]:

@@ -267,21 +267,52 @@ def check_split(saved: Mapping[str, Any], now: Mapping[str, Any], name: str) -> 
 
 
 def check_trained_on(
-    saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, cure: str, other_columns: bool = True
+    saved: Mapping[str, Any],
+    now: Mapping[str, Any],
+    *,
+    theirs: Mapping[str, Any],
+    ours: Any,
+    cure: str,
+    other_columns: bool = True,
 ) -> None:
     """Raise `DataError` when another trained model may know rows that are tested on here.
 
     saved, now: fingerprints of the data that it was trained on, and of the run's, with the parts of the split.
-    name: of the data set.  cure: what to give instead.  other_columns: as for `check_data`.
+    theirs, ours: RecBole's options of both.  cure: what to give instead.  other_columns: as for `check_data`.
     """
-    check_data(saved, now, name, other_columns=other_columns)
+    name, other = ours["dataset"], theirs.get("dataset")
+    try:
+        check_data(saved, now, name, other_columns=other_columns)
+    except OtherDataError as error:
+        reason = (
+            f"it was trained on the data set {other!r}, and this run is on {name!r}; give a run on {name!r}"
+            if other not in (None, name)
+            else f"it was trained on other data than this run has: {error.difference}; give a run on the same files"
+        )
+        raise OtherDataError(reason, error.difference) from error
     # Its epoch was chosen on its validation rows: these must not be test rows of this run either.
     chosen_on = saved.get("validation", now.get("validation"))
     if saved.get("training") != now["training"] or chosen_on != now.get("validation"):
         raise DataError(
             f"it was trained on another split of {name!r} than this run is, so it may know rows that are tested on "
-            f"here; {cure}"
+            f"here; {cure}{_other_settings(theirs, ours)}"
         )
+
+
+def _other_settings(theirs: Mapping[str, Any], ours: Any) -> str:
+    """`: seed is 1 there and 2 here; ...` of what decides a split, defaults of the models included; empty for none."""
+    before, now = (
+        {
+            "seed": options["seed"],
+            **{f"eval_args.{key}": value for key, value in options["eval_args"].items()},
+        }
+        for options in ({"seed": None, "eval_args": {}, **theirs}, ours)
+    )
+    other = [name for name in before if name in now and before[name] not in (None, now[name])]
+    return "".join(
+        f"{'; ' if number else ': '}{name} is {before[name]} there and {now[name]} here"
+        for number, name in enumerate(other)
+    )
 
 
 def digest_tokens(tokens: Any) -> str:

@@ -101,11 +101,11 @@ def train_and_test(
         )
         run.prepare(saved.data if saved else None, identify=base is not None or teachers is not None)
         if base is not None:
-            base.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
+            base.give(run.model, run.fingerprint or {}, config)
             run.seconds["base"] = base.seconds
             logger.info("began from the base %s (trained in %.1f s)", base.source, base.seconds)
         if teachers is not None:
-            run.seconds |= teachers.give(run.model, run.fingerprint or {}, dataset=config["dataset"])
+            run.seconds |= teachers.give(run.model, run.fingerprint or {}, config)
         if target is not None and saved is None:
             # Only now: what an earlier run left stays where the data or the options of this one are refused.
             forget_run(target)

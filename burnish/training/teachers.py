@@ -45,13 +45,13 @@ class TeacherRuns:
         self.runs = runs
 
     def give(
-        self, model: Any, data: Mapping[str, Any], *, dataset: str, parts: bool = False
+        self, model: Any, data: Mapping[str, Any], config: Any, *, parts: bool = False
     ) -> dict[str, float]:
         """Let the enhancers of a model that was just built take what they need of them.
 
         data: the fingerprint of the data that the model was built for, with the parts of its split; `DataError` where a
-        teacher was trained on others, which may be the model's validation or test rows.  parts: only ids and the parts
-        of the split are known of the data.
+        teacher was trained on others, which may be the model's validation or test rows.  config: the run's options.
+        parts: only ids and the parts of the split are known of the data.
         Gives the seconds that training took, by "teacher NAME", of those that were trained first.
         """
         seconds = {}
@@ -59,7 +59,13 @@ class TeacherRuns:
             for name, (trained, known, folder, first) in teachers.items():
                 now = {**known, **data} if parts else data
                 try:
-                    check_trained_on(known, now, dataset, cure="give a run with the same seed and eval_args")
+                    check_trained_on(
+                        known,
+                        now,
+                        theirs=trained.config.final_config_dict,
+                        ours=config,
+                        cure="give a run with the same seed and eval_args",
+                    )
                 except DataError as error:
                     raise _of_other_data(name, folder, error, first=first) from error
                 if first:

@@ -55,9 +55,9 @@ def give_first_runs(trainer: Any, train_data: Any, valid_data: Any) -> None:
         set_random_state(state)
     here = _rows(train_data, valid_data)
     if begun is not None:
-        begun.give(model, {**begun.data, **here}, dataset=config["dataset"])
+        begun.give(model, {**begun.data, **here}, config)
     if learnt is not None:
-        learnt.give(model, here, dataset=config["dataset"], parts=True)
+        learnt.give(model, here, config, parts=True)
 
 
 def _rows(train_data: Any, valid_data: Any) -> Mapping[str, Any]:

@@ -170,14 +170,16 @@ def test_mixed_with_ease(small, tmp_path):
 
 def test_teachers_of_another_split_or_data_set(small, tmp_path, write_interactions):
     teacher(small, tmp_path / "teacher", seed=4)
-    with pytest.raises(DataError, match=r"teacher '.*teacher': it was trained on another split of 'tiny'"):
+    named = r"teacher '.*teacher': it was trained on another split of 'tiny'.*: seed is 4 there and 3 here$"
+    with pytest.raises(DataError, match=named):
         compressed(small, teachers=str(tmp_path / "teacher"))
     compressed(small, seed=4, teachers=str(tmp_path / "teacher"))
     write_interactions(tmp_path / "data", "tiny", [(f"u{n % 8}", f"i{n // 8 + n % 3}", n) for n in range(80)])
     other = {**small, "data_path": str(tmp_path / "data"), "epochs": 1}
     burnish.run("BPR", "tiny", config=other, folder=tmp_path / "other", seed=3, show_progress=False)
     with pytest.raises(
-        DataError, match=r"teacher '.*other': data set 'tiny' is not the one this run was made with"
+        DataError,
+        match=r"teacher '.*other': it was trained on other data .*'tiny'.*; give a run on the same files",
     ):
         compressed(small, teachers=str(tmp_path / "other"))
 
@@ -193,9 +195,18 @@ def test_either_part_of_the_split_tells(part):
         "training": "t",
         "validation": "v",
     }
-    check_trained_on(data, dict(data), "d", cure="give another")
-    with pytest.raises(DataError, match=r"another split of 'd' than this run is, .*; give another"):
-        check_trained_on({**data, part: "other"}, data, "d", cure="give another")
+    both = {"seed": 1, "dataset": "d", "eval_args": {"group_by": "user", "mode": "full"}}
+    by_row = {**both, "eval_args": {"group_by": None, "mode": "full"}}
+    check_trained_on(data, dict(data), theirs=both, ours=both, cure="give another")
+    named = "eval_args.group_by is user there and None here$"
+    with pytest.raises(DataError, match=rf"another split of 'd' than this run is, .*; give another: {named}"):
+        check_trained_on({**data, part: "other"}, data, theirs=both, ours=by_row, cure="give another")
+    with pytest.raises(
+        DataError, match=r"trained on the data set 'e', and this run is on 'd'; give a run on 'd'$"
+    ):
+        check_trained_on(
+            {**data, "users": 7}, data, theirs={**both, "dataset": "e"}, ours=both, cure="give another"
+        )
 
 
 def test_names_that_are_nothing(small, tmp_path):
@@ -206,9 +217,9 @@ def test_names_that_are_nothing(small, tmp_path):
         compressed(small, teachers=str(tmp_path / "empty"))
 
 
-def test_recboles_own_trainer_reads_no_runs(world):
+def test_a_loop_of_ones_own_reads_no_runs(world):
     made = world(burnish.enhance("BPR", burnish.Compress(teachers=("ease", "out"), mix=1)))
-    with pytest.raises(ConfigurationError, match=r"the runs \['out'\] are trained or read by burnish\.run"):
+    with pytest.raises(ConfigurationError, match=r"the runs \['out'\] are trained or read where a run"):
         made.model.enhancers["compress"].try_candidate(0)
 
 
