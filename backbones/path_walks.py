@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from pydantic import Field
 from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor
@@ -25,23 +26,34 @@ from burnish.strict import validated
 PROPERTIES = Path(__file__).parent / "properties"
 
 
+class LoneWalkConfig(WalkConfig):
+    """What the path model is made of, and how it learns alone."""
+
+    users: int = Field(default=64, ge=1, description="users a training batch has")
+
+
 class PathWalks(GeneralRecommender):
     """Walks from a user along meta-paths over a graph with learned edges, as a native RecBole model.
 
     Scores are logarithms of the path model's probabilities.  It is what `paths` trains beside a backbone, alone: a
     floor for it.  `walks` has its options (`WalkConfig`: graph, metapaths, normalise, hide, ...).
 
-    The loss is the cross entropy of items hidden from a user's walk (`hide`), or of all of them, as in the paper.
+    The loss is the cross entropy of items hidden from a user's walk (`hide`), or of all of them, as in the paper
+    (equation L2: `-sum_b y_ub log p_ub` with y_u the user's training row, normalised to the sum 1).  It is trained over
+    users: a batch is `users` of them, with all of their items, and each is there once an epoch.
 
     Source: Zhang, Xu, Zhou and Zhang, WSDM 2020 (arXiv 1912.08422).  Hidden items: ours.
     """
 
     input_type = InputType.POINTWISE
+    #: Epochs go over users (see `burnish.plugin`).
+    users_a_batch = 64
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "pathwalks"))
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
-        self.walks = validated(WalkConfig, dict(config["walks"] or {}), "walks")
+        self.walks = validated(LoneWalkConfig, dict(config["walks"] or {}), "walks")
+        self.users_a_batch = self.walks.users
         warn_of_idle("walks", self.walks, self.walks.idle())
         graph = read_graph(dataset, self.walks.graph)
         metapaths = metapaths_of(self.walks, graph, int(config["seed"]))
@@ -52,8 +64,10 @@ class PathWalks(GeneralRecommender):
         self._finder: tuple[tuple[int, ...], PathFinder] | None = None
 
     def calculate_loss(self, interaction: Any) -> Tensor:
-        """The mean cross entropy of the batch's users."""
-        users = torch.unique(interaction[self.USER_ID])
+        """The mean cross entropy of the batch's users; of one of interactions each user counts once."""
+        users = interaction[self.USER_ID]
+        if list(interaction.interaction) != [self.USER_ID]:
+            users = torch.unique(users)
         # From the stream that a resumed run goes on with.
         drawn = int(torch.randint(2**62, ()))
         generator = torch.Generator(device=users.device).manual_seed(drawn)
