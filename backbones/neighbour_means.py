@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -39,6 +39,7 @@ class NeighbourMeans(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "neighbourmeans"))
+    option_schemas: ClassVar = {"graph": GraphConfig}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pydantic import Field
@@ -48,6 +48,7 @@ class PathWalks(GeneralRecommender):
     input_type = InputType.POINTWISE
     #: Epochs go over users (see `burnish.plugin`).
     users_a_batch = 64
+    option_schemas: ClassVar = {"walks": LoneWalkConfig}
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "pathwalks"))
 
     def __init__(self, config: Any, dataset: Any) -> None:

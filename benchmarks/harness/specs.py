@@ -9,8 +9,10 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.training.identity import computing, digest
+from burnish.training.inputs.declared import option_schemas
 
 from .plan import Arm, BackboneEntry, Plan
+from .spaces import with_parts
 
 #: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.
 PROTOCOL = 1
@@ -125,12 +127,18 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
 def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
     """The run with more settings: `enhancer.option` goes to the enhancer, anything else to RecBole.
 
+    Where the backbone has an option that is a mapping, `walks.hide` is a part of it.
     Raises `ConfigurationError` for an option of an enhancer that the run has not.
     """
+    from burnish.enhancers.zoo import find_backbone
+
     options = dict(spec.options)
     enhancers = {name: dict(block) for name, block in spec.enhancers.items()}
     for name, value in settings.items():
         enhancer, dot, option = name.partition(".")
+        if dot and enhancer not in enhancers and enhancer in option_schemas(find_backbone(spec.backbone)):
+            options = with_parts(options, {name: value})
+            continue
         if dot and enhancer not in enhancers:
             attached = ", ".join(enhancers) or "none"
             raise ConfigurationError(
