@@ -15,7 +15,13 @@ from burnish.enhancers.anatomy.describe import Fields
 from burnish.enhancers.interactions import positives, training_items
 from burnish.enhancers.options import warn_of_idle
 from burnish.enhancers.paths.best_paths import PathFinder
-from burnish.enhancers.paths.learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
+from burnish.enhancers.paths.learned_paths import (
+    cross_entropy,
+    drawn_hidden,
+    metapaths_of,
+    path_model,
+    warn_of_returns,
+)
 from burnish.enhancers.paths.options import WalkConfig
 from burnish.enhancers.paths.reasons import NO_PATH, reasons_for
 from burnish.enhancers.paths.sources import read_graph
@@ -58,6 +64,7 @@ class PathWalks(GeneralRecommender):
         warn_of_idle("walks", self.walks, self.walks.idle())
         graph = read_graph(dataset, self.walks.graph)
         metapaths = metapaths_of(self.walks, graph, int(config["seed"]))
+        warn_of_returns("walks", self.walks, metapaths)
         self.paths = path_model(self.walks, graph.to(self.device), metapaths)
         fields = Fields(self.USER_ID, self.ITEM_ID, dataset.label_field, None, None)
         liked = positives(dataset, fields.label, self.walks.graph.positive_from, type(self).__name__)

@@ -29,7 +29,7 @@ from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
 from .graph import ITEM, RATED, Graph, Relation
-from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
+from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model, warn_of_returns
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
@@ -109,6 +109,8 @@ class Paths(Enhancer[PathsConfig]):
         )
         graph = read_graph(dataset, config.graph)
         metapaths = self._metapaths(graph)
+        if config.fit:
+            warn_of_returns(f"enhancer {self.name!r}", config, metapaths)
         if config.control == "permuted":
             graph = with_permuted_items(graph, self._seed)
         self.model = path_model(config, graph.to(anatomy.device), metapaths, rate=config.rate).to(
