@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from burnish.enhancers.anatomy.describe import Fields
 from burnish.enhancers.interactions import positives, training_items
 from burnish.enhancers.options import warn_of_idle
 from burnish.enhancers.paths.best_paths import PathFinder
+from burnish.enhancers.paths.graph_digest import check_graph_print, graph_digest, graph_print
 from burnish.enhancers.paths.learned_paths import (
     cross_entropy,
     drawn_hidden,
@@ -54,6 +56,7 @@ class PathWalks(GeneralRecommender):
     input_type = InputType.POINTWISE
     #: Epochs go over users (see `burnish.plugin`).
     users_a_batch = 64
+    fingerprint: Tensor
     option_schemas: ClassVar = {"walks": LoneWalkConfig}
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "pathwalks"))
 
@@ -65,6 +68,7 @@ class PathWalks(GeneralRecommender):
         graph = read_graph(dataset, self.walks.graph)
         metapaths = metapaths_of(self.walks, graph, int(config["seed"]))
         warn_of_returns("walks", self.walks, metapaths)
+        self.register_buffer("fingerprint", graph_print(graph, self.device))
         self.paths = path_model(self.walks, graph.to(self.device), metapaths)
         fields = Fields(self.USER_ID, self.ITEM_ID, dataset.label_field, None, None)
         liked = positives(dataset, fields.label, self.walks.graph.positive_from, type(self).__name__)
@@ -87,6 +91,18 @@ class PathWalks(GeneralRecommender):
         """Scores of pairs, `[B]`."""
         users, which = torch.unique(interaction[self.USER_ID], return_inverse=True)
         return self.paths.scores(users)[which, interaction[self.ITEM_ID]]
+
+    @classmethod
+    def digest_beside(cls, stem: Path, options: Mapping[str, Any]) -> str | None:
+        """Of the files that the graph is made of, as `Enhancer.digest_beside`."""
+        asked = validated(LoneWalkConfig, dict(options.get("walks") or {}), "walks").graph
+        return graph_digest(stem, asked, options)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As torch's; refuses weights of another graph."""
+        saved = state_dict.setdefault(f"{prefix}fingerprint", self.fingerprint)  # files of before have none
+        check_graph_print(type(self).__name__, saved, self.fingerprint)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
     def explain(self, user: int, item: int) -> list[Reason]:

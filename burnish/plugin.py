@@ -11,7 +11,8 @@ files with default options; later files win, and what the user gives wins over a
 `settle_options(config, given)`, where it has one, completes options that follow from others and refuses what cannot be;
 `given` holds the names that the user gave.  A class with `users_a_batch` is trained over users, not interactions: a
 batch has so many ids of users and no other column, and each user that has any interaction is there once an epoch.
-`option_schemas` are pydantic models of options that are mappings, by name: they are checked before data are read.
+`option_schemas` are pydantic models of options that are mappings, by name: they are checked before data are read.  Its
+class method `digest_beside` is what `Enhancer.digest_beside` is for enhancers.
 """
 
 from __future__ import annotations
