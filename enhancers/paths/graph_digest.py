@@ -58,7 +58,7 @@ def graph_digest(stem: Path, config: GraphConfig, options: Mapping[str, Any]) ->
 
 def _of_recbole(stem: Path, config: GraphConfig) -> list[tuple[str, str]]:
     """Digests of .kg, .net and, where entities are joined to anything, .link."""
-    found = []
+    found: list[tuple[str, str]] = []
     entities = any(ENTITY in (one.source_type, one.target_type) for one in config.edges)
     for suffix in ("kg", "net", "link"):
         asked = getattr(config, suffix)
