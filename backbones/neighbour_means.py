@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from recbole.model.abstract_recommender import GeneralRecommender
@@ -11,6 +12,7 @@ from recbole.utils import InputType
 from torch import Tensor, nn
 
 from burnish.enhancers.paths.graph import ITEM, USER, Adjacency, Step
+from burnish.enhancers.paths.graph_digest import check_graph_print, graph_digest, graph_print
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.propagation import hop
 from burnish.enhancers.paths.sources import read_graph
@@ -39,6 +41,8 @@ class NeighbourMeans(GeneralRecommender):
 
     input_type = InputType.POINTWISE
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "neighbourmeans"))
+    fingerprint: Tensor
+    option_schemas: ClassVar = {"graph": GraphConfig}
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
@@ -50,6 +54,7 @@ class NeighbourMeans(GeneralRecommender):
             raise DataError(
                 "graph: there is no edge, and so no neighbour; NeighbourMeans needs interactions at least"
             )
+        self.register_buffer("fingerprint", graph_print(graph, self.device))
         graph = graph.to(self.device)
         self._neighbours = {
             kind: [(graph.ends(step)[1], *_edges(graph, step)) for step in steps[kind]] for kind in steps
@@ -68,6 +73,18 @@ class NeighbourMeans(GeneralRecommender):
                 nn.init.xavier_normal_(table.weight)
         self.loss_fct = nn.CrossEntropyLoss()
         self._forget()
+
+    @classmethod
+    def digest_beside(cls, stem: Path, options: Mapping[str, Any]) -> str | None:
+        """Of the files that the graph is made of, as `Enhancer.digest_beside`."""
+        asked = validated(GraphConfig, dict(options.get("graph") or {}), "graph")
+        return graph_digest(stem, asked, options)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
+        """As torch's; refuses weights of another graph."""
+        saved = state_dict.setdefault(f"{prefix}fingerprint", self.fingerprint)  # files of before have none
+        check_graph_print(type(self).__name__, saved, self.fingerprint)
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def get_ego_embeddings(self) -> Tensor:
         """Own embeddings of users and items, one after another, as RecBole's graph models have it."""

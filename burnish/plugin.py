@@ -9,7 +9,10 @@ All of it is here, in one wrapper each, because the order of effects matters: se
 A model class may have `dataset_class`, the class of data set that RecBole builds for it, and `options_files`, YAML
 files with default options; later files win, and what the user gives wins over all of them.  Its class method
 `settle_options(config, given)`, where it has one, completes options that follow from others and refuses what cannot be;
-`given` holds the names that the user gave.
+`given` holds the names that the user gave.  A class with `users_a_batch` is trained over users, not interactions: a
+batch has so many ids of users and no other column, and each user that has any interaction is there once an epoch.
+`option_schemas` are pydantic models of options that are mappings, by name: they are checked before data are read.  Its
+class method `digest_beside` is what `Enhancer.digest_beside` is for enhancers.
 """
 
 from __future__ import annotations
@@ -268,6 +271,8 @@ def train_epoch(
 def train_enhanced(train: Callable[[Any], Any], trainer: Any, train_data: Any, epoch: int) -> Any:
     """Tell an enhanced model which epoch begins, through `begin_epoch`, and let its enhancers take part in it.
 
+    A backbone that trains over users (`users_a_batch`) goes over users.
+
     train: an epoch on the batches that it is given.
     """
     begin = getattr(trainer.model, "begin_epoch", None)
@@ -277,7 +282,9 @@ def train_enhanced(train: Callable[[Any], Any], trainer: Any, train_data: Any, e
         begin(epoch)
     host = getattr(trainer.model, "enhancers", None)
     if begin is None or host is None:
-        return train(train_data)
+        from burnish.enhancers.epoch_batches import own_batches
+
+        return train(own_batches(trainer.model, train_data, epoch))
     if host.trying is not None:
         host.try_candidate(epoch)
         return 0.0

@@ -14,6 +14,8 @@ from burnish.strict import validated
 from .options import EnhancerConfig, OptionsWithoutLoss, warn_of_idle
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
@@ -464,6 +466,25 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         UnsupportedError
             By the host, where a batch consists of whole users; training stops.
         """
+
+    def digest_beside(self, stem: Path, options: Mapping[str, Any]) -> str | None:
+        """A digest of files beside the interactions that results depend on; asked before data are read.
+
+        A comparison knows finished runs by it, so that those of former files are not taken for ones of the present.
+
+        Parameters
+        ----------
+        stem
+            Folder and name of the data set: its files are called so, with a suffix.
+        options
+            RecBole's options as they were given; others stand at their defaults.
+
+        Returns
+        -------
+        str or None
+            Equal where the content is; None, the default, where there are no such files.
+        """
+        return None
 
     def training_tensors(self) -> frozenset[str]:
         """Which of its tensors in `state_dict()` only training needs.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,11 +25,7 @@ class UserBatches:
         self.loader = loader
         self.epoch = 0
         self._field, self._size, self._seed = user_field, size, seed
-        column = loader._dataset.inter_feat[user_field]
-        self._rows = torch.argsort(column, stable=True)
-        self._users, counts = torch.unique(column, return_counts=True)
-        self._ends = counts.cumsum(0)
-        self._starts = self._ends - counts
+        self._users, self._counts = torch.unique(loader._dataset.inter_feat[user_field], return_counts=True)
         self.shuffle = False  # else the trainer would tell a sampler of rows the epoch
 
     def __getattr__(self, name: str) -> Any:
@@ -54,6 +51,11 @@ class UserBatches:
         for users in self._order().split(self._size):
             yield Interaction({self._field: users})
 
+    @cached_property
+    def _rows(self) -> torch.Tensor:
+        """The loader's rows, user after user."""
+        return torch.argsort(self.loader._dataset.inter_feat[self._field], stable=True)
+
     def made(self, batch: Interaction) -> bool:
         """Whether a batch is one of users."""
         return list(batch.interaction) == [self._field]
@@ -61,10 +63,24 @@ class UserBatches:
     def rows_of(self, batch: Interaction, step: int) -> Interaction:
         """RecBole's own batch of interactions of a batch of users: at most as many as it has, none of them twice."""
         place = torch.searchsorted(self._users, batch[self._field].cpu())
-        spans = zip(self._starts[place].tolist(), self._ends[place].tolist(), strict=True)
+        ends = self._counts.cumsum(0)
+        spans = zip((ends - self._counts)[place].tolist(), ends[place].tolist(), strict=True)
         rows = torch.cat([self._rows[start:end] for start, end in spans]).numpy()
         loader = getattr(self.loader, "general_dataloader", self.loader)
         if len(rows) > loader.step:
             rows = np.random.default_rng((self._seed, step)).choice(rows, loader.step, replace=False)
         made: Interaction = loader.collate_fn(rows.tolist())
         return made.to(batch[self._field].device)
+
+
+def own_batches(model: Any, loader: Any, epoch: int) -> Any:
+    """What an epoch of a backbone goes over: users, where its class has `users_a_batch`, else the loader's rows.
+
+    model: plain or enhanced; `users_a_batch` says how many users a batch has, each with all of their items.
+    """
+    size = getattr(model, "users_a_batch", None)
+    if size is None or isinstance(loader, UserBatches):
+        return loader
+    batches = UserBatches(loader, model.USER_ID, size, int(loader.config["seed"] or 0))
+    batches.epoch = epoch
+    return batches

@@ -17,6 +17,7 @@ from burnish.randomness import forked_randomness
 
 from .anatomy.describe import Anatomy, describe, is_output
 from .enhancer import Enhancer
+from .epoch_batches import own_batches
 from .kept_embeddings import clear_kept
 from .options import warn_of_idle
 from .replacement import Losses, OwnLoss, Replacement, check_beside, replacing, trying
@@ -242,14 +243,16 @@ class Host(nn.Module):
     def training_epoch(self, train_data: Any, epoch: int) -> Iterator[Any]:
         """A context for one epoch of training on a loader; gives what the trainer goes over in its place.
 
-        The loader's rows are resampled where an enhancer declares that; where the objective goes over users, so do the
-        batches.
+        The loader's rows are resampled where an enhancer declares that; where the objective goes over users, or the
+        backbone does, so do the batches.
         """
         with self.weigher.epoch(train_data, epoch):
-            if self.replacement is None:
+            if self.replacement is not None:
+                yield self.replacement.batches(train_data, epoch, self.anatomy.fields.user)
+            elif self.weigher.resamples:  # weights are in how often rows come
                 yield train_data
             else:
-                yield self.replacement.batches(train_data, epoch, self.anatomy.fields.user)
+                yield own_batches(self.state.backbone, train_data, epoch)
 
     def check_trying(self) -> None:
         """Raise `ConfigurationError` for an enhancer without effect beside the one that tries candidates."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.errors import DataError
 
-from .floors import NAMES, SHARED
+from .floors import NAMES, is_shared
 from .metrics import sign
 from .notes import ArmRuns, load_arm
 from .plan import PLAIN
@@ -55,7 +55,8 @@ class NoteFloors:
         base, other = self.side(baseline), self.side(name)
         assert base is not None
         assert other is not None
-        if not any(one in SHARED and one not in self.arms for one in (baseline, name)):
+        of_data = [one for one in self.floors if is_shared(one) and one not in self.arms]
+        if baseline not in of_data and name not in of_data:
             return base, other
         return _numbered(base), _numbered(other)
 
@@ -131,7 +132,7 @@ def remarks_on(floors: Iterable[NoteFloors]) -> list[str]:
     remarks: list[str] = []
     for known in floors:
         for name, floor in _in_order(known.note):
-            who = name if name in SHARED else f"{known.note['label']}, {name}"
+            who = name if is_shared(name) else f"{known.note['label']}, {name}"
             if "arm" in floor:
                 remarks.append(f"Floor {who}: the arm {floor['arm']} of the plan stands as this one.")
             if floor.get("trials"):

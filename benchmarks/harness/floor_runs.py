@@ -14,10 +14,10 @@ from burnish.errors import BurnishError, NonFiniteError
 from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
-from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, own_space
+from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
 from .runs import DamagedRunError, RunRecord, failed_record
-from .same_cases import check_ranked, comparable_options, floor_options
+from .same_cases import check_ranked, comparable_options, floor_options, training_length
 from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
 from .tuning import choose
@@ -56,7 +56,7 @@ class Standing:
 
     @property
     def shared(self) -> bool:
-        return self.name in SHARED
+        return is_shared(self.name)
 
 
 class Floors:
@@ -72,7 +72,7 @@ class Floors:
         self.floors = all_floors(plan.floors)
         self._tuned: dict[str, Standing] = {}
         self._ran: dict[str, str | None] = {}
-        self._options: dict[str, tuple[dict[str, Any], list[str]] | BurnishError] = {}
+        self._options: dict[tuple[str, str | None], tuple[dict[str, Any], list[str]] | BurnishError] = {}
 
     def prepare(self, entry: BackboneEntry) -> tuple[list[Standing], list[str]]:
         """The floors of one backbone, tuned, those without a backbone run; and remarks on the comparison with them."""
@@ -86,7 +86,7 @@ class Floors:
             try:
                 if name in self.plan.arms:
                     raise LeftOutError(f"the plan has another arm called {name}; give that one another label")
-                if name in SHARED:
+                if is_shared(name):
                     standing, said = self._shared(name, floor, entry)
                     remarks += [text for text in said if text not in remarks]
                 else:
@@ -99,7 +99,7 @@ class Floors:
         return standings, remarks
 
     def _shared(self, name: str, floor: Floor, entry: BackboneEntry) -> tuple[Standing, list[str]]:
-        options, remarks = self._beside(entry)
+        options, remarks = self._beside(name, entry)
         seeds = self.plan.seeds_of(entry)
         base = RunSpec(self.plan.dataset, name, FOLDER, name, seeds[0], {}, options)
         key = f"{name} {digest(computing(options))}"
@@ -119,14 +119,15 @@ class Floors:
             standing.runs.append(spec)
         return standing, remarks
 
-    def _beside(self, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
-        """`comparable_options`, asked once a backbone."""
-        if entry.label not in self._options:
+    def _beside(self, name: str, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
+        """`comparable_options`, asked once a backbone, and once a floor that is not one of the default ones."""
+        key = entry.label, None if name in SHARED else name
+        if key not in self._options:
             try:
-                self._options[entry.label] = comparable_options(self.plan, entry)
+                self._options[key] = comparable_options(self.plan, entry, key[1])
             except BurnishError as error:
-                self._options[entry.label] = error
-        known = self._options[entry.label]
+                self._options[key] = error
+        known = self._options[key]
         if isinstance(known, BurnishError):
             raise known
         return known
@@ -185,8 +186,10 @@ class Floors:
         """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""
         tune = self.plan.tune
         size = _size(space)
-        if name in SHARED:
-            rules = {} if tune is None else {"metric": tune.metric, "seed": tune.seed}
+        if is_shared(name):
+            rules: dict[str, Any] = {} if tune is None else {"metric": tune.metric, "seed": tune.seed}
+            if tune is not None and name not in SHARED:
+                rules["options"] = training_length(tune.options)
             return Tune(trials=floor.trials or size, **rules)
         if tune is None:
             return Tune(trials=floor.trials or size) if floor.tune else None
@@ -233,15 +236,15 @@ class Floors:
                 if arm_that_is(name, self.plan.arms) is not None or name in self.plan.arms:
                     continue
                 seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
-                fresh = [one for one in seeds if name not in SHARED or one not in seen]
+                fresh = [one for one in seeds if not is_shared(name) or one not in seen]
                 runs += len(fresh)
-                if name not in SHARED or f"{name} {key}" not in seen:
+                if not is_shared(name) or f"{name} {key}" not in seen:
                     trials += self._n_trials(name, floor)
                 seen.update(seeds, [f"{name} {key}"])
         return runs, trials
 
     def _n_trials(self, name: str, floor: Floor) -> int:
-        space = own_space(name, floor) if name in SHARED else self._space(name, floor)
+        space = own_space(name, floor) if is_shared(name) else self._space(name, floor)
         rules = self._rules(name, floor, space)
         tried = 0 if rules is None else len(candidates(space, rules.trials, rules.seed))
         return tried if tried > 1 else 0

@@ -1,8 +1,9 @@
 """Floors of a comparison: what every table shows first, because little work goes a long way.
 
 Some need no backbone and are run once for a plan's data (`SHARED`): popularity, neighbours of items, and a linear
-model in closed form.  Others are enhancers that need nothing but the backbone (`OF_BACKBONE`): a popularity prior on
-its scores, and its training with a softmax over the catalogue.
+model in closed form; and any other model that a plan names and that reads and ranks as these do, such as PathWalks.
+Others are enhancers that need nothing but the backbone (`OF_BACKBONE`): a popularity prior on its scores, and its
+training with a softmax over the catalogue.
 """
 
 from __future__ import annotations
@@ -13,10 +14,11 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from burnish.errors import BurnishError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, nearest, unknown_name
 from burnish.strict import Strict
+from burnish.training.inputs.declared import option_schemas
 
-from .spaces import Space, candidates, checked_space, plain_options
+from .spaces import Space, candidates, checked_space, plain_options, with_parts
 from .tried_values import MOST_POINTS, check_fixed, check_points, check_tried
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
@@ -30,14 +32,21 @@ OF_BACKBONE: dict[str, Space] = {
     "prior": {},
     "softmax": {"softmax.temperature": [0.1, 0.2, 0.5]},
 }
+#: Floors that `default` stands for; a plan may name other models.
 NAMES = (*SHARED, *OF_BACKBONE)
 DEFAULT = "default"
+
+
+def is_shared(name: str) -> bool:
+    """Whether a floor needs no backbone, and is run once for all of them."""
+    return name not in OF_BACKBONE
 
 
 class Floor(Strict):
     """One floor's own settings.
 
-    options: RecBole's, and `enhancer.option` for those of an enhancer.  tune: what to try, instead of the default.
+    options: RecBole's, and `enhancer.option` for those of an enhancer; for a model's option that is a mapping, parts of
+    it as `walks.hide`.  tune: what to try, instead of the default.
     trials: how many points of it at most; by default all, and for enhancers as many as the plan's arms have.
     """
 
@@ -76,17 +85,29 @@ def listed_floors(value: Any) -> Any:
         value = dict.fromkeys(value)
     if not isinstance(value, Mapping):
         raise ValueError(
-            f"give {DEFAULT}, a list of {', '.join(NAMES)}, or a mapping of these to options and tune; [] for none"
+            f"give {DEFAULT}, a list of {', '.join(NAMES)} and other models, or a mapping of these to options and "
+            f"tune; [] for none"
         )
     for name, settings in value.items():
         if name not in (*NAMES, DEFAULT):
-            raise unknown_name("floor", str(name), [*NAMES, DEFAULT])
+            _check_known(str(name))
         if name == DEFAULT and settings not in (None, True, False, {}, Floor()):
             raise ValueError(
                 f"{DEFAULT} stands for a list and has no settings; give those of a floor by its name"
             )
     given = {name: settings for name, settings in value.items() if settings is not False}
     return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
+
+
+def _check_known(name: str) -> None:
+    """Raise `UnknownNameError` for a name that is neither of a floor nor of a model."""
+    from burnish.enhancers.zoo import list_backbones
+
+    known = list_backbones()
+    if name not in known:
+        close = nearest(name, [*NAMES, DEFAULT, *known])
+        listed = [*NAMES, DEFAULT, *([close] if close in known and close not in NAMES else [])]
+        raise unknown_name("floor", name, listed, cure="Other models can be floors, too: `burnish models`.")
 
 
 def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
@@ -97,25 +118,68 @@ def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
     for name, floor in floors.items():
         if name == DEFAULT:
             continue
+        if is_shared(name):
+            _check_model(name, floor, models)
+            continue
         for option in (*floor.options, *(floor.tune or {})):
             enhancer, dot, _ = option.partition(".")
-            if dot and (name in SHARED or enhancer != name):
-                known = [] if name in SHARED else [name]
-                raise unknown_name(f"floors.{name}: enhancer", enhancer, known)
+            if dot and enhancer != name:
+                raise unknown_name(f"floors.{name}: enhancer", enhancer, [name])
         fixed = {option.partition(".")[2]: value for option, value in floor.options.items() if "." in option}
-        if name in OF_BACKBONE:
-            _check_enhancer(name, fixed)
-        tried_by = [_model(name)] if name in SHARED else models
-        check_fixed(f"floors.{name}.options", floor.options, tried_by)
-        check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, tried_by)
-        if name in OF_BACKBONE:
-            space = floor.tune or {}
-            size = math.prod(len(values) for values in space.values())
-            all_tried = size <= min(
-                floor.trials or MOST_POINTS, MOST_POINTS
-            )  # else a draw, known with the plan's seed
-            points = candidates(space, size, seed=0) if all_tried else [{}]
-            check_points(f"floors.{name}", points, {name: fixed}, models)
+        _check_enhancer(name, fixed)
+        check_fixed(f"floors.{name}.options", floor.options, models)
+        check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, models)
+        space = floor.tune or {}
+        size = math.prod(len(values) for values in space.values())
+        # Else a draw, known with the plan's seed.
+        all_tried = size <= min(floor.trials or MOST_POINTS, MOST_POINTS)
+        points = candidates(space, size, seed=0) if all_tried else [{}]
+        check_points(f"floors.{name}", points, {name: fixed}, models)
+
+
+def _check_model(name: str, floor: Floor, models: Collection[type]) -> None:
+    """Raise for a floor that is a model which cannot be one, or whose options or values cannot be used."""
+    model = _model(name)
+    if name not in SHARED:
+        _check_ranks_plainly(name, model)
+        if models and set(models) == {model}:
+            raise ConfigurationError(
+                f"floors.{name}: {name} is the plan's backbone, whose plain arm stands in every table; leave it out"
+            )
+    mappings = option_schemas(model)
+    space = floor.tune or {}
+    for option in (*floor.options, *space):
+        first, dot, _ = option.partition(".")
+        if dot and first not in mappings:
+            kind = "option" if mappings else "enhancer"
+            raise unknown_name(f"floors.{name}: {kind}", first, mappings)
+    inside = {option: values for option, values in space.items() if option.partition(".")[0] in mappings}
+    fixed = {option: value for option, value in floor.options.items() if "." not in option}
+    check_fixed(f"floors.{name}.options", fixed, [model])
+    outside = {option: values for option, values in space.items() if option not in inside}
+    check_tried({f"floors.{name}.tune": outside}, {}, [model])
+    place = f"floors.{name}.{'tune' if inside else 'options'}"
+    for point in candidates(inside, MOST_POINTS, seed=0):
+        together = with_parts(floor.options, point)
+        check_fixed(place, {option: together[option] for option in mappings if option in together}, [model])
+
+
+def _check_ranks_plainly(name: str, model: type) -> None:
+    """Raise `ConfigurationError` for a model that is not asked what the other floors are."""
+    from recbole.utils import ModelType
+
+    from burnish.backbones.rating_model import RatingModel
+
+    kind = getattr(model, "type", None)
+    why = None
+    if issubclass(model, RatingModel):
+        why = "it predicts ratings, and a floor ranks the catalogue"
+    elif kind not in (ModelType.GENERAL, ModelType.TRADITIONAL):
+        why = f"a {getattr(kind, 'name', 'strange').lower()} model reads other rows or files than floors do"
+    elif getattr(model, "dataset_class", None) is not None:
+        why = "it reads the data in a way of its own"
+    if why is not None:
+        raise ConfigurationError(f"floors.{name}: {why}; compare it as one of the plan's `backbones`")
 
 
 def _check_enhancer(name: str, options: Mapping[str, Any]) -> None:
@@ -141,7 +205,7 @@ def all_floors(floors: Mapping[str, Floor]) -> dict[str, Floor]:
 
         known = {*SHARED, *list_enhancers()}
         given = {name: Floor() for name in NAMES if name in known} | given
-    return {name: given[name] for name in NAMES if name in given}
+    return {name: given[name] for name in (*NAMES, *given) if name in given}
 
 
 def arm_that_is(name: str, arms: Mapping[str, Any]) -> str | None:
@@ -160,8 +224,10 @@ def own_space(name: str, floor: Floor) -> Space:
     """What is tried for a floor: what its settings say, else the default; options its enhancer lacks are left out."""
     if floor.tune is not None:
         return floor.tune
-    if name in SHARED:
-        return {option: values for option, values in SHARED[name].items() if option not in floor.options}
+    if is_shared(name):
+        return {
+            option: values for option, values in SHARED.get(name, {}).items() if option not in floor.options
+        }
     from burnish.enhancers.registry import find_enhancer
 
     known = find_enhancer(name).Config.model_fields

@@ -19,7 +19,7 @@ from burnish.training.result import Epoch
 
 from .floor_runs import Floors, LeftOutError, Standing, noted, refusal
 from .notes import DAMAGED, read_note
-from .plan import BackboneEntry, Plan, check_names
+from .plan import PLAIN, BackboneEntry, Plan, check_names
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carry_out, failed_record, remove_stale
 from .spaces import candidates
@@ -202,7 +202,8 @@ def _write_comparison(
 ) -> Path:
     """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
 
-    Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once.
+    Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once;
+    not those of a backbone that reads files beside the interactions which were others then.
     A damaged one is set aside (`.damaged`), with a warning.
     """
     options = computing(plan.options | entry.options)
@@ -215,10 +216,15 @@ def _write_comparison(
         for arm, runs in specs.items()
     }
     floors = noted(standings, remarks, plan, path.parent)
+    # Of the backbone itself: arms on another graph are no pairs of its plain runs.
+    beside = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options).beside
     make_folder(path.parent)
     with locked(lock_of(path)):
         before = _noted_before(path)
+        if beside and before.get("beside", beside) != beside:
+            before = {"arms": {}}
         content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name}
+        content |= {"beside": beside} if beside else {}
         content["arms"] = {**before["arms"], **own}
         if floors["floors"] or before.get("floors"):
             content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])

@@ -11,16 +11,15 @@ from pathlib import Path
 from typing import Literal
 
 from burnish.errors import ConfigurationError, DataError
-from burnish.files.whole import read_json, write_json
+from burnish.files.whole import read_json, write_json, write_text
 from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
 from burnish.training.cases import case_digest
 from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
 from burnish.training.train import train
 
-from .specs import RunSpec
+from .specs import BESIDE, DONE, RunSpec, is_done
 
-DONE = "DONE"
 #: What to do about a damaged file of a finished run.
 CURE = "restore the file, or remove the run's folder and run `burnish bench` again to train it anew"
 
@@ -48,11 +47,6 @@ class RunRecord:
     valid_metric: str | None = None
 
 
-def is_done(folder: Path) -> bool:
-    """Whether a run finished in this folder."""
-    return (folder / DONE).is_file()
-
-
 def carry_out(
     spec: RunSpec,
     runs: Path,
@@ -68,6 +62,7 @@ def carry_out(
     """
     folder = spec.folder(runs)
     if is_done(folder):
+        _note_beside(spec, folder)
         return read_record(spec, folder, "kept")
     note = folder.with_name(f"failed-{folder.name}.json")
     try:
@@ -90,6 +85,17 @@ def carry_out(
         raise
     note.unlink(missing_ok=True)
     return read_record(spec, folder, "done")
+
+
+def _note_beside(spec: RunSpec, folder: Path) -> None:
+    """Note for which files a run of an earlier burnish is taken, so that others are told from them later."""
+    beside = spec.beside
+    if not beside or folder.name.endswith(f"-{beside}") or (folder / BESIDE).is_file():
+        return
+    with contextlib.suppress(
+        OSError, ConfigurationError
+    ):  # a folder that may be read only is read all the same
+        write_text(folder / BESIDE, f"{beside}\n")
 
 
 def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) -> RunRecord:

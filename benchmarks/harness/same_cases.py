@@ -22,6 +22,8 @@ _OWN = frozenset({"cold_below", "eval_memory_mib", "encoding"})
 _OF_BACKBONES = frozenset({"MAX_ITEM_LIST_LENGTH", "seed"})
 #: Not taken over from a kind of backbones: a floor leaves known items out of its lists unless the plan says otherwise.
 _ONLY_WHEN_GIVEN = frozenset({"repeatable", "seq_len", "preload_weight"})
+#: How long a model is trained at most: alike for arms and for floors that are trained.
+_LENGTH = ("epochs", "stopping_step", "eval_step")
 #: These read the same rows in the same order as a floor, with the same split.
 _SAME_DATA = ("GENERAL", "TRADITIONAL")
 
@@ -34,18 +36,21 @@ class NotComparableError(BurnishError):
     """Floors that do not go with a backbone; the message says why."""
 
 
-def floor_options(plan: Plan, entry: BackboneEntry) -> dict[str, Any]:
+def floor_options(plan: Plan, entry: BackboneEntry, model: str | None = None) -> dict[str, Any]:
     """The plan's and the backbone's options that decide data, split and evaluation.
 
-    Nothing of how a backbone is trained, so that all backbones of a plan share a floor's runs.  No negatives are drawn,
-    as no floor trains with them.
+    Nothing of how a backbone is trained, so that all backbones of a plan share a floor's runs; but how long all of the
+    plan's runs are, where the floor is trained.  model: None for the default floors, for which no negatives are drawn.
     """
     given = {**plan.options, **entry.options}
     kept = (_listed("general", "evaluation", "dataset") | _OWN) - _OF_BACKBONES
-    return {
-        **{name: value for name, value in given.items() if name in kept},
-        "train_neg_sample_args": None,
-    }
+    own = {"train_neg_sample_args": None} if model is None else training_length(plan.options)
+    return {**{name: value for name, value in given.items() if name in kept}, **own}
+
+
+def training_length(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of RecBole's options that say how long a model is trained."""
+    return {name: options[name] for name in _LENGTH if name in options}
 
 
 def _listed(*groups: str) -> frozenset[str]:
@@ -55,11 +60,13 @@ def _listed(*groups: str) -> frozenset[str]:
     return frozenset(name for group in groups for name in getattr(argument_list, f"{group}_arguments"))
 
 
-def comparable_options(plan: Plan, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
+def comparable_options(
+    plan: Plan, entry: BackboneEntry, model: str | None = None
+) -> tuple[dict[str, Any], list[str]]:
     """The options that floors are run with beside a backbone, and what is to be said about the comparison.
 
     Where the backbone's kind has other defaults than floors have (a split in the order of time, ...), they are options
-    of the floors.
+    of the floors.  model: a floor that is not one of the default ones.
 
     Raises
     ------
@@ -70,19 +77,20 @@ def comparable_options(plan: Plan, entry: BackboneEntry) -> tuple[dict[str, Any]
     """
     from burnish.enhancers.zoo import find_backbone
 
-    options = floor_options(plan, entry)
+    options = floor_options(plan, entry, model)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a run's own configuration says it again
         backbone = make_config(find_backbone(entry.name), plan.dataset, {}, {**plan.options, **entry.options})
         check_ranked(backbone)
-        own = make_config(find_backbone(_STAND_IN), plan.dataset, {}, options)
+        own = make_config(find_backbone(model or _STAND_IN), plan.dataset, {}, options)
     for name in sorted(_listed("evaluation", "dataset") - _OF_BACKBONES - _ONLY_WHEN_GIVEN):
         if name in backbone and backbone[name] != own[name]:
             options[name] = backbone[name]
     seed = plan.seeds_of(entry)[0]
     if not _reads_alike(backbone):
-        _check_cases(plan, entry, options, seed)
-    return options, _remarks(entry, backbone)
+        plain = options if model is None else comparable_options(plan, entry)[0]
+        _check_cases(plan, entry, plain, seed)
+    return options, _remarks(model or "Pop, ItemKNN and EASE", entry, backbone)
 
 
 def check_ranked(config: Any) -> None:
@@ -141,10 +149,12 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _remarks(entry: BackboneEntry, config: Any) -> list[str]:
+def _remarks(floors: str, entry: BackboneEntry, config: Any) -> list[str]:
     if config["MODEL_TYPE"].name != "SEQUENTIAL":
         return []
+    are, leave, do = ("are", "leave", "do") if " and " in floors else ("is", "leaves", "does")
+    their = "their" if are == "are" else "its"
     return [
-        f"Pop, ItemKNN and EASE are asked for the same items as {entry.label}, but leave known items out of their "
-        f"lists, which {entry.label} may list, and do not read the validation item, which {entry.label} reads"
+        f"{floors} {are} asked for the same items as {entry.label}, but {leave} known items out of {their} "
+        f"lists, which {entry.label} may list, and {do} not read the validation item, which {entry.label} reads"
     ]

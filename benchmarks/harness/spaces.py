@@ -41,6 +41,15 @@ def recbole_options(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def with_parts(options: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options with more of them, where `walks.hide` is a part of the mapping `walks`."""
+    together: dict[str, Any] = {}
+    for name, value in (*options.items(), *settings.items()):
+        first, dot, part = name.partition(".")
+        together[first] = {**(together.get(first) or {}), part: value} if dot else value
+    return together
+
+
 def those_for(enhancers: Collection[str], options: Mapping[str, Value]) -> dict[str, Value]:
     """RecBole's options, and of those of enhancers (`enhancer.option`) the attached ones'."""
     return {

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.training.beside import digest_beside
 from burnish.training.identity import computing, digest
+from burnish.training.inputs.declared import option_schemas
 
 from .plan import Arm, BackboneEntry, Plan
+from .spaces import with_parts
 
 #: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.
 PROTOCOL = 1
+
+
+#: Marks a finished run.
+DONE = "DONE"
+#: In a run of an earlier burnish, which files beside the interactions it is taken for.
+BESIDE = "beside"
+
+
+def is_done(folder: Path) -> bool:
+    """Whether a run finished in this folder."""
+    return (folder / DONE).is_file()
 
 
 @dataclass(frozen=True)
@@ -57,11 +72,46 @@ class RunSpec:
         """The folder of all runs of this arm."""
         return runs / self.dataset / self.label / self.arm
 
+    @property
+    def beside(self) -> str:
+        """Eight digits of the files beside the interactions that the run reads, as a graph's; empty for none."""
+        from burnish.enhancers.registry import make_enhancers
+        from burnish.enhancers.zoo import find_backbone
+
+        try:
+            backbone = find_backbone(self.backbone)
+        except UnknownNameError:
+            return ""
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the run says it
+            return digest_beside(backbone, make_enhancers(self.enhancers), self.dataset, self.options)
+
     def folder(self, runs: Path) -> Path:
-        """Where the finished run lies."""
+        """Where the finished run lies: named after its settings and, where it reads some, the files beside.
+
+        One that an earlier burnish finished, which did not look at these files, has a name without them; it is taken
+        for one of the files that there were when it was first met here (`BESIDE`).
+        """
+        before, beside = self._folder(runs, self.digest), self.beside
+        if not beside:
+            return before
+        own = self._folder(runs, f"{self.digest}-{beside}")
+        return before if not is_done(own) and self._of_these(before, beside) else own
+
+    def _folder(self, runs: Path, name: str) -> Path:
         if self.trial is None:
-            return self.arm_folder(runs) / f"{self.seed}-{self.digest}"
-        return self.arm_folder(runs) / "tune" / self.digest
+            return self.arm_folder(runs) / f"{self.seed}-{name}"
+        return self.arm_folder(runs) / "tune" / name
+
+    def _of_these(self, before: Path, beside: str) -> bool:
+        """Whether a folder of an earlier burnish has a run of these files, as far as that is known."""
+        from burnish.enhancers.zoo import find_backbone
+
+        # Those that are trained over users now were not then.
+        if not is_done(before) or hasattr(find_backbone(self.backbone), "users_a_batch"):
+            return False
+        note = before / BESIDE
+        return not note.is_file() or note.read_text(encoding="utf-8").strip() == beside
 
     def as_dict(self) -> dict[str, Any]:
         """The run as its config.json holds it."""
@@ -76,6 +126,7 @@ class RunSpec:
             "options": dict(self.options),
             "digest": self.digest,
             "protocol": PROTOCOL,
+            **({"beside": beside} if (beside := self.beside) else {}),
         }
 
 
@@ -125,12 +176,18 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
 def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:
     """The run with more settings: `enhancer.option` goes to the enhancer, anything else to RecBole.
 
+    Where the backbone has an option that is a mapping, `walks.hide` is a part of it.
     Raises `ConfigurationError` for an option of an enhancer that the run has not.
     """
+    from burnish.enhancers.zoo import find_backbone
+
     options = dict(spec.options)
     enhancers = {name: dict(block) for name, block in spec.enhancers.items()}
     for name, value in settings.items():
         enhancer, dot, option = name.partition(".")
+        if dot and enhancer not in enhancers and enhancer in option_schemas(find_backbone(spec.backbone)):
+            options = with_parts(options, {name: value})
+            continue
         if dot and enhancer not in enhancers:
             attached = ", ".join(enhancers) or "none"
             raise ConfigurationError(

@@ -24,6 +24,7 @@ from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 
+from .beside import digest_beside
 from .identity import FormerDataError, OtherDataError, class_name, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
@@ -55,10 +56,7 @@ class FirstRequest:
 
     def digest(self, *, wherever: bool = False) -> str:
         """Equal for equal results.  wherever: also where equal data lie in another folder."""
-        options: dict[str, Any] = {}
-        for file in self.files:
-            options |= read_yaml(file)
-        options = computing({**options, **self.options})
+        options = computing(self._options())
         if wherever:
             options.pop("data_path", None)
         content = {
@@ -68,6 +66,17 @@ class FirstRequest:
         }
         enhancers = decisive(enhancers_of(self.model))
         return digest({**content, "enhancers": enhancers} if enhancers else content)
+
+    def beside(self) -> str:
+        """Equal for equal files beside the interactions, as a graph's; empty for none."""
+        plain, enhancers = split_enhanced(self.model)[0], enhancers_of(self.model)
+        return digest_beside(plain, enhancers, self.dataset, self._options())
+
+    def _options(self) -> dict[str, Any]:
+        options: dict[str, Any] = {}
+        for file in self.files:
+            options |= read_yaml(file)
+        return {**options, **self.options}
 
     def request(self) -> Request:
         """The same as a request for a run."""
@@ -221,7 +230,9 @@ def _quiet(request: FirstRequest, places: Places) -> AbstractContextManager[None
 
 
 def _note(request: FirstRequest) -> dict[str, Any]:
-    return {"digest": request.digest(), "wherever": request.digest(wherever=True)}
+    beside = request.beside()
+    note = {"digest": request.digest(), "wherever": request.digest(wherever=True)}
+    return {**note, "beside": beside} if beside else note
 
 
 def _seconds(folder: Path) -> float:
@@ -236,6 +247,9 @@ def progress_in(folder: Path, request: FirstRequest) -> str:
         note = read_json(folder / NOTE, "")
         same = note["digest"] == request.digest()
         if not same and note.get("wherever") != request.digest(wherever=True):
+            return "nothing"
+        beside = request.beside()
+        if beside and note.get("beside", beside) != beside:  # an older burnish has not noted it
             return "nothing"
         if not read_run(folder).finished:
             return "unfinished"

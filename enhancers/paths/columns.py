@@ -83,11 +83,7 @@ def column_triples(
                 f"{one.column}, step: 1}}, or quantiles: 5"
             )
     if asked is None:
-        chosen = [
-            Column(column=name)
-            for name, type in columns.items()
-            if name != key and type in ("token", "token_seq") and not _left_out_by_name(name)
-        ]
+        chosen = [Column(column=name) for name in likely_columns(columns, key)]
     cells = read(path, written, [key, *dict.fromkeys(one.column for one in chosen)])
     keys = cells[key]
     rows = _first_rows(keys, path, told)
@@ -130,6 +126,15 @@ def column_triples(
         shown = ", ".join(f"{name} ({why})" for name, why in dropped.items())
         told.note(f"{path.name}: columns that became no relation: {shown}; {option} names the ones to take")
     return found
+
+
+def likely_columns(columns: Mapping[str, str], key: str) -> list[str]:
+    """The columns that may be worth it, by their types and names alone."""
+    return [
+        name
+        for name, type in columns.items()
+        if name != key and type in ("token", "token_seq") and not _left_out_by_name(name)
+    ]
 
 
 def titles(

@@ -7,7 +7,7 @@ import gzip
 import io
 import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -67,6 +67,17 @@ class Cells:
 def find(path: Path) -> Path | None:
     """The file, or the one of this name with .gz behind it; None where neither is there."""
     return next((one for one in (path, path.with_name(f"{path.name}.gz")) if is_file(one)), None)
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """The bytes of a file in pieces; of one that ends in .gz, those that are packed in it."""
+    with _opened(path) as stream:
+        yield from iter(lambda: stream.read(_BLOCK), b"")
+
+
+def asked_file(name: str, folder: Path) -> Path | None:
+    """A file by its path, from the working folder or from the data set's; None where neither is there."""
+    return next((path for path in (Path(name).expanduser(), folder / name) if is_file(path)), None)
 
 
 def head(path: Path, written: Written) -> dict[str, str]:
@@ -185,8 +196,7 @@ def _lines(path: Path, separator: str) -> tuple[int, bool, bool | None]:
         if path.suffix != ".gz" and len(separator) == 1 and separator.isascii():
             seen = look_at(path, separator)
             return seen.rows, seen.quotes, None if seen.odd else seen.even
-        with _opened(path) as stream:
-            quotes = any(b'"' in block for block in iter(lambda: stream.read(_BLOCK), b""))
+        quotes = any(b'"' in block for block in blocks(path))
         if not quotes:
             return 0, False, None
         with _opened(path) as stream:

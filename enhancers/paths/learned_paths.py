@@ -5,7 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .graph import Graph
+from burnish.errors import warn
+
+from .graph import USER, Graph
 from .metapaths import MetaPath, parse_all
 from .mining import mine
 from .options import WalkConfig
@@ -17,6 +19,20 @@ def metapaths_of(config: WalkConfig, graph: Graph, seed: int) -> list[MetaPath]:
     if config.metapaths is not None:
         return parse_all(config.metapaths, graph, "metapath")
     return [one.metapath for one in mine(graph, longest=config.longest, keep=config.keep, seed=seed)]
+
+
+def warn_of_returns(origin: str, config: WalkConfig, metapaths: list[MetaPath]) -> None:
+    """A `UserWarning` where walks come home and go on by the very items that a step hides from them.
+
+    origin: what messages call the options.
+    """
+    home = next((path for path in metapaths if USER in path.types[1:-1]), None)
+    if config.returns and config.hide and home is not None:
+        warn(
+            f"{origin}: returns = true gives away what hide = {config.hide:g} hides: a walk along {home} that comes "
+            f"home to its user goes on by the hidden items, too, and the model learns to find these that way; leave "
+            f"returns out, or say hide: 0, as in the paper"
+        )
 
 
 def path_model(

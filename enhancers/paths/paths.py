@@ -24,19 +24,23 @@ from burnish.enhancers.distil.distil import (
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.teachers.student import Student
-from burnish.errors import DataError, UnsupportedError
+from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
 from .graph import ITEM, RATED, Graph, Relation
-from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
+from .graph_digest import check_graph_print, graph_digest, graph_print
+from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model, warn_of_returns
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
 from .reasons import NO_PATH, reasons_for
-from .sources import graph_fingerprint, read_graph
+from .sources import read_graph
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
     from recbole.data.dataset import Dataset
     from recbole.data.interaction import Interaction
 
@@ -109,13 +113,14 @@ class Paths(Enhancer[PathsConfig]):
         )
         graph = read_graph(dataset, config.graph)
         metapaths = self._metapaths(graph)
+        if config.fit:
+            warn_of_returns(f"enhancer {self.name!r}", config, metapaths)
         if config.control == "permuted":
             graph = with_permuted_items(graph, self._seed)
         self.model = path_model(config, graph.to(anatomy.device), metapaths, rate=config.rate).to(
             anatomy.device
         )
-        print_of_graph = torch.frombuffer(bytearray.fromhex(graph_fingerprint(graph)), dtype=torch.uint8)
-        self.register_buffer("fingerprint", print_of_graph.to(anatomy.device))
+        self.register_buffer("fingerprint", graph_print(graph, anatomy.device))
         self._check_size()
         self._share = 1.0
         self._finders: dict[tuple[int, ...], PathFinder] = {}
@@ -161,6 +166,10 @@ class Paths(Enhancer[PathsConfig]):
             return {}
         return dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
 
+    def digest_beside(self, stem: Path, options: Mapping[str, Any]) -> str | None:
+        """Of the files that the graph is made of."""
+        return graph_digest(stem, self.config.graph, options)
+
     # ------------------------------------------------------------------ reasons, and what is kept
 
     @torch.no_grad()
@@ -189,12 +198,7 @@ class Paths(Enhancer[PathsConfig]):
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
         """As torch's; refuses weights of another graph, whose edges are others."""
-        saved = state_dict.get(f"{prefix}fingerprint")
-        if saved is not None and not torch.equal(saved.cpu(), self.fingerprint.cpu()):
-            raise DataError(
-                f"enhancer {self.name!r}: the weights that are read belong to the edges of another graph; put back the "
-                f"files that it was made of (.kg, .link, .net, .item, .user, edge lists), or train anew"
-            )
+        check_graph_print(f"enhancer {self.name!r}", state_dict.get(f"{prefix}fingerprint"), self.fingerprint)
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from burnish.errors import DataError, warn
 
 from .columns import column_triples, titles
 from .graph import ITEM, RATED, USER, Graph, Relation
-from .graph_files import Cells, Numbers, Texts, Written, column, find, head, read
+from .graph_files import Cells, Numbers, Texts, Written, asked_file, column, find, head, read
 from .graph_maker import GraphMaker
 from .graph_options import ENTITY, EdgeList, GraphConfig
 from .triples import Links, Told, Triples
@@ -189,8 +189,7 @@ class _Reader:
 
     def _asked(self, name: str, option: str) -> Path:
         """A file by its path, from the working folder or from the data set's."""
-        ways = (Path(name).expanduser(), self.stem.parent / name)
-        found = next((path for path in ways if is_file(path)), None)
+        found = asked_file(name, self.stem.parent)
         if found is None:
             there = sorted(path.name for path in self.stem.parent.iterdir() if path.is_file())
             raise DataError(

@@ -79,6 +79,11 @@ class Weigher:
         """Whether any enhancer weighs interactions."""
         return bool(self._by_batch or self._by_interaction)
 
+    @property
+    def resamples(self) -> bool:
+        """Whether training rows are drawn by weight."""
+        return self.resampling is not None and self.resampling.active
+
     def size(self, batch: Interaction) -> int:
         """How many interactions a batch has, or users where it has no interactions."""
         return n_interactions(batch, self._user)
@@ -168,7 +173,7 @@ class Weigher:
         """
         rows = self._of_rows(batch)
         cells = users = None
-        if self.interactions is not None and not (self.resampling and self.resampling.active):
+        if self.interactions is not None and not self.resamples:
             weights = self.of_interactions()
             if weights is not None:
                 rows, cells, users = self._into_batch(batch, weights, rows)

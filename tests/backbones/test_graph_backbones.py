@@ -109,6 +109,81 @@ def test_what_is_hidden_follows_from_the_stream_that_runs_resume_with(made: Any)
     assert float(copy.deepcopy(model).calculate_loss(batch).detach()) == second != first
 
 
+@pytest.fixture
+def batches(monkeypatch: pytest.MonkeyPatch) -> list[Interaction]:
+    """The batches whose losses PathWalks computes from here on."""
+    seen: list[Interaction] = []
+    inner = PathWalks.calculate_loss
+
+    def watched(self: Any, interaction: Any) -> Any:
+        seen.append(interaction)
+        return inner(self, interaction)
+
+    monkeypatch.setattr(PathWalks, "calculate_loss", watched)
+    return seen
+
+
+def epoch_of(seen: list[Interaction]) -> list[int]:
+    """All users of some batches, which hold nothing else."""
+    assert all(list(batch.interaction) == ["user_id"] for batch in seen)
+    return torch.cat([batch["user_id"] for batch in seen]).tolist()
+
+
+def test_an_epoch_goes_over_users_with_recboles_own_trainer(made: Any, batches: list[Interaction]) -> None:
+    from recbole.trainer import Trainer
+
+    model, train = made(PathWalks, walks={"metapaths": GENRE, "users": 100}, epochs=2)
+    trainer = Trainer(train.dataset.config, model)
+    trainer.fit(train, saved=False, show_progress=False)
+    assert [len(batch) for batch in batches[:10]] == [*[100] * 9, 43]
+    first, second = epoch_of(batches[:10]), epoch_of(batches[10:])
+    everybody = sorted(set(train.dataset.inter_feat["user_id"].tolist()))
+    assert sorted(first) == sorted(second) == everybody
+    assert first != second
+
+
+@pytest.mark.parametrize("enhancers", ["average", "paths", None])
+def test_epochs_go_over_users_with_and_without_enhancers(
+    batches: list[Interaction], enhancers: str | None
+) -> None:
+    block = None if enhancers is None else {enhancers: {} if enhancers == "average" else {"metapaths": GENRE}}
+    walks = {"metapaths": GENRE, "graph": {"kg": False}, "hide": 0.0}
+    settings = {"epochs": 1, "show_progress": False, "walks": walks, "stopping_step": 0}
+    losses = [
+        burnish.run("PathWalks", "ml-100k", enhancers=block, config=settings, seed=1).losses for _ in range(2)
+    ]
+    assert losses[0] == losses[1]
+    half = len(batches) // 2
+    assert half == 15
+    assert sorted(epoch_of(batches[:half])) == list(range(1, 944))
+    assert epoch_of(batches[half:]) == epoch_of(batches[:half])
+
+
+def test_a_resumed_run_of_walks_is_as_one_that_was_never_interrupted(tmp_path: Path) -> None:
+    settings = {"show_progress": False, "walks": {"metapaths": [ALIKE, GENRE], "graph": {"kg": False}}}
+    whole = burnish.run("PathWalks", "ml-100k", config={**settings, "epochs": 2}, seed=3)
+    burnish.run("PathWalks", "ml-100k", config={**settings, "epochs": 1}, seed=3, folder=tmp_path / "run")
+    resumed = burnish.run(resume=tmp_path / "run", config={"epochs": 2})
+    assert resumed.losses == whole.losses
+    assert resumed.test_result == whole.test_result
+
+
+def test_users_of_a_batch_count_alike_however_it_says_who_they_are(made: Any) -> None:
+    model, _ = made(PathWalks, walks={"metapaths": GENRE})
+    users = torch.tensor([3, 8])
+    torch.manual_seed(0)
+    of_users = model.calculate_loss(Interaction({"user_id": users}))
+    torch.manual_seed(0)
+    rows = {"user_id": torch.tensor([8, 3, 8, 8]), "item_id": torch.tensor([1, 2, 3, 4])}
+    assert float(model.calculate_loss(Interaction(rows)).detach()) == float(of_users.detach())
+
+
+def test_rows_a_batch_have_no_effect_where_users_are_trained() -> None:
+    settings = {"epochs": 0, "show_progress": False, "walks": {"metapaths": GENRE}, "train_batch_size": 512}
+    with pytest.warns(UserWarning, match="'train_batch_size' = 512 has no effect on PathWalks"):
+        burnish.run("PathWalks", "ml-100k", config=settings, seed=1)
+
+
 def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
     model, _ = made(PathWalks, walks={"metapaths": ALIKE})
     nobody = torch.zeros(2, model.n_items, dtype=torch.bool)
@@ -124,7 +199,6 @@ def test_a_run_of_walks(tmp_path: Path) -> None:
     settings = {
         "epochs": 6,
         "show_progress": False,
-        "train_batch_size": 8192,
         "walks": {"metapaths": [ALIKE, GENRE], "graph": {"kg": False}},
     }
     result = burnish.run("PathWalks", "ml-100k", config=settings, seed=1, folder=tmp_path / "run")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+
+from pydantic import BaseModel
 
 from burnish.errors import ConfigurationError, unknown_name
 from burnish.files.yamls import read_yaml
@@ -49,6 +51,12 @@ class Declared:
 
     kind: str
     default: Any
+
+
+def option_schemas(model: type) -> Mapping[str, type[BaseModel]]:
+    """The schemas of a model's options that are mappings, by name, as its class declares them."""
+    schemas: Mapping[str, type[BaseModel]] = getattr(model, "option_schemas", {})
+    return schemas
 
 
 def declared_options(model: type) -> dict[str, Declared]:

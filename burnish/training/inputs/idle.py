@@ -37,6 +37,10 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
         reasons["topk"] = f"on metrics = {config['metrics']}, which list no items"
     if "MAX_ITEM_LIST_LENGTH" in given and config["MODEL_TYPE"].name != "SEQUENTIAL":
         reasons["MAX_ITEM_LIST_LENGTH"] = f"on {model}, which reads no histories"
+    if "train_batch_size" in given and _trains_over_users(config.model_class):
+        reasons["train_batch_size"] = (
+            f"on {model}, which trains over users with all of their items; it has an option for how many a batch has"
+        )
     for name in ("entity_kg_num_interval", "relation_kg_num_interval"):
         if name in given and not is_knowledge(config):
             reasons[name] = f"on {model}, which reads no knowledge graph"
@@ -55,6 +59,14 @@ def reads_labels(config: Any) -> bool:
     if kind in ("CONTEXT", "DECISIONTREE"):
         return True
     return of_input == "POINTWISE" and mentions(config.model_class, "LABEL")
+
+
+def _trains_over_users(model: type) -> bool:
+    """Whether epochs go over a backbone's users: not where an enhancer's objective has its own batches."""
+    from burnish.enhancers.attach import enhancers_of, split_enhanced
+
+    plain = split_enhanced(model)[0]
+    return hasattr(plain, "users_a_batch") and not any(one.replaces_loss() for one in enhancers_of(model))
 
 
 def _of_sampling(config: Any) -> dict[str, str]:

@@ -9,10 +9,13 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from pydantic import BaseModel
+
 from burnish.checks import short
 from burnish.errors import ConfigurationError
+from burnish.strict import validated
 
-from .declared import Declared, declared_options, is_a, misspelt
+from .declared import Declared, declared_options, is_a, misspelt, option_schemas
 from .evaluation import check_evaluation
 from .machine import check_machine
 from .sampling import check_sampling
@@ -139,13 +142,23 @@ def _check_one(name: str, value: Any, model: type, declared: Mapping[str, Declar
     if isinstance(value, float) and not math.isfinite(value):
         raise ConfigurationError(f"{name} = {value!r}: give a number that is finite")
     check_machine(name, value)
-    if name in _CHOICES:
+    schema = option_schemas(model).get(name)
+    if schema is not None:
+        _check_schema(name, value, schema)
+    elif name in _CHOICES:
         _check_choice(name, value, model)
     elif name not in _OWN_CHECKS:
         kind = _KINDS.get(name) or (declared[name].kind if name in declared else None)
         optional = name in _OPTIONAL or (name in declared and declared[name].default in (None, "None"))
         _check_kind(name, value, kind, optional)
     _check_range(name, value)
+
+
+def _check_schema(name: str, value: Any, schema: type[BaseModel]) -> None:
+    if value is not None and not isinstance(value, Mapping):
+        first = next(iter(schema.model_fields))
+        raise ConfigurationError(f"{name} = {short(value)}: give a mapping, as in {{{first}: ...}}")
+    validated(schema, value or {}, name)
 
 
 def _check_kind(name: str, value: Any, kind: str | None, optional: bool) -> None:

@@ -87,6 +87,67 @@ def test_the_value_that_is_best_on_validation_is_chosen(plan_content: dict[str, 
     pd.testing.assert_frame_equal(pd.read_parquet(run.folder / "per_user.parquet"), own.per_user)
 
 
+def test_a_model_that_a_plan_names_is_a_floor(plan_content: dict[str, Any]) -> None:
+    walks = {"walks.metapaths": "user -rated-> item <-rated- user -rated-> item", "learning_rate": 0.2}
+    own = {"options": walks, "tune": {"walks.hide": [0.1, 0.2, 0.4]}}
+    content = {**plan_content, "backbones": ["BPR", "LightGCN"], "arms": {}}
+    content["floors"] = {"PathWalks": own, "Pop": None}
+    content["options"] = {**content["options"], "n_layers": 1, "learning_rate": 0.01}
+    records, events = carried_out(content)
+    assert exit_status(records) == 0
+    assert ended(events)[:7] == [
+        *(f"floors / Pop / seed {seed}" for seed in (2020, 2021)),
+        *(f"floors / PathWalks / seed 2020 / trial {number}" for number in (1, 2, 3)),
+        *(f"floors / PathWalks / seed {seed}" for seed in (2020, 2021)),
+    ]
+    assert sum("PathWalks" in key for key in ended(events)) == 5  # once for both backbones
+    note = note_of(content, "LightGCN")["floors"]
+    assert list(note) == ["Pop", "PathWalks"]
+    hide = note["PathWalks"]["chosen"]["walks.hide"]
+    (run,) = {Path(content["runs"]) / "tiny" / "LightGCN" / note["PathWalks"]["runs"]["2020"]}
+    config = json.loads((run / "config.json").read_text())
+    expected = {"metapaths": walks["walks.metapaths"], "hide": hide}
+    assert config["options"]["walks"] == expected
+    assert (config["options"]["learning_rate"], config["options"]["epochs"]) == (0.2, 1)
+    assert "train_neg_sample_args" not in config["options"]
+    by_hand = train(
+        "PathWalks",
+        "tiny",
+        options={**content["options"], "learning_rate": 0.2, "walks": expected},
+        seed=2020,
+    )
+    metrics = json.loads((run / "metrics.json").read_text())
+    assert metrics["test_result"]["ndcg@10"] == by_hand.test_result["ndcg@10"]
+    table = [
+        row.arm for row in summarise(content["runs"]) if row.metric == "ndcg@10" and row.backbone == "BPR"
+    ]
+    assert table[:2] == ["Pop", "PathWalks"]
+
+
+def test_a_trained_floor_draws_negatives_and_is_trained_as_long_as_arms(plan_content: dict[str, Any]) -> None:
+    tune = {"trials": 1, "options": {"epochs": 1, "embedding_size": 4}}
+    floor = {"LightGCN": {"options": {"n_layers": 1}, "tune": {"reg_weight": [0.0, 0.1]}}}
+    content = {**plan_content, "arms": {}, "floors": floor, "tune": tune, "seeds": 1}
+    content["options"] = {**content["options"], "epochs": 2}
+    records, _ = carried_out(content)
+    assert exit_status(records) == 0
+    of_floor = [record for record in records if record.arm == "LightGCN"]
+    epochs = [len(json.loads((one.folder / "metrics.json").read_text())["losses"]) for one in of_floor]
+    assert epochs == [1, 1, 2]
+    options = json.loads((of_floor[-1].folder / "config.json").read_text())
+    assert options["recbole"]["train_neg_sample_args"]["distribution"] == "uniform"
+    assert "embedding_size" not in options["options"]
+
+
+def test_a_floor_that_the_graph_refuses_is_left_out(plan_content: dict[str, Any]) -> None:
+    floor = {"PathWalks": {"options": {"walks": {"metapaths": "user -rated-> item <-ratd- user"}}}}
+    records, events = carried_out({**plan_content, "arms": {}, "floors": floor})
+    assert exit_status(records) == 0
+    (line,) = left_out(events)
+    assert "PathWalks" in line
+    assert "Did you mean 'rated'" in line
+
+
 def test_a_floor_knows_the_training_split_only(small: dict[str, Any]) -> None:
     """EASE against its closed form in double precision, made of the training split by hand (Steck 2019, eq. 8)."""
     result = train(

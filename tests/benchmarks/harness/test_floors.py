@@ -130,6 +130,69 @@ def test_values_that_cannot_be(
         make_plan({**plan_content, "floors": value})
 
 
+WALK = "user -rated-> item <-rated- user -rated-> item"
+
+
+def test_any_model_that_ranks_can_be_a_floor(plan_content: dict[str, Any], stand_ins: None) -> None:
+    own = {"options": {"walks": {"metapaths": WALK}}, "tune": {"walks.hide": [0.1, 0.3]}}
+    mixed = floors(plan_content, {"PathWalks": own, "default": None, "SLIMElastic": None})
+    assert list(mixed) == [*NAMES, "PathWalks", "SLIMElastic"]
+    assert own_space("PathWalks", mixed["PathWalks"]) == {"walks.hide": [0.1, 0.3]}
+    assert own_space("SLIMElastic", mixed["SLIMElastic"]) == {}
+    assert list(floors(plan_content, "LightGCN, Pop")) == ["Pop", "LightGCN"]
+    assert "PathWalks" not in floors(plan_content, "default")
+    plan = make_plan({**plan_content, "backbones": ["BPR", "LightGCN"], "floors": {"PathWalks": own}})
+    assert n_floor_runs(plan) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "message"),
+    [
+        (["PathWalk"], UnknownNameError, "floor 'PathWalk' is not known. Did you mean 'PathWalks'"),
+        (["SASRec"], ConfigurationError, "floors.SASRec: a sequential model reads other rows .* `backbones`"),
+        (["KGAT"], ConfigurationError, "floors.KGAT: a knowledge model"),
+        (["EMF"], ConfigurationError, "floors.EMF: it predicts ratings"),
+        (["BPR"], ConfigurationError, "floors.BPR: BPR is the plan's backbone"),
+        (
+            {"PathWalks": {"options": {"walks": {"hid": 0.1}}}},
+            UnknownNameError,
+            "floors.PathWalks.options: walks: option 'hid' is not known. Did you mean 'hide'",
+        ),
+        (
+            {"PathWalks": {"options": {"walks": {"graph": {"item_column": []}}}}},
+            UnknownNameError,
+            "floors.PathWalks.options: walks: option in graph 'item_column'.*mean 'item_columns'",
+        ),
+        (
+            {"PathWalks": {"tune": {"walks.hid": [0.1]}}},
+            UnknownNameError,
+            "floors.PathWalks.tune: walks: option 'hid'.*mean 'hide'",
+        ),
+        (
+            {"PathWalks": {"options": {"walks.hide": 0.1}, "tune": {"walks.normalise": ["walk", "walks"]}}},
+            ConfigurationError,
+            "floors.PathWalks.tune: walks: normalise = 'walks'",
+        ),
+        (
+            {"PathWalks": {"tune": {"walk.hide": [0.1]}}},
+            UnknownNameError,
+            "floors.PathWalks: option 'walk' is not known. Did you mean 'walks'",
+        ),
+        ({"PathWalks": {"options": {"walks": 3}}}, ConfigurationError, "walks = 3: give a mapping"),
+        (
+            {"PathWalks": {"tune": {"learning_rate": [0]}}},
+            ConfigurationError,
+            "floors.PathWalks.tune: learning_rate = 0",
+        ),
+    ],
+)
+def test_models_that_cannot_be_floors(
+    value: Any, error: type[Exception], message: str, plan_content: dict[str, Any]
+) -> None:
+    with pytest.raises(error, match=message):
+        make_plan({**plan_content, "floors": value})
+
+
 def test_what_is_tried(stand_ins: None) -> None:
     assert own_space("Pop", Floor()) == {}
     assert (

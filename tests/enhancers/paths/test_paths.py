@@ -15,6 +15,7 @@ from recbole.data.interaction import Interaction
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.paths.graph import RATED
+from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.paths.paths import Paths, with_permuted_items
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
@@ -347,3 +348,55 @@ def test_options_without_effect_are_told() -> None:
         Paths(metapaths=[ALIKE], longest=5)
     with pytest.warns(UserWarning, match="hide = 0.2 has no effect with fit: 0"):
         Paths(fit=0, hide=0.2)
+
+
+def warned_of_returns(caught: Any) -> list[str]:
+    return [str(one.message) for one in caught if "gives away" in str(one.message)]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"returns": True}, True),
+        ({"returns": True, "hide": 0.0}, False),
+        ({"returns": True, "fit": 0.0}, False),
+        ({"returns": True, "metapaths": GENRE}, False),  # no way home
+        ({"returns": True, "metapaths": JOB}, True),
+        ({}, False),
+    ],
+)
+def test_walks_that_come_home_beside_hidden_items_are_warned_of(
+    world: Any, recwarn: Any, options: dict[str, Any], told: bool
+) -> None:
+    made = made_with(world, **options)
+    warnings = warned_of_returns(recwarn)
+    assert len(warnings) == told
+    if not told:
+        return
+    assert warnings[0].startswith(
+        "enhancer 'paths': returns = true gives away what hide = 0.3 hides: a walk along user"
+    )
+    assert "leave returns out, or say hide: 0" in warnings[0]
+    # An item that nobody else has interacted with: no one but its user leads to it.
+    (path,) = [
+        one for one in made.paths.model.metapaths if str(one) == (JOB if "metapaths" in options else ALIKE)
+    ]
+    graph = made.paths.model.graph
+    rated = graph.relation(RATED)
+    counts = torch.bincount(rated.targets, minlength=graph.counts["item"])
+    item = int((counts == 1).nonzero()[0])
+    user = int(rated.sources[rated.targets == item])
+    hidden = torch.zeros(1, graph.counts["item"], dtype=torch.bool)
+    hidden[0, item] = True
+    found = {}
+    for returns in (True, False):
+        walked = PathModel(graph, [path], normalise="walk", returns=returns)(torch.tensor([user]), hidden)
+        found[returns] = float(walked[0, item].detach())
+    assert found[True] > 1e-5 > found[False]
+
+
+def test_walks_alone_warn_of_it_too(recwarn: Any) -> None:
+    walks = {"metapaths": ALIKE, "returns": True, "graph": {"kg": False}}
+    burnish.run("PathWalks", "ml-100k", config={"walks": walks, "epochs": 0, "show_progress": False}, seed=1)
+    (told,) = warned_of_returns(recwarn)
+    assert told.startswith("walks: returns = true gives away what hide = 0.3 hides")
