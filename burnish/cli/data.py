@@ -77,7 +77,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 @app.callback(epilog=EPILOG)
 def describe() -> None:
-    """Convert tables of your own, published files of reviews, and graphs, into RecBole's atomic files and a file of texts."""
+    """Make data sets of tables of your own, published files of reviews, and graphs: atomic files and texts."""
 
 
 def amazon(

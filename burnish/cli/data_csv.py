@@ -56,7 +56,8 @@ class CsvOptions:
     columns: Annotated[
         str | None,
         typer.Option(
-            "--columns", help="Other columns that go along, with a type: title,genres:token_seq; * for the rest."
+            "--columns",
+            help="Other columns that go along, with a type: title,genres:token_seq; * for the rest.",
         ),
     ] = None
     list_separator: Annotated[
@@ -81,9 +82,9 @@ class CsvOptions:
             "--missing", help="Rows without user, item, rating or time: error, drop, or keep (NA is a name)."
         ),
     ] = "error"
-    min_rating: Annotated[
-        float | None, typer.Option("--min-rating", help="Lower ratings are left out.")
-    ] = None
+    min_rating: Annotated[float | None, typer.Option("--min-rating", help="Lower ratings are left out.")] = (
+        None
+    )
     k_core: Annotated[
         int | None, typer.Option("--k-core", min=1, help="The least interactions of users and of items.")
     ] = None
@@ -102,15 +103,17 @@ class CsvOptions:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be written, and write nothing.")
     ] = False
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace a data set that was converted before.")
-    ] = False
+    force: Annotated[bool, typer.Option("--force", help="Replace a data set that was converted before.")] = (
+        False
+    )
     quiet: Silent = False
 
 
 def csv(
     context: typer.Context,
-    file: Annotated[Path, typer.Argument(help="The interactions, one a row: .csv, .tsv, .parquet or .jsonl.")],
+    file: Annotated[
+        Path, typer.Argument(help="The interactions, one a row: .csv, .tsv, .parquet or .jsonl.")
+    ],
     options: CsvOptions,
 ) -> None:
     """A table of your own, one row an interaction, with tables about items and users, and a graph, beside it."""

@@ -53,13 +53,17 @@ class DataCard:
             lines.append(f"times: {shown(self.span[0])} to {shown(self.span[1])} (UTC)")
         lines += [f"left out: {step.rows:,} rows {step.what}" for step in self.steps]
         for role, fits in self.sides.items():
-            line = f"{fits.known:,} of {fits.known + fits.unknown:,} {role}s have a row in the table of {role}s"
+            line = (
+                f"{fits.known:,} of {fits.known + fits.unknown:,} {role}s have a row in the table of {role}s"
+            )
             if fits.unknown:
                 line += "; the others have blanks"
             if fits.idle:
                 line += f"; {fits.idle:,} rows there are of {role}s without interactions and left out"
             if fits.again:
-                line += f"; {fits.again:,} rows are of {role}s that were there already, of which the first counts"
+                line += (
+                    f"; {fits.again:,} rows are of {role}s that were there already, of which the first counts"
+                )
             lines.append(line)
         return [*lines, *self.notes]
 
@@ -68,7 +72,10 @@ class DataCard:
         rows = [
             f"{self.name}: converted by burnish {__version__} from tables",
             "",
-            *(f"{role}: {file}" + (f" ({size:,} bytes)" if size else "") for role, file, size in self.sources),
+            *(
+                f"{role}: {file}" + (f" ({size:,} bytes)" if size else "")
+                for role, file, size in self.sources
+            ),
             *self.lines(),
             "",
             *(f"{one.file}: {one.name}:{one.kind}, from {one.source!r}" for one in self.columns),

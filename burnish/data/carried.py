@@ -74,7 +74,9 @@ def carry(
             continue
         cells, cleaned = cells_of(table, source, kind, options.list_separator)
         if not len(cells.drop_null()):
-            into.notes.append(f"column {source!r} of {table.source} has no value in the rows that stay and is left out")
+            into.notes.append(
+                f"column {source!r} of {table.source} has no value in the rows that stay and is left out"
+            )
             continue
         name = fit_name(source, file, taken)
         if name != source:
@@ -95,7 +97,9 @@ def found_kind(values: pa.ChunkedArray, separator: str) -> str | None:
         inner = kind.value_type
         if is_number(inner):
             return "float_seq"
-        return "token_seq" if is_text(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner) else None
+        return (
+            "token_seq" if is_text(inner) or pa.types.is_boolean(inner) or pa.types.is_null(inner) else None
+        )
     if is_number(kind) or is_time(kind):
         return "float"
     if pa.types.is_boolean(kind):
@@ -112,7 +116,11 @@ def found_kind(values: pa.ChunkedArray, separator: str) -> str | None:
     if pc.any(pc.match_substring(texts, separator)).as_py() and not spaced:
         return "token_seq"
     words = pc.sum(pc.match_substring_regex(texts, r"\S\s+\S")).as_py() or 0
-    return "token_seq" if 2 * words > len(texts) and 2 * pc.count_distinct(texts).as_py() > len(texts) else "token"
+    return (
+        "token_seq"
+        if 2 * words > len(texts) and 2 * pc.count_distinct(texts).as_py() > len(texts)
+        else "token"
+    )
 
 
 def cells_of(table: Table, column: str, kind: str, separator: str) -> tuple[Any, Cleaned]:
@@ -123,13 +131,17 @@ def cells_of(table: Table, column: str, kind: str, separator: str) -> tuple[Any,
         if is_time(values.type):
             micro, _ = times_of(table, column, None, None)
             cells = written(micro).to_pylist()
-            return pa.array([c if t != NO_TIME else None for c, t in zip(cells, micro, strict=True)], TEXT), Cleaned()
+            return pa.array(
+                [c if t != NO_TIME else None for c, t in zip(cells, micro, strict=True)], TEXT
+            ), Cleaned()
         return number_cells(numbers_of(table, column, cure=cure)), Cleaned()
     if kind == "float_seq":
         return _numbers_of_lists(table, column, separator, cure), Cleaned()
     if is_list(values.type):
         if kind == "token":
-            raise DataError(f"{table.source}: column {column!r} holds lists, which are no token; say token_seq")
+            raise DataError(
+                f"{table.source}: column {column!r} holds lists, which are no token; say token_seq"
+            )
         return list_cells(values.to_pylist())
     if kind == "token_seq":
         texts = as_text(_plain(values))

@@ -41,7 +41,9 @@ def convert(
     if not dry_run:
         check_target(out, force)
     if tables.get("links") is not None and tables.get("kg") is None:
-        raise ConfigurationError("links say which items are which entities of a graph; give the graph, too: --kg")
+        raise ConfigurationError(
+            "links say which items are which entities of a graph; give the graph, too: --kg"
+        )
     for option, role in (("item_id", "items"), ("user_id", "users")):
         if getattr(options, option) is not None and tables.get(role) is None:
             raise ConfigurationError(
@@ -127,7 +129,9 @@ def _made(
         times = data.times[data.rows]
         span = (int(times.min()), int(times.max()))
         if span[1] < 315_532_800_000_000 and "dates" not in " ".join(data.notes):
-            notes.append("all times are before 1980, so that they may be no times since 1970: their order counts alone")
+            notes.append(
+                "all times are before 1980, so that they may be no times since 1970: their order counts alone"
+            )
     names = {"user": roles.user, "item": roles.item, "rating": roles.rating, "time": roles.time}
     users, items, kept = data.size()
     shown = {

@@ -77,9 +77,7 @@ def read_interactions(table: Table, roles: Roles, options: Options) -> Interacti
         raise ConfigurationError(
             "time_unit and time_format say how times are written, and there is no column of times; name it with --time"
         )
-    return Interactions(
-        table, users, items, ratings, times, np.arange(table.rows, dtype=np.int64), [], notes
-    )
+    return Interactions(table, users, items, ratings, times, np.arange(table.rows, dtype=np.int64), [], notes)
 
 
 def drop_missing(data: Interactions, roles: Roles, options: Options) -> None:
@@ -96,10 +94,16 @@ def drop_missing(data: Interactions, roles: Roles, options: Options) -> None:
         count = int(mask.sum())
         if count and options.missing != "drop":
             rows = np.flatnonzero(mask)
-            places = ", ".join(data.table.place(int(row)) for row in rows[:3]) + (", ..." if count > 3 else "")
+            places = ", ".join(data.table.place(int(row)) for row in rows[:3]) + (
+                ", ..." if count > 3 else ""
+            )
             is_id = name in (roles.user, roles.item)
             looks = f"holds {short(word)}, which reads as a missing value" if word.strip() else "is empty"
-            keep = " If it is a name, --missing keep keeps it (missing='keep')." if word.strip() and is_id else ""
+            keep = (
+                " If it is a name, --missing keep keeps it (missing='keep')."
+                if word.strip() and is_id
+                else ""
+            )
             raise DataError(
                 f"{data.table.source}, {places}: column {name!r} {looks}, as in {count:,} of {len(mask):,} rows. Fill "
                 f"them in, or leave these rows out with --missing drop (missing='drop').{keep}"
@@ -129,9 +133,7 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
     if not extra:
         return
     if how == "keep":
-        data.notes.append(
-            f"{extra:,} further rows of the same user and item are kept (--duplicates keep)"
-        )
+        data.notes.append(f"{extra:,} further rows of the same user and item are kept (--duplicates keep)")
         return
     if how == "error":
         again = int(np.argmax(pd.Series(numbers).duplicated().to_numpy()))
@@ -153,8 +155,14 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
         merged = pd.Series(data.ratings[data.rows]).groupby(numbers, sort=False).agg(how).to_numpy()
         data.ratings = data.ratings.copy()
         data.ratings[data.rows[stays]] = merged[numbers[stays]]
-    of = {"first": "earliest", "last": "latest"} if data.times is not None else {"first": "first", "last": "last"}
-    told = f"the {of[how]} row counts" if how in of else f"the {how} of their ratings counts, and the latest row"
+    of = (
+        {"first": "earliest", "last": "latest"}
+        if data.times is not None
+        else {"first": "first", "last": "last"}
+    )
+    told = (
+        f"the {of[how]} row counts" if how in of else f"the {how} of their ratings counts, and the latest row"
+    )
     data.keep(data.rows[stays], f"again of the same user and item ({told}; --duplicates {how})")
 
 

@@ -93,7 +93,9 @@ def _wanted(columns: str | Sequence[str] | Mapping[str, str | None] | None) -> d
             found[name if known else str(word).strip()] = kind if known else None
     for name, kind in found.items():
         if not name:
-            raise ConfigurationError(f"columns = {columns!r}: a name is empty; give names, as in title,year:float")
+            raise ConfigurationError(
+                f"columns = {columns!r}: a name is empty; give names, as in title,year:float"
+            )
         if kind is not None and kind not in KINDS:
             raise unknown_name(f"columns: type of {name!r}", str(kind), KINDS)
     return found

@@ -75,7 +75,11 @@ def side_file(
 def _all_there(table: Table, key: str, ids: Ids, options: Options) -> None:
     gone = np.flatnonzero(ids.codes < 0)
     if len(gone) and options.missing != "drop":
-        said = f"holds {short(ids.missing)}, which reads as a missing value" if ids.missing.strip() else "is empty"
+        said = (
+            f"holds {short(ids.missing)}, which reads as a missing value"
+            if ids.missing.strip()
+            else "is empty"
+        )
         raise DataError(
             f"{table.at(gone[0])}: column {key!r} {said}, as in {len(gone):,} of {table.rows:,} rows. Fill them in, or "
             f"leave these rows out with --missing drop (missing='drop')"
@@ -106,13 +110,17 @@ def graph_files(kg: Table, links: Table | None, own: str, wanted: list[str], opt
     if len(rows) < kg.rows:
         notes.append(f"{kg.rows - len(rows):,} triples are there twice and left out")
     triples = Carried()
-    for name, source, cells in zip(("head_id", "relation_id", "tail_id"), names, zip(*rows, strict=True), strict=True):
+    for name, source, cells in zip(
+        ("head_id", "relation_id", "tail_id"), names, zip(*rows, strict=True), strict=True
+    ):
         triples.add("kg", name, "token", source, pa.array(cells, type=TEXT))
     entities = {name for head, _, tail in rows for name in (head, tail)}
     if links is None:
         linked = {name: name for name in wanted if name in entities}
         item, entity = own, "the same"
-        missing = f"{kg.source} has none of the items as head or tail; give --links, a table of items and entities"
+        missing = (
+            f"{kg.source} has none of the items as head or tail; give --links, a table of items and entities"
+        )
     else:
         item, entity = _link_columns(links, own)
         linked, more = _links(links, item, entity, wanted, options)
@@ -176,13 +184,17 @@ def _links(
     linked: dict[str, str] = {}
     owner: dict[str, str] = {}
     stays, idle = set(wanted), 0
-    for row, (one, other) in enumerate(zip(_whole(links, item, options), _whole(links, entity, options), strict=True)):
+    for row, (one, other) in enumerate(
+        zip(_whole(links, item, options), _whole(links, entity, options), strict=True)
+    ):
         if one not in stays:
             idle += 1
             continue
         if linked.setdefault(one, other) != other or owner.setdefault(other, one) != one:
-            both = f"item {short(one)} has two entities" if linked[one] != other else (
-                f"entity {short(other)} has two items, {short(owner[other])} and {short(one)}"
+            both = (
+                f"item {short(one)} has two entities"
+                if linked[one] != other
+                else (f"entity {short(other)} has two items, {short(owner[other])} and {short(one)}")
             )
             raise DataError(f"{links.at(row)}: {both}; RecBole takes one each, so remove one of the rows")
     notes = [f"{idle:,} links of items without interactions are left out"] if idle else []
@@ -195,6 +207,12 @@ def _whole(table: Table, column: str, options: Options) -> list[Any]:
     gone = np.flatnonzero(ids.codes < 0)
     if len(gone):
         keep = " If it is a name, --missing keep keeps it." if ids.missing.strip() else ""
-        said = f"holds {short(ids.missing)}, which reads as a missing value" if ids.missing.strip() else "is empty"
-        raise DataError(f"{table.at(gone[0])}: column {column!r} {said}; fill it in, or remove the row.{keep}")
+        said = (
+            f"holds {short(ids.missing)}, which reads as a missing value"
+            if ids.missing.strip()
+            else "is empty"
+        )
+        raise DataError(
+            f"{table.at(gone[0])}: column {column!r} {said}; fill it in, or remove the row.{keep}"
+        )
     return [ids.names[code] for code in ids.codes.tolist()]

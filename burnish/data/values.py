@@ -93,7 +93,9 @@ def _unfit(name: str) -> str:
             "around ids"
         )
     if _UNFIT.search(name):
-        return "holds a tab, a line end or a NUL, which no atomic file can hold; replace it, in all tables alike"
+        return (
+            "holds a tab, a line end or a NUL, which no atomic file can hold; replace it, in all tables alike"
+        )
     return ""
 
 
