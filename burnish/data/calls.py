@@ -82,7 +82,8 @@ def from_frame(
     duplicates : {"last", "first", "mean", "max", "sum", "keep", "error"}
         What several rows of one user and item become.
     missing : {"error", "drop", "keep"}
-        What a row without user, item, rating or time gives; "keep" is an error, too, but takes words such as NA for ids.
+        What a row without user, item, rating or time gives; "keep" is an error, too, but takes words such as NA for
+        ids.
     min_rating : float, optional
         Lower ratings are left out, after duplicates.
     k_core : int, optional

@@ -47,8 +47,8 @@ def convert(
     for option, role in (("item_id", "items"), ("user_id", "users")):
         if getattr(options, option) is not None and tables.get(role) is None:
             raise ConfigurationError(
-                f"{option} = {getattr(options, option)!r} is the column of ids of a table of {role}, and there is none; "
-                f"give --{role}"
+                f"{option} = {getattr(options, option)!r} is the column of ids in a table of {role}, and there is "
+                f"none; give --{role}"
             )
     read = {role: _read(data, role, options) for role, data in tables.items() if data is not None}
     _check_wanted(read, options)

@@ -34,8 +34,8 @@ class Step:
 class Interactions:
     """The interactions and those that stay.
 
-    rows: `[m]` of the table, in its order.  ratings: `[n]` of all rows (after `--duplicates mean` the merged ones), times:
-    `[n]` microseconds; None where there are none.
+    rows: `[m]` of the table, in its order.  ratings: `[n]` of all rows (after `--duplicates mean` the merged ones),
+    times: `[n]` microseconds; None where there are none.
     """
 
     table: Table
@@ -140,8 +140,8 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
         first = int(np.argmax(numbers == numbers[again]))
         row, before = int(data.rows[again]), int(data.rows[first])
         raise DataError(
-            f"{data.table.at(row)}: user {short(data.users.name(row))} and item {short(data.items.name(row))} are there "
-            f"already, in {data.table.place(before)}; {extra:,} such rows. Remove them, or say what counts with "
+            f"{data.table.at(row)}: user {short(data.users.name(row))} and item {short(data.items.name(row))} are "
+            f"there already, in {data.table.place(before)}; {extra:,} such rows. Remove them, or say what counts with "
             f"--duplicates: last, first, mean, max, sum or keep"
         )
     times = np.zeros(len(pair)) if data.times is None else data.times[data.rows].astype(np.float64)

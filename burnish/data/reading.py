@@ -46,8 +46,8 @@ _RECORDS = 50_000
 def read_file(path: Path, *, separator: str | None = None, encoding: str | None = None) -> Table:
     """The table in a file; its ending says how it is written.
 
-    separator, encoding: of CSV and TSV, where they are not the usual ones.  Raises `DataError` for a file that cannot be
-    read, with line, value and cure; `ConfigurationError` for an ending that says nothing.
+    separator, encoding: of CSV and TSV, where they are not the usual ones.  Raises `DataError` for a file that cannot
+    be read, with line, value and cure; `ConfigurationError` for an ending that says nothing.
     """
     kind = kind_of(path)
     start = _start(path)

@@ -52,8 +52,8 @@ def side_file(
     if not rows:
         raise DataError(
             f"{table.source}: column {key!r} has none of the {len(wanted):,} {role}s that stay (it has "
-            f"{short(next(iter(place), ''))}, ...; the interactions have {short(wanted[0])}, ...); name the column with "
-            f"--{role}-id, or write the ids alike"
+            f"{short(next(iter(place), ''))}, ...; the interactions have {short(wanted[0])}, ...); name the column "
+            f"with --{role}-id, or write the ids alike"
         )
     there = int((ids.codes >= 0).sum())
     names = [name for name in wanted if name in place]
@@ -157,8 +157,8 @@ def _three(kg: Table) -> list[str]:
         found = list(kg.columns)
     if len(found) != 3:
         raise ConfigurationError(
-            f"{kg.source}: its columns are {', '.join(map(repr, kg.columns))}; call those of the triples head, relation "
-            f"and tail, or give these three alone"
+            f"{kg.source}: its columns are {', '.join(map(repr, kg.columns))}; call those of the triples head, "
+            f"relation and tail, or give these three alone"
         )
     return found
 

@@ -114,8 +114,8 @@ def _of_numeric_texts(
     if not fits.all():
         row = int(np.argmin(fits))
         raise DataError(
-            f"{table.at(row)}, column {column!r}: {short(texts[row].as_py())} is not a number, and time_unit = {unit!r} "
-            f"says that times are; leave the unit out, or give time_format"
+            f"{table.at(row)}, column {column!r}: {short(texts[row].as_py())} is not a number, and time_unit = "
+            f"{unit!r} says that times are; leave the unit out, or give time_format"
         )
     days = pc.all(pc.match_substring_regex(texts, _DAY)).as_py()
     if unit is None and days and pc.any(there).as_py():
@@ -237,7 +237,7 @@ def _checked(table: Table, column: str, micro: NDArray[np.int64]) -> NDArray[np.
     if len(outside):
         row = int(outside[0])
         raise DataError(
-            f"{table.at(row)}, column {column!r}: {short(table.columns[column][row].as_py())} is outside the years 1 to "
-            f"9999; mend it, or say the unit with --time-unit (time_unit=)"
+            f"{table.at(row)}, column {column!r}: {short(table.columns[column][row].as_py())} is outside the years "
+            f"1 to 9999; mend it, or say the unit with --time-unit (time_unit=)"
         )
     return micro
