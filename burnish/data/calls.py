@@ -28,8 +28,8 @@ def from_frame(
     rating: str | None = None,
     time: str | None = None,
     items: Beside = None,
-    item_id: str | None = None,
     users: Beside = None,
+    item_id: str | None = None,
     user_id: str | None = None,
     kg: Beside = None,
     links: Beside = None,
@@ -130,8 +130,8 @@ def from_file(
     rating: str | None = None,
     time: str | None = None,
     items: Beside = None,
-    item_id: str | None = None,
     users: Beside = None,
+    item_id: str | None = None,
     user_id: str | None = None,
     kg: Beside = None,
     links: Beside = None,
@@ -156,7 +156,7 @@ def from_file(
     ----------
     file : Path or str
         The interactions: CSV, TSV, parquet or JSON lines, by the ending; the text ones plain or gzip.
-    out, user, item, rating, time, items, item_id, users, user_id, kg, links : optional
+    out, user, item, rating, time, items, users, item_id, user_id, kg, links : optional
         As for `from_frame`.
     columns, list_separator, time_unit, time_format : optional
         As for `from_frame`.
