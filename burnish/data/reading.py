@@ -110,7 +110,7 @@ def _opened(path: Path) -> Iterator[Any]:
             yield plain
             return
         with gzip.GzipFile(fileobj=plain, mode="rb") as unpacked:
-            yield io.BufferedReader(unpacked, 2**20)  # type: ignore[arg-type]
+            yield io.BufferedReader(unpacked, 2**20)
 
 
 # ---------------------------------------------------------------------- CSV and TSV
@@ -226,7 +226,7 @@ def _first_line(path: Path, encoding: str) -> str:
 def _records(path: Path, separator: str, encoding: str, quoted: bool) -> Iterator[tuple[int, list[str]]]:
     """(line that it begins in, cells) of every record but blank lines."""
     limit = csv.field_size_limit(sys.maxsize // 2**32)
-    quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+    quoting: Any = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     try:
         with _text(path, encoding) as text:
             reader, before = csv.reader(text, delimiter=separator, quoting=quoting), 0
