@@ -51,7 +51,7 @@ class DataCard:
         ]
         if self.span is not None:
             lines.append(f"times: {shown(self.span[0])} to {shown(self.span[1])} (UTC)")
-        lines += [f"left out: {step.rows:,} rows {step.what}" for step in self.steps]
+        lines += [f"left out: {_rows(step.rows)} {step.what}" for step in self.steps]
         for role, fits in self.sides.items():
             line = (
                 f"{fits.known:,} of {fits.known + fits.unknown:,} {role}s have a row in the table of {role}s"
@@ -59,11 +59,9 @@ class DataCard:
             if fits.unknown:
                 line += "; the others have blanks"
             if fits.idle:
-                line += f"; {fits.idle:,} rows there are of {role}s without interactions and left out"
+                line += f"; left out: {_rows(fits.idle)} of {role}s without interactions"
             if fits.again:
-                line += (
-                    f"; {fits.again:,} rows are of {role}s that were there already, of which the first counts"
-                )
+                line += f"; left out: {_rows(fits.again)} of {role}s that were there already"
             lines.append(line)
         return [*lines, *self.notes]
 
@@ -94,3 +92,7 @@ class DataCard:
         del data["folder"], data["written"]
         text = json.dumps(data, indent=2, ensure_ascii=False)
         (folder / f"{self.name}{CARD}").write_text(text + "\n", encoding="utf-8")
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'' if count == 1 else 's'}"

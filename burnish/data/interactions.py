@@ -139,10 +139,11 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
         again = int(np.argmax(pd.Series(numbers).duplicated().to_numpy()))
         first = int(np.argmax(numbers == numbers[again]))
         row, before = int(data.rows[again]), int(data.rows[first])
+        user, item = short(data.users.name(row)), short(data.items.name(row))
         raise DataError(
-            f"{data.table.at(row)}: user {short(data.users.name(row))} and item {short(data.items.name(row))} are "
-            f"there already, in {data.table.place(before)}; {extra:,} such rows. Remove them, or say what counts with "
-            f"--duplicates: last, first, mean, max, sum or keep"
+            f"{data.table.at(row)}: user {user} and item {item} are there already, in {data.table.place(before)}; "
+            f"{extra:,} such row{'s' if extra > 1 else ''}. Remove them, or say what counts with --duplicates: last, "
+            f"first, mean, max, sum or keep"
         )
     times = np.zeros(len(pair)) if data.times is None else data.times[data.rows].astype(np.float64)
     codes = numbers.astype(np.int32)

@@ -108,7 +108,7 @@ def graph_files(kg: Table, links: Table | None, own: str, wanted: list[str], opt
     sides = [_whole(kg, name, options) for name in names]
     rows = list(dict.fromkeys(zip(*sides, strict=True)))
     if len(rows) < kg.rows:
-        notes.append(f"{kg.rows - len(rows):,} triples are there twice and left out")
+        notes.append(f"left out as repeated: {kg.rows - len(rows):,} of {kg.rows:,} triples")
     triples = Carried()
     for name, source, cells in zip(
         ("head_id", "relation_id", "tail_id"), names, zip(*rows, strict=True), strict=True

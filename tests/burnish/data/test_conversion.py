@@ -83,7 +83,7 @@ def test_duplicates_without_times_or_ratings(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="duplicates = 'mean': there are no ratings"):
         made(tmp_path / "mean", plain, duplicates="mean")
     with pytest.raises(
-        DataError, match="row 4: user 'v' and item 'i' are there already, in row 3; 1 such rows"
+        DataError, match=r"row 4: user 'v' and item 'i' are there already, in row 3; 1 such row\."
     ):
         made(tmp_path / "error", duplicates="error")
 
@@ -357,7 +357,7 @@ def test_a_graph(tmp_path: Path) -> None:
     ]
     assert lines(tmp_path / "shop", "link") == ["item_id:token\tentity_id:token", "i\te1", "j\te2"]
     said = " ".join(card.notes)
-    assert "1 triples are there twice" in said
+    assert "left out as repeated: 1 of 3 triples" in said
     assert "2 of 3 items are linked" in said
     made(tmp_path / "own", kg=kg.replace({"e1": "i"}))
     assert lines(tmp_path / "own", "link") == ["item_id:token\tentity_id:token", "i\ti"]

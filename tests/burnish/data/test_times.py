@@ -59,6 +59,14 @@ def test_dates(cell: Any) -> None:
     assert note.endswith("dates")
 
 
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("year", [1974, 1999, 2200])
+def test_the_size_says_the_unit(unit: str, year: int) -> None:
+    micro = int(datetime(year, 1, 1, tzinfo=timezone.utc).timestamp()) * 10**6
+    cell = micro * 1000 // {"s": 10**9, "ms": 10**6, "us": 1000, "ns": 1}[unit]
+    assert span([cell, cell])[0] == (micro, micro)
+
+
 def test_fractions_of_seconds() -> None:
     late = MOMENT + timedelta(microseconds=123456)
     (first, last), _ = span([late.isoformat(), late.isoformat()])
