@@ -20,6 +20,7 @@ from ._version import __version__
 from .compat import activate
 
 if TYPE_CHECKING:
+    from burnish import data as data
     from burnish.enhancers.aggregate.aggregate import Aggregate
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.average.average import Average
@@ -115,10 +116,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name == "data":
+        return importlib.import_module("burnish.data")
     if name not in _HOME:
         raise AttributeError(f"module 'burnish' has no attribute {name!r}; it offers {', '.join(__all__)}")
     return getattr(importlib.import_module(_HOME[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(set(globals()) | set(_HOME))
+    return sorted(set(globals()) | set(_HOME) | {"data"})

@@ -28,6 +28,7 @@ HOOKS = [
     for name, member in vars(Enhancer).items()
     if inspect.isroutine(getattr(Enhancer, name)) and not name.startswith("_") and member is not None
 ]
+DATA = ["burnish.data.from_file", "burnish.data.from_frame"]
 CALLS = [
     f"burnish.enhancers.conformance.{name}"
     for name in conformance.__all__
@@ -43,18 +44,18 @@ def resolve(path: str) -> Any:
         return getattr(resolve(module), name)
 
 
-@pytest.mark.parametrize("path", [*NAMES, *HOOKS, *CALLS])
+@pytest.mark.parametrize("path", [*NAMES, *HOOKS, *CALLS, *DATA])
 def test_the_docstring_has_numpydocs_sections(path: str) -> None:
     wrong = [f"{code} {message}" for code, message in validate(path)["errors"] if code in CODES]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", NAMES)
+@pytest.mark.parametrize("path", [*NAMES, *DATA])
 def test_there_is_an_example(path: str) -> None:
     assert "Examples\n" in inspect.getdoc(resolve(path))
 
 
-@pytest.mark.parametrize("path", [*NAMES, *HOOKS, *CALLS])
+@pytest.mark.parametrize("path", [*NAMES, *HOOKS, *CALLS, *DATA])
 def test_examples_run(path: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """What trains is marked `# doctest: +SKIP`; everything else gives what stands there."""
     monkeypatch.chdir(tmp_path)

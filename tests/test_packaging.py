@@ -147,6 +147,7 @@ def test_import_burnish_is_light() -> None:
     loaded = loaded_by("import burnish")
     assert "burnish" in loaded
     assert not loaded & set(HEAVY)
+    assert not loaded_by("import burnish; burnish.data") & {*HEAVY, "pyarrow"}
 
 
 def test_command_line_help_is_light() -> None:

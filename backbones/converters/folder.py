@@ -47,7 +47,10 @@ def check_target(out: Path, force: bool) -> None:
 
 
 def _ours(entry: Path, name: str) -> bool:
-    written = [README, *(f"{name}{ending}" for ending in (".inter", ".item", ".user", ".net", CARD))]
+    written = [
+        README,
+        *(f"{name}{ending}" for ending in (".inter", ".item", ".user", ".net", ".kg", ".link", CARD)),
+    ]
     written += [f"{name}.reviews.parquet", f"{name}.reviews.tsv.gz"]
     return entry.name in written and entry.is_file()
 

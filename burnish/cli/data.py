@@ -1,4 +1,4 @@
-"""`burnish data`: published files of reviews and graphs become data sets that RecBole and burnish read."""
+"""`burnish data`: tables, published files of reviews, and graphs become data sets that RecBole and burnish read."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .data_csv import EPILOG as CSV_EPILOG
+from .data_csv import csv
 from .screen import Screen
 from .shared import Silent, add_verb, out_option
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples:\n\n"
+    "burnish data csv ratings.csv --user customer --item sku --out dataset/bookshop\n\n"
     "burnish data amazon --reviews Video_Games.jsonl.gz --meta meta_Video_Games.jsonl.gz --out dataset/games\n\n"
     "burnish data yelp --reviews yelp_academic_dataset_review.json --business yelp_academic_dataset_business.json "
     "--out dataset/yelp\n\n"
@@ -74,7 +77,7 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich")
 
 @app.callback(epilog=EPILOG)
 def describe() -> None:
-    """Convert published files of reviews, and graphs, into RecBole's atomic files and a file of texts."""
+    """Make data sets of tables of your own, published files of reviews, and graphs: atomic files and texts."""
 
 
 def amazon(
@@ -142,6 +145,7 @@ def mat(
     screen.say(f"next: burnish run --model BPR --dataset {out.name} --data-path {out.absolute().parent}")
 
 
+add_verb(app, csv, CSV_EPILOG)
 add_verb(app, amazon, AMAZON_EPILOG)
 add_verb(app, yelp, YELP_EPILOG)
 add_verb(app, mat, MAT_EPILOG)

@@ -22,9 +22,11 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from burnish.explanation import Explanation
+    from burnish.files.data_names import DataNames
     from burnish.trained.explain import Explainer
 
 EPILOG = (
@@ -77,6 +79,7 @@ def explain(
 ) -> None:
     """Why users are recommended what they are: reasons with their share of the score, in words."""
     from burnish.errors import ConfigurationError
+    from burnish.files.data_names import data_names
     from burnish.trained.explain import Explainer
     from burnish.trained.open import open_trained
 
@@ -97,10 +100,11 @@ def explain(
     )
     explanations = list(explainer.explanations(users, items or None))
     profiles = collect_profiles(explainer, explanations) if profile else None
+    names = data_names(explainer.trained.config)
     if output is None:
-        to_screen(screen, explanations, profiles, kind)
+        to_screen(screen, explanations, profiles, kind, names)
     else:
-        to_file(output, explanations, profiles, kind)
+        to_file(output, explanations, profiles, kind, names)
         screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
 
 
@@ -138,43 +142,56 @@ def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) 
 
 
 def to_screen(
-    screen: Screen, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str
+    screen: Screen,
+    explanations: Sequence[Explanation],
+    profiles: Profiles | None,
+    kind: str,
+    names: DataNames,
 ) -> None:
     """Everything on standard output."""
-    from burnish.trained.explanation_formats import as_frame
-
     if kind == "table":
-        show(screen.results, explanations, profiles)
+        show(screen.results, explanations, profiles, names)
     elif kind == "csv":
-        screen.write(as_frame(explanations).to_csv(index=False, lineterminator="\n").rstrip("\n"))
+        screen.write(named_frame(explanations, names).to_csv(index=False, lineterminator="\n").rstrip("\n"))
     else:
-        screen.write("\n".join(json_lines(explanations, profiles)))
+        screen.write("\n".join(json_lines(explanations, profiles, names)))
 
 
-def to_file(path: Path, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str) -> None:
+def to_file(
+    path: Path, explanations: Sequence[Explanation], profiles: Profiles | None, kind: str, names: DataNames
+) -> None:
     """A whole file or none."""
 
     from burnish.files.tables import TableFile, written_whole
-    from burnish.trained.explanation_formats import as_frame
 
     if kind in ("csv", "parquet"):
         with TableFile(path, kind) as file:
-            file.write(as_frame(explanations))
+            file.write(named_frame(explanations, names))
         return
     with written_whole(path) as beside, beside.open("w", encoding="utf-8") as stream:
         if kind == "json":
-            stream.writelines(f"{text}\n" for text in json_lines(explanations, profiles))
+            stream.writelines(f"{text}\n" for text in json_lines(explanations, profiles, names))
         else:
-            show(plain_console(file=stream, width=make_console().width), explanations, profiles)
+            show(plain_console(file=stream, width=make_console().width), explanations, profiles, names)
 
 
-def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None) -> list[str]:
+def named_frame(explanations: Sequence[Explanation], names: DataNames) -> pd.DataFrame:
+    """One row a reason, with the data set's own names for users and items."""
+    from burnish.trained.explanation_formats import as_frame
+
+    frame = as_frame(explanations)
+    return frame.rename(columns=names.heads(frame.columns))
+
+
+def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
     from burnish.trained.explanation_formats import as_json, as_object
 
     lines = []
     for one in explanations:
         content = as_object(one)
+        heads = names.heads(content)
+        content = {heads.get(name, name): value for name, value in content.items()}
         if profiles is not None:
             content["user_profile"] = profiles["user", one.user]
             content["item_profile"] = profiles["item", one.item]
@@ -182,17 +199,19 @@ def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None) -
     return lines
 
 
-def show(console: Console, explanations: Sequence[Explanation], profiles: Profiles | None) -> None:
+def show(
+    console: Console, explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames
+) -> None:
     """A table a user, for people; before it their profile beside those of the items, where it is wanted."""
     for user in dict.fromkeys(one.user for one in explanations):
         recommended = [one for one in explanations if one.user == user]
         if profiles is not None:
             table = word_table if profiles.words else profile_table
-            console.print(table(user, recommended, profiles))
-        console.print(reason_table(user, recommended))
+            console.print(table(f"{names.user} {user}", user, recommended, profiles))
+        console.print(reason_table(user, recommended, names))
 
 
-def reason_table(user: str, recommended: Sequence[Explanation]) -> Any:
+def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames) -> Any:
     """The recommendations of one user, each with its reasons line by line."""
     from rich.table import Table
     from rich.text import Text
@@ -200,8 +219,8 @@ def reason_table(user: str, recommended: Sequence[Explanation]) -> Any:
     from burnish.trained.explanation_formats import PARTS, line, share
 
     shares = [share(one) for one in recommended]
-    table = Table(title=Text(f"user {user}"), title_justify="left", show_lines=True)
-    table.add_column("item")
+    table = Table(title=Text(f"{names.user} {user}"), title_justify="left", show_lines=True)
+    table.add_column(Text(names.item))
     table.add_column("score", justify="right")
     if any(part is not None for part in shares):
         table.add_column("by attributes", justify="right")
@@ -217,34 +236,34 @@ def reason_table(user: str, recommended: Sequence[Explanation]) -> Any:
     return table
 
 
-def profile_table(user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
+def profile_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
     """What a user likes, most liked first, and what each of the items is like."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(f"attributes: user {user} and the items, in standard deviations"), title_justify="left"
+        title=Text(f"attributes: {name} and the items, in standard deviations"), title_justify="left"
     )
     table.add_column("attribute")
-    for name in (f"user {user}", *(name_of(one) for one in recommended)):
-        table.add_column(Text(name), justify="right")
+    for head in (name, *(name_of(one) for one in recommended)):
+        table.add_column(Text(head), justify="right")
     for attribute, value in profiles["user", user].items():
         row = [value, *(profiles["item", one.item][attribute] for one in recommended)]
         table.add_row(attribute, *(f"{number:+.1f}" for number in row))
     return table
 
 
-def word_table(user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
+def word_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
     """The words of a user and of each of the items, a column each, with the sum of attention on them."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(f"words: user {user} and the items, with the attention on them"), title_justify="left"
+        title=Text(f"words: {name} and the items, with the attention on them"), title_justify="left"
     )
     columns = [profiles["user", user], *(profiles["item", one.item] for one in recommended)]
-    for name in (f"user {user}", *(name_of(one) for one in recommended)):
-        table.add_column(Text(name))
+    for head in (name, *(name_of(one) for one in recommended)):
+        table.add_column(Text(head))
     for place in range(max(map(len, columns))):
         cells = [list(column.items())[place : place + 1] for column in columns]
         table.add_row(*(Text(f"{cell[0][0]} {cell[0][1]:.2f}" if cell else "") for cell in cells))

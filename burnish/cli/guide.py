@@ -10,7 +10,15 @@ import typer
 from .guide_score import EPILOG as SCORE_EPILOG
 from .guide_score import LLMHelp, score
 from .screen import Screen
-from .shared import NamesOnly, Silent, add_verb, data_path_option, out_option, quiet_option
+from .shared import (
+    NamesOnly,
+    Silent,
+    add_verb,
+    config_files_option,
+    data_path_option,
+    out_option,
+    quiet_option,
+)
 
 if TYPE_CHECKING:
     from burnish.enhancers.guided.scorers.protocol import Scores
@@ -97,24 +105,40 @@ def show(
         str | None, typer.Option("--dataset", "-d", help="Data set with the items' titles.")
     ] = None,
     data_path: Annotated[Path | None, data_path_option("The folder that holds the data set.")] = None,
+    config_files: Annotated[str | None, config_files_option("RecBole's YAML files, with commas.")] = None,
     quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
-    """Look at scores: all attributes, one item's profile, or the ends of one attribute."""
+    """Look at scores: all attributes, one item's profile, or the ends of one attribute.
+
+    With --dataset, RecBole's options work as in `burnish run`: --ITEM_ID_FIELD=sku.
+    """
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
     from burnish.errors import unknown_name
+    from burnish.files.data_names import data_names
 
-    from .guide_texts import titles_of
+    from .guide_texts import config_of, titles_of
+    from .run_request import make_request
 
     screen = Screen.of(context, quiet)
     if item is not None and top is not None:
         raise typer.BadParameter("give --item or --top, not both", param_hint="--item")
-    scores = load_scores(source)
+    named = dataset or (source if source in shipped_names() else None)
+    if named is None and (config_files is not None or context.args):
+        given = " ".join(context.args) or f"--config-files {config_files}"
+        raise typer.BadParameter(f"{given} says how a data set is read; name it", param_hint="--dataset")
+    config = None
+    if named is not None:
+        words = [*context.args, *([] if data_path is None else [f"--data_path={data_path}"])]
+        request = make_request(
+            model="BPR", dataset=named, enhancers=None, config_files=config_files, seed=None, words=words
+        )
+        config = config_of(request)
+    scores = load_scores(source, names=None if config is None else data_names(config))
     if item is not None and item not in scores.ids:
         raise unknown_name("id", item, scores.ids)
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
-    named = dataset or (source if source in shipped_names() else None)
-    titles = {} if named is None else titles_of(named, data_path)
+    titles = {} if config is None else titles_of(config)
     if dataset is not None and not titles:
         screen.say(f"data set {dataset} has no titles")
     if item is not None:
@@ -128,7 +152,7 @@ def show(
 add_verb(app, schemas)
 add_verb(app, init)
 add_verb(app, score, SCORE_EPILOG, recbole_options=True, command=LLMHelp)
-add_verb(app, show, SHOW_EPILOG)
+add_verb(app, show, SHOW_EPILOG, recbole_options=True)
 
 
 def summary(scores: Scores, titles: dict[str, str]) -> Any:
@@ -190,7 +214,13 @@ def ends(scores: Scores, attribute: str, k: int, titles: dict[str, str]) -> Any:
 
     values = scores.values[:, scores.attributes.index(attribute)]
     order = [int(row) for row in np.argsort(-values, kind="stable") if not np.isnan(values[row])]
-    table = Table("id", "title", title=f"{attribute}: {scores.source}", title_justify="left")
+    own = scores.id_name not in (None, "item_id", "user_id")
+    table = Table(
+        str(scores.id_name) if own else "id",
+        "title",
+        title=f"{attribute}: {scores.source}",
+        title_justify="left",
+    )
     table.add_column(attribute, justify="right")
     cut = 2 * k < len(order)
     rows: list[int | None] = [*order[:k], None, *order[-k:]] if cut else [*order]

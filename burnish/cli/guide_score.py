@@ -133,7 +133,7 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
     """Score items on attributes: by a language model, a sentence encoder, a file, or the scores in the package."""
     from burnish.enhancers.guided.scorers.files import check_output, write_scores
 
-    from .guide_texts import texts_to_score
+    from .guide_texts import config_of, texts_to_score
     from .run_request import make_request
 
     screen = Screen.of(context, options.quiet)
@@ -151,8 +151,9 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
         seed=options.seed,
         words=context.args,
     )
+    config = config_of(request)
     texts = texts_to_score(
-        request,
+        config,
         columns=options.columns,
         itemtext=options.itemtext,
         users=options.users,
@@ -165,7 +166,7 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
         scores = score_by_llm(screen, options, texts, schema)
     else:
         screen.say(f"scoring {len(texts)} items by {options.scorer} ...")
-        scores = make_scorer(options, request.dataset).score(texts, schema)
+        scores = make_scorer(options, config).score(texts, schema)
     assert options.output is not None
     write_scores(scores, options.output, id_column="user_id" if options.users else "item_id")
     summarise(screen, scores, options.output)
@@ -217,7 +218,7 @@ def find_schema(options: ScoreOptions) -> AttributeSchema:
     )
 
 
-def make_scorer(options: ScoreOptions, dataset: str) -> Any:
+def make_scorer(options: ScoreOptions, config: Any) -> Any:
     """A scorer that asks nobody."""
     if options.scorer == "encoder":
         from burnish.enhancers.guided.scorers.encoder import EncoderScorer
@@ -225,12 +226,13 @@ def make_scorer(options: ScoreOptions, dataset: str) -> Any:
         return EncoderScorer(options.model)
     if options.scorer == "file":
         from burnish.enhancers.guided.scorers.files import FileScorer
+        from burnish.files.data_names import data_names
 
         assert options.source is not None
-        return FileScorer(options.source)
+        return FileScorer(options.source, data_names(config))
     from burnish.enhancers.guided.scorers.shipped import ShippedScorer
 
-    return ShippedScorer(dataset)
+    return ShippedScorer(config["dataset"])
 
 
 # ---------------------------------------------------------------------- by a language model

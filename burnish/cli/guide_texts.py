@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
@@ -12,8 +13,19 @@ from .run_request import RunRequest
 from .splits import data_config, training_split
 
 
+def config_of(request: RunRequest) -> Any:
+    """RecBole's config of the data set that is asked for, split as for the request's backbone and seed."""
+    return data_config(
+        request.dataset,
+        backbone=request.model,
+        config_files=request.config_files,
+        options=request.options,
+        seed=request.seed,
+    )
+
+
 def texts_to_score(
-    request: RunRequest,
+    config: Any,
     *,
     columns: str | None = None,
     itemtext: Path | None = None,
@@ -24,8 +36,8 @@ def texts_to_score(
 
     Parameters
     ----------
-    request
-        The data set and, for the split, backbone, seed and RecBole's options.
+    config
+        Of the data set.
     columns
         Text columns of the items, separated by commas.
     itemtext
@@ -35,13 +47,6 @@ def texts_to_score(
     most
         The last so many items of a history (50).
     """
-    config = data_config(
-        request.dataset,
-        backbone=request.model,
-        config_files=request.config_files,
-        options=request.options,
-        seed=request.seed,
-    )
     names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
     items = item_texts(config, names, itemtext=True if itemtext is None else itemtext)
     if not users:
@@ -51,13 +56,12 @@ def texts_to_score(
     return user_texts(split, items, most=most or 50)
 
 
-def titles_of(dataset: str, data_path: Path | None) -> dict[str, str]:
+def titles_of(config: Any) -> dict[str, str]:
     """Names of items for people; empty where the data have none."""
     from burnish.errors import DataError
 
-    options = {} if data_path is None else {"data_path": str(data_path)}
     try:
-        items = item_texts(data_config(dataset, options=options))
+        items = item_texts(config)
     except DataError:
         return {}
     return dict(zip(items.ids, items.fields[title_field(items)], strict=True))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -114,7 +116,7 @@ def read_users(users: str | None, file: Path | None) -> list[str] | None:
             raise ConfigurationError(f"--users-file {file} cannot be read: {error}") from error
     else:
         words = str(users).split(",")
-    ids = [word.strip() for word in words if word.strip()]
+    ids = [word for word in words if word.strip()]  # with blanks around, as some ids have
     if not ids:
         raise ConfigurationError(
             "no user is named; give ids such as --users 196,186, or leave the option out for all"
@@ -123,11 +125,12 @@ def read_users(users: str | None, file: Path | None) -> list[str] | None:
 
 
 class OnScreen:
-    """A table, CSV or JSON lines on standard output."""
+    """A table, CSV or JSON lines on standard output.  heads: what columns are called there."""
 
-    def __init__(self, screen: Screen, kind: str) -> None:
+    def __init__(self, screen: Screen, kind: str, heads: Mapping[str, str]) -> None:
         self.screen = screen
         self.kind = kind
+        self.heads = dict(heads)
         self.rows = 0
 
     def __enter__(self) -> OnScreen:
@@ -141,19 +144,20 @@ class OnScreen:
         from burnish.files.tables import write_text
 
         if self.kind == "table":
-            self.screen.results.print(as_table(frame))
+            self.screen.results.print(as_table(frame, self.heads))
         else:
-            write_text(frame, self.kind, sys.stdout, header=self.rows == 0)
+            named = frame.rename(columns=self.heads)
+            write_text(named, self.kind, sys.stdout, header=self.rows == 0)
         self.rows += len(frame)
 
 
-def as_table(frame: pd.DataFrame) -> Any:
+def as_table(frame: pd.DataFrame, heads: Mapping[str, str] = MappingProxyType({})) -> Any:
     """A table for people: the user once, scores with four decimals, a reason where there is no item."""
     import pandas as pd
     from rich.table import Table
 
     shown = [name for name in frame.columns if name != "status"]
-    table = Table(*[name.replace("_", " ") for name in shown])
+    table = Table(*[heads.get(name, name.replace("_", " ")) for name in shown])
     for name in ("rank", "score"):
         table.columns[shown.index(name)].justify = "right"
     before = None
@@ -173,15 +177,17 @@ def write(
     screen: Screen, recommender: Recommender, users: list[str] | None, output: Path | None, kind: str
 ) -> None:
     """Score batch after batch, with a bar where somebody watches a file being written."""
+    from burnish.files.data_names import data_names
     from burnish.files.tables import TableFile
 
     total = len(users if users is not None else recommender.all_users())
     batches = recommender.chunks(users)
     batch = next(batches, None)  # unknown users are refused before any file is begun
-    file: Any = OnScreen(screen, kind) if output is None else TableFile(output, kind)
+    heads = data_names(recommender.trained.config).heads(recommender.empty().columns)
+    file: Any = OnScreen(screen, kind, heads) if output is None else TableFile(output, kind)
     with file, screen.bar("users", total=total, hidden=output is None) as move:
         while batch is not None:
-            file.write(batch)
+            file.write(batch if output is None else batch.rename(columns=heads))
             move(advance=batch["user"].nunique())
             batch = next(batches, None)
     if output is not None:

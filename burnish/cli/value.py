@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from burnish.enhancers.shapley.valuation import Valuation
+    from burnish.files.data_names import DataNames
     from burnish.trained.value import Valuer
     from burnish.training.trained_model import TrainedModel
 
@@ -124,6 +125,7 @@ def value(context: typer.Context, options: ValueOptions) -> None:
     With --user, of the items of one user's history instead: what each adds to the model's prediction.
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
+    from burnish.files.data_names import data_names
     from burnish.trained.finished_shards import check_writable, shards_folder
     from burnish.trained.value import SHARD, check_settings
     from burnish.trained.value_picture import check_picture
@@ -141,19 +143,20 @@ def value(context: typer.Context, options: ValueOptions) -> None:
     if plot is not None:
         check_writable(check_picture(plot))
     with trained(screen, options, training_request(options, context.args)) as source:
+        names = data_names(source.config)
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")
             valuation = value_history_of(source, options)
         else:
             valuation = value_interactions(screen, source, options, settings)
     if output is not None:
-        write(valuation, output, kind, shards_folder(output))
+        write(valuation, output, kind, shards_folder(output), names)
         what = "interactions" if options.user is None else "items of the history"
         screen.say(f"written: {output} ({valuation.n_players} {what}, {valuation.seconds:.1f} s)")
     if plot is not None:
         draw(valuation, plot)
         screen.say(f"drawn: {plot}")
-    show(screen, valuation, options)
+    show(screen, valuation, options, names)
 
 
 def check_history(options: ValueOptions) -> None:
@@ -333,8 +336,11 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
         )
 
 
-def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
-    """The file, and away with the shards that it was made from."""
+def write(valuation: Valuation, output: Path, kind: str, parts: Path, names: DataNames) -> None:
+    """The file, and away with the shards that it was made from.
+
+    The parquet file is what `Valuation.load` reads; the others have the data set's own names for users and items.
+    """
     from burnish.files.tables import TableFile
     from burnish.trained.finished_shards import FinishedShards
 
@@ -342,7 +348,8 @@ def write(valuation: Valuation, output: Path, kind: str, parts: Path) -> None:
         valuation.save(output)
     else:
         with TableFile(output, kind) as file:
-            file.write(valuation.frame())
+            frame = valuation.frame()
+            file.write(frame.rename(columns=names.heads(frame.columns)))
     FinishedShards(parts, "").remove()
 
 
@@ -351,41 +358,41 @@ def shown(outputs: tuple[str, ...]) -> list[str]:
     return list(outputs) if len(outputs) <= 8 else [*outputs[:3], "...", outputs[-1]]
 
 
-def show(screen: Screen, valuation: Valuation, options: ValueOptions) -> None:
+def show(screen: Screen, valuation: Valuation, options: ValueOptions, names: DataNames) -> None:
     """The tables for people, one set an output; of outputs by dimension only their sum."""
     if options.user is not None:
-        show_history(screen, valuation)
+        show_history(screen, valuation, names)
     else:
-        show_interactions(screen, valuation, options.top)
+        show_interactions(screen, valuation, options.top, names)
     if not valuation.converged:
         more = "--repeats" if options.user is None else "--budget"
         screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
 
 
-def show_history(screen: Screen, valuation: Valuation) -> None:
+def show_history(screen: Screen, valuation: Valuation, names: DataNames) -> None:
     """All items of a history, the most valuable first, one table an output."""
     frame = valuation.frame()
     about = [name for name in ("item", "title") if name in frame]
     for output in valuation.outputs:
         columns = {f"value.{output}": "value", f"standard_error.{output}": "standard error"}
         rows = frame[[*about, *columns]].rename(columns=columns).sort_values("value", ascending=False)
-        screen.results.print(as_table(output, rows))
+        screen.results.print(as_table(output, rows, names))
 
 
-def show_interactions(screen: Screen, valuation: Valuation, top: int) -> None:
+def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
     """The extremes, and means by user, item and popularity."""
-    names: list[str | None] = [name for name in valuation.outputs if "." not in name]
-    for name in names or [None]:
+    outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
+    for name in outputs or [None]:
         title = name or "sum of all outputs"
         spread = float(valuation.column(name).std(correction=0))
         for heading, frame in valuation.summary(top=top, output=name).tables(top):
             if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
-            screen.results.print(as_table(f"{title}: {heading}", frame, cut))
+            screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
 
 
-def as_table(title: str, frame: pd.DataFrame, cut: int = 0) -> Any:
+def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:
     """A table for people: numbers with four significant digits, to the right.  cut: rows before what is left out."""
     import pandas as pd
     from rich.table import Table
@@ -393,10 +400,11 @@ def as_table(title: str, frame: pd.DataFrame, cut: int = 0) -> Any:
 
     table = Table(title=title, title_justify="left")
     formats: list[Callable[[Any], str]] = []
+    heads = names.heads(frame.columns)
     for name in frame.columns:
         numeric = pd.api.types.is_numeric_dtype(frame[name])
         real = pd.api.types.is_float_dtype(frame[name])
-        table.add_column(str(name).replace("_", " "), justify="right" if numeric else "left")
+        table.add_column(heads.get(name, str(name).replace("_", " ")), justify="right" if numeric else "left")
         formats.append((lambda cell: f"{cell:.4g}") if real else str)
     for place, row in enumerate(frame.itertuples(index=False)):
         if cut and place == cut:

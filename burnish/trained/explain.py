@@ -135,8 +135,8 @@ class Explainer:
         self, users: Iterable[str | int] | str | int, items: Iterable[str | int] | str | int | None = None
     ) -> Iterator[Explanation]:
         """The explanations, one a recommendation.  Everything that is named is checked before the first."""
-        user_ids = {token: self._id("user", token) for token in _tokens(users)}
-        item_ids = None if items is None else {token: self._id("item", token) for token in _tokens(items)}
+        user_ids = self._named_ids("user", users)
+        item_ids = None if items is None else self._named_ids("item", items)
         for token, user in user_ids.items():
             self._check_user(token, user, named_items=item_ids is not None)
         return self._explanations(user_ids, item_ids)
@@ -147,7 +147,7 @@ class Explainer:
         Of an enhancer: by attribute, in standard deviations over items.  Of a backbone: by word, the sum of attention.
         None where none has profiles.
         """
-        number = self._id(side, str(token).strip())
+        number = self._id(side, self._meant(side, str(token)))
         giver = self.profile_giver
         return None if giver is None else dict(giver.module.profile(side, number))
 
@@ -157,6 +157,15 @@ class Explainer:
         return next((giver for giver in self.givers if hasattr(giver.module, "profile")), None)
 
     # ------------------------------------------------------------------ names
+
+    def _named_ids(self, side: Side, given: Iterable[str | int] | str | int) -> dict[str, int]:
+        """The internal ids by the original ones."""
+        meant = [self._meant(side, token) for token in _tokens(given)]
+        return {token: self._id(side, token) for token in meant}
+
+    def _meant(self, side: Side, token: str) -> str:
+        """The id as it was given, where there is such a one, else without blanks around it."""
+        return token if token in self._ids[side] else token.strip()
 
     def _id(self, side: Side, token: str) -> int:
         known = self._ids[side]
@@ -247,7 +256,7 @@ class Explainer:
 def _tokens(given: Iterable[str | int] | str | int) -> Sequence[str]:
     """Original ids as text, each once."""
     several = [given] if isinstance(given, (str, int, np.integer)) else given
-    tokens = list(dict.fromkeys(str(token).strip() for token in several))
-    if not tokens or not all(tokens):
+    tokens = list(dict.fromkeys(str(token) for token in several))
+    if not tokens or not all(token.strip() for token in tokens):
         raise DataError("no user or item is named; give original ids, such as users=['196']")
     return tokens

@@ -169,7 +169,7 @@ class Recommender:
         """
         named = users is not None
         tokens = (
-            list(dict.fromkeys(str(user).strip() for user in users))
+            list(dict.fromkeys(self._meant(str(user)) for user in users))
             if users is not None
             else self.all_users()
         )
@@ -184,6 +184,11 @@ class Recommender:
     def empty(self) -> pd.DataFrame:
         """A frame without rows, with the columns and their types."""
         return self._rows([], [], [], [], [], [])
+
+    def _meant(self, user: str) -> str:
+        """The id as it was given, where there is such a user, else without blanks around it."""
+        known = self.trained.dataset.field2token_id[self.trained.dataset.uid_field]
+        return user if user in known else user.strip()
 
     def _ids(self, tokens: Sequence[str]) -> np.ndarray:
         known = self.trained.dataset.field2token_id[self.trained.dataset.uid_field]

@@ -60,7 +60,21 @@ class Request:
         if seed is not None:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
+        own |= _own_columns(settings)
         return cls(_attach(model, block), dataset, [str(file) for file in config_files], own, set(settings))
+
+
+def _own_columns(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """RecBole reads the columns user_id and item_id by default, also where others are named as those of ids."""
+    named = [settings.get(option) for option in ("USER_ID_FIELD", "ITEM_ID_FIELD")]
+    if (
+        "load_col" in settings
+        or not all(name is None or isinstance(name, str) for name in named)
+        or not any(named)
+    ):
+        return {}
+    user, item = named
+    return {"load_col": {"inter": [user or "user_id", item or "item_id"]}}
 
 
 def _attach(model: str | type, block: Any) -> type:

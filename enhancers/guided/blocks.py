@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError, warn
+from burnish.files.data_names import data_names
 
 from .item_fields import beside, field_scores
 from .normalising import FLAT, Axis, FloatArray
@@ -132,7 +133,7 @@ def _judged(source: str | None, dataset: Dataset, *, needed: bool) -> Scores | N
                 f"or columns of the item file (fields: [...])"
             )
         source = dataset.dataset_name
-    return load_scores(source, id_column="item_id")
+    return load_scores(source, id_column="item_id", names=data_names(dataset.config))
 
 
 def _control(kind: Control, block: Block, dataset: Dataset, seed: int, clip: float) -> Block:

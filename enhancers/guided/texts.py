@@ -16,6 +16,7 @@ import torch
 
 from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
+from burnish.files.data_names import data_names, names_beside
 
 from .scorers.protocol import Texts
 from .split import training_fingerprint
@@ -97,7 +98,7 @@ class _Place:
 
     folder: Path
     name: str
-    key: str
+    keys: tuple[str, ...]
     separator: str
     sequence: str
     encoding: str
@@ -110,12 +111,13 @@ class _Place:
                 raise DataError(
                     f"{folder} is not a folder; give the folder of a data set, with {folder.name}.item in it"
                 )
-            return cls(folder, folder.resolve().name, "item_id", "\t", " ", "utf-8")
+            name = folder.resolve().name
+            return cls(folder, name, names_beside(folder, name).item_columns, "\t", " ", "utf-8")
         config = getattr(source, "config", source)
         return cls(
             Path(config["data_path"]),
             config["dataset"],
-            config["ITEM_ID_FIELD"] or "item_id",
+            data_names(config).item_columns,
             config["field_separator"] or "\t",
             config["seq_separator"] or " ",
             config["encoding"] or "utf-8",
@@ -152,7 +154,7 @@ def _read_item_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:
             return ", ".join(part.strip() for part in text.split(place.sequence))
         return text.strip()
 
-    return _columns(path, names, place.key, rows, cleaned), others
+    return _columns(path, names, place.keys, rows, cleaned), others
 
 
 def _read_text_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:
@@ -169,17 +171,22 @@ def _read_text_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:
     finally:
         csv.field_size_limit(limit)
     pointers = {name for name in names if _POINTER.search(name)}
-    return _columns(path, names, place.key, rows, lambda name, text: text.strip()), pointers
+    return _columns(path, names, place.keys, rows, lambda name, text: text.strip()), pointers
 
 
 def _columns(
-    path: Path, names: list[str], key: str, rows: list[list[str]], cleaned: Callable[[str, str], str]
+    path: Path,
+    names: list[str],
+    keys: tuple[str, ...],
+    rows: list[list[str]],
+    cleaned: Callable[[str, str], str],
 ) -> Texts:
     """Cells as texts by field.  Raises `DataError` for a missing column of ids, short rows and repeated ids."""
-    if key not in names:
+    key = next((one for one in keys if one in names), None)
+    if key is None:
         shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
         raise DataError(
-            f"{path} has no column {key!r} of item ids (it has {shown}); rename it, or set RecBole's ITEM_ID_FIELD"
+            f"{path} has no column {keys[0]!r} of item ids (it has {shown}); rename it, or set RecBole's ITEM_ID_FIELD"
         )
     for number, row in enumerate(rows, start=2):
         if len(row) != len(names):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from burnish.errors import DataError, warn
+from burnish.files.data_names import data_names
 
 from .blocks import Block, say_coverage
 from .item_fields import field_scores
@@ -27,7 +28,7 @@ def own_scores(config: GuidedConfig, dataset: Dataset, block: Block) -> Tensor |
     if config.user_scores is None or block.axis is None:
         return None
     path = Path(config.user_scores)
-    scores = load_scores(path, id_column="user_id")
+    scores = load_scores(path, id_column="user_id", names=data_names(dataset.config))
     _check_split(path, scores.split, dataset)
     of_items = _attributes_of_items(config, dataset)
     judged = [name for name in block.names if name in scores.attributes or name not in of_items]

@@ -18,6 +18,7 @@ import numpy as np
 
 from burnish.checks import is_file, short
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.files.data_names import DataNames
 from burnish.files.whole import written_whole
 
 from ..attributes import AttributeSchema
@@ -39,12 +40,15 @@ class FileScorer:
     ----------
     path
         A TSV, CSV or parquet file, as `read_scores` takes it.
+    names
+        What the data set calls its ids.
     """
 
     name = "file"
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, names: DataNames | None = None) -> None:
         self.path = Path(path)
+        self.names = names
 
     def score(self, texts: Texts, schema: AttributeSchema) -> Scores:
         """Read the scores; the texts themselves are not looked at.
@@ -68,7 +72,7 @@ class FileScorer:
         UnknownNameError
             For an attribute that the file has no column for.
         """
-        return chosen_rows(read_scores(self.path, schema), texts.ids)
+        return chosen_rows(read_scores(self.path, schema, names=self.names), texts.ids)
 
 
 def chosen_rows(scores: Scores, ids: Sequence[str]) -> Scores:
@@ -102,7 +106,11 @@ class _Table:
 
 
 def read_scores(
-    path: Path | str, schema: AttributeSchema | None = None, *, id_column: str | None = None
+    path: Path | str,
+    schema: AttributeSchema | None = None,
+    *,
+    id_column: str | None = None,
+    names: DataNames | None = None,
 ) -> Scores:
     """The scores in a TSV, CSV or parquet file.
 
@@ -115,6 +123,8 @@ def read_scores(
         column but that of ids is an attribute, and the scale is unknown.
     id_column
         Insist on "item_id", or on "user_id"; by default either will do.
+    names
+        What the data set calls its ids, which a column of ids may be called, too.
 
     Returns
     -------
@@ -133,7 +143,7 @@ def read_scores(
     """
     path = Path(path)
     table = _read_parquet(path) if _format_of(path) == "parquet" else _read_text(path)
-    key = _id_column(path, table.names, id_column)
+    key = _id_column(path, table.names, id_column, names or DataNames())
     attributes, spreads = _attribute_columns(path, table.names, key, schema)
     if not table.rows:
         raise DataError(f"{path} has a head line and no rows; give each item one")
@@ -146,7 +156,14 @@ def read_scores(
         spread = _numbers(path, table, ids, tuple(spreads.values()), (0.0, math.inf))
         uncertainty[:, [attributes.index(name) for name in spreads]] = spread
     return Scores(
-        ids, attributes, values, uncertainty, scale, source=f"file {path}", split=_split(path, table)
+        ids,
+        attributes,
+        values,
+        uncertainty,
+        scale,
+        source=f"file {path}",
+        split=_split(path, table),
+        id_name=key,
     )
 
 
@@ -263,20 +280,24 @@ def _read_parquet(path: Path) -> _Table:
     return _Table(tuple(_plain(name) for name in table.column_names), rows)
 
 
-def _id_column(path: Path, names: tuple[str, ...], asked: str | None) -> str:
+def _id_column(path: Path, names: tuple[str, ...], asked: str | None, data: DataNames) -> str:
     for number, name in enumerate(names):
         if name in names[:number]:
             raise DataError(f"{path}: two columns are called {short(name)}; give each its own name")
-    wanted = ID_COLUMNS if asked is None else (asked,)
-    present = [name for name in wanted if name in names]
+    sides = {"item_id": data.item_columns, "user_id": data.user_columns}
+    by_side = [sides[side] for side in (ID_COLUMNS if asked is None else (asked,))]
+    present = [found for known in by_side if (found := next((n for n in known if n in names), None))]
     if len(present) > 1:
         raise DataError(
-            f"{path} has columns 'item_id' and 'user_id'; scores are of items or of users, not of pairs"
+            f"{path} has columns {present[0]!r} and {present[1]!r}; scores are of items or of users, not of pairs"
         )
     if present:
         return present[0]
+    wanted = [name for known in by_side for name in known]
     near = next((guess for name in wanted if (guess := nearest(name, names))), None)
     hint = f" Is it {short(near)}? Then rename it." if near else ""
+    if wanted == [*ID_COLUMNS]:
+        hint += " A data set made of your own tables knows their names: say --dataset."
     shown = ", ".join(map(short, names[:8])) + (", ..." if len(names) > 8 else "")
     raise DataError(f"{path} has no column {' or '.join(map(repr, wanted))} (it has {shown}).{hint}")
 

@@ -85,6 +85,8 @@ class Scores:
         By id, why it has no score.
     split
         Of users: the `training_fingerprint` of the split that made the scores; None where that is not known.
+    id_name
+        What a file calls its column of ids; None where there is none.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class Scores:
     source: str = ""
     notes: Mapping[str, str] = field(default_factory=dict)
     split: str | None = None
+    id_name: str | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), len(self.attributes))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from burnish.checks import is_file
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
+from burnish.files.data_names import DataNames
 
 from ..attributes import AttributeSchema, load_schema
 from .files import chosen_rows, read_scores
@@ -87,7 +88,11 @@ def shipped_scores(name: str) -> Scores:
 
 
 def load_scores(
-    source: str | Path, schema: AttributeSchema | None = None, *, id_column: str | None = None
+    source: str | Path,
+    schema: AttributeSchema | None = None,
+    *,
+    id_column: str | None = None,
+    names: DataNames | None = None,
 ) -> Scores:
     """Scores by the name of a data set that they are shipped for, or from a TSV, CSV or parquet file.
 
@@ -99,6 +104,8 @@ def load_scores(
         Take its attributes and insist on its scale, as in `read_scores`.
     id_column
         "item_id" or "user_id", where only one of them will do.
+    names
+        What the data set calls its ids, which a file may call them, too.
 
     Returns
     -------
@@ -128,7 +135,7 @@ def load_scores(
     if not (path.suffix or is_file(path) or len(path.parts) > 1):
         _known(str(source))  # says which names there are
     try:
-        return read_scores(path, schema, id_column=id_column)
+        return read_scores(path, schema, id_column=id_column, names=names)
     except DataError as error:
         guess = None if is_file(path) else nearest(str(source), _SCHEMAS)
         if guess is None:
