@@ -306,7 +306,7 @@ def test_other_data_are_refused(plain: Path, data: Path, tmp_path: Path) -> None
     file = other / NAME / f"{NAME}.inter"
     lines = file.read_text().splitlines()
     file.write_text("\n".join(lines[:-1]) + "\n")
-    with pytest.raises(DataError, match="other data than this run has: [0-9]+ interactions of .*, and not"):
+    with pytest.raises(DataError, match=r"other data than this run has: [0-9]+ interactions of .*, and not"):
         run(other, tmp_path / "out", block=guided(other, base=str(plain)))
 
 
