@@ -78,13 +78,14 @@ class Floors:
         """The floors of one backbone, tuned, those without a backbone run; and remarks on the comparison with them."""
         remarks: list[str] = []
         standings = []
+        arms = self.plan.arms_of(entry)
         for name, floor in self.floors.items():
-            label = arm_that_is(name, self.plan.arms)
+            label = arm_that_is(name, arms)
             if label is not None:
                 standings.append(Standing(name, arm=label))
                 continue
             try:
-                if name in self.plan.arms:
+                if name in arms:
                     raise LeftOutError(f"the plan has another arm called {name}; give that one another label")
                 if is_shared(name):
                     standing, said = self._shared(name, floor, entry)
@@ -232,8 +233,9 @@ class Floors:
         seen: set[str] = set()
         for entry in self.plan.backbones:
             key = digest(computing(floor_options(self.plan, entry)))
+            arms = self.plan.arms_of(entry)
             for name, floor in self.floors.items():
-                if arm_that_is(name, self.plan.arms) is not None or name in self.plan.arms:
+                if arm_that_is(name, arms) is not None or name in arms:
                     continue
                 seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
                 fresh = [one for one in seeds if not is_shared(name) or one not in seen]

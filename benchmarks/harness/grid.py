@@ -82,8 +82,10 @@ def _n_steps(plan: Plan) -> int:
     if plan.tune is None:
         return total
     tune = plan.tune
-    tried = [len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms]
-    return total + len(plan.backbones) * sum(number for number in tried if number > 1)
+    tried = {arm: len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms}
+    return total + sum(
+        tried[arm] for entry in plan.backbones for arm in plan.arms_of(entry) if tried[arm] > 1
+    )
 
 
 class _Grid:
@@ -103,7 +105,7 @@ class _Grid:
         standings, remarks = floors.prepare(entry)
         said: set[str] = set()
         self._tell_left_out(entry, standings, said)
-        specs = {arm: [spec_of(plan, entry, arm, seed) for seed in seeds] for arm in plan.arms}
+        specs = {arm: [spec_of(plan, entry, arm, seed) for seed in seeds] for arm in plan.arms_of(entry)}
         if plan.tune is not None:
             specs = {arm: self._tuned(specs[arm]) for arm in specs}
         _write_comparison(plan, entry, specs, standings, remarks)

@@ -76,6 +76,8 @@ class Arm(Strict):
 
     enhancers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    #: Labels of the backbones that are trained so; None for all of them.
+    backbones: list[str] | None = Field(default=None, min_length=1)
 
     _plain = field_validator("options")(recbole_options)
 
@@ -85,8 +87,13 @@ class Arm(Strict):
         """Short forms: "rvrec,euclid2d", a list of names, or the enhancers block itself."""
         if value is None:
             return {}
-        if isinstance(value, Mapping) and set(value) <= {"enhancers", "options"}:
-            return {"enhancers": _block(value.get("enhancers")), "options": value.get("options") or {}}
+        if isinstance(value, Mapping) and set(value) <= {"enhancers", "options", "backbones"}:
+            rest = {"backbones": value["backbones"]} if "backbones" in value else {}
+            return {
+                "enhancers": _block(value.get("enhancers")),
+                "options": value.get("options") or {},
+                **rest,
+            }
         return {"enhancers": _block(value)}
 
 
@@ -176,6 +183,10 @@ class Plan(Strict):
         for label in labels:
             if labels.count(label) > 1:
                 raise ValueError(f"two backbones have the label {label!r}; give one of them another `label`")
+        for name, arm in self.arms.items():
+            for label in arm.backbones or ():
+                if label not in labels:
+                    raise unknown_name(f"arm {name!r}: backbone", label, labels)
         if self.tune is not None:
             _check_tuning(self.tune, self.arms)
         return self
@@ -184,10 +195,18 @@ class Plan(Strict):
         """The seeds that this backbone is trained with."""
         return entry.seeds if entry.seeds is not None else self.seeds
 
+    def arms_of(self, entry: BackboneEntry) -> dict[str, Arm]:
+        """The arms that this backbone is trained in."""
+        return {
+            label: arm
+            for label, arm in self.arms.items()
+            if arm.backbones is None or entry.label in arm.backbones
+        }
+
     @property
     def n_runs(self) -> int:
         """Runs of the comparison, without tuning trials and floors."""
-        return sum(len(self.seeds_of(entry)) for entry in self.backbones) * len(self.arms)
+        return sum(len(self.seeds_of(entry)) * len(self.arms_of(entry)) for entry in self.backbones)
 
 
 def _check_tuning(tune: Tune, arms: Mapping[str, Arm]) -> None:
@@ -261,15 +280,17 @@ def _check_names(plan: Plan) -> None:
     check_fixed("options", {name: value for name, value in plan.options.items() if name != "seed"}, models)
     for entry, model in zip(plan.backbones, models, strict=True):
         check_fixed(f"backbone {entry.label!r}", entry.options, [model])
-    for label, arm in plan.arms.items():
-        check_fixed(f"arm {label!r}", arm.options, models)
     if plan.tune is not None:
         check_fixed("tune.options", plan.tune.options, models)
     for label, arm in plan.arms.items():
+        trained = [
+            model for entry, model in zip(plan.backbones, models, strict=True) if label in plan.arms_of(entry)
+        ]
+        check_fixed(f"arm {label!r}", arm.options, trained)
         if plan.tune is None:
-            check_points(f"arm {label!r}", [{}], arm.enhancers, models)
+            check_points(f"arm {label!r}", [{}], arm.enhancers, trained)
         else:
-            _check_tried_of(plan.tune, label, arm, models)
+            _check_tried_of(plan.tune, label, arm, trained)
     check_floors(plan.floors, models)
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)

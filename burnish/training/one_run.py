@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 class Teaching(Protocol):
     """The trained models that enhancers learn from: `teachers.TeacherRuns`."""
 
-    def give(self, model: Any, data: Mapping[str, Any], *, dataset: str) -> dict[str, float]:
+    def give(self, model: Any, data: Mapping[str, Any], config: Any) -> dict[str, float]:
         """Let a model's enhancers take what they need; gives seconds of training to be told with the run's."""
         ...
 

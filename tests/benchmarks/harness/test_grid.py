@@ -36,6 +36,47 @@ def test_pairs_are_completed_first(plan_content: dict[str, Any]) -> None:
     assert "test ndcg@5" in events[3].message
 
 
+def test_an_arm_for_some_of_the_backbones(plan_content: dict[str, Any]) -> None:
+    backbones = ["BPR", {"name": "BPR", "label": "wide", "options": {"embedding_size": 12}}]
+    arms = {
+        "both": {"options": {"epochs": 1}},
+        "one": {"enhancers": {"softmax": {}}, "backbones": ["wide"]},
+    }
+    tune = {"trials": 2, "seed": 7, "space": {"softmax.temperature": [0.1, 0.2]}}
+    plan = make_plan(
+        {
+            **plan_content,
+            "backbones": backbones,
+            "arms": arms,
+            "seeds": [3],
+            "tune": tune,
+            "floors": ["softmax"],
+        }
+    )
+    events: list[Event] = []
+    records = run_plan(plan, quiet=True, on_event=events.append)
+    runs = [(record.backbone, record.arm) for record in records if record.trial is None]
+    assert runs == [
+        # The arm stands as the floor where it is; elsewhere the floor is run.
+        ("BPR", "softmax"),
+        ("BPR", "plain"),
+        ("BPR", "both"),
+        ("wide", "plain"),
+        ("wide", "both"),
+        ("wide", "one"),
+    ]
+    assert plan.n_runs == 5
+    trials = [(record.backbone, record.arm) for record in records if record.trial is not None]
+    assert set(trials) == {("BPR", "softmax"), ("wide", "one")}
+    notes = {
+        path.parent.name: json.loads(path.read_text()) for path in plan.runs.glob("*/*/comparison-*.json")
+    }
+    assert {label: sorted(note["arms"]) for label, note in notes.items()} == {
+        "BPR": ["both", "plain"],
+        "wide": ["both", "one", "plain"],
+    }
+
+
 def test_options_of_the_whole_plan_are_told_once(plan_content: dict[str, Any]) -> None:
     """n_layers is LightGCN's; n_layer nobody's; the second is told once for four runs."""
     plan_content["backbones"] = ["BPR", "LightGCN"]

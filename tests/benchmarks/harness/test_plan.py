@@ -61,6 +61,10 @@ def test_file_with_numbers_as_recbole_reads_them(tmp_path: Path) -> None:
         ({"backbones": ["LihgtGCN"]}, "'LihgtGCN' is not known. Did you mean 'LightGCN'"),
         ({"arms": {"a": {"unevn": {}}}}, "arm 'a': enhancer 'unevn' is not known. Did you mean 'uneven'"),
         ({"arms": {"a": {"uneven": {"spred": 1}}}}, "enhancer 'uneven': option 'spred' .* mean 'spread'"),
+        (
+            {"arms": {"a": {"enhancers": "uneven", "backbones": ["BRP"]}}},
+            "arm 'a': backbone 'BRP' .* mean 'BPR'",
+        ),
         ({"tune": {"trials": 2, "spce": {}}}, "key in tune 'spce' is not known. Did you mean 'space'"),
         ({"tune": {"trials": 2, "space": {"unevn.spread": [1]}}}, "enhancer 'unevn' is not known"),
         ({"tune": {"trials": 2, "arms": {"bigg": {}}}}, "'bigg' is not known. Did you mean 'big'"),
