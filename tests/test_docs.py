@@ -15,6 +15,7 @@ TOP = ("backbones", "benchmarks", "burnish", "docs", "enhancers", "examples", "t
 _PATH = re.compile(rf"`((?:{'|'.join(TOP)})/[\w./*-]*)(?:`|::)")
 _MODULE = re.compile(r"(?<![\w./])(burnish(?:\.\w+)+)")
 _LINK = re.compile(r"\]\(([^)#:]+)(?:#[\w-]+)?\)")
+_ANCHOR = re.compile(r"\]\(([^)#:]*)#([^)\s]+)\)")
 
 
 def test_the_house_is_drawn_as_it_is_held() -> None:
@@ -34,6 +35,21 @@ def test_paths_and_modules_exist(page: Path) -> None:
     missing += [link for link in _LINK.findall(text) if not (page.parent / link).exists()]
     missing += [name for name in set(_MODULE.findall(text)) if not _resolves(name)]
     assert not missing
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_headings(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    links = [(page.parent / target if target else page, place) for target, place in _ANCHOR.findall(text)]
+    assert not [f"{at.name}#{place}" for at, place in links if at.exists() and place not in _headings(at)]
+
+
+def _headings(page: Path) -> set[str]:
+    """Anchors as GitHub makes them of headings: letters, digits, - and _, blanks as -."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    heads = re.findall(r"^#+ +(.+?) *$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", head) for head in heads]
+    return {re.sub(r"[^\w\- ]", "", head.lower()).replace(" ", "-") for head in plain}
 
 
 def _resolves(name: str) -> bool:
