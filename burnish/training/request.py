@@ -60,18 +60,20 @@ class Request:
         if seed is not None:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
-        own |= _own_columns(settings)
-        return cls(_attach(model, block), dataset, [str(file) for file in config_files], own, set(settings))
+        made = _attach(model, block)
+        own |= _own_columns(made, settings)
+        return cls(made, dataset, [str(file) for file in config_files], own, set(settings))
 
 
-def _own_columns(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """RecBole reads the columns user_id and item_id by default, also where others are named as those of ids."""
+def _own_columns(model: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """RecBole reads the columns user_id and item_id by default, also where others are named as those of ids.
+
+    Not where a class says itself what is read.
+    """
     named = [settings.get(option) for option in ("USER_ID_FIELD", "ITEM_ID_FIELD")]
-    if (
-        "load_col" in settings
-        or not all(name is None or isinstance(name, str) for name in named)
-        or not any(named)
-    ):
+    if "load_col" in settings or not all(name is None or isinstance(name, str) for name in named):
+        return {}
+    if not any(named) or any("load_col" in read_yaml(file) for file in getattr(model, "options_files", ())):
         return {}
     user, item = named
     return {"load_col": {"inter": [user or "user_id", item or "item_id"]}}

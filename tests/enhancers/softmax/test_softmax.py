@@ -460,7 +460,7 @@ def test_options_without_effect() -> None:
         Softmax(activation="relu")
 
 
-def test_recboles_own_trainer_makes_no_base(world) -> None:
+def test_a_loop_of_ones_own_makes_no_base(world) -> None:
     made = world(enhance("BPR", Softmax(base="compress")))
-    with pytest.raises(ConfigurationError, match=r"base = 'compress' is trained or read by burnish\.run"):
+    with pytest.raises(ConfigurationError, match=r"base = 'compress' is trained or read where a run"):
         made.model.begin_epoch(0)
