@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +39,7 @@ class Adjacency:
     """The edges of a step by where they begin, as compressed rows.
 
     starts: `[n_rows + 1]`, where each row's edges begin.  neighbours: `[e]`, where edges end, ascending in a row.
-    edges: `[e]`, each edge's number in its relation.
+    edges: `[e]`, each edge's number in its relation.  in_order: whether these are 0, 1, 2 and so on.
     """
 
     n_rows: int
@@ -45,6 +47,30 @@ class Adjacency:
     starts: Tensor
     neighbours: Tensor
     edges: Tensor
+    in_order: bool = False
+    _patterns: dict[torch.dtype, Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def ordered(self, weights: Tensor) -> Tensor:
+        """Weights `[e]` of a relation's edges in the order of these."""
+        return weights if self.in_order else weights[self.edges]
+
+    def pattern(self, dtype: torch.dtype) -> Tensor:
+        """A sparse matrix `[n_rows, n_columns]` with an entry an edge, each 0; computed once."""
+        if dtype not in self._patterns:
+            zeros = torch.zeros(len(self.neighbours), dtype=dtype, device=self.neighbours.device)
+            with warnings.catch_warnings():  # of compressed tensors being in beta
+                warnings.simplefilter("ignore")
+                self._patterns[dtype] = torch.sparse_csr_tensor(
+                    self.starts,
+                    self.neighbours,
+                    zeros,
+                    (self.n_rows, self.n_columns),
+                    check_invariants=False,
+                )
+        return self._patterns[dtype]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_patterns": {}}
 
     def degrees(self) -> Tensor:
         """Numbers of edges, `[n_rows]`."""
@@ -183,6 +209,11 @@ class Graph:
         both = [Step(relation.name, inverse) for relation in self.relations for inverse in (False, True)]
         return [step for step in both if self.ends(step)[0] == kind]
 
+    def begins(self, step: Step) -> Tensor:
+        """Where each of a step's edges begins `[e]`, in the relation's order."""
+        relation = self.relation(step.relation)
+        return relation.targets if step.inverse else relation.sources
+
     def adjacency(self, step: Step) -> Adjacency:
         """The edges of a step by where they begin; computed once."""
         if step not in self._adjacency:
@@ -196,7 +227,7 @@ class Graph:
             rows, columns = (self.counts[kind] for kind in self.ends(step))
             starts = torch.zeros(rows + 1, dtype=torch.long, device=begin.device)
             starts[1:] = torch.bincount(begin, minlength=rows).cumsum(0)
-            self._adjacency[step] = Adjacency(rows, columns, starts, end, edges)
+            self._adjacency[step] = Adjacency(rows, columns, starts, end, edges, not step.inverse)
         return self._adjacency[step]
 
     def label(self, kind: str, node: int) -> str:

@@ -28,8 +28,10 @@ from burnish.errors import DataError, UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
+from .divergence import divergence_of_columns
 from .graph import ITEM, RATED, Graph, Relation
 from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
+from .lists import Pairs
 from .metapaths import MetaPath
 from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
 from .path_model import PathModel
@@ -224,35 +226,39 @@ class Paths(Enhancer[PathsConfig]):
             rows, users = student.rows(batch)
         else:
             users, states = student.step(batch)
+        known = Pairs(*student.known.pairs_of(users), self._n_items)
         losses, walked = {}, None
         if self._fit:
-            known = student.known.mask(users, torch.arange(self._n_items, device=users.device))
             hidden = drawn_hidden(known, config.hide, student.generator())
-            walked = self.model(users, hidden)
+            walked = self.model.columns(users, None if hidden is None else known.where(hidden))
             losses["fit"] = cross_entropy(walked, known, hidden) * self._fit
         if config.agree:
             if walked is None or (config.hide and config.again):
                 with torch.set_grad_enabled(config.learns != "backbone"):
-                    walked = self.model(users)
+                    walked = self.model.columns(users)
             elif config.learns == "backbone":
                 walked = walked.detach()
-            logs = walked.clamp_min(torch.finfo(walked.dtype).tiny).log()
             if student.vectors is None:
-                agree = self._of_scored(logs, batch, rows, users)
+                agree = self._of_scored(_logarithms(walked), batch, rows, users)
             else:
-                agree = self._of_products(logs, users, states)
+                agree = self._of_products(walked, users, states, known)
             losses["agree"] = agree * config.agree
         return losses
 
-    def _of_products(self, theirs: Tensor, users: Tensor, states: Tensor) -> Tensor:
-        """The divergence `[b]` from the path model's logarithms `[b, n_items]` to the products."""
-        left_out = self.student.left_out(users)
+    def _of_products(self, walked: Tensor, users: Tensor, states: Tensor, known: Pairs) -> Tensor:
+        """The divergence `[b]` from the path model's probabilities `[n_items, b]` to the products."""
         keys, scale = self.student.items(), self.student.scale()
         if self.config.learns == "paths":
             states, keys = states.detach(), keys.detach()
         if self.config.top is None:
-            return divergence(theirs.to(states), states @ keys.t() * scale, left_out, 1.0)
-        best = theirs.masked_fill(left_out, -math.inf).topk(min(self.config.top, self._n_items - 1), dim=1)
+            scores = keys @ (states * scale).t()
+            return divergence_of_columns(walked.to(scores), scores, known if self.config.mask_known else None)
+        left_out = self.student.left_out(users)
+        best = (
+            _logarithms(walked)
+            .masked_fill(left_out, -math.inf)
+            .topk(min(self.config.top, self._n_items - 1), dim=1)
+        )
         return divergence_of_products(
             best.values, best.indices, states, keys, left_out, scale=scale, temperature=1.0
         )
@@ -268,6 +274,11 @@ class Paths(Enhancer[PathsConfig]):
         chosen = theirs.gather(1, items)
         left_out = ~torch.isfinite(chosen) | seen_before(items)
         return divergence(chosen.to(scores), scores, left_out, 1.0)
+
+
+def _logarithms(walked: Tensor) -> Tensor:
+    """Of probabilities `[n_items, b]`: `[b, n_items]`."""
+    return walked.t().clamp_min(torch.finfo(walked.dtype).tiny).log()
 
 
 def with_permuted_items(graph: Graph, seed: int) -> Graph:

@@ -18,7 +18,7 @@ from burnish.errors import DataError
 
 from .graph import ITEM, USER, Graph, Step
 from .path_model import EPSILON, PathModel
-from .propagation import listed_hop
+from .lists import listed_hop
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

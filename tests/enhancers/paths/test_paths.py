@@ -81,6 +81,14 @@ def known_items(made: SimpleNamespace, user: int) -> set[int]:
     return set(feat["item_id"][feat["user_id"] == user].tolist())
 
 
+def hidden_items(made: SimpleNamespace, hide: float, *users: int) -> list[set[int]]:
+    """What a step hides: drawn over what its users know, user by user in the order of ids."""
+    known = [sorted(known_items(made, user)) for user in users]
+    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
+    drawn = iter((torch.rand(sum(map(len, known)), generator=generator) < hide).tolist())
+    return [{item for item in items if next(drawn)} for items in known]
+
+
 def unit(rows: torch.Tensor) -> np.ndarray:
     found: np.ndarray = torch.nn.functional.normalize(rows.detach().double(), dim=1).numpy()
     return found
@@ -92,11 +100,10 @@ def unit(rows: torch.Tensor) -> np.ndarray:
 def test_one_walk_may_serve_both(world: Any) -> None:
     made = made_with(world, "BPR", Softmax(temperature=TAU), again=False, hide=0.4)
     users, items = unit(made.model.user_embedding.weight), unit(made.model.item_embedding.weight)
-    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
-    drawn = torch.rand((1, made.paths._n_items), generator=generator)
     known = known_items(made, 3)
+    hidden = hidden_items(made, 0.4, 3)[0]
     left = np.array([item for item in range(1, len(items)) if item not in known])
-    p = distribution(made.paths, 3, [item for item in known if drawn[0, item] < 0.4])[left]
+    p = distribution(made.paths, 3, hidden)[left]
     p = p / p.sum()
     scores = users[3] @ items[left].T / TAU
     wanted = (p * (np.log(p) - scores + np.log(np.exp(scores).sum()))).sum()
@@ -134,11 +141,9 @@ def test_hidden_items_are_asked_for_from_the_others(world: Any) -> None:
     made = made_with(world, hide=0.4)
     batch = users_batch(3, 5)
     made.model.enhancers.state.step = 7
-    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
-    drawn = torch.rand((2, made.paths._n_items), generator=generator)
-    for row, (user, found) in enumerate(zip((3, 5), losses_of(made, batch)["fit"].tolist(), strict=True)):
+    each = hidden_items(made, 0.4, 3, 5)
+    for user, hidden, found in zip((3, 5), each, losses_of(made, batch)["fit"].tolist(), strict=True):
         known = known_items(made, user)
-        hidden = {item for item in known if drawn[row, item] < 0.4}
         assert hidden
         assert hidden < known
         p = distribution(made.paths, user, hidden)

@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.paths.graph import Graph, Relation, Step
-from burnish.enhancers.paths.propagation import edges_of, first_hop, hop, listed_hop, mixed_states
+from burnish.enhancers.paths.all_nodes import mixed_states
+from burnish.enhancers.paths.lists import listed_hop
+from burnish.enhancers.paths.propagation import edges_of, first_hop, hop
 from tests.support.path_world import matrix, world
 
 GRAPH = world()
