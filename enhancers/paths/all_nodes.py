@@ -3,13 +3,13 @@
 With x a state, every hop is `x' = (x A + little) / its sum`, or without the division where nodes share what they have.
 The sum does not depend on the size of x, so that its gradient is that of what arrives, less what is the same for all.
 
-What makes it cheap: a user's first hop, and often the second, reaches few nodes, and such a state is a list of entries;
-the last hops along the same edges are one hop of the mixture of what they begin from.
+What makes it cheap: a user's first hop reaches few nodes, and is a list of entries until it is needed as a state; the
+last hops of all meta-paths are one hop of the mixture of what they begin from.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,11 +17,17 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .graph import Adjacency
-from .propagation import edge_products, edges_of, hop, picked, row_sums, summed, summed_at_grad
-
-#: How many entries of a hop over all nodes take the time of one that is added by itself.
-_CHEAPER = 8
+from .graph import Adjacency, Graph, JoinedSteps, Step
+from .propagation import (
+    divide,
+    edge_products,
+    edges_of,
+    picked,
+    row_sums,
+    summed,
+    summed_at_grad,
+    undivided,
+)
 
 
 @dataclass(frozen=True)
@@ -73,24 +79,6 @@ class Entries:
             self.padded,
         )
 
-    def hop(self, weights: Tensor, there: Adjacency, back: Adjacency) -> Tensor:
-        """As `hop` of the dense state: `[n_to, b]`."""
-        if self.values.device.type != "cpu":
-            return hop(self.dense(), weights, there, back)
-        degrees = there.starts[self.nodes + 1] - there.starts[self.nodes]
-        if int(degrees.sum()) * _CHEAPER > len(there.neighbours) * self.shape[1]:
-            return hop(self.dense(), weights, there, back)
-        which, targets, edges = edges_of(self.nodes, there)
-        b = self.shape[1]
-        values = picked(self.values, which) * picked(weights, edges)
-        arrived = summed_at_grad(targets * b + self.walks[which], values, there.n_columns * b)
-        arrived = arrived.view(there.n_columns, b)
-        if self.little is None:
-            return arrived
-        # Edges that begin at padding do not exist, so that all of a node's have the little.
-        everywhere = hop(weights.new_ones(there.n_rows, 1), weights, there, back)
-        return torch.addmm(arrived, everywhere, self.little.unsqueeze(0))
-
 
 def from_users(users: Tensor, weights: Tensor, there: Adjacency, *, padded: bool) -> Entries:
     """The first hop of each user's walk."""
@@ -99,66 +87,47 @@ def from_users(users: Tensor, weights: Tensor, there: Adjacency, *, padded: bool
     return Entries(walks, targets, picked(weights, edges), None, shape, padded)
 
 
-def finished(
-    arrived: Tensor, little: float | None, *, padded: bool, own: Tensor | None
-) -> Tensor:
-    """What arrived `[n, b]` as the next state.
-
-    little: added at each node (but padding, where the type has it), before each column is divided by its sum; None for
-    neither.  own: nodes `[b]` where the walk of each column ends.
-    """
-    if little is None and own is None:
-        return arrived
-    state: Tensor = _Finished.apply(arrived, little, padded, own)
-    return state
+def divided(state: Tensor, little: float) -> Tensor:
+    """What arrives at items `[n_items, b]`, with a little at each but padding, so that each column has the sum 1."""
+    found: Tensor = _Divided.apply(state, little)
+    return found
 
 
-class _Finished(torch.autograd.Function):
+class _Divided(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, arrived: Tensor, little: float | None, padded: bool, own: Tensor | None) -> Tensor:
-        state = arrived.clone()
-        if own is not None:
-            state[own, torch.arange(len(own), device=own.device)] = 0.0
-        totals = None
-        if little is not None:
-            state[int(padded) :] += little
-            totals = state.sum(0)
-            state /= totals
-        ctx.save_for_backward(state, totals, own)
-        return state
+    def forward(ctx: Any, state: Tensor, little: float) -> Tensor:
+        found = state.clone()
+        ctx.save_for_backward(divide(found, None, little, True), found)
+        return found
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        state, totals, own = ctx.saved_tensors
-        (gradient,) = gradients
-        if totals is None:
-            gradient = gradient.clone()
-        else:
-            gradient = (gradient - (gradient * state).sum(0)).div_(totals)
-        if own is not None:
-            gradient[own, torch.arange(len(own), device=own.device)] = 0.0
-        return gradient, None, None, None
+        return undivided(gradients[0], None, *ctx.saved_tensors), None
 
 
 def last_hop(
     states: Sequence[Tensor],
+    steps: Sequence[Step],
     shares: Tensor,
-    weights: Tensor,
-    there: Adjacency,
-    back: Adjacency,
-    begins: Tensor,
+    weights: Mapping[Step, Tensor],
+    graph: Graph,
     little: float,
 ) -> Tensor:
-    """The mixture of what arrives from several states along one step, each made to sum to 1: `[n_to, b]`.
+    """The mixture of what arrives at the items from several states, each made to sum to 1: `[n_items, b]`.
 
-    By one hop: that of the states' mixture.  What arrives of each in all is the sum of its product with what leaves each
-    node.
+    By one hop, of the states' mixture.  What arrives of each in all is the product of it and what leaves each node.
 
-    states: `[n_from, b]` each.  shares: `[b, n_states]`.  begins: where edges begin, in the relation's order.
-    little: added first to what arrives, at every node but 0, which is padding.
+    states: `[n_from, b]` each.  steps: of each its last.  shares: `[b, n_states]`.  weights: by step.
+    little: added first to what arrives, at every item but 0, which is padding.
     """
-    mixed: Tensor = _LastHop.apply(shares, weights, there, back, begins, little, *states)
+    joined = graph.joined(list(dict.fromkeys(steps)))
+    parts = []
+    for step in joined.steps:
+        there = graph.adjacency(step)
+        parts.append(weights[step] if there.in_order else picked(weights[step], there.edges))
+    places = [joined.places[step] for step in steps]
+    mixed: Tensor = _LastHop.apply(shares, torch.cat(parts), joined, places, little, *states)
     return mixed
 
 
@@ -168,45 +137,54 @@ class _LastHop(torch.autograd.Function):
         ctx: Any,
         shares: Tensor,
         weights: Tensor,
-        there: Adjacency,
-        back: Adjacency,
-        begins: Tensor,
+        joined: JoinedSteps,
+        places: Sequence[slice],
         little: float,
         *states: Tensor,
     ) -> Tensor:
+        there = joined.there
         leaving = row_sums(weights, there)
-        totals = torch.stack([leaving @ state for state in states], 1) + little * (there.n_columns - 1)
-        factors = shares / totals
-        merged = states[0] * factors[:, 0]
-        for number, state in enumerate(states[1:], start=1):
-            merged.addcmul_(state, factors[:, number])
-        mixed = summed(back, merged, weights)
-        mixed[1:] += little * factors.sum(1)
-        ctx.there, ctx.back, ctx.little = there, back, little
-        ctx.save_for_backward(weights, begins, leaving, factors, totals, merged, *states)
+        totals = torch.stack([leaving[here] @ state for here, state in zip(places, states, strict=True)])
+        totals += little * (there.n_columns - 1)
+        factors = shares.t() / totals  # [n_states, b]
+        merged = states[0].new_empty(there.n_rows, states[0].shape[1])
+        begun: set[int] = set()
+        for here, state, factor in zip(places, states, factors, strict=True):
+            if here.start in begun:
+                merged[here].addcmul_(state, factor)
+            else:
+                torch.mul(state, factor, out=merged[here])
+            begun.add(here.start)
+        mixed = summed(joined.back, merged, weights)
+        mixed[1:] += little * factors.sum(0)
+        ctx.joined, ctx.places, ctx.little = joined, places, little
+        ctx.save_for_backward(weights, leaving, factors, totals, merged, *states)
         return mixed
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        weights, begins, leaving, factors, totals, merged, *states = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
-        returned = summed(ctx.there, gradient, weights)
-        everywhere = ctx.little * gradient[1:].sum(0)
-        of_factors = torch.stack([(state * returned).sum(0) + everywhere for state in states], 1)
+        weights, leaving, factors, totals, merged, *states = ctx.saved_tensors
+        joined, places, gradient = ctx.joined, ctx.places, gradients[0].contiguous()
+        returned = summed(joined.there, gradient, weights)
+        of_factors = torch.stack(
+            [(state * returned[here]).sum(0) for here, state in zip(places, states, strict=True)]
+        )
+        of_factors += ctx.little * gradient[1:].sum(0)
         of_totals = -of_factors * factors / totals
         of_weights = None
         if ctx.needs_input_grad[1]:
-            of_weights = edge_products(ctx.there, ctx.back, merged, gradient)
-            of_leaving = sum(state @ of_totals[:, number] for number, state in enumerate(states))
-            of_weights += of_leaving[begins]
+            of_leaving = torch.zeros_like(leaving)
+            for here, state, one in zip(places, states, of_totals, strict=True):
+                of_leaving[here] += state @ one
+            of_weights = edge_products(joined.there, joined.back, merged, gradient)
+            of_weights += of_leaving[joined.begins]
+        needed = ctx.needs_input_grad[5:]
         of_states = [
-            (returned * factors[:, number]).addcmul_(leaving.unsqueeze(1), of_totals[:, number])
-            if needed
-            else None
-            for number, needed in enumerate(ctx.needs_input_grad[6:])
+            (returned[here] * factor).addcmul_(leaving[here].unsqueeze(1), one) if wanted else None
+            for here, factor, one, wanted in zip(places, factors, of_totals, needed, strict=True)
         ]
-        return of_factors / totals, of_weights, None, None, None, None, *of_states
+        return (of_factors / totals).t(), of_weights, None, None, None, *of_states
 
 
 def mixed_states(states: Sequence[Tensor], shares: Tensor, little: float) -> Tensor:
@@ -216,5 +194,5 @@ def mixed_states(states: Sequence[Tensor], shares: Tensor, little: float) -> Ten
     """
     mixed = torch.zeros_like(states[0])
     for number, state in enumerate(states):
-        mixed = mixed + finished(state, little, padded=True, own=None) * shares[:, number]
+        mixed = mixed + divided(state, little) * shares[:, number].contiguous()
     return mixed

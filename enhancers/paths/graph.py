@@ -72,6 +72,17 @@ class Adjacency:
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_patterns": {}}
 
+    @classmethod
+    def of(cls, begin: Tensor, end: Tensor, n_rows: int, n_columns: int, *, in_order: bool) -> Adjacency:
+        """From the ends of edges `[e]`, ordered by both where they are `in_order`, else by the other end first."""
+        edges = torch.arange(len(begin), device=begin.device)
+        if not in_order:
+            edges = begin.argsort(stable=True)  # stable: ends stay ascending within a row
+            begin, end = begin[edges], end[edges]
+        starts = torch.zeros(n_rows + 1, dtype=torch.long, device=begin.device)
+        starts[1:] = torch.bincount(begin, minlength=n_rows).cumsum(0)
+        return cls(n_rows, n_columns, starts, end, edges, in_order)
+
     def degrees(self) -> Tensor:
         """Numbers of edges, `[n_rows]`."""
         return self.starts.diff()
@@ -85,6 +96,21 @@ class Adjacency:
         """Neighbours of one node, and the numbers of the edges to them."""
         here = slice(int(self.starts[node]), int(self.starts[node + 1]))
         return self.neighbours[here], self.edges[here]
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedSteps:
+    """Steps to one type of node as a single one, from the nodes of all their beginnings, one after another.
+
+    places: which nodes are a step's.  there, back: its edges by where they begin, which is their order, and by where
+    they end.  begins: `[e]`, where each begins.
+    """
+
+    steps: tuple[Step, ...]
+    places: dict[Step, slice]
+    there: Adjacency
+    back: Adjacency
+    begins: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,6 +191,9 @@ class Graph:
     notes: Sequence[str] = ()
     _by_name: dict[str, Relation] = field(init=False, repr=False, compare=False, default_factory=dict)
     _adjacency: dict[Step, Adjacency] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _joined: dict[tuple[Step, ...], JoinedSteps] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         for kind in self.counts:
@@ -209,6 +238,23 @@ class Graph:
         both = [Step(relation.name, inverse) for relation in self.relations for inverse in (False, True)]
         return [step for step in both if self.ends(step)[0] == kind]
 
+    def joined(self, steps: Sequence[Step]) -> JoinedSteps:
+        """Steps that end at one type of node as a single one; computed once."""
+        key = tuple(steps)
+        if key not in self._joined:
+            places, begins, ends, n = {}, [], [], 0
+            for step in key:
+                one = self.adjacency(step)
+                places[step] = slice(n, n + one.n_rows)
+                begins.append(n + one.origins())
+                ends.append(one.neighbours)
+                n += one.n_rows
+            begin, end, n_to = torch.cat(begins), torch.cat(ends), one.n_columns
+            there = Adjacency.of(begin, end, n, n_to, in_order=True)
+            back = Adjacency.of(end, begin, n_to, n, in_order=False)
+            self._joined[key] = JoinedSteps(key, places, there, back, begin)
+        return self._joined[key]
+
     def begins(self, step: Step) -> Tensor:
         """Where each of a step's edges begins `[e]`, in the relation's order."""
         relation = self.relation(step.relation)
@@ -219,15 +265,10 @@ class Graph:
         if step not in self._adjacency:
             relation = self.relation(step.relation)
             begin, end = relation.sources, relation.targets
-            edges = torch.arange(len(relation), device=begin.device)
             if step.inverse:
                 begin, end = end, begin
-                edges = begin.argsort(stable=True)  # stable: ends stay ascending within a row
-                begin, end = begin[edges], end[edges]
             rows, columns = (self.counts[kind] for kind in self.ends(step))
-            starts = torch.zeros(rows + 1, dtype=torch.long, device=begin.device)
-            starts[1:] = torch.bincount(begin, minlength=rows).cumsum(0)
-            self._adjacency[step] = Adjacency(rows, columns, starts, end, edges, not step.inverse)
+            self._adjacency[step] = Adjacency.of(begin, end, rows, columns, in_order=not step.inverse)
         return self._adjacency[step]
 
     def label(self, kind: str, node: int) -> str:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from .graph import Adjacency
-from .propagation import edges_of, picked
+from .propagation import edges_of
 
 
 @dataclass(frozen=True)
@@ -61,4 +61,3 @@ def listed_hop(
     at = (walks[kept], rank[rank < most])
     new_nodes = nodes.new_zeros(b, width).index_put(at, ends[kept])
     return new_nodes, values.new_zeros(b, width).index_put(at, sums[kept])
-

@@ -20,7 +20,7 @@ from torch.nn import functional
 from burnish.checks import whole_number
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .all_nodes import Entries, finished, from_users, last_hop, mixed_states
+from .all_nodes import divided, from_users, last_hop, mixed_states
 from .graph import ITEM, USER, Adjacency, Graph, Step
 from .lists import Pairs, listed_hop
 from .metapaths import MetaPath
@@ -177,28 +177,17 @@ class PathModel(nn.Module):
             return mixed_states(self._ends(users, hidden), self.shares(users), EPSILON)
         walk = _Walk(self, users, hidden)
         shares = self.shares(users)
-        groups: dict[Step, list[int]] = {}
-        for number, path in enumerate(self.metapaths):
-            groups.setdefault(path.steps[-1], []).append(number)
-        parts = []
-        for step, numbers in groups.items():
-            alone = [number for number in numbers if len(self.metapaths[number]) == 1]
-            for number in alone:  # a single step, whose items may be hidden
-                parts.append(self._at_the_end(walk.dense((step,))) * shares[:, number])
-            numbers = [number for number in numbers if number not in alone]
-            if numbers:
-                states = [walk.dense(self.metapaths[number].steps[:-1]) for number in numbers]
-                parts.append(
-                    last_hop(
-                        states,
-                        shares[:, numbers],
-                        walk.weights[step],
-                        self.graph.adjacency(step),
-                        self.graph.adjacency(step.back()),
-                        self.graph.begins(step),
-                        EPSILON,
-                    )
-                )
+        long = [number for number, path in enumerate(self.metapaths) if len(path) > 1]
+        parts = [
+            self._at_the_end(walk.state(path.steps)) * shares[:, number].contiguous()
+            for number, path in enumerate(self.metapaths)
+            if number not in long  # a single step, whose items may be hidden
+        ]
+        if long:
+            steps = [self.metapaths[number].steps for number in long]
+            states = [walk.state(one[:-1]) for one in steps]
+            last = [one[-1] for one in steps]
+            parts.append(last_hop(states, last, shares[:, long], walk.weights, self.graph, EPSILON))
         return sum(parts[1:], parts[0])
 
     def by_path(self, users: Tensor, hidden: Pairs | None = None) -> list[Tensor]:
@@ -209,13 +198,13 @@ class PathModel(nn.Module):
         """What arrives at the items, with the last division, where no hop has done it."""
         if self.normalise == "propagated" and self.most is None:
             return state
-        return finished(state, EPSILON, padded=True, own=None)
+        return divided(state, EPSILON)
 
     def _ends(self, users: Tensor, hidden: Pairs | None) -> list[Tensor]:
         """What arrives along each meta-path, `[n_items, b]`; before the last division, but where every hop has one."""
         if self.most is None:
             walk = _Walk(self, users, hidden)
-            return [walk.dense(path.steps) for path in self.metapaths]
+            return [walk.state(path.steps) for path in self.metapaths]
         n_items = self.graph.counts[ITEM]
         dense = []
         for items, values in self.lists_by_path(users, hidden):
@@ -260,14 +249,10 @@ class _Walk:
     def __init__(self, model: PathModel, users: Tensor, hidden: Pairs | None) -> None:
         self.model, self.graph, self.users, self.hidden = model, model.graph, users, hidden
         self.weights = model._weights(model._parameter)
-        self._states: dict[tuple[Step, ...], Tensor | Entries] = {}
+        self._states: dict[tuple[Step, ...], Tensor] = {}
 
-    def dense(self, prefix: tuple[Step, ...]) -> Tensor:
-        """The state behind a prefix of a meta-path, `[n, b]`."""
-        state = self._state(prefix)
-        return state.dense() if isinstance(state, Entries) else state
-
-    def _state(self, prefix: tuple[Step, ...]) -> Tensor | Entries:
+    def state(self, prefix: tuple[Step, ...]) -> Tensor:
+        """Behind a prefix of a meta-path, `[n, b]`."""
         if prefix not in self._states:
             step, kind = prefix[-1], self.graph.ends(prefix[-1])[1]
             there, back = self.graph.adjacency(step), self.graph.adjacency(step.back())
@@ -277,23 +262,21 @@ class _Walk:
             if len(prefix) == 1:
                 self._states[prefix] = self._first(step, there, padded, own, little)
             else:
-                before = self._state(prefix[:-1])
-                if isinstance(before, Entries):
-                    arrived = before.hop(self.weights[step], there, back)
-                else:
-                    arrived = hop(before, self.weights[step], there, back)
-                self._states[prefix] = finished(arrived, little, padded=padded, own=own)
+                before, weights = self.state(prefix[:-1]), self.weights[step]
+                self._states[prefix] = hop(
+                    before, weights, there, back, own=own, little=little, padded=padded
+                )
         return self._states[prefix]
 
     def _first(
         self, step: Step, there: Adjacency, padded: bool, own: Tensor | None, little: float | None
-    ) -> Entries:
+    ) -> Tensor:
         entries = from_users(self.users, self.weights[step], there, padded=padded)
         if self.hidden is not None and self.graph.ends(step)[1] == ITEM:
             entries = entries.less(~self.hidden.holds(entries.walks, entries.nodes))
         if own is not None:
             entries = entries.less(entries.nodes != own[entries.walks])
-        return entries if little is None else entries.divided(little)
+        return (entries if little is None else entries.divided(little)).dense()
 
 
 def reach(graph: Graph, path: MetaPath, users: Tensor) -> Tensor:

@@ -28,7 +28,7 @@ from burnish.errors import DataError, UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
-from .divergence import divergence_of_columns
+from .divergence import divergence_of_walks
 from .graph import ITEM, RATED, Graph, Relation
 from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model
 from .lists import Pairs
@@ -251,8 +251,8 @@ class Paths(Enhancer[PathsConfig]):
         if self.config.learns == "paths":
             states, keys = states.detach(), keys.detach()
         if self.config.top is None:
-            scores = keys @ (states * scale).t()
-            return divergence_of_columns(walked.to(scores), scores, known if self.config.mask_known else None)
+            left_out = known if self.config.mask_known else None
+            return divergence_of_walks(walked.to(states), states * scale, keys, left_out)
         left_out = self.student.left_out(users)
         best = (
             _logarithms(walked)

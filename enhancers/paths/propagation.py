@@ -19,13 +19,25 @@ from .graph import Adjacency
 _GATHERED = 2**24
 
 
-def hop(state: Tensor, weights: Tensor, there: Adjacency, back: Adjacency) -> Tensor:
+def hop(
+    state: Tensor,
+    weights: Tensor,
+    there: Adjacency,
+    back: Adjacency,
+    *,
+    own: Tensor | None = None,
+    little: float | None = None,
+    padded: bool = False,
+) -> Tensor:
     """What arrives at the nodes behind a step: the sum over edges of the state at their beginning times their weight.
 
     state: `[n_from, b]`, a column for each walk.  weights: `[e]`, in the relation's order.  there, back: the step's
     edges by where they begin, and by where they end.  `[n_to, b]`.
+
+    own: nodes `[b]` where nothing of each walk arrives.  little: added at each node (but node 0, where `padded`),
+    before each column is divided by its sum; None for neither.
     """
-    arrived: Tensor = _Hop.apply(state, weights, there, back)
+    arrived: Tensor = _Hop.apply(state, weights, there, back, own, little, padded)
     return arrived
 
 
@@ -97,21 +109,53 @@ class _Hop(torch.autograd.Function):
     """See `hop`; both gradients of it."""
 
     @staticmethod
-    def forward(ctx: Any, state: Tensor, weights: Tensor, there: Adjacency, back: Adjacency) -> Tensor:
+    def forward(
+        ctx: Any,
+        state: Tensor,
+        weights: Tensor,
+        there: Adjacency,
+        back: Adjacency,
+        own: Tensor | None,
+        little: float | None,
+        padded: bool,
+    ) -> Tensor:
+        arrived = summed(back, state, weights)
+        totals = divide(arrived, own, little, padded)
         ctx.there, ctx.back = there, back
-        ctx.save_for_backward(state, weights)
-        return summed(back, state, weights)
+        ctx.save_for_backward(state, weights, own, totals, None if totals is None else arrived)
+        return arrived
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        state, weights = ctx.saved_tensors
-        gradient = gradients[0].contiguous()
+        state, weights, own, totals, arrived = ctx.saved_tensors
+        gradient = undivided(gradients[0].contiguous(), own, totals, arrived)
         of_state = summed(ctx.there, gradient, weights) if ctx.needs_input_grad[0] else None
-        of_weights = (
-            edge_products(ctx.there, ctx.back, state, gradient) if ctx.needs_input_grad[1] else None
-        )
-        return of_state, of_weights, None, None
+        of_weights = edge_products(ctx.there, ctx.back, state, gradient) if ctx.needs_input_grad[1] else None
+        return of_state, of_weights, None, None, None, None, None
+
+
+def divide(arrived: Tensor, own: Tensor | None, little: float | None, padded: bool) -> Tensor | None:
+    """What `hop` does with what arrived `[n, b]`, in place; what each column was divided by, if it was."""
+    if own is not None:
+        arrived[own, torch.arange(len(own), device=own.device)] = 0.0
+    if little is None:
+        return None
+    totals = arrived.sum(0) + little * (len(arrived) - padded)
+    torch.addcmul(little / totals, arrived, 1.0 / totals, out=arrived)  # one pass for sum and division
+    if padded:
+        arrived[0] = 0.0
+    return totals
+
+
+def undivided(gradient: Tensor, own: Tensor | None, totals: Tensor | None, divided: Tensor | None) -> Tensor:
+    """From the gradient of what `divide` left that of what arrived."""
+    if totals is not None:
+        gradient = (gradient - (gradient * divided).sum(0)).div_(totals)
+    if own is not None:
+        gradient = gradient.clone() if totals is None else gradient
+        gradient[own, torch.arange(len(own), device=own.device)] = 0.0
+    return gradient
 
 
 # ---------------------------------------------------------------------- sums in one order

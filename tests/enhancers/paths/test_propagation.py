@@ -6,10 +6,20 @@ import pytest
 import torch
 from torch import Tensor
 
+from burnish.enhancers.paths.all_nodes import from_users, last_hop, mixed_states
 from burnish.enhancers.paths.graph import Graph, Relation, Step
-from burnish.enhancers.paths.all_nodes import mixed_states
 from burnish.enhancers.paths.lists import listed_hop
-from burnish.enhancers.paths.propagation import edges_of, first_hop, hop
+from burnish.enhancers.paths.propagation import (
+    edge_products,
+    edges_of,
+    first_hop,
+    gathered_products,
+    hop,
+    picked,
+    shares_of_nodes,
+    summed_at,
+    summed_at_grad,
+)
 from tests.support.path_world import matrix, world
 
 GRAPH = world()
@@ -99,6 +109,110 @@ def test_a_hop_of_nobody():
             ]
             == 0
         )
+
+
+@pytest.mark.parametrize("padded", [True, False])
+@pytest.mark.parametrize("of_own", [True, False])
+def test_what_arrives_is_divided_by_all_of_it(padded, of_own):
+    step, little = Step("rated", True), 1e-3
+    state, weights = random_state(step, 3).requires_grad_(), random_weights(step).requires_grad_()
+    own = torch.tensor([2, 5, 1]) if of_own else None
+    there, back = GRAPH.adjacency(step), GRAPH.adjacency(step.back())
+    wanted = matrix(GRAPH, step, weights).t() @ state
+    stays = torch.ones_like(wanted)
+    if own is not None:
+        stays[own, torch.arange(3)] = 0.0
+    more = torch.full_like(wanted, little)
+    more[0] = 0.0 if padded else little
+    wanted = wanted * stays + more
+    wanted = wanted / wanted.sum(0)
+
+    def f(x: Tensor, w: Tensor) -> Tensor:
+        return hop(x, w, there, back, own=own, little=little, padded=padded)
+
+    torch.testing.assert_close(f(state, weights), wanted, rtol=1e-13, atol=1e-15)
+    assert torch.autograd.gradcheck(f, (state, weights))
+    bare = hop(state, weights, there, back, own=own)
+    torch.testing.assert_close(bare, matrix(GRAPH, step, weights).t() @ state * stays)
+    assert torch.autograd.gradcheck(lambda x, w: hop(x, w, there, back, own=own), (state, weights))
+
+
+@pytest.mark.parametrize("step", STEPS, ids=str)
+def test_products_of_the_ends_of_edges(step, monkeypatch):
+    there, back = GRAPH.adjacency(step), GRAPH.adjacency(step.back())
+    begin, end = random_state(step, 3), random_state(step.back(), 3)
+    wanted = (begin[GRAPH.begins(step)] * end[GRAPH.begins(step.back())]).sum(1)
+    torch.testing.assert_close(edge_products(there, back, begin, end), wanted)
+    assert not len(wanted) or edge_products(there, back, begin[:, :0], end[:, :0]).tolist() == [0] * len(
+        wanted
+    )
+    monkeypatch.setattr("burnish.enhancers.paths.propagation._GATHERED", 12)  # four edges at a time
+    for one, rows, columns, edges in ((there, begin, end, there.edges), (back, end, begin, back.edges)):
+        found = torch.empty_like(wanted).scatter(0, edges, gathered_products(one, rows, columns))
+        torch.testing.assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("step", [Step("rated"), Step("rated", True), Step("genre", True)], ids=str)
+def test_weights_that_share_what_a_node_has(step):
+    weights, there = random_weights(step).requires_grad_(), GRAPH.adjacency(step)
+    dense = matrix(GRAPH, step, weights)
+    begins, ends = GRAPH.begins(step), GRAPH.begins(step.back())
+    found = shares_of_nodes(weights, there, begins)
+    torch.testing.assert_close(found, (dense / dense.sum(1, keepdim=True))[begins, ends])
+    assert torch.autograd.gradcheck(lambda w: shares_of_nodes(w, there, begins), (weights,))
+
+
+def test_sums_by_place_and_what_is_picked():
+    places = torch.tensor([2, 0, 2, 2, 5])
+    values = torch.rand(5, dtype=torch.float64, requires_grad=True)
+    assert summed_at(places, torch.ones(5), 7).tolist() == [1, 0, 3, 0, 0, 1, 0]
+    assert torch.autograd.gradcheck(lambda v: summed_at_grad(places, v, 7), (values,))
+    assert torch.equal(picked(values, places[:3] % 3), values[[2, 0, 2]])
+    assert torch.autograd.gradcheck(lambda v: picked(v, places[:4]), (values,))
+
+
+@pytest.mark.parametrize("step", [Step("rated"), Step("friend", True)], ids=str)
+@pytest.mark.parametrize("little", [None, 1e-3])
+def test_entries_are_the_first_hop(step, little):
+    users, weights = torch.tensor([1, 4, 8, 1]), random_weights(step).requires_grad_()
+    there = GRAPH.adjacency(step)
+
+    def f(w: Tensor) -> Tensor:
+        entries = from_users(users, w, there, padded=True)
+        entries = entries.less((entries.walks != 1) | (entries.nodes != 2))
+        return (entries if little is None else entries.divided(little)).dense()
+
+    wanted = first_hop(users, weights, there).clone()
+    wanted[2, 1] = 0.0
+    if little is not None:
+        wanted[1:] += little
+        wanted = wanted / wanted.sum(0)
+    torch.testing.assert_close(f(weights), wanted)
+    assert torch.autograd.gradcheck(f, (weights,))
+
+
+def test_last_hops_are_one_of_the_mixture():
+    """Of five states along three steps, two of them from nodes of one type, and one that nothing leaves."""
+    rated, genre, played = Step("rated"), Step("genre", True), Step("acted_in")
+    steps = [rated, genre, rated, played, genre]
+    weights = {step: random_weights(step, number).requires_grad_() for number, step in enumerate(steps[:4])}
+    states = [(random_state(step, 3) + number).requires_grad_() for number, step in enumerate(steps)]
+    with torch.no_grad():
+        states[1][:, 2] = 0.0
+    shares = torch.rand(3, 5, dtype=torch.float64, requires_grad=True)
+    wanted = 0.0
+    for number, (step, state) in enumerate(zip(steps, states, strict=True)):
+        arrived = matrix(GRAPH, step, weights[step]).t() @ state
+        more = torch.full_like(arrived, 1e-3)
+        more[0] = 0.0
+        wanted = wanted + (arrived + more) / (arrived + more).sum(0) * shares[:, number]
+    found = last_hop(states, steps, shares, weights, GRAPH, 1e-3)
+    torch.testing.assert_close(found, wanted, rtol=1e-13, atol=1e-15)
+
+    def f(shares: Tensor, *given: Tensor) -> Tensor:
+        return last_hop(given[3:], steps, shares, dict(zip(weights, given, strict=False)), GRAPH, 1e-3)
+
+    assert torch.autograd.gradcheck(f, (shares, *weights.values(), *states))
 
 
 # ---------------------------------------------------------------------- lists
