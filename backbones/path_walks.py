@@ -60,8 +60,9 @@ class PathWalks(GeneralRecommender):
         generator = torch.Generator(device=users.device).manual_seed(drawn)
         known = Pairs(*self.known.pairs_of(users), self.n_items)
         hidden = drawn_hidden(known, self.walks.hide, generator)
-        walked = self.paths.columns(users, None if hidden is None else known.where(hidden))
-        return cross_entropy(walked, known, hidden).mean()
+        walk = self.paths.columns if self.paths.most is None else self.paths.listed
+        walked = walk(users, None if hidden is None else known.where(hidden))
+        return cross_entropy(walked, known, hidden, len(users)).mean()
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of pairs, `[B]`."""

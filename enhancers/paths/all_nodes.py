@@ -185,14 +185,3 @@ class _LastHop(torch.autograd.Function):
             for here, factor, one, wanted in zip(places, factors, of_totals, needed, strict=True)
         ]
         return (of_factors / totals).t(), of_weights, None, None, None, *of_states
-
-
-def mixed_states(states: Sequence[Tensor], shares: Tensor, little: float) -> Tensor:
-    """The mixture of states, each made to sum to 1: `[n, b]`.
-
-    states: `[n, b]` each.  shares: `[b, n_states]`.  little: added first, at every node but 0, which is padding.
-    """
-    mixed = torch.zeros_like(states[0])
-    for number, state in enumerate(states):
-        mixed = mixed + divided(state, little) * shares[:, number].contiguous()
-    return mixed

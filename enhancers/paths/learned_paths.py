@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from .graph import Graph
-from .lists import Pairs
+from .lists import MixedLists, Pairs
 from .metapaths import MetaPath, parse_all
 from .mining import mine
 from .options import WalkConfig
@@ -44,23 +44,27 @@ def drawn_hidden(known: Pairs, hide: float, generator: torch.Generator) -> Tenso
     return torch.rand(len(known.rows), generator=generator, device=known.rows.device) < hide
 
 
-def cross_entropy(probabilities: Tensor, known: Pairs, hidden: Tensor | None) -> Tensor:
+def cross_entropy(walked: Tensor | MixedLists, known: Pairs, hidden: Tensor | None, b: int) -> Tensor:
     """Mean of -log of a path model's probabilities over the items that it is asked for: `[b]`.
 
     Where some are hidden it is asked for these, among all but the others; else for all, as in the paper.  A user of
     whom it is asked for none has 0.
 
-    probabilities: `[n_items, b]`, from walks without the hidden items.  known: what the users interacted with.
+    walked: `[n_items, b]`, or lists, from walks without the hidden items.  known: what the users interacted with.
     hidden: which of it is hidden, bool `[m]`.
     """
-    b = probabilities.shape[1]
+    asked, shown = (known, None) if hidden is None else (known.where(hidden), known.where(~hidden))
     rest = None
-    asked = known if hidden is None else known.where(hidden)
-    if hidden is not None:
-        # Summed without the others: 1 less these would be nothing but rounding, where a walk leads nowhere else.
-        shown = known.where(~hidden)
-        rest = probabilities.index_put((shown.items, shown.rows), probabilities.new_zeros(())).sum(0)
-    return mean_loss(probabilities[asked.items, asked.rows], rest, asked, b)
+    if isinstance(walked, MixedLists):
+        chances = walked.at(asked.rows, asked.items)
+        if shown is not None:
+            rest = walked.rest(shown)
+    else:
+        chances = walked[asked.items, asked.rows]
+        if shown is not None:
+            # Summed without the others: 1 less these would be nothing but rounding, where a walk leads nowhere else.
+            rest = walked.index_put((shown.items, shown.rows), walked.new_zeros(())).sum(0)
+    return mean_loss(chances, rest, asked, b)
 
 
 def mean_loss(chances: Tensor, rest: Tensor | None, asked: Pairs, b: int) -> Tensor:

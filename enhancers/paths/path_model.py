@@ -20,9 +20,9 @@ from torch.nn import functional
 from burnish.checks import whole_number
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .all_nodes import divided, from_users, last_hop, mixed_states
+from .all_nodes import divided, from_users, last_hop
 from .graph import ITEM, USER, Adjacency, Graph, Step
-from .lists import Pairs, listed_hop
+from .lists import MixedLists, Pairs, listed_hop, mixed_lists
 from .metapaths import MetaPath
 from .propagation import first_hop, hop, shares_of_nodes
 
@@ -174,7 +174,7 @@ class PathModel(nn.Module):
     def columns(self, users: Tensor, hidden: Pairs | None = None) -> Tensor:
         """As `forward`, a column for each user: `[n_items, b]`, the way in which it is computed."""
         if self.most is not None:
-            return mixed_states(self._ends(users, hidden), self.shares(users), EPSILON)
+            return self.listed(users, hidden).columns()
         walk = _Walk(self, users, hidden)
         shares = self.shares(users)
         long = [number for number, path in enumerate(self.metapaths) if len(path) > 1]
@@ -189,6 +189,11 @@ class PathModel(nn.Module):
             last = [one[-1] for one in steps]
             parts.append(last_hop(states, last, shares[:, long], walk.weights, self.graph, EPSILON))
         return sum(parts[1:], parts[0])
+
+    def listed(self, users: Tensor, hidden: Pairs | None = None) -> MixedLists:
+        """As `forward`, from lists (`most`), without a number for every item."""
+        lists = self.lists_by_path(users, hidden)
+        return mixed_lists(lists, self.shares(users), self.graph.counts[ITEM], EPSILON)
 
     def by_path(self, users: Tensor, hidden: Pairs | None = None) -> list[Tensor]:
         """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""

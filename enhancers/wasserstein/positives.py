@@ -59,6 +59,11 @@ class KnownPositives(nn.Module):
         """Whether the whole table is held."""
         return self._table is not None
 
+    @property
+    def items(self) -> Tensor:
+        """The item of each known pair, `[n]`."""
+        return self._items
+
     def mask(self, users: Tensor, items: Tensor) -> Tensor:
         """Bool `[B, N]` for users `[B]` and items `[N]`, True where the pair is a training interaction.
 

@@ -143,7 +143,7 @@ def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
     nobody = Pairs(torch.tensor([]).long(), torch.tensor([]).long(), model.n_items)
     generator = torch.Generator().manual_seed(0)
     hidden = drawn_hidden(nobody, 0.3, generator)
-    losses = cross_entropy(model.paths.columns(torch.tensor([3, 8]), nobody), nobody, hidden)
+    losses = cross_entropy(model.paths.columns(torch.tensor([3, 8]), nobody), nobody, hidden, 2)
     losses.sum().backward()
     assert losses.tolist() == [0, 0]
     assert all(torch.isfinite(one.grad).all() for one in model.paths.parameters())

@@ -158,6 +158,63 @@ def test_a_list_of_everything_is_no_cut(world: Any) -> None:
     torch.testing.assert_close(found, cut, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("mask_known", [True, False])
+@pytest.mark.parametrize("hide", [0.0, 0.4])
+def test_lists_and_a_union_of_everything_are_no_cut(world: Any, mask_known: bool, hide: float) -> None:
+    options = {"mask_known": mask_known, "hide": hide}
+    whole = made_with(world, "BPR", Softmax(temperature=TAU), **options)
+    listed = made_with(world, "BPR", Softmax(temperature=TAU), most=10_000, sampled=10_000, **options)
+    assert (whole.paths.in_lists, listed.paths.in_lists) == (False, True)
+    one, other = (losses_of(made, users_batch(3, 5, 8)) for made in (whole, listed))
+    for name, found in one.items():
+        torch.testing.assert_close(found, other[name], rtol=1e-4, atol=1e-5)
+    for losses in (one, other):
+        sum(rows.sum() for rows in losses.values()).backward()
+    for (name, ours), theirs in zip(whole.model.named_parameters(), listed.model.parameters(), strict=True):
+        if ours.grad is not None:
+            torch.testing.assert_close(
+                ours.grad,
+                theirs.grad.to_dense(),
+                rtol=1e-3,
+                atol=1e-5,
+                msg=lambda text, name=name: f"{name}: {text}",
+            )
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "NeuMF", "SASRec"])
+def test_nothing_is_held_for_every_item_where_that_is_beyond_the_budget(
+    world: Any, monkeypatch: pytest.MonkeyPatch, backbone: str
+) -> None:
+    beside = [] if backbone == "NeuMF" else [Softmax()]
+    made = made_with(world, backbone, *beside, most=20, users=64, budget_mib=1)
+    if backbone != "BPR":
+        made.paths.in_lists = True  # fewer rows a batch
+    assert made.paths.in_lists
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a number for every item")
+
+    monkeypatch.setattr("burnish.enhancers.paths.lists.MixedLists.columns", refused)
+    monkeypatch.setattr("burnish.enhancers.paths.path_model.PathModel.columns", refused)
+    monkeypatch.setattr("burnish.enhancers.teachers.student.Student.left_out", refused)
+    losses = losses_of(made, next(iter(made.train)))
+    sum(one.mean() for one in losses.values()).backward()
+    assert all(torch.isfinite(one).all() for one in losses.values())
+    assert all(one.grad is not None for one in made.paths.model.parameters())
+    assert "in lists" in made.paths.note()
+
+
+def test_who_learns_on_a_union(world: Any) -> None:
+    for learns in ("both", "backbone", "paths"):
+        made = made_with(world, "BPR", Softmax(), learns=learns, most=20, sampled=50)
+        losses_of(made, users_batch(3, 5))["agree"].sum().backward()
+        table = made.model.item_embedding.weight if hasattr(made.model, "item_embedding") else None
+        assert table is not None
+        tables = [one for name, one in made.model.named_parameters() if name.startswith("item_embedding")]
+        assert all(one.grad is not None for one in tables) == (learns != "paths")
+        assert (made.paths.model.mixing.grad is not None) == (learns != "backbone")
+
+
 def test_a_model_that_scores_pairs(world: Any) -> None:
     made = made_with(world, "NeuMF", top=6, drawn=0)
     made.model.eval()
@@ -339,7 +396,14 @@ def test_files_of_the_graph_are_found_from_elsewhere(tmp_path: Path, monkeypatch
         ({"schedule": "papers"}, ConfigurationError, "schedule"),
         ({"graph": {"item_columns": ["clas"]}}, UnknownNameError, "class"),
         ({"graph": {"item_colums": ["class"]}}, UnknownNameError, "item_columns"),
-        ({"budget_mib": 1, "users": 4096}, UnsupportedError, "budget_mib is 1"),
+        ({"budget_mib": 1, "users": 4096}, UnsupportedError, "follow no more than most nodes"),
+        (
+            {"budget_mib": 1, "users": 4096, "most": 9, "sampled": "all"},
+            UnsupportedError,
+            "let sampled be null",
+        ),
+        ({"sampled": 100}, ConfigurationError, "give most"),
+        ({"sampled": 0, "most": 9}, ConfigurationError, "1 or more, or all"),
     ],
 )
 def test_bad_options(world: Any, options: dict[str, Any], error: type[Exception], match: str) -> None:

@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from burnish.enhancers.paths.all_nodes import from_users, last_hop, mixed_states
+from burnish.enhancers.paths.all_nodes import from_users, last_hop
 from burnish.enhancers.paths.graph import Graph, Relation, Step
-from burnish.enhancers.paths.lists import listed_hop
+from burnish.enhancers.paths.lists import Pairs, listed_hop, mixed_lists
 from burnish.enhancers.paths.propagation import (
     edge_products,
     edges_of,
@@ -316,26 +316,84 @@ def test_lists_in_single_precision_stay_in_it():
     assert nodes.dtype == torch.long
 
 
-@pytest.mark.parametrize("little", [0.0, 1e-3])
-def test_a_mixture_of_states_made_to_sum_to_one(little: float) -> None:
-    generator = torch.Generator().manual_seed(3)
-    states = [torch.rand(5, 3, generator=generator, dtype=torch.float64) for _ in range(3)]
-    states[2][:, 1] = 0.0 if little else 1.0  # nothing arrives
-    for state in states:
-        state[0] = 0.0
-    shares = torch.rand(3, 3, generator=generator, dtype=torch.float64)
-    added = torch.full((5, 1), little, dtype=torch.float64)
-    added[0] = 0.0
-    wanted = sum(
-        (state + added) / (state + added).sum(0) * shares[:, number] for number, state in enumerate(states)
-    )
-    torch.testing.assert_close(mixed_states(states, shares, little), wanted)
+@pytest.mark.parametrize("together", [1, 7, 10_000])
+@pytest.mark.parametrize("most", [2, 100])
+def test_walks_that_are_followed_after_others_give_the_same(monkeypatch, most, together):
+    step = Step("rated")
+    weights, values = random_weights(step).requires_grad_(), VALUES.clone().requires_grad_()
+    nodes, whole = listed_hop(LISTS, values, weights, GRAPH.adjacency(step), most)
+    monkeypatch.setattr("burnish.enhancers.paths.lists._TOGETHER", together)
+    again, parts = listed_hop(LISTS, values, weights, GRAPH.adjacency(step), most)
+    assert torch.equal(nodes, again)
+    assert torch.equal(whole, parts)
+    along = torch.rand(whole.shape, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+    for one, other in zip(
+        torch.autograd.grad((whole * along).sum(), (values, weights)),
+        torch.autograd.grad((parts * along).sum(), (values, weights)),
+        strict=True,
+    ):
+        torch.testing.assert_close(one, other, rtol=1e-13, atol=1e-15)
 
-    def mixed(shares: torch.Tensor, *states: torch.Tensor) -> torch.Tensor:
-        # Padding has no state, and so no gradient.
-        return mixed_states(
-            [torch.cat([torch.zeros_like(one[:1]), one[1:]]) for one in states], shares, little
-        )
 
-    given = [one.clone().requires_grad_() for one in (shares, *states)]
-    assert torch.autograd.gradcheck(mixed, given)
+N = 7
+SOME_LISTS = [
+    (
+        torch.tensor([[3, 1, 0], [2, 6, 0], [0, 0, 0]]),
+        torch.tensor([[0.5, 0.2, 0], [0.3, 0.1, 0], [0, 0, 0]]),
+    ),
+    (torch.tensor([[1, 5], [2, 4], [0, 0]]), torch.tensor([[0.7, 0.1], [0.2, 0.0], [0.0, 0.0]])),
+]
+
+
+def of_lists(values: list[Tensor], shares: Tensor, little: float) -> Tensor:
+    """The mixture as rows over all items, `[b, n_items]`."""
+    rows = 0.0
+    for number, ((items, _), amounts) in enumerate(zip(SOME_LISTS, values, strict=True)):
+        dense = spread(items, amounts, N)
+        dense = dense + torch.tensor([0.0, *[little] * (N - 1)], dtype=torch.float64)
+        rows = rows + dense / dense.sum(1, keepdim=True) * shares[:, number : number + 1]
+    return rows
+
+
+def test_a_mixture_of_lists():
+    """One row's lists have an item in common; another row has nothing."""
+    values = [amounts.double() for _, amounts in SOME_LISTS]
+    shares = torch.rand(3, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+    def mixed(shares: Tensor, *given: Tensor):
+        # an empty place is empty whatever differences add to it
+        lists = [
+            (items, torch.where(amounts > 0, one, 0.0))
+            for (items, amounts), one in zip(SOME_LISTS, given, strict=True)
+        ]
+        return mixed_lists(lists, shares, N, 1e-3)
+
+    found, wanted = mixed(shares, *values), of_lists(values, shares, 1e-3)
+    assert found.keys.tolist() == [1, 3, 5, N + 2, N + 6]
+    torch.testing.assert_close(found.columns().t(), wanted, rtol=1e-13, atol=1e-15)
+    rows, items = torch.tensor([[0, 0, 0], [1, 2, 2]]), torch.tensor([[1, 2, 5], [6, 1, 1]])
+    torch.testing.assert_close(found.at(rows, items), wanted[rows, items], rtol=1e-13, atol=1e-15)
+    without = Pairs(torch.tensor([0, 0, 1]), torch.tensor([2, 3, 4]), N)
+    left = torch.ones(3, N, dtype=torch.bool)
+    left[without.rows, without.items] = left[:, 0] = False
+    torch.testing.assert_close(found.rest(without), (wanted * left).sum(1), rtol=1e-13, atol=1e-15)
+    by_value = [sorted(range(1, N), key=lambda item, row=row: -wanted[row, item]) for row in range(2)]
+    assert found.best(2, None).tolist() == [by_value[0][:2], by_value[1][:2], [0, 0]]
+    assert found.best(9, without).tolist() == [[1, 5], [2, 6], [0, 0]]
+    given = [one.requires_grad_() for one in (shares, *values)]
+    for of in (
+        lambda one: one.columns(),
+        lambda one: one.at(rows, items),
+        lambda one: one.rest(without),
+    ):
+        assert torch.autograd.gradcheck(lambda *those, of=of: of(mixed(*those)), given)
+
+
+def test_pairs_that_are_held():
+    pairs = Pairs(torch.tensor([0, 0, 2]), torch.tensor([1, 4, 3]), 5)
+    rows, items = torch.tensor([[0, 0], [2, 1]]), torch.tensor([[4, 3], [3, 3]])
+    assert pairs.holds(rows, items).tolist() == [[True, False], [True, False]]
+    some = pairs.where(torch.tensor([False, True, True]))
+    assert (some.rows.tolist(), some.items.tolist()) == ([0, 2], [4, 3])
+    none = pairs.where(torch.zeros(3, dtype=torch.bool))
+    assert not none.holds(rows, items).any()
