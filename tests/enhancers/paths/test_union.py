@@ -103,13 +103,14 @@ def test_without_log_q_it_would_be_another_number() -> None:
     users, table, known, interactions = problem()
     wanted = divergence_of_walks(lists().columns(), users, table, known)
     drawing, walked, generator = Drawing(interactions, N_ITEMS), lists(), torch.Generator().manual_seed(5)
-    draws = [drawing.draw(16, generator) for _ in range(200)]
+    draws = [drawing.draw(30, generator) for _ in range(200)]
     means = [
         torch.stack([estimated(walked, Drawn(one.items, one.log_weights * factor)).detach() for one in draws])
         for factor in (1.0, 0.0)
     ]
-    right, wrong = ((mean.mean(0) - wanted).abs().mean() for mean in means)
-    assert right < 0.3 * wrong
+    # Of users with lists; of one without, draws are all there is.
+    right, wrong = ((mean.mean(0) - wanted)[:3].abs().mean() for mean in means)
+    assert right < 0.3 * wrong, (right, wrong)
 
 
 def test_a_user_who_knows_everything_has_no_divergence() -> None:
