@@ -178,7 +178,7 @@ class _LastHop(torch.autograd.Function):
             for here, state, one in zip(places, states, of_totals, strict=True):
                 of_leaving[here] += state @ one
             of_weights = edge_products(joined.there, joined.back, merged, gradient)
-            of_weights += of_leaving[joined.begins]
+            of_weights += of_leaving.index_select(0, joined.begins)
         needed = ctx.needs_input_grad[5:]
         of_states = [
             (returned[here] * factor).addcmul_(leaving[here].unsqueeze(1), one) if wanted else None

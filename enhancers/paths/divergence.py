@@ -21,7 +21,7 @@ def divergence_of_walks(probabilities: Tensor, users: Tensor, keys: Tensor, left
 
     As `distil`'s `divergence` of logarithms, in the layout of walks and block after block.
 
-    probabilities: `[n_items, b]`, above 0; what is left of a column is made to sum to 1.  users: `[b, d]`.
+    probabilities: `[n_items, b]`, above 0 but for padding's; what is left of a column is made to sum to 1.  users: `[b, d]`.
     keys: `[n_items, d]`.
     left_out: items by column; None for none.  Padding, item 0, always is.  A column of which nothing is left has 0.
     """
@@ -48,7 +48,7 @@ class _Divergence(torch.autograd.Function):
         scores, differences = (torch.empty_like(probabilities) if kept else None for _ in range(2))
         blocks = _Blocks(left_out, *probabilities.shape)
         for here, leave_out in blocks:
-            chances = leave_out(probabilities[here].clone())
+            chances = probabilities[here] if left_out is None else leave_out(probabilities[here].clone())
             logits = torch.mm(keys[here], users.t(), out=None if scores is None else scores[here])
             difference = torch.clamp(
                 chances, min=tiny, out=None if differences is None else differences[here]
@@ -60,7 +60,7 @@ class _Divergence(torch.autograd.Function):
             counted = logits if left_out is None and here.start else leave_out(logits.clone(), -math.inf)
             before, highest = highest, torch.maximum(highest, counted.amax(0))
             finite = highest.clamp_min(torch.finfo(highest.dtype).min)
-            shares = leave_out((logits - finite).clamp_max_(0.0).mul_(math.log2(math.e)).exp2_())
+            shares = leave_out((logits - finite).mul_(math.log2(math.e)).exp2_())
             sums = sums * (before - finite).exp() + shares.sum(0)
         told = totals > 0
         totals.clamp_min_(tiny)
@@ -88,9 +88,7 @@ class _Divergence(torch.autograd.Function):
                 leave_out(of_chances[here].mul_(each))
             if of_users is None and of_keys is None:
                 continue
-            shares = (
-                (scores[here] - normaliser).clamp_max_(0.0).mul_(math.log2(math.e)).exp2_().mul_(gradient)
-            )
+            shares = (scores[here] - normaliser).mul_(math.log2(math.e)).exp2_().mul_(gradient)
             of_scores = leave_out(shares.addcmul_(probabilities[here], each, value=-1.0))
             if of_users is not None:
                 of_users.addmm_(of_scores.t(), keys[here])

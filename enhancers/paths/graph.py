@@ -52,7 +52,7 @@ class Adjacency:
 
     def ordered(self, weights: Tensor) -> Tensor:
         """Weights `[e]` of a relation's edges in the order of these."""
-        return weights if self.in_order else weights[self.edges]
+        return weights if self.in_order else weights.index_select(0, self.edges)
 
     def pattern(self, dtype: torch.dtype) -> Tensor:
         """A sparse matrix `[n_rows, n_columns]` with an entry an edge, each 0; computed once."""

@@ -214,7 +214,8 @@ class _Shares(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, weights: Tensor, there: Adjacency, begins: Tensor) -> Tensor:
         # A weight far below 0 becomes 0 in float32: 0 / 0 otherwise, where all of a node's do.
-        sums = row_sums(weights, there).clamp_min(torch.finfo(weights.dtype).tiny)[begins]
+        sums = row_sums(weights, there).clamp_min(torch.finfo(weights.dtype).tiny)
+        sums = sums.index_select(0, begins)
         shares = weights / sums
         ctx.there = there
         ctx.save_for_backward(shares, sums, begins)
@@ -225,7 +226,7 @@ class _Shares(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         shares, sums, begins = ctx.saved_tensors
         (gradient,) = gradients
-        common = row_sums(gradient * shares, ctx.there)[begins]
+        common = row_sums(gradient * shares, ctx.there).index_select(0, begins)
         return (gradient - common) / sums, None, None
 
 

@@ -13,10 +13,10 @@ N_ITEMS, B = 11, 4
 
 
 def problem(dtype: torch.dtype = torch.float64) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, Pairs]:
-    """User 2 knows everything, and user 3 nothing; an item with next to no probability."""
+    """User 2 knows everything, and user 3 nothing; an item with next to none."""
     draw = torch.Generator().manual_seed(0)
     chances = torch.rand(N_ITEMS, B, generator=draw, dtype=dtype)
-    chances[5] = 1e-30
+    chances[0], chances[5] = 0.0, 1e-30
     users, keys = (torch.randn(n, 3, generator=draw, dtype=dtype) for n in (B, N_ITEMS))
     rows = torch.tensor([0, 0, 1, 1, 1, *[2] * (N_ITEMS - 1)])
     items = torch.tensor([3, 10, 1, 2, 4, *range(1, N_ITEMS)])
@@ -49,10 +49,14 @@ def test_it_is_the_divergence_of_logarithms(monkeypatch: pytest.MonkeyPatch, blo
 
 def test_gradients_by_differences() -> None:
     chances, users, keys, pairs = problem()
-    given = [one.requires_grad_() for one in (chances + 0.1, users, keys)]
-    assert torch.autograd.gradcheck(lambda *those: divergence_of_walks(*those, pairs), given)
+    given = [one.requires_grad_() for one in (chances[1:] + 0.1, users, keys)]
+
+    def padded(some: torch.Tensor, *others: torch.Tensor) -> torch.Tensor:
+        return divergence_of_walks(torch.cat([torch.zeros_like(some[:1]), some]), *others, pairs)
+
+    assert torch.autograd.gradcheck(padded, given)
     for number in range(3):
-        some = [one.detach() for one in given]
+        some = [chances.detach(), *(one.detach() for one in given[1:])]
         some[number].requires_grad_()
         divergence_of_walks(*some, None).sum().backward()
         assert [one.grad is not None for one in some] == [place == number for place in range(3)]
