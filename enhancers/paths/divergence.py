@@ -21,8 +21,8 @@ def divergence_of_walks(probabilities: Tensor, users: Tensor, keys: Tensor, left
 
     As `distil`'s `divergence` of logarithms, in the layout of walks and block after block.
 
-    probabilities: `[n_items, b]`, above 0 but for padding's; what is left of a column is made to sum to 1.  users: `[b, d]`.
-    keys: `[n_items, d]`.
+    probabilities: `[n_items, b]`, above 0 but for padding's; what is left of a column is made to sum to 1.
+    users: `[b, d]`.  keys: `[n_items, d]`.
     left_out: items by column; None for none.  Padding, item 0, always is.  A column of which nothing is left has 0.
     """
     divergence: Tensor = _Divergence.apply(probabilities, users, keys, left_out)
