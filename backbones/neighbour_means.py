@@ -113,8 +113,14 @@ class NeighbourMeans(GeneralRecommender):
         users, items = self.forward()
         scores = users[interaction[self.USER_ID]] @ items[1:].t()
         loss = self.loss_fct(scores, interaction[self.ITEM_ID] - 1)
+        return loss, self.loss_without_interactions()[1]
+
+    def loss_without_interactions(self) -> tuple[Tensor, Tensor]:
+        """As `calculate_loss` with interactions that count nothing, which a softmax over all items need not be computed
+        for.
+        """
         squares = sum((parameter**2).sum() for parameter in self.parameters())
-        return loss, self.reg_weight * squares / 2
+        return self.factors.new_zeros(()), self.reg_weight * squares / 2
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of pairs, `[B]`."""

@@ -24,6 +24,7 @@ from burnish.enhancers.paths.learned_paths import (
     path_model,
     warn_of_returns,
 )
+from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.options import WalkConfig
 from burnish.enhancers.paths.reasons import NO_PATH, reasons_for
 from burnish.enhancers.paths.sources import read_graph
@@ -83,9 +84,11 @@ class PathWalks(GeneralRecommender):
         # From the stream that a resumed run goes on with.
         drawn = int(torch.randint(2**62, ()))
         generator = torch.Generator(device=users.device).manual_seed(drawn)
-        known = self.known.mask(users, torch.arange(self.n_items, device=users.device))
+        known = Pairs(*self.known.pairs_of(users), self.n_items)
         hidden = drawn_hidden(known, self.walks.hide, generator)
-        return cross_entropy(self.paths(users, hidden), known, hidden).mean()
+        walk = self.paths.columns if self.paths.most is None else self.paths.listed
+        walked = walk(users, None if hidden is None else known.where(hidden))
+        return cross_entropy(walked, known, hidden, len(users)).mean()
 
     def predict(self, interaction: Any) -> Tensor:
         """Scores of pairs, `[B]`."""

@@ -102,7 +102,7 @@ class Replacement:
 
     The backbone's own loss is linear in the weights of its rows, so with weights of 0 what is left of it are the terms
     that belong to no interaction: regularisation, self-supervision, a graph's.  Where nothing is left it is not
-    computed again.
+    computed again.  A backbone of ours may say at once what is left, by a method `loss_without_interactions`.
 
     enhancer: which has the objective.  weigher: of the same host, with `enhancer.own_loss` as its share.
     """
@@ -188,6 +188,10 @@ class Replacement:
     def _rest(
         self, batch: Interaction, own_loss: OwnLoss, probe: Callable[..., None], forget: Callable[[], None]
     ) -> Losses | None:
+        at_once = getattr(self._model, "loss_without_interactions", None)
+        if at_once is not None and self.enhancer.own_loss == 0:
+            left: Losses = at_once()
+            return left
         if self.rest is None and self.enhancer.own_loss == 0:
             self.rest = self._is_left(batch, own_loss, probe)
             forget()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -37,7 +39,7 @@ class Adjacency:
     """The edges of a step by where they begin, as compressed rows.
 
     starts: `[n_rows + 1]`, where each row's edges begin.  neighbours: `[e]`, where edges end, ascending in a row.
-    edges: `[e]`, each edge's number in its relation.
+    edges: `[e]`, each edge's number in its relation.  in_order: whether these are 0, 1, 2 and so on.
     """
 
     n_rows: int
@@ -45,6 +47,41 @@ class Adjacency:
     starts: Tensor
     neighbours: Tensor
     edges: Tensor
+    in_order: bool = False
+    _patterns: dict[torch.dtype, Tensor] = field(init=False, repr=False, default_factory=dict)
+
+    def ordered(self, weights: Tensor) -> Tensor:
+        """Weights `[e]` of a relation's edges in the order of these."""
+        return weights if self.in_order else weights.index_select(0, self.edges)
+
+    def pattern(self, dtype: torch.dtype) -> Tensor:
+        """A sparse matrix `[n_rows, n_columns]` with an entry an edge, each 0; computed once."""
+        if dtype not in self._patterns:
+            zeros = torch.zeros(len(self.neighbours), dtype=dtype, device=self.neighbours.device)
+            with warnings.catch_warnings():  # of compressed tensors being in beta
+                warnings.simplefilter("ignore")
+                self._patterns[dtype] = torch.sparse_csr_tensor(
+                    self.starts,
+                    self.neighbours,
+                    zeros,
+                    (self.n_rows, self.n_columns),
+                    check_invariants=False,
+                )
+        return self._patterns[dtype]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_patterns": {}}
+
+    @classmethod
+    def of(cls, begin: Tensor, end: Tensor, n_rows: int, n_columns: int, *, in_order: bool) -> Adjacency:
+        """From the ends of edges `[e]`, ordered by both where they are `in_order`, else by the other end first."""
+        edges = torch.arange(len(begin), device=begin.device)
+        if not in_order:
+            edges = begin.argsort(stable=True)  # stable: ends stay ascending within a row
+            begin, end = begin[edges], end[edges]
+        starts = torch.zeros(n_rows + 1, dtype=torch.long, device=begin.device)
+        starts[1:] = torch.bincount(begin, minlength=n_rows).cumsum(0)
+        return cls(n_rows, n_columns, starts, end, edges, in_order)
 
     def degrees(self) -> Tensor:
         """Numbers of edges, `[n_rows]`."""
@@ -59,6 +96,21 @@ class Adjacency:
         """Neighbours of one node, and the numbers of the edges to them."""
         here = slice(int(self.starts[node]), int(self.starts[node + 1]))
         return self.neighbours[here], self.edges[here]
+
+
+@dataclass(frozen=True, eq=False)
+class JoinedSteps:
+    """Steps to one type of node as a single one, from the nodes of all their beginnings, one after another.
+
+    places: which nodes are a step's.  there, back: its edges by where they begin, which is their order, and by where
+    they end.  begins: `[e]`, where each begins.
+    """
+
+    steps: tuple[Step, ...]
+    places: dict[Step, slice]
+    there: Adjacency
+    back: Adjacency
+    begins: Tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,6 +191,9 @@ class Graph:
     notes: Sequence[str] = ()
     _by_name: dict[str, Relation] = field(init=False, repr=False, compare=False, default_factory=dict)
     _adjacency: dict[Step, Adjacency] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _joined: dict[tuple[Step, ...], JoinedSteps] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         for kind in self.counts:
@@ -183,20 +238,37 @@ class Graph:
         both = [Step(relation.name, inverse) for relation in self.relations for inverse in (False, True)]
         return [step for step in both if self.ends(step)[0] == kind]
 
+    def joined(self, steps: Sequence[Step]) -> JoinedSteps:
+        """Steps that end at one type of node as a single one; computed once."""
+        key = tuple(steps)
+        if key not in self._joined:
+            places, begins, ends, n = {}, [], [], 0
+            for step in key:
+                one = self.adjacency(step)
+                places[step] = slice(n, n + one.n_rows)
+                begins.append(n + one.origins())
+                ends.append(one.neighbours)
+                n += one.n_rows
+            begin, end, n_to = torch.cat(begins), torch.cat(ends), one.n_columns
+            there = Adjacency.of(begin, end, n, n_to, in_order=True)
+            back = Adjacency.of(end, begin, n_to, n, in_order=False)
+            self._joined[key] = JoinedSteps(key, places, there, back, begin)
+        return self._joined[key]
+
+    def begins(self, step: Step) -> Tensor:
+        """Where each of a step's edges begins `[e]`, in the relation's order."""
+        relation = self.relation(step.relation)
+        return relation.targets if step.inverse else relation.sources
+
     def adjacency(self, step: Step) -> Adjacency:
         """The edges of a step by where they begin; computed once."""
         if step not in self._adjacency:
             relation = self.relation(step.relation)
             begin, end = relation.sources, relation.targets
-            edges = torch.arange(len(relation), device=begin.device)
             if step.inverse:
                 begin, end = end, begin
-                edges = begin.argsort(stable=True)  # stable: ends stay ascending within a row
-                begin, end = begin[edges], end[edges]
             rows, columns = (self.counts[kind] for kind in self.ends(step))
-            starts = torch.zeros(rows + 1, dtype=torch.long, device=begin.device)
-            starts[1:] = torch.bincount(begin, minlength=rows).cumsum(0)
-            self._adjacency[step] = Adjacency(rows, columns, starts, end, edges)
+            self._adjacency[step] = Adjacency.of(begin, end, rows, columns, in_order=not step.inverse)
         return self._adjacency[step]
 
     def label(self, kind: str, node: int) -> str:

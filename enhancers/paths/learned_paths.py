@@ -8,10 +8,12 @@ from torch import Tensor
 from burnish.errors import warn
 
 from .graph import USER, Graph
+from .lists import MixedLists, Pairs
 from .metapaths import MetaPath, parse_all
 from .mining import mine
 from .options import WalkConfig
 from .path_model import PathModel
+from .propagation import picked, summed_at_grad
 
 
 def metapaths_of(config: WalkConfig, graph: Graph, seed: int) -> list[MetaPath]:
@@ -51,25 +53,40 @@ def path_model(
     )
 
 
-def drawn_hidden(known: Tensor, hide: float, generator: torch.Generator) -> Tensor | None:
-    """Which of the known items `[b, n_items]` a step hides; None where it hides nothing."""
+def drawn_hidden(known: Pairs, hide: float, generator: torch.Generator) -> Tensor | None:
+    """Which of the known pairs a step hides, bool `[m]`; None where it hides nothing."""
     if not hide:
         return None
-    return known & (torch.rand(known.shape, generator=generator, device=known.device) < hide)
+    return torch.rand(len(known.rows), generator=generator, device=known.rows.device) < hide
 
 
-def cross_entropy(probabilities: Tensor, known: Tensor, hidden: Tensor | None) -> Tensor:
+def cross_entropy(walked: Tensor | MixedLists, known: Pairs, hidden: Tensor | None, b: int) -> Tensor:
     """Mean of -log of a path model's probabilities over the items that it is asked for: `[b]`.
 
     Where some are hidden it is asked for these, among all but the others; else for all, as in the paper.  A user of
     whom it is asked for none has 0.
 
-    probabilities: `[b, n_items]`, from walks without the hidden items.  known: bool, what the users interacted with.
+    walked: `[n_items, b]`, or lists, from walks without the hidden items.  known: what the users interacted with.
+    hidden: which of it is hidden, bool `[m]`.
     """
-    asked, tiny = known, torch.finfo(probabilities.dtype).tiny
-    if hidden is not None:
-        asked = hidden
-        probabilities = probabilities.masked_fill(known & ~hidden, 0.0)
-        probabilities = probabilities / probabilities.sum(1, keepdim=True).clamp_min(tiny)
-    logs = torch.where(asked, probabilities.clamp_min(tiny).log(), torch.zeros_like(probabilities))
-    return -logs.sum(1) / asked.sum(1).clamp_min(1)
+    asked, shown = (known, None) if hidden is None else (known.where(hidden), known.where(~hidden))
+    rest = None
+    if isinstance(walked, MixedLists):
+        chances = walked.at(asked.rows, asked.items)
+        if shown is not None:
+            rest = walked.rest(shown)
+    else:
+        chances = walked[asked.items, asked.rows]
+        if shown is not None:
+            # Summed without the others: 1 less these would be nothing but rounding, where a walk leads nowhere else.
+            rest = walked.index_put((shown.items, shown.rows), walked.new_zeros(())).sum(0)
+    return mean_loss(chances, rest, asked, b)
+
+
+def mean_loss(chances: Tensor, rest: Tensor | None, asked: Pairs, b: int) -> Tensor:
+    """Mean over each row's asked pairs of -log of their chances `[m]`, among all that is left, `rest` `[b]`: `[b]`."""
+    tiny = torch.finfo(chances.dtype).tiny
+    if rest is not None:
+        chances = chances / picked(rest.clamp_min(tiny), asked.rows)
+    sums = summed_at_grad(asked.rows, -chances.clamp_min(tiny).log(), b)
+    return sums / torch.bincount(asked.rows, minlength=b).clamp_min(1)

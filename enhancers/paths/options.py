@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +14,8 @@ from .path_model import Mixture, Normalise
 
 #: Of the path model's list, where a backbone scores pair by pair and `top` is not given.
 SCORED_TOP = 32
+#: Of the path model's list, where drawn items stand for the rest of the catalogue and `top` is not given; and draws.
+UNION_TOP, SAMPLED = 1000, 4096
 #: The released code's epochs before its second phase, and what its parts count then.
 FIRST_PHASE, LATER_OWN, LATER_FIT = 17, 0.1, 0.1
 
@@ -77,6 +80,8 @@ class WalkConfig(OptionsWithoutLoss):
 class PathsConfig(WalkConfig):
     """Options of `paths`."""
 
+    later: ClassVar[Mapping[str, Any]] = {"sampled": None}
+
     own: float = Field(
         default=1.0,
         ge=0.0,
@@ -116,11 +121,17 @@ class PathsConfig(WalkConfig):
     top: int | None = Field(
         default=None,
         ge=1,
-        description="cut the path model's list at so many best items in the divergence; null for all of them, or, "
-        f"where a model scores pair by pair, {SCORED_TOP}",
+        description="cut the path model's list at so many best items in the divergence; null for all of them, "
+        f"{SCORED_TOP} where a model scores pair by pair, {UNION_TOP} where items are sampled",
     )
     drawn: int = Field(
         default=16, ge=0, description="drawn items beside the list, where a model scores pair by pair"
+    )
+    sampled: int | Literal["all"] | None = Field(
+        default=None,
+        description="items that the divergence goes over, where the score is a product. all: of the catalogue; a "
+        "number: the list's best, and so many drawn for all users of a step, which stand for the rest (with most); "
+        f"null for all, or {SAMPLED} where a step with all of them would not fit budget_mib",
     )
     users: int = Field(
         default=64,
@@ -136,6 +147,21 @@ class PathsConfig(WalkConfig):
         default=None, ge=0, description="of drawn users, items, and mining; null for the run's"
     )
     budget_mib: int = Field(default=2048, ge=1, description="memory of a step in MiB")
+
+    @field_validator("sampled")
+    @classmethod
+    def _some(cls, value: int | str | None) -> int | str | None:
+        if isinstance(value, int) and value < 1:
+            raise ValueError(f"sampled = {value}: give a number of 1 or more, or all")
+        return value
+
+    @model_validator(mode="after")
+    def _in_lists(self) -> PathsConfig:
+        if isinstance(self.sampled, int) and self.most is None:
+            raise ValueError(
+                f"sampled = {self.sampled} goes with walks in lists; give most, the length of a list (such as 1000)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _something_counts(self) -> PathsConfig:
@@ -158,6 +184,6 @@ class PathsConfig(WalkConfig):
             reasons |= dict.fromkeys(self.given("again"), "with hide: 0")
         if self.agree == 0:
             reasons |= dict.fromkeys(
-                self.given("learns", "again", "top", "drawn", "mask_known"), "with agree: 0"
+                self.given("learns", "again", "top", "drawn", "sampled", "mask_known"), "with agree: 0"
             )
         return reasons

@@ -10,7 +10,7 @@ place of all nodes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -20,9 +20,11 @@ from torch.nn import functional
 from burnish.checks import whole_number
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .graph import ITEM, USER, Graph, Step
+from .all_nodes import divided, from_users, last_hop
+from .graph import ITEM, USER, Adjacency, Graph, Step
+from .lists import MixedLists, Pairs, listed_hop, mixed_lists
 from .metapaths import MetaPath
-from .propagation import first_hop, hop, listed_hop, mixed_states
+from .propagation import first_hop, hop, shares_of_nodes
 
 #: What is added to all that arrives, so that no item has a probability of 0 (the released code's).
 EPSILON = 1e-10
@@ -134,14 +136,22 @@ class PathModel(nn.Module):
 
     def edge_weights(self, step: Step) -> Tensor:
         """Positive weights of a step's edges `[e]`, in the relation's order; with "walk" they sum to 1 at each node."""
-        weights = functional.softplus(self.rate * self.theta[self._parameter[step]])
-        if self.normalise == "propagated":
-            return weights
-        there = self.graph.adjacency(step)
-        begin = torch.empty_like(there.edges).scatter(0, there.edges, there.origins())
-        sums = weights.new_zeros(there.n_rows).index_add(0, begin, weights)
-        # A weight far below 0 becomes 0 in float32: 0 / 0 otherwise, where all of a node's do.
-        return weights / sums.clamp_min(torch.finfo(sums.dtype).tiny)[begin]
+        return self._weights([step])[step]
+
+    def _weights(self, steps: Iterable[Step]) -> dict[Step, Tensor]:
+        """By step; what both directions share is computed once."""
+        positive: dict[int, Tensor] = {}
+        found = {}
+        for step in steps:
+            number = self._parameter[step]
+            if number not in positive:
+                positive[number] = functional.softplus(self.rate * self.theta[number])
+            found[step] = positive[number]
+            if self.normalise == "walk":
+                found[step] = shares_of_nodes(
+                    found[step], self.graph.adjacency(step), self.graph.begins(step)
+                )
+        return found
 
     def shares(self, users: Tensor | None = None) -> Tensor:
         """What each meta-path counts: `[n_paths]` or, of users `[b]`, `[b, n_paths]`; sums to 1."""
@@ -154,63 +164,65 @@ class PathModel(nn.Module):
 
     # ------------------------------------------------------------------ walks
 
-    def forward(self, users: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def forward(self, users: Tensor, hidden: Pairs | None = None) -> Tensor:
         """Distributions over items of users `[b]`: `[b, n_items]`, 0 for padding, each row with the sum 1.
 
-        hidden: bool `[b, n_items]`, items with which no walk of the user begins.
+        hidden: items with which no walk of the user begins, by places in `users`.
         """
-        little = 0.0 if self._divides else EPSILON
-        return mixed_states(self._ends(users, hidden), self.shares(users), little).t()
+        return self.columns(users, hidden).t()
 
-    def by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[Tensor]:
-        """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""
-        ends = self._ends(users, hidden)
-        return ends if self._divides else [self._divided(state, ITEM) for state in ends]
-
-    @property
-    def _divides(self) -> bool:
-        """Whether every hop divides, so that the sum is 1 at the end of a meta-path."""
-        return self.normalise == "propagated" and self.most is None
-
-    def _ends(self, users: Tensor, hidden: Tensor | None) -> list[Tensor]:
-        """What arrives along each meta-path, `[n_items, b]`, before the last division."""
+    def columns(self, users: Tensor, hidden: Pairs | None = None) -> Tensor:
+        """As `forward`, a column for each user: `[n_items, b]`, the way in which it is computed."""
         if self.most is not None:
-            n_items = self.graph.counts[ITEM]
-            dense = []
-            for items, values in self.lists_by_path(users, hidden):
-                state = values.new_zeros(n_items, len(users))
-                walks = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
-                dense.append(state.index_put((items, walks), values, accumulate=True))
-            return dense
-        states: dict[tuple[Step, ...], Tensor] = {}
-        weights = {step: self.edge_weights(step) for step in self._parameter}
-        for path in self.metapaths:
-            for length in range(1, len(path) + 1):
-                prefix = path.steps[:length]
-                if prefix in states:
-                    continue
-                step = prefix[-1]
-                there = self.graph.adjacency(step)
-                if length == 1:
-                    arrived = first_hop(users, weights[step], there)
-                else:
-                    back = self.graph.adjacency(step.back())
-                    arrived = hop(states[prefix[:-1]], weights[step], there, back)
-                if length == 1 and hidden is not None and path.types[1] == ITEM:
-                    arrived = arrived.masked_fill(hidden.t(), 0.0)
-                if path.types[length] == USER and not self.returns:
-                    own = (users, torch.arange(len(users), device=users.device))
-                    arrived = arrived.index_put(own, arrived.new_zeros(()))
-                if self.normalise == "propagated":
-                    arrived = self._divided(arrived, path.types[length])
-                states[prefix] = arrived
-        return [states[path.steps] for path in self.metapaths]
+            return self.listed(users, hidden).columns()
+        walk = _Walk(self, users, hidden)
+        shares = self.shares(users)
+        long = [number for number, path in enumerate(self.metapaths) if len(path) > 1]
+        parts = [
+            self._at_the_end(walk.state(path.steps)) * shares[:, number].contiguous()
+            for number, path in enumerate(self.metapaths)
+            if number not in long  # a single step, whose items may be hidden
+        ]
+        if long:
+            steps = [self.metapaths[number].steps for number in long]
+            states = [walk.state(one[:-1]) for one in steps]
+            last = [one[-1] for one in steps]
+            parts.append(last_hop(states, last, shares[:, long], walk.weights, self.graph, EPSILON))
+        return sum(parts[1:], parts[0])
 
-    def lists_by_path(self, users: Tensor, hidden: Tensor | None = None) -> list[tuple[Tensor, Tensor]]:
+    def listed(self, users: Tensor, hidden: Pairs | None = None) -> MixedLists:
+        """As `forward`, from lists (`most`), without a number for every item."""
+        lists = self.lists_by_path(users, hidden)
+        return mixed_lists(lists, self.shares(users), self.graph.counts[ITEM], EPSILON)
+
+    def by_path(self, users: Tensor, hidden: Pairs | None = None) -> list[Tensor]:
+        """What arrives along each meta-path, `[n_items, b]`: its sum is 1 for each user."""
+        return [self._at_the_end(state) for state in self._ends(users, hidden)]
+
+    def _at_the_end(self, state: Tensor) -> Tensor:
+        """What arrives at the items, with the last division, where no hop has done it."""
+        if self.normalise == "propagated" and self.most is None:
+            return state
+        return divided(state, EPSILON)
+
+    def _ends(self, users: Tensor, hidden: Pairs | None) -> list[Tensor]:
+        """What arrives along each meta-path, `[n_items, b]`; before the last division, but where every hop has one."""
+        if self.most is None:
+            walk = _Walk(self, users, hidden)
+            return [walk.state(path.steps) for path in self.metapaths]
+        n_items = self.graph.counts[ITEM]
+        dense = []
+        for items, values in self.lists_by_path(users, hidden):
+            state = values.new_zeros(n_items, len(users))
+            walks = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
+            dense.append(state.index_put((items, walks), values, accumulate=True))
+        return dense
+
+    def lists_by_path(self, users: Tensor, hidden: Pairs | None = None) -> list[tuple[Tensor, Tensor]]:
         """Along each meta-path the items where most arrives and how much, `[b, k]` each; an empty place has 0."""
         most = self.graph.n_edges if self.most is None else self.most
         states: dict[tuple[Step, ...], tuple[Tensor, Tensor]] = {}
-        weights = {step: self.edge_weights(step) for step in self._parameter}
+        weights = self._weights(self._parameter)
         start = (users.unsqueeze(1), torch.ones(len(users), 1, device=users.device, dtype=self.mixing.dtype))
         for path in self.metapaths:
             for length in range(1, len(path) + 1):
@@ -221,7 +233,8 @@ class PathModel(nn.Module):
                 nodes, values = states.get(prefix[:-1], start)
                 nodes, values = listed_hop(nodes, values, weights[step], self.graph.adjacency(step), most)
                 if length == 1 and hidden is not None and path.types[1] == ITEM:
-                    values = values.masked_fill(hidden.gather(1, nodes), 0.0)
+                    rows = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(nodes)
+                    values = values.masked_fill(hidden.holds(rows, nodes), 0.0)
                 if path.types[length] == USER and not self.returns:
                     values = values.masked_fill(nodes == users.unsqueeze(1), 0.0)
                 if self.normalise == "propagated":
@@ -229,18 +242,46 @@ class PathModel(nn.Module):
                 states[prefix] = nodes, values
         return [states[path.steps] for path in self.metapaths]
 
-    def _divided(self, arrived: Tensor, kind: str) -> Tensor:
-        """What arrives at nodes of a type `[n, b]`, with a little at each, so that each column has the sum 1."""
-        little = arrived.new_full((len(arrived), 1), EPSILON)
-        if kind in (USER, ITEM):
-            little[0] = 0.0
-        arrived = arrived + little
-        return arrived / arrived.sum(0)
-
     def scores(self, users: Tensor) -> Tensor:
         """Logarithms of the probabilities `[b, n_items]`, -inf for padding."""
         # Without padding's column: the derivative of log at 0 would make every gradient NaN.
         return functional.pad(self(users)[:, 1:].log(), (1, 0), value=-math.inf)
+
+
+class _Walk:
+    """One walk of a batch of users along all meta-paths; prefixes are walked once, when they are asked for."""
+
+    def __init__(self, model: PathModel, users: Tensor, hidden: Pairs | None) -> None:
+        self.model, self.graph, self.users, self.hidden = model, model.graph, users, hidden
+        self.weights = model._weights(model._parameter)
+        self._states: dict[tuple[Step, ...], Tensor] = {}
+
+    def state(self, prefix: tuple[Step, ...]) -> Tensor:
+        """Behind a prefix of a meta-path, `[n, b]`."""
+        if prefix not in self._states:
+            step, kind = prefix[-1], self.graph.ends(prefix[-1])[1]
+            there, back = self.graph.adjacency(step), self.graph.adjacency(step.back())
+            own = self.users if kind == USER and not self.model.returns else None
+            little = EPSILON if self.model.normalise == "propagated" else None
+            padded = kind in (USER, ITEM)
+            if len(prefix) == 1:
+                self._states[prefix] = self._first(step, there, padded, own, little)
+            else:
+                before, weights = self.state(prefix[:-1]), self.weights[step]
+                self._states[prefix] = hop(
+                    before, weights, there, back, own=own, little=little, padded=padded
+                )
+        return self._states[prefix]
+
+    def _first(
+        self, step: Step, there: Adjacency, padded: bool, own: Tensor | None, little: float | None
+    ) -> Tensor:
+        entries = from_users(self.users, self.weights[step], there, padded=padded)
+        if self.hidden is not None and self.graph.ends(step)[1] == ITEM:
+            entries = entries.less(~self.hidden.holds(entries.walks, entries.nodes))
+        if own is not None:
+            entries = entries.less(entries.nodes != own[entries.walks])
+        return (entries if little is None else entries.divided(little)).dense()
 
 
 def reach(graph: Graph, path: MetaPath, users: Tensor) -> Tensor:

@@ -28,14 +28,25 @@ from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
+from .divergence import divergence_of_walks
 from .graph import ITEM, RATED, Graph, Relation
 from .graph_digest import check_graph_print, graph_digest, graph_print
 from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model, warn_of_returns
+from .lists import MixedLists, Pairs
 from .metapaths import MetaPath
-from .options import FIRST_PHASE, LATER_FIT, LATER_OWN, SCORED_TOP, PathsConfig
+from .options import (
+    FIRST_PHASE,
+    LATER_FIT,
+    LATER_OWN,
+    SAMPLED,
+    SCORED_TOP,
+    UNION_TOP,
+    PathsConfig,
+)
 from .path_model import PathModel
 from .reasons import NO_PATH, reasons_for
 from .sources import read_graph
+from .union import Drawing, divergence_on_union
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -121,7 +132,8 @@ class Paths(Enhancer[PathsConfig]):
             anatomy.device
         )
         self.register_buffer("fingerprint", graph_print(graph, anatomy.device))
-        self._check_size()
+        self.in_lists = self._goes_in_lists()
+        self._drawing = Drawing(self.student.known.items, self._n_items)
         self._share = 1.0
         self._finders: dict[tuple[int, ...], PathFinder] = {}
 
@@ -136,16 +148,28 @@ class Paths(Enhancer[PathsConfig]):
                 )
         return found
 
-    def _check_size(self) -> None:
+    def _goes_in_lists(self) -> bool:
+        """Whether a step holds lists, and no number for every item; `UnsupportedError` for a step beyond the budget."""
+        config = self.config
+        if isinstance(config.sampled, int) and self.student.vectors is not None:
+            return True
         prefixes = {path.steps[:n] for path in self.model.metapaths for n in range(1, len(path) + 1)}
-        nodes = 0 if self.config.most is not None else sum(self._nodes(prefix) for prefix in prefixes)
-        needed = 4 * self.config.users * (_COPIES * self._n_items + 4 * nodes)
-        if needed > self.config.budget_mib * 2**20:
-            raise UnsupportedError(
-                f"enhancer {self.name!r}: walks of users = {self.config.users} users over {len(prefixes)} hops take "
-                f"about {needed / 2**20:.0f} MiB a step, and budget_mib is {self.config.budget_mib}; give fewer users "
-                f"or meta-paths, follow no more than most nodes of a walk, or raise budget_mib"
-            )
+        nodes = 0 if config.most is not None else sum(self._nodes(prefix) for prefix in prefixes)
+        needed = 4 * config.users * (_COPIES * self._n_items + 4 * nodes)
+        if needed <= config.budget_mib * 2**20:
+            return False
+        if config.most is not None and config.sampled != "all":
+            return True
+        cure = (
+            "let sampled be null, so that drawn items stand for the rest"
+            if config.most is not None
+            else "follow no more than most nodes of a walk, so that a step holds lists"
+        )
+        raise UnsupportedError(
+            f"enhancer {self.name!r}: walks of users = {config.users} users over {len(prefixes)} hops take about "
+            f"{needed / 2**20:.0f} MiB a step, and budget_mib is {config.budget_mib}; give fewer users or meta-paths, "
+            f"{cure}, or raise budget_mib"
+        )
 
     def _nodes(self, prefix: tuple[Any, ...]) -> int:
         graph = self.model.graph
@@ -157,13 +181,14 @@ class Paths(Enhancer[PathsConfig]):
         shown = "; ".join(
             f"{share:.2f} {path}" for share, path in zip(shares, self.model.metapaths, strict=True)
         )
-        return (
-            f"walks along {len(shares)} meta-paths over {self.model.graph.n_edges:,} edges, mixed by {shown}."
-        )
+        over = " in lists" if self.in_lists else ""
+        return f"walks along {len(shares)} meta-paths over {self.model.graph.n_edges:,} edges{over}, mixed by {shown}."
 
     def idle_here(self, others: Any) -> dict[str, str]:
         if self.student.vectors is None:
-            return {}
+            return dict.fromkeys(
+                self.config.given("sampled"), f"on {self._backbone}, which scores every pair by itself"
+            )
         return dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
 
     def digest_beside(self, stem: Path, options: Mapping[str, Any]) -> str | None:
@@ -228,50 +253,95 @@ class Paths(Enhancer[PathsConfig]):
             rows, users = student.rows(batch)
         else:
             users, states = student.step(batch)
-        losses, walked = {}, None
+        known = Pairs(*student.known.pairs_of(users), self._n_items)
+        walk = self.model.listed if self.in_lists else self.model.columns
+        losses: dict[str, Tensor] = {}
+        walked: Tensor | MixedLists | None = None
         if self._fit:
-            known = student.known.mask(users, torch.arange(self._n_items, device=users.device))
             hidden = drawn_hidden(known, config.hide, student.generator())
-            walked = self.model(users, hidden)
-            losses["fit"] = cross_entropy(walked, known, hidden) * self._fit
+            walked = walk(users, None if hidden is None else known.where(hidden))
+            losses["fit"] = cross_entropy(walked, known, hidden, len(users)) * self._fit
         if config.agree:
             if walked is None or (config.hide and config.again):
                 with torch.set_grad_enabled(config.learns != "backbone"):
-                    walked = self.model(users)
+                    walked = walk(users)
             elif config.learns == "backbone":
                 walked = walked.detach()
-            logs = walked.clamp_min(torch.finfo(walked.dtype).tiny).log()
             if student.vectors is None:
-                agree = self._of_scored(logs, batch, rows, users)
+                agree = self._of_scored(walked, batch, rows, users, known)
+            elif isinstance(walked, MixedLists):
+                agree = self._of_union(walked, states, known)
             else:
-                agree = self._of_products(logs, users, states)
+                agree = self._of_products(walked, users, states, known)
             losses["agree"] = agree * config.agree
         return losses
 
-    def _of_products(self, theirs: Tensor, users: Tensor, states: Tensor) -> Tensor:
-        """The divergence `[b]` from the path model's logarithms `[b, n_items]` to the products."""
-        left_out = self.student.left_out(users)
+    def _of_union(self, walked: MixedLists, states: Tensor, known: Pairs) -> Tensor:
+        """The divergence `[b]` from lists to the products, on items that stand for all."""
+        config, student = self.config, self.student
+        sampled = config.sampled if isinstance(config.sampled, int) else SAMPLED
+        learning = config.learns != "paths"
+
+        def vectors(ids: Tensor) -> Tensor:
+            found = student.items(ids)
+            return found if learning else found.detach()
+
+        return divergence_on_union(
+            walked,
+            (states if learning else states.detach()) * student.scale(),
+            vectors,
+            self._drawing.draw(sampled, student.generator()),
+            known,
+            mask_known=config.mask_known,
+            top=config.top or UNION_TOP,
+        )
+
+    def _of_products(self, walked: Tensor, users: Tensor, states: Tensor, known: Pairs) -> Tensor:
+        """The divergence `[b]` from the path model's probabilities `[n_items, b]` to the products."""
         keys, scale = self.student.items(), self.student.scale()
         if self.config.learns == "paths":
             states, keys = states.detach(), keys.detach()
         if self.config.top is None:
-            return divergence(theirs.to(states), states @ keys.t() * scale, left_out, 1.0)
-        best = theirs.masked_fill(left_out, -math.inf).topk(min(self.config.top, self._n_items - 1), dim=1)
+            left_out = known if self.config.mask_known else None
+            return divergence_of_walks(walked.to(states), states * scale, keys, left_out)
+        left_out = self.student.left_out(users)
+        best = (
+            _logarithms(walked)
+            .masked_fill(left_out, -math.inf)
+            .topk(min(self.config.top, self._n_items - 1), dim=1)
+        )
         return divergence_of_products(
             best.values, best.indices, states, keys, left_out, scale=scale, temperature=1.0
         )
 
-    def _of_scored(self, theirs: Tensor, batch: Interaction, rows: Tensor, users: Tensor) -> Tensor:
+    def _of_scored(
+        self, walked: Tensor | MixedLists, batch: Interaction, rows: Tensor, users: Tensor, known: Pairs
+    ) -> Tensor:
         """The same where the model scores every pair by itself: the path model's list, and drawn items."""
-        theirs = theirs.masked_fill(self.student.left_out(users), -math.inf)
-        best = theirs.topk(min(self.config.top or SCORED_TOP, self._n_items - 1), dim=1).indices
-        items = with_drawn(best, self.config.drawn, self._n_items, self.student.generator())
-        scores = self.student.pair_scores(batch, rows, items)
+        student, mask_known = self.student, self.config.mask_known
+        top = min(self.config.top or SCORED_TOP, self._n_items - 1)
+        if isinstance(walked, MixedLists):
+            best = walked.best(top, known if mask_known else None)
+        else:
+            best = (
+                _logarithms(walked).masked_fill(student.left_out(users), -math.inf).topk(top, dim=1).indices
+            )
+        items = with_drawn(best, self.config.drawn, self._n_items, student.generator())
+        scores = student.pair_scores(batch, rows, items)
         if self.config.learns == "paths":
             scores = scores.detach()
-        chosen = theirs.gather(1, items)
-        left_out = ~torch.isfinite(chosen) | seen_before(items)
-        return divergence(chosen.to(scores), scores, left_out, 1.0)
+        places = torch.arange(len(users), device=users.device).unsqueeze(1).expand_as(items)
+        chances = walked.at(places, items) if isinstance(walked, MixedLists) else walked[items, places]
+        left_out = (items == 0) | seen_before(items)
+        if mask_known:
+            left_out = left_out | known.holds(places, items)
+        logs = chances.clamp_min(torch.finfo(chances.dtype).tiny).log()
+        return divergence(logs.to(scores), scores, left_out, 1.0)
+
+
+def _logarithms(walked: Tensor) -> Tensor:
+    """Of probabilities `[n_items, b]`: `[b, n_items]`."""
+    return walked.t().clamp_min(torch.finfo(walked.dtype).tiny).log()
 
 
 def with_permuted_items(graph: Graph, seed: int) -> Graph:

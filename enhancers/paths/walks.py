@@ -17,8 +17,8 @@ from burnish.checks import whole_number
 from burnish.errors import DataError
 
 from .graph import ITEM, USER, Graph, Step
+from .lists import listed_hop
 from .path_model import EPSILON, PathModel
-from .propagation import listed_hop
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

@@ -115,10 +115,10 @@ class Student(nn.Module):
             return torch.arange(n, device=self.device)
         return torch.randperm(n, generator=self.generator(), device=self.device)[: self._most]
 
-    def items(self) -> Tensor:
-        """Vectors of all items, `[n_items, d]`."""
+    def items(self, ids: Tensor | None = None) -> Tensor:
+        """Vectors of items `[n]`, all of them by default: `[n_items, d]`."""
         assert self.vectors is not None
-        return self.vectors.of_items(self._state.backbone, self._state)
+        return self.vectors.of_items(self._state.backbone, self._state, ids)
 
     def pair_scores(self, batch: Interaction, rows: Tensor, items: Tensor) -> Tensor:
         """Scores `[b, n]` of items for rows of a batch, where pairs are scored."""

@@ -59,6 +59,11 @@ class KnownPositives(nn.Module):
         """Whether the whole table is held."""
         return self._table is not None
 
+    @property
+    def items(self) -> Tensor:
+        """The item of each known pair, `[n]`."""
+        return self._items
+
     def mask(self, users: Tensor, items: Tensor) -> Tensor:
         """Bool `[B, N]` for users `[B]` and items `[N]`, True where the pair is a training interaction.
 
@@ -109,7 +114,7 @@ class KnownPositives(nn.Module):
         result = torch.zeros(len(users), len(items), dtype=torch.bool, device=self._items.device)
         if result.numel() == 0:
             return result
-        rows, known = self._pairs_of(users)
+        rows, known = self.pairs_of(users)
         # Every known item of a user meets the columns that hold it: columns sorted by item, repeats adjacent.
         ordered, columns = torch.sort(items)
         low = torch.searchsorted(ordered, known)
@@ -117,8 +122,8 @@ class KnownPositives(nn.Module):
         result[rows.repeat_interleave(count), columns[_ranges(low, count)]] = True
         return result
 
-    def _pairs_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
-        """(position in `users`, item), one each for every known pair of these users."""
+    def pairs_of(self, users: Tensor) -> tuple[Tensor, Tensor]:
+        """(position in `users`, item), one each for every known pair of these users, in ascending order."""
         begin = self._starts[users]
         count = self._starts[users + 1] - begin
         rows = torch.arange(len(users), device=users.device).repeat_interleave(count)
@@ -140,7 +145,7 @@ class _LeftOut:
         all_rows = torch.arange(len(users))
         rows, items = [all_rows], [torch.zeros_like(all_rows)]
         if of_users:
-            for parts, more in zip((rows, items), known._pairs_of(users), strict=True):
+            for parts, more in zip((rows, items), known.pairs_of(users), strict=True):
                 parts.append(more)
         if targets is not None:
             rows.append(all_rows)

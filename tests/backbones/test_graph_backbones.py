@@ -18,6 +18,7 @@ import burnish
 from burnish.backbones.neighbour_means import NeighbourMeans
 from burnish.backbones.path_walks import PathWalks
 from burnish.enhancers.paths.learned_paths import cross_entropy, drawn_hidden
+from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.sources import read_graph
 from burnish.errors import ConfigurationError, UnknownNameError
 
@@ -83,6 +84,34 @@ def test_softmax_trains_it_by_users_and_paths_beside(tmp_path: Path) -> None:
     settings = {"epochs": 2, "learning_rate": 0.02, "show_progress": False, "graph": {"kg": False}}
     result = burnish.run("NeighbourMeans", "ml-100k", enhancers=enhancers, config=settings, seed=1)
     assert result.test_result["ndcg@10"] > 0.05
+
+
+def test_what_is_left_of_its_loss_is_computed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The regularisation alone, as when the softmax over all items counts nothing: the same numbers in a run."""
+    settings = {"epochs": 1, "learning_rate": 0.02, "show_progress": False, "reg_weight": 0.01}
+    settings["graph"] = {"kg": False}
+    softmax = {"softmax": {"cosine": False, "mask_known": False}}
+
+    def trained() -> Any:
+        return burnish.run("NeighbourMeans", "ml-100k", enhancers=softmax, config=settings, seed=1).model
+
+    found = trained()
+    monkeypatch.delattr(NeighbourMeans, "loss_without_interactions")
+    squares = NeighbourMeans.calculate_loss
+
+    def whole(self: Any, interaction: Any) -> Any:
+        self.loss_without_interactions = lambda: (
+            0,
+            self.reg_weight / 2 * sum((p**2).sum() for p in self.parameters()),
+        )
+        try:
+            return squares(self, interaction)
+        finally:
+            del self.loss_without_interactions
+
+    monkeypatch.setattr(NeighbourMeans, "calculate_loss", whole)
+    for ours, theirs in zip(found.parameters(), trained().parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
 
 
 def test_walks_learn_what_the_loss_says(made: Any) -> None:
@@ -186,10 +215,10 @@ def test_rows_a_batch_have_no_effect_where_users_are_trained() -> None:
 
 def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
     model, _ = made(PathWalks, walks={"metapaths": ALIKE})
-    nobody = torch.zeros(2, model.n_items, dtype=torch.bool)
+    nobody = Pairs(torch.tensor([]).long(), torch.tensor([]).long(), model.n_items)
     generator = torch.Generator().manual_seed(0)
     hidden = drawn_hidden(nobody, 0.3, generator)
-    losses = cross_entropy(model.paths(torch.tensor([3, 8]), hidden), nobody, hidden)
+    losses = cross_entropy(model.paths.columns(torch.tensor([3, 8]), nobody), nobody, hidden, 2)
     losses.sum().backward()
     assert losses.tolist() == [0, 0]
     assert all(torch.isfinite(one.grad).all() for one in model.paths.parameters())

@@ -15,6 +15,7 @@ from recbole.data.interaction import Interaction
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.paths.graph import RATED
+from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.paths.paths import Paths, with_permuted_items
 from burnish.enhancers.softmax.softmax import Softmax
@@ -82,6 +83,14 @@ def known_items(made: SimpleNamespace, user: int) -> set[int]:
     return set(feat["item_id"][feat["user_id"] == user].tolist())
 
 
+def hidden_items(made: SimpleNamespace, hide: float, *users: int) -> list[set[int]]:
+    """What a step hides: drawn over what its users know, user by user in the order of ids."""
+    known = [sorted(known_items(made, user)) for user in users]
+    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
+    drawn = iter((torch.rand(sum(map(len, known)), generator=generator) < hide).tolist())
+    return [{item for item in items if next(drawn)} for items in known]
+
+
 def unit(rows: torch.Tensor) -> np.ndarray:
     found: np.ndarray = torch.nn.functional.normalize(rows.detach().double(), dim=1).numpy()
     return found
@@ -93,11 +102,10 @@ def unit(rows: torch.Tensor) -> np.ndarray:
 def test_one_walk_may_serve_both(world: Any) -> None:
     made = made_with(world, "BPR", Softmax(temperature=TAU), again=False, hide=0.4)
     users, items = unit(made.model.user_embedding.weight), unit(made.model.item_embedding.weight)
-    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
-    drawn = torch.rand((1, made.paths._n_items), generator=generator)
     known = known_items(made, 3)
+    hidden = hidden_items(made, 0.4, 3)[0]
     left = np.array([item for item in range(1, len(items)) if item not in known])
-    p = distribution(made.paths, 3, [item for item in known if drawn[0, item] < 0.4])[left]
+    p = distribution(made.paths, 3, hidden)[left]
     p = p / p.sum()
     scores = users[3] @ items[left].T / TAU
     wanted = (p * (np.log(p) - scores + np.log(np.exp(scores).sum()))).sum()
@@ -135,11 +143,9 @@ def test_hidden_items_are_asked_for_from_the_others(world: Any) -> None:
     made = made_with(world, hide=0.4)
     batch = users_batch(3, 5)
     made.model.enhancers.state.step = 7
-    generator = torch.Generator().manual_seed(made.paths.student.step_seed)
-    drawn = torch.rand((2, made.paths._n_items), generator=generator)
-    for row, (user, found) in enumerate(zip((3, 5), losses_of(made, batch)["fit"].tolist(), strict=True)):
+    each = hidden_items(made, 0.4, 3, 5)
+    for user, hidden, found in zip((3, 5), each, losses_of(made, batch)["fit"].tolist(), strict=True):
         known = known_items(made, user)
-        hidden = {item for item in known if drawn[row, item] < 0.4}
         assert hidden
         assert hidden < known
         p = distribution(made.paths, user, hidden)
@@ -152,6 +158,63 @@ def test_a_list_of_everything_is_no_cut(world: Any) -> None:
     one, other = (made_with(world, "BPR", Softmax(temperature=TAU), top=top) for top in (None, 10_000))
     found, cut = (losses_of(made, users_batch(3, 5, 8))["agree"].detach() for made in (one, other))
     torch.testing.assert_close(found, cut, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("mask_known", [True, False])
+@pytest.mark.parametrize("hide", [0.0, 0.4])
+def test_lists_and_a_union_of_everything_are_no_cut(world: Any, mask_known: bool, hide: float) -> None:
+    options = {"mask_known": mask_known, "hide": hide}
+    whole = made_with(world, "BPR", Softmax(temperature=TAU), **options)
+    listed = made_with(world, "BPR", Softmax(temperature=TAU), most=10_000, sampled=10_000, **options)
+    assert (whole.paths.in_lists, listed.paths.in_lists) == (False, True)
+    one, other = (losses_of(made, users_batch(3, 5, 8)) for made in (whole, listed))
+    for name, found in one.items():
+        torch.testing.assert_close(found, other[name], rtol=1e-4, atol=1e-5)
+    for losses in (one, other):
+        sum(rows.sum() for rows in losses.values()).backward()
+    for (name, ours), theirs in zip(whole.model.named_parameters(), listed.model.parameters(), strict=True):
+        if ours.grad is not None:
+            torch.testing.assert_close(
+                ours.grad,
+                theirs.grad.to_dense(),
+                rtol=1e-3,
+                atol=1e-5,
+                msg=lambda text, name=name: f"{name}: {text}",
+            )
+
+
+@pytest.mark.parametrize("backbone", ["BPR", "LightGCN", "NeuMF", "SASRec"])
+def test_nothing_is_held_for_every_item_where_that_is_beyond_the_budget(
+    world: Any, monkeypatch: pytest.MonkeyPatch, backbone: str
+) -> None:
+    beside = [] if backbone == "NeuMF" else [Softmax()]
+    made = made_with(world, backbone, *beside, most=20, users=64, budget_mib=1)
+    if backbone != "BPR":
+        made.paths.in_lists = True  # fewer rows a batch
+    assert made.paths.in_lists
+
+    def refused(*_: Any, **__: Any) -> None:
+        raise AssertionError("a number for every item")
+
+    monkeypatch.setattr("burnish.enhancers.paths.lists.MixedLists.columns", refused)
+    monkeypatch.setattr("burnish.enhancers.paths.path_model.PathModel.columns", refused)
+    monkeypatch.setattr("burnish.enhancers.teachers.student.Student.left_out", refused)
+    losses = losses_of(made, next(iter(made.train)))
+    sum(one.mean() for one in losses.values()).backward()
+    assert all(torch.isfinite(one).all() for one in losses.values())
+    assert all(one.grad is not None for one in made.paths.model.parameters())
+    assert "in lists" in made.paths.note()
+
+
+def test_who_learns_on_a_union(world: Any) -> None:
+    for learns in ("both", "backbone", "paths"):
+        made = made_with(world, "BPR", Softmax(), learns=learns, most=20, sampled=50)
+        losses_of(made, users_batch(3, 5))["agree"].sum().backward()
+        table = made.model.item_embedding.weight if hasattr(made.model, "item_embedding") else None
+        assert table is not None
+        tables = [one for name, one in made.model.named_parameters() if name.startswith("item_embedding")]
+        assert all(one.grad is not None for one in tables) == (learns != "paths")
+        assert (made.paths.model.mixing.grad is not None) == (learns != "backbone")
 
 
 def test_a_model_that_scores_pairs(world: Any) -> None:
@@ -335,7 +398,14 @@ def test_files_of_the_graph_are_found_from_elsewhere(tmp_path: Path, monkeypatch
         ({"schedule": "papers"}, ConfigurationError, "schedule"),
         ({"graph": {"item_columns": ["clas"]}}, UnknownNameError, "class"),
         ({"graph": {"item_colums": ["class"]}}, UnknownNameError, "item_columns"),
-        ({"budget_mib": 1, "users": 4096}, UnsupportedError, "budget_mib is 1"),
+        ({"budget_mib": 1, "users": 4096}, UnsupportedError, "follow no more than most nodes"),
+        (
+            {"budget_mib": 1, "users": 4096, "most": 9, "sampled": "all"},
+            UnsupportedError,
+            "let sampled be null",
+        ),
+        ({"sampled": 100}, ConfigurationError, "give most"),
+        ({"sampled": 0, "most": 9}, ConfigurationError, "1 or more, or all"),
     ],
 )
 def test_bad_options(world: Any, options: dict[str, Any], error: type[Exception], match: str) -> None:
@@ -386,8 +456,7 @@ def test_walks_that_come_home_beside_hidden_items_are_warned_of(
     counts = torch.bincount(rated.targets, minlength=graph.counts["item"])
     item = int((counts == 1).nonzero()[0])
     user = int(rated.sources[rated.targets == item])
-    hidden = torch.zeros(1, graph.counts["item"], dtype=torch.bool)
-    hidden[0, item] = True
+    hidden = Pairs(torch.tensor([0]), torch.tensor([item]), graph.counts["item"])
     found = {}
     for returns in (True, False):
         walked = PathModel(graph, [path], normalise="walk", returns=returns)(torch.tensor([user]), hidden)
