@@ -148,7 +148,8 @@ class Steps:
         batch = next(self._batches)
         self._optimizer.zero_grad()
         losses = self.model.calculate_loss(batch)
-        (sum(losses) if isinstance(losses, tuple) else losses).backward()
+        total: torch.Tensor = sum(losses) if isinstance(losses, tuple) else losses
+        total.backward()
         self._optimizer.step()
 
 

@@ -171,6 +171,10 @@ class MixedLists:
         """`[m]`."""
         return self.keys % self.n_items
 
+    def detach(self) -> MixedLists:
+        """The same without gradients."""
+        return MixedLists(self.keys, self.values.detach(), self.everywhere.detach(), self.n_items)
+
     def at(self, rows: Tensor, items: Tensor) -> Tensor:
         """Probabilities of items (not padding), of one shape with `rows` and `items`."""
         shape, rows, items = items.shape, rows.flatten(), items.flatten()

@@ -302,8 +302,8 @@ class Paths(Enhancer[PathsConfig]):
         if self.config.learns == "paths":
             states, keys = states.detach(), keys.detach()
         if self.config.top is None:
-            left_out = known if self.config.mask_known else None
-            return divergence_of_walks(walked.to(states), states * scale, keys, left_out)
+            own = known if self.config.mask_known else None
+            return divergence_of_walks(walked.to(states), states * scale, keys, own)
         left_out = self.student.left_out(users)
         best = (
             _logarithms(walked)

@@ -150,7 +150,7 @@ def divide(arrived: Tensor, own: Tensor | None, little: float | None, padded: bo
 
 def undivided(gradient: Tensor, own: Tensor | None, totals: Tensor | None, divided: Tensor | None) -> Tensor:
     """From the gradient of what `divide` left that of what arrived."""
-    if totals is not None:
+    if totals is not None and divided is not None:
         gradient = (gradient - (gradient * divided).sum(0)).div_(totals)
     if own is not None:
         gradient = gradient.clone() if totals is None else gradient

@@ -207,11 +207,10 @@ def test_nothing_is_held_for_every_item_where_that_is_beyond_the_budget(
 
 
 def test_who_learns_on_a_union(world: Any) -> None:
-    for learns in ("both", "backbone", "paths"):
-        made = made_with(world, "BPR", Softmax(), learns=learns, most=20, sampled=50)
+    for learns, again in (("both", True), ("backbone", True), ("backbone", False), ("paths", True)):
+        options = {"again": again, "learns": learns, "most": 20, "sampled": 50}
+        made = made_with(world, "BPR", Softmax(), **options)
         losses_of(made, users_batch(3, 5))["agree"].sum().backward()
-        table = made.model.item_embedding.weight if hasattr(made.model, "item_embedding") else None
-        assert table is not None
         tables = [one for name, one in made.model.named_parameters() if name.startswith("item_embedding")]
         assert all(one.grad is not None for one in tables) == (learns != "paths")
         assert (made.paths.model.mixing.grad is not None) == (learns != "backbone")
