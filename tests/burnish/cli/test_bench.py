@@ -181,7 +181,8 @@ def test_the_demo_is_a_plan() -> None:
     path = find_plan("demo")
     plan = load_plan(path)
     assert [entry.name for entry in plan.backbones] == ["BPR", "LightGCN"]
-    assert list(plan.arms) == ["plain", "softmax+average"]
+    assert list(plan.arms) == ["plain", "softmax+average", "line"]
+    assert [list(plan.arms_of(entry)) for entry in plan.backbones][1] == ["plain", "softmax+average"]
     assert plan.dataset == "ml-100k"
     assert all(plan.seeds_of(entry) for entry in plan.backbones)
 
