@@ -148,7 +148,7 @@ class Steps:
         batch = next(self._batches)
         self._optimizer.zero_grad()
         losses = self.model.calculate_loss(batch)
-        total: torch.Tensor = sum(losses) if isinstance(losses, tuple) else losses
+        total: Any = sum(losses) if isinstance(losses, tuple) else losses
         total.backward()
         self._optimizer.step()
 
