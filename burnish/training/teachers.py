@@ -57,7 +57,8 @@ class TeacherRuns:
         seconds = {}
         for enhancer, teachers in self.runs.items():
             for name, (trained, known, folder, first) in teachers.items():
-                now = {**known, **data} if parts else data
+                unknown = {} if first else {"validation": None}
+                now = {**known, **unknown, **data} if parts else data
                 try:
                     check_trained_on(
                         known,

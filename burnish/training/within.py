@@ -55,7 +55,9 @@ def give_first_runs(trainer: Any, train_data: Any, valid_data: Any) -> None:
         set_random_state(state)
     here = _rows(train_data, valid_data)
     if begun is not None:
-        begun.give(model, {**begun.data, **here}, config)
+        # Without validation rows nobody can say that a folder's are none of the test.
+        unknown = {} if begun.own else {"validation": None}
+        begun.give(model, {**begun.data, **unknown, **here}, config)
     if learnt is not None:
         learnt.give(model, here, config, parts=True)
 

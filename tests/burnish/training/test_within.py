@@ -114,6 +114,17 @@ def test_a_folder_of_another_split_is_refused() -> None:
         recbole({"aggregate": {"base": "./other"}})
 
 
+def test_validation_rows_that_may_be_tested_on_are_refused() -> None:
+    """Equal training rows, and a trainer that has no validation rows: the teacher's may be among the test."""
+    burnish.run("BPR", "ml-100k", config=COMMON, folder="chosen")
+    for enhancers in ({"distil": {"teachers": {"./chosen": 1}}}, {"softmax": {"base": "./chosen"}}):
+        trainer, train, _, _ = parts(enhancers)
+        with pytest.raises(DataError, match="another split"):
+            trainer.fit(train, None, saved=False, show_progress=False)
+    trainer, train, _, _ = parts(ARMS["teachers"])  # trained here, on the very split
+    trainer.fit(train, None, saved=False, show_progress=False)
+
+
 def test_what_has_begun_is_not_begun_again() -> None:
     trainer, train, valid, _ = parts(ARMS["base, then trained"])
     trainer.start_epoch = 2  # as after `resume_checkpoint`
