@@ -19,7 +19,7 @@ from burnish.training.result import Epoch
 
 from .floor_runs import Floors, LeftOutError, Standing, noted, refusal
 from .notes import DAMAGED, read_note
-from .plan import PLAIN, BackboneEntry, Plan, check_names
+from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carry_out, failed_record, remove_stale
 from .spaces import candidates
@@ -28,7 +28,10 @@ from .tuning import TuningError, space_of, tune_arm
 
 
 def run_plan(
-    plan: Plan, *, quiet: bool = False, on_event: Callable[[Event], None] | None = None
+    plan: Plan | Mapping[str, Any] | Path | str,
+    *,
+    quiet: bool = False,
+    on_event: Callable[[Event], None] | None = None,
 ) -> list[RunRecord]:
     """Carry out a plan and return a record of every run, tuning trials included.
 
@@ -36,9 +39,11 @@ def run_plan(
     Floors come first, and seeds before arms, so that an interrupted plan leaves complete pairs.  A floor that does not
     go with a backbone or the data is left out, with an event that says why, and no record of it is made.
 
-    quiet: show no progress display.  on_event: called at every step.
+    plan: or the path of its YAML file, or what such a file holds.  quiet: show no progress display.  on_event: called at
+    every step.
     Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` raises.
     """
+    plan = as_plan(plan)
     check_names(plan)
     remove_stale(plan.runs)
     with ExitStack() as stack:
@@ -47,6 +52,13 @@ def run_plan(
         if not quiet:
             listeners.append(stack.enter_context(Display(_n_steps(plan))).show)
         return _Grid(plan, listeners).run()
+
+
+def as_plan(given: Plan | Mapping[str, Any] | Path | str) -> Plan:
+    """A plan, however it is given."""
+    if isinstance(given, Plan):
+        return given
+    return make_plan(given) if isinstance(given, Mapping) else load_plan(given)
 
 
 def _shared(plan: Plan) -> AbstractContextManager[None]:
@@ -183,7 +195,7 @@ class _Grid:
 
 def _epoch_line(spec: RunSpec, epoch: Epoch) -> str:
     score = "" if epoch.valid_score is None else f", validation {epoch.valid_score:.4f}"
-    return f"{spec.key}: epoch {epoch.number} of {epoch.total}{score}"
+    return f"{spec.key}: {epoch.of} {epoch.number} of {epoch.total}{score}"
 
 
 def _end_line(spec: RunSpec, record: RunRecord) -> str:

@@ -58,7 +58,9 @@ class Display:
         elif event.kind == "epoch" and event.epoch is not None:
             score = event.epoch.valid_score
             note = "" if score is None else f"valid {score:.4f}"
+            of = f": {event.epoch.run}" if event.epoch.run else ""
             bar.update(self._current, total=event.epoch.total, completed=event.epoch.number)
+            bar.update(self._current, description=f"{event.key}{of}")
             if note:
                 bar.update(self._current, note=note)
         else:

@@ -34,12 +34,12 @@ class Comparison(list[Row]):
 
 
 def summarise(
-    runs_folder: Path | str, *, metrics: Sequence[str] | None = None, baseline: str = PLAIN
+    runs_folder: Path | str, *, metrics: Sequence[str] | str | None = None, baseline: str = PLAIN
 ) -> Comparison:
     """Compare every arm and every floor with the baseline, from the files in `runs_folder` alone.
 
-    metrics: such as "ndcg@10"; None takes ndcg@10, recall@10 and mrr@10 as far as the runs have them, else
-        whatever they have.  baseline: the arm, or the floor, to compare with.
+    metrics: such as "ndcg@10", or several with commas or as a list; None takes ndcg@10, recall@10 and mrr@10 as far as
+        the runs have them, else whatever they have.  baseline: the arm, or the floor, to compare with.
     p values are corrected by Holm's method within three families of a metric: all arms against the baseline; all floors
     against it; all arms against the strongest floor of their backbone.  So the floors change nothing of the first.  A
     damaged file is named in a warning, and what it belongs to is left out; of tuning trials, too.  Where a row
@@ -56,7 +56,8 @@ def summarise(
         (note, {arm: load_arm(note["path"].parent, runs) for arm, runs in note["arms"].items()})
         for note in notes
     ]
-    chosen = _choose_metrics(metrics, (arm for _, arms in loaded for arm in arms.values()))
+    asked = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else metrics
+    chosen = _choose_metrics(asked, (arm for _, arms in loaded for arm in arms.values()))
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     name_other_damage(folder, notes)
     rows: list[Row] = []

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import Quiet, output_option
+from .shared import Quiet, Threads, output_option, run_given
 
 if TYPE_CHECKING:
     from burnish.training.record import SavedRun
@@ -28,9 +28,7 @@ EPILOG = (
 
 def aggregate(
     context: typer.Context,
-    source: Annotated[
-        Path, typer.Argument(metavar="RUN", help="Folder of a finished run (burnish run --output).")
-    ],
+    source: Annotated[Path, run_given("Folder of a finished run (burnish run --output).")],
     output: Annotated[Path, output_option("Folder for the run with hops added.")],
     hops: Annotated[str | None, typer.Option("--hops", help="Numbers of hops to try, as in 1,2.")] = None,
     neighbour: Annotated[
@@ -43,6 +41,7 @@ def aggregate(
     sides: Annotated[
         str | None, typer.Option("--sides", help="users, both, or either: both ways are tried.")
     ] = None,
+    threads: Threads = None,
     quiet: Quiet = False,
 ) -> None:
     """Add hops over the training interactions to a trained run's tables (TAG-CF), chosen on validation."""
@@ -62,6 +61,8 @@ def aggregate(
     if sides is not None:
         options["sides"] = sides
     request = _request(read_run(source), options)
+    if threads is not None:
+        request.options["threads"] = threads
     describe(screen, request)
     with summaries_told_to(screen.say):
         result = train(screen, request, output, 1, keep_result=partial(write_results, folder=output))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import Silent, output_option
+from .shared import Silent, output_option, run_given
 
 if TYPE_CHECKING:
     from torch import nn
@@ -28,9 +28,7 @@ def bake(
     context: typer.Context,
     source: Annotated[
         Path,
-        typer.Argument(
-            help="Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."
-        ),
+        run_given("Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."),
     ],
     output: Annotated[Path, output_option("The plain checkpoint to write.")],
     trust: Annotated[
@@ -58,6 +56,7 @@ def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any
     """
     from burnish.enhancers.saving.trusted import is_pickle, load_trusted, rebuild
     from burnish.errors import DataError
+    from burnish.files.near import did_you_mean
 
     if source.is_dir():
         from burnish.training.load import load_run
@@ -65,7 +64,9 @@ def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any
         loaded = load_run(source, trust=trust)
         return loaded.model, loaded.config, {}
     if not source.is_file():
-        raise DataError(f"{str(source)!r} does not exist; give a run's folder or a checkpoint")
+        raise DataError(
+            f"{str(source)!r} does not exist; give a run's folder or a checkpoint.{did_you_mean(source)}"
+        )
     if not is_pickle(source):
         raise DataError(f"{str(source)!r} is not a checkpoint of RecBole, or was cut short")
     if not trust:

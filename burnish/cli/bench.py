@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +11,7 @@ import typer
 
 from .failures import stop_if_asked
 from .screen import Screen
-from .shared import quiet_option
+from .shared import Threads, quiet_option
 
 if TYPE_CHECKING:
     from burnish.benchmarks.harness import Event, Plan, RunRecord
@@ -30,6 +31,7 @@ def bench(
     runs: Annotated[
         Path | None, typer.Option("--runs", "-r", help="Folder of the runs (wins over the plan's own).")
     ] = None,
+    threads: Threads = None,
     quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
@@ -41,9 +43,18 @@ def bench(
 
     screen = Screen.of(context, quiet)
     chosen = harness.load_plan(find_plan(plan), runs=runs)
+    if threads is not None:
+        chosen = chosen.model_copy(update={"threads": threads})
     floors = harness.n_floor_runs(chosen)
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
-    records = run(screen, chosen)
+    try:
+        records = run(screen, chosen)
+    except KeyboardInterrupt:
+        again = {"--runs": runs, "--threads": threads}
+        words = [word for name, value in again.items() if value is not None for word in (name, str(value))]
+        screen.say(f"stopped; finished runs are in {chosen.runs}, and this goes on from there:")
+        screen.say(f"  burnish bench {shlex.join([plan, *words])}")
+        raise
     for record in failed(records):
         screen.notes.print(f"failed: {where(record)}: {record.error}")
     compare(screen, chosen.runs)
@@ -56,6 +67,8 @@ def find_plan(name: str) -> Path:
     Raises `ConfigurationError` for a file that does not exist.
     """
     from burnish.errors import ConfigurationError, nearest
+    from burnish.files.near import near
+    from burnish.files.yamls import is_yaml
 
     path = Path(name)
     if path.is_file():
@@ -63,11 +76,10 @@ def find_plan(name: str) -> Path:
     packaged = Path(str(resources.files("burnish.benchmarks"))) / name / f"{name}.yaml"
     if name.isidentifier() and packaged.is_file():
         return packaged
-    beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-    guess = nearest(path.name, [*beside, "demo"])
+    guess = near(path, is_yaml) or nearest(name, ["demo"])
     raise ConfigurationError(
         f"plan {name!r} does not exist."
-        + (f" Did you mean {str(path.with_name(guess)) if guess != 'demo' else guess!r}?" if guess else "")
+        + (f" Did you mean {str(guess)!r}?" if guess else "")
         + " Give a YAML file, or demo; docs/benchmark.md says how to write a plan."
     )
 

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .compound import Ids
 from .screen import Screen, make_console, plain_console
 from .shared import (
     DataPath,
     Quiet,
-    RunOption,
+    Run,
     State,
     TitleField,
     Trust,
@@ -39,21 +40,19 @@ EPILOG = (
     "backbones that explain themselves (DReX: words of reviews); the docs say what their numbers mean "
     "(docs/explain.md)."
 )
+UsersToExplain = Annotated[list[str], Ids("user", "-u", "Original ids of users, separated by commas.")]
+ItemsToExplain = Annotated[
+    list[str] | None,
+    Ids("item", "-i", "Explain these items instead of the best ones: original ids, separated by commas."),
+]
 SHOWN, WRITTEN = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
 
 
 def explain(
     context: typer.Context,
-    run: RunOption,
-    users: Annotated[
-        list[str], typer.Option("--user", "-u", help="Original id of a user; may be given several times.")
-    ],
-    items: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--item", "-i", help="Explain this item instead of the best ones; several times if need be."
-        ),
-    ] = None,
+    run: Run,
+    users: UsersToExplain,
+    items: ItemsToExplain = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
     reasons: Annotated[
         int, typer.Option("--reasons", help="How many reasons of each, the strongest first.")
@@ -98,7 +97,7 @@ def explain(
         state=state,
         title_field=title_field,
     )
-    explanations = list(explainer.explanations(users, items or None))
+    explanations = list(explainer.explanations(users, items))
     profiles = collect_profiles(explainer, explanations) if profile else None
     names = data_names(explainer.trained.config)
     if output is None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import DataPath, RunArgument, Trust, choose_format, format_option, output_option, quiet_option
+from .shared import DataPath, Run, Trust, choose_format, format_option, output_option, quiet_option
 
 EPILOG = (
     "Examples:\n\n"
@@ -21,7 +21,7 @@ EPILOG = (
 
 def export(
     context: typer.Context,
-    run: RunArgument,
+    run: Run,
     output: Annotated[Path, output_option("The file: .npz, .parquet or .csv.")],
     side: Annotated[str, typer.Option("--side", "-s", help="item or user.")] = "item",
     kind: Annotated[

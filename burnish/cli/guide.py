@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .compound import Ids
 from .guide_score import EPILOG as SCORE_EPILOG
 from .guide_score import LLMHelp, score
 from .screen import Screen
@@ -94,8 +95,9 @@ def show(
     source: Annotated[
         str, typer.Option("--scores", "-s", help="ml-100k for the shipped scores, or a file of scores.")
     ],
-    item: Annotated[
-        str | None, typer.Option("--item", "-i", help="The profile of one item (or user), by original id.")
+    items: Annotated[
+        list[str] | None,
+        Ids("item", "-i", "The profiles of these items (or users): original ids, separated by commas."),
     ] = None,
     top: Annotated[
         str | None, typer.Option("--top", "-t", help="The items that are highest and lowest on an attribute.")
@@ -115,12 +117,13 @@ def show(
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
     from burnish.errors import unknown_name
     from burnish.files.data_names import data_names
+    from burnish.training.inputs.arguments import if_several
 
     from .guide_texts import config_of, titles_of
     from .run_request import make_request
 
     screen = Screen.of(context, quiet)
-    if item is not None and top is not None:
+    if items is not None and top is not None:
         raise typer.BadParameter("give --item or --top, not both", param_hint="--item")
     named = dataset or (source if source in shipped_names() else None)
     if named is None and (config_files is not None or context.args):
@@ -134,15 +137,17 @@ def show(
         )
         config = config_of(request)
     scores = load_scores(source, names=None if config is None else data_names(config))
-    if item is not None and item not in scores.ids:
-        raise unknown_name("id", item, scores.ids)
+    for item in items or ():
+        if item not in scores.ids:
+            raise unknown_name("id", item, scores.ids, cure=if_several([item]).strip())
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
     titles = {} if config is None else titles_of(config)
     if dataset is not None and not titles:
         screen.say(f"data set {dataset} has no titles")
-    if item is not None:
-        screen.results.print(profile(scores, item, titles))
+    if items is not None:
+        for item in items:
+            screen.results.print(profile(scores, item, titles))
     elif top is not None:
         screen.results.print(ends(scores, top, k, titles))
     else:
@@ -151,7 +156,7 @@ def show(
 
 add_verb(app, schemas)
 add_verb(app, init)
-add_verb(app, score, SCORE_EPILOG, recbole_options=True, command=LLMHelp)
+add_verb(app, score, SCORE_EPILOG, recbole_options=True, threads=True, command=LLMHelp)
 add_verb(app, show, SHOW_EPILOG, recbole_options=True)
 
 

@@ -87,6 +87,21 @@ def split_options(words: Sequence[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def stray_words(words: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The words that belong to no option, and the options with their values; see `split_options`."""
+    stray, options = [], []
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        if not word.startswith("--"):
+            stray.append(word)
+            continue
+        options.append(word)
+        if "=" not in word and rest and not rest[0].startswith("--"):
+            options.append(rest.pop(0))
+    return stray, options
+
+
 def parse_options(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Options of RecBole's, and options of enhancers, from the words that the verb itself does not know.
 

@@ -156,14 +156,15 @@ def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
     """The graph of the training split; says what was left out of it."""
     from burnish.enhancers.paths.graph_options import GraphConfig
     from burnish.enhancers.paths.sources import read_graph
+    from burnish.files.yamls import read_yaml
     from burnish.strict import validated
 
-    from .run_request import make_request, read_config, split_files
+    from .run_request import make_request, split_files
     from .splits import data_config, training_split
 
-    settings = {} if options.graph is None else read_config(options.graph)
+    settings = {} if options.graph is None else read_yaml(options.graph)
     config = validated(GraphConfig, settings, str(options.graph))
-    of_files = [read_config(path).get("model") for path in split_files(options.config_files)]
+    of_files = [read_yaml(path).get("model") for path in split_files(options.config_files)]
     named = [str(name) for name in of_files if name is not None]
     data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
     request = make_request(
@@ -190,8 +191,8 @@ def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
     return built
 
 
-add_verb(app, graph, GRAPH_EPILOG, recbole_options=True)
-add_verb(app, mine, MINE_EPILOG, recbole_options=True)
+add_verb(app, graph, GRAPH_EPILOG, recbole_options=True, threads=True)
+add_verb(app, mine, MINE_EPILOG, recbole_options=True, threads=True)
 
 
 # ---------------------------------------------------------------------- tables

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import DataPath, Quiet, RunArgument, Trust, choose_format, format_option, out_option
+from .shared import DataPath, Quiet, Run, Trust, choose_format, format_option, out_option
 
 EPILOG = (
     "Examples:\n\n"
@@ -22,7 +22,7 @@ EPILOG = (
 
 def profiles(
     context: typer.Context,
-    run: RunArgument,
+    run: Run,
     output: Annotated[Path | None, out_option("The file: .parquet, .tsv, .csv or .json.")] = None,
     side: Annotated[str, typer.Option("--side", "-s", help="user, item or both.")] = "both",
     top: Annotated[

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .compound import Ids
 from .screen import Screen
 from .shared import (
     DataPath,
     Quiet,
-    RunArgument,
+    Run,
     State,
     TitleField,
     Trust,
@@ -41,10 +42,9 @@ SHOWN, WRITTEN = ("table", "csv", "json"), ("csv", "json", "parquet")
 
 def recommend(
     context: typer.Context,
-    run: RunArgument,
+    run: Run,
     users: Annotated[
-        str | None,
-        typer.Option("--users", "-u", help="Original ids, separated by commas; all users otherwise."),
+        list[str] | None, Ids("user", "-u", "Original ids, separated by commas; all users otherwise.")
     ] = None,
     users_file: Annotated[
         Path | None, typer.Option("--users-file", help="A file with one id a line.")
@@ -101,25 +101,25 @@ def recommend(
     write(screen, recommender, user_ids, output, kind)
 
 
-def read_users(users: str | None, file: Path | None) -> list[str] | None:
+def read_users(users: list[str] | None, file: Path | None) -> list[str] | None:
     """The users asked for, None for all.  Raises `ConfigurationError` for both, a missing file, or none named."""
     from burnish.errors import ConfigurationError
+    from burnish.files.near import did_you_mean
 
     if users is not None and file is not None:
         raise ConfigurationError("--users and --users-file both name users; give one of them")
-    if users is None and file is None:
-        return None
-    if file is not None:
-        try:
-            words = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"--users-file {file} cannot be read: {error}") from error
-    else:
-        words = str(users).split(",")
+    if file is None:
+        return users
+    try:
+        words = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(
+            f"--users-file {file} cannot be read: {error}{did_you_mean(file)}"
+        ) from error
     ids = [word for word in words if word.strip()]  # with blanks around, as some ids have
     if not ids:
         raise ConfigurationError(
-            "no user is named; give ids such as --users 196,186, or leave the option out for all"
+            f"--users-file {file} names no user; write one id a line, or leave the option out for all"
         )
     return list(dict.fromkeys(ids))
 

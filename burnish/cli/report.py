@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .compound import EitherWay
 from .screen import Screen, plain_console
 from .shared import choose_format, format_option, output_option, quiet_option
 
@@ -21,7 +22,7 @@ _BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 
 def report(
     context: typer.Context,
-    runs: Annotated[Path, typer.Argument(help="Folder that `burnish bench` wrote into.")],
+    runs: Annotated[Path, EitherWay(("--runs", "-r"), "RUNS", "Folder that `burnish bench` wrote into.")],
     metric: Annotated[
         list[str] | None,
         typer.Option("--metric", "-m", help="Such as ndcg@10; again, or separated by commas, for more."),

@@ -13,7 +13,7 @@ import typer
 
 from .failures import stop_if_asked
 from .screen import Screen
-from .shared import Dataset, Quiet, choose_format, config_files_option, output_option
+from .shared import Dataset, Quiet, Threads, choose_format, config_files_option, output_option
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -81,6 +81,7 @@ def run(
         ),
     ] = 1,
     format: Annotated[str, typer.Option("--format", help="table or json (one object, unrounded).")] = "table",
+    threads: Threads = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -111,7 +112,7 @@ def run(
         enhancers=enhancers,
         config_files=config_files,
         seed=seed,
-        words=context.args,
+        words=[*context.args, *([] if threads is None else [f"--threads={threads}"])],
         earlier=earlier,
     )
     folder = resume or output
@@ -254,7 +255,7 @@ def train(
         lines.close()
         return result
 
-    with screen.bar("epoch", note="{task.description}") as move:
+    with screen.bar("", note="{task.description}") as move:
         return start(
             lambda epoch: move(total=epoch.total, completed=epoch.number, description=epoch_line(epoch))
         )
@@ -269,7 +270,8 @@ class EpochLines:
 
     def tell(self, epoch: Epoch) -> None:
         """The next piece of news."""
-        if self.waiting is not None and self.waiting.number != epoch.number:
+        before = self.waiting
+        if before is not None and (before.number, before.run) != (epoch.number, epoch.run):
             self.close()
         self.waiting = epoch
         if epoch.valid_score is not None:
@@ -283,11 +285,12 @@ class EpochLines:
 
 
 def epoch_line(epoch: Epoch) -> str:
-    """`epoch 3 of 20: loss 12.3, validation 0.2345 (1.2 s)`."""
+    """`epoch 3 of 20: loss 12.3, validation 0.2345 (1.2 s)`, or `the base, epoch 3 of 20: ...`."""
     parts = [] if epoch.loss is None else [f"loss {epoch.loss:.4g}"]
     if epoch.valid_score is not None:
         parts.append(f"validation {epoch.valid_score:.4f}")
-    return f"epoch {epoch.number} of {epoch.total}: {', '.join(parts)} ({epoch.seconds:.1f} s)"
+    figures = f": {', '.join(parts)}" if parts else ""
+    return f"{epoch.of} {epoch.number} of {epoch.total}{figures} ({epoch.seconds:.1f} s)"
 
 
 def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table:

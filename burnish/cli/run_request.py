@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.errors import ConfigurationError, nearest
+from burnish.errors import ConfigurationError
 from burnish.files.yamls import read_yaml
 
 from .parse_options import merge_enhancers, parse_options
@@ -29,20 +29,6 @@ class RunRequest:
     config_files: tuple[Path, ...]
     options: dict[str, Any]
     seed: int | None
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file.
-
-    Raises `ConfigurationError` for a file that is missing (with the nearest name beside it), not YAML, or not
-    a mapping; an empty file is an empty mapping.
-    """
-    if not path.is_file():
-        beside = [p.name for p in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
-        guess = nearest(path.name, beside)
-        hint = f" Did you mean {str(path.with_name(guess))!r}?" if guess else ""
-        raise ConfigurationError(f"config file {str(path)!r} does not exist.{hint}")
-    return read_yaml(path)
 
 
 def split_files(text: str | None) -> tuple[Path, ...]:
@@ -106,7 +92,7 @@ def make_request(
     merged: dict[str, Any] = {}
     block: Mapping[str, Any] = {}
     for path in files:
-        content = read_config(path)
+        content = read_yaml(path)
         merged.update(content)
         block = _block(content, path) if "enhancers" in content else block
     options, enhancer_options = parse_options(words)

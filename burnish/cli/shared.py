@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import typer
 from typer.core import TyperCommand
 
+from .compound import EitherWay, compound
 from .failures import guarded
 
 # ---------------------------------------------------------------------- verbs
@@ -23,25 +24,52 @@ def add_verb(
     epilog: str | None = None,
     *,
     recbole_options: bool = False,
+    threads: bool = False,
     command: type[TyperCommand] | None = None,
 ) -> None:
     """Register a verb under its function's name; a parameter that is a dataclass stands for one option a field.
 
     recbole_options: it also takes options that it does not declare, in `context.args`.
+    threads: it also has --threads, and works with so many; one that trains has the option itself.
     """
     settings = {"allow_extra_args": True, "ignore_unknown_options": True} if recbole_options else None
-    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(unfolded(verb)))
+    flat = with_threads(unfolded(verb)) if threads else unfolded(verb)
+    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(flat))
+
+
+def with_threads(flat: Callable[..., None]) -> Callable[..., None]:
+    """An unfolded verb with the option --threads: it works with so many torch threads."""
+    own = inspect.signature(flat).parameters.values()
+    option = inspect.Parameter("threads", inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Threads)
+
+    @functools.wraps(flat)
+    def threaded(*, threads: int | None, **given: Any) -> None:
+        if threads is None:
+            flat(**given)
+            return
+        from burnish.training.session import torch_threads
+
+        with torch_threads(threads):
+            flat(**given)
+
+    vars(threaded)["__signature__"] = inspect.Signature([*own, option])
+    threaded.__annotations__ = {one.name: one.annotation for one in (*own, option)}
+    return threaded
 
 
 def unfolded(verb: Callable[..., None]) -> Callable[..., None]:
-    """A verb as typer wants it: in the place of a parameter that is a dataclass its fields, and so on inside it."""
+    """A verb as typer wants it: in the place of a parameter that is a dataclass its fields, and so on inside it.
+
+    In the place of one that can be given in several ways (`compound`) stand these.
+    """
     hints = get_type_hints(verb, include_extras=True)
     own = inspect.signature(verb).parameters.values()
-    parameters = list(_unfolded(((one.name, one.default) for one in own), hints))
+    defaults = {one.name: one.default for one in own}
+    parameters = list(_unfolded(defaults.items(), hints))
 
     @functools.wraps(verb)
     def flat(**given: Any) -> None:
-        verb(**{one.name: _folded(hints[one.name], one.name, given) for one in own})
+        verb(**{name: _folded(hints[name], name, default, given) for name, default in defaults.items()})
 
     vars(flat)["__signature__"] = inspect.Signature(parameters)
     flat.__annotations__ = {one.name: one.annotation for one in parameters}
@@ -51,7 +79,10 @@ def unfolded(verb: Callable[..., None]) -> Callable[..., None]:
 def _unfolded(defaults: Iterable[tuple[str, Any]], hints: Mapping[str, Any]) -> Iterator[inspect.Parameter]:
     for name, default in defaults:
         kind = hints[name]
-        if is_dataclass(kind):
+        several = compound(kind)
+        if several is not None:
+            yield from several.parameters(name, required=_is_required(default))
+        elif is_dataclass(kind):
             inside = ((field.name, field.default) for field in fields(kind))
             yield from _unfolded(inside, get_type_hints(kind, include_extras=True))
         else:
@@ -59,11 +90,19 @@ def _unfolded(defaults: Iterable[tuple[str, Any]], hints: Mapping[str, Any]) -> 
             yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
 
 
-def _folded(kind: Any, name: str, given: Mapping[str, Any]) -> Any:
+def _folded(kind: Any, name: str, default: Any, given: Mapping[str, Any]) -> Any:
+    several = compound(kind)
+    if several is not None:
+        return several.value(name, given, required=_is_required(default))
     if not is_dataclass(kind):
         return given[name]
     group: Any = kind
-    return group(**{inner: _folded(hint, inner, given) for inner, hint in get_type_hints(kind).items()})
+    hints = get_type_hints(kind, include_extras=True)
+    return group(**{one.name: _folded(hints[one.name], one.name, one.default, given) for one in fields(kind)})
+
+
+def _is_required(default: Any) -> bool:
+    return default is MISSING or default is inspect.Parameter.empty
 
 
 # ---------------------------------------------------------------------- options
@@ -99,9 +138,12 @@ def config_files_option(help: str) -> Any:
     return typer.Option("--config-files", "--config_files", "-c", help=help)
 
 
-_RUN = "Folder of a run (burnish run --output), or a checkpoint with --trust."
-RunArgument = Annotated[Path, typer.Argument(help=_RUN)]
-RunOption = Annotated[Path, typer.Option("--run", "-r", help=_RUN)]
+def run_given(help: str) -> EitherWay:
+    """The run that a verb reads: RUN, or --run RUN."""
+    return EitherWay(("--run", "-r"), "RUN", help)
+
+
+Run = Annotated[Path, run_given("Folder of a run (burnish run --output), or a checkpoint with --trust.")]
 Dataset = Annotated[
     str | None, typer.Option("--dataset", "-d", help="Name of a RecBole data set, such as ml-100k.")
 ]
@@ -115,6 +157,10 @@ State = Annotated[
 ]
 TitleField = Annotated[
     str | None, typer.Option("--title-field", help="Column of the .item file to show as the title.")
+]
+Threads = Annotated[
+    int | None,
+    typer.Option("--threads", min=1, help="Torch threads; by default as many as there are cores."),
 ]
 Quiet = Annotated[bool, quiet_option("Print the result only.")]
 NamesOnly = Annotated[bool, quiet_option("Names only, one a line.")]

@@ -5,16 +5,19 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from .compound import Ids
+from .parse_options import stray_words
 from .screen import Screen
 from .shared import (
     DataPath,
     Dataset,
+    Threads,
     TitleField,
     choose_format,
     config_files_option,
@@ -37,11 +40,11 @@ FORMATS = ("parquet", "csv", "json")
 EPILOG = (
     "Examples:\n\n"
     "burnish value --model BPR --dataset ml-100k --out values.parquet\n\n"
-    "burnish value --run out --objectives profile,fit,standing --combine --out values.parquet --plot values.svg\n\n"
+    "burnish value out --objectives profile,fit,standing --combine --out values.parquet --plot values.svg\n\n"
     "burnish value --model LightGCN --dataset ml-100k --run out --epochs 50 --out values.csv\n\n"
     "burnish value --run sasrec --user 196 --item 50 (what each item of the history adds to the score of item 50)\n\n"
-    "--run takes a run of `burnish run --output`; with --model it trains into that folder where no run is in it "
-    "yet. A valuation that was stopped goes on where it was when the same command is given again. Only training "
+    "--run, or RUN alone, takes a run of `burnish run --output`; with --model it trains into that folder where no run "
+    "is in it yet. A valuation that was stopped goes on where it was when the same command is given again. Only training "
     "interactions are looked at."
 )
 
@@ -56,7 +59,9 @@ class ValueOptions:
     dataset: Dataset = None
     run: Annotated[
         Path | None,
-        typer.Option("--run", "-r", help="Folder of a run: value it, or with --model train into it."),
+        typer.Option(
+            "--run", "-r", help="Folder of a run (RUN will do): value it, or with --model train into it."
+        ),
     ] = None
     output: Annotated[Path | None, out_option("Write to this file: .parquet, .csv or .json.")] = None
     objectives: Annotated[
@@ -96,12 +101,21 @@ class ValueOptions:
     ] = None
     user: Annotated[
         str | None,
-        typer.Option(
-            "--user", help="Value the items of this user's history by leaving them out (models of histories)."
+        Ids(
+            "user",
+            "-u",
+            "Value the items of this user's history by leaving them out (models of histories).",
+            "one history is valued at a time",
         ),
     ] = None
     item: Annotated[
-        str | None, typer.Option("--item", help="With --user: by what they add to the score of this item.")
+        str | None,
+        Ids(
+            "item",
+            "-i",
+            "With --user: by what they add to the score of this item.",
+            "values are of one score at a time",
+        ),
     ] = None
     estimator: Annotated[
         str | None,
@@ -116,6 +130,7 @@ class ValueOptions:
     trust: Annotated[
         bool, typer.Option("--trust", help="Import the class of a run's model: can execute code.")
     ] = False
+    threads: Threads = None
     quiet: Annotated[bool, quiet_option("Print the summary only.")] = False
 
 
@@ -125,6 +140,33 @@ def value(context: typer.Context, options: ValueOptions) -> None:
     With --user, of the items of one user's history instead: what each adds to the model's prediction.
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
+    from burnish.training.session import torch_threads
+
+    options, words = by_place(options, context.args)
+    if options.threads is not None:
+        words.append(f"--threads={options.threads}")
+    with torch_threads(options.threads):
+        carry_out(context, options, words)
+
+
+def by_place(options: ValueOptions, words: list[str]) -> tuple[ValueOptions, list[str]]:
+    """The options, and RecBole's among the words, with a run that was given by its place among them.
+
+    Raises `typer.BadParameter` where --run names another one.
+    """
+    stray, rest = stray_words(words)
+    if len(stray) != 1:
+        return options, words  # more than one is refused as belonging to no option
+    run = Path(stray[0])
+    if options.run is not None and options.run.resolve() != run.resolve():
+        raise typer.BadParameter(
+            f"{stray[0]!r} and {str(options.run)!r} are two; give one of them", param_hint="RUN / --run"
+        )
+    return replace(options, run=run), rest
+
+
+def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -> None:
+    """The verb, its options read.  words: options of RecBole's."""
     from burnish.files.data_names import data_names
     from burnish.trained.finished_shards import check_writable, shards_folder
     from burnish.trained.value import SHARD, check_settings
@@ -142,7 +184,7 @@ def value(context: typer.Context, options: ValueOptions) -> None:
     check_settings(options.objectives, **settings)
     if plot is not None:
         check_writable(check_picture(plot))
-    with trained(screen, options, training_request(options, context.args)) as source:
+    with trained(screen, options, training_request(options, words)) as source:
         names = data_names(source.config)
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")

@@ -12,6 +12,7 @@ import yaml
 from burnish.errors import ConfigurationError
 
 from .jsons import DEEPEST
+from .near import did_you_mean
 
 #: Values that the aliases of a file may stand for.
 _MOST = 100_000
@@ -114,10 +115,15 @@ def _parts(value: Any) -> list[Any]:
 def read_yaml(path: Path | str) -> dict[str, Any]:
     """The mapping in a YAML file; empty for an empty file.
 
-    Raises `ConfigurationError` when the file is missing, unreadable, not YAML, or not a mapping.
+    Raises `ConfigurationError` when the file is missing (with the nearest name beside it), unreadable, not YAML, or not
+    a mapping.
     """
     try:
         text = Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigurationError(
+            f"config file {str(path)!r} does not exist.{did_you_mean(path, is_yaml)}"
+        ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"config file {str(path)!r} cannot be read: {error}") from error
     try:
@@ -132,6 +138,11 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         )
     check_names(content, f"config file {str(path)!r}")
     return content
+
+
+def is_yaml(path: Path) -> bool:
+    """Whether a name says that YAML is in the file."""
+    return path.suffix.lower() in (".yaml", ".yml")
 
 
 def check_names(content: Mapping[Any, Any], origin: str) -> None:

@@ -14,6 +14,7 @@ from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_name
 from burnish.explanation import Explanation, Reason
+from burnish.training.inputs.arguments import ids_of, if_several
 
 from .explanation_formats import with_titles
 from .open import open_trained
@@ -170,7 +171,8 @@ class Explainer:
     def _id(self, side: Side, token: str) -> int:
         known = self._ids[side]
         if token == "[PAD]" or token not in known:
-            raise unknown_name(side, token, [str(name) for name in known if name != "[PAD]"])
+            names = [str(name) for name in known if name != "[PAD]"]
+            raise unknown_name(side, token, names, cure=if_several([token]).strip())
         return int(known[token])
 
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:
@@ -255,8 +257,7 @@ class Explainer:
 
 def _tokens(given: Iterable[str | int] | str | int) -> Sequence[str]:
     """Original ids as text, each once."""
-    several = [given] if isinstance(given, (str, int, np.integer)) else given
-    tokens = list(dict.fromkeys(str(token) for token in several))
+    tokens = ids_of(given)
     if not tokens or not all(token.strip() for token in tokens):
         raise DataError("no user or item is named; give original ids, such as users=['196']")
     return tokens

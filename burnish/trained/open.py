@@ -6,6 +6,7 @@ from pathlib import Path
 
 from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.errors import ConfigurationError, DataError, warn
+from burnish.files.near import did_you_mean
 from burnish.training.load import load_run
 from burnish.training.record import RUN_FILE
 from burnish.training.result import TrainingResult
@@ -56,9 +57,14 @@ def open_trained(
         return load_run(path, model=model, options=options, trust=trust)
     if not path.is_file():
         raise DataError(
-            f"{path} does not exist; give the folder of a run (burnish run --output) or a checkpoint"
+            f"{path} does not exist; give the folder of a run (burnish run --output) or a checkpoint."
+            f"{did_you_mean(path, _may_be_run)}"
         )
     return _open_checkpoint(path, data_path, trust)
+
+
+def _may_be_run(path: Path) -> bool:
+    return path.is_file() or (path / RUN_FILE).is_file()
 
 
 @alone()

@@ -15,6 +15,7 @@ from torch import Tensor
 from burnish.checks import whole_number
 from burnish.errors import DataError, NonFiniteError, UnsupportedError, nearest, unknown_name
 from burnish.randomness import forked_randomness
+from burnish.training.inputs.arguments import ids_of, if_several
 
 from .open import open_trained
 from .prediction_inputs import STATES, PredictionInputs, interactions, known_items
@@ -30,7 +31,7 @@ CELLS, USERS = 1 << 24, 256
 
 def recommend(
     source: TrainedModel | TrainingResult | Path | str,
-    users: Iterable[str | int] | None = None,
+    users: Iterable[str | int] | str | int | None = None,
     *,
     k: int = 10,
     state: str = "latest",
@@ -50,8 +51,8 @@ def recommend(
     ----------
     source : TrainedModel, TrainingResult, Path or str
         What `burnish.load_run` or `burnish.run` returned, a run's folder, or, with `trust`, a RecBole checkpoint.
-    users : iterable of str or int, optional
-        Original ids; by default all users of the data.
+    users : str, int or iterable of these, optional
+        Original ids, or one; by default all users of the data.
     k : int, default 10
         Items a user, 1 or more.
     state : {"latest", "test"}
@@ -162,14 +163,14 @@ class Recommender:
         data = self.trained.dataset
         return self.trained.tokens(data.uid_field, np.arange(1, data.user_num))
 
-    def chunks(self, users: Iterable[str | int] | None = None) -> Iterator[pd.DataFrame]:
+    def chunks(self, users: Iterable[str | int] | str | int | None = None) -> Iterator[pd.DataFrame]:
         """The frames of `recommend`, one a batch of users, in the order of `users` (each once).
 
         Raises `DataError`, before anything is scored, for users without a prediction where those are errors.
         """
         named = users is not None
         tokens = (
-            list(dict.fromkeys(self._meant(str(user)) for user in users))
+            list(dict.fromkeys(self._meant(user) for user in ids_of(users)))
             if users is not None
             else self.all_users()
         )
@@ -215,7 +216,7 @@ class Recommender:
             return
         first, why = bad[0]
         guess = nearest(first, self.all_users()) if why == "unknown user" else None
-        hint = f" Did you mean {guess!r}?" if guess else ""
+        hint = if_several([first]) or (f" Did you mean {guess!r}?" if guess else "")
         more = (
             f"; {len(bad)} such users, first: {', '.join(token for token, _ in bad[:5])}"
             if len(bad) > 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, unknown_name
+from burnish.files.near import did_you_mean
 
 from .inputs.journal import Journal
 from .inputs.loading import check_inputs, check_topk, read_dataset
@@ -24,15 +25,13 @@ def check_files(config: Any) -> None:
     if not folder.is_dir():
         known = {"ml-100k"}
         if folder.parent.is_dir():
-            known |= {
-                path.name for path in folder.parent.iterdir() if (path / f"{path.name}.inter").is_file()
-            }
+            known |= {path.name for path in folder.parent.iterdir() if is_data_set(path)}
         raise unknown_name(
             "data set",
             name,
             known,
-            cure=f"Put its atomic files ({name}.inter, ...) into {folder}, or set `data_path` to the folder "
-            f"that holds a folder {name!r}. burnish downloads nothing.",
+            cure=f"{_where_it_is(name, folder.parent)}Put its atomic files ({name}.inter, ...) into {folder}, or set "
+            f"`data_path` to the folder that holds a folder {name!r}. burnish downloads nothing.",
         )
     phases = config["benchmark_filename"] or [None]
     files = [folder / (f"{name}.{phase}.inter" if phase else f"{name}.inter") for phase in phases]
@@ -49,6 +48,24 @@ def check_files(config: Any) -> None:
             f"data set {name!r} has {rows} interaction{'s' if rows != 1 else ''} in {files[0]}; "
             f"there is nothing to train and evaluate on. Check the file: one header line, then one a line."
         )
+
+
+def _where_it_is(name: str, data_path: Path) -> str:
+    """What is to be said where a path was given for a name, or the other way round."""
+    own = Path(name)
+    if own.name != name and is_data_set(own):
+        return f"{name!r} is a path: say dataset = {own.name!r}, data_path = {str(own.parent)!r}. "
+    if is_data_set(data_path) and data_path.name == name:
+        above = str(data_path.parent)
+        return f"data_path = {str(data_path)!r} is the data set's own folder: say data_path = {above!r}. "
+    if not data_path.is_dir():
+        return f"data_path = {str(data_path)!r} does not exist.{did_you_mean(data_path, Path.is_dir)} "
+    return ""
+
+
+def is_data_set(folder: Path) -> bool:
+    """Whether a folder has the atomic file of interactions that is named after it."""
+    return (folder / f"{folder.name}.inter").is_file()
 
 
 def _count_rows(file: Path, enough: int = 2) -> int:

@@ -186,7 +186,8 @@ def _named(name: str) -> Iterator[None]:
 
 def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool) -> TrainingResult:
     state = latest_state(folder) if goes_on else None
-    inner = replace(places, target=folder)
+    told = _told_of(request.named, places.on_epoch)
+    inner = replace(places, target=folder, on_epoch=told)
     with _quiet(request, places):
         if state is not None:
             saved = read_run(folder)
@@ -199,7 +200,7 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
                     folder,
                     saved=saved,
                     state=state,
-                    on_epoch=places.on_epoch,
+                    on_epoch=told,
                     save_every=max(places.save_every, 1),
                     evaluate_test=False,
                     trust=places.trust,
@@ -212,7 +213,7 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
         return train_and_test(
             asked,
             folder,
-            on_epoch=places.on_epoch,
+            on_epoch=told,
             save_every=places.save_every,
             evaluate_test=False,
             trust=places.trust,
@@ -220,6 +221,13 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
             on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
             **places.needed(asked, inner),
         )
+
+
+def _told_of(named: str, tell: Callable[[Epoch], None] | None) -> Callable[[Epoch], None] | None:
+    """Tell of epochs whose they are: of the base, of a teacher, of the base of a teacher."""
+    if tell is None:
+        return None
+    return lambda epoch: tell(replace(epoch, run=f"{epoch.run} of {named}" if epoch.run else named))
 
 
 def _quiet(request: FirstRequest, places: Places) -> AbstractContextManager[None]:

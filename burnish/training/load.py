@@ -9,6 +9,7 @@ from typing import Any
 from burnish.errors import DataError
 
 from .identity import find_class
+from .inputs.arguments import options_of
 from .record import MODEL_FILE, check_same_options, read_run
 from .request import make_config
 from .session import alone
@@ -22,7 +23,7 @@ def load_run(
     folder: Path | str,
     *,
     model: type | None = None,
-    options: Mapping[str, Any] | None = None,
+    options: Mapping[str, Any] | Path | str | None = None,
     trust: bool = False,
 ) -> TrainedModel:
     """Read the trained model in a run's folder, with its data.
@@ -35,8 +36,9 @@ def load_run(
         The folder of the run (`burnish run --output`, `burnish.run(folder=)`).
     model : type, optional
         The plain class of the model, where it is neither RecBole's nor announced by a package.
-    options : mapping, optional
-        RecBole options that may differ from the run's, such as `data_path`, `device` or `show_progress`.
+    options : mapping or path, optional
+        RecBole options that may differ from the run's, such as `data_path`, `device` or `show_progress`; or the path of
+        a YAML file with them.
     trust : bool, default False
         Import the module that `run.json` names for the model's class, and unpickle the pretrained models that its
         options name: both execute code.
@@ -67,7 +69,9 @@ def load_run(
         )
     base = find_class(saved.model, trust=trust, known=model)
     saved.enhancers = saved.placed_enhancers()
-    config = make_config(base, saved.dataset, saved.enhancers, {**saved.options, **(options or {})})
+    config = make_config(
+        base, saved.dataset, saved.enhancers, {**saved.options, **options_of(options, "options")}
+    )
     check_same_options(saved, config)
     run = Run(config, None, trust=trust)
     run.prepare(saved.data, trainer=False)

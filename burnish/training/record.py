@@ -16,6 +16,7 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.jsons import parse_json
+from burnish.files.near import did_you_mean
 from burnish.files.whole import write_json
 
 from .identity import class_name
@@ -148,6 +149,8 @@ def read_run(folder: Path | str) -> SavedRun:
         for place, what in ((BASE, "its base was"), (TEACHERS, "its teachers were")):
             if (folder / place).is_dir():
                 cure = f"It was interrupted while {what} trained; give the same command again without resume."
+        if not folder.exists():
+            cure += did_you_mean(folder, lambda one: (one / RUN_FILE).is_file())
         raise DataError(f"{folder} is not the folder of a run: there is no {RUN_FILE}. {cure}")
     try:
         content = parse_json(path.read_text(encoding="utf-8"))

@@ -15,6 +15,7 @@ from burnish.files.yamls import check_names, read_yaml
 
 from .cold import cold_limit
 from .data import check_files
+from .inputs.arguments import listed_files, options_of
 from .inputs.evaluation import is_cut_off
 from .inputs.options import checked_options
 from .options import warn_idle, warn_unknown
@@ -43,15 +44,16 @@ class Request:
         model: str | type,
         dataset: str,
         enhancers: Any,
-        config_files: Sequence[str | Path],
-        options: Mapping[str, Any] | None,
+        config_files: Sequence[str | Path] | Path | str | None,
+        options: Mapping[str, Any] | Path | str | None,
         seed: int | None,
         show_progress: bool,
     ) -> Request:
         settings: dict[str, Any] = {}
-        for file in config_files:
+        files = listed_files(config_files)
+        for file in files:
             settings.update(read_yaml(file))
-        own = dict(options or {})
+        own = options_of(options, "options")
         check_names(own, "options")
         settings.update(own)
         block = settings.get("enhancers") if enhancers is None else enhancers
@@ -62,7 +64,7 @@ class Request:
         own.setdefault("show_progress", show_progress)
         made = _attach(model, block)
         own |= _own_columns(made, settings)
-        return cls(made, dataset, [str(file) for file in config_files], own, set(settings))
+        return cls(made, dataset, files, own, set(settings))
 
 
 def _own_columns(model: type, settings: Mapping[str, Any]) -> dict[str, Any]:

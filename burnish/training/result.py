@@ -15,13 +15,24 @@ from .trained_model import Splits, TrainedModel
 
 @dataclass(frozen=True)
 class Epoch:
-    """Where training is: epoch `number` (from 1) of at most `total`; `valid_score` once it was validated."""
+    """Where training is: epoch `number` (from 1) of at most `total`; `valid_score` once it was validated.
+
+    what: "epoch", or "candidate" where nothing is trained and candidates are tried; these have no loss.
+    run: which run it is of, where that is one that is trained first, such as "the base"; empty for the run itself.
+    """
 
     number: int
     total: int
     loss: float | None = None
     valid_score: float | None = None
     seconds: float = 0.0
+    what: str = "epoch"
+    run: str = ""
+
+    @property
+    def of(self) -> str:
+        """What is counted, in words: `epoch`, `the teacher 'softmax', epoch`."""
+        return f"{self.run}, {self.what}" if self.run else self.what
 
 
 @dataclass

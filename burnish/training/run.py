@@ -6,25 +6,31 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .inputs.arguments import either, keywords_checked, listed_files, options_of
+from .progress import epochs_shown
+
 if TYPE_CHECKING:
     from burnish.enhancers.registry import Spec
 
     from .train import TrainingResult
 
 
+@keywords_checked("config")
 def run(
     model: str | type | None = None,
     dataset: str | None = None,
     *,
     enhancers: Spec = None,
-    config_files: Sequence[str | Path] = (),
-    config: Mapping[str, Any] | None = None,
+    config_files: Sequence[str | Path] | Path | str = (),
+    config: Mapping[str, Any] | Path | str | None = None,
     seed: int | None = None,
     folder: Path | str | None = None,
     save_every: int = 1,
     resume: Path | str | None = None,
     show_progress: bool = True,
     trust: bool = False,
+    config_file_list: Sequence[str | Path] | Path | str | None = None,
+    config_dict: Mapping[str, Any] | None = None,
 ) -> TrainingResult:
     """Train a model with early stopping on validation data, then test the best epoch.
 
@@ -39,10 +45,10 @@ def run(
         `resume`.
     enhancers : mapping, str or iterable, optional
         What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.
-    config_files : sequence of str or Path
-        YAML files with RecBole's own options; later files win.
-    config : mapping, optional
-        RecBole's own options; they win over the files.
+    config_files : path or sequence of paths
+        YAML files with RecBole's own options, or one; later files win.
+    config : mapping or path, optional
+        RecBole's own options; they win over the files.  The path of a YAML file stands for the options in it.
     seed : int, optional
         RecBole's `seed`; wins over `config`.
     folder : Path or str, optional
@@ -54,10 +60,13 @@ def run(
         The folder of an interrupted run, to go on from its last saved epoch, bit for bit as if it had not been
         interrupted.  Everything else is read from there: what is given all the same must agree (`epochs` may rise).
     show_progress : bool, default True
-        Show RecBole's progress bars.
+        Show one bar of the epochs while somebody watches (a terminal or a notebook), and the line that sums up the
+        data.  RecBole's own bars, one for each epoch and evaluation, come back with `config={"show_progress": True}`.
     trust : bool, default False
         Allow what can execute code: unpickling the pretrained models that options name (`pre_model_path`, ...), and,
         with `resume`, importing the module of the run's model.
+    config_file_list, config_dict
+        RecBole's names of `config_files` and `config`.
 
     Returns
     -------
@@ -67,7 +76,8 @@ def run(
     Raises
     ------
     BurnishError
-        For a name, an option or a data set that cannot be used.
+        For a name, an option or a data set that cannot be used; for a keyword that is no argument of this function,
+        with the place where it belongs.
 
     Examples
     --------
@@ -79,12 +89,14 @@ def run(
 
     from . import train as training
 
+    files = either(config_files, config_file_list, ("config_files", "config_file_list"), nothing=())
+    options = options_of(either(config, config_dict, ("config", "config_dict")))
     common: dict[str, Any] = {
         "enhancers": enhancers,
-        "config_files": config_files,
-        "options": config,
+        "config_files": listed_files(files),
+        "options": options,
         "seed": seed,
-        "show_progress": show_progress,
+        "show_progress": False,
         "trust": trust,
     }
     if resume is not None:
@@ -93,15 +105,37 @@ def run(
                 f"folder = {str(folder)!r} and resume = {str(resume)!r}: a resumed run stays in its folder; "
                 f"leave folder out"
             )
-        return training.resume(resume, model=model, dataset=dataset, save_every=save_every or 1, **common)
+        with epochs_shown(show_progress) as on_epoch:
+            return training.resume(
+                resume,
+                model=model,
+                dataset=dataset,
+                save_every=save_every or 1,
+                on_epoch=on_epoch,
+                **common,
+            )
+    model, dataset = (
+        model or _of_options("model", files, options),
+        dataset or _of_options("dataset", files, options),
+    )
     if model is None or dataset is None:
         raise ConfigurationError(
             "give a model and a dataset, or resume=FOLDER to go on with an interrupted run"
         )
-    return training.train(
-        model,
-        dataset,
-        folder=Path(folder) if folder is not None else None,
-        save_every=save_every if folder is not None else 0,
-        **common,
-    )
+    with epochs_shown(show_progress) as on_epoch:
+        return training.train(
+            model,
+            dataset,
+            folder=Path(folder) if folder is not None else None,
+            save_every=save_every if folder is not None else 0,
+            on_epoch=on_epoch,
+            **common,
+        )
+
+
+def _of_options(name: str, files: Any, options: Mapping[str, Any]) -> Any:
+    """A name that options or files may carry, as for the command line."""
+    from burnish.files.yamls import read_yaml
+
+    found = [read_yaml(file).get(name) for file in listed_files(files)] + [options.get(name)]
+    return next((one for one in reversed(found) if one is not None), None)

@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -167,7 +168,8 @@ class Run:
 
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
         """Train with early stopping on the validation set.  state: go on from it (`state.latest_state`)."""
-        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)))
+        what = "candidate" if self._tries() else "epoch"
+        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)), what=what)
         self._goes_on = state is not None
         if self.keeper is not None:
             self.keeper.begin(self)
@@ -221,7 +223,8 @@ class Run:
             self.seconds["train"] += spent
             total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
             self.losses.append(total)
-            self._tell(Epoch(epoch + 1, self._last.total, total, None, spent))
+            told = None if self._tries() else total
+            self._tell(replace(self._last, number=epoch + 1, loss=told, valid_score=None, seconds=spent))
             if not self._validates(epoch):
                 trainer.train_loss_dict[epoch] = sum(loss) if isinstance(loss, tuple) else loss
                 self._epoch_done(epoch)
@@ -242,8 +245,13 @@ class Run:
         if self.trainer.cur_step == 0:
             self.best_epoch = epoch + 1
             self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
-        self._tell(Epoch(epoch + 1, self._last.total, self._last.loss, float(score), self._last.seconds))
+        self._tell(replace(self._last, number=epoch + 1, valid_score=float(score)))
         self._epoch_done(epoch)
+
+    def _tries(self) -> bool:
+        """Whether epochs try candidates, of which none is trained."""
+        host = getattr(self.model, "enhancers", None)
+        return isinstance(host, Host) and host.trying is not None
 
     def _validates(self, epoch: int) -> bool:
         """Whether RecBole evaluates after this epoch: not in pre-training, nor between two evaluations."""

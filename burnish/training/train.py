@@ -15,6 +15,7 @@ from .asked_first import check_asked
 from .bases import begin_from
 from .first import Places, anew_on_other_data
 from .identity import find_class
+from .inputs.arguments import listed_files, options_of
 from .one_run import train_and_test
 from .record import SavedRun, read_run
 from .request import Request
@@ -32,8 +33,8 @@ def train(
     dataset: str,
     *,
     enhancers: Mapping[str, Any] | Iterable[Any] | str | None = None,
-    config_files: Sequence[str | Path] = (),
-    options: Mapping[str, Any] | None = None,
+    config_files: Sequence[str | Path] | Path | str = (),
+    options: Mapping[str, Any] | Path | str | None = None,
     seed: int | None = None,
     folder: Path | str | None = None,
     show_progress: bool = False,
@@ -149,8 +150,8 @@ def resume(
     model: str | type | None = None,
     dataset: str | None = None,
     enhancers: Mapping[str, Any] | Iterable[Any] | str | None = None,
-    config_files: Sequence[str | Path] = (),
-    options: Mapping[str, Any] | None = None,
+    config_files: Sequence[str | Path] | Path | str = (),
+    options: Mapping[str, Any] | Path | str | None = None,
     seed: int | None = None,
     show_progress: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
@@ -194,9 +195,9 @@ def resume(
     elif enhancers is None:
         chosen = saved.enhancers = saved.placed_enhancers()
     settings: dict[str, Any] = dict(saved.options)
-    for file in config_files:
+    for file in listed_files(config_files):
         settings.update(read_yaml(file))
-    settings.update(options or {})
+    settings.update(options_of(options, "options"))
     for name in ("model", "dataset", "enhancers"):
         settings.pop(name, None)
     request = Request.gather(

@@ -17,6 +17,7 @@ import torch
 from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
 from burnish.files.data_names import data_names, names_beside
+from burnish.files.near import did_you_mean
 
 from .scorers.protocol import Texts
 from .split import training_fingerprint
@@ -130,7 +131,7 @@ def _text_file(place: _Place, asked: Path | str | bool) -> Path | None:
     if asked is not True:
         path = Path(asked)
         if not path.is_file():
-            raise DataError(f"file of item texts {str(path)!r} does not exist")
+            raise DataError(f"file of item texts {str(path)!r} does not exist.{did_you_mean(path)}")
         return path
     files = [path for suffix in _TEXTS if (path := place.folder / f"{place.name}{suffix}").is_file()]
     return files[0] if files else None

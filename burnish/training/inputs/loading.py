@@ -27,8 +27,15 @@ _told: ContextVar[Callable[[str], None] | None] = ContextVar("summaries_told_to"
 
 @contextmanager
 def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
-    """While this is open, `say` is called with the line that sums up a data set."""
-    token = _told.set(say)
+    """While this is open, `say` is called with the line that sums up a data set: once, however often it is read."""
+    known: set[str] = set()
+
+    def once(line: str) -> None:
+        if line not in known:
+            known.add(line)
+            say(line)
+
+    token = _told.set(once)
     try:
         yield
     finally:

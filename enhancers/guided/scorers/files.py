@@ -19,6 +19,7 @@ import numpy as np
 from burnish.checks import is_file, short
 from burnish.errors import ConfigurationError, DataError, nearest, unknown_name
 from burnish.files.data_names import DataNames
+from burnish.files.near import did_you_mean
 from burnish.files.whole import written_whole
 
 from ..attributes import AttributeSchema
@@ -229,10 +230,7 @@ def _format_of(path: Path) -> str:
 
 
 def _not_there(path: Path) -> DataError:
-    beside = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-    guess = nearest(path.name, beside)
-    hint = f" Did you mean {str(path.with_name(guess))!r}?" if guess else ""
-    return DataError(f"file of scores {str(path)!r} does not exist.{hint}")
+    return DataError(f"file of scores {str(path)!r} does not exist.{did_you_mean(path)}")
 
 
 def _read_text(path: Path) -> _Table:
