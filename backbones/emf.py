@@ -145,10 +145,7 @@ class EMF(RatingModel):
     ) -> Reason:
         user_tokens, item_tokens = self._tokens
         n, of = len(neighbours), common["n_neighbours"]
-        text = (
-            f"{n} of the {of} users whose ratings are most like those of user {user_tokens[user]} "
-            f"rated item {item_tokens[item]} {rating:g}"
-        )
+        text = f"{n} of the {of} people whose ratings are most like yours rated item {item_tokens[item]} {rating:g}."
         evidence = {
             "rating": float(rating),
             "neighbours": [str(token) for token in user_tokens[neighbours]],

@@ -232,10 +232,9 @@ class SlotModel(ReviewModel):
 
     def _reason(self, item: int, event: int, writer: int, rating: float, text: str, weight: float) -> Reason:
         name, about = str(self.user_tokens[writer]), str(self.item_tokens[item])
-        shown = f"user {name}'s (rated {rating:g}): “{excerpt(text)}”"
         return Reason(
             kind="review",
-            text=f"{weight:.0%} of the attention on the reviews of item {about} goes to {shown}",
+            text=f"Somebody who rated item {about} {rating:g} wrote: “{excerpt(text)}”",
             contribution=weight,
             evidence={
                 "writer": name,

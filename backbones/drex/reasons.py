@@ -19,13 +19,6 @@ if TYPE_CHECKING:
     from burnish.backbones.review_model import ReviewModel
     from burnish.enhancers.saving.tokens import Tokens
 
-#: What a share is a share of, by the weighting.
-_SHARES = {
-    "attention": "attention",
-    "excess": "attention above an even spread",
-    "distinctive": "attention, words that few reviews have counting more,",
-}
-
 
 @dataclass(frozen=True)
 class Overlap:
@@ -149,9 +142,8 @@ def keyword_reasons(
         writer = tokens.user[int(model.event_users[of_item.event])]
         this, word = tokens.item[item], profiles.vocabulary[overlap.word]
         text = (
-            f'"{word}" has {overlap.shares[0]:.1%} of the {_SHARES[profiles.weighting]} in the user\'s reviews and '
-            f"{overlap.shares[1]:.1%} in those of item {this}. The user wrote of item {other}: “{by_user.text}” "
-            f"User {writer} wrote of item {this}: “{of_item.text}”"
+            f"You write of “{word}”, and so do others of item {this}. You wrote of item {other}: “{by_user.text}” "
+            f"Somebody wrote of item {this}: “{of_item.text}”"
         )
         evidence = {
             "word": word,
@@ -165,6 +157,7 @@ def keyword_reasons(
             "item": other,
             "item_sentence": of_item.text,
             "writer": writer,
+            "weighting": profiles.weighting,
         }
         reasons.append(Reason("keyword", text, overlap.weight, evidence))
     return reasons

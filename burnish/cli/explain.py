@@ -55,7 +55,7 @@ def explain(
     items: ItemsToExplain = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
     reasons: Annotated[
-        int, typer.Option("--reasons", help="How many reasons of each, the strongest first.")
+        int, typer.Option("--reasons", help="How many reasons of each, those for the item first.")
     ] = 3,
     enhancer: Annotated[
         str | None,

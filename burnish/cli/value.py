@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from burnish.errors import warn
 
 from .compound import Ids
 from .parse_options import stray_words
@@ -27,11 +29,10 @@ from .shared import (
 )
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from burnish.enhancers.shapley.valuation import Valuation
     from burnish.files.data_names import DataNames
     from burnish.trained.value import Valuer
+    from burnish.trained.value_agreement import Agreement
     from burnish.training.trained_model import TrainedModel
 
     from .run_request import RunRequest
@@ -173,6 +174,8 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
+    from .value_tables import show
+
     screen = Screen.of(context, options.quiet)
     output, plot = options.output, options.plot
     kind = choose_format(options.format, output, written=FORMATS)
@@ -185,12 +188,12 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     if plot is not None:
         check_writable(check_picture(plot))
     with trained(screen, options, training_request(options, words)) as source:
-        names = data_names(source.config)
+        names, agreed = data_names(source.config), None
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")
             valuation = value_history_of(source, options)
         else:
-            valuation = value_interactions(screen, source, options, settings)
+            valuation, agreed = value_interactions(screen, source, options, settings)
     if output is not None:
         write(valuation, output, kind, shards_folder(output), names)
         what = "interactions" if options.user is None else "items of the history"
@@ -198,7 +201,11 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     if plot is not None:
         draw(valuation, plot)
         screen.say(f"drawn: {plot}")
-    show(screen, valuation, options, names)
+    show(screen, valuation, options.user is not None, options.top, names)
+    if agreed is not None and agreed.enough:
+        screen.say(str(agreed))
+    elif agreed is not None:
+        warn(agreed.warning())
 
 
 def check_history(options: ValueOptions) -> None:
@@ -242,8 +249,8 @@ def value_history_of(source: TrainedModel, options: ValueOptions) -> Valuation:
 
 def value_interactions(
     screen: Screen, source: TrainedModel, options: ValueOptions, settings: dict[str, Any]
-) -> Valuation:
-    """The values of all training interactions."""
+) -> tuple[Valuation, Agreement | None]:
+    """The values of all training interactions, and how far two halves of the users agree on such values."""
     from burnish.trained.value import Valuer
 
     valuer = Valuer(
@@ -255,7 +262,7 @@ def value_interactions(
         **settings,
     )
     screen.say(f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}")
-    return value_shards(screen, valuer, options)
+    return value_shards(screen, valuer, options), valuer.agreement()
 
 
 # ---------------------------------------------------------------------- the trained model
@@ -398,59 +405,3 @@ def write(valuation: Valuation, output: Path, kind: str, parts: Path, names: Dat
 def shown(outputs: tuple[str, ...]) -> list[str]:
     """The outputs, the middle of a long list left out."""
     return list(outputs) if len(outputs) <= 8 else [*outputs[:3], "...", outputs[-1]]
-
-
-def show(screen: Screen, valuation: Valuation, options: ValueOptions, names: DataNames) -> None:
-    """The tables for people, one set an output; of outputs by dimension only their sum."""
-    if options.user is not None:
-        show_history(screen, valuation, names)
-    else:
-        show_interactions(screen, valuation, options.top, names)
-    if not valuation.converged:
-        more = "--repeats" if options.user is None else "--budget"
-        screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
-
-
-def show_history(screen: Screen, valuation: Valuation, names: DataNames) -> None:
-    """All items of a history, the most valuable first, one table an output."""
-    frame = valuation.frame()
-    about = [name for name in ("item", "title") if name in frame]
-    for output in valuation.outputs:
-        columns = {f"value.{output}": "value", f"standard_error.{output}": "standard error"}
-        rows = frame[[*about, *columns]].rename(columns=columns).sort_values("value", ascending=False)
-        screen.results.print(as_table(output, rows, names))
-
-
-def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
-    """The extremes, and means by user, item and popularity."""
-    outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
-    for name in outputs or [None]:
-        title = name or "sum of all outputs"
-        spread = float(valuation.column(name).std(correction=0))
-        for heading, frame in valuation.summary(top=top, output=name).tables(top):
-            if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
-                continue  # standardised within user: all means are 0
-            cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
-            screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
-
-
-def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:
-    """A table for people: numbers with four significant digits, to the right.  cut: rows before what is left out."""
-    import pandas as pd
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title, title_justify="left")
-    formats: list[Callable[[Any], str]] = []
-    heads = names.heads(frame.columns)
-    for name in frame.columns:
-        numeric = pd.api.types.is_numeric_dtype(frame[name])
-        real = pd.api.types.is_float_dtype(frame[name])
-        table.add_column(heads.get(name, str(name).replace("_", " ")), justify="right" if numeric else "left")
-        formats.append((lambda cell: f"{cell:.4g}") if real else str)
-    for place, row in enumerate(frame.itertuples(index=False)):
-        if cut and place == cut:
-            table.add_row(*("..." for _ in frame.columns))
-        cells = ("" if pd.isna(cell) else as_text(cell) for cell, as_text in zip(row, formats, strict=True))
-        table.add_row(*(Text(cell) for cell in cells))
-    return table

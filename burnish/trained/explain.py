@@ -16,7 +16,7 @@ from burnish.errors import DataError, NonFiniteError, unknown_name
 from burnish.explanation import Explanation, Reason
 from burnish.training.inputs.arguments import ids_of, if_several
 
-from .explanation_formats import with_titles
+from .explanation_formats import told_first, with_titles
 from .open import open_trained
 from .reason_givers import ReasonGiver, reason_givers
 from .recommend import Recommender
@@ -56,7 +56,8 @@ def explain(
     top : int, default 5
         Items a user, 1 or more.
     reasons : int, default 3
-        How many reasons of each enhancer to give, 1 or more: the largest contributions first, whatever their sign.
+        How many reasons of each enhancer to give, 1 or more: what speaks for the item, the largest contribution first,
+        then what speaks against it, at most one in three where there is enough of the other.
     enhancer : str, optional
         The enhancer that gives the reasons, or "backbone" (or its name) for a backbone that explains itself; by default
         such a backbone and every attached enhancer that gives reasons, in that order.
@@ -220,8 +221,7 @@ class Explainer:
             if not reasons:
                 notes.append(giver.silence(user_id, item_id))
                 continue
-            by_size = sorted(reasons, key=lambda reason: -abs(reason.contribution))
-            shown += [with_titles(reason, item, self.titles) for reason in by_size[: self.reasons]]
+            shown += [with_titles(one, item, self.titles) for one in told_first(reasons, self.reasons)]
         explained = next((r.evidence["score"] for r in shown if "score" in r.evidence), score)
         if abs(explained - score) > ROUNDING * max(abs(score), 1e-3):
             notes.append(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pandas as pd
 
+from burnish.enhancers.guided.wording import attribute_words
+from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
 from burnish.explanation import Explanation, Reason
 
 #: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
@@ -18,17 +20,38 @@ PARTS = ("interaction", "attribute")
 
 
 def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
-    """The reason with titles where its text says `item ID`, of the explained item and of the one in its evidence."""
+    """The reason with titles where its text says `item ID`, of the explained item and of the one in its evidence.
+
+    They are read as people say them: "Van, The" is The Van.
+    """
     other = reason.evidence.get("item")
     named = {token: titles[token] for token in {item, str(other)} if titles.get(token)}
     if not named:
         return reason
+    said = quoted_where_unclear({token: catalogue_title(title) for token, title in named.items()})
     tokens = "|".join(re.escape(token) for token in sorted(named, key=len, reverse=True))
-    text = re.sub(rf"\bitem ({tokens})(?!\w)", lambda match: named[match[1]], reason.text)
+    text = re.sub(rf"\b[Ii]tem ({tokens})(?!\w)", lambda match: said[match[1]], reason.text)
     evidence = dict(reason.evidence)
     if other is not None and str(other) in named:
         evidence["title"] = named[str(other)]
     return replace(reason, text=text, evidence=evidence)
+
+
+def told_first(reasons: Sequence[Reason], most: int) -> list[Reason]:
+    """The reasons that a person would give, in that order: the strongest ones for the item, then what speaks against.
+
+    Of `most` reasons one in three may speak against it, more only where there are not enough that speak for it.
+    """
+    by_size = sorted(reasons, key=lambda reason: -abs(reason.contribution))
+    good = [reason for reason in by_size if reason.contribution >= 0]
+    bad = [reason for reason in by_size if reason.contribution < 0]
+    # An objection that weighs less than every reason that it would displace is left out.
+    room = min(len(bad), max(most // 3, most - len(good)))
+    while (
+        room > max(0, most - len(good)) and abs(bad[room - 1].contribution) < good[most - room].contribution
+    ):
+        room -= 1
+    return [*good[: most - room], *bad[:room]]
 
 
 def line(reason: Reason) -> str:
@@ -36,12 +59,10 @@ def line(reason: Reason) -> str:
     evidence = reason.evidence
     what = reason.text
     if reason.kind == "interaction" and "item" in evidence:
-        what = f"{evidence.get('title') or 'item ' + str(evidence['item'])} in the history"
+        what = f"you chose {evidence.get('title') or 'item ' + str(evidence['item'])}"
     elif reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= set(evidence):
-        what = (
-            f"{evidence['attribute']}: the item {evidence['item_score']:+.1f} sd, "
-            f"the user {evidence['user_score']:+.1f} sd"
-        )
+        scores = (float(evidence[name]) for name in ("item_score", "user_score"))
+        what = attribute_words(evidence["attribute"], *scores, reason.contribution, numbers=True)
     elif reason.kind == "keyword" and {"word", "user_share", "item_share", "item_sentence"} <= set(evidence):
         what = (
             f"{evidence['word']}: {evidence['user_share']:.1%} of the user's profile, {evidence['item_share']:.1%} of "

@@ -18,11 +18,12 @@ from torch import Tensor
 from burnish.checks import whole_number
 from burnish.enhancers.shapley.objectives import combined
 from burnish.enhancers.shapley.valuation import Valuation
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, warn
 
 from .finished_shards import FinishedShards
 from .open import open_trained
 from .titles import read_titles
+from .value_agreement import Agreement, agreement
 from .value_objectives import Shard, check_names, choose
 from .valued_interactions import valued_interactions
 
@@ -105,6 +106,12 @@ def value(
     BurnishError
         For arguments or a model that cannot be used.
 
+    Warns
+    -----
+    UserWarning
+        Where the interactions are too few for their values to mean much: two halves of the users do not agree on them
+        (`burnish.trained.value_agreement`).
+
     References
     ----------
     Shapley values as the worth of interactions: RVRec, arXiv 2509.03130.  Games and estimators: ours, derived in
@@ -117,7 +124,7 @@ def value(
     >>> values.frame().head()  # doctest: +SKIP
     """
     trained = open_trained(source, model=model, data_path=data_path, trust=trust)
-    return Valuer(
+    valuer = Valuer(
         trained,
         objectives,
         repeats=repeats,
@@ -126,7 +133,12 @@ def value(
         combine=combine,
         table=table,
         title_field=title_field,
-    ).run()
+    )
+    valuation = valuer.run()
+    found = valuer.agreement()
+    if found is not None and not found.enough:
+        warn(found.warning())
+    return valuation
 
 
 def check_settings(
@@ -219,6 +231,10 @@ class Valuer:
             self.outputs,
             self.players(),
         )
+
+    def agreement(self) -> Agreement | None:
+        """How far two halves of the users agree on what the interactions are worth; None where that cannot be told."""
+        return agreement(self.interactions.users, self.interactions.items, seed=abs(self.seed))
 
     def players(self) -> pd.DataFrame:
         """The interactions: user, item, row, and title where there are titles."""

@@ -26,6 +26,7 @@ from .options import GuidedConfig
 from .reasons import AttributeGame, Contributions, contributions
 from .rows import TrainingRows
 from .users import mean_of_items, own_scores
+from .wording import attribute_words
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -278,10 +279,8 @@ class Guided(Enhancer[GuidedConfig]):
                 "additive": explained.additive,
                 "standard_error": float(explained.standard_error[place]),
             }
-            text = (
-                f"{name}: item {self._tokens[item]} is {_size(traits[name])} and the user's items are "
-                f"{_size(tastes[name])}, which adds {adds:+.4g} to the score {explained.score:.4g}"
-            )
+            words = attribute_words(name, traits[name], tastes[name], adds)
+            text = f"Item {self._tokens[item]} {words}."
             reasons.append(Reason("attribute", text, adds, evidence))
         return reasons
 
@@ -290,10 +289,3 @@ class Guided(Enhancer[GuidedConfig]):
     def row_tensors(self) -> dict[str, Side]:
         sides: dict[str, Side] = {"guided": "item", "start": "user"}
         return {**sides, "users": "user"} if self._item_of else sides
-
-
-def _size(value: float) -> str:
-    """A standardised score in words and numbers."""
-    if abs(value) < 0.25:
-        return f"average ({value:+.1f} sd)"
-    return f"{'high' if value > 0 else 'low'} ({value:+.1f} sd)"

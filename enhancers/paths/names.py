@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
+from typing import TypeVar
 from urllib.parse import unquote
 
 from .graph import ITEM, Graph
+
+Key = TypeVar("Key")
 
 #: Articles that catalogues put behind a title.
 _ARTICLES = (
@@ -110,10 +113,9 @@ class Names:
             named[clash] = self._title(clash, year=True)
         for clash in _clashes(named):
             named[clash] = f"{named[clash]} (no. {clash})"
-        quoted = self._quotes == "always" or (
-            self._quotes == "auto" and any(_is_unclear(name, in_a_row) for name in named.values())
-        )
-        return {node: _in_quotes(name) if quoted else name for node, name in named.items()}
+        if self._quotes == "auto":
+            return quoted_where_unclear(named, in_a_row=in_a_row)
+        return {node: _in_quotes(name) if self._quotes == "always" else name for node, name in named.items()}
 
     def _title(self, node: int, *, year: bool = False) -> str:
         if ITEM not in self.graph.labels:  # a number is internal, and must not be taken for the item's own id
@@ -124,6 +126,15 @@ class Names:
     def entity(self, kind: str, node: int) -> str | None:
         """Of a node that is neither user nor item; None where it has none."""
         return entity_name(printable(self.graph.label(kind, node))) if kind in self.graph.labels else None
+
+
+def quoted_where_unclear(named: dict[Key, str], *, in_a_row: bool = False) -> dict[Key, str]:
+    """The titles of one sentence: all in quotation marks where one of them could be taken for a part of it.
+
+    in_a_row: whether several of them follow each other.
+    """
+    quoted = any(_is_unclear(name, in_a_row) for name in named.values())
+    return {key: _in_quotes(name) if quoted else name for key, name in named.items()}
 
 
 def _clashes(named: dict[int, str]) -> list[int]:

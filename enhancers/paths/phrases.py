@@ -172,6 +172,8 @@ _ALIASES = {
     "rating": "content_rating age_rating mpaa_rating certificate",
     "occupation": "job profession occupations",
     "gender": "sex",
+    "age": "ages",
+    "age_group": "age_groups age_range",
     "group": "groups member_of community",
     "friend": "friends friendship knows social",
     "follow": "follows following",

@@ -11,6 +11,9 @@ from .groups import PathGroup
 from .names import Names, listed, number_word, relation_words
 from .phrases import Phrases, Wording, usual_name
 
+#: Letters that data sets have for genders.
+_GENDERS = {"m": "male", "f": "female"}
+
 
 class Writer:
     """Writes sentences about one graph.
@@ -85,6 +88,8 @@ class _Sentence:
         usual = usual_name(step.relation, not step.inverse)
         if name is not None and usual == "decade" and name.isdigit():
             return f"{name}s"
+        if name is not None and usual == "gender":
+            return _GENDERS.get(name.lower(), name)
         if name is not None and usual == "language":
             return name.removesuffix(" Language")
         return name

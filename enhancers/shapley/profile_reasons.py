@@ -52,8 +52,8 @@ class TrainingHistory(nn.Module):
             Reason(
                 kind="interaction",
                 text=(
-                    f"item {self.tokens[other]} in the history adds {parts[place]:+.4g} to the score {score:.4g} of "
-                    f"item {self.tokens[item]}"
+                    f"You chose item {self.tokens[other]}, which speaks {'for' if parts[place] >= 0 else 'against'} "
+                    f"item {self.tokens[item]}."
                 ),
                 contribution=float(parts[place]),
                 evidence={"item": self.tokens[other], "item_id": other, "profile_score": score},

@@ -77,13 +77,17 @@ def test_a_table_for_people(run: Path) -> None:
     assert f"{one['score']:.4f}" in done.stdout
     assert f"{one['share']:.0%}" in done.stdout
     for reason in one["reasons"]:
-        assert f"{reason['contribution']:+.4f}  {reason['evidence']['attribute']}" in done.stdout
+        assert f"{reason['contribution']:+.4f}  is " in done.stdout
+        assert (
+            f" in {reason['evidence']['attribute']} ({reason['evidence']['item_score']:+.1f} sd)"
+            in done.stdout
+        )
 
 
 def test_the_history_with_titles(run: Path) -> None:
     done = call("explain", "-r", str(run / "shapley"), "--user", "u3", "--top", "1", "--reasons", "4")
     assert done.exit_code == 0, done.output
-    assert done.stdout.count("[tales] in the history") == 4
+    assert done.stdout.count("you chose The ") == 4
     assert "by attributes" not in done.stdout
     done = call("explain", "-r", str(run / "shapley"), "--user", "u3", "--profile")
     assert done.exit_code == 2

@@ -18,7 +18,7 @@ from burnish.enhancers.conformance.presets import preset
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 from burnish.explanation import Explanation, Reason
 from burnish.trained.explain import Explainer, explain
-from burnish.trained.explanation_formats import as_frame, as_object, line, with_titles
+from burnish.trained.explanation_formats import as_frame, as_object, line, told_first, with_titles
 from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
 from burnish.training.train import train
@@ -73,8 +73,8 @@ def test_contributions_and_the_rest_are_the_score_of_the_recommendation(
         assert {reason.evidence["attribute"] for reason in one.reasons} == set(NAMES)
         whole = sum(reason.contribution for reason in one.reasons) + one.reasons[0].evidence["rest"]
         assert whole == pytest.approx(one.score, rel=1e-4, abs=1e-6)
-        sizes = [abs(reason.contribution) for reason in one.reasons]
-        assert sizes == sorted(sizes, reverse=True)
+        parts = [reason.contribution for reason in one.reasons]
+        assert parts == sorted(parts, key=lambda part: (part < 0, -abs(part)))
         assert one.note == ""
     assert any(abs(reason.contribution) > 1e-4 for one in explanations for reason in one.reasons)
 
@@ -219,9 +219,15 @@ def test_titles_instead_of_ids() -> None:
     reason = Reason("interaction", "item 5 adds to item 50, not to item 505", 0.5, {"item": "5"})
     titled = with_titles(reason, "50", {"5": "Alien", "50": "Heat"})
     assert titled.text == "Alien adds to Heat, not to item 505"
+    catalogued = with_titles(
+        Reason("interaction", "You chose item 5, which speaks for item 50.", 0.5, {"item": "5"}),
+        "50",
+        {"5": "Van, The (1996)", "50": "Fast, Cheap & Out of Control"},
+    )
+    assert catalogued.text == "You chose “The Van”, which speaks for “Fast, Cheap & Out of Control”."
     assert titled.evidence == {"item": "5", "title": "Alien"}
-    assert line(titled) == "+0.5000  Alien in the history"
-    assert line(reason) == "+0.5000  item 5 in the history"
+    assert line(titled) == "+0.5000  you chose Alien"
+    assert line(reason) == "+0.5000  you chose item 5"
     assert with_titles(reason, "50", {}) is reason
     assert line(Reason("keyword", "because of tea", -1.0)) == "-1.0000  because of tea"
 
@@ -271,3 +277,28 @@ def test_the_case_study(data: Path, tmp_path: Path, monkeypatch: Any, capsys: An
 def test_it_is_public() -> None:
     assert burnish.explain is explain
     assert "explain" in dir(burnish)
+
+
+@pytest.mark.parametrize(
+    ("given", "most", "told"),
+    [
+        (
+            [-0.9, -0.6, 0.5, 0.4, 0.3, 0.2],
+            3,
+            [0.5, 0.4, -0.9],
+        ),  # not "for this speaks what speaks against it"
+        (
+            [0.9, 0.6, 0.5, -0.4],
+            3,
+            [0.9, 0.6, 0.5],
+        ),  # an objection that weighs less than what it would displace
+        ([-0.9, 0.5], 1, [0.5]),
+        ([-0.9, -0.5], 1, [-0.9]),  # nothing speaks for it
+        ([-0.9, -0.6, 0.5], 3, [0.5, -0.9, -0.6]),  # all there are
+        ([-0.9, -0.8, 0.5, 0.4, 0.3, 0.2, 0.1], 6, [0.5, 0.4, 0.3, 0.2, -0.9, -0.8]),
+        ([], 3, []),
+    ],
+)
+def test_what_a_person_would_say_first(given: list[float], most: int, told: list[float]) -> None:
+    reasons = [Reason("interaction", "", one) for one in given]
+    assert [reason.contribution for reason in told_first(reasons, most)] == told

@@ -76,10 +76,10 @@ def test_words_as_reasons_with_titles(run: Path) -> None:
         own = source.model.explain(user, item)[:2]
         assert [reason.contribution for reason in one.reasons] == [reason.contribution for reason in own]
         for reason, plain in zip(one.reasons, own, strict=True):
-            assert f"in those of item {one.item}." in plain.text
-            assert f"in those of {one.title}." in reason.text
+            assert f"so do others of item {one.item}." in plain.text
+            assert f"so do others of {one.title}." in reason.text
             other = reason.evidence["item"]
-            assert f"The user wrote of The {other[1:]} [tales]: “" in reason.text
+            assert f"You wrote of The {other[1:]} [tales]: “" in reason.text
             assert line(reason).startswith(f"{reason.contribution:.4f}  {reason.evidence['word']}: ")
             assert reason.evidence["item_sentence"] in line(reason)
 

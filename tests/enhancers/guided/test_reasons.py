@@ -252,7 +252,7 @@ def test_reasons_are_named_sorted_and_sum_to_the_score(folder: Path) -> None:
         assert reason.evidence["item_score"] == guided.profile("item", 17)[name]
         assert reason.evidence["user_score"] == guided.profile("user", 4)[name]
         assert reason.evidence["item"] == world.dataset.field2id_token["item_id"][17]
-        assert name in reason.text
+        assert f" in {name}" in reason.text
 
 
 # ------------------------------------------------------------------ nothing is left behind

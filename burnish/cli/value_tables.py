@@ -1,0 +1,73 @@
+"""The tables that `burnish value` shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from .screen import Screen
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from burnish.enhancers.shapley.valuation import Valuation
+    from burnish.files.data_names import DataNames
+
+
+def show(screen: Screen, valuation: Valuation, history: bool, top: int, names: DataNames) -> None:
+    """The tables for people, one set an output; of outputs by dimension only their sum.
+
+    history: whether the values are of one user's history.  top: rows at either end of the tables.
+    """
+    if history:
+        show_history(screen, valuation, names)
+    else:
+        show_interactions(screen, valuation, top, names)
+    if not valuation.converged:
+        more = "--budget" if history else "--repeats"
+        screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
+
+
+def show_history(screen: Screen, valuation: Valuation, names: DataNames) -> None:
+    """All items of a history, the most valuable first, one table an output."""
+    frame = valuation.frame()
+    about = [name for name in ("item", "title") if name in frame]
+    for output in valuation.outputs:
+        columns = {f"value.{output}": "value", f"standard_error.{output}": "standard error"}
+        rows = frame[[*about, *columns]].rename(columns=columns).sort_values("value", ascending=False)
+        screen.results.print(as_table(output, rows, names))
+
+
+def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
+    """The extremes, and means by user, item and popularity."""
+    outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
+    for name in outputs or [None]:
+        title = name or "sum of all outputs"
+        spread = float(valuation.column(name).std(correction=0))
+        for heading, frame in valuation.summary(top=top, output=name).tables(top):
+            if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
+                continue  # standardised within user: all means are 0
+            cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
+            screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
+
+
+def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:
+    """A table for people: numbers with four significant digits, to the right.  cut: rows before what is left out."""
+    import pandas as pd
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title, title_justify="left")
+    formats: list[Callable[[Any], str]] = []
+    heads = names.heads(frame.columns)
+    for name in frame.columns:
+        numeric = pd.api.types.is_numeric_dtype(frame[name])
+        real = pd.api.types.is_float_dtype(frame[name])
+        table.add_column(heads.get(name, str(name).replace("_", " ")), justify="right" if numeric else "left")
+        formats.append((lambda cell: f"{cell:.4g}") if real else str)
+    for place, row in enumerate(frame.itertuples(index=False)):
+        if cut and place == cut:
+            table.add_row(*("..." for _ in frame.columns))
+        cells = ("" if pd.isna(cell) else as_text(cell) for cell, as_text in zip(row, formats, strict=True))
+        table.add_row(*(Text(cell) for cell in cells))
+    return table
