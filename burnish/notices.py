@@ -40,7 +40,7 @@ def show_warning(
     print(f"{kind}: {message}{place}", file=file or sys.stderr)
 
 
-class _Once:
+class Once:
     """Passes each text on once."""
 
     def __init__(self) -> None:
@@ -79,7 +79,7 @@ class _Line(logging.Formatter):
 @contextmanager
 def told_once() -> Iterator[None]:
     """Within, where many runs follow one another, warnings and warnings in RecBole's log are lines, each shown once."""
-    once, root = _Once(), logging.getLogger()
+    once, root = Once(), logging.getLogger()
     handler = logging.StreamHandler()  # to sys.stderr as it is now
     handler.setLevel(logging.WARNING)
     handler.setFormatter(_Line())

@@ -133,6 +133,22 @@ class Enhancer(nn.Module, Generic[ConfigT]):
 
     # ------------------------------------------------------------------ hooks
 
+    def check_files(self, config: Any) -> None:
+        """Raise for files that the enhancer reads and that are missing or lack what it needs, before data are read.
+
+        Asked before a run, and of every arm of a plan before anything is trained.  Nothing by default.
+
+        Parameters
+        ----------
+        config
+            RecBole's, of the run.
+
+        Raises
+        ------
+        BurnishError
+            As `bind` would.
+        """
+
     def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
         """Options that were given and have no effect on this backbone beside these other enhancers; after `bind`.
 

@@ -17,6 +17,7 @@ from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
+from .first_look import look_at_runs
 from .floor_runs import Floors, LeftOutError, Standing, noted, refusal
 from .notes import DAMAGED, read_note
 from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
@@ -39,12 +40,14 @@ def run_plan(
     Floors come first, and seeds before arms, so that an interrupted plan leaves complete pairs.  A floor that does not
     go with a backbone or the data is left out, with an event that says why, and no record of it is made.
 
-    plan: or the path of its YAML file, or what such a file holds.  quiet: show no progress display.  on_event: called at
-    every step.
-    Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` raises.
+    plan: or the path of its YAML file, or what such a file holds.
+    quiet: show no progress display.  on_event: called at every step.
+    Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` and `look_at_runs` raise, before
+    anything is trained.
     """
     plan = as_plan(plan)
     check_names(plan)
+    look_at_runs(plan)
     remove_stale(plan.runs)
     with ExitStack() as stack:
         stack.enter_context(_shared(plan))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from burnish.files.yamls import read_yaml
 from burnish.strict import Strict, validated
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
+from .problems import Problems
 from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
 from .standing_in import check_standing_in
 from .tried_values import check_fixed, check_points, check_tried
@@ -257,7 +259,10 @@ def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
 
 
 def check_names(plan: Plan) -> None:
-    """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try."""
+    """Raise now for what would fail every run later: names of backbones, enhancers and their options; values to try.
+
+    All that is wrong is told at once (`Problems`).
+    """
     from burnish.enhancers.registry import looked_up_once
 
     with looked_up_once():
@@ -268,34 +273,60 @@ def _check_names(plan: Plan) -> None:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
-    check_backbones(entry.name for entry in plan.backbones)
+    problems = Problems()
+    models: dict[str, type] = {}
+    for entry in plan.backbones:
+        with problems.noted():
+            check_backbones([entry.name])
+            models[entry.label] = find_backbone(entry.name)
     if plan.tune is not None and plan.tune.metric is not None:
-        _check_metric(plan.tune.metric)
+        with problems.noted():
+            _check_metric(plan.tune.metric)
+    made = set()
     for label, arm in plan.arms.items():
-        try:
+        with problems.noted(), _at(f"arm {label!r}"):
             make_enhancers(arm.enhancers)
-        except BurnishError as error:
-            raise type(error)(f"arm {label!r}: {error}") from error
-    models = [find_backbone(entry.name) for entry in plan.backbones]
-    check_fixed("options", {name: value for name, value in plan.options.items() if name != "seed"}, models)
-    for entry, model in zip(plan.backbones, models, strict=True):
-        check_fixed(f"backbone {entry.label!r}", entry.options, [model])
+            made.add(label)
+    every = list(models.values())
+    with problems.noted():
+        check_fixed("options", {name: value for name, value in plan.options.items() if name != "seed"}, every)
+    for entry in plan.backbones:
+        if entry.label in models:
+            with problems.noted():
+                check_fixed(f"backbone {entry.label!r}", entry.options, [models[entry.label]])
     if plan.tune is not None:
-        check_fixed("tune.options", plan.tune.options, models)
+        with problems.noted():
+            check_fixed("tune.options", plan.tune.options, every)
     for label, arm in plan.arms.items():
         trained = [
-            model for entry, model in zip(plan.backbones, models, strict=True) if label in plan.arms_of(entry)
+            models[one.label] for one in plan.backbones if one.label in models and label in plan.arms_of(one)
         ]
-        check_fixed(f"arm {label!r}", arm.options, trained)
-        if plan.tune is None:
-            check_points(f"arm {label!r}", [{}], arm.enhancers, trained)
-        else:
-            _check_tried_of(plan.tune, label, arm, trained)
-    check_floors(plan.floors, models)
+        with problems.noted():
+            check_fixed(f"arm {label!r}", arm.options, trained)
+        if label not in made:
+            continue
+        with problems.noted():
+            if plan.tune is None:
+                check_points(f"arm {label!r}", [{}], arm.enhancers, trained)
+            else:
+                _check_tried_of(plan.tune, label, arm, trained)
+    with problems.noted():
+        check_floors(plan.floors, every)
     for name, floor in plan.floors.items():
         standing_in = arm_that_is(name, plan.arms)
         if standing_in is not None:
-            check_standing_in(plan, name, floor, standing_in)
+            with problems.noted():
+                check_standing_in(plan, name, floor, standing_in)
+    problems.raise_if_any()
+
+
+@contextmanager
+def _at(place: str) -> Iterator[None]:
+    """Let errors of burnish's begin with a place."""
+    try:
+        yield
+    except BurnishError as error:
+        raise type(error)(f"{place}: {error}") from error
 
 
 def _check_tried_of(tune: Tune, label: str, arm: Arm, models: list[type]) -> None:

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from burnish.notices import debugging, show_warning
+from burnish.notices import Once, debugging
 
 #: Exit codes of every verb.
 RUN_FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
@@ -94,7 +94,8 @@ def guarded(verb: Callable[..., ResultT]) -> Callable[..., ResultT]:
     def run(*args: object, **options: object) -> ResultT:
         try:
             with warnings.catch_warnings(), _listening():
-                warnings.showwarning = show_warning
+                # What is read for a teacher, a base and the run is warned of once.
+                warnings.showwarning = Once().show
                 return verb(*args, **options)
         except (typer.Exit, typer.Abort, typer.BadParameter, BrokenPipeError):
             raise  # typer's own way out, and `burnish ... | head`

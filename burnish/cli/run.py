@@ -99,7 +99,7 @@ def run(
     from burnish.training.run_folder import write_results
     from burnish.training.state import FinishedError
 
-    from .run_request import make_request
+    from .run_request import make_request, refuse_misspelt
 
     screen = Screen.of(context, quiet)
     format = choose_format(format, None, shown=("table", "json"))
@@ -115,6 +115,7 @@ def run(
         words=[*context.args, *([] if threads is None else [f"--threads={threads}"])],
         earlier=earlier,
     )
+    refuse_misspelt(request, context)
     folder = resume or output
     describe(screen, request, earlier)
     try:

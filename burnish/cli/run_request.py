@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, UnknownNameError, nearest
 from burnish.files.yamls import read_yaml
 
 from .parse_options import merge_enhancers, parse_options
 
 if TYPE_CHECKING:
+    import typer
+
     from burnish.training.record import SavedRun
 
 #: Options of RecBole's run_recbole.py for several processes, with the only value that is right here.
@@ -70,6 +73,30 @@ def _reject_processes(options: dict[str, Any]) -> None:
     for name, accepted in _PROCESSES.items():
         if name in options and options.pop(name) != accepted:
             raise ConfigurationError(f"--{name}: burnish run trains in one process; leave this option out")
+
+
+def refuse_misspelt(request: RunRequest, context: typer.Context) -> None:
+    """Raise for an option that nobody reads and that is most like one of the verb's own: `--outptu` for `--output`.
+
+    An option that nobody reads would be a warning only, and the run lost that it was to be kept in.
+    """
+    from burnish.enhancers.zoo import find_backbone, list_backbones
+    from burnish.training.options import unknown_options
+
+    if not request.options or request.model not in list_backbones():
+        return
+    own = [word.lstrip("-") for one in context.command.params for word in one.opts if word.startswith("--")]
+    names = {word.replace("-", "_"): word for word in own}
+    for name, other in unknown_options(request.options, find_backbone(request.model)).items():
+        guess = nearest(name, names)
+        if guess is not None and (other is None or _likeness(name, guess) >= _likeness(name, other)):
+            raise UnknownNameError(
+                f"option --{name.replace('_', '-')} is not known. Did you mean --{names[guess]}?"
+            )
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 def make_request(

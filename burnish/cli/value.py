@@ -45,8 +45,8 @@ EPILOG = (
     "burnish value --model LightGCN --dataset ml-100k --run out --epochs 50 --out values.csv\n\n"
     "burnish value --run sasrec --user 196 --item 50 (what each item of the history adds to the score of item 50)\n\n"
     "--run, or RUN alone, takes a run of `burnish run --output`; with --model it trains into that folder where no run "
-    "is in it yet. A valuation that was stopped goes on where it was when the same command is given again. Only training "
-    "interactions are looked at."
+    "is in it yet. A valuation that was stopped goes on where it was when the same command is given again. Only "
+    "training interactions are looked at."
 )
 
 
@@ -174,6 +174,7 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     from burnish.trained.value_picture import check_picture
     from burnish.trained.value_picture import plot as draw
 
+    from .run_request import refuse_misspelt
     from .value_tables import show
 
     screen = Screen.of(context, options.quiet)
@@ -187,7 +188,10 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     check_settings(options.objectives, **settings)
     if plot is not None:
         check_writable(check_picture(plot))
-    with trained(screen, options, training_request(options, words)) as source:
+    request = training_request(options, words)
+    if request is not None:
+        refuse_misspelt(request, context)
+    with trained(screen, options, request) as source:
         names, agreed = data_names(source.config), None
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")

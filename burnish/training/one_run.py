@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
-from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.attach import enhancers_of, split_enhanced
 
 from .base import Base
 from .identity import check_class
@@ -87,6 +87,9 @@ def train_and_test(
         check_class(split_enhanced(config.model_class)[0], kept=own_files)
         if saved is not None:
             check_same_options(saved, config)
+        else:
+            for enhancer in enhancers_of(request.model):
+                enhancer.check_files(config)
         effective = plain(config.final_config_dict)  # building the model adds to it
         own_tensorboard = target / "tensorboard" if target and config["tensorboard"] else None
         stack.enter_context(tensorboard_in(own_tensorboard))

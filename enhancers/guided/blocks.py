@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -116,24 +116,30 @@ def _check_spread(scores: Scores, axis: Axis, known: int) -> None:
 
 def find_scores(config: GuidedConfig, dataset: Dataset) -> Scores:
     """The scores that the options name, or the shipped ones of this data set, with columns of its item file."""
-    more = field_scores(dataset, config.fields) if config.fields else None
-    scores = beside(_judged(config.scores, dataset, needed=more is None), more)
+    return scores_beside(config, dataset.config)
+
+
+def scores_beside(config: GuidedConfig, recbole: Any) -> Scores:
+    """As `find_scores`, of a data set that is not read: recbole is RecBole's config of it."""
+    more = field_scores(recbole, config.fields) if config.fields else None
+    scores = beside(_judged(config.scores, recbole, needed=more is None), more)
     assert scores is not None  # one of them is there
     return scores if config.attributes is None else scores.only(config.attributes)
 
 
-def _judged(source: str | None, dataset: Dataset, *, needed: bool) -> Scores | None:
+def _judged(source: str | None, recbole: Any, *, needed: bool) -> Scores | None:
     if source is None:
-        if dataset.dataset_name not in shipped_names():
+        name = recbole["dataset"]
+        if name not in shipped_names():
             if not needed:
                 return None
             raise ConfigurationError(
-                f"guided: no scores come with data set {dataset.dataset_name!r} (only with "
+                f"guided: no scores come with data set {name!r} (only with "
                 f"{', '.join(shipped_names())}); give a file (scores: my.tsv), which `burnish guide score` makes, "
                 f"or columns of the item file (fields: [...])"
             )
-        source = dataset.dataset_name
-    return load_scores(source, id_column="item_id", names=data_names(dataset.config))
+        source = name
+    return load_scores(source, id_column="item_id", names=data_names(recbole))
 
 
 def _control(kind: Control, block: Block, dataset: Dataset, seed: int, clip: float) -> Block:

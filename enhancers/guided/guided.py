@@ -19,12 +19,14 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives, training_items
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.explanation import Reason
+from burnish.files.data_names import data_names
 
-from .blocks import make_block
+from .blocks import make_block, scores_beside
 from .fusion import Fusion, principal
 from .options import GuidedConfig
 from .reasons import AttributeGame, Contributions, contributions
 from .rows import TrainingRows
+from .scorers.shipped import load_scores
 from .users import mean_of_items, own_scores
 from .wording import attribute_words
 
@@ -72,6 +74,12 @@ class Guided(Enhancer[GuidedConfig]):
     start: Tensor
     users: nn.Parameter
     ready: Tensor
+
+    def check_files(self, config: Any) -> None:
+        """Raise for scores that are not there, and attributes or columns that they lack."""
+        scores_beside(self.config, config)
+        if self.config.user_scores is not None:
+            load_scores(self.config.user_scores, id_column="user_id", names=data_names(config))
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Read the scores, and find which tables they refine."""

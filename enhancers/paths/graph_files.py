@@ -18,7 +18,10 @@ from numpy.typing import NDArray
 
 from burnish.checks import is_file, short
 from burnish.errors import DataError, unknown_name
+from burnish.files.near import did_you_mean
 from burnish.speed.reading import look_at
+
+from .graph_options import GraphConfig
 
 Numbers = NDArray[np.int64]
 Texts = NDArray[np.object_]
@@ -78,6 +81,38 @@ def blocks(path: Path) -> Iterator[bytes]:
 def asked_file(name: str, folder: Path) -> Path | None:
     """A file by its path, from the working folder or from the data set's; None where neither is there."""
     return next((path for path in (Path(name).expanduser(), folder / name) if is_file(path)), None)
+
+
+def check_graph_files(config: Any, graph: GraphConfig) -> None:
+    """Raise `DataError` for a file that a graph's options name and that is not there.
+
+    config: RecBole's, of the data set that the graph is of.
+    """
+    folder = Path(config["data_path"])
+    for option in ("kg", "link", "net", "entity_names"):
+        asked = getattr(graph, option)
+        if asked is True:
+            path = folder / f"{config['dataset']}.{option}"
+            if find(path) is None:
+                raise DataError(
+                    f"graph: {option} = true, and {path} does not exist; put it there, or name another"
+                )
+        elif isinstance(asked, str):
+            _check_asked(asked, option, folder)
+    for edges in graph.edges:
+        _check_asked(edges.file, "edges: file", folder)
+    for kind in ("item", "user"):
+        path = folder / f"{config['dataset']}.{kind}"
+        if getattr(graph, f"{kind}_columns") and not is_file(path):
+            raise DataError(f"graph: {kind}_columns names columns, and {path} does not exist; put it there")
+
+
+def _check_asked(name: str, option: str, folder: Path) -> None:
+    if asked_file(name, folder) is None:
+        hint = did_you_mean(Path(name).expanduser()) or did_you_mean(folder / name)
+        raise DataError(
+            f"graph: {option} = {name!r}: there is no such file, here or in {folder}; give its path.{hint}"
+        )
 
 
 def head(path: Path, written: Written) -> dict[str, str]:

@@ -31,6 +31,7 @@ from .best_paths import PathFinder
 from .divergence import divergence_of_walks
 from .graph import ITEM, RATED, Graph, Relation
 from .graph_digest import check_graph_print, graph_digest, graph_print
+from .graph_files import check_graph_files
 from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model, warn_of_returns
 from .lists import MixedLists, Pairs
 from .metapaths import MetaPath
@@ -103,6 +104,10 @@ class Paths(Enhancer[PathsConfig]):
     student: Student
     model: PathModel
     fingerprint: Tensor
+
+    def check_files(self, config: Any) -> None:
+        """Raise for files of the graph that are named and not there."""
+        check_graph_files(config, self.config.graph)
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Read the graph, find meta-paths, and how the backbone scores."""

@@ -114,15 +114,15 @@ def test_an_enhancer_as_an_arm(plan_content: dict[str, Any]) -> None:
 
 
 def test_a_failed_run_does_not_stop_the_others(plan_content: dict[str, Any]) -> None:
-    # Which columns there are is known once the data are read.
-    arms = {"broken": {"options": {"normalize_field": ["nothing"]}}, "big": {}}
+    # What filters leave is known once the data are read.
+    arms = {"broken": {"options": {"val_interval": {"timestamp": "[1e9,inf)"}}}, "big": {}}
     plan = make_plan({**plan_content, "arms": arms})
     records = run_plan(plan, quiet=True)
     assert [record.status for record in records] == ["done", "failed", "done"] * 2
     assert exit_status(records) == 1
     failed = records[1]
     assert failed.error is not None
-    assert "normalize_field: column 'nothing' is not known" in failed.error
+    assert "no interaction is left after filtering" in failed.error
     assert failed.test == {}
 
 
@@ -242,7 +242,8 @@ def test_an_arm_whose_trials_all_fail(plan_content: dict[str, Any]) -> None:
     spec = RunSpec("tiny", "BPR", "BPR", "plain", 1, {}, {})
     with pytest.raises(TuningError, match="all 2 tuning trials failed; the first: RuntimeError: no"):
         tune_arm(spec, plan, fake_trials([None, None])[1])
-    broken = {**plan_content, "options": {**plan_content["options"], "normalize_field": ["nothing"]}}
+    nothing_left = {"val_interval": {"timestamp": "[1e9,inf)"}}
+    broken = {**plan_content, "options": {**plan_content["options"], **nothing_left}}
     records = run_plan(tuned_plan(broken), quiet=True)
     assert {record.status for record in records} == {"failed"}
     assert [record.arm for record in records if record.trial is None] == ["plain", "uneven"]
