@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import importlib.metadata
 import re
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -67,6 +68,15 @@ def release(library: str) -> tuple[int, ...]:
 def at_least(library: str, *version: int) -> Callable[[], bool]:
     """A version gate: whether `library` is installed in `version` (major, minor) or later."""
     return lambda: release(library) >= version
+
+
+def ignore(message: str, category: type[Warning]) -> None:
+    """Silence a warning that lines of RecBole give, which nobody who reads it can change.
+
+    message: how its text begins.
+    """
+    pattern = re.escape(message)
+    warnings.filterwarnings("ignore", pattern, category, r"recbole\.")
 
 
 Cure = Callable[[ModuleType], None]

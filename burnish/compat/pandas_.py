@@ -10,7 +10,7 @@ import builtins
 from types import ModuleType
 from typing import Any
 
-from .mend import at_least, mend
+from .mend import at_least, ignore, mend
 from .view import ModuleView
 
 _DATASET = "recbole.data.dataset.dataset"
@@ -72,6 +72,20 @@ def _fill_nan(self: Any) -> None:
             else:
                 empty = np.array([], dtype=np.int64 if kind == FeatureType.TOKEN_SEQ else np.float64)
                 frame[column] = [empty if isinstance(cell, float) else cell for cell in values]
+
+
+@mend(
+    "pandas-warnings",
+    library="pandas",
+    versions="pandas >= 2.2",
+    symptom="harmless: reading data warns of assignments to copies, which are mended here, and of deprecated arguments",
+    modules=(_DATASET,),
+    applies=at_least("pandas", 2, 2),
+)
+def silence_what_is_mended(dataset: ModuleType) -> None:
+    """Leave out two warnings: `fill_blank_cells` writes to the frame, and dropping in place works as it did."""
+    ignore("A value is trying to be set on a copy of a DataFrame or Series through chained", FutureWarning)
+    ignore("The inplace keyword in ", DeprecationWarning)
 
 
 @mend(

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 from . import hook
-from .mend import at_least, mend
+from .mend import at_least, ignore, mend
 from .view import ModuleView
 
 _SINCE_2_6 = at_least("torch", 2, 6)
@@ -95,6 +95,21 @@ def _one_whole_pickle() -> Iterator[None]:
         yield
     finally:
         torch.load = safe
+
+
+@mend(
+    "torch-warnings",
+    library="torch",
+    versions="torch >= 2.4",
+    symptom="harmless: every run warns of calls that torch has other names for now, and of arrays that are copied",
+    modules=(_TRAINER, "recbole.data.dataset.dataset"),
+    applies=at_least("torch", 2, 4),
+)
+def silence_other_names(module: ModuleType) -> None:
+    """Leave out three warnings: these calls do what they did, and `LongTensor` copies an array that is not writable."""
+    ignore("`torch.cuda.amp.GradScaler(args...)` is deprecated", FutureWarning)
+    ignore("torch.sparse.SparseTensor(indices, values, shape, *, device=) is deprecated", UserWarning)
+    ignore("The given NumPy array is not writable", UserWarning)
 
 
 @mend(

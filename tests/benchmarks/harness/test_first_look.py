@@ -87,6 +87,6 @@ def test_places_of_one_problem_are_put_together() -> None:
     for place in ("a", "b", "a", "c", "d", "e"):
         with problems.noted(place):
             raise DataError("it is gone")
-    with pytest.raises(DataError, match="^a, b, c, d and 1 more: it is gone$"):
+    with pytest.raises(DataError, match=r"^a, b, c, d and 1 more: it is gone$"):
         problems.raise_if_any()
     Problems().raise_if_any()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +15,7 @@ from burnish.benchmarks.harness import load_plan
 from burnish.cli.bench import find_plan
 from burnish.cli.main import app
 from burnish.errors import ConfigurationError
+from burnish.training.train import train
 
 PLAN = """
 dataset: tiny
@@ -157,6 +160,31 @@ def test_a_failed_run_is_1_and_the_others_are_reported(finished: Path) -> None:
     assert shown.exit_code == 1
     assert "failed: BPR, broken, seed 2020:" in shown.stderr
     assert "kept " in shown.stderr
+
+
+def test_an_interrupted_plan_says_what_goes_on(
+    shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan = tmp_path / "my plan.yaml"
+    plan.write_text(plan_in(shared))
+    done = []
+
+    def once(*arguments: Any, **options: Any) -> Any:
+        if done:
+            raise KeyboardInterrupt
+        done.append(True)
+        return train(*arguments, **options)
+
+    monkeypatch.setattr("burnish.benchmarks.harness.runs.train", once)
+    words = ["bench", str(plan), "--runs", str(tmp_path / "runs"), "--threads", "1"]
+    stopped = runner.invoke(app, words)
+    assert stopped.exit_code == 130
+    command = f"burnish bench '{plan}' --runs {tmp_path / 'runs'} --threads 1"
+    assert command in stopped.stderr
+    monkeypatch.undo()
+    again = runner.invoke(app, shlex.split(command)[1:])
+    assert again.exit_code == 0, again.output
+    assert again.stderr.count("kept ") == 1
 
 
 def test_floors_are_announced_run_and_shown(shared: Path) -> None:

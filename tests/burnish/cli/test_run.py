@@ -196,6 +196,41 @@ def test_epoch_without_a_loss() -> None:
     assert epoch_line(Epoch(1, 1, None, 0.5, 1.0)) == "epoch 1 of 1: validation 0.5000 (1.0 s)"
 
 
+def test_candidates_and_runs_that_are_trained_first(capsys: pytest.CaptureFixture[str]) -> None:
+    candidate = Epoch(97, 125, None, 0.25, 0.1, what="candidate")
+    assert epoch_line(candidate) == "candidate 97 of 125: validation 0.2500 (0.1 s)"
+    assert epoch_line(Epoch(3, 125, seconds=0.1, what="candidate")) == "candidate 3 of 125 (0.1 s)"
+    epochs = [Epoch(1, 2, 1.0, run="the base"), Epoch(1, 3, 2.0), Epoch(1, 3, 2.0, 0.5)]
+    shown = lines_of(epochs, capsys)
+    assert [line.split(" (")[0] for line in shown] == [
+        "the base, epoch 1 of 2: loss 1",
+        "epoch 1 of 3: loss 2, validation 0.5000",
+    ]
+
+
+def test_an_option_like_one_of_the_verb_is_refused(here: Path) -> None:
+    """A run would go on for hours, and not be kept where --outptu says."""
+    words = ["run", "-m", "BPR", "-d", "tiny", "--epochs", "1", "--outptu", "out"]
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+    assert "option --outptu is not known. Did you mean --output?" in done.stderr
+    assert not (here / "saved").exists()
+
+
+def test_a_warning_is_told_once_a_command(here: Path) -> None:
+    """The base and the run read the same ids."""
+    file = here / "dataset" / "tiny" / "tiny.inter"
+    file.write_text(file.read_text().replace("u3\t", " u3\t"))
+    words = ["run", "-m", "BPR", "-d", "tiny", "-e", "aggregate", "--epochs", "1", "--embedding_size", "8"]
+    done = CliRunner().invoke(app, [*words, "--enhancers.aggregate.hops", "1", "--eval_batch_size", "4096"])
+    assert done.exit_code == 0, done.output
+    assert done.stderr.count("has blanks or invisible characters") == 1
+    assert done.stderr.count("interactions read") == 1
+    assert "the base, epoch 1 of 1: loss" in done.stderr
+    assert "candidate 2 of" in done.stderr
+    assert "loss 0" not in done.stderr
+
+
 def test_metric_table_has_every_metric() -> None:
     table: Any = metric_table({"auc": 0.5, "logloss": 0.7}, {"auc": 0.6})
     assert [list(column.cells) for column in table.columns] == [

@@ -602,3 +602,35 @@ def test_item_knn_lists_are_compressed_rows(data: Path) -> None:
     kept = np.sort(cosines, axis=0)[-2:].sum(0)
     np.testing.assert_allclose(np.asarray(model.w.sum(0))[0], kept, rtol=1e-5)
     np.testing.assert_allclose(model.pred_mat.toarray(), known @ model.w.toarray(), rtol=1e-5)
+
+
+# ------------------------------------------------------------------ harmless warnings
+
+
+def warned_of(data: Path) -> str:
+    """What a new process says that trains LightGCN and is shown every warning."""
+    code = f"""
+import burnish
+for mend in burnish.compat.all_mends():
+    if mend.name == {os.environ.get("BURNISH_TEST_WITHOUT_MEND")!r}:
+        mend.applies = lambda: False
+config = {{"data_path": {str(data)!r}, "epochs": 1, "embedding_size": 4, "topk": [1], "valid_metric": "MRR@1"}}
+burnish.run("LightGCN", "tiny", config={{**config, "filter_inter_by_user_or_item": True, "use_gpu": False}})
+"""
+    command = [sys.executable, "-W", "default", "-c", code]
+    done = subprocess.run(command, cwd=data, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "interactions read" in done.stderr
+    return done.stderr
+
+
+def test_torch_warnings_of_other_names_are_left_out(data: Path) -> None:
+    said = warned_of(data)
+    for name in ("GradScaler", "SparseTensor", "not writable"):
+        assert name not in said
+
+
+def test_pandas_warnings_of_what_is_mended_are_left_out(data: Path) -> None:
+    said = warned_of(data)
+    for name in ("chained assignment", "inplace"):
+        assert name not in said

@@ -279,6 +279,15 @@ def test_it_is_public() -> None:
     assert "explain" in dir(burnish)
 
 
+def test_a_text_is_one_user_and_not_its_letters(bpr: Any) -> None:
+    one = recommend(bpr, "u3", k=2)
+    pd.testing.assert_frame_equal(one, recommend(bpr, ["u3"], k=2))
+    with pytest.raises(DataError, match=r"give several as a list, \['u3', 'u1'\]"):
+        recommend(bpr, "u3,u1")
+    with pytest.raises(UnknownNameError, match=r"give several as a list, \['u3', 'u1'\]"):
+        explain(bpr, "u3,u1")
+
+
 @pytest.mark.parametrize(
     ("given", "most", "told"),
     [
