@@ -184,7 +184,7 @@ def test_an_interrupted_plan_says_what_goes_on(
     monkeypatch.undo()
     again = runner.invoke(app, shlex.split(command)[1:])
     assert again.exit_code == 0, again.output
-    assert again.stderr.count("kept ") == 1
+    assert again.stderr.count("kept    BPR") == 1
 
 
 def test_floors_are_announced_run_and_shown(shared: Path) -> None:

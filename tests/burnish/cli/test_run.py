@@ -222,7 +222,7 @@ def test_a_warning_is_told_once_a_command(here: Path) -> None:
     file = here / "dataset" / "tiny" / "tiny.inter"
     file.write_text(file.read_text().replace("u3\t", " u3\t"))
     words = ["run", "-m", "BPR", "-d", "tiny", "-e", "aggregate", "--epochs", "1", "--embedding_size", "8"]
-    done = CliRunner().invoke(app, [*words, "--enhancers.aggregate.hops", "1", "--eval_batch_size", "4096"])
+    done = CliRunner().invoke(app, [*words, "--enhancers.aggregate.hops", "[1]", "--eval_batch_size", "4096"])
     assert done.exit_code == 0, done.output
     assert done.stderr.count("has blanks or invisible characters") == 1
     assert done.stderr.count("interactions read") == 1
