@@ -20,14 +20,13 @@ from burnish.enhancers.paths.graph_digest import check_graph_print, graph_digest
 from burnish.enhancers.paths.learned_paths import (
     cross_entropy,
     drawn_hidden,
-    metapaths_of,
     path_model,
+    walked,
     warn_of_returns,
 )
 from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.options import WalkConfig
 from burnish.enhancers.paths.reasons import NO_PATH, reasons_for
-from burnish.enhancers.paths.sources import read_graph
 from burnish.enhancers.wasserstein.positives import KnownPositives
 from burnish.explanation import Reason
 from burnish.strict import validated
@@ -66,8 +65,7 @@ class PathWalks(GeneralRecommender):
         self.walks = validated(LoneWalkConfig, dict(config["walks"] or {}), "walks")
         self.users_a_batch = self.walks.users
         warn_of_idle("walks", self.walks, self.walks.idle())
-        graph = read_graph(dataset, self.walks.graph)
-        metapaths = metapaths_of(self.walks, graph, int(config["seed"]))
+        graph, metapaths = walked("walks", self.walks, dataset, int(config["seed"]))
         warn_of_returns("walks", self.walks, metapaths)
         self.register_buffer("fingerprint", graph_print(graph, self.device))
         self.paths = path_model(self.walks, graph.to(self.device), metapaths)

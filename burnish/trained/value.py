@@ -115,7 +115,7 @@ def value(
     References
     ----------
     Shapley values as the worth of interactions: RVRec, arXiv 2509.03130.  Games and estimators: ours, derived in
-    docs/methods.md.
+    docs/values.md.
 
     Examples
     --------

@@ -2,25 +2,90 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
-from burnish.errors import warn
+from burnish.errors import UnsupportedError, warn
 
-from .graph import USER, Graph
+from .graph import ITEM, RATED, USER, Graph, Relation
 from .lists import MixedLists, Pairs
 from .metapaths import MetaPath, parse_all
 from .mining import mine
 from .options import WalkConfig
 from .path_model import PathModel
 from .propagation import picked, summed_at_grad
+from .sources import read_graph
+
+if TYPE_CHECKING:
+    from recbole.data.dataset import Dataset
 
 
-def metapaths_of(config: WalkConfig, graph: Graph, seed: int) -> list[MetaPath]:
-    """The meta-paths that options give, or those that are found in the graph."""
+def walked(origin: str, config: WalkConfig, dataset: Dataset, seed: int) -> tuple[Graph, list[MetaPath]]:
+    """The graph that is walked on, and the meta-paths that options give, or those that are found in it.
+
+    Meta-paths are found before a control changes the graph, so that it has those of the model that it stands beside.
+
+    Parameters
+    ----------
+    origin : str
+        What messages call the options.
+    config : WalkConfig
+        Its `control` is obeyed.
+    dataset : recbole.data.dataset.Dataset
+        Of the training split.
+    seed : int
+        Of mining, and of the other order of a permuted graph.
+
+    Raises
+    ------
+    UnsupportedError
+        Where `control: collaborative` leaves no meta-path.
+    """
+    graph = read_graph(dataset, config.graph)
     if config.metapaths is not None:
-        return parse_all(config.metapaths, graph, "metapath")
-    return [one.metapath for one in mine(graph, longest=config.longest, keep=config.keep, seed=seed)]
+        found = parse_all(config.metapaths, graph, "metapath")
+    else:
+        found = [one.metapath for one in mine(graph, longest=config.longest, keep=config.keep, seed=seed)]
+    if config.control == "collaborative":
+        found = [path for path in found if path.collaborative]
+        if not found:
+            raise UnsupportedError(
+                f"{origin}: control = 'collaborative' leaves no meta-path; give one of interactions, such as "
+                f"'user -{RATED}-> item <-{RATED}- user -{RATED}-> item'"
+            )
+    if config.control == "permuted":
+        graph = permuted(graph, seed)
+    return graph, found
+
+
+def permuted(graph: Graph, seed: int) -> Graph:
+    """The graph with its users and its items in another order, but for who interacted with what.
+
+    So every relation keeps its degrees, and none knows anything of whom or what it is about any more.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    places = {}
+    for kind in (ITEM, USER):
+        if kind in graph.counts:  # 0 is padding
+            order = torch.randperm(graph.counts[kind] - 1, generator=generator) + 1
+            places[kind] = torch.cat([torch.zeros(1, dtype=torch.long), order])
+    relations = [
+        one
+        if one.name == RATED
+        else Relation.of(
+            one.name,
+            one.source,
+            one.target,
+            *(
+                places[kind][ids] if kind in places else ids
+                for kind, ids in ((one.source, one.sources), (one.target, one.targets))
+            ),
+        )
+        for one in graph.relations
+    ]
+    return Graph(graph.counts, relations, graph.labels, graph.notes)
 
 
 def warn_of_returns(origin: str, config: WalkConfig, metapaths: list[MetaPath]) -> None:

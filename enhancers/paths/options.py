@@ -62,6 +62,12 @@ class WalkConfig(OptionsWithoutLoss):
         "all items, from all items, as in the paper",
     )
 
+    control: Literal["none", "permuted", "collaborative"] = Field(
+        default="none",
+        description="to see what the graph is good for. permuted: its users and items in another order, but for who "
+        "interacted with what; collaborative: only meta-paths of interactions",
+    )
+
     @field_validator("metapaths", mode="before")
     @classmethod
     def _lines(cls, value: object) -> object:
@@ -137,11 +143,6 @@ class PathsConfig(WalkConfig):
         default=64,
         ge=1,
         description="users a step (rows of the batch, where a model reads histories or columns)",
-    )
-    control: Literal["none", "permuted", "collaborative"] = Field(
-        default="none",
-        description="to see what the graph is good for. permuted: its items in another order; collaborative: only "
-        "meta-paths of interactions",
     )
     seed: int | None = Field(
         default=None, ge=0, description="of drawn users, items, and mining; null for the run's"

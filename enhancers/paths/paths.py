@@ -29,12 +29,10 @@ from burnish.randomness import forked_randomness
 
 from .best_paths import PathFinder
 from .divergence import divergence_of_walks
-from .graph import ITEM, RATED, Graph, Relation
 from .graph_digest import check_graph_print, graph_digest, graph_print
 from .graph_files import check_graph_files
-from .learned_paths import cross_entropy, drawn_hidden, metapaths_of, path_model, warn_of_returns
+from .learned_paths import cross_entropy, drawn_hidden, path_model, walked, warn_of_returns
 from .lists import MixedLists, Pairs
-from .metapaths import MetaPath
 from .options import (
     FIRST_PHASE,
     LATER_FIT,
@@ -46,7 +44,6 @@ from .options import (
 )
 from .path_model import PathModel
 from .reasons import NO_PATH, reasons_for
-from .sources import read_graph
 from .union import Drawing, divergence_on_union
 
 if TYPE_CHECKING:
@@ -127,12 +124,9 @@ class Paths(Enhancer[PathsConfig]):
             state=self.state,
             seed=self._seed,
         )
-        graph = read_graph(dataset, config.graph)
-        metapaths = self._metapaths(graph)
+        graph, metapaths = walked(f"enhancer {self.name!r}", config, dataset, self._seed)
         if config.fit:
             warn_of_returns(f"enhancer {self.name!r}", config, metapaths)
-        if config.control == "permuted":
-            graph = with_permuted_items(graph, self._seed)
         self.model = path_model(config, graph.to(anatomy.device), metapaths, rate=config.rate).to(
             anatomy.device
         )
@@ -141,17 +135,6 @@ class Paths(Enhancer[PathsConfig]):
         self._drawing = Drawing(self.student.known.items, self._n_items)
         self._share = 1.0
         self._finders: dict[tuple[int, ...], PathFinder] = {}
-
-    def _metapaths(self, graph: Graph) -> list[MetaPath]:
-        found = metapaths_of(self.config, graph, self._seed)
-        if self.config.control == "collaborative":
-            found = [path for path in found if path.collaborative]
-            if not found:
-                raise UnsupportedError(
-                    f"enhancer {self.name!r}: control = 'collaborative' leaves no meta-path; give one of interactions, "
-                    f"such as 'user -{RATED}-> item <-{RATED}- user -{RATED}-> item'"
-                )
-        return found
 
     def _goes_in_lists(self) -> bool:
         """Whether a step holds lists, and no number for every item; `UnsupportedError` for a step beyond the budget."""
@@ -347,18 +330,3 @@ class Paths(Enhancer[PathsConfig]):
 def _logarithms(walked: Tensor) -> Tensor:
     """Of probabilities `[n_items, b]`: `[b, n_items]`."""
     return walked.t().clamp_min(torch.finfo(walked.dtype).tiny).log()
-
-
-def with_permuted_items(graph: Graph, seed: int) -> Graph:
-    """The graph with its items in another order, but for who interacted with what."""
-    n_items = graph.counts[ITEM]
-    order = torch.randperm(n_items - 1, generator=torch.Generator().manual_seed(seed)) + 1
-    places = torch.cat([torch.zeros(1, dtype=torch.long), order])
-    relations = []
-    for one in graph.relations:
-        ends = [
-            places[ids] if kind == ITEM and one.name != RATED else ids
-            for kind, ids in ((one.source, one.sources), (one.target, one.targets))
-        ]
-        relations.append(Relation.of(one.name, one.source, one.target, *ends))
-    return Graph(graph.counts, relations, graph.labels, graph.notes)

@@ -224,6 +224,19 @@ def test_users_of_whom_nothing_is_asked_have_no_loss(made: Any) -> None:
     assert all(torch.isfinite(one.grad).all() for one in model.paths.parameters())
 
 
+def test_walks_under_the_controls(made: Any) -> None:
+    as_is, other, alike = (
+        made(PathWalks, walks={"metapaths": [ALIKE, GENRE], "control": control})[0].paths
+        for control in ("none", "permuted", "collaborative")
+    )
+    assert [str(path) for path in alike.metapaths] == [ALIKE]
+    users = torch.tensor([3, 5])
+    with torch.no_grad():
+        scores, moved = as_is.scores(users), other.scores(users)
+    assert [str(path) for path in other.metapaths] == [ALIKE, GENRE]
+    assert not torch.allclose(scores, moved)
+
+
 def test_a_run_of_walks(tmp_path: Path) -> None:
     settings = {
         "epochs": 6,

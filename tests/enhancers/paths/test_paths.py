@@ -15,9 +15,10 @@ from recbole.data.interaction import Interaction
 import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.paths.graph import RATED
+from burnish.enhancers.paths.learned_paths import permuted
 from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.path_model import PathModel
-from burnish.enhancers.paths.paths import Paths, with_permuted_items
+from burnish.enhancers.paths.paths import Paths
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
@@ -279,16 +280,18 @@ def test_parameters_move_by_the_rate(world: Any) -> None:
 # ------------------------------------------------------------------ controls
 
 
-def test_permuted_items_leave_interactions(world: Any) -> None:
+def test_permuted_nodes_leave_interactions(world: Any) -> None:
     graph = made_with(world).paths.model.graph
-    other = with_permuted_items(graph, 3)
+    other = permuted(graph, 3)
     assert torch.equal(graph.relation(RATED).targets, other.relation(RATED).targets)
-    genres, moved = graph.relation("class"), other.relation("class")
-    assert not torch.equal(genres.sources, moved.sources)
-    for side in ("sources", "targets"):  # degrees stay, in another order
-        counts = [torch.bincount(getattr(one, side)).sort().values for one in (genres, moved)]
-        assert counts[0][counts[0] > 0].tolist() == counts[1][counts[1] > 0].tolist()
-    assert torch.equal(with_permuted_items(graph, 3).relation("class").sources, moved.sources)
+    assert torch.equal(graph.relation(RATED).sources, other.relation(RATED).sources)
+    for name in ("class", "gender"):  # of items, of users
+        before, moved = graph.relation(name), other.relation(name)
+        assert not torch.equal(before.targets, moved.targets)
+        for side in ("sources", "targets"):  # degrees stay, in another order
+            counts = [torch.bincount(getattr(one, side)).sort().values for one in (before, moved)]
+            assert counts[0][counts[0] > 0].tolist() == counts[1][counts[1] > 0].tolist()
+        assert torch.equal(permuted(graph, 3).relation(name).targets, moved.targets)
 
 
 def test_collaborative_paths_alone(world: Any) -> None:
