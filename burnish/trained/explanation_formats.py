@@ -61,8 +61,8 @@ def line(reason: Reason) -> str:
     if reason.kind == "interaction" and "item" in evidence:
         what = f"you chose {evidence.get('title') or 'item ' + str(evidence['item'])}"
     elif reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= set(evidence):
-        scores = (float(evidence[name]) for name in ("item_score", "user_score"))
-        what = attribute_words(evidence["attribute"], *scores, reason.contribution, numbers=True)
+        item, user = float(evidence["item_score"]), float(evidence["user_score"])
+        what = attribute_words(evidence["attribute"], item, user, reason.contribution, numbers=True)
     elif reason.kind == "keyword" and {"word", "user_share", "item_share", "item_sentence"} <= set(evidence):
         what = (
             f"{evidence['word']}: {evidence['user_share']:.1%} of the user's profile, {evidence['item_share']:.1%} of "

@@ -76,7 +76,7 @@ def options_of(given: Any, argument: str = "config") -> dict[str, Any]:
                 f"{argument} = {short(str(given))}: give a mapping, as in {argument}={{'epochs': 20}}, or the path of "
                 f"a YAML file"
             )
-        return read_yaml(given)
+        return read_yaml(Path(given))
     more = "; YAML files go into config_files=[...]" if isinstance(given, list | tuple) else ""
     raise ConfigurationError(
         f"{argument} = {short(given)}: give a mapping, as in {argument}={{'epochs': 20}}{more}"
