@@ -65,8 +65,8 @@ def give_first_runs(trainer: Any, train_data: Any, valid_data: Any) -> None:
     except FormerDataError as error:  # no folder of before: it was trained a moment ago
         reason = str(error.reason).partition("; give ")[0]
         raise DataError(
-            f"{error.named} was trained just now with the options that the trainer's Config was made with, and {reason}. "
-            f"What was changed since then, in the Config (such as its seed) or in the rows, it does not have; make a "
+            f"{error.named} was trained just now with the options that the trainer's Config was made with, and {reason}"
+            f". What was changed since then, in the Config (such as its seed) or in the rows, it does not have; make a "
             f"Config that has it"
         ) from error
 

@@ -130,7 +130,9 @@ def test_a_config_that_was_changed_after_it_was_made_is_told(enhancers: str, nam
     """What is trained first has the options that it was made with, and so another split."""
     trainer, *_ = parts({"softmax": {"base": "auto"}} if enhancers == "base" else ARMS[enhancers])
     _, train, valid, _ = parts({}, seed=9)
-    with pytest.raises(DataError, match=f"^{named}.* was trained just now .* make a Config that has it$") as told:
+    with pytest.raises(
+        DataError, match=f"^{named}.* was trained just now .* make a Config that has it$"
+    ) as told:
         trainer.fit(train, valid, saved=False, show_progress=False)
     assert "folder" not in str(told.value)
 

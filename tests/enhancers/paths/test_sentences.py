@@ -375,7 +375,8 @@ def test_a_terminal_obeys_no_name() -> None:
         "You rated �[31mFargo�; it was directed by P�]0;x, who also directed Big Lebowski."
     ]
     (text,) = shared("made\x1b[31m\x00", ONE, "P")
-    assert text.isprintable() and "'made�[31m�'" in text
+    assert text.isprintable()
+    assert "'made�[31m�'" in text
 
 
 @pytest.mark.parametrize(
