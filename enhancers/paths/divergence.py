@@ -46,7 +46,8 @@ class _Divergence(torch.autograd.Function):
         )
         kept = any(ctx.needs_input_grad)
         scores, differences = (torch.empty_like(probabilities) if kept else None for _ in range(2))
-        blocks = _Blocks(left_out, *probabilities.shape, probabilities.device)
+        n_items, _ = probabilities.shape
+        blocks = _Blocks(left_out, n_items, b, probabilities.device)
         for here, leave_out in blocks:
             chances = probabilities[here] if left_out is None else leave_out(probabilities[here].clone())
             logits = torch.mm(keys[here], users.t(), out=None if scores is None else scores[here])
