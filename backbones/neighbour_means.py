@@ -11,7 +11,7 @@ from recbole.model.abstract_recommender import GeneralRecommender
 from recbole.utils import InputType
 from torch import Tensor, nn
 
-from burnish.enhancers.paths.graph import ITEM, USER, Adjacency, Step
+from burnish.enhancers.paths.graph import ITEM, USER, Adjacency, Graph, Step
 from burnish.enhancers.paths.graph_digest import check_graph_print, graph_digest, graph_print
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.propagation import hop
@@ -30,7 +30,8 @@ class NeighbourMeans(GeneralRecommender):
     `z = tanh(e + sum_r mean_r)`, where e is a node's own embedding and mean_r the mean of the embeddings of its
     neighbours along relation r; `score = w . (z_u * z_i)`.  Users have the items of their training interactions and
     whatever else the graph joins them to, items their users and attributes; `graph` says what there is
-    (`GraphConfig`).  The loss is the cross entropy of a softmax over all items.
+    (`GraphConfig`).  A relation between users whose edges all go both ways, as friendships do, is one relation, any
+    other has a mean along it and one against it.  The loss is the cross entropy of a softmax over all items.
 
     With `softmax: {cosine: false, mask_known: false}` it is trained as in the paper, users with all of their items;
     with `paths` beside, jointly.
@@ -42,6 +43,7 @@ class NeighbourMeans(GeneralRecommender):
     input_type = InputType.POINTWISE
     options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("ranking", "neighbourmeans"))
     fingerprint: Tensor
+    means_once: Tensor
     option_schemas: ClassVar = {"graph": GraphConfig}
 
     def __init__(self, config: Any, dataset: Any) -> None:
@@ -59,6 +61,13 @@ class NeighbourMeans(GeneralRecommender):
         self._neighbours = {
             kind: [(graph.ends(step)[1], *_edges(graph, step)) for step in steps[kind]] for kind in steps
         }
+        #: Places of steps against a relation whose edges all go both ways, and so of the same mean once more.
+        self._again = {
+            kind: {place for place, step in enumerate(own) if step.inverse and _mutual(graph, step)}
+            for kind, own in steps.items()
+        }
+        self.register_buffer("means_once", torch.ones((), dtype=torch.bool))
+        self._means_once = True
         self.user_embedding = nn.Embedding(self.n_users, size)
         self.item_embedding = nn.Embedding(self.n_items, size)
         others = dict.fromkeys(
@@ -84,6 +93,10 @@ class NeighbourMeans(GeneralRecommender):
         """As torch's; refuses weights of another graph."""
         saved = state_dict.setdefault(f"{prefix}fingerprint", self.fingerprint)  # files of before have none
         check_graph_print(type(self).__name__, saved, self.fingerprint)
+        # Models of before were trained with the means of mutual relations twice.
+        once = state_dict.setdefault(f"{prefix}means_once", torch.zeros_like(self.means_once))
+        self._means_once = bool(once)
+        self._forget()
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     def get_ego_embeddings(self) -> Tensor:
@@ -96,7 +109,9 @@ class NeighbourMeans(GeneralRecommender):
         vectors = {}
         for kind, near in self._neighbours.items():
             total = tables[kind]
-            for other, weights, there, back in near:
+            for place, (other, weights, there, back) in enumerate(near):
+                if self._means_once and place in self._again[kind]:
+                    continue
                 rows = tables[other] if other in tables else self._nodes(other)
                 total = total + hop(rows, weights.to(rows), there, back)
             vectors[kind] = torch.tanh(total)
@@ -149,6 +164,13 @@ def _edges(graph: Any, step: Step) -> tuple[Tensor, Adjacency, Adjacency]:
     weights = near.neighbours.new_zeros(len(near.edges), dtype=torch.float32)
     weights[near.edges] = 1.0 / near.degrees()[near.origins()].float()
     return weights, graph.adjacency(step.back()), near
+
+
+def _mutual(graph: Graph, step: Step) -> bool:
+    """Whether a step and the one straight back have the same edges."""
+    there, back = graph.adjacency(step), graph.adjacency(step.back())
+    same_ends = graph.ends(step) == graph.ends(step.back())
+    return same_ends and there.starts.equal(back.starts) and there.neighbours.equal(back.neighbours)
 
 
 def _module_name(kind: str) -> str:

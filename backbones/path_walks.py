@@ -80,7 +80,7 @@ class PathWalks(GeneralRecommender):
         if list(interaction.interaction) != [self.USER_ID]:
             users = torch.unique(users)
         # From the stream that a resumed run goes on with.
-        drawn = int(torch.randint(2**62, ()))
+        drawn = int(torch.randint(2**62, (), device="cpu"))
         generator = torch.Generator(device=users.device).manual_seed(drawn)
         known = Pairs(*self.known.pairs_of(users), self.n_items)
         hidden = drawn_hidden(known, self.walks.hide, generator)

@@ -49,7 +49,7 @@ def split(source: Path, out: Path, *, seed: int = 7) -> dict[str, int]:
     Parameters
     ----------
     source : Path
-        The folder of the data set, with `NAME.inter` and what there is of `.net`, `.item`, `.user`.
+        The folder of the data set, with `NAME.inter` and what there is of `.net`, `.item`, `.user`, `.kg`, `.link`.
     out : Path
         A new folder, which names the new data set.
     seed : int, default 7
@@ -74,7 +74,7 @@ def split(source: Path, out: Path, *, seed: int = 7) -> dict[str, int]:
         raise ConfigurationError(f"{out} is there; give the name of a new folder, or remove it")
     parts, users = _parts(file, seed)
     with folder_written_whole(out, lambda folder: (folder / f"{out.name}.test.inter").is_file()) as folder:
-        for ending in ("net", "item", "user"):
+        for ending in ("net", "item", "user", "kg", "link"):
             beside = source / f"{source.name}.{ending}"
             if beside.is_file():
                 shutil.copyfile(beside, folder / f"{out.name}.{ending}")
@@ -86,7 +86,8 @@ def split(source: Path, out: Path, *, seed: int = 7) -> dict[str, int]:
 
 def _parts(file: Path, seed: int) -> tuple[dict[str, list[tuple[str, str]]], int]:
     """Rows (user, item) by part, and how many users they are of."""
-    heads, *lines = file.read_text(encoding="utf-8").splitlines()
+    # Ids may hold what `splitlines` takes for the end of a line.
+    heads, *lines = file.read_text(encoding="utf-8").rstrip("\n").split("\n")
     names = [head.partition(":")[0] for head in heads.split("\t")]
     if names[:2] != ["user_id", "item_id"]:
         raise DataError(f"{file}: its first columns are {', '.join(names[:2])}, not user_id and item_id")

@@ -93,6 +93,7 @@ class Host(nn.Module):
         self.replacement = (
             None if objective is None else Replacement(model, objective, self.weigher, self.state)
         )
+        self.state.users_a_batch = None if self.replacement is None else self.replacement.users_a_batch
         spans = []
         for table in self.anatomy.tables:
             refining = [e for e in in_order if e.refines(table)]

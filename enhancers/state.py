@@ -38,6 +38,8 @@ class HostState:
     interaction_weights: during a step on a batch of users in epochs that go over users, what each training interaction
         counts, `[n]`, in the order of the training split; None where all count 1.
     scored_users: while scores are changed (`Enhancer.rescore`), whose they are, `[B]`; else None.
+    users_a_batch: how many users a training batch has where epochs go over users by an enhancer's objective, from
+        `complete` on; else None.
     optimizer: the one that trains the backbone's tables, during an epoch of RecBole's trainers; else None.
     """
 
@@ -51,6 +53,7 @@ class HostState:
         self.cell_weights: Tensor | None = None
         self.interaction_weights: Tensor | None = None
         self.scored_users: Tensor | None = None
+        self.users_a_batch: int | None = None
         self.optimizer: torch.optim.Optimizer | None = None
         self._backbone: weakref.ref[nn.Module] | None = None
         self._generators: dict[torch.device, tuple[int, torch.Generator]] = {}

@@ -6,11 +6,12 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from burnish.errors import DataError
 from burnish.randomness import random_state, set_random_state
 
 from .bases import begin_from
 from .first import Places
-from .identity import digest_tokens, split_rows
+from .identity import FormerDataError, digest_tokens, split_rows
 from .request import Request
 from .session import alone, under_way
 from .teachers import read_teachers
@@ -54,12 +55,20 @@ def give_first_runs(trainer: Any, train_data: Any, valid_data: Any) -> None:
     finally:
         set_random_state(state)
     here = _rows(train_data, valid_data)
-    if begun is not None:
-        # Without validation rows nobody can say that a folder's are none of the test.
-        unknown = {} if begun.own else {"validation": None}
-        begun.give(model, {**begun.data, **unknown, **here}, config)
-    if learnt is not None:
-        learnt.give(model, here, config, parts=True)
+    try:
+        if begun is not None:
+            # Without validation rows nobody can say that a folder's are none of the test.
+            unknown = {} if begun.own else {"validation": None}
+            begun.give(model, {**begun.data, **unknown, **here}, config)
+        if learnt is not None:
+            learnt.give(model, here, config, parts=True)
+    except FormerDataError as error:  # no folder of before: it was trained a moment ago
+        reason = str(error.reason).partition("; give ")[0]
+        raise DataError(
+            f"{error.named} was trained just now with the options that the trainer's Config was made with, and {reason}"
+            f". What was changed since then, in the Config (such as its seed) or in the rows, it does not have; make a "
+            f"Config that has it"
+        ) from error
 
 
 def _rows(train_data: Any, valid_data: Any) -> Mapping[str, Any]:

@@ -99,19 +99,23 @@ class Distil(Enhancer[DistilConfig]):
             seed=self._seed,
         )
         self.vectors = self.student.vectors
-        self._check_size()
         self._teachers = TeacherScores(self.name, self.config, anatomy, dataset, liked, seed=self._seed)
         budget = self.config.budget_mib * 2**20
         self._rows = TeacherRows(self._teachers, self.config.shares(), self.config.ridge, budget)
         self._active = self.config.epochs is None or self.config.epochs[0] == 1
 
+    def complete(self, parameters: Any) -> None:
+        """Check how much a step holds, which is known once it is who makes its batches."""
+        self._check_size()
+
     def _check_size(self) -> None:
         copies = _COPIES if self.config.top is None or self.vectors is None else 3
-        needed = 4 * copies * self.config.users * self._n_items
+        users = self.student.users_a_step
+        needed = 4 * copies * users * self._n_items
         if needed > self.config.budget_mib * 2**20:
             fewer = "" if copies < _COPIES or self.vectors is None else ", cut the teacher's list (top)"
             raise UnsupportedError(
-                f"enhancer {self.name!r}: scores of users = {self.config.users} users for {self._n_items - 1} items "
+                f"enhancer {self.name!r}: scores of users = {users} users for {self._n_items - 1} items "
                 f"take {needed / 2**20:.0f} MiB a step, and budget_mib is {self.config.budget_mib}; give fewer "
                 f"users{fewer}, or raise budget_mib"
             )
@@ -148,6 +152,9 @@ class Distil(Enhancer[DistilConfig]):
         if self.vectors is not None:
             scored = f"on {self._backbone}, which scores by a product"
             reasons |= dict.fromkeys(self.config.given("drawn"), scored)
+            why = self.student.idle_users(others)
+            if why is not None:
+                reasons |= dict.fromkeys(self.config.given("users"), why)
         # Elsewhere it also says who learns: users of some positive interaction.
         of_rows = self.vectors is None or self.vectors.source == "sequence"
         if of_rows and not self.config.mask_known and not self.config.computes:

@@ -148,13 +148,13 @@ class _LastHop(torch.autograd.Function):
         totals += little * (there.n_columns - 1)
         factors = shares.t() / totals  # [n_states, b]
         merged = states[0].new_empty(there.n_rows, states[0].shape[1])
-        begun: set[int] = set()
+        begun: set[tuple[int, int]] = set()  # of a type without nodes another step's begin at the same place
         for here, state, factor in zip(places, states, factors, strict=True):
-            if here.start in begun:
+            if (here.start, here.stop) in begun:
                 merged[here].addcmul_(state, factor)
             else:
                 torch.mul(state, factor, out=merged[here])
-            begun.add(here.start)
+            begun.add((here.start, here.stop))
         mixed = summed(joined.back, merged, weights)
         mixed[1:] += little * factors.sum(0)
         ctx.joined, ctx.places, ctx.little = joined, places, little

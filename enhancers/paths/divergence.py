@@ -12,7 +12,7 @@ from torch.autograd.function import once_differentiable
 
 from .lists import Pairs
 
-#: Scores that are looked at together: few enough to stay in the processor's cache from one operation to the next.
+#: Scores that are looked at together on a processor: few enough to stay in its cache from one operation to the next.
 _BLOCK = 2**17
 
 
@@ -46,7 +46,8 @@ class _Divergence(torch.autograd.Function):
         )
         kept = any(ctx.needs_input_grad)
         scores, differences = (torch.empty_like(probabilities) if kept else None for _ in range(2))
-        blocks = _Blocks(left_out, *probabilities.shape)
+        n_items, _ = probabilities.shape
+        blocks = _Blocks(left_out, n_items, b, probabilities.device)
         for here, leave_out in blocks:
             chances = probabilities[here] if left_out is None else leave_out(probabilities[here].clone())
             logits = torch.mm(keys[here], users.t(), out=None if scores is None else scores[here])
@@ -100,10 +101,14 @@ class _Divergence(torch.autograd.Function):
 class _Blocks:
     """Blocks of items, each as a slice with a function that sets what is left out of the block, in place."""
 
-    def __init__(self, left_out: Pairs | None, n_items: int, b: int) -> None:
+    def __init__(self, left_out: Pairs | None, n_items: int, b: int, device: torch.device) -> None:
         self.n_items, self.some = n_items, max(_BLOCK // max(b, 1), 1)
-        self.left_out = None
-        if left_out is not None:
+        if device.type != "cpu":  # one block: it has no such cache, and the host waits for nothing
+            self.some = n_items
+        self.left_out: tuple[Tensor, Tensor, list[int]] | None = None
+        if left_out is not None and self.some >= n_items:
+            self.left_out = left_out.items, left_out.rows, [0, len(left_out.items)]
+        elif left_out is not None:
             order = left_out.items.argsort(stable=True)
             items, rows = left_out.items[order], left_out.rows[order]
             bounds = torch.arange(0, n_items + self.some, self.some, device=items.device)

@@ -81,7 +81,7 @@ def to_text(graph: Graph, path: PathInstance, *, name_others: bool = False) -> s
     names = _names(graph, path, name_others)
     parts = [names[0]]
     for step, name in zip(path.metapath.steps, names[1:], strict=True):
-        parts += [str(step), name]
+        parts += [printable(str(step)), name]
     return " ".join(parts)
 
 
@@ -135,7 +135,7 @@ def draw(
     for path in paths:
         keys = _keys(path, columns)
         for begin, end, step in zip(keys, keys[1:], path.metapath.steps, strict=False):
-            edge = (begin, end, str(step))
+            edge = (begin, end, printable(str(step)))
             edges[edge] = max(edges.get(edge, 0.0), path.contribution / most)
     parts: list[str] = []
     between: dict[tuple[Any, Any], int] = {}

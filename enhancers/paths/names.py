@@ -83,7 +83,7 @@ def segments(relation: str) -> list[str]:
 
 def relation_words(relation: str) -> str:
     """A relation's name as words: its last part."""
-    return segments(relation)[-1].strip("_").replace("_", " ") or relation
+    return printable(segments(relation)[-1].strip("_").replace("_", " ") or relation)
 
 
 class Names:

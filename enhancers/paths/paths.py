@@ -131,19 +131,23 @@ class Paths(Enhancer[PathsConfig]):
             anatomy.device
         )
         self.register_buffer("fingerprint", graph_print(graph, anatomy.device))
-        self.in_lists = self._goes_in_lists()
+        self.in_lists = False
         self._drawing = Drawing(self.student.known.items, self._n_items)
         self._share = 1.0
         self._finders: dict[tuple[int, ...], PathFinder] = {}
 
+    def complete(self, parameters: Any) -> None:
+        """Find how much a step holds, which is known once it is who makes its batches."""
+        self.in_lists = self._goes_in_lists()
+
     def _goes_in_lists(self) -> bool:
         """Whether a step holds lists, and no number for every item; `UnsupportedError` for a step beyond the budget."""
-        config = self.config
+        config, users = self.config, self.student.users_a_step
         if isinstance(config.sampled, int) and self.student.vectors is not None:
             return True
         prefixes = {path.steps[:n] for path in self.model.metapaths for n in range(1, len(path) + 1)}
         nodes = 0 if config.most is not None else sum(self._nodes(prefix) for prefix in prefixes)
-        needed = 4 * config.users * (_COPIES * self._n_items + 4 * nodes)
+        needed = 4 * users * (_COPIES * self._n_items + 4 * nodes)
         if needed <= config.budget_mib * 2**20:
             return False
         if config.most is not None and config.sampled != "all":
@@ -154,7 +158,7 @@ class Paths(Enhancer[PathsConfig]):
             else "follow no more than most nodes of a walk, so that a step holds lists"
         )
         raise UnsupportedError(
-            f"enhancer {self.name!r}: walks of users = {config.users} users over {len(prefixes)} hops take about "
+            f"enhancer {self.name!r}: walks of users = {users} users over {len(prefixes)} hops take about "
             f"{needed / 2**20:.0f} MiB a step, and budget_mib is {config.budget_mib}; give fewer users or meta-paths, "
             f"{cure}, or raise budget_mib"
         )
@@ -177,7 +181,9 @@ class Paths(Enhancer[PathsConfig]):
             return dict.fromkeys(
                 self.config.given("sampled"), f"on {self._backbone}, which scores every pair by itself"
             )
-        return dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
+        reasons = dict.fromkeys(self.config.given("drawn"), f"on {self._backbone}, which scores by a product")
+        why = self.student.idle_users(others)
+        return reasons if why is None else reasons | dict.fromkeys(self.config.given("users"), why)
 
     def digest_beside(self, stem: Path, options: Mapping[str, Any]) -> str | None:
         """Of the files that the graph is made of."""

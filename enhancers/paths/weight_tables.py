@@ -86,7 +86,7 @@ def edge_table(model: PathModel, k: int = 10, relation: str | None = None) -> li
     candidates: list[tuple[float, int, int]] = []
     for number in steps:
         # The ratio is monotonous in theta, so that only the ends of each relation are looked at.
-        theta = model.theta[number].detach().double().cpu()
+        theta = model.rate * model.theta[number].detach().double().cpu()
         n = min(k, len(theta))
         ends = torch.cat([theta.topk(n).indices, theta.topk(n, largest=False).indices]).unique()
         candidates += [(float(theta[edge]), number, int(edge)) for edge in ends]

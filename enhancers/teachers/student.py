@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -78,6 +79,24 @@ class Student(nn.Module):
         self.register_buffer("learning", learning.to(anatomy.device), persistent=False)
 
     # ------------------------------------------------------------------ a step
+
+    @property
+    def users_a_step(self) -> int:
+        """How many learn in a step at most: all of a batch of users, else as many as were asked for."""
+        own = self._state.users_a_batch if self._takes_batches_of_users else None
+        return self._most if own is None else own
+
+    @property
+    def _takes_batches_of_users(self) -> bool:
+        return self.vectors is not None and self.vectors.source != "sequence"
+
+    def idle_users(self, others: Sequence[Enhancer[Any]]) -> str | None:
+        """Why how many users were asked for has no effect beside other enhancers, if it has none."""
+        objective = next((one for one in others if one.replaces_loss()), None)
+        own = objective.users_a_batch() if objective is not None and self._takes_batches_of_users else None
+        if objective is None or own in (None, self._most):
+            return None
+        return f"beside {objective.name}, whose batches are of {own} users ({objective.name}: users)"
 
     @property
     def step_seed(self) -> int:

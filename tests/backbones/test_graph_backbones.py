@@ -65,6 +65,52 @@ def test_means_of_neighbours(made: Any) -> None:
         np.testing.assert_allclose(found[node], np.tanh(total) * factors, rtol=1e-4, atol=1e-6)
 
 
+FRIENDS = [("1", "2"), ("2", "1"), ("3", "1"), ("1", "3")]
+
+
+@pytest.mark.parametrize("edges", [FRIENDS, FRIENDS[:3]])
+def test_friendships_count_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, edges: list[Any]) -> None:
+    """Edges that all go both ways are one relation, as the paper's friends are; others have two directions."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    folder = tmp_path / "dataset" / "small"
+    folder.mkdir(parents=True)
+    rows = [(user, item) for user in range(1, 9) for item in range(user, user + 5)]
+    for suffix, lines in {
+        "inter": ["user_id:token\titem_id:token", *(f"{user}\t{item}" for user, item in rows)],
+        "net": ["source_id:token\ttarget_id:token", *("\t".join(edge) for edge in edges)],
+    }.items():
+        (folder / f"small.{suffix}").write_text("\n".join(lines) + "\n")
+    config = Config(NeighbourMeans, "small", config_dict={"data_path": "dataset", "embedding_size": 4})
+    train = data_preparation(config, create_dataset(config))[0]
+    model = NeighbourMeans(config, train.dataset)
+    graph = read_graph(train.dataset)
+    steps = [step for step in graph.steps_from("user") if str(step) != "<-friend-" or edges != FRIENDS]
+    assert len(steps) == (2 if edges == FRIENDS else 3)
+
+    def wanted(times: int) -> np.ndarray:
+        own = model.user_embedding.weight.detach().double().numpy()
+        total = own.copy()
+        tables = {"user": own, "item": model.item_embedding.weight.detach().double().numpy()}
+        for step in steps:
+            for user in range(1, train.dataset.user_num):
+                near = graph.adjacency(step).row(user)[0].numpy()
+                if len(near):
+                    mean = tables[graph.ends(step)[1]][near].mean(0)
+                    total[user] += mean * (times if step.relation == "friend" else 1)
+        return np.tanh(total)
+
+    np.testing.assert_allclose(model.forward()[0].detach(), wanted(1), rtol=1e-4, atol=1e-6)
+    state = model.state_dict()
+    del state["means_once"]  # a model of before had both, and is read as it was trained
+    model.load_state_dict(state)
+    np.testing.assert_allclose(
+        model.forward()[0].detach(), wanted(2 if edges == FRIENDS else 1), rtol=1e-4, atol=1e-6
+    )
+    model.load_state_dict(NeighbourMeans(config, train.dataset).state_dict())
+    np.testing.assert_allclose(model.forward()[0].detach(), wanted(1), rtol=1e-4, atol=1e-6)
+
+
 def test_the_loss_is_a_softmax_over_all_items(made: Any) -> None:
     model, _ = made(NeighbourMeans, reg_weight=0.5)
     batch = Interaction({"user_id": torch.tensor([3, 3, 8]), "item_id": torch.tensor([50, 7, 1])})

@@ -60,6 +60,24 @@ def test_three_parts_of_each_user(graph: Path, tmp_path: Path) -> None:
     assert (tmp_path / "parts" / "parts.net").read_text() == (graph / "small.net").read_text()
 
 
+def test_ids_are_whole_and_nothing_beside_is_lost(tmp_path: Path) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    items = ["a\u2028b", "c\x85d", "e\x0bf", "g", "h"]
+    lines = ["user_id:token\titem_id:token", *(f"u\u2029\t{item}" for item in items)]
+    (folder / "odd.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    for ending in ("kg", "link"):
+        (folder / f"odd.{ending}").write_text(ending)
+    assert split(folder, tmp_path / "parts") == {"train": 3, "valid": 1, "test": 1, "users": 1}
+    found = []
+    for part in ("train", "valid", "test"):
+        content = (tmp_path / "parts" / f"parts.{part}.inter").read_text(encoding="utf-8")
+        found += [line.split("\t") for line in content.rstrip("\n").split("\n")[1:]]
+    assert sorted(found) == sorted(["u\u2029", item] for item in items)
+    assert (tmp_path / "parts" / "parts.kg").read_text() == "kg"
+    assert (tmp_path / "parts" / "parts.link").read_text() == "link"
+
+
 def test_seed_chooses_the_split(graph: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 7), ("b", 7), ("c", 8)):
         split(graph, tmp_path / name, seed=seed)

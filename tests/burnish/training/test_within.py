@@ -125,6 +125,18 @@ def test_validation_rows_that_may_be_tested_on_are_refused() -> None:
     trainer.fit(train, None, saved=False, show_progress=False)
 
 
+@pytest.mark.parametrize(("enhancers", "named"), [("base", "the base"), ("teachers", "the teacher 'BPR")])
+def test_a_config_that_was_changed_after_it_was_made_is_told(enhancers: str, named: str) -> None:
+    """What is trained first has the options that it was made with, and so another split."""
+    trainer, *_ = parts({"softmax": {"base": "auto"}} if enhancers == "base" else ARMS[enhancers])
+    _, train, valid, _ = parts({}, seed=9)
+    with pytest.raises(
+        DataError, match=f"^{named}.* was trained just now .* make a Config that has it$"
+    ) as told:
+        trainer.fit(train, valid, saved=False, show_progress=False)
+    assert "folder" not in str(told.value)
+
+
 def test_what_has_begun_is_not_begun_again() -> None:
     trainer, train, valid, _ = parts(ARMS["base, then trained"])
     trainer.start_epoch = 2  # as after `resume_checkpoint`

@@ -392,6 +392,13 @@ def test_a_catalogue_that_does_not_fit(world: Any) -> None:
         world(enhance("BPR", Distil(users=9000, budget_mib=3)))
 
 
+def test_a_step_is_as_large_as_the_batches_of_users_beside(world: Any) -> None:
+    with pytest.raises(UnsupportedError, match=r"users = 9000 users .* budget_mib is 3"):
+        world(enhance("BPR", Softmax(users=9000), Distil(budget_mib=3)))
+    with pytest.warns(UserWarning, match=r"users = 9000 has no effect beside softmax, .* of 64 users"):
+        world(enhance("BPR", Softmax(), Distil(users=9000, budget_mib=3)))
+
+
 def test_beside_what_tries_candidates(world: Any) -> None:
     with pytest.raises(ConfigurationError, match="'distil' beside it would have no effect"):
         world(enhance("BPR", "compress", Distil()))

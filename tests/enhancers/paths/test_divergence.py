@@ -76,3 +76,13 @@ def test_scores_that_are_far_apart_in_single_precision() -> None:
     wanted.sum().backward()
     for ours, theirs in zip(given, double, strict=True):
         torch.testing.assert_close(ours.grad.double(), theirs.grad, rtol=1e-3, atol=1e-3)
+
+
+def test_on_an_accelerator_nothing_is_copied_to_the_host() -> None:
+    """On a device without contents, which refuses that."""
+    chances, users, keys, pairs = problem()
+    there = [one.to("meta").requires_grad_() for one in (chances, users, keys)]
+    known = Pairs(pairs.rows.to("meta"), pairs.items.to("meta"), N_ITEMS)
+    found = divergence_of_walks(*there, known)
+    assert (found.device.type, found.shape) == ("meta", (B,))
+    assert all(one.device.type == "meta" for one in torch.autograd.grad(found.sum(), there))

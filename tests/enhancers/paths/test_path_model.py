@@ -230,6 +230,27 @@ def test_relations_without_edges_or_even_nodes():
             torch.testing.assert_close(got[:, 1:], torch.full((len(USERS), N_ITEMS - 1), 1 / (N_ITEMS - 1)))
 
 
+def test_a_type_without_nodes_is_no_part_of_another_steps_mixture(monkeypatch):
+    """Both last steps begin at place 0 of the joined nodes, and memory that nobody has written is no number."""
+    monkeypatch.setattr(torch.utils.deterministic, "fill_uninitialized_memory", True)
+    empty = torch.tensor([], dtype=torch.long)
+    relations = [
+        *(GRAPH.relation(name) for name in ("rated", "genre")),
+        Relation.of("haunts", "user", "ghost", empty, empty),
+        Relation.of("owns", "ghost", "item", empty, empty),
+    ]
+    counts = {"user": N_USERS, "item": N_ITEMS, "genre": GRAPH.counts["genre"], "ghost": 0}
+    texts = ["user -haunts-> ghost -owns-> item", "user -rated-> item -genre-> genre <-genre- item"]
+    graph = Graph(counts, relations)
+    torch.use_deterministic_algorithms(True)
+    try:
+        found = PathModel(graph, parse_all(texts, graph), normalise="walk")(USERS)
+    finally:
+        torch.use_deterministic_algorithms(False)
+    alone = PathModel(graph, parse_all(texts[1:], graph), normalise="walk")(USERS)
+    torch.testing.assert_close(found[:, 1:], alone[:, 1:] / 2 + 0.5 / (N_ITEMS - 1))
+
+
 @pytest.mark.parametrize("theta", [-300.0, 300.0])
 @pytest.mark.parametrize("normalise", ["propagated", "walk"])
 def test_extreme_weights_stay_finite_in_single_precision(normalise, theta):

@@ -207,6 +207,19 @@ def test_nothing_is_held_for_every_item_where_that_is_beyond_the_budget(
     assert "in lists" in made.paths.note()
 
 
+def test_a_step_is_as_large_as_the_batches_of_users_beside(world: Any) -> None:
+    options = {"most": 20, "budget_mib": 8}
+    assert not made_with(world, "BPR", **options).paths.in_lists
+    assert not made_with(world, "BPR", Softmax(), **options).paths.in_lists
+    assert made_with(world, "BPR", Softmax(users=512), **options).paths.in_lists
+    assert made_with(world, "BPR", users=512, **options).paths.in_lists
+    assert not made_with(world, "BPR", Softmax(users=512, rows="interactions"), **options).paths.in_lists
+    with pytest.raises(UnsupportedError, match="users = 512 users"):
+        made_with(world, "BPR", Softmax(users=512), budget_mib=8)
+    with pytest.warns(UserWarning, match=r"users = 32 has no effect beside softmax, .* of 64 users"):
+        made_with(world, "BPR", Softmax(), users=32)
+
+
 def test_who_learns_on_a_union(world: Any) -> None:
     for learns, again in (("both", True), ("backbone", True), ("backbone", False), ("paths", True)):
         options = {"again": again, "learns": learns, "most": 20, "sampled": 50}

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from random_paths import all_paths, is_simple, random_graph, random_model
+from torch.nn import functional
 
 from burnish.enhancers.paths.best_paths import PathFinder
 from burnish.enhancers.paths.drawing import SOMEBODY, draw, to_dict, to_text
@@ -188,6 +189,15 @@ def test_a_path_on_one_line() -> None:
     assert "\x1b" not in to_text(odd.graph, odd.best(1, 2)[0])
 
 
+def test_names_of_relations_are_obeyed_by_no_terminal_and_break_no_drawing(tmp_path: Path) -> None:
+    relation = Relation.of("rated\x1b[31m\x00", "user", "item", torch.tensor([1]), torch.tensor([1]))
+    graph = Graph({"user": 2, "item": 2}, [relation])
+    model = PathModel(graph, [MetaPath.parse("user -rated\x1b[31m\x00-> item", graph)])
+    paths = PathFinder(model).best(1, 1)
+    assert to_text(graph, paths[0]) == "user 1 -rated�[31m�-> item 1"
+    ElementTree.parse(draw(graph, paths, tmp_path / "paths.svg"))
+
+
 def test_without_a_score_there_are_no_shares() -> None:
     path = PathFinder(films()).best(1, 2)[0]
     assert "share of score" not in to_dict(films().graph, path)["paths"][0]
@@ -302,6 +312,9 @@ def test_edges_that_rose_and_fell() -> None:
     )
     with pytest.raises(UnknownNameError, match="'director'"):
         edge_table(model, relation="directors")
+    model.rate = 3.0  # the weights are those that walks go by
+    (first, _) = edge_table(model, 1)
+    assert first["weight"] == pytest.approx(float(functional.softplus(torch.tensor(3.0 * 2.0))))
 
 
 def test_an_edge_has_a_weight_for_each_direction_where_they_are_not_tied() -> None:

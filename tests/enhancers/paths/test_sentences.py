@@ -374,6 +374,9 @@ def test_a_terminal_obeys_no_name() -> None:
     assert shared("director", ONE, "P\x1b]0;x", titles=titles) == [
         "You rated �[31mFargo�; it was directed by P�]0;x, who also directed Big Lebowski."
     ]
+    (text,) = shared("made\x1b[31m\x00", ONE, "P")
+    assert text.isprintable()
+    assert "'made�[31m�'" in text
 
 
 @pytest.mark.parametrize(
