@@ -84,8 +84,7 @@ class Folder:
 class Report:
     """Everything that `examine` found.
 
-    packages: version by name, None where absent.  broken: reason by name, for those of `_IMPORTS` that do not
-    import.  extras: by extra of burnish, the packages that are missing for it.
+    packages: version by name, None where absent.  broken: the first library that does not import, and why.  extras: by extra of burnish, the packages that are missing for it.
     """
 
     python: str
@@ -126,17 +125,18 @@ def examine(folder: str | Path = ".") -> Report:
     Nothing is raised for what is wrong: it is in the report, with its cure.
     """
     packages = {name: installed(name) for name in SHOWN}
-    broken = {name: reason for name, modules in _IMPORTS.items() if (reason := _import_all(modules))}
-    threads, place = find_threads("torch" not in broken), find_folder(Path(folder))
+    broken = first_broken()
+    torch_works = not broken or list(_IMPORTS).index("torch") < list(_IMPORTS).index(*broken)
+    threads, place = find_threads(torch_works), find_folder(Path(folder))
     required, extras = requirements()
     findings = [
         *check_torch(packages["torch"], broken.get("torch")),
         *check_libraries(broken),
-        *check_recbole(packages["recbole"], broken.get("recbole"), broken),
+        *check_recbole(packages["recbole"], broken.get("recbole")),
         *check_requirements(required),
-        *check_ray(),
+        *([] if broken else check_ray()),
         *check_threads(threads),
-        *check_gpu("torch" not in broken),
+        *check_gpu(torch_works),
         *check_folder(place),
     ]
     return Report(
@@ -147,15 +147,15 @@ def examine(folder: str | Path = ".") -> Report:
         broken=broken,
         mends=tuple(_status(mend) for mend in all_mends()),
         threads=threads,
-        devices=find_devices(threads.cores, "torch" not in broken),
+        devices=find_devices(threads.cores, torch_works),
         extras=extras,
         folder=place,
         findings=tuple(findings),
     )
 
 
-# What the others need goes first.  RecBole's quick start leaves its data sets and trainers for later; with them most
-# mends are active.
+# What others need goes first.  RecBole's quick start leaves its data sets and trainers for later; with them most mends
+# are active.
 _IMPORTS = {
     "numpy": ("numpy",),
     "torch": ("torch",),
@@ -167,8 +167,16 @@ _IMPORTS = {
 }
 
 
-def _import_all(modules: tuple[str, ...]) -> str | None:
-    return next((reason for module in modules if (reason := hook.import_works(module))), None)
+def first_broken() -> dict[str, str]:
+    """The first library that does not import, with the reason; empty where all do.
+
+    Those after it are left alone: a library that imports a broken one again can take the whole process down.
+    """
+    for name, modules in _IMPORTS.items():
+        for module in modules:
+            if reason := hook.import_works(module):
+                return {name: reason}
+    return {}
 
 
 def _status(mend: Mend) -> MendStatus:
@@ -295,21 +303,14 @@ def check_torch(version: str | None, reason: str | None) -> list[Finding]:
 def check_libraries(broken: dict[str, str]) -> list[Finding]:
     """What is installed and does not import; absent ones are requirements that are not met."""
     return [
-        _problem(
-            f"{name} {version} does not import: {reason}", f"pip install --force-reinstall --no-deps {name}"
-        )
-        for name, reason in broken.items()
+        _problem(f"{name} {version} does not import: {why}", f"pip install --force-reinstall --no-deps {name}")
+        for name, why in broken.items()
         if name not in ("torch", "recbole") and (version := installed(name)) is not None
     ]
 
 
-def check_recbole(
-    version: str | None, reason: str | None, broken: dict[str, str] | None = None
-) -> list[Finding]:
-    """RecBole is there, in the right version, and imports.
-
-    broken: reasons of the libraries that do not import; what RecBole needs is to be cured first.
-    """
+def check_recbole(version: str | None, reason: str | None) -> list[Finding]:
+    """RecBole is there, in the right version, and imports."""
     if version is None:
         return [_problem("RecBole is not installed.", "burnish setup")]
     findings = []
@@ -320,13 +321,8 @@ def check_recbole(
         )
     if reason is not None:
         missing = re.search(r"No module named '(\w+)", reason)
-        first = next((name for name in broken or {} if name != "recbole"), None)
-        if missing and missing[1] == "torch":
-            first = "torch"
         cure = f"pip install --force-reinstall --no-deps recbole=={RECBOLE}"
-        if first is not None:
-            cure = f"Cure {first} first."
-        elif missing and missing[1] != "recbole":
+        if missing and missing[1] != "recbole":
             cure = f"pip install {_DISTRIBUTIONS.get(missing[1], missing[1])}"
         findings.append(_problem(f"RecBole {version} does not import: {reason}", cure))
     return findings

@@ -7,7 +7,6 @@ only as the extra `recbole`, and `burnish setup` adds it without its list.
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import os
 import shutil
@@ -52,13 +51,11 @@ def missing_recbole() -> NotInstalledError:
 
 
 def installed_recbole() -> str | None:
-    """The version of the RecBole that this Python would import; None where there is none."""
-    importlib.invalidate_caches()
+    """The version of the RecBole that is installed for this Python; None where there is none."""
     try:
-        version = metadata.version("recbole")
+        return metadata.version("recbole")
     except metadata.PackageNotFoundError:
         return None
-    return version if importlib.util.find_spec("recbole") is not None else None
 
 
 def setup_command(options: Sequence[str] = ()) -> list[str]:
