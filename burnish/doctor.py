@@ -303,7 +303,9 @@ def check_torch(version: str | None, reason: str | None) -> list[Finding]:
 def check_libraries(broken: dict[str, str]) -> list[Finding]:
     """What is installed and does not import; absent ones are requirements that are not met."""
     return [
-        _problem(f"{name} {version} does not import: {why}", f"pip install --force-reinstall --no-deps {name}")
+        _problem(
+            f"{name} {version} does not import: {why}", f"pip install --force-reinstall --no-deps {name}"
+        )
         for name, why in broken.items()
         if name not in ("torch", "recbole") and (version := installed(name)) is not None
     ]
@@ -378,7 +380,9 @@ def check_gpu(torch_works: bool) -> list[Finding]:
     import torch
 
     if torch.version.cuda is not None and not torch.cuda.is_available():
-        return [_note("torch is a CUDA build, and there is no usable GPU: it works, on the CPU.", CPU_TORCH_ANEW)]
+        return [
+            _note("torch is a CUDA build, and there is no usable GPU: it works, on the CPU.", CPU_TORCH_ANEW)
+        ]
     if torch.version.cuda is None and Path("/dev/nvidia0").exists():
         return [
             _note("There is an NVIDIA GPU, and torch is a CPU build.", "pip install --force-reinstall torch")

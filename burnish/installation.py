@@ -29,7 +29,7 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 #: Modules of what is always installed; where one does not import, `burnish doctor` knows the cure.
 MODULES = frozenset(
-    "colorama colorlog numpy ot pandas psutil pyarrow pydantic recbole safetensors scipy sklearn tensorboard texttable "
+    "colorama colorlog numpy pandas psutil pyarrow pydantic recbole safetensors scipy sklearn tensorboard texttable "
     "thop torch tqdm yaml".split()
 )
 

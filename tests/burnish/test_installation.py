@@ -146,7 +146,9 @@ def test_importing_a_missing_recbole_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "burnish").mkdir()
     (tmp_path / "burnish" / "__init__.py").touch()
     for name in ("errors.py", "installation.py"):
-        (tmp_path / "burnish" / name).write_text((package / name).read_text(encoding="utf-8"), encoding="utf-8")
+        (tmp_path / "burnish" / name).write_text(
+            (package / name).read_text(encoding="utf-8"), encoding="utf-8"
+        )
     (tmp_path / "burnish" / "compat").mkdir()
     (tmp_path / "burnish" / "compat" / "__init__.py").touch()
     hook = (package / "compat" / "hook.py").read_text(encoding="utf-8")
