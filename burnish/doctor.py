@@ -84,7 +84,8 @@ class Folder:
 class Report:
     """Everything that `examine` found.
 
-    packages: version by name, None where absent.  broken: the first library that does not import, and why.  extras: by extra of burnish, the packages that are missing for it.
+    packages: version by name, None where absent.  broken: the first library that does
+    not import, and why.  extras: by extra of burnish, the packages that are missing for it.
     """
 
     python: str

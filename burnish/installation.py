@@ -1,8 +1,8 @@
 """RecBole without ray, and what to say where a library is missing or broken.  Needs nothing but Python.
 
 RecBole 1.2.1 asks for `ray<=2.6.3`, which has no wheel for Python 3.12 and later, and which burnish never calls.  A
-package cannot tell pip to leave out a requirement of another one.  So burnish requires what RecBole needs, RecBole itself
-only as the extra `recbole`, and `burnish setup` adds it without its list.
+package cannot tell pip to leave out a requirement of another one.  So burnish requires what RecBole needs, and RecBole
+itself only as the extra `recbole`; `burnish setup` adds it without its list.
 """
 
 from __future__ import annotations
@@ -29,8 +29,20 @@ CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 
 #: Modules of what is always installed; where one does not import, `burnish doctor` knows the cure.
 MODULES = frozenset(
-    "colorama colorlog numpy pandas psutil pyarrow pydantic recbole safetensors scipy sklearn tensorboard texttable "
-    "thop torch tqdm yaml".split()
+    [
+        *(
+            "colorama",
+            "colorlog",
+            "numpy",
+            "pandas",
+            "psutil",
+            "pyarrow",
+            "pydantic",
+            "recbole",
+            "safetensors",
+        ),
+        *("scipy", "sklearn", "tensorboard", "texttable", "thop", "torch", "tqdm", "yaml"),
+    ]
 )
 
 
@@ -90,8 +102,8 @@ def _check_place() -> None:
     allowed = {os.environ.get(f"{tool}_BREAK_SYSTEM_PACKAGES", "") for tool in ("PIP", "UV")} - {"", "0"}
     if not in_venv and not allowed and (Path(sysconfig.get_path("stdlib")) / "EXTERNALLY-MANAGED").exists():
         raise SetupError(
-            f"{sys.prefix} is managed by the operating system, whose own packages pip must not touch. Use an environment "
-            f"of your own: `{own}`. Where burnish was put there with --break-system-packages, "
+            f"{sys.prefix} is managed by the operating system, whose own packages pip must not touch. Use an "
+            f"environment of your own: `{own}`. Where burnish was put there with --break-system-packages, "
             f"`PIP_BREAK_SYSTEM_PACKAGES=1 burnish setup` puts RecBole beside it."
         )
     folder = Path(sysconfig.get_path("purelib"))
@@ -116,9 +128,9 @@ def install_recbole(command: Sequence[str]) -> None:
     code = subprocess.run(command, check=False).returncode
     if code != 0:
         raise SetupError(
-            f"{tool} failed (exit code {code}); it says why above. Options for {tool} can follow, such as `burnish setup "
-            f"--index-url URL`. Without a network: `pip download --no-deps recbole=={RECBOLE}` elsewhere, then `burnish "
-            f"setup --no-index --find-links FOLDER`."
+            f"{tool} failed (exit code {code}); it says why above. Options for {tool} can follow, such as `burnish "
+            f"setup --index-url URL`. Without a network: `pip download --no-deps recbole=={RECBOLE}` elsewhere, then "
+            f"`burnish setup --no-index --find-links FOLDER`."
         )
     look = "from importlib.metadata import version; print(version('recbole'))"
     seen = subprocess.run([sys.executable, "-c", look], check=False, capture_output=True, text=True)

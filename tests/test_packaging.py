@@ -34,8 +34,8 @@ def setup_cfg() -> configparser.ConfigParser:
     return parser
 
 
-#: Of RecBole's own list: what burnish has a stand-in for, what only a plot of its hyper-parameter search needs, and what it
-#: never imports (docs/dependencies.md).
+#: Of RecBole's own list: what burnish has a stand-in for, what only a plot of its hyper-parameter search needs, and
+#: what it never imports (docs/dependencies.md).
 NOT_NEEDED = {"ray", "plotly", "tabulate"}
 
 

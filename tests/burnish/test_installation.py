@@ -62,7 +62,7 @@ def test_an_environment_of_the_operating_system_is_left_alone(
     (own_environment / "lib" / "EXTERNALLY-MANAGED").touch()
     installation.setup_command()  # the mark of the base does not count in a virtual environment
     monkeypatch.setattr(sys, "base_prefix", sys.prefix)
-    with pytest.raises(SetupError, match="managed by the operating system.*-m venv") as refused:
+    with pytest.raises(SetupError, match=r"managed by the operating system.*-m venv") as refused:
         installation.setup_command()
     assert "PIP_BREAK_SYSTEM_PACKAGES=1 burnish setup" in str(refused.value)
     monkeypatch.setenv("PIP_BREAK_SYSTEM_PACKAGES", "0")
@@ -74,7 +74,7 @@ def test_an_environment_of_the_operating_system_is_left_alone(
 
 def test_a_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(installation.os, "access", lambda path, mode: False)
-    with pytest.raises(SetupError, match="packages cannot be written.*-m venv"):
+    with pytest.raises(SetupError, match=r"packages cannot be written.*-m venv"):
         installation.setup_command()
     monkeypatch.setattr(sys, "base_prefix", sys.prefix)  # outside of one pip goes to the user's own folder
     monkeypatch.setattr(installation.site, "ENABLE_USER_SITE", True)
@@ -109,7 +109,7 @@ def test_what_pip_says_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SetupError, match=r"pip failed \(exit code 3\).*--no-index --find-links"):
         installation.install_recbole(command)
     monkeypatch.setattr(installation.subprocess, "run", runs({}, "1.2.0")[0])
-    with pytest.raises(SetupError, match="still has no RecBole 1.2.1: was it told .*PIP_TARGET"):
+    with pytest.raises(SetupError, match=r"still has no RecBole 1.2.1: was it told .*PIP_TARGET"):
         installation.install_recbole(command)
 
 
