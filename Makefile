@@ -32,7 +32,7 @@ help:
 
 # torch goes first, at the version in constraints.txt, so that nothing else chooses it; what it needs follows with burnish.
 $(SLIM): setup.cfg pyproject.toml constraints.txt
-	@echo "Installing burnish and what it needs into $(VENV): about @SLIM@ MB to download with torch's CPU build; the CUDA"
+	@echo "Installing burnish and what it needs into $(VENV): about 370 MB to download with torch's CPU build; the CUDA"
 	@echo "build, where torch comes from elsewhere, adds about 3 GB.  Nothing is downloaded that pip has in its cache."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(PIP) --no-deps torch $(addprefix --extra-index-url=,$(TORCH_INDEX))
@@ -41,7 +41,7 @@ $(SLIM): setup.cfg pyproject.toml constraints.txt
 	touch $@
 
 $(FULL): $(SLIM)
-	@echo "Installing what tests and checks need besides (mypy, ruff, transformers, shap ...): about @FULL@ MB to download."
+	@echo "Installing what tests and checks need besides (mypy, ruff, transformers, shap ...): about 310 MB to download."
 	$(PIP) -e '.[dev]'
 	touch $@
 
