@@ -84,8 +84,8 @@ class Folder:
 class Report:
     """Everything that `examine` found.
 
-    packages: version by name, None where absent.  broken: the first library that does
-    not import, and why.  extras: by extra of burnish, the packages that are missing for it.
+    packages: version by name, None where absent.  broken: the first library that does not import, and why.
+    extras: by extra of burnish, the packages that are missing for it.
     """
 
     python: str
@@ -127,7 +127,8 @@ def examine(folder: str | Path = ".") -> Report:
     """
     packages = {name: installed(name) for name in SHOWN}
     broken = first_broken()
-    torch_works = not broken or list(_IMPORTS).index("torch") < list(_IMPORTS).index(*broken)
+    order = list(_IMPORTS)
+    torch_works = not broken or order.index("torch") < order.index(next(iter(broken)))
     threads, place = find_threads(torch_works), find_folder(Path(folder))
     required, extras = requirements()
     findings = [
