@@ -6,7 +6,8 @@
 #   make wheel         build dist/*.tar.gz and, from that, dist/*.whl
 #   make clean         remove what the targets above wrote (the environment stays)
 # Variables: PYTHON (which interpreter makes the environment), VENV (where it is), RUNS (where the demo
-# writes), PIP_FLAGS (for example --index-url=...), PYTEST_FLAGS (for example -x).
+# writes), PIP_FLAGS (for example --index-url=...), PYTEST_FLAGS (for example -x), TORCH_INDEX (where torch's
+# CPU build is; empty for the build that pip finds by itself, as where there is an NVIDIA GPU).
 
 PYTHON       ?= python3
 VENV         ?= .venv
@@ -14,9 +15,13 @@ RUNS         ?= demo-runs
 PIP_FLAGS    ?=
 PYTEST_FLAGS ?=
 
+# On Linux the torch that pip finds by itself is the CUDA build, of gigabytes.
+TORCH_INDEX  ?= $(if $(wildcard /dev/nvidia0),,https://download.pytorch.org/whl/cpu)
+
 BIN     := $(VENV)/bin
 PIP     := $(BIN)/python -m pip install -c constraints.txt $(PIP_FLAGS)
-STAMP   := $(VENV)/.burnish-installed
+SLIM    := $(VENV)/.burnish-installed
+FULL    := $(VENV)/.burnish-installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -25,33 +30,39 @@ STAMP   := $(VENV)/.burnish-installed
 help:
 	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
 
-# torch goes first, at the version in constraints.txt, so that nothing else chooses it.
-# From Python 3.12 on, setup.cfg leaves recbole out because of its pin on ray: see docs/install.md.
-$(STAMP): setup.cfg pyproject.toml constraints.txt
+# torch goes first, at the version in constraints.txt, so that nothing else chooses it; what it needs follows with burnish.
+$(SLIM): setup.cfg pyproject.toml constraints.txt
+	@echo "Installing burnish and what it needs into $(VENV): about 370 MB to download with torch's CPU build; the CUDA"
+	@echo "build, where torch comes from elsewhere, adds about 3 GB.  Nothing is downloaded that pip has in its cache."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(PIP) torch
-	$(PIP) -e '.[dev]'
-	$(BIN)/python -c 'import recbole' 2>/dev/null || $(PIP) --no-deps recbole
+	$(PIP) --no-deps torch $(addprefix --extra-index-url=,$(TORCH_INDEX))
+	$(PIP) -e .
+	$(BIN)/burnish setup -c constraints.txt $(PIP_FLAGS)
 	touch $@
 
-demo: $(STAMP)
+$(FULL): $(SLIM)
+	@echo "Installing what tests and checks need besides (mypy, ruff, transformers, shap ...): about 310 MB to download."
+	$(PIP) -e '.[dev]'
+	touch $@
+
+demo: $(SLIM)
 	$(BIN)/burnish bench demo --runs $(RUNS)
 	$(BIN)/burnish report $(RUNS) --output $(RUNS)/report.md --plot $(RUNS)/report.svg
 
-test: $(STAMP)
+test: $(FULL)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_FLAGS)
 
-conformance: $(STAMP)
+conformance: $(FULL)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m burnish.enhancers.conformance.matrix --output docs/conformance.md
 	$(BIN)/python -m pytest -m conformance $(PYTEST_FLAGS)
 
 # Folders, not ".": newer ruffs would also format the Python in docs/*.md, older ones would not.
-lint: $(STAMP)
+lint: $(FULL)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check backbones benchmarks burnish enhancers examples tests
 	.ci/typecheck $(BIN)/python
 
-wheel: $(STAMP)
+wheel: $(FULL)
 	rm -rf dist
 	$(BIN)/python -m build
 

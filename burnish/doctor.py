@@ -18,12 +18,15 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from burnish.installation import CPU_INDEX, RECBOLE
+
 from .compat import Mend, all_mends, hook
 from .compat.mend import release
 from .compat.ray_ import ray_problem
 
-RECBOLE = "1.2.1"
-CPU_TORCH = "pip install torch --index-url https://download.pytorch.org/whl/cpu"
+CPU_TORCH = f"pip install torch --index-url {CPU_INDEX}"
+#: Where a torch is there: the other build has the same version, so pip would keep what it has.
+CPU_TORCH_ANEW = f"pip install --force-reinstall --no-deps torch --index-url {CPU_INDEX}"
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 SHOWN = ("burnish", "recbole", "torch", "numpy", "scipy", "pandas", "ray", "dgl", "torch_scatter")
 #: Below this much free space, in GiB, a run may not be able to write its checkpoints.
@@ -81,8 +84,8 @@ class Folder:
 class Report:
     """Everything that `examine` found.
 
-    packages: version by name, None where absent.  broken: reason by name, for torch and recbole where they do
-    not import.  extras: by extra of burnish, the packages that are missing for it.
+    packages: version by name, None where absent.  broken: the first library that does not import, and why.
+    extras: by extra of burnish, the packages that are missing for it.
     """
 
     python: str
@@ -123,16 +126,19 @@ def examine(folder: str | Path = ".") -> Report:
     Nothing is raised for what is wrong: it is in the report, with its cure.
     """
     packages = {name: installed(name) for name in SHOWN}
-    broken = {name: reason for name, modules in _IMPORTS.items() if (reason := _import_all(modules))}
-    threads, place = find_threads("torch" not in broken), find_folder(Path(folder))
+    broken = first_broken()
+    order = list(_IMPORTS)
+    torch_works = not broken or order.index("torch") < order.index(next(iter(broken)))
+    threads, place = find_threads(torch_works), find_folder(Path(folder))
     required, extras = requirements()
     findings = [
         *check_torch(packages["torch"], broken.get("torch")),
+        *check_libraries(broken),
         *check_recbole(packages["recbole"], broken.get("recbole")),
         *check_requirements(required),
-        *check_ray(),
+        *([] if broken else check_ray()),
         *check_threads(threads),
-        *check_gpu("torch" not in broken),
+        *check_gpu(torch_works),
         *check_folder(place),
     ]
     return Report(
@@ -143,26 +149,44 @@ def examine(folder: str | Path = ".") -> Report:
         broken=broken,
         mends=tuple(_status(mend) for mend in all_mends()),
         threads=threads,
-        devices=find_devices(threads.cores, "torch" not in broken),
+        devices=find_devices(threads.cores, torch_works),
         extras=extras,
         folder=place,
         findings=tuple(findings),
     )
 
 
-# RecBole's quick start leaves its data sets and trainers for later; with them most mends are active.
+# What others need goes first.  RecBole's quick start leaves its data sets and trainers for later; with them most mends
+# are active.
 _IMPORTS = {
+    "numpy": ("numpy",),
     "torch": ("torch",),
+    "scipy": ("scipy.sparse",),
+    "pandas": ("pandas",),
+    "pyarrow": ("pyarrow",),
+    "scikit-learn": ("sklearn.metrics",),
     "recbole": ("recbole.quick_start", "recbole.data.dataset", "recbole.trainer"),
 }
 
 
-def _import_all(modules: tuple[str, ...]) -> str | None:
-    return next((reason for module in modules if (reason := hook.import_works(module))), None)
+def first_broken() -> dict[str, str]:
+    """The first library that does not import, with the reason; empty where all do.
+
+    Those after it are left alone: a library that imports a broken one again can take the whole process down.
+    """
+    for name, modules in _IMPORTS.items():
+        for module in modules:
+            if reason := hook.import_works(module):
+                return {name: reason}
+    return {}
 
 
 def _status(mend: Mend) -> MendStatus:
-    return MendStatus(mend.name, mend.versions, mend.symptom, mend.state.value)
+    try:
+        state = mend.state.value
+    except Exception:  # it asks a library that does not import: there is a finding on that
+        state = "unknown"
+    return MendStatus(mend.name, mend.versions, mend.symptom, state)
 
 
 # ------------------------------------------------------------------ facts
@@ -273,31 +297,36 @@ def check_torch(version: str | None, reason: str | None) -> list[Finding]:
     return [
         _problem(
             f"torch {version} does not import: {reason}",
-            f"pip install --force-reinstall torch  or  {CPU_TORCH}",
+            f"pip install --force-reinstall torch   or, for the CPU: {CPU_TORCH_ANEW}",
         )
     ]
 
 
-def recbole_cure() -> str:
-    """The command that installs the RecBole that burnish is made for on this Python."""
-    without = "--no-deps " if sys.version_info >= (3, 12) else ""  # no ray there: pip would take 1.2.0
-    return f"pip install {without}recbole=={RECBOLE}"
+def check_libraries(broken: dict[str, str]) -> list[Finding]:
+    """What is installed and does not import; absent ones are requirements that are not met."""
+    return [
+        _problem(
+            f"{name} {version} does not import: {why}", f"pip install --force-reinstall --no-deps {name}"
+        )
+        for name, why in broken.items()
+        if name not in ("torch", "recbole") and (version := installed(name)) is not None
+    ]
 
 
 def check_recbole(version: str | None, reason: str | None) -> list[Finding]:
     """RecBole is there, in the right version, and imports."""
     if version is None:
-        return [_problem("RecBole is not installed.", recbole_cure())]
+        return [_problem("RecBole is not installed.", "burnish setup")]
     findings = []
     if version != RECBOLE:
         why = " (pip falls back to it where ray has no wheel)" if version == "1.2.0" else ""
         findings.append(
-            _problem(f"RecBole {version} is installed{why}; burnish needs {RECBOLE}.", recbole_cure())
+            _problem(f"RecBole {version} is installed{why}; burnish needs {RECBOLE}.", "burnish setup")
         )
     if reason is not None:
         missing = re.search(r"No module named '(\w+)", reason)
-        cure = "Cure torch first." if missing and missing[1] == "torch" else recbole_cure()
-        if missing and missing[1] not in ("torch", "recbole"):
+        cure = f"pip install --force-reinstall --no-deps recbole=={RECBOLE}"
+        if missing and missing[1] != "recbole":
             cure = f"pip install {_DISTRIBUTIONS.get(missing[1], missing[1])}"
         findings.append(_problem(f"RecBole {version} does not import: {reason}", cure))
     return findings
@@ -353,7 +382,9 @@ def check_gpu(torch_works: bool) -> list[Finding]:
     import torch
 
     if torch.version.cuda is not None and not torch.cuda.is_available():
-        return [_note("torch is a CUDA build, and there is no usable GPU: it works, on the CPU.", CPU_TORCH)]
+        return [
+            _note("torch is a CUDA build, and there is no usable GPU: it works, on the CPU.", CPU_TORCH_ANEW)
+        ]
     if torch.version.cuda is None and Path("/dev/nvidia0").exists():
         return [
             _note("There is an NVIDIA GPU, and torch is a CPU build.", "pip install --force-reinstall torch")

@@ -38,6 +38,10 @@ class DataError(BurnishError, ValueError):
     """A data set that is missing, empty or too small for what was asked of it."""
 
 
+class NotInstalledError(BurnishError, ModuleNotFoundError):
+    """RecBole is needed and not installed; the message names the command that installs it."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name most like `name`, ignoring case, or None when nothing is close."""
     by_lower = {k.lower(): k for k in known}

@@ -8,7 +8,8 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from burnish.errors import BurnishError, UnsupportedError, unknown_name
+from burnish.errors import UnsupportedError, unknown_name
+from burnish.installation import missing_recbole
 
 #: Other packages add backbones to this entry-point group: name = "package.module:ModelClass".
 ENTRY_POINT_GROUP = "burnish.backbones"
@@ -36,10 +37,7 @@ _CLASS = re.compile(r"^class (\w+)\(", re.MULTILINE)
 def _recbole_models() -> dict[str, str]:
     spec = importlib.util.find_spec("recbole")
     if spec is None or spec.origin is None:
-        raise BurnishError(
-            "RecBole is not installed. Run: pip install recbole==1.2.1 "
-            "(on Python 3.12 and later: pip install --no-deps recbole==1.2.1; see docs/install.md)."
-        )
+        raise missing_recbole()
     categories: dict[str, str] = {}
     for folder in sorted((Path(spec.origin).parent / "model").glob("*_recommender")):
         category = folder.name.removesuffix("_recommender").removesuffix("_aware")

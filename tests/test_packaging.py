@@ -7,8 +7,11 @@ import importlib
 import importlib.metadata
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
+import zipfile
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -29,6 +32,11 @@ def setup_cfg() -> configparser.ConfigParser:
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(ROOT / "setup.cfg", encoding="utf-8")
     return parser
+
+
+#: Of RecBole's own list: what burnish has a stand-in for, what only a plot of its hyper-parameter search needs, and
+#: what it never imports (docs/dependencies.md).
+NOT_NEEDED = {"ray", "plotly", "tabulate"}
 
 
 def lines(text: str) -> list[str]:
@@ -155,3 +163,104 @@ def test_command_line_help_is_light() -> None:
     loaded = loaded_by("from burnish.cli.main import app")
     assert "typer" in loaded
     assert not loaded & {*HEAVY, "torch", "scipy"}
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    """Distribution names, in lower case, of lines of requirements; comments and `%(...)s` are left out."""
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0].lower() for line in requirements if line[0] not in "#%"}
+
+
+def test_what_recbole_needs_is_required_by_burnish(setup_cfg: configparser.ConfigParser) -> None:
+    """`burnish setup` installs RecBole without its list, so what it imports has to be on ours."""
+    listed = importlib.metadata.requires("recbole") or []
+    theirs = names_of([line for line in listed if "extra ==" not in line])
+    ours = names_of(lines(setup_cfg["options"]["install_requires"]))
+    assert theirs >= NOT_NEEDED
+    assert theirs - ours == NOT_NEEDED
+
+
+def test_nothing_that_pip_takes_by_itself_asks_for_ray(setup_cfg: configparser.ConfigParser) -> None:
+    """On every Python alike: no requirement depends on the version."""
+    required = lines(setup_cfg["options"]["install_requires"])
+    assert not names_of(required) & {"recbole", "ray", "shap", "pot", "mypy", "transformers"}
+    assert not [line for line in required if ";" in line]
+    assert "%(recbole)s" not in setup_cfg.get("options.extras_require", "dev", raw=True)
+
+
+def test_recbole_is_one_version(setup_cfg: configparser.ConfigParser) -> None:
+    from burnish.installation import RECBOLE
+
+    wanted = f"recbole=={RECBOLE}"
+    assert lines(setup_cfg.get("options.extras_require", "recbole", raw=True))[-1] == wanted
+    assert wanted in lines((ROOT / "constraints.txt").read_text(encoding="utf-8"))
+    assert importlib.metadata.version("recbole") == RECBOLE
+
+
+def recipe(target: str, folder: Path) -> str:
+    """What `make` would run for a target where nothing is installed."""
+    words = [
+        "make",
+        "-n",
+        target,
+        f"VENV={folder / 'none'}",
+        "TORCH_INDEX=https://cpu",
+        "PIP_FLAGS=--some-flag",
+    ]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True, env=environment)
+    return done.stdout
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="needs make")
+def test_make_demo_installs_what_the_demo_needs_and_make_test_the_rest(tmp_path: Path) -> None:
+    demo, tests = recipe("demo", tmp_path), recipe("test", tmp_path)
+    assert "[dev]" not in demo
+    assert tests.startswith(demo[: demo.index("/bin/burnish bench")].rsplit("\n", 1)[0])
+    assert "-e '.[dev]'" in tests
+    assert demo.index("MB to download") < demo.index("-m venv")
+    steps = [line for line in demo.splitlines() if "--some-flag" in line]
+    assert [step.split("--some-flag", 1)[1].strip() for step in steps] == [
+        "--no-deps torch --extra-index-url=https://cpu",
+        "-e .",
+        "",  # burnish setup
+    ]
+    assert "burnish setup -c constraints.txt" in steps[2]
+
+
+def small_wheel(index: Path, name: str, version: str, *requirements: str) -> None:
+    """A wheel with nothing in it but its metadata, in a folder that pip can read as an index."""
+    folder = index / name
+    folder.mkdir(parents=True, exist_ok=True)
+    info = f"{name}-{version}.dist-info"
+    about = ["Metadata-Version: 2.1", f"Name: {name}", f"Version: {version}"]
+    about += [f"Requires-Dist: {one}" for one in requirements]
+    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", "\n".join(about) + "\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    links = [f'<a href="{file.name}">{file.name}</a>' for file in sorted(folder.glob("*.whl"))]
+    (folder / "index.html").write_text("\n".join(links))
+
+
+def test_the_line_for_the_cpu_build_wins(tmp_path: Path) -> None:
+    """docs/install.md: with the second index, every pip call takes torch's CPU build, pinned or not."""
+    pip = [sys.executable, "-m", "pip", "install", "--dry-run", "--ignore-installed"]
+    if subprocess.run([*pip[:3], "--version"], capture_output=True, check=False).returncode != 0:
+        pytest.skip("needs pip")
+    public, cpu = tmp_path / "public", tmp_path / "cpu"
+    for version in ("2.12.0", "2.13.0"):
+        small_wheel(public, "torch", version, "nvidia")
+        small_wheel(cpu, "torch", f"{version}+cpu")
+    small_wheel(public, "nvidia", "13")
+    small_wheel(public, "somebody", "1", "torch>=2.1")
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    plain |= {"PIP_CONFIG_FILE": os.devnull, "PIP_INDEX_URL": public.as_uri()}
+
+    def taken(*words: str, **more: str) -> str:
+        environment = {**plain, "PIP_DISABLE_PIP_VERSION_CHECK": "1", **more}
+        done = subprocess.run([*pip, *words], capture_output=True, text=True, check=True, env=environment)
+        return done.stdout.splitlines()[-1]
+
+    assert taken("somebody").endswith("nvidia-13 somebody-1 torch-2.13.0")
+    assert taken("somebody", PIP_EXTRA_INDEX_URL=cpu.as_uri()).endswith("install somebody-1 torch-2.13.0+cpu")
+    assert taken("torch==2.12.0", f"--extra-index-url={cpu.as_uri()}").endswith("install torch-2.12.0+cpu")

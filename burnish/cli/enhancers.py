@@ -45,6 +45,10 @@ def show(screen: Screen, info: EnhancerInfo, *, full: bool) -> None:
     try:
         cls = info.load()
     except Exception as error:
+        from burnish.installation import broken_library
+
+        if broken_library(error) is not None:  # nothing else would load either
+            raise
         screen.results.print(f"{info.name} (from {info.source})", style="bold")
         screen.results.print(f"  cannot be loaded: {type(error).__name__}: {error}\n")
         return

@@ -24,24 +24,27 @@ ResultT = TypeVar("ResultT")
 
 
 def exit_code(error: BaseException) -> int:
-    """2 where the user can mend the input, 130 for Ctrl-C, 1 for everything else.
+    """2 where the user can mend the input or the environment, 130 for Ctrl-C, 1 for everything else.
 
     A loss that turned NaN is a `BurnishError`, but of a run that had begun: 1.
     """
     from burnish.errors import BurnishError, NonFiniteError
     from burnish.files.refusals import sentence
+    from burnish.installation import broken_library
 
     if isinstance(error, KeyboardInterrupt):
         return INTERRUPTED
     if isinstance(error, NonFiniteError):
         return RUN_FAILED
-    return BAD_INPUT if isinstance(error, BurnishError) or sentence(error, None) is not None else RUN_FAILED
+    theirs_to_mend = isinstance(error, BurnishError) or sentence(error, None) or broken_library(error)
+    return BAD_INPUT if theirs_to_mend else RUN_FAILED
 
 
 def message(error: BaseException) -> str:
     """The line printed for an error: its own words when they are ours, else its type as well."""
     from burnish.errors import BurnishError
     from burnish.files.refusals import sentence
+    from burnish.installation import broken_library
 
     if isinstance(error, KeyboardInterrupt):
         return "stopped; what was finished is kept"
@@ -50,6 +53,11 @@ def message(error: BaseException) -> str:
     refused = sentence(error, None)
     if refused is not None:
         return f"error: {refused}"
+    library = broken_library(error)
+    if library is not None:
+        absent = isinstance(error, ModuleNotFoundError) and error.name == library
+        what = "is not installed" if absent else f"does not import ({type(error).__name__}: {error})"
+        return f"error: {library} {what}. `burnish doctor` says how to cure it"
     hint = "" if debugging() else "\n(BURNISH_DEBUG=1 shows where it happened)"
     return f"error: {type(error).__name__}: {error}{hint}"
 

@@ -27,6 +27,7 @@ from . import (
     recommend,
     report,
     run,
+    setup,
     value,
 )
 from .failures import INTERRUPTED
@@ -39,7 +40,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="New here? Try `burnish doctor`, then "
+    epilog="New here? `burnish setup` adds RecBole, `burnish doctor` looks at the environment; then "
     "`burnish run --model BPR --dataset ml-100k --enhancers softmax,average --epochs 5`.\n\n"
     "Exit codes: 0 done, 1 a run failed, 2 bad usage or input, 130 stopped. "
     "BURNISH_DEBUG=1 shows tracebacks.",
@@ -88,6 +89,7 @@ add_verb(app, bake.bake, bake.EPILOG, threads=True)
 add_verb(app, aggregate.aggregate, aggregate.EPILOG)
 add_verb(app, models.models, models.EPILOG)
 add_verb(app, enhancers.enhancers, enhancers.EPILOG)
+add_verb(app, setup.setup, setup.EPILOG, recbole_options=True)
 add_verb(app, doctor.doctor, doctor.EPILOG)
 
 

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from types import ModuleType
 
+from burnish.installation import missing_recbole
+
 Callback = Callable[[ModuleType], None]
 Guard = Callable[[], AbstractContextManager[None]]
 
@@ -27,7 +29,7 @@ class _Finder:
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> importlib.machinery.ModuleSpec | None:
-        if fullname not in _callbacks and fullname not in _guards:
+        if fullname not in _callbacks and fullname not in _guards and fullname != "recbole":
             return None
         for finder in sys.meta_path:
             if isinstance(finder, _Finder) or not hasattr(finder, "find_spec"):
@@ -36,7 +38,15 @@ class _Finder:
             if spec is not None:
                 _wrap_loader(spec)
                 return spec
+        if fullname == "recbole" and _somebody_imports():
+            raise missing_recbole()
         return None
+
+
+def _somebody_imports() -> bool:
+    """Whether a finder is asked by an `import`, not by `importlib.util.find_spec`, which answers None for no module."""
+    # 0: here, 1: find_spec, 2: importlib's _find_spec, 3: who wants to know
+    return sys._getframe(3).f_code.co_name == "_find_and_load_unlocked"
 
 
 def _wrap_loader(spec: importlib.machinery.ModuleSpec) -> None:

@@ -77,5 +77,6 @@ def load_shap() -> Any:
     try:
         import shap
     except ImportError as error:
-        raise UnsupportedError(f"shap cannot be imported ({error}); `pip install shap` adds it") from error
+        cure = "`pip install 'burnish[plots]'` adds it"
+        raise UnsupportedError(f"shap cannot be imported ({error}); {cure}") from error
     return shap

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 
 from .distance import safe_sqrt
 from .network import last, two_layers
@@ -117,10 +117,10 @@ def full_w2_pairwise(
 
     Means `[n, d]` and `[m, d]`, factors `[n, d, d]` and `[m, d, d]`.
     solver: "factors" (default), whose gradients are finite everywhere; "pot" is `ot.gaussian` on the
-    covariances (POT 0.9.6 or later), an independent implementation to compare with, whose gradient is NaN for
+    covariances (`pip install 'burnish[pot]'`), an independent implementation to compare with, whose gradient is NaN for
     two Gaussians with equal covariance.
     Raises `ConfigurationError` for shapes that do not fit and where the work would take more than
-    `budget_bytes`.
+    `budget_bytes`, `UnsupportedError` where POT is asked for and not installed.
     """
     _check(query_mean, query_factor, key_mean, key_factor, solver)
     _check_budget(len(query_mean) * len(key_mean), query_factor, solver, budget_bytes)
@@ -150,7 +150,13 @@ def _pot(
     squared: bool,
     paired: bool,
 ) -> Tensor:
-    import ot  # takes a second, and only this solver needs it
+    try:
+        import ot  # takes a second, and only this solver needs it
+    except ImportError as error:
+        cure = "`pip install 'burnish[pot]'` adds it, and solver \"factors\" does without"
+        raise UnsupportedError(
+            f"solver 'pot' needs POT, which cannot be imported ({error}); {cure}"
+        ) from error
 
     left, right = left_factor @ left_factor.mT, right_factor @ right_factor.mT
     result = ot.gaussian.bures_wasserstein_distance(left_mean, right_mean, left, right, paired=paired)

@@ -71,7 +71,7 @@ def test_a_sound_environment(monkeypatch: pytest.MonkeyPatch, sound: engine.Repo
 def test_a_problem_comes_with_its_cure_on_one_line(
     monkeypatch: pytest.MonkeyPatch, sound: engine.Report
 ) -> None:
-    cure = "pip install --no-deps recbole==1.2.1 " + "--and-more " * 20
+    cure = "pip install --force-reinstall torch " + "--and-more " * 20
     problem = engine.Finding(engine.Level.PROBLEM, "RecBole is not installed.", cure)
     use(monkeypatch, dataclasses.replace(sound, findings=(problem, *sound.findings)))
     shown = runner.invoke(app, ["doctor"], env={"COLUMNS": "60"})
@@ -99,8 +99,8 @@ def test_json(monkeypatch: pytest.MonkeyPatch, sound: engine.Report) -> None:
     assert runner.invoke(app, ["doctor", "--format", "xml"]).exit_code == 2
 
 
-@pytest.mark.parametrize("missing", ["torch", "recbole"])
-def test_without_torch_or_recbole(missing: str) -> None:
+@pytest.mark.parametrize("missing", ["torch", "recbole", "numpy", "pandas"])
+def test_without_what_it_reports(missing: str) -> None:
     """The verb itself must not need what it reports as missing."""
     code = (
         f"import sys; sys.modules[{missing!r}] = None; sys.argv = ['burnish', 'doctor', '--quiet'];"

@@ -21,7 +21,7 @@ from burnish.cli import failures
 from burnish.cli.main import app
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError
 
-VERBS = ("run", "bench", "report", "models", "enhancers", "doctor")
+VERBS = ("run", "bench", "report", "models", "enhancers", "setup", "doctor")
 
 
 @pytest.fixture
@@ -127,6 +127,45 @@ def test_unexpected_errors_say_their_type_and_how_to_see_more(
     assert shown.startswith("error: ZeroDivisionError: by zero")
     assert "BURNISH_DEBUG=1" in shown
     assert "Traceback" not in shown
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run --model BPR --dataset ml-100k",
+        "value --model BPR --dataset ml-100k",
+        "recommend RUN",
+        "explain --run RUN --user 1",
+        "export RUN --out x.npz",
+        "profiles RUN",
+        "bench demo",
+        "report RUN",
+        "bake RUN --out x",
+        "aggregate RUN --out x",
+        "enhancers",
+    ],
+)
+@pytest.mark.parametrize("library", ["torch", "numpy"])
+def test_every_verb_that_needs_a_broken_library_points_to_the_doctor(
+    library: str, words: str, tmp_path: Path
+) -> None:
+    (tmp_path / library).mkdir()
+    (tmp_path / library / "__init__.py").write_text("raise OSError('libbroken.so: cannot open')\n")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "BURNISH_DEBUG": "0"}
+    (tmp_path / "RUN").mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "burnish", *words.split()],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert "libbroken.so" in done.stderr
+    assert "does not import" in done.stderr
+    assert "`burnish doctor`" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_warnings_are_one_line_and_libraries_are_silent(

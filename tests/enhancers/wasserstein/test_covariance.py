@@ -1,10 +1,12 @@
+import sys
+
 import pytest
 import torch
 from scipy.linalg import sqrtm
 
 from burnish.enhancers.wasserstein.covariance import CovarianceHead, full_w2_paired, full_w2_pairwise
 from burnish.enhancers.wasserstein.distance import embed, w2_pairwise
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 
 
 def gaussians(n, width=3, seed=0):
@@ -106,6 +108,13 @@ def test_too_much_memory_is_refused_with_the_size(solver):
         full_w2_pairwise(mean, factor, mean, factor, solver=solver, budget_bytes=1000)
     with pytest.raises(ConfigurationError, match="20 pairs"):
         full_w2_paired(mean, factor, mean, factor, solver=solver, budget_bytes=1000)
+
+
+def test_without_pot_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ot", None)
+    mean, factor = gaussians(3)
+    with pytest.raises(UnsupportedError, match=r"burnish\[pot\]"):
+        full_w2_paired(mean, factor, mean, factor, solver="pot")
 
 
 def test_wrong_arguments_are_named():
