@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import split_enhanced
+from burnish.settled import settled_lines
 
 from .base import Base
 from .identity import check_class
+from .inputs.loading import tell
 from .inputs.machine import check_checkpoint_folder
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
@@ -84,6 +86,8 @@ def train_and_test(
     with ExitStack() as stack:
         stack.enter_context(log_file(target / "log.txt" if target else None))
         config = config_of(request, visible=visible)
+        for line in settled_lines(config).values():
+            tell(config, line)
         check_class(split_enhanced(config.model_class)[0], kept=own_files)
         if saved is not None:
             check_same_options(saved, config)
