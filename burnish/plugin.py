@@ -1,8 +1,9 @@
 """What burnish adds to RecBole: to its configs, to the classes that these build, and to the epochs of its trainers.
 
 Registered by `import burnish` and made when RecBole is imported, before or after.  From then on RecBole's own
-`run_recbole`, `load_data_and_model` and trainers work with enhanced models and with backbones from outside; nothing
-changes for RecBole's plain ones, but that options are settled without which they would stop.  Mends are in `burnish.compat`, the same work in less time in `burnish.speed`.
+`run_recbole`, `load_data_and_model` and trainers work with enhanced models and with backbones from outside.  For
+RecBole's plain ones nothing changes, but that options are settled without which they would stop (`burnish.settled`).
+Mends are in `burnish.compat`, the same work in less time in `burnish.speed`.
 
 All of it is here, in one wrapper each, because the order of effects matters: see `change_config` and `train_epoch`.
 
@@ -84,9 +85,7 @@ def attach_block(find: Callable[..., Any], config: Any, model: Any, dataset: Any
     return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
 
 
-def read_defaults(
-    load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any
-) -> None:
+def read_defaults(load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any) -> None:
     """RecBole's defaults for the class, those of its `options_files`, and what is settled for it."""
     load(config, model, model_class, dataset)
     for file in getattr(model_class, "options_files", ()):

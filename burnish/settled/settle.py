@@ -84,7 +84,9 @@ def _beside(options: Mapping[str, Any], dataset: str) -> Beside:
         "encoding": options.get("encoding"),
         "part": parts[0] if isinstance(parts, list | tuple) and parts else None,
     }
-    return Beside(folder, dataset, **{name: text for name, text in texts.items() if isinstance(text, str) and text})
+    return Beside(
+        folder, dataset, **{name: text for name, text in texts.items() if isinstance(text, str) and text}
+    )
 
 
 def _settled(case: Case) -> Iterator[tuple[Values, str]]:

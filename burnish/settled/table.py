@@ -78,7 +78,7 @@ def _no_negatives(case: Case) -> Values:
 
 
 def _no_negatives_for_targets(case: Case) -> Values:
-    """Its class says POINTWISE, so RecBole adds drawn items as rows, and its loss takes each row's item for a target."""
+    """Its class says POINTWISE, so drawn items become rows, and its loss takes every row's item for a target."""
     return {"train_neg_sample_args": None} if case.name == "RepeatNet" and case.samples() else {}
 
 
@@ -126,7 +126,11 @@ def lacks_label(case: Case) -> bool:
 
 def _label_of_ratings(case: Case) -> Values:
     rating = case.column("RATING_FIELD")
-    if not lacks_label(case) or case.options.get("threshold") or case.has("inter", case.column("LABEL_FIELD")):
+    if (
+        not lacks_label(case)
+        or case.options.get("threshold")
+        or case.has("inter", case.column("LABEL_FIELD"))
+    ):
         return {}
     # Ratings that are not read are to stay so where somebody said what is.
     if case.beside.columns("inter").get(rating) != "float" or not _may_load(case, "inter", rating):
@@ -183,7 +187,10 @@ OPTIONS = (
     Row("{model} reads vectors of entities, which lie beside the interactions", _entity_vectors),
     Row("{model} reads histories, which are in the order of time", _histories_in_order),
     Row("{model} reads features of items, and these columns describe them", _item_features),
-    Row("{model} learns from labels, which are made of ratings (1 in the upper quarter of their scale)", _label_of_ratings),
+    Row(
+        "{model} learns from labels, which are made of ratings (1 in the upper quarter)",
+        _label_of_ratings,
+    ),
     Row("{model} learns from labels, and the data have none: items are drawn and ranked", _ranked_instead),
     Row("{model} groups users and items, of which there are few", _clusters),
     Row("{model} keeps its weights every save_step epochs of pretrain_epochs", _saved_in_time),
@@ -257,7 +264,11 @@ COLUMNS = (
     Column("features of items", "item", _of_items),
     Column("labels", "inter", _labels),
     Column("times", "inter", _times),
-    Column("the graph", "kg", _of_graph("kg", "HEAD_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "TAIL_ENTITY_ID_FIELD")),
+    Column(
+        "the graph",
+        "kg",
+        _of_graph("kg", "HEAD_ENTITY_ID_FIELD", "RELATION_ID_FIELD", "TAIL_ENTITY_ID_FIELD"),
+    ),
     Column("the graph", "link", _of_graph("link", "ITEM_ID_FIELD", "ENTITY_ID_FIELD")),
     Column("vectors of entities", "ent", _of_vectors("ent")),
     Column("vectors of relations", "rel", _of_vectors("rel")),

@@ -34,7 +34,7 @@ class Request:
     given: set[str]
 
     def given_options(self, config: Any) -> dict[str, Any]:
-        """The options in files, arguments and the command line, as the config took them, and those that were settled."""
+        """The options in files, arguments and the command line, as the config took them; and what was settled."""
         own = {"show_progress", "checkpoint_dir"} - self.given
         given = {key: value for key, value in config.external_config_dict.items() if key not in own}
         return {**settled_in(config), **given}
