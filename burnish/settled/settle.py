@@ -96,9 +96,10 @@ def _settled(case: Case) -> Iterator[tuple[Values, str]]:
         if row.ours and not case.ours:
             continue
         values = row.values(case)
-        if values and not any(name in case.given for name in values):
-            case.options.update(values)
-            yield values, row.why.format(model=case.name)
+        free = {name: value for name, value in values.items() if name not in case.given}
+        if free and not (row.together and len(free) < len(values)):
+            case.options.update(free)
+            yield free, row.why.format(model=case.name)
     columns, what = _columns(case)
     if columns:
         yield columns, f"{case.name} reads {what}"

@@ -9,7 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
+
+from burnish.files.yamls import read_yaml
 
 from .case import Case
 
@@ -45,13 +49,16 @@ class Row:
     why
         The reason, which stands before "train_neg_sample_args is null"; {model} and values of options are put in.
     values
-        From a case to the options, all of them or, where one was given, none; empty where the row does not apply.
+        From a case to the options; empty where the row does not apply.
+    together
+        They are settled all or, where one of them was given, none; else each of them that was not given.
     ours
         Only where burnish trains: RecBole would go on without it, to figures that mean little.
     """
 
     why: str
     values: Callable[[Case], Values]
+    together: bool = True
     ours: bool = False
 
 
@@ -177,6 +184,18 @@ def _saved_in_time(case: Case) -> Values:
     return {"save_step": epochs} if 0 < epochs < step else {}
 
 
+def _of_trees(case: Case) -> Values:
+    """RecBole has a file of defaults for each, looks for it by the model's name, and wrote it in small letters."""
+    if case.kind != "DECISIONTREE":
+        return {}
+    spec = find_spec("recbole")
+    assert spec is not None
+    assert spec.origin is not None
+    file = Path(spec.origin).parent / "properties" / "model" / f"{case.name.lower()}.yaml"
+    defaults = read_yaml(file) if file.is_file() else {}
+    return {name: value for name, value in defaults.items() if value is not None and name not in case.options}
+
+
 OPTIONS = (
     Row("{model}'s loss CE takes no drawn negatives", _no_negatives),
     Row(
@@ -193,6 +212,7 @@ OPTIONS = (
     ),
     Row("{model} learns from labels, and the data have none: items are drawn and ranked", _ranked_instead),
     Row("{model} groups users and items, of which there are few", _clusters),
+    Row("{model}'s default, which RecBole keeps in a file of another name", _of_trees, together=False),
     Row("{model} keeps its weights every save_step epochs of pretrain_epochs", _saved_in_time),
 )
 

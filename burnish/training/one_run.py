@@ -80,7 +80,6 @@ def train_and_test(
         refuse_links(target)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-    keeper = StateKeeper(target, save_every) if target is not None and save_every else None
     started = time.perf_counter()
     own_files = target is not None and keep_checkpoint
     with ExitStack() as stack:
@@ -100,6 +99,9 @@ def train_and_test(
             config["checkpoint_dir"] = str(checkpoints)
         else:
             check_checkpoint_folder(config["checkpoint_dir"])
+        # Trees grow at once, outside of torch: there is no state to go on from.
+        keeps = target is not None and save_every and config["MODEL_TYPE"].name != "DECISIONTREE"
+        keeper = StateKeeper(target, save_every) if target is not None and keeps else None
         run = Run(
             config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
         )

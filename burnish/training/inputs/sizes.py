@@ -3,12 +3,13 @@ before a library stops in words of its own."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
 
 #: Above so many items inverting their matrix takes hours on a few cores, whatever the memory.
 MOST_ITEMS = 40_000
@@ -48,6 +49,11 @@ def _check_few(config: Any, kinds: set[str], dataset: Any, training: Any) -> Non
     """What single models draw from users and items must be there; both numbers have the padding id in them."""
     if not kinds & {"NCL", "DGCF"}:
         return
+    if "NCL" in kinds and find_spec("faiss") is None:
+        raise UnsupportedError(
+            "backbone 'NCL' needs a package that is not installed: faiss. Install it and try again: pip install "
+            "faiss-cpu"
+        )
     users, items = int(dataset.user_num), int(dataset.item_num)
     where = f"{config['model']} on {config['dataset']} ({users - 1:,} users, {items - 1:,} items)"
     if "NCL" in kinds and config["num_clusters"] > min(users, items):
