@@ -161,10 +161,13 @@ def upper_quarter(levels: list[float]) -> int | float | None:
 
 def _ranked_instead(case: Case) -> Values:
     """Where there is nothing to make labels of."""
-    label = case.column("LABEL_FIELD")
-    labelled = case.options.get("threshold") or case.has("inter", label) or not case.beside.columns("inter")
-    may = case.kind == "CONTEXT" and "threshold" not in case.given and "topk" not in case.given
-    return _RANKED if may and lacks_label(case) and not labelled else {}
+    if not lacks_label(case) or case.kind != "CONTEXT" or {"threshold", "topk"} & set(case.given):
+        return {}
+    columns, rating = case.beside.columns("inter"), case.column("RATING_FIELD")
+    if not columns or case.has("inter", case.column("LABEL_FIELD")):
+        return {}
+    rated = columns.get(rating) == "float" and upper_quarter(case.beside.levels(rating)) is not None
+    return {} if rated or case.options.get("threshold") else _RANKED
 
 
 def _clusters(case: Case) -> Values:
@@ -204,7 +207,7 @@ OPTIONS = (
         ours=True,
     ),
     Row("{model} reads vectors of entities, which lie beside the interactions", _entity_vectors),
-    Row("{model} reads histories, which are in the order of time", _histories_in_order),
+    Row("{model} reads histories, which are in the order of time", _histories_in_order, ours=True),
     Row("{model} reads features of items, and these columns describe them", _item_features),
     Row(
         "{model} learns from labels, which are made of ratings (1 in the upper quarter)",
