@@ -65,8 +65,8 @@ class Case:
         load = self.options.get("load_col")
         if load is None:
             return True
-        columns = load.get(source, ()) if isinstance(load, Mapping) else ()
-        return columns == "*" or column in columns
+        columns = load.get(source) if isinstance(load, Mapping) else None
+        return columns == "*" or (isinstance(columns, list | tuple) and column in columns)
 
     def order(self) -> tuple[str, str]:
         """`eval_args.order`, and how `eval_args.split` is made: ("RO", "RS") where nothing is said."""

@@ -42,7 +42,7 @@ def settle(config: Any) -> None:
         _beside(options, config.dataset),
         _ours.get(),
     )
-    lines = {}
+    lines: dict[str, str] = {}
     for values, why in _settled(case):
         config.internal_config_dict.update(copy.deepcopy(dict(values)))
         lines |= {name: f"{why}: {name} is {as_text(value)}" for name, value in values.items()}
@@ -113,10 +113,10 @@ def _columns(case: Case) -> tuple[Values, str]:
     missing: dict[str, list[str]] = {}
     reasons: dict[str, list[str]] = {}
     for row in COLUMNS:
-        there = case.beside.columns(row.source)
+        known = missing.setdefault(row.source, [])
         for name in row.names(case):
-            known = missing.setdefault(row.source, [])
-            if name in there and not case.loads(row.source, name) and name not in known:
+            new = not case.loads(row.source, name) and name not in known
+            if new and case.has(row.source, name):  # files are opened where it matters only
                 known.append(name)
                 reasons.setdefault(row.why, []).append(name)
     if not any(missing.values()):

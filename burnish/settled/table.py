@@ -126,7 +126,7 @@ def lacks_label(case: Case) -> bool:
         return False
     threshold = case.options.get("threshold")
     if threshold:
-        return not all(case.loads("inter", column) for column in threshold)
+        return not all(case.loads("inter", column) for column in _labels(case))
     label = case.column("LABEL_FIELD")
     return not (case.has("inter", label) and case.loads("inter", label))
 
@@ -240,10 +240,10 @@ def _times(case: Case) -> Iterable[str]:
     return [case.column("TIME_FIELD")] if case.kind == "SEQUENTIAL" or order == "TO" or split == "TS" else []
 
 
-def _labels(case: Case) -> Iterable[str]:
+def _labels(case: Case) -> list[str]:
     threshold = case.options.get("threshold")
-    if isinstance(threshold, Mapping) and threshold:
-        return [str(column) for column in threshold]
+    if threshold:  # what cannot be one is refused later
+        return [str(column) for column in threshold] if isinstance(threshold, Mapping) else []
     return [case.column("LABEL_FIELD")] if case.kind in _LABELLED and not case.samples() else []
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from pathlib import Path
@@ -12,18 +13,21 @@ from cut_data import write_cut
 from recbole.config import Config
 
 import burnish
+from burnish.benchmarks.harness.grid import run_plan
+from burnish.benchmarks.harness.plan import make_plan
+from burnish.benchmarks.harness.progress import Event
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.compat.habits import command_line
 from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.zoo import find_backbone, list_backbones
 from burnish.errors import BurnishError, ConfigurationError, DataError
+from burnish.files.whole import read_json
 from burnish.settled.beside import Beside
 from burnish.settled.table import OPTIONS, upper_quarter
 from burnish.training.by_name import settled_options
 from burnish.training.inputs.loading import summaries_told_to
 from burnish.training.request import make_config
 
-NONE = {"distribution": "none"}
 RECBOLE = Path(__import__("recbole").__file__).parent
 
 
@@ -374,12 +378,63 @@ def test_runs_of_a_comparison_are_found_where_they_were_given_it(cut: Path) -> N
     assert tried.digest != by_name.digest
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_arms_and_floors_are_asked_the_same(cut: Path, tmp_path: Path) -> None:
+    """A plan that names SASRec and says nothing of what it needs, beside a floor that reads no times by itself."""
+    plan = make_plan(
+        {
+            "dataset": "cut",
+            "backbones": ["SASRec"],
+            "arms": {"softmax": "softmax"},
+            "floors": ["Pop"],
+            "seeds": [1],
+            "options": {**SMALL, "data_path": str(cut)},
+            "runs": str(tmp_path),
+            "threads": 1,
+        }
+    )
+    events: list[Event] = []
+    records = run_plan(plan, quiet=True, on_event=events.append)
+    assert [record.status for record in records] == ["done"] * 3
+    told = [event.message for event in events if event.kind == "settled"]
+    assert told == [
+        "SASRec: SASRec's loss CE takes no drawn negatives: train_neg_sample_args is null",
+        "SASRec: SASRec reads times (timestamp): load_col is {inter: [user_id, item_id, timestamp]}",
+    ]
+    configs = {one.arm: read_json(one.folder / "config.json", "") for one in records}
+    assert configs["plain"]["settled"] == configs["softmax"]["settled"]
+    assert set(configs["plain"]["settled"]) == {"train_neg_sample_args", "load_col"}
+    for option in ("load_col", "eval_args", "threshold"):
+        assert len({str(config["recbole"][option]) for config in configs.values()}) == 1, option
+    cases = {read_json(one.folder / "metrics.json", "")["test_cases"] for one in records}
+    assert len(cases) == 1
+    assert [record.status for record in run_plan(plan, quiet=True)] == ["kept"] * 3
+
+
 def test_runs_of_before_keep_their_names(cut: Path) -> None:
     """Nothing is settled for what ran already, so its digest is of what was given."""
     for model in ("BPR", "Pop", "EASE", "LightGCN", "KGAT", "MultiVAE", "EMF"):
         assert settled_options(model, "cut", {"data_path": str(cut)}) == {}, model
     named = {"data_path": str(cut), "USER_ID_FIELD": "user_id", "ITEM_ID_FIELD": "item_id"}
     assert settled_options("BPR", "cut", named) == {}
+
+
+def test_a_run_of_before_goes_on_as_it_began(cut: Path, tmp_path: Path) -> None:
+    """An older burnish drew items for RepeatNet, and said nothing of it among the run's options."""
+    drawn = {"distribution": "uniform", "sample_num": 1}
+    options = {
+        **SMALL,
+        "data_path": str(cut),
+        "threads": 1,
+        "embedding_size": 8,
+        "train_neg_sample_args": drawn,
+    }
+    burnish.run("RepeatNet", "cut", config=options, folder=tmp_path / "a", show_progress=False)
+    file = tmp_path / "a" / "run.json"
+    content = json.loads(file.read_text())
+    del content["options"]["train_neg_sample_args"]
+    file.write_text(json.dumps(content))
+    assert burnish.load_run(tmp_path / "a").config["train_neg_sample_args"]["distribution"] == "uniform"
 
 
 def test_rows_are_told_apart() -> None:
