@@ -119,7 +119,9 @@ def __getattr__(name: str) -> Any:
     if name == "data":
         return importlib.import_module("burnish.data")
     if name not in _HOME:
-        raise AttributeError(f"module 'burnish' has no attribute {name!r}; it offers {', '.join(__all__)}")
+        from .errors import no_attribute
+
+        raise no_attribute(__name__, name, __all__)
     return getattr(importlib.import_module(_HOME[name]), name)
 
 

@@ -6,6 +6,7 @@ import difflib
 import sys
 import warnings
 from collections.abc import Iterable
+from importlib.util import find_spec
 
 #: Packages whose lines no reader of a warning can change, and what calls a decorated function of theirs.
 _OURS = ("burnish", "recbole", "contextlib")
@@ -66,6 +67,21 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     if cure:
         parts.append(cure)
     return UnknownNameError(" ".join(parts))
+
+
+def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError | ImportError:
+    """What a package's `__getattr__` raises for a name that it has not: with the nearest one, or with all of them.
+
+    `from PACKAGE import NAME` asks for the attribute first, and would drop what an `AttributeError` says: there it is
+    an `ImportError`, unless the name is a module's.
+    """
+    names = sorted(known)
+    guess = nearest(name, names)
+    hint = f"did you mean {guess!r}?" if guess else f"it offers {', '.join(names)}"
+    asking = sys._getframe(2).f_code.co_name
+    if asking == "_handle_fromlist" and find_spec(f"{module}.{name}") is None:
+        return ImportError(f"cannot import name {name!r} from {module!r}; {hint}", name=module)
+    return AttributeError(f"module {module!r} has no attribute {name!r}; {hint}", name=name)
 
 
 def warn(message: str) -> None:

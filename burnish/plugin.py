@@ -1,8 +1,9 @@
 """What burnish adds to RecBole: to its configs, to the classes that these build, and to the epochs of its trainers.
 
 Registered by `import burnish` and made when RecBole is imported, before or after.  From then on RecBole's own
-`run_recbole`, `load_data_and_model` and trainers work with enhanced models and with backbones from outside; nothing
-changes for RecBole's plain ones.  Mends are in `burnish.compat`, the same work in less time in `burnish.speed`.
+`run_recbole`, `load_data_and_model` and trainers work with enhanced models and with backbones from outside.  For
+RecBole's plain ones nothing changes, but that options are settled without which they would stop (`burnish.settled`).
+Mends are in `burnish.compat`, the same work in less time in `burnish.speed`.
 
 All of it is here, in one wrapper each, because the order of effects matters: see `change_config` and `train_epoch`.
 
@@ -24,6 +25,7 @@ from typing import Any
 
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
+from burnish.settled import settle
 
 from .compat import after_import
 from .compat.hook import replace_everywhere
@@ -56,13 +58,14 @@ def change_config(module: ModuleType) -> None:
 
     1. `attach_block`: `config.model_class` is the model's class with the `enhancers:` block of a file, a dictionary or
        the command line.
-    2. `read_options_files`: the option files of that class are read after RecBole's for it.
+    2. `read_defaults`: the option files of that class are read after RecBole's for it, and what it needs and nobody
+       gave is settled (`burnish.settled`).
     3. `keep_declared_evaluation`: what the user gives is put over them; of `eval_args`, each entry for itself.
     4. `finish`: once RecBole has completed all options, the steps of `FINISHING`.
     """
     config_class = module.Config
     _wrap(config_class, "_get_model_and_dataset", attach_block)
-    _wrap(config_class, "_load_internal_config_dict", read_options_files)
+    _wrap(config_class, "_load_internal_config_dict", read_defaults)
     _wrap(config_class, "_get_final_config_dict", keep_declared_evaluation)
     _wrap(config_class, "__init__", finish)
 
@@ -82,13 +85,12 @@ def attach_block(find: Callable[..., Any], config: Any, model: Any, dataset: Any
     return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
 
 
-def read_options_files(
-    load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any
-) -> None:
-    """RecBole's defaults for the class, then those of its `options_files`."""
+def read_defaults(load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any) -> None:
+    """RecBole's defaults for the class, those of its `options_files`, and what is settled for it."""
     load(config, model, model_class, dataset)
     for file in getattr(model_class, "options_files", ()):
         config._update_internal_config_dict(file)
+    settle(config)
 
 
 def keep_declared_evaluation(merge: Callable[..., dict[str, Any]], config: Any) -> dict[str, Any]:

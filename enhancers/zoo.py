@@ -67,6 +67,11 @@ def _category(name: str, place: str) -> str:
     return {"EMF": "ratings", "NeighbourMeans": "graphs", "PathWalks": "graphs"}.get(name, "reviews")
 
 
+def _packages(category: str, error: ImportError) -> str:
+    # RecBole imports both as soon as one of them is asked for.
+    return "lightgbm xgboost" if category == "exlib" else error.name or "it"
+
+
 def find_backbone(name: str) -> type:
     """The model class of that name, without enhancers.
 
@@ -85,5 +90,5 @@ def find_backbone(name: str) -> type:
     except ImportError as error:
         raise UnsupportedError(
             f"backbone {name!r} needs a package that is not installed: {error}. "
-            f"Install it with pip and try again."
+            f"Install it and try again: pip install {_packages(known[name], error)}."
         ) from error

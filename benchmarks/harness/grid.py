@@ -13,6 +13,7 @@ from burnish.errors import DataError
 from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
 from burnish.files.whole import write_json
+from burnish.training.by_name import settled_beforehand
 from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
@@ -117,6 +118,8 @@ class _Grid:
 
     def _run_backbone(self, entry: BackboneEntry, floors: Floors) -> None:
         plan, seeds = self.plan, self.plan.seeds_of(entry)
+        for line in settled_beforehand(entry.name, plan.dataset, {**plan.options, **entry.options}):
+            self._tell("settled", entry.label, f"{entry.label}: {line}")
         standings, remarks = floors.prepare(entry)
         said: set[str] = set()
         self._tell_left_out(entry, standings, said)

@@ -12,7 +12,10 @@ from rich.text import Text
 
 from burnish.training.result import Epoch
 
-EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "left out"]
+EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "settled", "left out"]
+
+
+_COLOURS = {"failed": "red", "kept": "dim", "tuned": "cyan", "settled": "cyan", "left out": "yellow"}
 
 
 @dataclass(frozen=True)
@@ -64,9 +67,7 @@ class Display:
             if note:
                 bar.update(self._current, note=note)
         else:
-            colour = {"failed": "red", "kept": "dim", "tuned": "cyan", "left out": "yellow"}.get(
-                event.kind, "green"
-            )
+            colour = _COLOURS.get(event.kind, "green")
             bar.console.print(Text.assemble((f"{event.kind:<7} ", colour), event.message))
-            if event.kind not in ("tuned", "left out"):
+            if event.kind not in ("tuned", "settled", "left out"):
                 bar.advance(self._all)

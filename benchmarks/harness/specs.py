@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.training.beside import digest_beside
+from burnish.training.by_name import settled_options
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
@@ -49,18 +50,26 @@ class RunSpec:
 
     @property
     def digest(self) -> str:
-        """Eight hexadecimal digits of the settings: not of labels, nor of how the run is watched."""
+        """Eight hexadecimal digits of the settings: not of labels, nor of how the run is watched.
+
+        Options that the run settles by itself count as if they were given: so runs that were given them are found.
+        """
         settings = {
             "protocol": PROTOCOL,
             "dataset": self.dataset,
             "backbone": self.backbone,
             "enhancers": complete_enhancers(self.enhancers),
-            "options": computing(self.options),
+            "options": computing({**self.settled, **self.options}),
             "seed": self.seed,
             "test": self.trial is None,
             **_labels(self),
         }
         return digest(settings)
+
+    @property
+    def settled(self) -> dict[str, Any]:
+        """The options that the backbone needs and the plan leaves out."""
+        return settled_options(self.backbone, self.dataset, self.options)
 
     @property
     def key(self) -> str:
@@ -124,6 +133,7 @@ class RunSpec:
             "trial": self.trial,
             "enhancers": {name: dict(options) for name, options in self.enhancers.items()},
             "options": dict(self.options),
+            **({"settled": settled} if (settled := self.settled) else {}),
             "digest": self.digest,
             "protocol": PROTOCOL,
             **({"beside": beside} if (beside := self.beside) else {}),

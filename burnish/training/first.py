@@ -25,6 +25,7 @@ from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 
 from .beside import digest_beside
+from .by_name import settled_options
 from .identity import FormerDataError, OtherDataError, class_name, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
@@ -73,10 +74,12 @@ class FirstRequest:
         return digest_beside(plain, enhancers, self.dataset, self._options())
 
     def _options(self) -> dict[str, Any]:
+        """Those that were given, and what its backbone needs besides."""
         options: dict[str, Any] = {}
         for file in self.files:
             options |= read_yaml(file)
-        return {**options, **self.options}
+        options |= self.options
+        return {**settled_options(split_enhanced(self.model)[0], self.dataset, options), **options}
 
     def request(self) -> Request:
         """The same as a request for a run."""

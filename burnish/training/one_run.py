@@ -11,9 +11,11 @@ from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import enhancers_of, split_enhanced
+from burnish.settled import settled_lines
 
 from .base import Base
 from .identity import check_class
+from .inputs.loading import tell
 from .inputs.machine import check_checkpoint_folder
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
@@ -78,12 +80,13 @@ def train_and_test(
         refuse_links(target)
     if target is not None:
         target.mkdir(parents=True, exist_ok=True)
-    keeper = StateKeeper(target, save_every) if target is not None and save_every else None
     started = time.perf_counter()
     own_files = target is not None and keep_checkpoint
     with ExitStack() as stack:
         stack.enter_context(log_file(target / "log.txt" if target else None))
         config = config_of(request, visible=visible)
+        for line in settled_lines(config).values():
+            tell(config, line)
         check_class(split_enhanced(config.model_class)[0], kept=own_files)
         if saved is not None:
             check_same_options(saved, config)
@@ -99,6 +102,9 @@ def train_and_test(
             config["checkpoint_dir"] = str(checkpoints)
         else:
             check_checkpoint_folder(config["checkpoint_dir"])
+        # Trees grow at once, outside of torch: there is no state to go on from.
+        keeps = target is not None and save_every and config["MODEL_TYPE"].name != "DECISIONTREE"
+        keeper = StateKeeper(target, save_every) if target is not None and keeps else None
         run = Run(
             config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
         )

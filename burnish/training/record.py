@@ -160,6 +160,10 @@ def read_run(folder: Path | str) -> SavedRun:
             content["data"][part]
         dict(content["data"]["ids"])
         dict(content["data"].get("columns") or {})
+        if content["model"] == "RepeatNet":
+            # An older burnish left this as RecBole has it; the run goes on as it began.
+            before = content["config"].get("train_neg_sample_args")
+            content["options"].setdefault("train_neg_sample_args", before)
         return SavedRun(
             folder,
             str(content["model"]),

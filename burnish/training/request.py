@@ -12,6 +12,7 @@ from typing import Any
 from burnish.compat.habits import command_line
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import check_names, read_yaml
+from burnish.settled import settled_in, within_burnish
 
 from .cold import cold_limit
 from .data import check_files
@@ -34,9 +35,10 @@ class Request:
     given: set[str]
 
     def given_options(self, config: Any) -> dict[str, Any]:
-        """The options in files, arguments and the command line, as the config took them."""
+        """The options in files, arguments and the command line, as the config took them; and what was settled."""
         own = {"show_progress", "checkpoint_dir"} - self.given
-        return {key: value for key, value in config.external_config_dict.items() if key not in own}
+        given = {key: value for key, value in config.external_config_dict.items() if key not in own}
+        return {**settled_in(config), **given}
 
     @classmethod
     def gather(
@@ -63,22 +65,7 @@ class Request:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
         made = _attach(model, block)
-        own |= _own_columns(made, settings)
         return cls(made, dataset, files, own, set(settings))
-
-
-def _own_columns(model: type, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """RecBole reads the columns user_id and item_id by default, also where others are named as those of ids.
-
-    Not where a class says itself what is read.
-    """
-    named = [settings.get(option) for option in ("USER_ID_FIELD", "ITEM_ID_FIELD")]
-    if "load_col" in settings or not all(name is None or isinstance(name, str) for name in named):
-        return {}
-    if not any(named) or any("load_col" in read_yaml(file) for file in getattr(model, "options_files", ())):
-        return {}
-    user, item = named
-    return {"load_col": {"inter": [user or "user_id", item or "item_id"]}}
 
 
 def _attach(model: str | type, block: Any) -> type:
@@ -100,7 +87,7 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
     """The checked RecBole config of a request.  visible: let `--option=value` of `sys.argv` win over everything."""
     from recbole.config import Config
 
-    with command_line(visible), literal_options(), _our_yaml(), checked_options():
+    with command_line(visible), literal_options(), _our_yaml(), checked_options(), within_burnish():
         try:
             config = Config(
                 model=request.model,

@@ -71,14 +71,31 @@ def sources(config: Any) -> list[tuple[str, Path]]:
     for source in wanted:
         file = folder / f"{name}.{source}"
         if not file.exists():
-            why = (
-                f"{config['model']} reads it"
-                if source in ("kg", "link")
-                else f"additional_feat_suffix = {config['additional_feat_suffix']!r} names it"
-            )
-            raise DataError(f"{file} does not exist, and {why}; put it there")
+            raise DataError(f"{file} does not exist, and {_why_wanted(config, source)}")
         files.append((source, file))
     return files
+
+
+def _why_wanted(config: Any, source: str) -> str:
+    """Why a model reads a file, and what to do about it."""
+    model = config["model"]
+    if source == "kg":
+        return (
+            f"{model} reads a knowledge graph; put its triples there, as in "
+            f"head_id:token<TAB>relation_id:token<TAB>tail_id:token, or take a model that reads none"
+        )
+    if source == "link":
+        return (
+            f"{model} reads which entity of the graph an item is; put it there, as in "
+            f"item_id:token<TAB>entity_id:token"
+        )
+    if model in _KNOWLEDGE_SEQUENTIAL and source in ("ent", "rel"):
+        what = "entities" if source == "ent" else "relations"
+        return (
+            f"{model} reads vectors of {what} that were trained before, on the graph; put them there, as in "
+            f"{source}_id:token<TAB>{source}_emb:float_seq (numbers between blanks)"
+        )
+    return f"additional_feat_suffix = {config['additional_feat_suffix']!r} names it; put it there"
 
 
 def _asked_for(config: Any, source: str) -> bool:

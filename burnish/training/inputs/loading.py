@@ -42,6 +42,16 @@ def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
         _told.reset(token)
 
 
+def tell(config: Any, line: str) -> None:
+    """A line for whoever watches: into the log, and to `summaries_told_to`; else to stderr where progress is shown."""
+    logger.info(line)
+    say = _told.get()
+    if say is not None:
+        say(line)
+    elif config["show_progress"]:
+        print(line, file=sys.stderr)
+
+
 def check_inputs(config: Any) -> None:
     """Raise for files whose first lines do not suit the model and the options; nothing but those lines is read."""
     check_needs(config, read_heads(config))
@@ -98,12 +108,7 @@ def _sum_up(journal: Journal, dataset: Any) -> None:
     for name, counted in ((dataset.uid_field, "users"), (dataset.iid_field, "items")):
         if name is not None and name in frame:
             setattr(journal, counted, int(frame[name].nunique()))
-    logger.info(journal.line())
-    say = _told.get()
-    if say is not None:
-        say(journal.line())
-    elif dataset.config["show_progress"]:
-        print(journal.line(), file=sys.stderr)
+    tell(dataset.config, journal.line())
     for text in journal.warnings():
         warnings.warn(text, stacklevel=3)
 

@@ -33,6 +33,7 @@ def check_needs(config: Any, heads: list[Head]) -> None:
     _check_threshold(config, columns)
     _check_ratings(config, columns)
     _check_label(config, columns)
+    _check_item_features(config, columns)
     _check_named_columns(config, columns)
 
 
@@ -279,6 +280,33 @@ def _check_label(config: Any, columns: _Columns) -> None:
             f"holds 0 and 1 (load_col.inter must list it), or sample negatives: train_neg_sample_args: "
             f"{{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, metrics: [NDCG], "
             f"valid_metric: NDCG@10"
+        )
+
+
+def _check_item_features(config: Any, columns: _Columns) -> None:
+    """Models that read features of the items in histories, named by an option."""
+    option = {
+        "selected_features": ("GRU4RecF", "SASRecF", "FDSA"),
+        "item_attribute": ("S3Rec",),
+    }
+    name = next((name for name, models in option.items() if config["model"] in models), None)
+    if name is None:
+        return
+    wanted = config[name]
+    loaded, files = columns.loaded("item"), columns.of("item")
+    for column in [wanted] if isinstance(wanted, str) else wanted or ():
+        if column in loaded:
+            continue
+        place = Path(config["data_path"]) / f"{config['dataset']}.item"
+        there = (
+            f"{place} has {', '.join(loaded)} loaded"
+            if files
+            else f"there is no {place}, or nothing of it is read"
+        )
+        raise DataError(
+            f"{config['model']} reads columns that describe items ({name} = {wanted!r}), and {there}; put such a "
+            f"column there, as in item_id:token<TAB>{column}:token_seq (words between blanks), or name another as "
+            f"{name} and in load_col.item"
         )
 
 

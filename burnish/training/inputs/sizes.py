@@ -1,13 +1,15 @@
-"""Models of RecBole's that hold items times items, or users times items: refused before they take the machine down."""
+"""Data that are too large or too small for single models of RecBole's: refused before they take the machine down, or
+before a library stops in words of its own."""
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from burnish.errors import DataError
+from burnish.errors import ConfigurationError, DataError, UnsupportedError
 
 #: Above so many items inverting their matrix takes hours on a few cores, whatever the memory.
 MOST_ITEMS = 40_000
@@ -18,8 +20,10 @@ def check_size(config: Any, dataset: Any, training: Any) -> None:
     """Raise `DataError` where EASE or ItemKNN would need more memory than there is.
 
     dataset: all data.  training: the training split, which these models are made from.
+    Raises `ConfigurationError` where NCL makes more clusters than there are users or items, and where DGCF draws more.
     """
     kinds = {cls.__name__ for cls in config.model_class.__mro__ if cls.__module__.startswith("recbole.")}
+    _check_few(config, kinds, dataset, training)
     if not kinds & {"EASE", "ItemKNN"} or dataset.iid_field is None:
         return
     items = int(dataset.item_num)
@@ -39,6 +43,34 @@ def check_size(config: Any, dataset: Any, training: Any) -> None:
             f"{where} needs about {needed / 2**30:.1f} GiB, and {free / 2**30:.1f} GiB of memory are free; free some, "
             f"filter the items (item_inter_num_interval), or leave it out"
         )
+
+
+def _check_few(config: Any, kinds: set[str], dataset: Any, training: Any) -> None:
+    """What single models draw from users and items must be there; both numbers have the padding id in them."""
+    if not kinds & {"NCL", "DGCF"}:
+        return
+    if "NCL" in kinds and find_spec("faiss") is None:
+        raise UnsupportedError(
+            "backbone 'NCL' needs a package that is not installed: faiss. Install it and try again: pip install "
+            "faiss-cpu"
+        )
+    users, items = int(dataset.user_num), int(dataset.item_num)
+    where = f"{config['model']} on {config['dataset']} ({users - 1:,} users, {items - 1:,} items)"
+    if "NCL" in kinds and config["num_clusters"] > min(users, items):
+        raise ConfigurationError(
+            f"{where}: it groups users and items into num_clusters = {config['num_clusters']}; give "
+            f"{min(users, items) - 1} at most"
+        )
+    if "DGCF" in kinds and config["n_factors"] > 1 and config["cor_weight"] > 1e-9:
+        # As its own code has it (dgcf.py): so many of each side a batch, for all of them an epoch.
+        batches = len(training) // config["train_batch_size"] + 1
+        if max(users, items) // batches > min(users, items):
+            needed = -(-max(users, items) // min(users, items))
+            raise ConfigurationError(
+                f"{where}: in each of {batches} batches it draws {max(users, items) // batches:,} users and as many "
+                f"items; give a train_batch_size of {max(1, len(training) // (needed - 1))} at most, so that there are "
+                f"more batches, or cor_weight: 0"
+            )
 
 
 def ease_bytes(items: int) -> int:
