@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.own.classes import is_place
 from burnish.training.beside import digest_beside
-from burnish.training.identity import computing, digest
+from burnish.training.identity import computing, digest, own_source
 from burnish.training.inputs.declared import option_schemas
 
 from .plan import Arm, BackboneEntry, Plan
@@ -59,8 +60,16 @@ class RunSpec:
             "seed": self.seed,
             "test": self.trial is None,
             **_labels(self),
+            **self.source,
         }
         return digest(settings)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """A digest of the source of a backbone that is one's own; empty for others."""
+        from burnish.enhancers.zoo import find_backbone
+
+        return own_source(find_backbone(self.backbone)) if is_place(self.backbone) else {}
 
     @property
     def key(self) -> str:
@@ -126,6 +135,7 @@ class RunSpec:
             "options": dict(self.options),
             "digest": self.digest,
             "protocol": PROTOCOL,
+            **self.source,
             **({"beside": beside} if (beside := self.beside) else {}),
         }
 

@@ -12,6 +12,7 @@ from .screen import Screen, make_console, plain_console
 from .shared import (
     DataPath,
     Quiet,
+    RunModel,
     RunOption,
     State,
     TitleField,
@@ -74,6 +75,7 @@ def explain(
         str | None, format_option("table, csv or json; of a file json, csv, parquet or txt (by its suffix).")
     ] = None,
     data_path: DataPath = None,
+    model: RunModel = None,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -91,7 +93,7 @@ def explain(
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
     explainer = Explainer(
-        open_trained(run, data_path=data_path, trust=trust),
+        open_trained(run, model=model, data_path=data_path, trust=trust),
         top=top,
         reasons=reasons,
         enhancer=enhancer,

@@ -12,6 +12,7 @@ from typing import Any
 from burnish.compat.habits import command_line
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import check_names, read_yaml
+from burnish.own.classes import named_by
 
 from .cold import cold_limit
 from .data import check_files
@@ -60,7 +61,9 @@ class Request:
         if seed is not None:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
-        made = _attach(model, block)
+        of_file = enhancers is None and "enhancers" not in (options or {}) and config_files
+        with named_by(config_files[-1] if of_file else None):
+            made = _attach(model, block)
         own |= _own_columns(made, settings)
         return cls(made, dataset, [str(file) for file in config_files], own, set(settings))
 
@@ -85,7 +88,7 @@ def _attach(model: str | type, block: Any) -> type:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
-    cls = find_backbone(model) if isinstance(model, str) else model
+    cls = find_backbone(model)
     return enhance(cls, *make_enhancers(block)) if block else cls
 
 

@@ -33,12 +33,14 @@ def run(
     Parameters
     ----------
     model : str or type, optional
-        A backbone's name, a RecBole model class, or a class from `enhance`; left out only with `resume`.
+        A backbone's name, a RecBole model class or where it is (`"mine.py:Tower"`, `"package.module:Tower"`), or a class
+        from `enhance`; left out only with `resume`.
     dataset : str, optional
         "ml-100k" (comes with RecBole), or a folder of atomic files under RecBole's `data_path`; left out only with
         `resume`.
     enhancers : mapping, str or iterable, optional
-        What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.
+        What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.  A class of your own
+        stands there by where it is: `{"own.py:Gain": {"weight": 0.1}}`.
     config_files : sequence of str or Path
         YAML files with RecBole's own options; later files win.
     config : mapping, optional
@@ -57,7 +59,7 @@ def run(
         Show RecBole's progress bars.
     trust : bool, default False
         Allow what can execute code: unpickling the pretrained models that options name (`pre_model_path`, ...), and,
-        with `resume`, importing the module of the run's model.
+        with `resume`, importing the modules of the run's model and enhancers.
 
     Returns
     -------
