@@ -209,7 +209,9 @@ class Plan(Strict):
             return value
         if "name" in value and not isinstance(value["name"], Mapping):  # one entry, without the list
             return [value]
-        entries = ((label, one if isinstance(one, Mapping) else {"name": one}) for label, one in value.items())
+        entries = (
+            (label, one if isinstance(one, Mapping) else {"name": one}) for label, one in value.items()
+        )
         return [{**entry, "label": label} for label, entry in entries]
 
     @field_validator("arms", mode="before")

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import DataPath, RunArgument, RunModel, Trust, choose_format, format_option, output_option, quiet_option
+from .shared import (
+    DataPath,
+    RunArgument,
+    RunModel,
+    Trust,
+    choose_format,
+    format_option,
+    output_option,
+    quiet_option,
+)
 
 EPILOG = (
     "Examples:\n\n"

@@ -41,7 +41,12 @@ EPILOG = (
 def run(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Backbone; `burnish models` lists them. Your own class: FILE.py:Class or package.module:Class.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Backbone; `burnish models` lists them. Your own class: FILE.py:Class or package.module:Class.",
+        ),
     ] = None,
     dataset: Dataset = None,
     enhancers: Annotated[

@@ -113,9 +113,9 @@ class ValueOptions:
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="With --user: histories that the model may score.")
     ] = None
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Import a run's own classes: can execute code.")
-    ] = False
+    trust: Annotated[bool, typer.Option("--trust", help="Import a run's own classes: can execute code.")] = (
+        False
+    )
     quiet: Annotated[bool, quiet_option("Print the summary only.")] = False
 
 
@@ -283,9 +283,7 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
     if request is None:
         assert run is not None
         screen.say("reading the run and its data ...")
-        yield open_trained(
-            run, model=options.model, data_path=options.data_path, trust=options.trust
-        )
+        yield open_trained(run, model=options.model, data_path=options.data_path, trust=options.trust)
         return
     earlier = read_run(run) if run is not None and begun(run) else None
     if earlier is not None:

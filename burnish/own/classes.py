@@ -260,7 +260,9 @@ def _imported(module_name: str, name: str, file: str) -> ModuleType:
     except BurnishError as error:
         raise type(error)(f"{name} cannot be imported: {error}{_line_of(error, file)}") from error
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported
-        text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".rstrip(": ")
+        text = f"{type(error).__name__}: {error.msg if isinstance(error, SyntaxError) else error}".rstrip(
+            ": "
+        )
         missing = isinstance(error, ModuleNotFoundError) and f"{module_name}.".startswith(f"{error.name}.")
         if missing and not file:
             raise _no_module(module_name, name, text) from error

@@ -76,9 +76,7 @@ def is_named(name: str, cls: type) -> bool:
     return own == name or (bool(path) and path == path_now and moved)
 
 
-def find_class(
-    name: str, *, trust: bool = False, known: type | None = None, file: str | None = None
-) -> type:
+def find_class(name: str, *, trust: bool = False, known: type | None = None, file: str | None = None) -> type:
     """The class behind a name of `class_name`.
 
     A class that is neither RecBole's nor announced by a package is taken from modules that are loaded already;
