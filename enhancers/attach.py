@@ -124,8 +124,8 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | type[Enhancer[Any]] |
     Parameters
     ----------
     model
-        A backbone by name ("LightGCN"), class, or where that is ("mine.py:Tower"); an already enhanced class gets the new
-        enhancers added.
+        A backbone by name ("LightGCN"), class, or where that is ("mine.py:Tower"); an already enhanced class gets the
+        new enhancers added.
     *enhancers
         Enhancers (`RVRec(weight=0.1)`), or names ("rvrec"), classes or places ("own.py:Gain") of enhancers with default
         options.

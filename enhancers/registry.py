@@ -126,7 +126,7 @@ def is_own(cls: type[Enhancer[Any]]) -> bool:
 def find_enhancer(name: str) -> type[Enhancer[Any]]:
     """The enhancer class of that name, or of that place: `package.module:Class` or `path/to/file.py:Class`.
 
-    The module of a place is imported (see `burnish.own.classes`), and the class is known by its own `name` from then on.
+    The module of a place is imported (see `burnish.own.classes`), and the class is known by its `name` from then on.
 
     Raises `UnknownNameError` with the nearest name, and `ConfigurationError` for a class that is no enhancer, or whose
     name another one has.

@@ -53,8 +53,8 @@ def distinct_seeds(value: list[int] | None) -> list[int] | None:
 class BackboneEntry(Strict):
     """One backbone: its RecBole name, a label of your choice, its own options and seeds.
 
-    A class of one's own stands by where it is (`mine.py:Tower`) or, in Python, for itself; `name` is what finds it again
-    in this process, and its label is its own name.
+    A class of one's own stands by where it is (`mine.py:Tower`) or, in Python, for itself; `name` is then what finds it
+    again in this process, and its label is its own name.
     """
 
     name: str

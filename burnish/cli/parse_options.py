@@ -131,8 +131,8 @@ def merge_enhancers(
     """The enhancers to attach: name -> options.
 
     block: the `enhancers:` of the config files.  chosen: `--enhancers a,b`, which says which ones count,
-    those in the block keeping their options there; "none" means none; None leaves the block as it is.  A place of a class
-    (`own.py:Gain`) stands for the class's name.
+    those in the block keeping their options there; "none" means none; None leaves the block as it is.  A place of a
+    class (`own.py:Gain`) stands for the class's name.
     options: `--enhancers.NAME.OPTION`, which win, and attach an enhancer that is not there yet.
     Raises `ConfigurationError` for a name that is given twice.
     """

@@ -45,7 +45,7 @@ def run(
         typer.Option(
             "--model",
             "-m",
-            help="Backbone; `burnish models` lists them. Your own class: FILE.py:Class or package.module:Class.",
+            help="Backbone (`burnish models`), or your own class: FILE.py:Class, package.module:Class.",
         ),
     ] = None,
     dataset: Dataset = None,

@@ -218,8 +218,8 @@ def _check_free(module_name: str, file: str, here: str, name: str) -> None:
 def _taken(name: str, module_name: str, other: str | None, own: str) -> ConfigurationError:
     if other is not None and os.path.isabs(other) and not is_installed_file(other):
         return ConfigurationError(
-            f"{name}: {_shown(own)} would be the module {module_name}, and so would {_shown(other)}, which Python finds "
-            f"first. One program has one module of a name: rename one of the files, or start in a folder above both"
+            f"{name}: {_shown(own)} would be the module {module_name}, and so would {_shown(other)}, which Python "
+            f"finds first. One program has one module of a name: rename one of them, or start in a folder above both"
         )
     where = f" ({other})" if other not in (None, "built-in", "frozen") else ""
     return ConfigurationError(

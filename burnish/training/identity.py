@@ -112,8 +112,8 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None, fil
         )
     raise ConfigurationError(
         f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
-        f"(--model {_given(file, path)}, in Python also model=CLASS), or say trust=True (--trust) to let burnish import "
-        f"the module that run.json names{_was_in(file)}"
+        f"(--model {_given(file, path)}, in Python also model=CLASS), or say trust=True (--trust) to let burnish "
+        f"import the module that run.json names{_was_in(file)}"
     )
 
 
@@ -138,7 +138,8 @@ def find_own_enhancer(name: str, place: str, *, trust: bool, file: str | None) -
     module_name, _, path = place.partition(":")
     if module_name not in sys.modules and (not trust or _of_a_script(place)):
         cure = (
-            "it is defined in a script or notebook; run that first"
+            "it is defined in a script or notebook; run that first, or put it into a file of its own and name that in "
+            'the run\'s run.json, under own_enhancers: "class": "MODULE:Class"'
             if _of_a_script(place)
             else f"name it first (in Python import {module_name} and `register` the class; with run --resume: "
             f"--enhancers {_given(file, path)}), or say trust=True (--trust) to let burnish import the module that "
@@ -187,8 +188,8 @@ def _why_unfindable(name: str) -> str:
     return (
         f"the class {short} is defined in a script or notebook, where nothing else can import it, with or without "
         f"trust. Give the class itself in Python (burnish.load_run(FOLDER, model={short})); for the command line, "
-        f"define it in a file of its own (--model FILE.py:{short}), or in a module that can be imported, and name that in "
-        f'the run\'s run.json: "model": "MODULE:{short}"'
+        f"define it in a file of its own (--model FILE.py:{short}), or in a module that can be imported, and name that "
+        f'in the run\'s run.json: "model": "MODULE:{short}"'
     )
 
 

@@ -56,7 +56,7 @@ class SavedRun:
     made_in: the working directory that relative names of files are meant from; None in runs of an older burnish.
     results: the files of results that were there when it was marked as finished; None where that is not known.
     model_file: where the model's class was, if it is one of a person's own.
-    own_enhancers: of enhancers that are a person's own, by name, the `class` (as `class_name` writes one) and its `file`.
+    own_enhancers: of enhancers that are a person's own, by name, the `class` (`module:Class`) and its `file`.
     """
 
     folder: Path

@@ -33,8 +33,8 @@ def run(
     Parameters
     ----------
     model : str or type, optional
-        A backbone's name, a RecBole model class or where it is (`"mine.py:Tower"`, `"package.module:Tower"`), or a class
-        from `enhance`; left out only with `resume`.
+        A backbone's name, a RecBole model class or where it is (`"mine.py:Tower"`, `"package.module:Tower"`), or a
+        class from `enhance`; left out only with `resume`.
     dataset : str, optional
         "ml-100k" (comes with RecBole), or a folder of atomic files under RecBole's `data_path`; left out only with
         `resume`.
