@@ -13,7 +13,7 @@ from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.own.classes import is_place, named_by
 from burnish.strict import Strict, validated
-from burnish.training.identity import check_class, class_name
+from burnish.training.classes import check_class, class_name
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
 from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for

@@ -12,7 +12,8 @@ from burnish.errors import BurnishError, DataError
 from burnish.files.whole import read_json, write_json
 from burnish.own.classes import is_place
 from burnish.training.cases import case_digest_of
-from burnish.training.identity import digest, own_source
+from burnish.training.classes import own_source
+from burnish.training.identity import digest
 from burnish.training.request import make_config
 
 from .plan import BackboneEntry, Plan

@@ -11,7 +11,8 @@ from typing import Any
 from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.own.classes import is_place
 from burnish.training.beside import digest_beside
-from burnish.training.identity import computing, digest, own_source
+from burnish.training.classes import own_source
+from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
 from .plan import Arm, BackboneEntry, Plan

@@ -89,7 +89,7 @@ def _request(
     """
     from burnish.enhancers.zoo import find_backbone
     from burnish.errors import ConfigurationError
-    from burnish.training.identity import find_class
+    from burnish.training.classes import find_class
 
     from .run_request import RunRequest
 

@@ -225,7 +225,7 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
     from burnish.errors import ConfigurationError
-    from burnish.training.identity import is_named
+    from burnish.training.classes import is_named
     from burnish.training.record import read_run
 
     from .run_request import make_request, own_class

@@ -29,7 +29,7 @@ from burnish.enhancers.trained_first import (
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
 
-from .identity import class_name, is_named
+from .classes import class_name, is_named
 from .record import SavedRun, read_run
 from .values import check_value
 

@@ -26,7 +26,8 @@ from burnish.files.yamls import read_yaml
 from burnish.own.classes import loaded_only
 
 from .beside import digest_beside
-from .identity import FormerDataError, OtherDataError, class_name, computing, digest, own_source
+from .classes import class_name, own_source
+from .identity import FormerDataError, OtherDataError, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
 from .record import read_run

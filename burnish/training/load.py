@@ -11,7 +11,7 @@ from burnish.enhancers.zoo import find_backbone
 from burnish.errors import DataError
 from burnish.own.classes import loaded_only
 
-from .identity import find_class
+from .classes import find_class
 from .record import MODEL_FILE, check_same_options, read_run
 from .request import make_config
 from .session import alone

@@ -13,7 +13,7 @@ from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import split_enhanced
 
 from .base import Base
-from .identity import check_class
+from .classes import check_class
 from .inputs.machine import check_checkpoint_folder
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of

@@ -19,7 +19,7 @@ from burnish.files.jsons import parse_json
 from burnish.files.whole import write_json
 from burnish.own.classes import file_of, is_place, place_of
 
-from .identity import class_name, find_own_enhancer
+from .classes import class_name, find_own_enhancer
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"

@@ -16,8 +16,9 @@ from burnish.files.yamls import read_yaml
 
 from .asked_first import asked_for
 from .bases import told_of_folder
+from .classes import is_named
 from .first import FirstRequest, Places, trained_first
-from .identity import FormerDataError, OtherDataError, check_trained_on, is_named
+from .identity import FormerDataError, OtherDataError, check_trained_on
 from .load import load_run
 from .record import TEACHERS, read_run
 from .request import Request

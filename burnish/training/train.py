@@ -16,8 +16,8 @@ from burnish.own.classes import is_place, loaded_only
 
 from .asked_first import check_asked
 from .bases import begin_from
+from .classes import find_class
 from .first import Places, anew_on_other_data
-from .identity import find_class
 from .one_run import train_and_test
 from .record import SavedRun, read_run
 from .request import Request
