@@ -82,14 +82,14 @@ def write_own(folder: Path) -> Path:
 def imports_as_before() -> Iterator[None]:
     """What is imported, found and registered within is forgotten, as in another process."""
     from burnish.enhancers.registry import _registered
-    from burnish.own.sources import _noted, _reached
+    from burnish.own.sources import _noted, _reached, is_installed
 
     modules, path, known, noted = set(sys.modules), list(sys.path), dict(_registered), dict(_noted)
     try:
         yield
     finally:
         for name in set(sys.modules) - modules:
-            if not name.startswith(("burnish", "recbole", "torch")):
+            if not is_installed(name):
                 del sys.modules[name]
         sys.path[:] = path
         _registered.clear()
