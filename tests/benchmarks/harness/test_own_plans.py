@@ -46,13 +46,19 @@ def test_ways_to_name_a_backbone() -> None:
         (entry,) = plan(backbones=backbones).backbones
         assert (entry.name, entry.label) == ("mine:Tower", "Tower"), backbones
     entries = plan(backbones={"a": cls, "b": {"name": BPR, "seeds": 2}, "c": "LightGCN"}).backbones
-    assert [(one.name, one.label) for one in entries] == [("mine:Tower", "a"), ("BPR", "b"), ("LightGCN", "c")]
+    assert [(one.name, one.label) for one in entries] == [
+        ("mine:Tower", "a"),
+        ("BPR", "b"),
+        ("LightGCN", "c"),
+    ]
     assert entries[1].seeds == [2020, 2021]
 
 
 def test_equal_labels_and_enhanced_classes_are_refused(here: Path) -> None:
     write_own(here / "other")
-    with pytest.raises(ConfigurationError, match=r"two backbones have the label 'Tower'; give one of them another"):
+    with pytest.raises(
+        ConfigurationError, match=r"two backbones have the label 'Tower'; give one of them another"
+    ):
         plan(backbones=["mine.py:Tower", "other/mine.py:Tower"])
     assert plan(backbones=["mine.py:Tower", {"name": "other/mine.py:Tower", "label": "other"}])
     with pytest.raises(ConfigurationError, match="has enhancers attached; name the plain class here"):
@@ -78,7 +84,10 @@ def test_ways_to_name_an_enhancer() -> None:
         "by class": {cls: {"power": 2.0}},
         "long": {"enhancers": {"sharp:Sharper": None}, "options": {"epochs": 3}},
     }
-    made = {label: arm.enhancers for label, arm in plan(arms={k.replace(" ", "-"): v for k, v in arms.items()}).arms.items()}
+    made = {
+        label: arm.enhancers
+        for label, arm in plan(arms={k.replace(" ", "-"): v for k, v in arms.items()}).arms.items()
+    }
     assert made["text"] == made["class"] == made["long"] == {"sharper": {}}
     assert made["list"] == {"sharper": {}, "rvrec": {}}
     assert made["made"] == made["block"] == made["by-class"] == {"sharper": {"power": 2.0}}
@@ -90,15 +99,15 @@ def test_a_file_is_told(here: Path) -> None:
     (here / "plan.yaml").write_text(
         "dataset: tiny\nbackbones: [mine.py:Tower]\narms: {a: {sharp.py:Sharper: {power: 2.0}}}\nseeds: 1\n"
     )
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="its code is run") as told:
         made = load_plan("plan.yaml")
     assert [str(one.message) for one in told] == [
         "plan.yaml names mine.py:Tower: its code is run",
         "plan.yaml names sharp.py:Sharper: its code is run",
     ]
     assert made.arms["a"].enhancers == {"sharper": {"power": 2.0}}
+    (here / "plan.yaml").write_text("dataset: tiny\nbackbones: [mine.py:Towr]\n")
     with pytest.raises(BurnishError, match=r"^plan\.yaml: .*'Towr' is not known. Did you mean 'Tower'"):
-        (here / "plan.yaml").write_text("dataset: tiny\nbackbones: [mine.py:Towr]\n")
         load_plan("plan.yaml")
 
 
@@ -113,7 +122,11 @@ def digests(**sources: str) -> list[str]:
 
         base = FirstRequest(find_backbone("mine.py:Tower"), "tiny", (), {}).digest()
         taught = FirstRequest(burnish.enhance(BPR, "sharp.py:Sharper"), "tiny", (), {}).digest()
-        specs = [spec_of(made, tower, "plain", 1), spec_of(made, tower, "a", 1), spec_of(made, bpr, "plain", 1)]
+        specs = [
+            spec_of(made, tower, "plain", 1),
+            spec_of(made, tower, "a", 1),
+            spec_of(made, bpr, "plain", 1),
+        ]
         return [base, taught, *(spec.digest for spec in specs)]
 
 
@@ -155,4 +168,6 @@ def test_an_edit_between_two_calls(compared: Callable[..., list[RunRecord]]) -> 
     Path("mine.py").write_text(TOWER.replace("softplus(-better)", "softplus(-2 * better)"))
     assert statuses(arms={"sharp": arms["sharp"]}) == {"plain": "done", "sharp": "done"}
     (note,) = Path("runs/tiny/Tower").glob("comparison-*.json")
-    assert set(read_note(note)["arms"]) == {"plain", "sharp"}, "the arm of the former source is no pair of these"
+    assert set(read_note(note)["arms"]) == {"plain", "sharp"}, (
+        "the arm of the former source is no pair of these"
+    )

@@ -109,7 +109,9 @@ def test_verbs_that_this_model_has_nothing_for(verb: str) -> None:
         done = burnish(verb, *words.get(verb, ["plain"]), *cure)
         assert done.exit_code == 2
         assert "not loaded" not in done.stderr, done.stderr
-        assert any(said in done.stderr for said in ("no reasons to be had", "keyword profiles", "does not go with"))
+        assert any(
+            said in done.stderr for said in ("no reasons to be had", "keyword profiles", "does not go with")
+        )
 
 
 def test_another_model_than_the_run_s() -> None:

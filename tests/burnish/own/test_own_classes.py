@@ -88,13 +88,17 @@ def test_what_is_not_there() -> None:
 
 def test_wrong_kinds(here: Path) -> None:
     (here / "other.py").write_text("class Plain: pass\n")
-    with pytest.raises(ConfigurationError, match=r"sharp\.py:Sharper is an enhancer.*--enhancers sharp\.py:Sharper"):
+    with pytest.raises(
+        ConfigurationError, match=r"sharp\.py:Sharper is an enhancer.*--enhancers sharp\.py:Sharper"
+    ):
         find_backbone("sharp.py:Sharper")
-    with pytest.raises(ConfigurationError, match=r"mine\.py:Tower is not an enhancer; it is a model.*--model"):
+    with pytest.raises(
+        ConfigurationError, match=r"mine\.py:Tower is not an enhancer; it is a model.*--model"
+    ):
         find_enhancer("mine.py:Tower")
-    with pytest.raises(UnsupportedError, match="other.py:Plain is not a RecBole model class"):
+    with pytest.raises(UnsupportedError, match=r"other\.py:Plain is not a RecBole model class"):
         find_backbone("other.py:Plain")
-    with pytest.raises(ConfigurationError, match="other.py:Plain is not an enhancer; one derives from"):
+    with pytest.raises(ConfigurationError, match=r"other\.py:Plain is not an enhancer; one derives from"):
         find_enhancer("other.py:Plain")
 
 
@@ -104,7 +108,10 @@ def test_wrong_kinds(here: Path) -> None:
         ("x = (1,\n", r"SyntaxError: '\(' was never closed \(bad\.py, line 1: x = \(1,\)"),
         ("\n1 / 0\n", r"ZeroDivisionError: division by zero \(bad\.py, line 2: 1 / 0\)"),
         ("import burnish_nowhere\n", r"No module named 'burnish_nowhere' \(bad\.py, line 1: import"),
-        ("import sys\nsys.exit(3)\n", r"SystemExit: 3 \(bad\.py, line 2: sys\.exit\(3\)\); it ends the program"),
+        (
+            "import sys\nsys.exit(3)\n",
+            r"SystemExit: 3 \(bad\.py, line 2: sys\.exit\(3\)\); it ends the program",
+        ),
         ("import helps\n", r"ZeroDivisionError: division by zero \(helps\.py, line 1: 1 / 0\)"),
     ],
 )
@@ -188,6 +195,8 @@ def test_an_enhancer_is_known_by_its_name() -> None:
 
 def test_a_name_that_another_enhancer_has(here: Path) -> None:
     (here / "taken.py").write_text(SHARPER.replace('"sharper"', '"rvrec"'))
-    with pytest.raises(ConfigurationError, match=r"taken\.py:Sharper has the name 'rvrec', which another enhancer has"):
+    with pytest.raises(
+        ConfigurationError, match=r"taken\.py:Sharper has the name 'rvrec', which another enhancer has"
+    ):
         find_enhancer("taken.py:Sharper")
     assert find_enhancer("rvrec").__module__.startswith("burnish.")

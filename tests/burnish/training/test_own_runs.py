@@ -60,12 +60,16 @@ def test_what_is_kept(finished: Path) -> None:
 
 
 def test_a_folder_alone_is_no_reason_to_import(work: Path, finished: Path) -> None:
-    with pytest.raises(ConfigurationError, match=r"mine:Tower, which is not loaded.*--model .*mine.*trust=True") as error:
+    with pytest.raises(
+        ConfigurationError, match=r"mine:Tower, which is not loaded.*--model .*mine.*trust=True"
+    ) as error:
         burnish.load_run("out")
     assert f"It was in {finished / 'mine.py'}" in str(error.value)
     assert not loaded()
     # The model is given, the enhancer is not.
-    with pytest.raises(ConfigurationError, match=r"'sharper' is the class sharp:Sharper, which is not loaded.*--trust"):
+    with pytest.raises(
+        ConfigurationError, match=r"'sharper' is the class sharp:Sharper, which is not loaded.*--trust"
+    ):
         burnish.load_run("out", model="mine.py:Tower")
     with pytest.raises(ConfigurationError, match="the run was made with mine:Tower, not with BPR"):
         burnish.load_run("out", model=BPR)
@@ -146,7 +150,9 @@ def test_going_on(work: Path) -> None:
 def test_an_enhancer_that_is_called_otherwise_now(work: Path) -> None:
     source = (work / "sharp.py").read_text().replace('"sharper"', '"blunter"')
     (work / "sharp.py").write_text(source)
-    with pytest.raises(ConfigurationError, match=r"'sharper' is the class sharp:Sharper, whose name is 'blunter' now"):
+    with pytest.raises(
+        ConfigurationError, match=r"'sharper' is the class sharp:Sharper, whose name is 'blunter' now"
+    ):
         burnish.load_run("out", trust=True)
 
 
@@ -156,7 +162,7 @@ def test_saved_enhancers_name_no_place(work: Path, tmp_path: Path) -> None:
     (file,) = [one for one in Path("kept").glob("*.json") if '"sharper"' in one.read_text()]
     file.write_text(file.read_text().replace('"sharper"', '"evil.py:Sharper"'))
     (work / "evil.py").write_text("import os\nos.mkdir('EXECUTED')\n")
-    with pytest.raises(ConfigurationError, match="evil.py:Sharper is not loaded"):
+    with pytest.raises(ConfigurationError, match=r"evil\.py:Sharper is not loaded"):
         burnish.from_pretrained("kept", "mine.py:Tower", run.train._dataset)
     assert not Path("EXECUTED").exists()
 
