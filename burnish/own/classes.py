@@ -23,7 +23,7 @@ from types import ModuleType
 
 from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, nearest, unknown_name, warn
 
-from .sources import imported_names, is_installed, is_installed_file, note_sources, same_file
+from .sources import BURNISH, imported_names, is_installed, is_installed_file, note_sources, same_file
 
 #: Which file names classes at the moment, such as a plan; None where a person does.
 _named_by: ContextVar[str | None] = ContextVar("named_by", default=None)
@@ -292,11 +292,7 @@ def _line_of(error: BaseException, file: str) -> str:
 def _is_own_line(place: str, file: str) -> bool:
     folders = {os.getcwd(), os.path.dirname(file) or os.getcwd()}
     below = any(place.startswith(os.path.join(folder, "")) for folder in folders)
-    return below and "site-packages" not in Path(place).parts and not place.startswith(_BURNISH)
-
-
-#: The folders of burnish's own sources, none of whose lines is the person's.
-_BURNISH = str(Path(__file__).parents[1])
+    return below and "site-packages" not in Path(place).parts and not place.startswith(BURNISH)
 
 
 def _no_class(place: str) -> ConfigurationError:

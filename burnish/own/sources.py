@@ -22,6 +22,8 @@ _INSTALLED = tuple(
     for path in dict.fromkeys(sysconfig.get_paths().get(key, "") for key in ("stdlib", "purelib", "platlib"))
     if path
 )
+#: The folders of burnish's own sources: none of it is a person's own.
+BURNISH = str(Path(__file__).parents[1])
 #: What files were when they were first looked at: the process goes on with that.
 _noted: dict[str, bytes] = {}
 
@@ -70,7 +72,8 @@ def note_sources(module: ModuleType) -> None:
 def source_digest(cls: type) -> str:
     """Sixteen digits of the source of a class, other where it has changed.
 
-    Of the files of its module and of those that it derives from, and of what lies beside these and is imported there.
+    Of the files of its module and of those that it derives from, of what lies beside these and is imported there, and
+    of its `options_files`.
     A class of a script or notebook is known by its compiled code, and by what it uses of that script.
     """
     hashed = hashlib.blake2b(digest_size=8)
@@ -84,6 +87,9 @@ def source_digest(cls: type) -> str:
             files |= dict.fromkeys(_files(sys.modules[name]))
     for file in files:
         hashed.update(noted(file))
+    for file in getattr(cls, "options_files", ()):  # defaults, which are read anew for every run
+        if not str(file).startswith(BURNISH) and os.path.isfile(file):
+            hashed.update(Path(file).read_bytes())
     return hashed.hexdigest()
 
 

@@ -49,6 +49,18 @@ def test_what_is_imported_from_beside_counts(digest_in: Callable[..., str]) -> N
         assert digest_in(**{file: "Z = 2\n"}) != before, file
 
 
+def test_defaults_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(write_own(tmp_path))
+    with Path("mine.py").open("a") as file:
+        file.write("    options_files = ('tower.yaml',)\n")
+    digests = []
+    for text in ("width: 8", "width: 9", "width: 8"):
+        Path("tower.yaml").write_text(text)
+        with imports_as_before():
+            digests.append(source_digest(find_backbone("mine.py:Tower")))
+    assert digests[0] == digests[2] != digests[1]
+
+
 def test_a_change_within_a_process_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(write_own(tmp_path))
     with imports_as_before():

@@ -128,6 +128,25 @@ def test_no_name_in_a_folder_is_imported(changed: dict[str, Any], work: Path) ->
     assert not Path("EXECUTED").exists()
 
 
+def test_no_option_of_a_run_leads_to_an_import_either(work: Path) -> None:
+    """Whoever looks up a place while a run is read: here an enhancer that has one from its options."""
+    (work / "evil.py").write_text("import os\nos.mkdir('EXECUTED')\n")
+    with (work / "sharp.py").open("a") as file:
+        file.write("    def bind(self, anatomy, dataset):\n")
+        file.write("        from burnish.enhancers.zoo import find_backbone\n\n")
+        file.write("        find_backbone('evil.py:Tower')\n")
+    burnish.enhance("mine.py:Tower", "sharp.py:Sharper")
+    for read in (
+        lambda: burnish.load_run("out"),
+        lambda: burnish.run(resume="out", config={"epochs": 3}, show_progress=False),
+    ):
+        with pytest.raises(
+            ConfigurationError, match=r"evil\.py:Tower is not loaded, and the files of a run name it"
+        ):
+            read()
+    assert not Path("EXECUTED").exists()
+
+
 def test_names_that_are_no_names_are_damage(work: Path) -> None:
     edit(work / "out", enhancers={"sharp.py:Sharper": {}})
     with pytest.raises(DataError, match=r"is damaged: 'sharp\.py:Sharper' is no name of an enhancer"):
@@ -165,6 +184,19 @@ def test_saved_enhancers_name_no_place(work: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"evil\.py:Sharper is not loaded"):
         burnish.from_pretrained("kept", "mine.py:Tower", run.train._dataset)
     assert not Path("EXECUTED").exists()
+
+
+def test_an_option_that_nothing_sets(work: Path, small: dict[str, Any]) -> None:
+    options = {name: value for name, value in small.items() if name != "embedding_size"}
+    said = r"Tower stops in mine\.py, line \d+: self\.user_embedding = .*options that nothing sets: embedding_size\."
+    with imports_as_before(), pytest.raises(ConfigurationError, match=said):
+        burnish.run("mine.py:Tower", "tiny", config=options, show_progress=False)
+    with (work / "mine.py").open("a") as file:
+        file.write("    options_files = ('tower.yaml',)\n")
+    (work / "tower.yaml").write_text("embedding_size: 8\n")
+    with imports_as_before():
+        result = burnish.run("mine.py:Tower", "tiny", config=options, show_progress=False)
+    assert result.config["embedding_size"] == 8
 
 
 def test_an_enhanced_class_of_a_file(work: Path, small: dict[str, Any]) -> None:
