@@ -47,8 +47,8 @@ def bake(
 
     screen = Screen.of(context, quiet)
     screen.say("building the model ...")
-    model, config, progress = open_model(source, trust, model)
-    baked = bake_model(model, output, config=config, progress=progress)
+    trained, config, progress = open_model(source, trust, model)
+    baked = bake_model(trained, output, config=config, progress=progress)
     screen.say(f"a plain {type(baked).__name__}: written to {output}")
 
 

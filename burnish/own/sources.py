@@ -126,16 +126,17 @@ def _imported_files(file: str, root: str) -> Iterator[str]:
     beside = Path(file).parent
     for node in _nodes(file):
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            level, names = 0, [alias.name for alias in node.names]
         else:
+            level = node.level
             names = [".".join(filter(None, (node.module, alias.name))) for alias in node.names]
+        # One dot is the folder of the file, each further one a folder above.
+        folders = [Path(file).parents[level - 1]] if level else [Path(root), beside]
         for name in names:
             parts = name.split(".")
-            relative = isinstance(node, ast.ImportFrom) and node.level
-            if not relative and (parts[0] in _KNOWN or parts[0] in sys.stdlib_module_names):
+            if not level and (parts[0] in _KNOWN or parts[0] in sys.stdlib_module_names):
                 continue
-            folders = [beside.parents[node.level - 2]] if relative and node.level > 1 else [beside]
-            for folder in folders if relative else [Path(root), beside]:
+            for folder in folders:
                 yield from _of_name(folder, parts)
 
 
