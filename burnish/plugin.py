@@ -23,6 +23,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from burnish.own.classes import named_by
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
 from burnish.settled import settle
@@ -78,11 +79,14 @@ def attach_block(find: Callable[..., Any], config: Any, model: Any, dataset: Any
 
     if model is None:
         model = config.external_config_dict.get("model")
-    if isinstance(model, str):
-        model = find_backbone(model)  # names the nearest model where RecBole only says no
+    of_files = config.file_config_dict
+    with named_by("a config file" if model == of_files.get("model") else None):
+        if isinstance(model, str):
+            model = find_backbone(model)  # names the nearest model where RecBole only says no
     name, cls, dataset = find(config, model, dataset)
     block = config.external_config_dict.get("enhancers")
-    return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
+    with named_by("a config file" if block == of_files.get("enhancers") else None):
+        return name, enhance(cls, *make_enhancers(block)) if block else cls, dataset
 
 
 def read_defaults(load: Callable[..., None], config: Any, model: Any, model_class: Any, dataset: Any) -> None:

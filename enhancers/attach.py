@@ -114,7 +114,7 @@ class EnhancedMixin(nn.Module):
 Recipe = tuple[tuple[type[Enhancer[Any]], str], ...]
 
 
-def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
+def enhance(model: str | type, *enhancers: Enhancer[Any] | type[Enhancer[Any]] | str) -> type:
     """A class that behaves as `model` with the enhancers attached.
 
     RecBole accepts the class wherever it accepts the backbone's: Config, trainers, evaluation, checkpoints, resume and
@@ -124,9 +124,11 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     Parameters
     ----------
     model
-        A backbone by name ("LightGCN") or class; an already enhanced class gets the new enhancers added.
+        A backbone by name ("LightGCN"), class, or where that is ("mine.py:Tower"); an already enhanced class gets the
+        new enhancers added.
     *enhancers
-        Enhancers (`RVRec(weight=0.1)`) or names of enhancers with default options ("rvrec").
+        Enhancers (`RVRec(weight=0.1)`), or names ("rvrec"), classes or places ("own.py:Gain") of enhancers with default
+        options.
 
     Returns
     -------
@@ -151,7 +153,7 @@ def enhance(model: str | type, *enhancers: Enhancer[Any] | str) -> type:
     >>> burnish.enhance("BPR", burnish.RVRec(weight=0.1), "shapley") is enhanced
     True
     """
-    cls = find_backbone(model) if isinstance(model, str) else model
+    cls = find_backbone(model)
     base, earlier = split_enhanced(cls) if isinstance(cls, RecipeType) else (cls, ())
     added = make_enhancers(enhancers)
     _check(base, earlier, added)

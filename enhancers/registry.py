@@ -1,4 +1,4 @@
-"""Names of enhancers: those that burnish ships, and those that other packages announce."""
+"""Names of enhancers: those that burnish ships, those that other packages announce, and places of one's own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from burnish.errors import ConfigurationError, unknown_name
+from burnish.own.classes import find_own, is_place, place_of
 
 from .enhancer import Enhancer
 
@@ -25,7 +26,7 @@ _SECTION = re.compile(r"^\w[\w ]*\n-{3,}$", re.MULTILINE)
 _registered: dict[str, type[Enhancer[Any]]] = {}
 _looked_up: dict[str, EnhancerInfo] | None = None
 
-Spec = str | Mapping[str, Any] | Iterable["str | Enhancer[Any]"] | None
+Spec = str | Mapping[Any, Any] | Iterable["str | Enhancer[Any] | type[Enhancer[Any]]"] | None
 
 
 @dataclass(frozen=True)
@@ -114,19 +115,82 @@ def list_enhancers() -> dict[str, EnhancerInfo]:
     return dict(sorted(known.items()))
 
 
+def is_own(cls: type[Enhancer[Any]]) -> bool:
+    """Whether a class is neither burnish's nor announced by a package."""
+    if cls.__module__.partition(".")[0] == "burnish":
+        return False
+    announced = (_installed() if _looked_up is None else _looked_up).get(cls.name)
+    return announced is None or announced.load() is not cls
+
+
 def find_enhancer(name: str) -> type[Enhancer[Any]]:
-    """The enhancer class of that name.  Raises `UnknownNameError` with the nearest name."""
+    """The enhancer class of that name, or of that place: `package.module:Class` or `path/to/file.py:Class`.
+
+    The module of a place is imported (see `burnish.own.classes`), and the class is known by its `name` from then on.
+
+    Raises `UnknownNameError` with the nearest name, and `ConfigurationError` for a class that is no enhancer, or whose
+    name another one has.
+    """
+    if is_place(name):
+        return _own_enhancer(name)
     known = list_enhancers()
     if name not in known:
         raise unknown_name("enhancer", name, known, cure="`burnish enhancers` describes all of them.")
     return known[name].load()
 
 
+def _own_enhancer(place: str) -> type[Enhancer[Any]]:
+    cls = find_own(place, "enhancer", lambda one: issubclass(one, Enhancer))
+    if not issubclass(cls, Enhancer):
+        from recbole.model.abstract_recommender import AbstractRecommender
+
+        cure = (
+            f"it is a model: give it as the backbone (--model {place})"
+            if issubclass(cls, AbstractRecommender)
+            else "one derives from burnish.Enhancer (docs/attach.md)"
+        )
+        raise ConfigurationError(f"{place} is not an enhancer; {cure}")
+    return _known_by_its_name(cls, place)
+
+
+def _known_by_its_name(cls: type[Enhancer[Any]], place: str) -> type[Enhancer[Any]]:
+    """Register a class that was not named by its name; `ConfigurationError` where another one has it."""
+    check_name(cls)
+    known = list_enhancers().get(cls.name)
+    # Of the same place: a cell of a notebook that was run again.
+    if known is not None and place_of(other := known.load()) != place_of(cls):
+        raise ConfigurationError(
+            f"{place} has the name {cls.name!r}, which another enhancer has, {place_of(other)}; give it another `name`"
+        )
+    return register(cls)
+
+
+def named_block(block: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A block of enhancers by their names: places and classes of one's own are imported, and stand by their `name`.
+
+    Raises `ConfigurationError` for one that is given twice, and what `find_enhancer` raises for a place.
+    """
+    named: dict[Any, Any] = {}
+    for key, options in block.items():
+        name = key
+        if is_place(key):
+            name = find_enhancer(key).name
+        elif isinstance(key, type) and issubclass(key, Enhancer):
+            name = _known_by_its_name(key, place_of(key)).name
+        if name in named:
+            raise ConfigurationError(
+                f"enhancer {name!r} is given twice; give it once, with all of its options"
+            )
+        named[name] = options
+    return named
+
+
 def make_enhancers(spec: Spec) -> list[Enhancer[Any]]:
     """Enhancers from what people write.
 
     spec: a YAML block `{"rvrec": {"weight": 0.1}}` (an empty value means defaults, false means leave it out),
-        a string `"rvrec,guided"`, a list of names or of enhancers, or None.
+        a string `"rvrec,guided"`, a list of names or of enhancers, or None.  A place of a class of one's own
+        (`own.py:Gain`) or the class itself stands for a name.
     Raises `UnknownNameError` or `ConfigurationError` with the name of the enhancer and of the option.
     """
     if spec is None:
@@ -158,9 +222,12 @@ def _check_text(name: Any, where: str) -> None:
         )
 
 
-def _make(name: str, options: Any) -> Enhancer[Any]:
-    _check_text(name, "enhancers")
-    cls = find_enhancer(name)
+def _make(name: Any, options: Any) -> Enhancer[Any]:
+    if isinstance(name, type) and issubclass(name, Enhancer):
+        cls, name = _known_by_its_name(name, place_of(name)), name.name
+    else:
+        _check_text(name, "enhancers")
+        cls = find_enhancer(name)
     if options is None or options is True:
         options = {}
     if not isinstance(options, Mapping):

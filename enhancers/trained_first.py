@@ -11,9 +11,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, unknown_name
+from burnish.own.sources import source_digest
 
 from .enhancer import Enhancer
-from .registry import find_enhancer, list_enhancers, make_enhancers
+from .registry import find_enhancer, is_own, list_enhancers, make_enhancers
 from .zoo import list_backbones
 
 #: The run's own backbone without enhancers; the first is how a base is asked for.
@@ -162,11 +163,14 @@ def asked_by(enhancer: Enhancer[Any]) -> Iterator[tuple[str, str, Mapping[str, A
 def decisive(enhancers: Iterable[Enhancer[Any]]) -> dict[str, dict[str, Any]]:
     """Everything that results depend on, by enhancer: its options, and those of enhancers in what is trained first.
 
-    Defaults are written out, so that a changed default is another run, here or in a run that is trained first.
+    Defaults are written out, so that a changed default is another run, here or in a run that is trained first; of a
+    class of one's own so is its source.
     """
     found = {}
     for enhancer in enhancers:
         found[enhancer.name] = enhancer.config.decisive()
+        if is_own(type(enhancer)):
+            found[enhancer.name]["source code"] = source_digest(type(enhancer))
         first: dict[str, Any] = {}
         for what, name, options in asked_by(enhancer):
             run = first_run(name)

@@ -1,4 +1,4 @@
-"""Names of backbones: RecBole's own models, and those that other packages announce."""
+"""Names of backbones: RecBole's own models, those that other packages announce, and places of classes of one's own."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ from functools import lru_cache
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from burnish.errors import UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 from burnish.installation import missing_recbole
+from burnish.own.classes import find_own, is_place
+
+from .enhancer import Enhancer
 
 #: Other packages add backbones to this entry-point group: name = "package.module:ModelClass".
 ENTRY_POINT_GROUP = "burnish.backbones"
@@ -72,12 +75,18 @@ def _packages(category: str, error: ImportError) -> str:
     return "lightgbm xgboost" if category == "exlib" else error.name or "it"
 
 
-def find_backbone(name: str) -> type:
-    """The model class of that name, without enhancers.
+def find_backbone(name: str | type) -> type:
+    """The model class of that name, or of that place: `package.module:Class` or `path/to/file.py:Class`.
 
-    Raises `UnknownNameError` (with the nearest name) or `UnsupportedError` when the model needs a package
-    that is not installed.
+    A class stands for itself.  The module of a place is imported (see `burnish.own.classes`).
+
+    Raises `UnknownNameError` (with the nearest name), `UnsupportedError` when the model needs a package that is not
+    installed or the class is not a RecBole model's, and `ConfigurationError` for an enhancer's class.
     """
+    if isinstance(name, type):
+        return name
+    if is_place(name):
+        return _own_backbone(name)
     known = list_backbones()
     if name not in known:
         raise unknown_name("backbone", name, known, cure="`burnish models` lists all of them.")
@@ -92,3 +101,23 @@ def find_backbone(name: str) -> type:
             f"backbone {name!r} needs a package that is not installed: {error}. "
             f"Install it and try again: pip install {_packages(known[name], error)}."
         ) from error
+
+
+def _own_backbone(place: str) -> type:
+    cls = find_own(place, "RecBole model class", _is_model)
+    if issubclass(cls, Enhancer):
+        raise ConfigurationError(
+            f"{place} is an enhancer, not a backbone; attach it to one: --enhancers {place} (enhancers={place!r})"
+        )
+    if not _is_model(cls):
+        raise UnsupportedError(
+            f"{place} is not a RecBole model class; a backbone derives from GeneralRecommender, SequentialRecommender "
+            f"or another class of recbole.model.abstract_recommender"
+        )
+    return cls
+
+
+def _is_model(cls: type) -> bool:
+    from recbole.model.abstract_recommender import AbstractRecommender
+
+    return issubclass(cls, AbstractRecommender)

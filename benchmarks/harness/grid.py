@@ -223,7 +223,7 @@ def _write_comparison(
     """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
 
     Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once;
-    not those of a backbone that reads files beside the interactions which were others then.
+    not those of a backbone that reads files beside the interactions which were others then, or whose source was.
     A damaged one is set aside (`.damaged`), with a warning.
     """
     options = computing(plan.options | entry.options)
@@ -237,14 +237,16 @@ def _write_comparison(
     }
     floors = noted(standings, remarks, plan, path.parent)
     # Of the backbone itself: arms on another graph are no pairs of its plain runs.
-    beside = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options).beside
+    plain = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options)
+    beside, source = plain.beside, plain.source
     make_folder(path.parent)
     with locked(lock_of(path)):
         before = _noted_before(path)
-        if beside and before.get("beside", beside) != beside:
+        now = {**({"beside": beside} if beside else {}), **source}
+        if any(before.get(name, value) != value for name, value in now.items()):
             before = {"arms": {}}
         content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name}
-        content |= {"beside": beside} if beside else {}
+        content |= now
         content["arms"] = {**before["arms"], **own}
         if floors["floors"] or before.get("floors"):
             content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])

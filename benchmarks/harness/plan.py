@@ -12,7 +12,9 @@ from pydantic import Field, field_validator, model_validator
 
 from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
+from burnish.own.classes import is_place, named_by
 from burnish.strict import Strict, validated
+from burnish.training.classes import check_class, class_name
 
 from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
 from .problems import Problems
@@ -51,7 +53,11 @@ def distinct_seeds(value: list[int] | None) -> list[int] | None:
 
 
 class BackboneEntry(Strict):
-    """One backbone: its RecBole name, a label of your choice, its own options and seeds."""
+    """One backbone: its RecBole name, a label of your choice, its own options and seeds.
+
+    A class of one's own stands by where it is (`mine.py:Tower`) or, in Python, for itself; `name` is then what finds it
+    again in this process, and its label is its own name.
+    """
 
     name: str
     label: str = ""
@@ -62,15 +68,35 @@ class BackboneEntry(Strict):
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, value: Any) -> Any:
-        value = {"name": value} if isinstance(value, str) else value
-        if isinstance(value, Mapping) and not value.get("label"):
-            value = {**value, "label": value.get("name", "")}
-        return value
+        value = {"name": value} if isinstance(value, str | type) else value
+        if not isinstance(value, Mapping):
+            return value
+        name = value.get("name", "")
+        if isinstance(name, type) or is_place(name):
+            cls = _plain_class(name)
+            value = {**value, "name": class_name(cls)}
+            name = cls.__name__
+        return value if value.get("label") else {**value, "label": name}
 
     _label = field_validator("label")(checked_label)
     _plain = field_validator("options")(recbole_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
+
+
+def _plain_class(name: str | type) -> type:
+    """The model class of a place; `ConfigurationError` for one that a plan's runs could not be made with."""
+    from burnish.enhancers.attach import is_enhanced
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone(name)
+    shown = name if isinstance(name, str) else cls.__qualname__
+    if is_enhanced(cls):
+        raise ConfigurationError(
+            f"{shown} has enhancers attached; name the plain class here, and the enhancers in an arm"
+        )
+    check_class(cls, kept=False)
+    return cls
 
 
 class Arm(Strict):
@@ -100,14 +126,23 @@ class Arm(Strict):
 
 
 def _block(value: Any) -> Any:
+    from burnish.enhancers.enhancer import Enhancer
+    from burnish.enhancers.registry import named_block
+
     if value is None:
         return {}
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
-        return {name: {} for name in value}
+    if isinstance(value, list) and all(isinstance(name, str | type | Enhancer) for name in value):
+        made = [
+            (type(one), one.config.model_dump(exclude_defaults=True))
+            if isinstance(one, Enhancer)
+            else (one, {})
+            for one in value
+        ]
+        return named_block(dict(made))
     if isinstance(value, Mapping):
-        given = {name: options for name, options in value.items() if options is not False}
+        given = named_block({name: options for name, options in value.items() if options is not False})
         return {name: {} if options in (None, True) else options for name, options in given.items()}
     return value
 
@@ -167,6 +202,19 @@ class Plan(Strict):
                 f"begins a new comparison: finished runs are known by their options.)"
             )
         return options
+
+    @field_validator("backbones", mode="before")
+    @classmethod
+    def _by_label(cls, value: Any) -> Any:
+        """A mapping has labels, and what each stands for: a name, a class, or an entry without a label."""
+        if not isinstance(value, Mapping):
+            return value
+        if "name" in value and not isinstance(value["name"], Mapping):  # one entry, without the list
+            return [value]
+        entries = (
+            (label, one if isinstance(one, Mapping) else {"name": one}) for label, one in value.items()
+        )
+        return [{**entry, "label": label} for label, entry in entries]
 
     @field_validator("arms", mode="before")
     @classmethod
@@ -248,9 +296,11 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
 def load_plan(path: Path | str, *, runs: Path | str | None = None) -> Plan:
     """The plan in a YAML file.  runs: the folder of the runs, instead of the plan's own.
 
-    Raises as `make_plan` does, and `ConfigurationError` for a file that cannot be read.
+    Classes of one's own that it names are imported, and this is told.  Raises as `make_plan` does, and
+    `ConfigurationError` for a file that cannot be read.
     """
-    return make_plan(plan_content(path, runs), origin=str(path))
+    with named_by(path):
+        return make_plan(plan_content(path, runs), origin=str(path))
 
 
 def plan_content(path: Path | str, runs: Path | str | None) -> dict[str, Any]:
@@ -362,5 +412,5 @@ def check_backbones(names: Iterable[str], kind: str = "backbone") -> None:
 
     known = list_backbones()
     for name in names:
-        if name not in known:
+        if name not in known and not is_place(name):  # that was imported already
             raise unknown_name(kind, name, known, cure="`burnish models` lists all of them.")

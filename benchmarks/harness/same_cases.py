@@ -10,7 +10,9 @@ from typing import Any
 
 from burnish.errors import BurnishError, DataError
 from burnish.files.whole import read_json, write_json
+from burnish.own.classes import is_place
 from burnish.training.cases import case_digest_of
+from burnish.training.classes import own_source
 from burnish.training.identity import digest
 from burnish.training.request import make_config
 
@@ -114,8 +116,12 @@ def _reads_alike(config: Any) -> bool:
 
 def _check_cases(plan: Plan, entry: BackboneEntry, options: Mapping[str, Any], seed: int) -> None:
     """Compare the test cases of the first seed; the answer is kept, as the data have to be read and split for it."""
+    from burnish.enhancers.zoo import find_backbone
+
     given = {**plan.options, **entry.options}
     settings = [plan.dataset, entry.name, _plain(given), _plain(options), seed]
+    if is_place(entry.name):
+        settings.append(own_source(find_backbone(entry.name)))
     kept = plan.runs / plan.dataset / "floors" / f"cases-{digest(settings)}.json"
     digests = _read(kept)
     if digests is None:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.own.classes import is_place
 from burnish.training.beside import digest_beside
 from burnish.training.by_name import settled_options
+from burnish.training.classes import own_source
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
@@ -63,6 +65,7 @@ class RunSpec:
             "seed": self.seed,
             "test": self.trial is None,
             **_labels(self),
+            **self.source,
         }
         return digest(settings)
 
@@ -70,6 +73,13 @@ class RunSpec:
     def settled(self) -> dict[str, Any]:
         """The options that the backbone needs and the plan leaves out."""
         return settled_options(self.backbone, self.dataset, self.options)
+
+    @property
+    def source(self) -> dict[str, str]:
+        """A digest of the source of a backbone that is one's own; empty for others."""
+        from burnish.enhancers.zoo import find_backbone
+
+        return own_source(find_backbone(self.backbone)) if is_place(self.backbone) else {}
 
     @property
     def key(self) -> str:
@@ -136,6 +146,7 @@ class RunSpec:
             **({"settled": settled} if (settled := self.settled) else {}),
             "digest": self.digest,
             "protocol": PROTOCOL,
+            **self.source,
             **({"beside": beside} if (beside := self.beside) else {}),
         }
 

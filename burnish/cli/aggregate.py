@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import Quiet, Threads, output_option, run_given
+from .shared import Quiet, RunModel, Threads, Trust, output_option, run_given
 
 if TYPE_CHECKING:
     from burnish.training.record import SavedRun
@@ -42,6 +42,8 @@ def aggregate(
         str | None, typer.Option("--sides", help="users, both, or either: both ways are tried.")
     ] = None,
     threads: Threads = None,
+    model: RunModel = None,
+    trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
     """Add hops over the training interactions to a trained run's tables (TAG-CF), chosen on validation."""
@@ -60,12 +62,14 @@ def aggregate(
     }
     if sides is not None:
         options["sides"] = sides
-    request = _request(read_run(source), options)
+    request = _request(read_run(source), options, model, trust)
     if threads is not None:
         request.options["threads"] = threads
     describe(screen, request)
     with summaries_told_to(screen.say):
-        result = train(screen, request, output, 1, keep_result=partial(write_results, folder=output))
+        result = train(
+            screen, request, output, 1, trust=trust, keep_result=partial(write_results, folder=output)
+        )
     screen.say(f"written to {output}")
     show(screen, result)
 
@@ -77,20 +81,24 @@ def _numbers(option: str, text: str, kind: type) -> list[Any]:
         raise typer.BadParameter(f"{text!r}: give numbers, separated by commas", param_hint=option) from error
 
 
-def _request(saved: SavedRun, options: dict[str, Any]) -> RunRequest:
-    """The run that begins from a saved one, on its data, split and options."""
+def _request(
+    saved: SavedRun, options: dict[str, Any], model: str | None = None, trust: bool = False
+) -> RunRequest:
+    """The run that begins from a saved one, on its data, split and options.
+
+    model: where its own class is.
+    """
+    from burnish.enhancers.zoo import find_backbone
     from burnish.errors import ConfigurationError
+    from burnish.training.classes import find_class
 
     from .run_request import RunRequest
 
-    if ":" in saved.model:
-        raise ConfigurationError(
-            f"{saved.folder} is a run of the class {saved.model}, which the command line does not import; in Python: "
-            f"burnish.run(YourModel, enhancers={{'aggregate': {{'base': {str(saved.folder)!r}}}}}, ...)"
-        )
+    known = None if model is None else find_backbone(model)
+    cls = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
     if not saved.finished:
         raise ConfigurationError(
             f"{saved.folder} holds a run that has not finished; finish it first: burnish run --resume {saved.folder}"
         )
     enhancers = {"aggregate": {**options, "base": str(saved.folder.resolve())}}
-    return RunRequest(saved.model, saved.dataset, enhancers, (), dict(saved.options), None)
+    return RunRequest(cls, saved.dataset, enhancers, (), dict(saved.options), None)

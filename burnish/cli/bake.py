@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import Silent, output_option, run_given
+from .shared import RunModel, Silent, output_option, run_given
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +31,7 @@ def bake(
         run_given("Folder of `burnish run --output`, or a RecBole checkpoint of an enhanced model."),
     ],
     output: Annotated[Path, output_option("The plain checkpoint to write.")],
+    model: RunModel = None,
     trust: Annotated[
         bool,
         typer.Option(
@@ -44,24 +45,26 @@ def bake(
 
     screen = Screen.of(context, quiet)
     screen.say("building the model ...")
-    model, config, progress = open_model(source, trust)
-    baked = bake_model(model, output, config=config, progress=progress)
+    trained, config, progress = open_model(source, trust, model)
+    baked = bake_model(trained, output, config=config, progress=progress)
     screen.say(f"a plain {type(baked).__name__}: written to {output}")
 
 
-def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any]]:
+def open_model(source: Path, trust: bool, model: str | None = None) -> tuple[nn.Module, Any, dict[str, Any]]:
     """The model in a run's folder or in a checkpoint, its configuration, and how far training had come.
 
+    model: where its own class is.
     Raises `DataError` for what is neither, and for a checkpoint without `trust`.
     """
     from burnish.enhancers.saving.trusted import is_pickle, load_trusted, rebuild
+    from burnish.enhancers.zoo import find_backbone
     from burnish.errors import DataError
     from burnish.files.near import did_you_mean
 
     if source.is_dir():
         from burnish.training.load import load_run
 
-        loaded = load_run(source, trust=trust)
+        loaded = load_run(source, model=model, trust=trust)
         return loaded.model, loaded.config, {}
     if not source.is_file():
         raise DataError(
@@ -74,6 +77,8 @@ def open_model(source: Path, trust: bool) -> tuple[nn.Module, Any, dict[str, Any
             f"{str(source)!r} is a pickle, and reading it can run any code in it; say --trust if you know where it "
             f"comes from, or give the folder of `burnish run --output`, which runs none"
         )
+    if model is not None:
+        find_backbone(model)  # loaded by the time that the checkpoint asks for it
     checkpoint = load_trusted(source)
     names: tuple[str, ...] = ("epoch", "cur_step", "best_valid_score")
     progress = {name: checkpoint[name] for name in names if name in checkpoint}

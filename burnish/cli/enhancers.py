@@ -22,16 +22,20 @@ EPILOG = "Example: burnish enhancers rvrec"
 
 def enhancers(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Only this one, with its full description.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(help="Only this one, with its full description. Your own: FILE.py:Class."),
+    ] = None,
     quiet: NamesOnly = False,
 ) -> None:
     """List the enhancers: what each does, its options with their defaults, and the package that brings it."""
     from burnish.enhancers.registry import find_enhancer, list_enhancers
 
     screen = Screen.of(context, quiet)
+    if name is not None:
+        name = find_enhancer(name).name  # raises with the nearest name
     known = list_enhancers()
     if name is not None:
-        find_enhancer(name)  # raises with the nearest name
         known = {name: known[name]}
     if screen.quiet:
         screen.write("\n".join(known))

@@ -14,6 +14,7 @@ from .shared import (
     DataPath,
     Quiet,
     Run,
+    RunModel,
     State,
     TitleField,
     Trust,
@@ -73,6 +74,7 @@ def explain(
         str | None, format_option("table, csv or json; of a file json, csv, parquet or txt (by its suffix).")
     ] = None,
     data_path: DataPath = None,
+    model: RunModel = None,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -90,7 +92,7 @@ def explain(
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
     explainer = Explainer(
-        open_trained(run, data_path=data_path, trust=trust),
+        open_trained(run, model=model, data_path=data_path, trust=trust),
         top=top,
         reasons=reasons,
         enhancer=enhancer,

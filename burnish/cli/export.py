@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import DataPath, Run, Trust, choose_format, format_option, output_option, quiet_option
+from .shared import (
+    DataPath,
+    Run,
+    RunModel,
+    Trust,
+    choose_format,
+    format_option,
+    output_option,
+    quiet_option,
+)
 
 EPILOG = (
     "Examples:\n\n"
@@ -36,6 +45,7 @@ def export(
     ] = None,
     format: Annotated[str | None, format_option("npz, parquet or csv (by the suffix of --output).")] = None,
     data_path: DataPath = None,
+    model: RunModel = None,
     trust: Trust = False,
     quiet: Annotated[bool, quiet_option("Say nothing but errors.")] = False,
 ) -> None:
@@ -46,7 +56,9 @@ def export(
     file_format = choose_format(format, output, written=("npz", "parquet", "csv"))
     sides: Any = side
     kinds: Any = kind
-    embeddings = export_embeddings(run, sides, kinds, table=table, data_path=data_path, trust=trust)
+    embeddings = export_embeddings(
+        run, sides, kinds, table=table, model=model, data_path=data_path, trust=trust
+    )
     save_embeddings(embeddings, output, file_format)
     rows, width = embeddings.vectors.shape
     screen.say(f"written: {output} ({rows} {side}s, {width} numbers each, {kind}, table {embeddings.table})")

@@ -129,19 +129,31 @@ def parse_options(words: Sequence[str]) -> tuple[dict[str, Any], dict[str, dict[
     return options, enhancers
 
 
+def own_name(name: str) -> str:
+    """The name of an enhancer; of a class of one's own, which is given by its place (`own.py:Gain`), its `name`."""
+    from burnish.own.classes import is_place
+
+    if not is_place(name):
+        return name
+    from burnish.enhancers.registry import find_enhancer
+
+    return find_enhancer(name).name
+
+
 def merge_enhancers(
     block: Mapping[str, Any] | None, chosen: str | None, options: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """The enhancers to attach: name -> options.
 
     block: the `enhancers:` of the config files.  chosen: `--enhancers a,b`, which says which ones count,
-    those in the block keeping their options there; "none" means none; None leaves the block as it is.
+    those in the block keeping their options there; "none" means none; None leaves the block as it is.  A place of a
+    class (`own.py:Gain`) stands for the class's name.
     options: `--enhancers.NAME.OPTION`, which win, and attach an enhancer that is not there yet.
     Raises `ConfigurationError` for a name that is given twice.
     """
     merged: dict[str, Any] = dict(block or {})
     if chosen is not None:
-        names = [name.strip() for name in chosen.split(",") if name.strip()]
+        names = [own_name(name.strip()) for name in chosen.split(",") if name.strip()]
         names = [] if names == ["none"] else names
         for name in names:
             if names.count(name) > 1:

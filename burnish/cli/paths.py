@@ -168,7 +168,7 @@ def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
     named = [str(name) for name in of_files if name is not None]
     data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
     request = make_request(
-        model=options.backbone or (named[-1] if named else "BPR"),
+        model=options.backbone or (None if named else "BPR"),
         dataset=options.dataset,
         enhancers="none",
         config_files=options.config_files,

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from .screen import Screen
-from .shared import DataPath, Quiet, Run, Trust, choose_format, format_option, out_option
+from .shared import DataPath, Quiet, Run, RunModel, Trust, choose_format, format_option, out_option
 
 EPILOG = (
     "Examples:\n\n"
@@ -37,6 +37,7 @@ def profiles(
         str | None, format_option("parquet, tsv, csv or json (by the suffix of --out; tsv on the screen).")
     ] = None,
     data_path: DataPath = None,
+    model: RunModel = None,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -48,7 +49,9 @@ def profiles(
     kind = choose_format(format, output, shown=FORMATS[1:], written=FORMATS)
     screen.say("reading the run and its data ...")
     sides: Any = side
-    words = keyword_profiles(run, sides, top, weighting=weighting, data_path=data_path, trust=trust)
+    words = keyword_profiles(
+        run, sides, top, weighting=weighting, model=model, data_path=data_path, trust=trust
+    )
     if output is None:
         write_text(words, kind, sys.stdout, header=True)
         return

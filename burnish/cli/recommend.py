@@ -16,6 +16,7 @@ from .shared import (
     DataPath,
     Quiet,
     Run,
+    RunModel,
     State,
     TitleField,
     Trust,
@@ -73,6 +74,7 @@ def recommend(
     ] = None,
     data_path: DataPath = None,
     batch_users: Annotated[int | None, typer.Option("--batch-users", help="Users scored at a time.")] = None,
+    model: RunModel = None,
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
@@ -85,7 +87,7 @@ def recommend(
     user_ids = read_users(users, users_file)
     screen.say("reading the run and its data ...")
     recommender = Recommender(
-        open_trained(run, data_path=data_path, trust=trust),
+        open_trained(run, model=model, data_path=data_path, trust=trust),
         k=k,
         state=state,
         include_known=include_known,

@@ -40,7 +40,12 @@ EPILOG = (
 def run(
     context: typer.Context,
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Backbone; `burnish models` lists them.")
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Backbone (`burnish models`), or your own class: FILE.py:Class, package.module:Class.",
+        ),
     ] = None,
     dataset: Dataset = None,
     enhancers: Annotated[
@@ -48,7 +53,7 @@ def run(
         typer.Option(
             "--enhancers",
             "-e",
-            help="Enhancers to attach, separated by commas; none for the plain backbone. "
+            help="Enhancers to attach, separated by commas; none for the plain backbone. Your own: FILE.py:Class. "
             "Options: --enhancers.NAME.OPTION VALUE.",
         ),
     ] = None,
@@ -85,7 +90,7 @@ def run(
         bool,
         typer.Option(
             "--trust",
-            help="Unpickle the pretrained models that options name, or import a run's class: can execute code.",
+            help="Unpickle the pretrained models that options name, or import a run's classes: can execute code.",
         ),
     ] = False,
     quiet: Quiet = False,
@@ -116,6 +121,8 @@ def run(
     )
     refuse_misspelt(request, context)
     folder = resume or output
+    if earlier is not None:
+        earlier.know_enhancers(trust=trust)
     describe(screen, request, earlier)
     try:
         keep = None if folder is None else partial(write_results, folder=folder)
@@ -130,7 +137,7 @@ def run(
                 keep_result=keep,
             )
     except KeyboardInterrupt:
-        say_how_to_resume(screen, folder)
+        say_how_to_resume(screen, folder, model, enhancers)
         raise
     except FinishedError as finished:
         screen.say(str(finished))
@@ -153,8 +160,14 @@ def open_run(folder: Path | None) -> SavedRun | None:
     return read_run(folder)
 
 
-def say_how_to_resume(screen: Screen, folder: Path | None) -> None:
-    """After Ctrl-C: the command that goes on, or why there is none."""
+def say_how_to_resume(
+    screen: Screen, folder: Path | None, model: str | None = None, enhancers: str | None = None
+) -> None:
+    """After Ctrl-C: the command that goes on, or why there is none.
+
+    model, enhancers: as they were given; one's own classes have to be given again, or trusted.
+    """
+    from burnish.own.classes import is_place
     from burnish.training.state import saved_states
 
     if folder is None:
@@ -162,7 +175,10 @@ def say_how_to_resume(screen: Screen, folder: Path | None) -> None:
         return
     done = next((number for number, _ in saved_states(folder)), 0)
     if done:
-        screen.say(f"stopped after epoch {done}; go on with: burnish run --resume {shlex.quote(str(folder))}")
+        words = ["burnish", "run", "--resume", str(folder)]
+        words += ["--model", str(model)] if is_place(model) else []
+        words += ["--enhancers", enhancers] if enhancers is not None and ":" in enhancers else []
+        screen.say(f"stopped after epoch {done}; go on with: {shlex.join(words)}")
     else:
         screen.say("stopped before the end of the first epoch; nothing to resume")
 
@@ -186,11 +202,13 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
-    if earlier is None or ":" not in request.model:
-        find_backbone(request.model)
+    model = request.model
+    if isinstance(model, str) and (earlier is None or ":" not in model):
+        find_backbone(model)
+    name = model if isinstance(model, str) else model.__name__
     attached = [f"{one.name}({one.extra_repr()})" for one in make_enhancers(request.enhancers)]
     seed = "" if request.seed is None else f", seed {request.seed}"
-    screen.say(f"{request.model} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
+    screen.say(f"{name} on {request.dataset}{seed}; attached: {', '.join(attached) or 'nothing'}")
     if earlier is not None:
         from burnish.training.run_folder import lacking_result
         from burnish.training.state import saved_states
@@ -227,8 +245,8 @@ def train(
 
         if going_on:
             assert output is not None
-            by_name = None if ":" in request.model else request.model  # else the class that the run names
-            asked_for = {**vars(request), "model": by_name}
+            of_run = isinstance(request.model, str) and ":" in request.model  # the class that the run names
+            asked_for = {**vars(request), "model": None if of_run else request.model}
             return resume(
                 output,
                 **asked_for,

@@ -26,7 +26,7 @@ _PROCESSES = {"nproc": 1, "world_size": -1, "ip": None, "port": None, "group_off
 class RunRequest:
     """One training run, complete: what `burnish.training.train.train` needs."""
 
-    model: str
+    model: str | type
     dataset: str
     enhancers: dict[str, Any]
     config_files: tuple[Path, ...]
@@ -61,12 +61,39 @@ def _block(content: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     return block
 
 
-def _required(name: str, value: Any, example: str) -> str:
+def _named(block: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The block with places of one's own classes replaced by their names."""
+    from burnish.own.classes import is_place, named_by
+
+    if not any(is_place(name) for name in block):
+        return block
+    from burnish.enhancers.registry import named_block
+
+    with named_by(path):
+        return named_block(block)
+
+
+def own_class(name: Any, path: Path | None = None) -> type | None:
+    """The model class of a place that a person gave (`mine.py:Tower`); None for another name.
+
+    path: the file that names it, which is told.
+    """
+    from burnish.own.classes import is_place, named_by
+
+    if not is_place(name):
+        return None
+    from burnish.enhancers.zoo import find_backbone
+
+    with named_by(path):
+        return find_backbone(name)
+
+
+def _required(name: str, value: Any, example: str) -> Any:
     if value is None:
         raise ConfigurationError(
             f"no {name} is given; say --{name} {example}, or write `{name}: {example}` into a config file"
         )
-    return str(value)
+    return value if isinstance(value, type) else str(value)
 
 
 def _reject_processes(options: dict[str, Any]) -> None:
@@ -112,6 +139,7 @@ def make_request(
     """Put the command line over the configuration files, of which later ones win.
 
     words: the options that the verb does not know, RecBole's and `--enhancers.NAME.OPTION`.
+    A model or enhancer that is given by its place (`mine.py:Tower`) is imported here.
     earlier: the run to be resumed, which has the model, the data set and the enhancers where nothing else is said.
     Raises `ConfigurationError` for anything that cannot be understood.
     """
@@ -121,14 +149,19 @@ def make_request(
     for path in files:
         content = read_yaml(path)
         merged.update(content)
-        block = _block(content, path) if "enhancers" in content else block
+        if "enhancers" in content:
+            block = _named(_block(content, path), path)
+        own = None if model is not None else own_class(content.get("model"), path)
+        if own is not None:
+            merged["model"] = own
     options, enhancer_options = parse_options(words)
     _reject_processes(options)
     if earlier is not None:
         merged = {"model": earlier.model, "dataset": earlier.dataset, **merged}
         block = block or earlier.enhancers
+    own = own_class(model)
     return RunRequest(
-        model=_required("model", model or merged.get("model"), "BPR"),
+        model=own or _required("model", model or merged.get("model"), "BPR"),
         dataset=_required("dataset", dataset or merged.get("dataset"), "ml-100k"),
         enhancers=merge_enhancers(block, enhancers, enhancer_options),
         config_files=files,

@@ -149,7 +149,15 @@ Dataset = Annotated[
 ]
 DataPath = Annotated[Path | None, data_path_option("Where the data set's folder is now.")]
 Trust = Annotated[
-    bool, typer.Option("--trust", help="Unpickle a checkpoint, or import a run's class: can execute code.")
+    bool, typer.Option("--trust", help="Unpickle a checkpoint, or import a run's classes: can execute code.")
+]
+RunModel = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        "-m",
+        help="Your own model class of the run, which needs no --trust then: FILE.py:Class or package.module:Class.",
+    ),
 ]
 State = Annotated[
     str,

@@ -10,7 +10,7 @@ from typing import Any
 def data_config(
     dataset: str,
     *,
-    backbone: str = "BPR",
+    backbone: str | type = "BPR",
     config_files: Sequence[Path] = (),
     options: Mapping[str, Any] | None = None,
     seed: int | None = None,

@@ -55,7 +55,7 @@ class ValueOptions:
     """The options of the verb."""
 
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Backbone to train; `burnish models` lists them.")
+        str | None, typer.Option("--model", "-m", help="Backbone to train, or the own class of a run.")
     ] = None
     dataset: Dataset = None
     run: Annotated[
@@ -128,9 +128,9 @@ class ValueOptions:
     budget: Annotated[
         int | None, typer.Option("--budget", min=1, help="With --user: histories that the model may score.")
     ] = None
-    trust: Annotated[
-        bool, typer.Option("--trust", help="Import the class of a run's model: can execute code.")
-    ] = False
+    trust: Annotated[bool, typer.Option("--trust", help="Import a run's own classes: can execute code.")] = (
+        False
+    )
     threads: Threads = None
     quiet: Annotated[bool, quiet_option("Print the summary only.")] = False
 
@@ -278,9 +278,10 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
     from burnish.errors import ConfigurationError
+    from burnish.training.classes import is_named
     from burnish.training.record import read_run
 
-    from .run_request import make_request
+    from .run_request import make_request, own_class
 
     run, saved = options.run, None
     trains = options.model is not None or options.config_files is not None
@@ -292,7 +293,8 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
         saved = read_run(run)  # where there is none, says how to make one
         for name, of_run in (("model", saved.model), ("dataset", saved.dataset)):
             given = getattr(options, name)
-            if given is not None and given != of_run:
+            own = own_class(given) if name == "model" else None  # imported: it was typed
+            if given is not None and not (given == of_run if own is None else is_named(of_run, own)):
                 raise ConfigurationError(
                     f"--{name} {given}, but {run} holds a run of {of_run}; leave --{name} out, or give another folder"
                 )
@@ -334,17 +336,21 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
     if request is None:
         assert run is not None
         screen.say("reading the run and its data ...")
-        yield open_trained(run, data_path=options.data_path, trust=options.trust)
+        yield open_trained(run, model=options.model, data_path=options.data_path, trust=options.trust)
         return
     earlier = read_run(run) if run is not None and begun(run) else None
+    if earlier is not None:
+        earlier.know_enhancers(trust=options.trust)
     describe(screen, request, earlier)
     with passing_folder("value") as passing:
         folder, save_every = (passing, 0) if run is None else (run, 1)
         try:
-            result = train(screen, request, folder, save_every, going_on=earlier is not None)
+            result = train(
+                screen, request, folder, save_every, going_on=earlier is not None, trust=options.trust
+            )
         except KeyboardInterrupt:
             if run is not None:
-                say_how_to_resume(screen, run)
+                say_how_to_resume(screen, run, options.model, options.enhancers)
             raise
         yield open_trained(result)
 

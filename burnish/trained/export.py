@@ -65,7 +65,7 @@ def export_embeddings(
     kind: Literal["refined", "raw", "output"] = "refined",
     *,
     table: str | None = None,
-    model: type | None = None,
+    model: str | type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> Embeddings:
@@ -83,12 +83,13 @@ def export_embeddings(
         backbone's `output_vectors()` gives: users `[n_users, d]` and items `[n_items, d]`.
     table : str, optional
         The name of the table, where a side has several; by default the first.
-    model : type, optional
-        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    model : str or type, optional
+        The class of the run's model, where it is neither RecBole's nor announced by a package, or where that is
+        (`"mine.py:Tower"`).
     data_path : Path or str, optional
         Where the data set's folder is now, if it has been moved.
     trust : bool, default False
-        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+        Allow what can execute code: unpickling a checkpoint, importing the modules of the run's model and enhancers.
 
     Returns
     -------

@@ -28,7 +28,7 @@ def keyword_profiles(
     top: int | None = None,
     *,
     weighting: str | None = None,
-    model: type | None = None,
+    model: str | type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
@@ -46,12 +46,13 @@ def keyword_profiles(
         Words a profile; by default the model's `keep_profile_words`.
     weighting : {"attention", "excess", "distinctive"}, optional
         What a word counts (`KeywordProfiles`); by default the model's `profile_weighting`.
-    model : type, optional
-        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    model : str or type, optional
+        The class of the run's model, where it is neither RecBole's nor announced by a package, or where that is
+        (`"mine.py:Tower"`).
     data_path : Path or str, optional
         Where the data set's folder is now, if it has been moved.
     trust : bool, default False
-        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+        Allow what can execute code: unpickling a checkpoint, importing the modules of the run's model and enhancers.
 
     Returns
     -------

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from burnish.enhancers.kept_embeddings import clear_kept
+from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, warn
 from burnish.files.near import did_you_mean
 from burnish.training.load import load_run
@@ -17,7 +18,7 @@ from burnish.training.trained_model import TrainedModel
 def open_trained(
     source: TrainedModel | TrainingResult | Path | str,
     *,
-    model: type | None = None,
+    model: str | type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> TrainedModel:
@@ -29,11 +30,12 @@ def open_trained(
         What `burnish.load_run` or `burnish.run` returned, the folder of a run (`burnish run --output`,
         `burnish.run(folder=)`), or, with `trust`, a checkpoint of RecBole's (plain, enhanced or baked).
     model
-        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+        The class of the run's model, where it is neither RecBole's nor announced by a package, or where that is
+        ("mine.py:Tower").
     data_path
         Where the data set's folder is now, if it has been moved.
     trust
-        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+        Allow what can execute code: unpickling a checkpoint, importing the modules of the run's model and enhancers.
 
     Raises
     ------
@@ -60,6 +62,8 @@ def open_trained(
             f"{path} does not exist; give the folder of a run (burnish run --output) or a checkpoint."
             f"{did_you_mean(path, _may_be_run)}"
         )
+    if model is not None:
+        find_backbone(model)  # loaded by the time that the checkpoint asks for it
     return _open_checkpoint(path, data_path, trust)
 
 

@@ -39,7 +39,7 @@ def recommend(
     include_unseen: bool = False,
     missing: str | None = None,
     title_field: str | None = None,
-    model: type | None = None,
+    model: str | type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> pd.DataFrame:
@@ -68,12 +68,13 @@ def recommend(
         What a user without a prediction gives; by default an error where users are named, else a row.
     title_field : str, optional
         The column of the item file to show as `title`; by default a usual one, if there is any.
-    model : type, optional
-        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    model : str or type, optional
+        The class of the run's model, where it is neither RecBole's nor announced by a package, or where that is
+        (`"mine.py:Tower"`).
     data_path : Path or str, optional
         Where the data set's folder is now, if it has been moved.
     trust : bool, default False
-        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+        Allow what can execute code: unpickling a checkpoint, importing the modules of the run's model and enhancers.
 
     Returns
     -------

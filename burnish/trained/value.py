@@ -48,7 +48,7 @@ def value(
     combine: bool = False,
     table: str | None = None,
     title_field: str | None = None,
-    model: type | None = None,
+    model: str | type | None = None,
     data_path: Path | str | None = None,
     trust: bool = False,
 ) -> Valuation:
@@ -88,12 +88,13 @@ def value(
         the one that meets users in the score.
     title_field : str, optional
         The column of the item file with the names of items; by default a usual one, if there is any.
-    model : type, optional
-        The plain class of the run's model, where it is neither RecBole's nor announced by a package.
+    model : str or type, optional
+        The class of the run's model, where it is neither RecBole's nor announced by a package, or where that is
+        (`"mine.py:Tower"`).
     data_path : Path or str, optional
         Where the data set's folder is now, if it has been moved.
     trust : bool, default False
-        Allow what can execute code: unpickling a checkpoint, importing the module of the run's model.
+        Allow what can execute code: unpickling a checkpoint, importing the modules of the run's model and enhancers.
 
     Returns
     -------

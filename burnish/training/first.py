@@ -23,10 +23,12 @@ from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
+from burnish.own.classes import loaded_only
 
 from .beside import digest_beside
 from .by_name import settled_options
-from .identity import FormerDataError, OtherDataError, class_name, computing, digest
+from .classes import class_name, own_source
+from .identity import FormerDataError, OtherDataError, computing, digest
 from .one_run import train_and_test
 from .options import shared_options
 from .record import read_run
@@ -60,10 +62,12 @@ class FirstRequest:
         options = computing(self._options())
         if wherever:
             options.pop("data_path", None)
+        plain = split_enhanced(self.model)[0]
         content = {
-            "model": class_name(split_enhanced(self.model)[0]),
+            "model": class_name(plain),
             "dataset": self.dataset,
             "options": options,
+            **own_source(plain),
         }
         enhancers = decisive(enhancers_of(self.model))
         return digest({**content, "enhancers": enhancers} if enhancers else content)
@@ -195,20 +199,23 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
         if state is not None:
             saved = read_run(folder)
             plain = split_enhanced(request.model)[0]
-            again = Request.gather(plain, saved.dataset, saved.enhancers, (), saved.options, None, False)
-            needed = {**places.needed(again, inner), "base": None}  # it has begun
             try:
-                return train_and_test(
-                    again,
-                    folder,
-                    saved=saved,
-                    state=state,
-                    on_epoch=told,
-                    save_every=max(places.save_every, 1),
-                    evaluate_test=False,
-                    trust=places.trust,
-                    **needed,
-                )
+                with loaded_only(places.trust):  # what the run that asks names is loaded
+                    again = Request.gather(
+                        plain, saved.dataset, saved.enhancers, (), saved.options, None, False
+                    )
+                    needed = {**places.needed(again, inner), "base": None}  # it has begun
+                    return train_and_test(
+                        again,
+                        folder,
+                        saved=saved,
+                        state=state,
+                        save_every=max(places.save_every, 1),
+                        on_epoch=told,
+                        evaluate_test=False,
+                        trust=places.trust,
+                        **needed,
+                    )
             except OtherDataError as error:
                 raise FormerDataError(request.named, folder, error) from error
         make_folder(folder)

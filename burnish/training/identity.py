@@ -1,18 +1,16 @@
-"""What tells one run from another: the class, the data, the options that count; as names and digests."""
+"""What tells one run from another: the data, the options that count; as digests."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from burnish.errors import ConfigurationError, DataError, UnknownNameError, warn
+from burnish.errors import DataError
 
 
 class OtherDataError(DataError):
@@ -47,93 +45,6 @@ class FormerDataError(DataError):
             f"Its backbone reads them otherwise, or the files were changed meanwhile; give one that reads what the run "
             f"reads, or start again"
         )
-
-
-def class_name(cls: type) -> str:
-    """How a plain backbone class is written in `run.json`: a known backbone's name, or `module:Class`."""
-    from burnish.enhancers.zoo import find_backbone, list_backbones
-
-    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
-        return cls.__name__
-    return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def find_class(name: str, *, trust: bool = False, known: type | None = None) -> type:
-    """The class behind a name of `class_name`.
-
-    A class that is neither RecBole's nor announced by a package is taken from modules that are loaded already;
-    another module is imported only with `trust`.  known: the plain class, where the caller has it.
-    """
-    from burnish.enhancers.zoo import find_backbone
-
-    if known is not None:
-        own = class_name(known)
-        moved = _of_a_script(name) and known.__qualname__ == name.partition(":")[2]
-        if own != name and not moved:
-            raise ConfigurationError(f"the run was made with {name}, not with {own}")
-        return known
-    if ":" not in name:
-        return find_backbone(name)
-    module_name, _, path = name.partition(":")
-    module = sys.modules.get(module_name)
-    if module is None and trust and not _of_a_script(name):
-        try:
-            module = importlib.import_module(module_name)
-        except Exception as error:  # a module may raise anything while it is imported
-            raise UnknownNameError(
-                f"the run's model {name} cannot be imported: {type(error).__name__}: {error}. Python looks for "
-                f"{module_name} where it looks for packages; PYTHONPATH=FOLDER adds a folder"
-            ) from error
-    cls: Any = module
-    for part in path.split("."):
-        cls = getattr(cls, part, None)
-    if isinstance(cls, type):
-        return cls
-    if _of_a_script(name):
-        raise ConfigurationError(f"the run's model is {name}: {_why_unfindable(name)}")
-    if module is not None:
-        raise ConfigurationError(
-            f"the run's model is the class {name}, and the module {module_name} has no class {path}: it was renamed or "
-            f"removed since. Put it back, or give the class itself (model=...)"
-        )
-    raise ConfigurationError(
-        f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
-        f"itself (model=...), or say trust=True (--trust) to let burnish import it"
-    )
-
-
-def check_class(cls: type, *, kept: bool) -> None:
-    """Look at the plain class of a run that is about to begin.
-
-    kept: whether the run is to be read again.
-    Raises `ConfigurationError` for a class that cannot be found under its name, which RecBole's checkpoints need; warns
-    of one that only this program finds.
-    """
-    found: Any = sys.modules.get(cls.__module__)
-    for part in cls.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not cls:
-        raise ConfigurationError(
-            f"model = {cls.__module__}.{cls.__qualname__}: RecBole's checkpoints hold the class by its name, and no "
-            f"class is found under this one; define it at the top level of a module, under its own name"
-        )
-    name = class_name(cls)
-    if kept and _of_a_script(name):
-        warn(f"the model of this run is {name}: {_why_unfindable(name)}")
-
-
-def _of_a_script(name: str) -> bool:
-    """Whether a class was the own one of a script or notebook, so that no other program finds it."""
-    return name.partition(":")[0] == "__main__"
-
-
-def _why_unfindable(name: str) -> str:
-    short = name.partition(":")[2]
-    return (
-        f"the class {short} is defined in a script or notebook, where nothing else can import it, with or without "
-        f"trust. Give the class itself in Python (burnish.load_run(FOLDER, model={short})); for the command line, "
-        f'define it in a module that can be imported, and name it in the run\'s run.json: "model": "MODULE:{short}"'
-    )
 
 
 def fingerprint(dataset: Any) -> dict[str, Any]:

@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.zoo import find_backbone
 from burnish.errors import DataError
+from burnish.own.classes import loaded_only
 
-from .identity import find_class
+from .classes import find_class
 from .inputs.arguments import options_of
 from .record import MODEL_FILE, check_same_options, read_run
 from .request import make_config
@@ -22,7 +25,7 @@ from .weights import load_model
 def load_run(
     folder: Path | str,
     *,
-    model: type | None = None,
+    model: str | type | None = None,
     options: Mapping[str, Any] | Path | str | None = None,
     trust: bool = False,
 ) -> TrainedModel:
@@ -34,14 +37,15 @@ def load_run(
     ----------
     folder : Path or str
         The folder of the run (`burnish run --output`, `burnish.run(folder=)`).
-    model : type, optional
-        The plain class of the model, where it is neither RecBole's nor announced by a package.
+    model : str or type, optional
+        The class of the model, where it is neither RecBole's nor announced by a package: the class itself, or where it
+        is (`"mine.py:Tower"`, `"package.module:Tower"`).
     options : mapping or path, optional
         RecBole options that may differ from the run's, such as `data_path`, `device` or `show_progress`; or the path of
         a YAML file with them.
     trust : bool, default False
-        Import the module that `run.json` names for the model's class, and unpickle the pretrained models that its
-        options name: both execute code.
+        Import the modules that `run.json` names for the model's class and for enhancers, and unpickle the pretrained
+        models that its options name: this executes code.
 
     Returns
     -------
@@ -67,14 +71,16 @@ def load_run(
             f"{saved.folder} holds no trained weights yet ({MODEL_FILE}): the run stopped before its first "
             f"epoch was kept, or its model has none that can be saved (trees)"
         )
-    base = find_class(saved.model, trust=trust, known=model)
-    saved.enhancers = saved.placed_enhancers()
-    config = make_config(
-        base, saved.dataset, saved.enhancers, {**saved.options, **options_of(options, "options")}
-    )
-    check_same_options(saved, config)
-    run = Run(config, None, trust=trust)
-    run.prepare(saved.data, trainer=False)
+    known = None if model is None else split_enhanced(find_backbone(model))[0]
+    with loaded_only(trust):
+        base = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
+        saved.know_enhancers(trust=trust)
+        saved.enhancers = saved.placed_enhancers()
+        given = options_of(options, "options")
+        config = make_config(base, saved.dataset, saved.enhancers, {**saved.options, **given})
+        check_same_options(saved, config)
+        run = Run(config, None, trust=trust)
+        run.prepare(saved.data, trainer=False)
     load_model(weights, run.model)
     run.model.eval()
     return run.trained()

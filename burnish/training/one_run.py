@@ -14,7 +14,7 @@ from burnish.enhancers.attach import enhancers_of, split_enhanced
 from burnish.settled import settled_lines
 
 from .base import Base
-from .identity import check_class
+from .classes import check_class
 from .inputs.loading import tell
 from .inputs.machine import check_checkpoint_folder
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,9 @@ from burnish.errors import ConfigurationError, DataError
 from burnish.files.jsons import parse_json
 from burnish.files.near import did_you_mean
 from burnish.files.whole import write_json
+from burnish.own.classes import file_of, is_place, place_of
 
-from .identity import class_name
+from .classes import class_name, find_own_enhancer
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"
@@ -55,6 +56,8 @@ class SavedRun:
     data: the `fingerprint` of the data set.
     made_in: the working directory that relative names of files are meant from; None in runs of an older burnish.
     results: the files of results that were there when it was marked as finished; None where that is not known.
+    model_file: where the model's class was, if it is one of a person's own.
+    own_enhancers: of enhancers that are a person's own, by name, the `class` (`module:Class`) and its `file`.
     """
 
     folder: Path
@@ -67,6 +70,20 @@ class SavedRun:
     finished: bool
     made_in: str | None = None
     results: list[str] | None = None
+    model_file: str | None = None
+    own_enhancers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def know_enhancers(self, *, trust: bool = False) -> None:
+        """Let the run's enhancers be known by their names; those of a person's own are imported with trust only.
+
+        Raises `ConfigurationError` for one that is neither loaded nor trusted.
+        """
+        from burnish.enhancers.registry import list_enhancers
+
+        known = list_enhancers()
+        for name, place in self.own_enhancers.items():
+            if name in self.enhancers and name not in known:
+                find_own_enhancer(name, place["class"], trust=trust, file=place.get("file"))
 
     def placed_enhancers(self) -> dict[str, Any]:
         """The enhancers' options, with files that lie where the run was made named in full."""
@@ -93,7 +110,8 @@ def write_run(
     given: the options of RecBole's that were given, typed.  effective: all of them, before anything was built.
     """
     from burnish._version import __version__
-    from burnish.enhancers.attach import enhancer_options, split_enhanced
+    from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
+    from burnish.enhancers.registry import is_own
 
     from .environment import describe_environment
 
@@ -114,6 +132,11 @@ def write_run(
         "made_in": str(Path.cwd()),
         "finished": False,
     }
+    if is_place(content["model"]) and file_of(base) is not None:
+        content["model_file"] = file_of(base)
+    own = [type(enhancer) for enhancer in enhancers_of(config.model_class) if is_own(type(enhancer))]
+    if own:
+        content["own_enhancers"] = {cls.name: _placed_class(cls) for cls in own}
     try:
         json.dumps(content["options"])
     except TypeError as error:
@@ -121,6 +144,11 @@ def write_run(
             f"an option cannot be kept in {folder / RUN_FILE}: {error}; give numbers, text, lists and mappings only"
         ) from error
     write_json(folder / RUN_FILE, content)
+
+
+def _placed_class(cls: type) -> dict[str, str]:
+    file = file_of(cls)
+    return {"class": place_of(cls), **({} if file is None else {"file": file})}
 
 
 def forget_run(folder: Path) -> None:
@@ -164,6 +192,9 @@ def read_run(folder: Path | str) -> SavedRun:
             # An older burnish left this as RecBole has it; the run goes on as it began.
             before = content["config"].get("train_neg_sample_args")
             content["options"].setdefault("train_neg_sample_args", before)
+        for name in content["enhancers"]:
+            if is_place(name):
+                raise DataError(f"{path} is damaged: {name!r} is no name of an enhancer")
         return SavedRun(
             folder,
             str(content["model"]),
@@ -175,6 +206,13 @@ def read_run(folder: Path | str) -> SavedRun:
             bool(content["finished"]),
             content.get("made_in"),
             _names(content.get("results")),
+            None if content.get("model_file") is None else str(content["model_file"]),
+            {
+                str(name): {"class": str(place["class"]), "file": str(place["file"])}
+                if "file" in place
+                else {"class": str(place["class"])}
+                for name, place in (content.get("own_enhancers") or {}).items()
+            },
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):

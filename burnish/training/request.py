@@ -12,6 +12,7 @@ from typing import Any
 from burnish.compat.habits import command_line
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.yamls import check_names, read_yaml
+from burnish.own.classes import named_by
 from burnish.settled import settled_in, within_burnish
 
 from .cold import cold_limit
@@ -59,12 +60,14 @@ class Request:
         check_names(own, "options")
         settings.update(own)
         block = settings.get("enhancers") if enhancers is None else enhancers
+        of_file = enhancers is None and "enhancers" not in own and files
         # Config attaches any block that it finds; the class below has it already.
         own["enhancers"] = {}
         if seed is not None:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
-        made = _attach(model, block)
+        with named_by(files[-1] if of_file else None):
+            made = _attach(model, block)
         return cls(made, dataset, files, own, set(settings))
 
 
@@ -74,7 +77,7 @@ def _attach(model: str | type, block: Any) -> type:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
-    cls = find_backbone(model) if isinstance(model, str) else model
+    cls = find_backbone(model)
     return enhance(cls, *make_enhancers(block)) if block else cls
 
 

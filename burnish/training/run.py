@@ -39,12 +39,14 @@ def run(
     Parameters
     ----------
     model : str or type, optional
-        A backbone's name, a RecBole model class, or a class from `enhance`; left out only with `resume`.
+        A backbone's name, a RecBole model class or where it is (`"mine.py:Tower"`, `"package.module:Tower"`), or a
+        class from `enhance`; left out only with `resume`.
     dataset : str, optional
         "ml-100k" (comes with RecBole), or a folder of atomic files under RecBole's `data_path`; left out only with
         `resume`.
     enhancers : mapping, str or iterable, optional
-        What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.
+        What to attach, as in a YAML block: `{"rvrec": {"weight": 0.1}}`, "rvrec", or enhancers.  A class of your own
+        stands there by where it is: `{"own.py:Gain": {"weight": 0.1}}`.
     config_files : path or sequence of paths
         YAML files with RecBole's own options, or one; later files win.
     config : mapping or path, optional
@@ -64,7 +66,7 @@ def run(
         data.  RecBole's own bars, one for each epoch and evaluation, come back with `config={"show_progress": True}`.
     trust : bool, default False
         Allow what can execute code: unpickling the pretrained models that options name (`pre_model_path`, ...), and,
-        with `resume`, importing the module of the run's model.
+        with `resume`, importing the modules of the run's model and enhancers.
     config_file_list, config_dict
         RecBole's names of `config_files` and `config`.
 

@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from burnish.enhancers.attach import enhancers_of, split_enhanced
+from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError
 from burnish.files.yamls import read_yaml
+from burnish.own.classes import is_place, loaded_only
 
 from .asked_first import check_asked
 from .bases import begin_from
+from .classes import find_class
 from .first import Places, anew_on_other_data
-from .identity import find_class
 from .inputs.arguments import listed_files, options_of
 from .one_run import train_and_test
 from .record import SavedRun, read_run
@@ -54,7 +57,8 @@ def train(
     Parameters
     ----------
     model
-        A backbone's name, a RecBole model class, or a class from `enhance`.
+        A backbone's name, a RecBole model class or where it is (`mine.py:Tower`, `package.module:Tower`), or a class
+        from `enhance`.
     dataset
         The name of a folder of atomic files in `data_path`, or "ml-100k", which RecBole brings.
     enhancers
@@ -180,29 +184,70 @@ def resume(
         For damaged files or changed data.
     """
     saved = read_run(folder)
-    base = model if isinstance(model, type) else None
-    known, extra = split_enhanced(base) if base is not None else (None, ())
-    cls = find_class(saved.model, trust=trust, known=known)
-    if isinstance(model, str) and model != saved.model:
+    if isinstance(model, str) and model != saved.model and not is_place(model):
         raise ConfigurationError(f"model = {model!r}, but {saved.folder} holds a run of {saved.model!r}")
-    if dataset is not None and dataset != saved.dataset:
-        raise ConfigurationError(
-            f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
+    # What is given is imported as given; what the run names, with trust only.
+    base = None if model is None else find_backbone(model)
+    known, extra = split_enhanced(base) if base is not None else (None, ())
+    if trust:
+        saved.know_enhancers(trust=True)
+    made = None if enhancers is None else make_enhancers(enhancers)
+    with loaded_only(trust):
+        cls = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
+        saved.know_enhancers(trust=trust)
+        return _go_on(
+            saved,
+            cls if base is None or not extra else base,
+            dataset=dataset,
+            enhancers={} if made is None and extra else made,
+            settings=_settings(saved, config_files, options),
+            seed=seed,
+            show_progress=show_progress,
+            on_epoch=on_epoch,
+            save_every=save_every,
+            trust=trust,
+            keep_result=keep_result,
         )
-    chosen: Any = enhancers
-    if enhancers is None and extra:
-        chosen = {}
-    elif enhancers is None:
-        chosen = saved.enhancers = saved.placed_enhancers()
+
+
+def _settings(
+    saved: SavedRun,
+    config_files: Sequence[str | Path] | Path | str,
+    options: Mapping[str, Any] | Path | str | None,
+) -> dict[str, Any]:
+    """RecBole's options of a run that goes on."""
     settings: dict[str, Any] = dict(saved.options)
     for file in listed_files(config_files):
         settings.update(read_yaml(file))
     settings.update(options_of(options, "options"))
     for name in ("model", "dataset", "enhancers"):
         settings.pop(name, None)
-    request = Request.gather(
-        base if extra and base is not None else cls, saved.dataset, chosen, (), settings, seed, show_progress
-    )
+    return settings
+
+
+def _go_on(
+    saved: SavedRun,
+    model: type,
+    *,
+    dataset: str | None,
+    enhancers: Iterable[Any] | Mapping[str, Any] | None,
+    settings: dict[str, Any],
+    seed: int | None,
+    show_progress: bool,
+    on_epoch: Callable[[Epoch], None] | None,
+    save_every: int,
+    trust: bool,
+    keep_result: Callable[[TrainingResult], list[str]] | None,
+) -> TrainingResult:
+    """What `resume` does once it has the class.  enhancers: None for those of the run."""
+    if dataset is not None and dataset != saved.dataset:
+        raise ConfigurationError(
+            f"dataset = {dataset!r}, but {saved.folder} holds a run on {saved.dataset!r}"
+        )
+    chosen: Any = enhancers
+    if enhancers is None:
+        chosen = saved.enhancers = saved.placed_enhancers()
+    request = Request.gather(model, saved.dataset, chosen, (), settings, seed, show_progress)
     state = latest_state(saved.folder)
     epochs = settings.get("epochs")
     lacking = lacking_result(saved) if saved.finished and keep_result is not None else None

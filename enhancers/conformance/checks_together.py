@@ -1,10 +1,16 @@
-"""Two processes that train together (gloo, on the CPU) against one process that does the work of both."""
+"""Two processes that train together (gloo, on the CPU) against one process that does the work of both.
+
+They are started as a command is, not by `multiprocessing`: that would run the script that asked once more in each of
+them, and could not run a notebook.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
 import os
+import pickle
+import subprocess
 import sys
 import tempfile
 import warnings
@@ -45,9 +51,10 @@ def two_processes(subject: Subject) -> None:
 def compare_all(subjects: Sequence[Subject]) -> None:
     """Run the check for many subjects in one pair of processes; `two_processes` then reads the outcomes."""
     for subject in subjects:
+        _check_importable(subject)
         prepare_folder(subject.folder)  # not in two processes at once
     with tempfile.TemporaryDirectory(prefix="burnish-") as folder:
-        torch.multiprocessing.spawn(_worker, args=(list(subjects), folder), nprocs=_WORLD_SIZE, join=True)
+        _run_workers(subjects, Path(folder))
         for rank in range(_WORLD_SIZE):
             text = (Path(folder) / f"{rank}.json").read_text(encoding="utf-8")
             for label, outcome in json.loads(text).items():
@@ -55,7 +62,44 @@ def compare_all(subjects: Sequence[Subject]) -> None:
                 _differences[label] = {arm: known[arm] or error for arm, error in outcome.items()}
 
 
-def _worker(rank: int, subjects: list[Subject], folder: str) -> None:
+def _check_importable(subject: Subject) -> None:
+    """`NotApplicableError` for a class that another process cannot import."""
+    for cls in (subject.backbone, *(type(enhancer) for enhancer in subject.enhancers)):
+        if cls.__module__ == "__main__":
+            raise NotApplicableError(
+                f"{cls.__qualname__} is defined in a script or notebook, which another process cannot import; put it "
+                f"into a file of its own and import it from there"
+            )
+
+
+def _run_workers(subjects: Sequence[Subject], folder: Path) -> None:
+    """Start the processes, and wait for them.  Raises `RuntimeError` with what one said that failed."""
+    (folder / "subjects").write_bytes(pickle.dumps(list(subjects)))
+    code = f"from {__name__} import _worker; import sys; _worker(int(sys.argv[1]), sys.argv[2])"
+    found = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(rank), str(folder)],
+            env={**os.environ, "PYTHONPATH": found},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(_WORLD_SIZE)
+    ]
+    try:
+        said = [worker.communicate()[1] for worker in workers]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.wait()
+    for worker, text in zip(workers, said, strict=True):
+        if worker.returncode:
+            raise RuntimeError(f"a process of two ended with {worker.returncode}: {text.strip()[-2000:]}")
+
+
+def _worker(rank: int, folder: str) -> None:
+    subjects: list[Subject] = pickle.loads((Path(folder) / "subjects").read_bytes())
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)  # RecBole writes into each process's console
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  (for the life of this process)

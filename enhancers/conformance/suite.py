@@ -57,7 +57,7 @@ def check_backbone(
     Parameters
     ----------
     backbone
-        A name, or a RecBole model class of your own.
+        A name, or a RecBole model class of your own, or where that is ("mine.py:Tower").
     enhancers
         What to attach; by default a probe that uses every hook (refine, loss, weights).
     options
@@ -92,7 +92,7 @@ def check_backbone(
     BPR[probe]-attaches passed
     """
     subject = Subject(
-        backbone=find_backbone(backbone) if isinstance(backbone, str) else backbone,
+        backbone=find_backbone(backbone),
         enhancers=tuple(enhancers) if enhancers is not None else (Probe(),),
         folder=folder or _shared_folder(),
         options=dict(options or {}),

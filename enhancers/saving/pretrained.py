@@ -28,6 +28,7 @@ from burnish.enhancers.host import Host
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.own.classes import loaded_only
 
 from .files import FORMAT, VERSION, Manifest, SavedEnhancer, SavedTable, read, version, write
 from .tokens import Missing, Tokens, move_rows
@@ -240,16 +241,15 @@ def _read(path: Path, now: Tokens, trust: bool) -> _Saved:
 def _recipe(manifest: Manifest, folder: Path) -> Recipe:
     if not manifest.enhancers:
         raise DataError(f"{folder} holds no enhancer")
-    return recipe_of(make_enhancers({saved.name: saved.options for saved in manifest.enhancers}))
+    with loaded_only(trust=False):  # no name in a folder is imported
+        return recipe_of(make_enhancers({saved.name: saved.options for saved in manifest.enhancers}))
 
 
 def _model(
     model: nn.Module | type | str, manifest: Manifest, recipe: Recipe, config: Config, dataset: Dataset
 ) -> tuple[nn.Module, bool]:
     """The model with the enhancers on it, and whether they were put onto a model that existed."""
-    cls: Any = (
-        find_backbone(model) if isinstance(model, str) else model if isinstance(model, type) else type(model)
-    )
+    cls: Any = find_backbone(model) if isinstance(model, str | type) else type(model)
     base, attached = split_enhanced(cls)
     if base.__name__ != manifest.backbone:
         raise UnsupportedError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -12,6 +13,7 @@ from torch import Tensor, nn
 
 from burnish.enhancers.attach import enhancer_from, split_enhanced
 from burnish.errors import DataError
+from burnish.own.classes import put_on_path
 
 from .files import FORMAT, VERSION, Manifest, SavedEnhancer, version
 
@@ -28,7 +30,11 @@ def is_pickle(path: Path) -> bool:
 
 
 def load_trusted(path: Path) -> dict[str, Any]:
-    """A RecBole checkpoint, unpickled; whoever calls this has asked the user.  Raises `DataError`."""
+    """A RecBole checkpoint, unpickled; whoever calls this has asked the user.  Raises `DataError`.
+
+    The class of its model is imported, from the working directory, too.
+    """
+    put_on_path(os.getcwd())
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=False)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError, AttributeError, ImportError) as error:

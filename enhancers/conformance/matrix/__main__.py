@@ -133,11 +133,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     backbones = options.backbones or backbones_with_tables()
     try:
         columns = read_columns(options.enhancers)
-        names = [find_backbone(backbone).__name__ for backbone in backbones]
+        for backbone in backbones:
+            find_backbone(backbone)
         known = journal.read_outcomes(options.outcomes) if options.resume else []
     except BurnishError as error:
         parser.error(str(error))
-    outcomes = _sorted(_run(backbones, columns, known, options.outcomes), names, columns)
+    outcomes = _sorted(_run(backbones, columns, known, options.outcomes), backbones, columns)
     if options.output is not None:
         write_page(options.output, outcomes, weights_lines(backbones))
     bad = sum(not outcome.good for outcome in outcomes)
@@ -151,7 +152,12 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--backbones", nargs="+", default=None, help="default: all with learnable tables")
+    parser.add_argument(
+        "--backbones",
+        nargs="+",
+        default=None,
+        help="names, or FILE.py:Class; default: all with learnable tables",
+    )
     parser.add_argument(
         "--enhancers",
         nargs="+",
