@@ -153,7 +153,8 @@ def test_a_failed_run_is_1_and_the_others_are_reported(finished: Path) -> None:
     (finished / "bad.yaml").write_text(bad.replace("epochs: 1", "epoch: [1]").replace("arms:", "amrs:"))
     assert runner.invoke(app, ["bench", str(finished / "bad.yaml")]).exit_code == 2
     failing = plan_in(finished).replace(
-        "faster: {options: {learning_rate: 0.05}}", "broken: {options: {normalize_field: [nothing]}}"
+        "faster: {options: {learning_rate: 0.05}}",
+        'broken: {options: {user_inter_num_interval: "[1000,inf)"}}',
     )
     (finished / "failing.yaml").write_text(failing.replace("seeds: 2", "seeds: 1"))
     shown = runner.invoke(app, ["bench", str(finished / "failing.yaml"), "-r", str(finished / "runs")])
