@@ -3,6 +3,7 @@
 #   make test          the quick tests
 #   make conformance   every check on every backbone (writes docs/conformance.md), long runs on ml-100k
 #   make lint          ruff, ruff format and mypy
+#   make docs          the documentation site, into site/
 #   make wheel         build dist/*.tar.gz and, from that, dist/*.whl
 #   make clean         remove what the targets above wrote (the environment stays)
 # Variables: PYTHON (which interpreter makes the environment), VENV (where it is), RUNS (where the demo
@@ -25,10 +26,10 @@ FULL    := $(VENV)/.burnish-installed-dev
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test conformance lint wheel clean
+.PHONY: help demo test conformance lint docs wheel clean
 
 help:
-	@sed -n 's/^# \{0,1\}//p' Makefile | head -9
+	@sed -n 's/^# \{0,1\}//p' Makefile | head -10
 
 # torch goes first, at the version in constraints.txt, so that nothing else chooses it; what it needs follows with burnish.
 $(SLIM): setup.cfg pyproject.toml constraints.txt
@@ -59,13 +60,17 @@ conformance: $(FULL)
 # Folders, not ".": newer ruffs would also format the Python in docs/*.md, older ones would not.
 lint: $(FULL)
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check backbones benchmarks burnish enhancers examples tests
+	$(BIN)/ruff format --check backbones benchmarks burnish docs/site enhancers examples tests
 	.ci/typecheck $(BIN)/python
+
+docs: $(FULL)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html; with search: $(BIN)/python -m http.server --directory site"
 
 wheel: $(FULL)
 	rm -rf dist
 	$(BIN)/python -m build
 
 clean:
-	rm -rf build dist *.egg-info $(RUNS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info $(RUNS) .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.venv*' -prune -exec rm -rf {} +

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from burnish.html_tables import page, table
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -52,3 +54,16 @@ class Explanation:
     reasons: tuple[Reason, ...] = ()
     title: str | None = None
     note: str = ""
+
+    def _repr_html_(self) -> str:
+        rows = [(reason.text, reason.kind, reason.contribution) for reason in self.reasons]
+        parts = [table(("reason", "kind", "contribution"), rows, text=2)] if rows else []
+        named = f"{self.title} ({self.item})" if self.title else self.item
+        return page(f"{named} for user {self.user}: score {self.score:.4g}", *parts, notes=[self.note])
+
+
+class Explanations(list[Explanation]):
+    """A list of explanations that a notebook shows one below the other."""
+
+    def _repr_html_(self) -> str:
+        return "".join(one._repr_html_() for one in self)

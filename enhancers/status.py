@@ -8,6 +8,9 @@ from typing import Any
 
 from torch import nn
 
+from burnish.html_tables import page
+from burnish.html_tables import table as html_table
+
 from .anatomy.table import Side, Table
 from .attach import is_enhanced, split_enhanced
 from .bake import why_not_bakeable
@@ -73,32 +76,53 @@ class Status:
 
     def __str__(self) -> str:
         if not self.attached:
+            return self._title()
+        lines = [self._title(), ""]
+        lines += [*_aligned([_ENHANCER, *self._enhancer_rows()]), ""]
+        lines += _aligned([_TABLE, *self._table_rows()]) if self.tables else ["no embedding tables"]
+        for note in self._notes():
+            lines += ["", note]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        parts = []
+        if self.attached:
+            parts = [html_table(_ENHANCER, self._enhancer_rows(), text=len(_ENHANCER))]
+            parts += [html_table(_TABLE, self._table_rows(), text=len(_TABLE))] if self.tables else []
+        return page(self._title(), *parts, notes=self._notes())
+
+    def _title(self) -> str:
+        if not self.attached:
             return f"{self.backbone}: nothing is attached"
-        lines = [
-            f"{self.backbone}: {', '.join(e.name for e in self.enhancers)} attached, step {self.step}",
-            "",
-        ]
-        rows = [("enhancer", "options", "parameters", "hooks", "bakeable")]
+        return f"{self.backbone}: {', '.join(e.name for e in self.enhancers)} attached, step {self.step}"
+
+    def _enhancer_rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
         for e in self.enhancers:
             options = ", ".join(f"{name}={value!r}" for name, value in e.options.items()) or "defaults"
             hooks = ", ".join(e.hooks) or "none"
             rows.append((e.name, options, f"{e.parameters:,}", hooks, "yes" if e.bakeable else "no"))
-        lines += [*_aligned(rows), ""]
-        tables = [("table", "side", "rows", "width", "parameters", "refined by")]
+        return rows
+
+    def _table_rows(self) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = []
         for t in self.tables:
             width = f"{t.width}{' (transposed)' if t.transposed else ''}"
             numbers = f"{t.parameters:,}{'' if t.trained else ' (frozen)'}"
-            tables.append(
-                (t.name, t.side, f"{t.rows:,}", width, numbers, ", ".join(t.refined_by) or "nothing")
-            )
-        lines += _aligned(tables) if self.tables else ["no embedding tables"]
-        for e in self.enhancers:
-            lines += ["", f"{e.name}: {e.note}"] if e.note else []
-        if self.weights is not None:
-            lines += ["", f"weights enter the loss by: {self.weights}"]
-        if self.not_bakeable is not None:
-            lines += ["", f"cannot be baked: {self.not_bakeable}"]
-        return "\n".join(lines)
+            refined = ", ".join(t.refined_by) or "nothing"
+            rows.append((t.name, t.side, f"{t.rows:,}", width, numbers, refined))
+        return rows
+
+    def _notes(self) -> list[str]:
+        if not self.attached:
+            return []
+        notes = [f"{e.name}: {e.note}" for e in self.enhancers if e.note]
+        notes += [] if self.weights is None else [f"weights enter the loss by: {self.weights}"]
+        return notes + ([] if self.not_bakeable is None else [f"cannot be baked: {self.not_bakeable}"])
+
+
+_ENHANCER = ("enhancer", "options", "parameters", "hooks", "bakeable")
+_TABLE = ("table", "side", "rows", "width", "parameters", "refined by")
 
 
 def status(model: nn.Module) -> Status:

@@ -32,6 +32,11 @@ class Comparison(list[Row]):
         self.absences = tuple(absences)
         self.remarks = (*remarks, *self.absences)
 
+    def _repr_html_(self) -> str:
+        from .tables import to_html
+
+        return to_html(self)
+
 
 def summarise(
     runs_folder: Path | str, *, metrics: Sequence[str] | str | None = None, baseline: str = PLAIN

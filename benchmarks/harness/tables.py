@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
+from burnish.html_tables import page, table
+
 from .metrics import sign
 from .plan import PLAIN
-from .report import Comparison
 from .rows import Row
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def footnote(rows: Sequence[Row]) -> str:
     smaller = list(dict.fromkeys(row.metric for row in rows if sign(row.metric) < 0))
     if smaller:
         text += f" Smaller is better: {', '.join(smaller)}."
-    floors = rows.remarks if isinstance(rows, Comparison) else ()
+    floors: Sequence[str] = getattr(rows, "remarks", ())  # a `Comparison` has them
     noted: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for note in row.notes:
@@ -215,6 +216,29 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align
     """A table in Markdown.  align: of all columns but the first, which is at the left."""
     lines = [heads, ["---", *(align for _ in heads[1:])], *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def to_html(rows: Sequence[Row]) -> str:
+    """As `to_markdown`, for a notebook."""
+    parts = []
+    for kind in ("floor", "arm", "over"):
+        named = [pair for pair in zip(_names(rows), rows, strict=True) if pair[1].kind == kind]
+        baseline = "strongest floor" if kind == "over" else named[0][1].baseline if named else ""
+        heads = (
+            "backbone",
+            "arm",
+            "metric",
+            "verdict",
+            baseline,
+            "with",
+            "change",
+            "95% interval",
+            "relative",
+            "p",
+        )
+        cells = [(name, _label(row), row.metric, row.verdict, *_figures(row)) for name, row in named]
+        parts += [table(heads, cells, text=4)] if cells else []
+    return page("comparison", *parts, notes=[*verdicts(rows), footnote(rows)] if rows else ["no rows"])
 
 
 def to_csv(rows: Sequence[Row]) -> str:

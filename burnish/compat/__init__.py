@@ -26,6 +26,7 @@ from . import (  # noqa: F401  (declare their mends)
 )
 from .hook import after_import
 from .mend import Mend, State, all_mends, install_all
+from .noise import leave_out_harmless
 
 __all__ = ["Mend", "State", "activate", "after_import", "all_mends"]
 
@@ -33,3 +34,4 @@ __all__ = ["Mend", "State", "activate", "after_import", "all_mends"]
 def activate() -> None:
     """Mend RecBole in this process, imported already or not.  Calling it again does nothing."""
     install_all()
+    leave_out_harmless()

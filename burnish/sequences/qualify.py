@@ -115,6 +115,7 @@ def _close(one: Tensor, other: Tensor, tolerance: float, scale: float | None = N
         return False
     if not one.numel():
         return True
+    one, other = one.detach(), other.detach()
     scale = float(one.abs().max()) if scale is None else scale
     return float((one - other).abs().max()) <= tolerance * max(scale, 1e-12)
 

@@ -13,7 +13,7 @@ import torch
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_name
-from burnish.explanation import Explanation, Reason
+from burnish.explanation import Explanation, Explanations, Reason
 from burnish.training.inputs.arguments import ids_of, if_several
 
 from .explanation_formats import told_first, with_titles
@@ -101,7 +101,7 @@ def explain(
         state=state,
         title_field=title_field,
     )
-    return list(explainer.explanations(users, items))
+    return Explanations(explainer.explanations(users, items))
 
 
 class Explainer:

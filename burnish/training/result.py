@@ -10,6 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from burnish.html_tables import facts, page, table
+
 from .trained_model import Splits, TrainedModel
 
 
@@ -107,6 +109,20 @@ class TrainingResult:
     def splits(self) -> Splits:
         """The parts of the data set: training, validation, test."""
         return self.trained.splits
+
+    def _repr_html_(self) -> str:
+        valid = self.valid_result or self.best_valid_result
+        names = dict.fromkeys([*self.test_result, *valid])
+        nan = float("nan")
+        rows = [(name, valid.get(name, nan), self.test_result.get(name, nan)) for name in names]
+        best = "" if self.best_epoch is None else f", best {self.best_epoch} by {self.valid_metric}"
+        known = {
+            "attached:": ", ".join(self.enhancers) or "nothing",
+            "epochs:": f"{self.n_epochs}{best}",
+            "parameters:": self.n_parameters,
+        }
+        title = f"{self.model_name} on {self.dataset_name}, seed {self.seed}"
+        return page(title, table(("metric", "validation", "test"), rows), facts(known))
 
     def summary(self) -> dict[str, Any]:
         """Everything but the tables and the objects, ready for JSON."""

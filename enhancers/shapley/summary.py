@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.html_tables import page, table
 
 DECILES = 10
 
@@ -42,8 +43,23 @@ class Summary:
         yield "by item", ends(self.items, top)
         yield "by popularity of the item", self.deciles
 
+    def _repr_html_(self) -> str:
+        parts = [frame_table(frame, name) for name, frame in self.tables()]
+        return page(f"values{'' if self.output is None else f' of {self.output}'}", *parts)
+
     def __str__(self) -> str:
         return "\n\n".join(f"{name}\n{table.to_string(index=False)}" for name, table in self.tables())
+
+
+def frame_table(frame: pd.DataFrame, title: str) -> str:
+    """A table for a notebook; a column without a known number (of standard errors) is left out."""
+    known = frame.loc[:, [not frame[name].isna().all() for name in frame]]
+    text = sum(name in ("user", "item", "title") for name in known)
+    rows = (
+        [cell.item() if isinstance(cell, np.generic) else cell for cell in row]
+        for row in known.to_numpy(object)
+    )
+    return table([str(name).replace("_", " ") for name in known], rows, text=max(text, 1), title=title)
 
 
 def ends(frame: pd.DataFrame, top: int) -> pd.DataFrame:

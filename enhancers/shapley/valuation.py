@@ -16,10 +16,13 @@ from torch import Tensor
 from burnish.errors import ConfigurationError, DataError, NonFiniteError, unknown_name
 from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
+from burnish.html_tables import page, table
 
 if TYPE_CHECKING:
     from .summary import Summary
 
+#: Outputs that a notebook shows.
+_SHOWN = 8
 _METADATA = b"burnish.valuation"
 _VALUE, _ERROR, _RANK = "value.", "standard_error.", "rank."
 
@@ -225,6 +228,32 @@ class Valuation:
             ) from error
 
     # ------------------------------------------------------------------ other views
+
+    def _repr_html_(self) -> str:
+        values, errors = (part.detach().cpu().double() for part in (self.values, self.standard_error))
+        rows = [
+            (
+                name,
+                float(v.mean()),
+                float(v.std(correction=0)),
+                f"{float((v < 0).double().mean()):.1%}",
+                float(e.median()),
+            )
+            for name, v, e in zip(self.outputs, values.T, errors.T, strict=True)
+        ][:_SHOWN]
+        heads = ("value", "mean", "standard deviation", "below 0", "median error")
+        parts, what = [table(heads, rows)], "players"
+        if self.n_players and self.players is not None and {"user", "item"} <= set(self.players):
+            from .summary import frame_table
+
+            what = "interactions"
+            summary = self.summary(top=3, output=self.outputs[0])
+            parts += [frame_table(summary.most, f"most valuable, by {self.outputs[0]}")]
+            parts += [frame_table(summary.least, f"least valuable, by {self.outputs[0]}")]
+        more = len(self.outputs) - len(rows)
+        notes = [f"and {more} more values" if more > 0 else ""]
+        notes += ["" if self.converged else "the estimator did not reach the precision that it was asked for"]
+        return page(f"{self.n_players:,} {what} valued", *parts, notes=notes)
 
     def summary(self, *, top: int = 10, output: str | None = None) -> Summary:
         """The most and least valuable interactions, and values by user, by item and by popularity decile.
