@@ -67,8 +67,8 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None, fil
         raise ConfigurationError(f"the run's model is {name}: {_why_unfindable(name)}")
     if module is not None:
         raise ConfigurationError(
-            f"the run's model is the class {name}, and the module {module_name} has no model class {path}: it was renamed or "
-            f"removed since. Put it back, or give the class itself (model=...)"
+            f"the run's model is the class {name}, and the module {module_name} has no model class {path}: it was "
+            f"renamed or removed since. Put it back, or give the class itself (model=...)"
         )
     raise ConfigurationError(
         f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "
