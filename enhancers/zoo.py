@@ -104,12 +104,12 @@ def find_backbone(name: str | type) -> type:
 
 
 def _own_backbone(place: str) -> type:
-    cls = find_own(place, "RecBole model class", _is_model)
+    cls = find_own(place, "RecBole model class", is_model)
     if issubclass(cls, Enhancer):
         raise ConfigurationError(
             f"{place} is an enhancer, not a backbone; attach it to one: --enhancers {place} (enhancers={place!r})"
         )
-    if not _is_model(cls):
+    if not is_model(cls):
         raise UnsupportedError(
             f"{place} is not a RecBole model class; a backbone derives from GeneralRecommender, SequentialRecommender "
             f"or another class of recbole.model.abstract_recommender"
@@ -117,7 +117,8 @@ def _own_backbone(place: str) -> type:
     return cls
 
 
-def _is_model(cls: type) -> bool:
+def is_model(cls: type) -> bool:
+    """Whether a class is a RecBole model's."""
     from recbole.model.abstract_recommender import AbstractRecommender
 
     return issubclass(cls, AbstractRecommender)

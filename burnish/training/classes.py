@@ -43,7 +43,7 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None, fil
     another module is imported only with `trust`.  known: the plain class, where the caller has it.  file: where its
     module was.
     """
-    from burnish.enhancers.zoo import find_backbone
+    from burnish.enhancers.zoo import find_backbone, is_model
 
     if known is not None:
         if not is_named(name, known):
@@ -61,14 +61,14 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None, fil
     cls: Any = module
     for part in path.split("."):
         cls = getattr(cls, part, None)
-    if isinstance(cls, type):
+    if isinstance(cls, type) and is_model(cls):
         return cls
     if _of_a_script(name):
         raise ConfigurationError(f"the run's model is {name}: {_why_unfindable(name)}")
     if module is not None:
         raise ConfigurationError(
-            f"the run's model is the class {name}, and the module {module_name} has no class {path}: it was renamed or "
-            f"removed since. Put it back, or give the class itself (model=...)"
+            f"the run's model is the class {name}, and the module {module_name} has no model class {path}: it was "
+            f"renamed or removed since. Put it back, or give the class itself (model=...)"
         )
     raise ConfigurationError(
         f"the run's model is the class {name}, which is not loaded; import {module_name} first, give the class "

@@ -111,7 +111,7 @@ def test_a_module_that_is_not_what_it_was(
     (tmp_path / "renamed_models.py").write_text(MODULE, encoding="utf-8")
     rename(folder, "renamed_models:Yours")
     with pytest.raises(
-        ConfigurationError, match=r"module renamed_models has no class Yours.*renamed"
+        ConfigurationError, match=r"module renamed_models has no model class Yours.*renamed"
     ) as error:
         burnish.load_run(folder, trust=True)
     assert "trust" not in str(error.value)

@@ -106,6 +106,7 @@ def test_from_another_working_directory(work: Path, monkeypatch: pytest.MonkeyPa
     [
         {"model": "evil:Tower"},
         {"model": "evil.py:Tower"},
+        {"model": "subprocess:Popen"},  # loaded, and no model
         {"enhancers": {"evil.py:Sharper": {}}},
         {"own_enhancers": {"sharper": {"class": "evil:Sharper"}}},
         {"own_enhancers": {"sharper": {"class": "evil.py:Sharper", "file": "evil.py"}}},
