@@ -26,7 +26,6 @@ from typing import Any
 from burnish.own.classes import named_by
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
-from burnish.settled import settle
 
 from .compat import after_import
 from .compat.hook import replace_everywhere
@@ -94,6 +93,8 @@ def read_defaults(load: Callable[..., None], config: Any, model: Any, model_clas
     load(config, model, model_class, dataset)
     for file in getattr(model_class, "options_files", ()):
         config._update_internal_config_dict(file)
+    from burnish.settled import settle  # late: `burnish setup` and `burnish doctor` go without what it needs
+
     settle(config)
 
 

@@ -67,7 +67,7 @@ def test_every_enhancer_has_its_options() -> None:
 
     for name in list_enhancers():
         config = find_enhancer(name).Config
-        if config.__module__.startswith("burnish."):
+        if find_enhancer(name).__module__.startswith("burnish.") and config.__module__.startswith("burnish."):
             assert f"{config.__module__}.{config.__name__}" in documented()
 
 

@@ -108,13 +108,15 @@ def refuse_misspelt(request: RunRequest, context: typer.Context) -> None:
     An option that nobody reads would be a warning only, and the run lost that it was to be kept in.
     """
     from burnish.enhancers.zoo import find_backbone, list_backbones
-    from burnish.training.options import unknown_options
+    from burnish.training.options import recbole_options, unknown_options
 
     if not request.options or request.model not in list_backbones():
         return
     own = [word.lstrip("-") for one in context.command.params for word in one.opts if word.startswith("--")]
     names = {word.replace("-", "_"): word for word in own}
     for name, other in unknown_options(request.options, find_backbone(request.model)).items():
+        if name in recbole_options():  # of another model: no misspelling, and a warning
+            continue
         guess = nearest(name, names)
         if guess is not None and (other is None or _likeness(name, guess) >= _likeness(name, other)):
             raise UnknownNameError(

@@ -14,7 +14,6 @@ import typer
 from burnish.errors import warn
 
 from .compound import Ids
-from .parse_options import stray_words
 from .screen import Screen
 from .shared import (
     DataPath,
@@ -155,6 +154,8 @@ def by_place(options: ValueOptions, words: list[str]) -> tuple[ValueOptions, lis
 
     Raises `typer.BadParameter` where --run names another one.
     """
+    from .parse_options import stray_words
+
     stray, rest = stray_words(words)
     if len(stray) != 1:
         return options, words  # more than one is refused as belonging to no option

@@ -16,7 +16,7 @@ from stand_ins import Prior, RefusingPrior, Softmax
 from burnish.benchmarks.harness import Event, exit_status, make_plan, run_plan, summarise
 from burnish.benchmarks.harness.floor_runs import Floors
 from burnish.enhancers.registry import registered
-from burnish.errors import DataError
+from burnish.errors import DataError, UnknownNameError
 from burnish.training.train import train
 
 GRID = {"reg_weight": [1.0, 10.0, 100.0]}
@@ -399,10 +399,10 @@ def test_errors_of_ratings_have_no_floors(
     assert any("Left out for EMF" in remark for remark in rows.remarks)
 
 
-def test_data_that_cannot_be_read_break_nothing_more(plan_content: dict[str, Any]) -> None:
-    records, events = carried_out({**plan_content, "dataset": "absent", "floors": "default"})
-    assert {record.status for record in records} == {"failed"}
-    assert any("absent" in message for message in left_out(events))
+def test_data_that_are_not_there_are_told_before_a_floor_is_run(plan_content: dict[str, Any]) -> None:
+    with pytest.raises(UnknownNameError, match="'absent' is not known"):
+        carried_out({**plan_content, "dataset": "absent", "floors": "default"})
+    assert not Path(plan_content["runs"]).exists()
 
 
 # ---------------------------------------------------------------- sequential backbones

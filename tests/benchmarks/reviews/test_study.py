@@ -263,7 +263,7 @@ def test_plans_that_cannot_be_carried_out(content, change, error, said):
 
 def test_a_plan_that_cannot_be_read(tmp_path, capsys):
     assert main([str(tmp_path / "none.yaml")]) == 1
-    assert "cannot be read" in capsys.readouterr().err
+    assert "does not exist" in capsys.readouterr().err
 
 
 def test_the_example_is_a_plan():

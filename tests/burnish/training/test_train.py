@@ -292,7 +292,7 @@ def test_bad_values(options: dict[str, Any], message: str, small: dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "cannot be read"), ("a: [", "not valid YAML"), ("- a", "list")]
+    ("content", "message"), [(None, "does not exist"), ("a: [", "not valid YAML"), ("- a", "list")]
 )
 def test_bad_config_files(content: str | None, message: str, small: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
