@@ -22,6 +22,13 @@ def write_tiny(folder: Path) -> None:
     (target / "tiny.inter").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
+@pytest.fixture(autouse=True)
+def _as_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables fold at no width but one that a test sets itself."""
+    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
+        monkeypatch.delenv(name, raising=False)
+
+
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder with the data set "tiny", as the working folder."""
