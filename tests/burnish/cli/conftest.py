@@ -24,9 +24,8 @@ def write_tiny(folder: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _as_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables fold at no width but one that a test sets itself."""
-    for name in ("COLUMNS", "FORCE_COLOR", "TTY_COMPATIBLE", "TTY_INTERACTIVE"):
-        monkeypatch.delenv(name, raising=False)
+    """No width that a test does not set: readline puts COLUMNS=80 into what processes of `pytest -n` inherit."""
+    monkeypatch.delenv("COLUMNS", raising=False)
 
 
 @pytest.fixture
