@@ -1,8 +1,9 @@
-"""The streams of random numbers that RecBole draws from: forked for a while, read, and put back."""
+"""What makes numbers repeat: the streams that RecBole draws from, forked, read and put back, and the order of sums."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -25,6 +26,31 @@ def forked_randomness(seed: int, device: torch.device) -> Iterator[None]:
         finally:
             np.random.set_state(numpy_state)
             random.setstate(python_state)
+
+
+@contextlib.contextmanager
+def in_fixed_order(device: torch.device, wanted: bool = True) -> Iterator[None]:
+    """Let a GPU add in the same order each time inside the block, so that a seed means the same numbers there.
+
+    torch adds rows by `index_add`, and in gradients of `index_select`, in whatever order its threads come to unless it
+    is asked for `use_deterministic_algorithms`.  Operations that have no such form warn.  On a processor the order is
+    fixed anyway, and nothing is changed.
+
+    wanted: RecBole's `reproducibility`; False changes nothing.
+    """
+    if device.type != "cuda" or not wanted:
+        yield
+        return
+    # cuBLAS takes its workspace from it when it is first used, and torch asks for it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    mode, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a look for mistakes, which costs time
+    try:
+        yield
+    finally:
+        torch.set_deterministic_debug_mode(mode)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
 
 
 def stream_positions(device: torch.device) -> tuple[Any, ...]:

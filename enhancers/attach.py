@@ -32,7 +32,11 @@ class EnhancedMixin(nn.Module):
 
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
+        # RecBole moves a model when it is made; what it keeps beside its parameters (graphs) is on the device already,
+        # and enhancers look at the scores of both together.
+        self.to(config["device"])
         _add_host(self, config, dataset)
+        self.enhancers.to(config["device"])
         earlier = self.__dict__.pop(_PRETRAINED, None)
         if earlier:
             self.enhancers.load_state_dict(earlier, strict=False)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import enhancers_of, split_enhanced
+from burnish.randomness import in_fixed_order
 from burnish.settled import settled_lines
 
 from .base import Base
@@ -97,6 +98,7 @@ def train_and_test(
         own_tensorboard = target / "tensorboard" if target and config["tensorboard"] else None
         stack.enter_context(tensorboard_in(own_tensorboard))
         stack.enter_context(torch_threads(config["threads"]))
+        stack.enter_context(in_fixed_order(config["device"], bool(config["reproducibility"])))
         checkpoints = stack.enter_context(checkpoint_folder(target, keep_checkpoint))
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)

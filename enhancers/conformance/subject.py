@@ -16,7 +16,7 @@ from torch import Tensor
 from burnish.enhancers.attach import enhance, split_enhanced
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.kept_embeddings import clear_kept
-from burnish.randomness import forked_randomness
+from burnish.randomness import forked_randomness, in_fixed_order
 
 from .check import NotApplicableError, require
 from .data import PERMUTED
@@ -97,7 +97,8 @@ def _written(enhancer: Enhancer[Any]) -> str:
 
 def train(world: World) -> World:
     """Train for the configured epochs, validation included; nothing is saved.  Gives the same world."""
-    world.trainer.fit(world.train, world.valid, verbose=False, saved=False, show_progress=False)
+    with in_fixed_order(torch.device(world.config["device"])):
+        world.trainer.fit(world.train, world.valid, verbose=False, saved=False, show_progress=False)
     return world
 
 

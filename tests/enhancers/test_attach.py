@@ -11,6 +11,7 @@ import sys
 import pytest
 import shift
 import torch
+from recbole.model.general_recommender import LightGCN
 
 from burnish.enhancers.attach import enhance, enhancer_options, is_enhanced
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
@@ -345,3 +346,24 @@ def test_a_name_that_no_enhancer_can_have_is_refused_before_anything_is_built(na
     named = type("Named", (Enhancer,), {"name": name})
     with pytest.raises(ConfigurationError, match="lower-case identifier"):
         enhance("BPR", named())
+
+
+class Moved(LightGCN):
+    """As on a GPU: its graph is there from the start, its tables from the moment when the model is moved."""
+
+    moved = False
+
+    def _apply(self, *args, **kwargs):
+        self.moved = True
+        return super()._apply(*args, **kwargs)
+
+    def forward(self):
+        if not self.moved:
+            raise RuntimeError("expected all tensors to be on the same device")
+        return super().forward()
+
+
+@pytest.mark.parametrize("enhancer", ["rvrec", "softmax", "distil"])
+def test_enhancers_look_at_a_backbone_that_is_whole_on_its_device(world, enhancer):
+    built = world(enhance(Moved, enhancer), n_layers=2, reg_weight=1e-5, require_pow=False)
+    assert next(built.model.parameters()).device == built.config["device"]

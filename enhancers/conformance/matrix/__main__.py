@@ -15,6 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress
@@ -71,14 +72,28 @@ def read_columns(texts: Sequence[str]) -> list[Column]:
 
 
 def run_matrix(
-    backbones: Sequence[str], columns: Sequence[Column], folder: Path, done: Collection[Key] = ()
+    backbones: Sequence[str],
+    columns: Sequence[Column],
+    folder: Path,
+    done: Collection[Key] = (),
+    *,
+    gpu: bool = False,
 ) -> Iterator[Outcome]:
-    """Every check of every backbone with each column's enhancers, apart from those that are done."""
+    """Every check of every backbone with each column's enhancers, apart from those that are done.
+
+    gpu: on the first GPU instead of the processor, without the check of two processes, which share none.
+    """
+    options = {"use_gpu": True, "gpu_id": "0"} if gpu else {}
     subjects = [
-        Subject(find_backbone(backbone), column, folder) for column in columns for backbone in backbones
+        Subject(find_backbone(backbone), column, folder, options)
+        for column in columns
+        for backbone in backbones
     ]
     checks = [
-        check for subject in subjects for check in make_checks(subject, {}, None) if _key(check) not in done
+        check
+        for subject in subjects
+        for check in make_checks(subject, {}, None)
+        if _key(check) not in done and not (gpu and check.name == "two processes")
     ]
     together = [check.subject for check in checks if check.name == "two processes"]
     if together:
@@ -138,7 +153,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         known = journal.read_outcomes(options.outcomes) if options.resume else []
     except BurnishError as error:
         parser.error(str(error))
-    outcomes = _sorted(_run(backbones, columns, known, options.outcomes), backbones, columns)
+    if options.gpu and not torch.cuda.is_available():
+        parser.error("--gpu: torch finds no GPU here (`burnish doctor` says more)")
+    ran = _run(backbones, columns, known, options.outcomes, gpu=options.gpu)
+    outcomes = _sorted(ran, backbones, columns)
     if options.output is not None:
         write_page(options.output, outcomes, weights_lines(backbones))
     bad = sum(not outcome.good for outcome in outcomes)
@@ -165,6 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         help="a column each: a name, `name: {option: value}`, or several of these separated by commas; default: "
         + ", ".join(map(repr, COLUMNS)),
     )
+    parser.add_argument("--gpu", action="store_true", help="train and score on the first GPU")
     parser.add_argument("--output", type=Path, default=None, help="write the page here (Markdown)")
     parser.add_argument(
         "--outcomes", type=Path, default=None, help="write every outcome here as it comes (JSON lines)"
@@ -176,7 +195,12 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(
-    backbones: Sequence[str], columns: Sequence[Column], known: Sequence[Outcome], file: Path | None
+    backbones: Sequence[str],
+    columns: Sequence[Column],
+    known: Sequence[Outcome],
+    file: Path | None,
+    *,
+    gpu: bool,
 ) -> list[Outcome]:
     """What is known and what is missing, which is run, and kept in the file as it comes."""
     outcomes = list(known)
@@ -189,7 +213,7 @@ def _run(
         advance = stack.enter_context(
             progress_bar(len(backbones) * len(columns) * len(definitions()), len(known))
         )
-        for outcome in run_matrix(backbones, columns, Path(folder), done):
+        for outcome in run_matrix(backbones, columns, Path(folder), done, gpu=gpu):
             outcomes.append(outcome)
             if kept is not None:
                 journal.add(kept, outcome)
