@@ -43,14 +43,15 @@ def in_fixed_order(device: torch.device, wanted: bool = True) -> Iterator[None]:
         return
     # cuBLAS takes its workspace from it when it is first used, and torch asks for it.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    mode, fill = torch.get_deterministic_debug_mode(), torch.utils.deterministic.fill_uninitialized_memory
+    settings: Any = torch.utils.deterministic
+    mode, fill = torch.get_deterministic_debug_mode(), settings.fill_uninitialized_memory
     torch.use_deterministic_algorithms(True, warn_only=True)
-    torch.utils.deterministic.fill_uninitialized_memory = False  # a look for mistakes, which costs time
+    settings.fill_uninitialized_memory = False  # a look for mistakes, which costs time
     try:
         yield
     finally:
         torch.set_deterministic_debug_mode(mode)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        settings.fill_uninitialized_memory = fill
 
 
 def stream_positions(device: torch.device) -> tuple[Any, ...]:

@@ -15,10 +15,17 @@ from burnish.randomness import in_fixed_order
 )
 def test_it_is_asked_for_on_a_gpu_where_numbers_shall_repeat(device, wanted, inside):
     before = torch.utils.deterministic.fill_uninitialized_memory
-    with pytest.raises(KeyError), in_fixed_order(torch.device(device), wanted):
-        assert torch.are_deterministic_algorithms_enabled() is inside
-        assert torch.is_deterministic_algorithms_warn_only_enabled() is inside
-        raise KeyError
+    asked = []
+
+    def seen():
+        with in_fixed_order(torch.device(device), wanted):
+            asked.append(torch.are_deterministic_algorithms_enabled())
+            asked.append(torch.is_deterministic_algorithms_warn_only_enabled())
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        seen()
+    assert asked == [inside, inside]
     assert not torch.are_deterministic_algorithms_enabled()
     assert torch.utils.deterministic.fill_uninitialized_memory is before
 

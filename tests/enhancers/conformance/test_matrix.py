@@ -146,7 +146,9 @@ def test_a_run_that_was_stopped_goes_on(two_checks, tmp_path, monkeypatch):
     ran = []
     original = matrix.run_matrix
     monkeypatch.setattr(
-        matrix, "run_matrix", lambda *args: (ran.append(outcome) or outcome for outcome in original(*args))
+        matrix,
+        "run_matrix",
+        lambda *args, **gpu: (ran.append(outcome) or outcome for outcome in original(*args, **gpu)),
     )
     assert run(*ask, "--resume") == 0
     assert [(o.backbone, o.enhancers, o.check) for o in ran] == [
