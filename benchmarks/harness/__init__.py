@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.train import train
 
+    from .cd_diagram import diagram, write_diagram
     from .grid import exit_status, n_floor_runs, run_plan
     from .picture import plot
     from .plan import Plan, load_plan, make_plan
     from .progress import Event
+    from .ranks import Ranking, rank_arms
     from .report import Comparison, summarise
     from .rows import Row
     from .runs import RunRecord
@@ -23,6 +25,10 @@ _HOME = {
     "Comparison": "burnish.benchmarks.harness.report",
     "Epoch": "burnish.training.result",
     "Event": "burnish.benchmarks.harness.progress",
+    "Ranking": "burnish.benchmarks.harness.ranks",
+    "diagram": "burnish.benchmarks.harness.cd_diagram",
+    "rank_arms": "burnish.benchmarks.harness.ranks",
+    "write_diagram": "burnish.benchmarks.harness.cd_diagram",
     "Plan": "burnish.benchmarks.harness.plan",
     "Row": "burnish.benchmarks.harness.rows",
     "RunRecord": "burnish.benchmarks.harness.runs",
@@ -45,20 +51,24 @@ __all__ = [
     "Epoch",
     "Event",
     "Plan",
+    "Ranking",
     "Row",
     "RunRecord",
     "TrainingResult",
+    "diagram",
     "exit_status",
     "load_plan",
     "make_plan",
     "n_floor_runs",
     "plot",
+    "rank_arms",
     "run_plan",
     "summarise",
     "to_csv",
     "to_markdown",
     "to_table",
     "train",
+    "write_diagram",
 ]
 
 

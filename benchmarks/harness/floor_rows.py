@@ -12,7 +12,7 @@ from .floors import NAMES, is_shared
 from .metrics import sign
 from .notes import ArmRuns, load_arm
 from .plan import PLAIN
-from .rows import Row, make_row
+from .rows import Row, Terms, make_row
 
 
 @dataclass
@@ -60,7 +60,7 @@ class NoteFloors:
             return base, other
         return _numbered(base), _numbered(other)
 
-    def rows(self, metric: str, baseline: str) -> list[Row]:
+    def rows(self, metric: str, baseline: str, terms: Terms) -> list[Row]:
         """Each floor against the baseline, not yet corrected."""
         if self.side(baseline) is None:
             return []
@@ -69,7 +69,8 @@ class NoteFloors:
             if name == baseline:
                 continue
             try:
-                row = make_row(self.note, (baseline, name), self.paired(baseline, name), metric, "floor")
+                sides = self.paired(baseline, name)
+                row = make_row(self.note, (baseline, name), sides, metric, "floor", terms)
             except DataError as error:
                 self.left_out[name] = str(error)
                 continue
@@ -101,12 +102,12 @@ def held_against(known: NoteFloors, floor: str) -> list[str]:
     return [label for label in known.arms if label not in (PLAIN, floor) and label not in known.standing_in]
 
 
-def against(known: NoteFloors, floor: str, metric: str) -> list[Row]:
+def against(known: NoteFloors, floor: str, metric: str, terms: Terms) -> list[Row]:
     """Each arm that is held against a floor, not corrected."""
     rows = []
     for label in held_against(known, floor):
         try:
-            row = make_row(known.note, (floor, label), known.paired(floor, label), metric, "over")
+            row = make_row(known.note, (floor, label), known.paired(floor, label), metric, "over", terms)
         except DataError:
             continue  # said among what is absent
         if row is not None:

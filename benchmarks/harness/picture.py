@@ -49,7 +49,7 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         raise DataError("plot: there are no rows to draw")
     parts: list[str] = []
     top = 0
-    drawn = [row for row in rows if row.kind != "over"]
+    drawn = [row for row in rows if row.kind in ("floor", "arm")]
     columns = _Columns.of(drawn)
     several_sets = len({row.dataset for row in drawn}) > 1
     for metric, dataset in dict.fromkeys((row.metric, row.dataset) for row in drawn):

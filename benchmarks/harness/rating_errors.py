@@ -13,7 +13,8 @@ from scipy import stats
 
 from burnish.errors import DataError
 
-from .statistics import LEVEL, Paired, compare
+from .crossed import LEVEL, Spread, over_both
+from .statistics import Paired, paired
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
@@ -71,35 +72,48 @@ def compare_errors(
     metric: str,
     *,
     keys: Sequence[str] = ("user", "row"),
+    seeds_random: bool = False,
 ) -> Paired:
     """MAE or RMSE of all test rows of the seeds that both have; a user with all rows of all seeds is a cluster.
 
     baseline, other: tables with the columns `keys` (which name a row), `rating` and `error` by seed.  `n` is the number
-    of users; `p_wilcoxon` and `effect_size` are of what each user has in the difference.
+    of users; the effect size, flips and `p_wilcoxon` are of what each user has in the difference.  seeds_random: `low`,
+    `high` and `p` take users and seeds as random (`over_both`), not users alone.
     Raises `DataError` where the rows of a seed differ, or there is no common seed.
     """
     seeds = sorted(set(baseline) & set(other))
     if not seeds:
         raise DataError("the two arms have no seed in common")
-    both = pd.concat([_paired_rows(seed, baseline[seed], other[seed], list(keys)) for seed in seeds])
+    parts = [_paired_rows(seed, baseline[seed], other[seed], list(keys)) for seed in seeds]
+    both = pd.concat(parts)
     errors = ErrorDifference.of(metric, both["error_baseline"].to_numpy(), both["error_other"].to_numpy())
     clusters = pd.factorize(both["user"])[0].astype(np.int64)
     half, p = clustered(errors.influence, clusters, errors.difference)
     users = int(clusters.max()) + 1
-    shift = errors.difference - float(errors.influence.mean())
-    shares = np.bincount(clusters, weights=errors.influence + shift) * users / len(both)
-    of_users = compare(np.zeros(users), shares)
-    return Paired(
-        users,
-        errors.before,
-        errors.after,
-        errors.difference,
-        errors.difference - half,
-        errors.difference + half,
-        p,
-        of_users.p_wilcoxon,
-        of_users.effect_size,
+    influence = errors.influence + errors.difference - float(errors.influence.mean())
+    shares = np.bincount(clusters, weights=influence) * users / len(both)
+    spread = Spread((half / float(stats.t.ppf((1 + LEVEL) / 2, users - 1))) ** 2, 0.0, users - 1, math.inf)
+    if seeds_random:
+        places = np.repeat(np.arange(len(seeds)), [len(part) for part in parts])
+        spread = over_both(*_by_cell(influence, clusters * len(seeds) + places, (users, len(seeds))))
+    return paired(
+        shares,
+        (errors.before, errors.after),
+        spread,
+        student=(errors.difference - half, errors.difference + half, p),
     )
+
+
+def _by_cell(values: FloatArray, cells: IntArray, shape: tuple[int, int]) -> tuple[FloatArray, FloatArray]:
+    """The mean of the `[n]` values in each cell, NaN in empty ones, and how many there are.
+
+    cells: numbers of cells, row by row of a table of this shape.
+    """
+    size = shape[0] * shape[1]
+    counts = np.bincount(cells, minlength=size).astype(np.float64)
+    sums = np.bincount(cells, weights=values, minlength=size)
+    means = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return means.reshape(shape), counts.reshape(shape)
 
 
 def _paired_rows(seed: int, baseline: pd.DataFrame, other: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

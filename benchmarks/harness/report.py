@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, unknown_name
 
 from .absences import absences
+from .equivalence import Smallest
 from .floor_rows import NoteFloors, against, remarks_on, strongest
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
-from .rows import Row, judged, make_row
+from .rows import Row, Terms, judged, make_row
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
 
 
 class Comparison(list[Row]):
-    """The rows of a report: by metric, floors before arms; at the end the arms against the strongest floor.
+    """The rows of a report: by metric, floors before arms; at the end arms against arms, and against the strongest floor.
 
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
     each comparison, arm and floor of which a row is missing.
@@ -39,20 +41,33 @@ class Comparison(list[Row]):
 
 
 def summarise(
-    runs_folder: Path | str, *, metrics: Sequence[str] | str | None = None, baseline: str = PLAIN
+    runs_folder: Path | str,
+    *,
+    metrics: Sequence[str] | str | None = None,
+    baseline: str = PLAIN,
+    pairs: bool = False,
+    seeds_random: bool = True,
+    smallest_difference: float | str | None = None,
 ) -> Comparison:
     """Compare every arm and every floor with the baseline, from the files in `runs_folder` alone.
 
     metrics: such as "ndcg@10", or several with commas or as a list; None takes ndcg@10, recall@10 and mrr@10 as far as
         the runs have them, else whatever they have.  baseline: the arm, or the floor, to compare with.
-    p values are corrected by Holm's method within three families of a metric: all arms against the baseline; all floors
-    against it; all arms against the strongest floor of their backbone.  So the floors change nothing of the first.  A
-    damaged file is named in a warning, and what it belongs to is left out; of tuning trials, too.  Where a row
+    pairs: also compare all other arms with each other.
+    seeds_random: intervals and p are over users and seeds, both drawn at random (`crossed.over_both`); if false, over
+        users, for the trained models that there are.
+    smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean.  Verdicts then say
+        which differences are smaller or larger, which arms are equal within it, and which are no worse than by it.
+    p values are corrected within families of a metric: all arms against the baseline; all floors
+    against it; all arms against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the
+    baseline too.  So floors and pairs change nothing of the first.  A damaged file is named in a warning, and what it
+    belongs to is left out; of tuning trials, too.  Where a row
     is missing, as in a data set without that baseline or metric, one of the remarks says so.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
-    run has.
+    run has, `ConfigurationError` for a smallest difference that is no number above 0.
     """
+    terms = Terms(seeds_random, Smallest.of(smallest_difference))
     folder = Path(runs_folder)
     notes = find_notes(folder)
     if not any(baseline in _names_in(note) for note in notes):
@@ -66,17 +81,18 @@ def summarise(
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     name_other_damage(folder, notes)
     rows: list[Row] = []
-    over: list[Row] = []
+    beyond: list[Row] = []
     for metric in chosen:
-        families: tuple[list[Row], ...] = ([], [], [])
+        families: tuple[list[Row], ...] = ([], [], [], [])
         for known in floors:
-            own, arms = known.rows(metric, baseline), _rows(known, metric, baseline)
+            own, arms = known.rows(metric, baseline, terms), _rows(known, metric, baseline, terms)
             floor = strongest(known, [*own, *arms], baseline)
-            beside = [] if floor is None else against(known, floor, metric)
-            for family, part in zip(families, (own, arms, beside), strict=True):
+            beside = [] if floor is None else against(known, floor, metric, terms)
+            among = _pairs(known, metric, baseline, terms) if pairs else []
+            for family, part in zip(families, (own, arms, among, beside), strict=True):
                 family.extend(replace(row, strongest_floor=floor or "") for row in part)
         rows += [*judged(families[0]), *judged(families[1])]
-        over += judged(families[2])
+        beyond += [*judged(families[2], families[1]), *judged(families[3])]
     if not rows:
         names = [
             f"{note['label']}, {label}" for note, arms in loaded for label, arm in arms.items() if arm.damaged
@@ -86,8 +102,9 @@ def summarise(
             f"{folder} holds no finished run of an arm besides {baseline!r} on a seed that {baseline!r} "
             f"finished too{damaged}; run `burnish bench` again to complete the plan"
         )
-    rows += over
-    return Comparison(rows, remarks_on(floors), absences(floors, rows, chosen, baseline))
+    rows += beyond
+    lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
+    return Comparison(rows, remarks_on(floors), lacking)
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:
@@ -110,13 +127,22 @@ def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[ArmRuns]) -> li
     return [name.lower() for name in chosen]
 
 
-def _rows(known: NoteFloors, metric: str, baseline: str) -> list[Row]:
+def _rows(known: NoteFloors, metric: str, baseline: str, terms: Terms) -> list[Row]:
     base = known.side(baseline)
     if base is None:
         return []
     rows = [
-        make_row(known.note, (baseline, label), known.paired(baseline, label), metric)
+        make_row(known.note, (baseline, label), known.paired(baseline, label), metric, terms=terms)
         for label in known.arms
         if label != baseline
+    ]
+    return [row for row in rows if row is not None]
+
+
+def _pairs(known: NoteFloors, metric: str, baseline: str, terms: Terms) -> list[Row]:
+    """Each arm but the baseline against each earlier one."""
+    rows = [
+        make_row(known.note, names, known.paired(*names), metric, "pair", terms)
+        for names in combinations([label for label in known.arms if label != baseline], 2)
     ]
     return [row for row in rows if row is not None]

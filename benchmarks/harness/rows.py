@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,27 +12,50 @@ import numpy as np
 from burnish.errors import DataError
 from burnish.training.per_user import ERRORS
 
+from .equivalence import Margins, Smallest
 from .metrics import sign
 from .notes import ArmRuns
 from .rating_errors import compare_errors
-from .statistics import Paired, compare, holm, pair_users
+from .statistics import Paired, benjamini_hochberg, compare, compare_cells, holm, pair_cells
 
 #: Corrected p below which a difference is called one.
 ALPHA = 0.05
 
 
 @dataclass(frozen=True)
+class Terms:
+    """What a comparison takes as random, and what it takes as too little to matter.
+
+    seeds_random: whether intervals and p are over users and seeds, or over users for the seeds that there are.
+    """
+
+    seeds_random: bool = True
+    smallest: Smallest | None = None
+
+
+USUAL = Terms()
+
+
+@dataclass(frozen=True)
 class Row:
     """One arm against the baseline, on one metric.  `difference`: arm minus baseline; `relative`: a fraction.
 
-    low, high, the p values and `effect_size` are over users when `unit` is "users" (each user's value averaged over
-    the seeds); over the rated rows of all seeds, a user's together, when it is "rows" (MAE, RMSE); over seeds where a
-    metric has neither.  `seed_sd` is the standard deviation of the difference between seeds, `seeds_better` on how
-    many seeds the arm was better.
+    unit: what is paired.  "users" (each user's value averaged over the seeds), "rows" (MAE, RMSE: the rated rows of
+    all seeds, a user's together), or "seeds" where a metric has neither.  interval: what `low`, `high`, `p` and
+    the effect size's interval take as random: "users and seeds", "users" or "seeds".
 
-    kind: "arm", "floor" for a floor against the baseline, or "over" for an arm against the strongest floor, which is
-    the `baseline` then.  strongest_floor: that of the row's comparison on its metric, as the report chose it; empty for
-    none.
+    low, high, p: of the difference.  p_holm, p_bh: p corrected for its family by Holm's method, and by
+    Benjamini and Hochberg's.  low_users, high_users, p_t: Student's with the seeds taken as fixed (over seeds, where
+    the unit is seeds).  p_permutation: by sign flips of the units; p_wilcoxon: not for a headline (see `Paired`).
+    effect_size: Cohen's d_z over the units, `effect_low` to `effect_high`.  users_better, users_equal: of `n_users`.
+    seed_sd: the standard deviation of the difference between seeds; seeds_better, seeds_equal: of `n_seeds`.
+
+    smallest: the smallest difference that matters, in the metric's unit; NaN for none.  p_no_worse, p_equivalent:
+    that the arm is not worse by as much, and neither worse nor better, corrected by Holm's method.
+
+    kind: "arm", "floor" for a floor against the baseline, "pair" for an arm against another one than the baseline, or
+    "over" for an arm against the strongest floor; the `baseline` is that other arm or floor then.  strongest_floor: that
+    of the row's comparison on its metric, as the report chose it; empty for none.
     """
 
     dataset: str
@@ -60,6 +83,20 @@ class Row:
     notes: tuple[str, ...] = ()
     kind: str = "arm"
     strongest_floor: str = ""
+    interval: str = "users"
+    p: float = math.nan
+    p_bh: float = math.nan
+    p_permutation: float = math.nan
+    low_users: float = math.nan
+    high_users: float = math.nan
+    effect_low: float = math.nan
+    effect_high: float = math.nan
+    users_better: int | None = None
+    users_equal: int | None = None
+    seeds_equal: int = 0
+    smallest: float = math.nan
+    p_no_worse: float = math.nan
+    p_equivalent: float = math.nan
 
     @property
     def direction(self) -> int:
@@ -75,6 +112,7 @@ def make_row(
     sides: tuple[ArmRuns, ArmRuns],
     metric: str,
     kind: str = "arm",
+    terms: Terms = USUAL,
 ) -> Row | None:
     """One arm against a baseline, not yet corrected; None where they share no seed.
 
@@ -96,8 +134,9 @@ def make_row(
                 f"both again on the same data"
             )
     by_seed = np.array([[side.tests[seed][metric] for seed in seeds] for side in (base, arm)])
-    unit, result = _compared(metric, base, arm, seeds, by_seed)
+    unit, result = _compared(metric, base, arm, seeds, by_seed, terms)
     changes = by_seed[1] - by_seed[0]
+    n_better = result.larger if sign(metric) > 0 else result.n - result.larger - result.equal
     return Row(
         dataset=note["dataset"],
         backbone=note["label"],
@@ -106,7 +145,7 @@ def make_row(
         metric=metric,
         n_seeds=len(seeds),
         n_users=None if unit == "seeds" else result.n,
-        **_figures(result),
+        **_figures(result, metric, terms),
         p_holm=math.nan,
         seed_sd=float(changes.std(ddof=1)) if len(seeds) > 1 else math.nan,
         seeds_better=int((changes * sign(metric) > 0).sum()),
@@ -115,35 +154,52 @@ def make_row(
         verdict="",
         notes=_remarks(sides, seeds, names),
         kind=kind,
-        strongest_floor="",
+        interval=unit if unit == "seeds" else "users and seeds" if result.spread.two_way else "users",
+        users_better=None if unit == "seeds" else n_better,
+        users_equal=None if unit == "seeds" else result.equal,
+        seeds_equal=int((changes == 0).sum()),
     )
 
 
 def _compared(
-    metric: str, base: ArmRuns, arm: ArmRuns, seeds: list[int], by_seed: np.ndarray
+    metric: str, base: ArmRuns, arm: ArmRuns, seeds: list[int], by_seed: np.ndarray, terms: Terms
 ) -> tuple[str, Paired]:
     """What is paired, and the comparison: the finest that the tables of both arms allow."""
     ours, theirs = ({seed: side.users[seed] for seed in seeds if seed in side.users} for side in (base, arm))
     tables = [*ours.values(), *theirs.values()]
     if len(tables) == 2 * len(seeds):
         if all(metric in table for table in tables):
-            pairs = pair_users(ours, theirs, metric)
-            return "users", compare(pairs["baseline"].to_numpy(), pairs["other"].to_numpy())
+            cells = pair_cells(ours, theirs, metric)
+            return "users", compare_cells(cells.baseline, cells.other, seeds_random=terms.seeds_random)
         if metric in ERRORS and all("error" in table for table in tables):
-            return "rows", compare_errors(ours, theirs, metric)
+            return "rows", compare_errors(ours, theirs, metric, seeds_random=terms.seeds_random)
     return "seeds", compare(by_seed[0], by_seed[1])
 
 
-def _figures(result: Paired) -> dict[str, float]:
-    figures = {key: value for key, value in asdict(result).items() if key != "n"}
+#: What a row takes over from a comparison as it is.
+_TAKEN = (
+    *("baseline_mean", "mean", "difference", "low", "high", "p", "low_users", "high_users"),
+    *("p_t", "p_permutation", "p_wilcoxon", "effect_size", "effect_low", "effect_high"),
+)
+
+
+def _figures(result: Paired, metric: str, terms: Terms) -> dict[str, float]:
     mean = result.baseline_mean
-    return {**figures, "relative": result.difference / mean if mean else math.nan}
+    figures = {name: getattr(result, name) for name in _TAKEN}
+    figures["relative"] = result.difference / mean if mean else math.nan
+    if terms.smallest is not None:
+        smallest = terms.smallest.beside(mean)
+        margins = Margins.of(result.difference, result.spread, smallest, sign(metric))
+        figures |= {"smallest": smallest, "p_no_worse": margins.no_worse, "p_equivalent": margins.equivalent}
+    return figures
 
 
 def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str, str]) -> tuple[str, ...]:
     remarks = []
     if len(seeds) == 1:
         remarks.append("one seed: other random starts are unknown")
+    elif len(seeds) == 2:
+        remarks.append("two seeds tell little of other random starts: intervals over seeds are wide")
     for name, side in zip(names, sides, strict=True):
         finished = len(side.tests) + len(side.damaged)
         if finished < side.planned:
@@ -153,17 +209,38 @@ def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str,
     return tuple(remarks)
 
 
-def judged(family: Sequence[Row]) -> list[Row]:
-    """The rows of one family, with p corrected by Holm's method and verdicts: a loss as plainly as a gain."""
-    corrected = holm([row.p_t for row in family])
-    return [_judged(replace(row, p_holm=p)) for row, p in zip(family, corrected, strict=True)]
+def judged(family: Sequence[Row], further: Sequence[Row] = ()) -> list[Row]:
+    """The rows of one family, with corrected p and verdicts: a loss as plainly as a gain.
+
+    further: rows that belong to the family and are not given back.
+    """
+    rows = [*family, *further]
+    corrected = {
+        "p_holm": holm([row.p for row in rows]),
+        "p_bh": benjamini_hochberg([row.p for row in rows]),
+        "p_no_worse": holm([row.p_no_worse for row in rows]),
+        "p_equivalent": holm([row.p_equivalent for row in rows]),
+    }
+    return [
+        _judged(replace(row, **{name: values[place] for name, values in corrected.items()}))
+        for place, row in enumerate(family)
+    ]
 
 
 def _judged(row: Row) -> Row:
-    word = {1: "better", -1: "worse", 0: "no clear difference"}[row.direction]
+    """With a verdict in words: what the difference is, how it stands to the smallest that matters, how many seeds."""
+    words = [{1: "better", -1: "worse", 0: "no clear difference"}[row.direction]]
     if math.isnan(row.p_holm):
-        word = "not testable"
+        words = ["not testable"]
     elif row.direction:
-        agreeing = row.seeds_better if row.direction > 0 else row.n_seeds - row.seeds_better
-        word += f", {agreeing} of {row.n_seeds} seeds" if row.n_seeds > 1 else ", one seed only"
-    return replace(row, verdict=word)
+        if row.p_equivalent < ALPHA:
+            words.append(f"by less than {row.smallest:.2g}")
+        elif min(abs(row.low), abs(row.high)) > row.smallest:
+            words.append(f"by more than {row.smallest:.2g}")
+        agreeing = row.seeds_better if row.direction > 0 else row.n_seeds - row.seeds_better - row.seeds_equal
+        words.append(f"{agreeing} of {row.n_seeds} seeds" if row.n_seeds > 1 else "one seed only")
+    elif row.p_equivalent < ALPHA:
+        words = [f"equal within {row.smallest:.2g}"]
+    elif row.p_no_worse < ALPHA:
+        words = [f"no worse than by {row.smallest:.2g}"]
+    return replace(row, verdict=", ".join(words))

@@ -19,11 +19,18 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
-#: What is paired, in words.
+#: What is paired and what is taken as random, in words.
 _UNITS = {
-    "users": "users, each averaged over the seeds",
-    "rows": "test rows of all seeds, a user's together",
-    "seeds": "seeds",
+    ("users", "users and seeds"): "users and seeds",
+    ("users", "users"): "users, each averaged over the seeds",
+    ("rows", "users and seeds"): "test rows, users and seeds",
+    ("rows", "users"): "test rows of all seeds, a user's together",
+    ("seeds", "seeds"): "seeds",
+}
+#: What an interval says, by what it takes as random.
+_READINGS = {
+    "users and seeds": "for other users and other seeds than these",
+    "users": "for these trained models, and says little of other random starts",
 }
 
 
@@ -41,11 +48,11 @@ def _names(rows: Sequence[Row]) -> list[str]:
 
 
 def _figures(row: Row) -> list[str]:
-    """Baseline, arm, difference, interval, relative difference, p: formatted."""
+    """Baseline, arm, difference, interval, relative difference, effect size, p: formatted."""
     interval = "-" if math.isnan(row.low) else f"{row.low:+.4f} to {row.high:+.4f}"
     relative = "-" if math.isnan(row.relative) else f"{100 * row.relative:+.1f}%"
     figures = [f"{row.baseline_mean:.4f}", f"{row.mean:.4f}", f"{row.difference:+.4f}", interval, relative]
-    return [*figures, p_value(row.p_holm)]
+    return [*figures, effect(row), p_value(row.p_holm)]
 
 
 def p_value(value: float, missing: str = "-") -> str:
@@ -55,10 +62,18 @@ def p_value(value: float, missing: str = "-") -> str:
     return "<.0001" if value < 1e-4 else f"{value:.4f}"
 
 
-def footnote(rows: Sequence[Row]) -> str:
-    """What the figures are, in a few sentences, and what was missing."""
-    units = {unit: list(dict.fromkeys(row.metric for row in rows if row.unit == unit)) for unit in _UNITS}
-    used = {unit: metrics for unit, metrics in units.items() if metrics}
+def effect(row: Row) -> str:
+    """Cohen's d_z of a row as tables show it."""
+    return f"{row.effect_size:+.2f}" if math.isfinite(row.effect_size) else "-"
+
+
+def footnote(rows: Sequence[Row], *, effects: bool = True) -> str:
+    """What the figures are, in a few sentences, and what was missing.  effects: whether effect sizes are shown."""
+    used: dict[tuple[str, str], list[str]] = {}
+    for row in rows:
+        metrics = used.setdefault((row.unit, row.interval), [])
+        if row.metric not in metrics:
+            metrics.append(row.metric)
     pairs = [
         _UNITS[unit] + (f" ({', '.join(names)})" if len(used) > 1 else "") for unit, names in used.items()
     ]
@@ -66,6 +81,15 @@ def footnote(rows: Sequence[Row]) -> str:
         f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(pairs)}; "
         f"p corrected by Holm for {_families(rows)}."
     )
+    intervals = list(dict.fromkeys(interval for _, interval in used if interval in _READINGS))
+    if len(intervals) == 1:
+        text += f" The interval is {_READINGS[intervals[0]]}."
+    if effects:
+        text += " d: the change over its standard deviation between what is paired."
+    smallest = sorted({row.smallest for row in rows if math.isfinite(row.smallest)})
+    if smallest:
+        ends = dict.fromkeys(f"{value:.2g}" for value in (smallest[0], smallest[-1]))
+        text += f" Smallest difference that matters: {' to '.join(ends)}."
     smaller = list(dict.fromkeys(row.metric for row in rows if sign(row.metric) < 0))
     if smaller:
         text += f" Smaller is better: {', '.join(smaller)}."
@@ -83,9 +107,11 @@ def footnote(rows: Sequence[Row]) -> str:
 def _families(rows: Sequence[Row]) -> str:
     """How many comparisons p is corrected for, each family by itself."""
     sizes = {kind: _largest(rows, kind) for kind in _FAMILIES}
-    if not sizes["floor"] and not sizes["over"]:
+    if sizes["pair"]:
+        sizes["pair"] += sizes["arm"]
+    if not any(sizes[kind] for kind in ("floor", "over", "pair")):
         return f"{sizes['arm']} comparison{'s' if sizes['arm'] != 1 else ''} a metric"
-    baseline = next((row.baseline for row in rows if row.kind != "over"), PLAIN)
+    baseline = next((row.baseline for row in rows if row.kind in ("floor", "arm")), PLAIN)
     listed = [f"{size} {_FAMILIES[kind].format(baseline)}" for kind, size in sizes.items() if size]
     return f"each family of comparisons of a metric: {', '.join(listed)}"
 
@@ -100,6 +126,7 @@ def _largest(rows: Sequence[Row], kind: str) -> int:
 _FAMILIES = {
     "arm": "of arms with {}",
     "floor": "of floors with {}",
+    "pair": "of all pairs of arms",
     "over": "of arms with the strongest floor",
 }
 
@@ -108,7 +135,7 @@ def verdicts(rows: Sequence[Row]) -> list[str]:
     """One sentence a backbone: where its best arm stands to its strongest floor, by the first metric."""
     sentences = []
     names = dict(zip((id(row) for row in rows), _names(rows), strict=True))
-    first = [row for row in rows if row.metric == rows[0].metric]
+    first = [row for row in rows if row.metric == rows[0].metric and row.kind != "pair"]
     for one in dict.fromkeys((row.dataset, row.backbone, row.comparison) for row in first):
         own = [row for row in first if (row.dataset, row.backbone, row.comparison) == one]
         sentence = _sentence(own, names)
@@ -145,21 +172,44 @@ def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:
     )
 
 
-def to_table(rows: Sequence[Row]) -> Table:
+def tallies(rows: Sequence[Row]) -> list[str]:
+    """One sentence an arm that was compared in several places: on how many data sets x seeds it was better, by metric."""
+    sentences = []
+    arms = [row for row in rows if row.kind == "arm"]
+    for metric, arm in dict.fromkeys((row.metric, row.arm) for row in arms):
+        own = [row for row in arms if (row.metric, row.arm) == (metric, arm)]
+        if len(own) < 2:
+            continue
+        total, better, equal = (
+            sum(getattr(row, name) for row in own) for name in ("n_seeds", "seeds_better", "seeds_equal")
+        )
+        what = "data sets x seeds" if len({row.backbone for row in own}) == 1 else "backbones x data sets x seeds"
+        what = what if len({row.dataset for row in own}) > 1 else "backbones x seeds"
+        sentences.append(
+            f"{arm} against {own[0].baseline}, {metric}: better on {better}, equal on {equal}, worse on "
+            f"{total - better - equal} of {total} {what}."
+        )
+    return sentences
+
+
+def to_table(rows: Sequence[Row], *, wide: bool = False) -> Table:
     """A table for the terminal, a block for each metric: clear gains green, clear losses red.
 
-    Floors come first; at the end are the arms against the strongest floor, in columns of its own.
+    Floors come first; at the end are arms against arms, and the arms against the strongest floor.  wide: with effect
+    sizes (d), for which there is no room in 80 columns.
     """
     from rich.table import Table
     from rich.text import Text
 
     baseline = rows[0].baseline if rows else PLAIN
     # Tight, so that short names fit into 80 columns.
-    caption = "\n".join([*verdicts(rows), footnote(rows)])
+    caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for head in ("backbone", "arm"):
         table.add_column(head, overflow="fold", min_width=5)
-    for head in (baseline, "with", "change", "95% interval", "rel.", "p"):
+    heads = [baseline, "with", "change", "95% interval", "rel.", "d", "p"]
+    shown = [place for place, head in enumerate(heads) if wide or head != "d"]
+    for head in (heads[place] for place in shown):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=11)
     names = _names(rows)
@@ -172,14 +222,15 @@ def to_table(rows: Sequence[Row]) -> Table:
                 table.add_row(Text(title, style="italic"))
             for name, row in block:
                 style = {1: "green", -1: "red", 0: ""}[row.direction]
-                arm = f"{row.arm} / {row.baseline}" if kind == "over" else row.arm
-                cells = [Text(cell) for cell in (name, arm, *_figures(row))]
+                figures = _figures(row)
+                arm = row.arm if kind == "floor" else _label(row)
+                cells = [Text(cell) for cell in (name, arm, *(figures[place] for place in shown))]
                 table.add_row(*cells, Text(row.verdict, style=style))
     return table
 
 
 #: What the blocks of a metric are called, in their order.
-_BLOCKS = {"floor": "floors", "arm": "arms", "over": "to floor"}
+_BLOCKS = {"floor": "floors", "arm": "arms", "pair": "pairs", "over": "to floor"}
 
 
 def _is(row: Row, metric: str, kind: str) -> bool:
@@ -187,17 +238,23 @@ def _is(row: Row, metric: str, kind: str) -> bool:
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """A Markdown table, floors first; a second one of the arms against the strongest floor; what they say in words."""
+    """A Markdown table, floors first; then of arms against arms, and against the strongest floor; what they say in words."""
     baseline = rows[0].baseline if rows else PLAIN
     named = list(zip(_names(rows), rows, strict=True))
-    parts = [_markdown([pair for pair in named if pair[1].kind != "over"], baseline, "with arm")]
-    over = [pair for pair in named if pair[1].kind == "over"]
-    if over:
-        parts.append(_markdown(over, "strongest floor", "with arm"))
-    said = verdicts(rows)
+    blocks = {("floor", "arm"): (baseline, "with arm"), **{(kind,): heads for kind, heads in _SIDES.items()}}
+    parts = []
+    for kinds, heads in blocks.items():
+        shown = [pair for pair in named if pair[1].kind in kinds]
+        if shown or "arm" in kinds:
+            parts.append(_markdown(shown, *heads))
+    said = [*verdicts(rows), *tallies(rows)]
     if said:
         parts.append("\n".join(f"- {sentence}" for sentence in said))
     return "\n\n".join([*parts, footnote(rows)]) + "\n"
+
+
+#: What the two sides of a row are, where they are not the report's baseline and an arm.
+_SIDES = {"pair": ("second arm", "first arm"), "over": ("strongest floor", "with arm")}
 
 
 def _markdown(named: Sequence[tuple[str, Row]], baseline: str, other: str) -> str:
@@ -205,11 +262,12 @@ def _markdown(named: Sequence[tuple[str, Row]], baseline: str, other: str) -> st
     cells = [
         [name, _label(row), row.metric, str(row.n_seeds), *_figures(row), row.verdict] for name, row in named
     ]
-    return markdown_table([*heads, "relative", "p (Holm)", "verdict"], cells, align="---")
+    return markdown_table([*heads, "relative", "d", "p (Holm)", "verdict"], cells, align="---")
 
 
 def _label(row: Row) -> str:
-    return {"floor": f"{row.arm} (floor)", "over": f"{row.arm} / {row.baseline}"}.get(row.kind, row.arm)
+    beside = f"{row.arm} / {row.baseline}"
+    return {"floor": f"{row.arm} (floor)", "pair": beside, "over": beside}.get(row.kind, row.arm)
 
 
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "---:") -> str:
@@ -221,24 +279,14 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align
 def to_html(rows: Sequence[Row]) -> str:
     """As `to_markdown`, for a notebook."""
     parts = []
-    for kind in ("floor", "arm", "over"):
+    for kind in _BLOCKS:
         named = [pair for pair in zip(_names(rows), rows, strict=True) if pair[1].kind == kind]
-        baseline = "strongest floor" if kind == "over" else named[0][1].baseline if named else ""
-        heads = (
-            "backbone",
-            "arm",
-            "metric",
-            "verdict",
-            baseline,
-            "with",
-            "change",
-            "95% interval",
-            "relative",
-            "p",
-        )
+        baseline, other = _SIDES.get(kind, (named[0][1].baseline if named else "", "with"))
+        heads = ["backbone", "arm", "metric", "verdict", baseline, other.removesuffix(" arm"), "change"]
+        heads += ["95% interval", "relative", "d", "p"]
         cells = [(name, _label(row), row.metric, row.verdict, *_figures(row)) for name, row in named]
         parts += [table(heads, cells, text=4)] if cells else []
-    return page("comparison", *parts, notes=[*verdicts(rows), footnote(rows)] if rows else ["no rows"])
+    return page("comparison", *parts, notes=[*verdicts(rows), *tallies(rows), footnote(rows)] if rows else ["no rows"])
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -14,9 +14,13 @@ from .shared import choose_format, format_option, output_option, quiet_option
 EPILOG = (
     "Examples:\n\n"
     "burnish report runs\n\n"
-    "burnish report runs --metric ndcg@10 --format markdown --output table.md --plot table.svg"
+    "burnish report runs --metric ndcg@10 --format markdown --output table.md --plot table.svg\n\n"
+    "burnish report runs --against softmax --pairs --smallest-difference 1% --cd ranks.svg"
 )
 FORMATS = ("table", "markdown", "csv")
+INTERVALS = ("both", "users")
+#: Columns from which the table has room for effect sizes.
+_WIDE = 90
 _BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 
 
@@ -28,14 +32,35 @@ def report(
         typer.Option("--metric", "-m", help="Such as ndcg@10; again, or separated by commas, for more."),
     ] = None,
     baseline: Annotated[
-        str, typer.Option("--baseline", help="The arm, or the floor, to compare with.")
+        str, typer.Option("--baseline", "--against", help="The arm, or the floor, to compare with.")
     ] = "plain",
+    pairs: Annotated[
+        bool, typer.Option("--pairs", help="Also compare all other arms with each other.")
+    ] = False,
+    interval: Annotated[
+        str,
+        typer.Option(
+            "--interval",
+            help="What intervals and p take as random: `both` users and seeds, or `users` for the seeds there are.",
+        ),
+    ] = "both",
+    smallest: Annotated[
+        str | None,
+        typer.Option(
+            "--smallest-difference",
+            help="The smallest difference that matters: 0.002, or 1% of the baseline's mean.",
+        ),
+    ] = None,
     format: Annotated[
         str | None, format_option("table, markdown or csv (by the suffix of --output).")
     ] = None,
     output: Annotated[Path | None, output_option("Write to this file, not to the screen.")] = None,
     plot: Annotated[
         Path | None, typer.Option("--plot", help="Also draw the differences into this SVG file.")
+    ] = None,
+    cd: Annotated[
+        Path | None,
+        typer.Option("--cd", help="Also rank all arms and floors: a critical-difference diagram, as .svg or .json."),
     ] = None,
     quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
@@ -44,6 +69,7 @@ def report(
     Floors come first, and the arms are compared with the strongest of them, too.  Reads files only: nothing is trained.
     """
     from burnish.benchmarks import harness
+    from burnish.errors import unknown_name
     from burnish.files.whole import write_text
 
     screen = Screen.of(context, quiet)
@@ -51,13 +77,26 @@ def report(
         format = _BY_SUFFIX.get(output.suffix.lower(), "table")
     kind = choose_format(format, output, shown=FORMATS, written=FORMATS)
     metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
-    rows = harness.summarise(runs, metrics=metrics or None, baseline=baseline)
+    if interval not in INTERVALS:
+        raise unknown_name("interval", interval, INTERVALS)
+    rows = harness.summarise(
+        runs,
+        metrics=metrics or None,
+        baseline=baseline,
+        pairs=pairs,
+        seeds_random=interval == "both",
+        smallest_difference=smallest,
+    )
     if plot is not None:
         screen.say(f"written: {harness.plot(rows, plot)}")
+    if cd is not None:
+        ranking = harness.rank_arms(runs, metric=rows[0].metric)
+        screen.say(f"written: {harness.write_diagram(ranking, cd)}")
+        screen.say(ranking.sentence())
     if kind == "table":
-        text = as_text(harness.to_table(rows)) if output else ""
+        text = as_text(harness.to_table(rows, wide=True)) if output else ""
         if output is None:
-            screen.results.print(harness.to_table(rows))
+            screen.results.print(harness.to_table(rows, wide=screen.results.width >= _WIDE))
             return
     else:
         text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")

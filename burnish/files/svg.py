@@ -27,18 +27,22 @@ def svg_path(path: Path | str, instead: str = "") -> Path:
     return path
 
 
+def svg_text(parts: Sequence[str], *, width: float, height: float, title: str, font_size: int) -> str:
+    """A drawing on white, as the text of a file."""
+    style = f"font-family='system-ui, DejaVu Sans, sans-serif' font-size='{font_size}' fill='{DARK}'"
+    body = "\n".join(parts)
+    return (
+        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' "
+        f"width='{width}' height='{height}'>\n<title>{escape(title)}</title>\n"
+        f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n<g {style}>\n{body}\n</g>\n</svg>\n"
+    )
+
+
 def write_svg(
     path: Path, parts: Sequence[str], *, width: int, height: int, title: str, font_size: int
 ) -> Path:
     """Write a drawing on white, whole or not at all.  Returns the path."""
-    style = f"font-family='system-ui, DejaVu Sans, sans-serif' font-size='{font_size}' fill='{DARK}'"
-    body = "\n".join(parts)
-    write_text(
-        path,
-        f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' "
-        f"width='{width}' height='{height}'>\n<title>{escape(title)}</title>\n"
-        f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n<g {style}>\n{body}\n</g>\n</svg>\n",
-    )
+    write_text(path, svg_text(parts, width=width, height=height, title=title, font_size=font_size))
     return path
 
 
