@@ -44,7 +44,10 @@ def diagram(ranking: Ranking) -> str:
     axis, first = 84, 84 + 20 + 9 * len(ranking.cliques)
     parts = [*_bar_of_critical_difference(ranking, left, right), line((left, right), (axis, axis), DARK)]
     for tick in range(1, k + 1):
-        parts += [line((across(tick),) * 2, (axis - 6, axis), DARK), label(across(tick), axis - 10, str(tick))]
+        parts += [
+            line((across(tick),) * 2, (axis - 6, axis), DARK),
+            label(across(tick), axis - 10, str(tick)),
+        ]
     for place, (name, rank) in enumerate(zip(ranking.names, ranking.average_ranks, strict=True)):
         y = first + _LINE * (place if place < half else k - 1 - place) + 10
         parts += _name(f"{name} ({rank:.2f})", across(rank), (axis, y), (left, right, room), place < half)
@@ -73,7 +76,9 @@ def _bar_of_critical_difference(ranking: Ranking, left: float, right: float) -> 
     """How wide the critical difference is, or in words that it is wider than the axis."""
     wide = (right - left) * ranking.critical_difference / (len(ranking.names) - 1)
     words = f"critical difference {ranking.critical_difference:.2f}"
-    parts = [f"<text x='{_EDGE}' y='28' font-size='15' font-weight='600'>Average ranks by {ranking.metric}</text>"]
+    parts = [
+        f"<text x='{_EDGE}' y='28' font-size='15' font-weight='600'>Average ranks by {ranking.metric}</text>"
+    ]
     if wide > right - left:
         return [*parts, label(left, 54, f"{words}: more than the axis", "start")]
     end = round(left + wide, 1)

@@ -27,10 +27,11 @@ Block = Mapping[str, float]
 class Ranking:
     """`k` arms ranked in each of `n_blocks` blocks, the best having rank 1, ties the mean of their ranks.
 
-    names, average_ranks: `[k]`, the best first.  chi2, chi2_p: Friedman's test with its correction for ties; f, f_df,
-    f_p: as an F (Iman and Davenport 1980), which is less conservative.  critical_difference: what two average ranks have
-    to differ by (Nemenyi) to be called different at `alpha`.  p: `[k, k]`, Nemenyi's for each pair.  cliques: names
-    that differ by less, largest groups only, single names left out.  blocks: what they are.  remarks: what was left out.
+    names, average_ranks: `[k]`, the best first.  chi2, chi2_p: Friedman's test with its correction for ties.
+    f, f_df, f_p: as an F (Iman and Davenport 1980), which is less conservative.  critical_difference: what two average
+    ranks have to differ by (Nemenyi) to be called different at `alpha`.  p: `[k, k]`, Nemenyi's for each pair.
+    cliques: names that differ by less, largest groups only, single names left out.  blocks: what they are.  remarks:
+    what was left out.
     """
 
     metric: str
@@ -73,10 +74,10 @@ class Ranking:
 
 
 def critical_difference(k: int, n_blocks: int, alpha: float = ALPHA) -> float:
-    """What two average ranks of `k` arms over `n_blocks` blocks have to differ by (Nemenyi 1963; Demsar 2006, section 3.2.2).
+    """What two average ranks of `k` arms over `n_blocks` blocks have to differ by (Nemenyi 1963).
 
-    q / sqrt 2 * sqrt(k (k + 1) / 6 n), q of the studentised range with infinitely many degrees of freedom: 5.2003 for
-    k = 7 and n = 3.  Raises `DataError` for less than two arms or no block.
+    Demsar (2006, section 3.2.2): q / sqrt 2 * sqrt(k (k + 1) / 6 n), q of the studentised range with infinitely many
+    degrees of freedom: 5.2003 for k = 7 and n = 3.  Raises `DataError` for less than two arms or no block.
     """
     if k < 2 or n_blocks < 1:
         raise DataError(f"ranks: at least two arms and one block are needed; got {k} and {n_blocks}")
@@ -197,7 +198,9 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
         lines = [[sides[name][seed] for name in names] for seed in whole]
         values += lines if per_seed else [np.mean(lines, axis=0).tolist()] if lines else []
     if short:
-        remarks.append(f"Left out: {short} seed{'s' if short > 1 else ''} on which one of them has not finished.")
+        remarks.append(
+            f"Left out: {short} seed{'s' if short > 1 else ''} on which one of them has not finished."
+        )
     table = np.array(values, dtype=np.float64).reshape(len(values), len(names))
     blocks = "data sets x backbones" + (" x seeds" if per_seed else "")
     left = remarks if len(names) < len(everywhere) else remarks[1:]
@@ -205,4 +208,6 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
 
 
 def _by_seed(side: ArmRuns, metric: str) -> dict[int, float]:
-    return {seed: test[metric] for seed, test in side.tests.items() if math.isfinite(test.get(metric, math.nan))}
+    return {
+        seed: test[metric] for seed, test in side.tests.items() if math.isfinite(test.get(metric, math.nan))
+    }

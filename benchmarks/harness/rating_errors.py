@@ -13,7 +13,7 @@ from scipy import stats
 
 from burnish.errors import DataError
 
-from .crossed import LEVEL, Spread, over_both
+from .crossed import LEVEL, over_both, over_users
 from .statistics import Paired, paired
 
 FloatArray = NDArray[np.float64]
@@ -92,10 +92,9 @@ def compare_errors(
     users = int(clusters.max()) + 1
     influence = errors.influence + errors.difference - float(errors.influence.mean())
     shares = np.bincount(clusters, weights=influence) * users / len(both)
-    spread = Spread((half / float(stats.t.ppf((1 + LEVEL) / 2, users - 1))) ** 2, 0.0, users - 1, math.inf)
-    if seeds_random:
-        places = np.repeat(np.arange(len(seeds)), [len(part) for part in parts])
-        spread = over_both(*_by_cell(influence, clusters * len(seeds) + places, (users, len(seeds))))
+    places = np.repeat(np.arange(len(seeds)), [len(part) for part in parts])
+    cells = _by_cell(influence, clusters * len(seeds) + places, (users, len(seeds)))
+    spread = (over_both if seeds_random else over_users)(*cells)
     return paired(
         shares,
         (errors.before, errors.after),

@@ -21,7 +21,7 @@ DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
 
 
 class Comparison(list[Row]):
-    """The rows of a report: by metric, floors before arms; at the end arms against arms, and against the strongest floor.
+    """The rows of a report: by metric, floors before arms; at the end arms against arms, and against a floor.
 
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
     each comparison, arm and floor of which a row is missing.
@@ -56,13 +56,14 @@ def summarise(
     pairs: also compare all other arms with each other.
     seeds_random: intervals and p are over users and seeds, both drawn at random (`crossed.over_both`); if false, over
         users, for the trained models that there are.
-    smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean.  Verdicts then say
-        which differences are smaller or larger, which arms are equal within it, and which are no worse than by it.
-    p values are corrected within families of a metric: all arms against the baseline; all floors
-    against it; all arms against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the
-    baseline too.  So floors and pairs change nothing of the first.  A damaged file is named in a warning, and what it
-    belongs to is left out; of tuning trials, too.  Where a row
-    is missing, as in a data set without that baseline or metric, one of the remarks says so.
+    smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean.  Verdicts then
+        say which differences are smaller or larger, which arms are equal within it, and which are not worse by it.
+
+    p values are corrected within families of a metric: all arms against the baseline; all floors against it; all arms
+    against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the baseline too.  So
+    floors and pairs change nothing of the first.  A damaged file is named in a warning, and what it belongs to is left out; of
+    tuning trials, too.  Where a row is missing, as in a data set without that baseline or metric, one of the remarks
+    says so.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has, `ConfigurationError` for a smallest difference that is no number above 0.

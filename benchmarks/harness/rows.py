@@ -54,8 +54,8 @@ class Row:
     that the arm is not worse by as much, and neither worse nor better, corrected by Holm's method.
 
     kind: "arm", "floor" for a floor against the baseline, "pair" for an arm against another one than the baseline, or
-    "over" for an arm against the strongest floor; the `baseline` is that other arm or floor then.  strongest_floor: that
-    of the row's comparison on its metric, as the report chose it; empty for none.
+    "over" for an arm against the strongest floor; the `baseline` is that other arm or floor then.  strongest_floor:
+    that of the row's comparison on its metric, as the report chose it; empty for none.
     """
 
     dataset: str
@@ -229,18 +229,19 @@ def judged(family: Sequence[Row], further: Sequence[Row] = ()) -> list[Row]:
 
 def _judged(row: Row) -> Row:
     """With a verdict in words: what the difference is, how it stands to the smallest that matters, how many seeds."""
-    words = [{1: "better", -1: "worse", 0: "no clear difference"}[row.direction]]
+    word = {1: "better", -1: "worse", 0: "no clear difference"}[row.direction]
+    seeds = ""
     if math.isnan(row.p_holm):
-        words = ["not testable"]
+        word = "not testable"
     elif row.direction:
         if row.p_equivalent < ALPHA:
-            words.append(f"by less than {row.smallest:.2g}")
+            word += f" by < {row.smallest:.2g}"
         elif min(abs(row.low), abs(row.high)) > row.smallest:
-            words.append(f"by more than {row.smallest:.2g}")
+            word += f" by > {row.smallest:.2g}"
         agreeing = row.seeds_better if row.direction > 0 else row.n_seeds - row.seeds_better - row.seeds_equal
-        words.append(f"{agreeing} of {row.n_seeds} seeds" if row.n_seeds > 1 else "one seed only")
+        seeds = f", {agreeing} of {row.n_seeds} seeds" if row.n_seeds > 1 else ", one seed only"
     elif row.p_equivalent < ALPHA:
-        words = [f"equal within {row.smallest:.2g}"]
+        word = f"equal within {row.smallest:.2g}"
     elif row.p_no_worse < ALPHA:
-        words = [f"no worse than by {row.smallest:.2g}"]
-    return replace(row, verdict=", ".join(words))
+        word = f"not worse by {row.smallest:.2g}"
+    return replace(row, verdict=word + seeds)

@@ -94,7 +94,8 @@ def compare_cells(
     there, differences = there[kept], differences[kept]
     counts = there.sum(axis=1)
     ours, theirs, of_users = (
-        np.where(there, table, 0.0).sum(axis=1) / counts for table in (baseline[kept], other[kept], differences)
+        np.where(there, table, 0.0).sum(axis=1) / counts
+        for table in (baseline[kept], other[kept], differences)
     )
     spread = (over_both if seeds_random else over_users)(differences)
     return paired(of_users, (float(ours.mean()), float(theirs.mean())), spread, level=level)
@@ -220,8 +221,8 @@ def effect_size(
     z = (differences - mean) / deviation
     influence = z - effect / 2 * (z**2 - 1)
     more = (float(influence.var(ddof=1)) - 1) / n
-    users, seeds = spread.users / deviation**2 + more, spread.seeds / deviation**2
-    scaled = Spread(max(users, 0.0), seeds, spread.users_df, spread.seeds_df)
+    users, seeds, alone = (part / deviation**2 for part in (spread.users, spread.seeds, spread.users_alone))
+    scaled = Spread(max(users + more, 0.0), seeds, spread.users_df, spread.seeds_df, max(alone + more, 0.0))
     return effect, *scaled.interval(effect, level)
 
 
@@ -264,9 +265,7 @@ class Cells:
     other: FloatArray
 
 
-def pair_cells(
-    baseline: Mapping[int, pd.DataFrame], other: Mapping[int, pd.DataFrame], metric: str
-) -> Cells:
+def pair_cells(baseline: Mapping[int, pd.DataFrame], other: Mapping[int, pd.DataFrame], metric: str) -> Cells:
     """The metric of two arms averaged over the rows of each user at each seed.
 
     baseline, other: per-user tables (`user`, `row`, metrics) by seed; NaN does not count.  Only seeds of both

@@ -173,7 +173,7 @@ def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:
 
 
 def tallies(rows: Sequence[Row]) -> list[str]:
-    """One sentence an arm that was compared in several places: on how many data sets x seeds it was better, by metric."""
+    """One sentence an arm and metric of several comparisons: on how many data sets x seeds it was better."""
     sentences = []
     arms = [row for row in rows if row.kind == "arm"]
     for metric, arm in dict.fromkeys((row.metric, row.arm) for row in arms):
@@ -183,7 +183,11 @@ def tallies(rows: Sequence[Row]) -> list[str]:
         total, better, equal = (
             sum(getattr(row, name) for row in own) for name in ("n_seeds", "seeds_better", "seeds_equal")
         )
-        what = "data sets x seeds" if len({row.backbone for row in own}) == 1 else "backbones x data sets x seeds"
+        what = (
+            "data sets x seeds"
+            if len({row.backbone for row in own}) == 1
+            else "backbones x data sets x seeds"
+        )
         what = what if len({row.dataset for row in own}) > 1 else "backbones x seeds"
         sentences.append(
             f"{arm} against {own[0].baseline}, {metric}: better on {better}, equal on {equal}, worse on "
@@ -202,11 +206,11 @@ def to_table(rows: Sequence[Row], *, wide: bool = False) -> Table:
     from rich.text import Text
 
     baseline = rows[0].baseline if rows else PLAIN
-    # Tight, so that short names fit into 80 columns.
+    # Tight, and names are folded, so that 80 columns are enough unless it is wide.
     caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    for head in ("backbone", "arm"):
-        table.add_column(head, overflow="fold", min_width=5)
+    for head, most in (("backbone", 8), ("arm", 7)):
+        table.add_column(head, overflow="fold", min_width=5, max_width=None if wide else most)
     heads = [baseline, "with", "change", "95% interval", "rel.", "d", "p"]
     shown = [place for place, head in enumerate(heads) if wide or head != "d"]
     for head in (heads[place] for place in shown):
@@ -238,7 +242,7 @@ def _is(row: Row, metric: str, kind: str) -> bool:
 
 
 def to_markdown(rows: Sequence[Row]) -> str:
-    """A Markdown table, floors first; then of arms against arms, and against the strongest floor; what they say in words."""
+    """A Markdown table, floors first; then arms against arms, and against the strongest floor; all that in words."""
     baseline = rows[0].baseline if rows else PLAIN
     named = list(zip(_names(rows), rows, strict=True))
     blocks = {("floor", "arm"): (baseline, "with arm"), **{(kind,): heads for kind, heads in _SIDES.items()}}
@@ -286,7 +290,9 @@ def to_html(rows: Sequence[Row]) -> str:
         heads += ["95% interval", "relative", "d", "p"]
         cells = [(name, _label(row), row.metric, row.verdict, *_figures(row)) for name, row in named]
         parts += [table(heads, cells, text=4)] if cells else []
-    return page("comparison", *parts, notes=[*verdicts(rows), *tallies(rows), footnote(rows)] if rows else ["no rows"])
+    return page(
+        "comparison", *parts, notes=[*verdicts(rows), *tallies(rows), footnote(rows)] if rows else ["no rows"]
+    )
 
 
 def to_csv(rows: Sequence[Row]) -> str:

@@ -60,7 +60,9 @@ def report(
     ] = None,
     cd: Annotated[
         Path | None,
-        typer.Option("--cd", help="Also rank all arms and floors: a critical-difference diagram, as .svg or .json."),
+        typer.Option(
+            "--cd", help="Also rank all arms and floors: a critical-difference diagram, as .svg or .json."
+        ),
     ] = None,
     quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
