@@ -61,9 +61,9 @@ def summarise(
 
     p values are corrected within families of a metric: all arms against the baseline; all floors against it; all arms
     against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the baseline too.  So
-    floors and pairs change nothing of the first.  A damaged file is named in a warning, and what it belongs to is left out; of
-    tuning trials, too.  Where a row is missing, as in a data set without that baseline or metric, one of the remarks
-    says so.
+    floors and pairs change nothing of the first.  A damaged file is named in a warning, and what it belongs to is left
+    out; of tuning trials, too.  Where a row is missing, as in a data set without that baseline or metric, one of the
+    remarks says so.
 
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has, `ConfigurationError` for a smallest difference that is no number above 0.

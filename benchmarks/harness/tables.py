@@ -199,20 +199,20 @@ def tallies(rows: Sequence[Row]) -> list[str]:
 def to_table(rows: Sequence[Row], *, wide: bool = False) -> Table:
     """A table for the terminal, a block for each metric: clear gains green, clear losses red.
 
-    Floors come first; at the end are arms against arms, and the arms against the strongest floor.  wide: with effect
-    sizes (d), for which there is no room in 80 columns.
+    Floors come first; at the end are arms against arms, and the arms against the strongest floor.  wide: with the
+    arm's own mean and the effect size (d), for which there is no room in 80 columns.
     """
     from rich.table import Table
     from rich.text import Text
 
     baseline = rows[0].baseline if rows else PLAIN
-    # Tight, and names are folded, so that 80 columns are enough unless it is wide.
+    # Tight, so that short names fit into 80 columns.
     caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    for head, most in (("backbone", 8), ("arm", 7)):
-        table.add_column(head, overflow="fold", min_width=5, max_width=None if wide else most)
+    for head in ("backbone", "arm"):
+        table.add_column(head, overflow="fold", min_width=5)
     heads = [baseline, "with", "change", "95% interval", "rel.", "d", "p"]
-    shown = [place for place, head in enumerate(heads) if wide or head != "d"]
+    shown = [place for place, head in enumerate(heads) if wide or head not in ("with", "d")]
     for head in (heads[place] for place in shown):
         table.add_column(head, justify="right", no_wrap=True)
     table.add_column("verdict", min_width=11)

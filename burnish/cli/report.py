@@ -19,7 +19,7 @@ EPILOG = (
 )
 FORMATS = ("table", "markdown", "csv")
 INTERVALS = ("both", "users")
-#: Columns from which the table has room for effect sizes.
+#: Columns from which the table has room for means of arms and for effect sizes.
 _WIDE = 90
 _BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 
