@@ -57,16 +57,13 @@ class Spread:
             for part, df in ((self.users, self.users_df), (self.seeds, self.seeds_df))
             if part
         ]
-        both = (
-            _sum_above(excess, *parts)
-            if len(parts) == 2
-            else max(_above(excess, *part) for part in parts or [(0.0, 1.0)])
-        )
+        one = sum(_above(excess, *part) for part in parts)
+        both = _sum_above(excess, *parts) if len(parts) == 2 else one
         return max(both, _above(excess, math.sqrt(self.users_alone), self.users_df))
 
     def p(self, estimate: float) -> float:
         """Two-sided p of an estimate against a truth of 0."""
-        return min(1.0, 2 * self.above(abs(estimate)))
+        return 2 * self.above(abs(estimate))
 
     def half_width(self, level: float = LEVEL) -> float:
         """Half the width of the two-sided interval."""
