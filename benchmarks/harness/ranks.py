@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,7 @@ class Ranking:
         )
 
 
+@lru_cache(maxsize=64)
 def critical_difference(k: int, n_blocks: int, alpha: float = ALPHA) -> float:
     """What two average ranks of `k` arms over `n_blocks` blocks have to differ by (Nemenyi 1963).
 
@@ -120,7 +122,7 @@ def rank_blocks(
     averages = ranks.mean(axis=0)[order]
     apart = critical_difference(k, n, alpha)
     gaps = np.abs(averages[:, None] - averages) / math.sqrt(k * (k + 1) / (6 * n))
-    p = stats.studentized_range.sf(gaps * math.sqrt(2), k, np.inf)
+    known = {gap: float(stats.studentized_range.sf(gap * math.sqrt(2), k, np.inf)) for gap in np.unique(gaps)}
     ordered = tuple(names[place] for place in order)
     return Ranking(
         metric=metric,
@@ -134,7 +136,7 @@ def rank_blocks(
         f_p=f_p,
         alpha=alpha,
         critical_difference=apart,
-        p=tuple(tuple(map(float, line)) for line in p),
+        p=tuple(tuple(known[gap] for gap in line) for line in gaps),
         cliques=tuple(ordered[start:end] for start, end in _cliques(averages, apart)),
         blocks=blocks,
         remarks=tuple(remarks),

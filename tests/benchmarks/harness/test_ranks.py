@@ -65,7 +65,7 @@ def test_nemenyi_against_scikit_posthocs(values: np.ndarray) -> None:
 def test_ranks_are_of_the_better_value_and_ties_share_one() -> None:
     values = np.array([[0.3, 0.1, 0.3], [0.5, 0.2, 0.1]])
     assert rank_blocks(values, "abc").average_ranks == (1.25, 2.25, 2.5)
-    assert rank_blocks(values, "abc").names == ("a", "c", "b") or rank_blocks(values, "abc").names[0] == "a"
+    assert rank_blocks(values, "abc").names == ("a", "c", "b")
     smaller = rank_blocks(values, "abc", metric="logloss")
     assert (smaller.names[-1], smaller.average_ranks[-1]) == ("a", 2.75)
 
@@ -104,10 +104,10 @@ def test_cliques_are_the_largest_groups_that_are_not_told_apart(values: np.ndarr
 
 def test_no_difference_is_called_one_in_5_percent_at_most() -> None:
     draw = np.random.default_rng(1)
-    called = [rank_blocks(draw.normal(size=(10, 4)), "abcd") for _ in range(400)]
-    # 5% and three Monte Carlo errors of 1.1%.
-    assert np.mean([one.f_p < 0.05 for one in called]) <= 0.083
-    assert np.mean([np.min(one.p) < 0.05 for one in called]) <= 0.083
+    called = [rank_blocks(draw.normal(size=(10, 4)), "abcd") for _ in range(200)]
+    # 5% and three Monte Carlo errors of 1.5%.
+    assert np.mean([one.f_p < 0.05 for one in called]) <= 0.096
+    assert np.mean([np.min(one.p) < 0.05 for one in called]) <= 0.096
 
 
 @pytest.mark.parametrize(

@@ -146,7 +146,9 @@ def test_a_report_says_what_is_paired_and_what_is_better(runs: Path) -> None:
     worse = summarise(runs, baseline="good")
     assert {(row.direction, row.verdict) for row in worse} == {(-1, "worse, 2 of 2 seeds")}
     text = to_markdown(rows)
-    assert "paired t over test rows of all seeds, a user's together;" in text
+    assert "paired t over test rows, users and seeds;" in text
+    fixed = to_markdown(summarise(runs, metrics=["rmse", "mae"], seeds_random=False))
+    assert "paired t over test rows of all seeds, a user's together;" in fixed
     assert "Smaller is better: rmse, mae." in text
     console = Console(width=120, record=True, file=io.StringIO())
     console.print(to_table(rows))
