@@ -199,7 +199,7 @@ def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str,
     if len(seeds) == 1:
         remarks.append("one seed: other random starts are unknown")
     elif len(seeds) == 2:
-        remarks.append("two seeds tell little of other random starts: intervals over seeds are wide")
+        remarks.append("two seeds tell little of other random starts, so intervals are wide")
     for name, side in zip(names, sides, strict=True):
         finished = len(side.tests) + len(side.damaged)
         if finished < side.planned:

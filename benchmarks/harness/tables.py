@@ -70,7 +70,11 @@ def effect(row: Row) -> str:
 def footnote(rows: Sequence[Row], *, effects: bool = True) -> str:
     """What the figures are, in a few sentences, and what was missing.  effects: whether effect sizes are shown."""
     used: dict[tuple[str, str], list[str]] = {}
+    two_way = {row.metric for row in rows if row.interval == "users and seeds"}
+    alone = [row for row in rows if row.n_seeds == 1 and row.metric in two_way]
     for row in rows:
+        if row in alone:
+            continue
         metrics = used.setdefault((row.unit, row.interval), [])
         if row.metric not in metrics:
             metrics.append(row.metric)
@@ -78,8 +82,8 @@ def footnote(rows: Sequence[Row], *, effects: bool = True) -> str:
         _UNITS[unit] + (f" ({', '.join(names)})" if len(used) > 1 else "") for unit, names in used.items()
     ]
     text = (
-        f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(pairs)}; "
-        f"p corrected by Holm for {_families(rows)}."
+        f"Change: with the arm minus without. Interval and p: paired t over {', over '.join(pairs)}"
+        f"{', over users alone where there is one seed' if alone else ''}; p corrected by Holm for {_families(rows)}."
     )
     intervals = list(dict.fromkeys(interval for _, interval in used if interval in _READINGS))
     if len(intervals) == 1:
@@ -196,15 +200,16 @@ def tallies(rows: Sequence[Row]) -> list[str]:
     return sentences
 
 
-def to_table(rows: Sequence[Row], *, wide: bool = False) -> Table:
+def to_table(rows: Sequence[Row], *, width: int = 80) -> Table:
     """A table for the terminal, a block for each metric: clear gains green, clear losses red.
 
-    Floors come first; at the end are arms against arms, and the arms against the strongest floor.  wide: with the
-    arm's own mean and the effect size (d), for which there is no room in 80 columns.
+    Floors come first; at the end are arms against arms, and the arms against the strongest floor.  width: columns that
+    there are; from 90 on the arm's own mean and the effect size (d) are shown, too.
     """
     from rich.table import Table
     from rich.text import Text
 
+    wide = width >= _WIDE
     baseline = rows[0].baseline if rows else PLAIN
     # Tight, so that short names fit into 80 columns.
     caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
@@ -232,6 +237,8 @@ def to_table(rows: Sequence[Row], *, wide: bool = False) -> Table:
                 table.add_row(*cells, Text(row.verdict, style=style))
     return table
 
+
+_WIDE = 90
 
 #: What the blocks of a metric are called, in their order.
 _BLOCKS = {"floor": "floors", "arm": "arms", "pair": "pairs", "over": "to floor"}

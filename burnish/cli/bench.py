@@ -124,4 +124,4 @@ def compare(screen: Screen, runs: Path) -> None:
     except DataError as error:
         screen.notes.print(f"no comparison: {error}")
         return
-    screen.results.print(harness.to_table(rows))
+    screen.results.print(harness.to_table(rows, width=screen.results.width))

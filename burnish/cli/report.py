@@ -19,8 +19,6 @@ EPILOG = (
 )
 FORMATS = ("table", "markdown", "csv")
 INTERVALS = ("both", "users")
-#: Columns from which the table has room for means of arms and for effect sizes.
-_WIDE = 90
 _BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
 
 
@@ -96,9 +94,9 @@ def report(
         screen.say(f"written: {harness.write_diagram(ranking, cd)}")
         screen.say(ranking.sentence())
     if kind == "table":
-        text = as_text(harness.to_table(rows, wide=True)) if output else ""
+        text = as_text(harness.to_table(rows, width=240)) if output else ""
         if output is None:
-            screen.results.print(harness.to_table(rows, wide=screen.results.width >= _WIDE))
+            screen.results.print(harness.to_table(rows, width=screen.results.width))
             return
     else:
         text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")

@@ -142,6 +142,11 @@ def test_a_report_says_what_is_paired_and_what_is_better(runs: Path) -> None:
     for row in rows:
         assert (row.unit, row.n_users, row.n_seeds, row.seeds_better) == ("rows", USERS, 2, 2)
         assert row.high < 0
+        assert row.interval == "users and seeds"
+        assert row.low < row.low_users < row.high_users < row.high
+        # Of users, more have the smaller error with the arm.
+        assert row.users_better is not None
+        assert row.users_better > USERS / 2
         assert (row.direction, row.verdict) == (1, "better, 2 of 2 seeds")
     worse = summarise(runs, baseline="good")
     assert {(row.direction, row.verdict) for row in worse} == {(-1, "worse, 2 of 2 seeds")}

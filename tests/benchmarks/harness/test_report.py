@@ -174,7 +174,63 @@ def test_a_changed_plan_starts_another_comparison(plan_content: dict[str, Any]) 
     assert len({row.comparison for row in rows}) == 2
 
 
+def test_the_smallest_difference_in_words(runs: Path) -> None:
+    def verdicts_of(smallest: float | str) -> dict[str, str]:
+        rows = summarise(runs, metrics="ndcg@10", smallest_difference=smallest)
+        return {row.arm: row.verdict for row in rows}
+
+    assert verdicts_of(0.02) == {
+        "good": "better by > 0.02, 3 of 3 seeds",
+        "bad": "worse by > 0.02, 3 of 3 seeds",
+        "same": "equal within 0.02",
+        "noise": "equal within 0.02",
+    }
+    assert verdicts_of(0.2)["good"] == "better by < 0.2, 3 of 3 seeds"
+    assert verdicts_of(0.05)["good"] == "better, 3 of 3 seeds"
+    row = next(
+        row for row in summarise(runs, metrics="ndcg@10", smallest_difference="10%") if row.arm == "good"
+    )
+    assert row.smallest == pytest.approx(row.baseline_mean / 10)
+    # Against the better arm, the plain one is worse by more than it, so neither is "not worse".
+    back = summarise(runs, metrics="ndcg@10", baseline="good", smallest_difference=0.001)
+    assert next(row for row in back if row.arm == "plain").p_no_worse > 0.9
+
+
+def test_users_and_seeds_are_counted(runs: Path) -> None:
+    rows = {row.arm: row for row in summarise(runs, metrics="ndcg@10")}
+    same, good = rows["same"], rows["good"]
+    assert (same.users_better, same.users_equal, same.seeds_better, same.seeds_equal) == (0, USERS, 0, 3)
+    assert (good.users_equal, good.seeds_equal) == (0, 0)
+    assert good.users_better is not None
+    assert good.users_better > 0.9 * USERS
+
+
+def test_several_places_are_summed_up(runs: Path) -> None:
+    assert not any("data sets x seeds" in line for line in to_markdown(summarise(runs)).splitlines())
+    level = np.linspace(0.2, 0.6, USERS)
+    arms = {"plain": [level] * 2, "good": [level - 0.1, level + 0.1], "same": [level] * 2}
+    write_comparison(runs, arms, dataset="other")
+    text = to_markdown(summarise(runs, metrics="ndcg@10"))
+    assert (
+        "- good against plain, ndcg@10: better on 4, equal on 0, worse on 1 of 5 data sets x seeds.\n" in text
+    )
+    assert (
+        "- same against plain, ndcg@10: better on 0, equal on 5, worse on 0 of 5 data sets x seeds.\n" in text
+    )
+
+
 # ---------------------------------------------------------------- showing
+
+
+def test_wide_and_narrow_tables(runs: Path) -> None:
+    for width, shown in ((89, False), (100, True)):
+        console = Console(record=True, width=width, color_system=None, file=io.StringIO())
+        console.print(to_table(summarise(runs, pairs=True), width=width))
+        text = console.export_text()
+        assert (" with " in text.splitlines()[0]) == (" d " in text.splitlines()[0]) == shown
+        assert max(len(line.rstrip()) for line in text.splitlines()) <= width
+        for word in ("better, 3", "no clear", "noise / same", "of all pairs"):
+            assert word in text
 
 
 def test_table(runs: Path) -> None:
