@@ -174,39 +174,42 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
 
     A block is a data set, a backbone and a seed, or without `per_seed` a data set and a backbone, averaged over
     seeds.  Seeds of one data set share most of its data, so with few data sets the ranks of seeds speak of these data.
-    Arms that some comparison lacks are left out, then blocks in which one has not finished; both are named.
+    Comparisons without the metric are left out, then arms that another comparison lacks, then blocks in which one has not
+    finished; all are named.
 
     Raises `DataError` where less than two arms or blocks remain.
     """
-    tests = {}
+    places: dict[str, dict[str, dict[int, float]]] = {}
     for note in find_notes(Path(folder)):
         floors = {name: floor["runs"] for name, floor in note.get("floors", {}).items() if floor.get("runs")}
-        sides = {
-            name: load_arm(note["path"].parent, runs) for name, runs in {**floors, **note["arms"]}.items()
+        found = {
+            name: _by_seed(load_arm(note["path"].parent, runs), metric)
+            for name, runs in {**floors, **note["arms"]}.items()
         }
-        tests[f"{note['dataset']}, {note['label']} #{note['comparison']}"] = {
-            name: values for name, side in sides.items() if (values := _by_seed(side, metric))
-        }
-    everywhere = list(dict.fromkeys(name for sides in tests.values() for name in sides))
-    names = [name for name in everywhere if all(name in sides for sides in tests.values())]
-    remarks = [
-        f"Not ranked, as not everywhere: {', '.join(name for name in everywhere if name not in names)}."
-    ]
-    values, short = [], 0
-    for sides in tests.values():
-        seeds = sorted(set().union(*(sides[name] for name in names)))
+        place = f"{note['dataset']}, {note['label']} #{note['comparison']}"
+        places[place] = {name: values for name, values in found.items() if values}
+    without = [place for place, sides in places.items() if not sides]
+    measured = [sides for sides in places.values() if sides]
+    everywhere = list(dict.fromkeys(name for sides in measured for name in sides))
+    names = [name for name in everywhere if all(name in sides for sides in measured)]
+    values: list[list[float]] = []
+    short = 0
+    for sides in measured:
+        seeds = sorted({seed for name in names for seed in sides[name]})
         whole = [seed for seed in seeds if all(seed in sides[name] for name in names)]
         short += len(seeds) - len(whole)
         lines = [[sides[name][seed] for name in names] for seed in whole]
-        values += lines if per_seed else [np.mean(lines, axis=0).tolist()] if lines else []
+        values += lines if per_seed or not lines else [np.mean(lines, axis=0).tolist()]
+    remarks = [f"Left out, as without {metric}: {'; '.join(without)}."] if without else []
+    if len(names) < len(everywhere):
+        missing = ", ".join(name for name in everywhere if name not in names)
+        remarks.append(f"Not ranked, as not everywhere: {missing}.")
     if short:
-        remarks.append(
-            f"Left out: {short} seed{'s' if short > 1 else ''} on which one of them has not finished."
-        )
+        seeds_are = "seeds, on which" if short > 1 else "seed, on which"
+        remarks.append(f"Left out: {short} {seeds_are} one of them has not finished.")
     table = np.array(values, dtype=np.float64).reshape(len(values), len(names))
     blocks = "data sets x backbones" + (" x seeds" if per_seed else "")
-    left = remarks if len(names) < len(everywhere) else remarks[1:]
-    return rank_blocks(table, names, metric=metric, blocks=blocks, remarks=left)
+    return rank_blocks(table, names, metric=metric, blocks=blocks, remarks=remarks)
 
 
 def _by_seed(side: ArmRuns, metric: str) -> dict[int, float]:

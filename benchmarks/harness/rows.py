@@ -145,7 +145,7 @@ def make_row(
         metric=metric,
         n_seeds=len(seeds),
         n_users=None if unit == "seeds" else result.n,
-        **_figures(result, metric, terms),
+        **_figures(result, metric, terms),  # type: ignore[arg-type]
         p_holm=math.nan,
         seed_sd=float(changes.std(ddof=1)) if len(seeds) > 1 else math.nan,
         seeds_better=int((changes * sign(metric) > 0).sum()),
@@ -222,7 +222,7 @@ def judged(family: Sequence[Row], further: Sequence[Row] = ()) -> list[Row]:
         "p_equivalent": holm([row.p_equivalent for row in rows]),
     }
     return [
-        _judged(replace(row, **{name: values[place] for name, values in corrected.items()}))
+        _judged(replace(row, **{name: values[place] for name, values in corrected.items()}))  # type: ignore[arg-type]
         for place, row in enumerate(family)
     ]
 

@@ -300,7 +300,7 @@ def pair_users(
     """
     cells = pair_cells(baseline, other, metric)
     there = np.isfinite(cells.baseline)
-    kept = there.any(axis=1)
+    kept = np.flatnonzero(there.any(axis=1))
     means = {
         name: np.where(there, table, 0.0)[kept].sum(axis=1) / there[kept].sum(axis=1)
         for name, table in (("baseline", cells.baseline), ("other", cells.other))

@@ -214,8 +214,8 @@ def to_table(rows: Sequence[Row], *, width: int = 80) -> Table:
     # Tight, so that short names fit into 80 columns.
     caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
-    for head in ("backbone", "arm"):
-        table.add_column(head, overflow="fold", min_width=5)
+    for head, least in (("backbone", 8), ("arm", 5)):
+        table.add_column(head, overflow="fold", min_width=least)
     heads = [baseline, "with", "change", "95% interval", "rel.", "d", "p"]
     shown = [place for place, head in enumerate(heads) if wide or head not in ("with", "d")]
     for head in (heads[place] for place in shown):
@@ -252,9 +252,9 @@ def to_markdown(rows: Sequence[Row]) -> str:
     """A Markdown table, floors first; then arms against arms, and against the strongest floor; all that in words."""
     baseline = rows[0].baseline if rows else PLAIN
     named = list(zip(_names(rows), rows, strict=True))
-    blocks = {("floor", "arm"): (baseline, "with arm"), **{(kind,): heads for kind, heads in _SIDES.items()}}
+    blocks: list[tuple[tuple[str, ...], tuple[str, str]]] = [(("floor", "arm"), (baseline, "with arm"))]
     parts = []
-    for kinds, heads in blocks.items():
+    for kinds, heads in [*blocks, *(((kind,), heads) for kind, heads in _SIDES.items())]:
         shown = [pair for pair in named if pair[1].kind in kinds]
         if shown or "arm" in kinds:
             parts.append(_markdown(shown, *heads))

@@ -146,7 +146,10 @@ def test_arms_over_data_sets_and_seeds(runs: Path) -> None:
     assert (averaged.n_blocks, averaged.blocks) == (2, "data sets x backbones")
     (runs / "two" / "BPR" / "bad" / "1-0a" / "DONE").unlink()
     assert rank_arms(runs).n_blocks == 5
-    assert rank_arms(runs).remarks[1] == "Left out: 1 seed on which one of them has not finished."
+    assert rank_arms(runs).remarks[1] == "Left out: 1 seed, on which one of them has not finished."
+    write_comparison(runs, {"plain": [np.full(5, np.nan)]}, dataset="without")
+    assert rank_arms(runs).remarks[0] == "Left out, as without ndcg@10: without, BPR #0a."
+    assert rank_arms(runs).n_blocks == 5
     with pytest.raises(DataError, match="there are 0 arms in 0 blocks"):
         rank_arms(runs, metric="hit@10")
 
