@@ -174,8 +174,8 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
 
     A block is a data set, a backbone and a seed, or without `per_seed` a data set and a backbone, averaged over
     seeds.  Seeds of one data set share most of its data, so with few data sets the ranks of seeds speak of these data.
-    Comparisons without the metric are left out, then arms that another comparison lacks, then blocks in which one has not
-    finished; all are named.
+    Comparisons without the metric are left out, then arms that another comparison lacks, then blocks in which one has
+    not finished; all are named.
 
     Raises `DataError` where less than two arms or blocks remain.
     """

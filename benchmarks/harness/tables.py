@@ -64,7 +64,12 @@ def p_value(value: float, missing: str = "-") -> str:
 
 def effect(row: Row) -> str:
     """Cohen's d_z of a row as tables show it."""
-    return f"{row.effect_size:+.2f}" if math.isfinite(row.effect_size) else "-"
+    if not math.isfinite(row.effect_size):
+        return "-"
+    # Beyond, users differ by rounding alone.
+    return (
+        f"{row.effect_size:+.2f}" if abs(row.effect_size) < 99 else "<-99" if row.effect_size < 0 else ">+99"
+    )
 
 
 def footnote(rows: Sequence[Row], *, effects: bool = True) -> str:
