@@ -19,6 +19,7 @@ from burnish.enhancers.paths.learned_paths import permuted
 from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.paths.paths import Paths
+from burnish.enhancers.paths.reasons import reasons_for
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
@@ -361,6 +362,16 @@ def test_a_run_explains_itself_by_paths(small: Callable[..., Any], tmp_path: Pat
     reasons = result.model.enhancers["paths"].explain(196, 50)
     assert [reason.kind for reason in reasons] == ["path"] * len(reasons)
     assert 0 < sum(reason.contribution for reason in reasons) <= 1
+    (few,), (every,) = (burnish.explain(result, "196", top=1, reasons=n) for n in (1, 1000))
+    asked = [
+        result.dataset.token2id(field, token)
+        for field, token in (("user_id", few.user), ("item_id", few.item))
+    ]
+    assert len(few.reasons) == 1
+    assert len(every.reasons) > 3
+    assert {one.text for one in every.reasons} == {
+        one.text for one in reasons_for(result.model.enhancers["paths"].finder(), *asked, k=1000)
+    }
     loaded = burnish.load_run(tmp_path / "run").model
     assert [one.text for one in loaded.enhancers["paths"].explain(196, 50)] == [one.text for one in reasons]
     with torch.no_grad():
