@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib.util
 import re
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 from burnish.installation import missing_recbole
+from burnish.own.announced import entry_points
 from burnish.own.classes import find_own, is_place, place_of
 
 from .enhancer import Enhancer
