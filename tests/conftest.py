@@ -32,6 +32,12 @@ def _logs_as_before() -> Iterator[None]:
     logging.disable(before)
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several cores the files with few and long tests come first, so that no core waits for the last of them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.parent.name not in ("tests", "journeys"))
+
+
 def pytest_runtest_setup() -> None:
     """Let RecBole parse each of its files of defaults once: that is most of what making a Config takes."""
     module = sys.modules.get("recbole.config.configurator")
