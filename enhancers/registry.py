@@ -7,12 +7,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from torch import nn
 
 from burnish.errors import ConfigurationError, unknown_name
+from burnish.own.announced import entry_points
 from burnish.own.classes import find_own, is_place, place_of
 
 from .enhancer import Enhancer
@@ -87,6 +89,7 @@ def registered(classes: Iterable[type[Enhancer[Any]]]) -> Iterator[None]:
         _registered.update(before)
 
 
+@lru_cache(maxsize=256)
 def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
     source = point.dist.name if point.dist is not None else point.value.split(".")[0]
     return EnhancerInfo(point.name, source, point.load)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import re
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
 from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 from burnish.installation import missing_recbole
-from burnish.own.classes import find_own, is_place
+from burnish.own.announced import entry_points
+from burnish.own.classes import find_own, is_place, place_of
 
 from .enhancer import Enhancer
 
@@ -101,6 +101,13 @@ def find_backbone(name: str | type) -> type:
             f"backbone {name!r} needs a package that is not installed: {error}. "
             f"Install it and try again: pip install {_packages(known[name], error)}."
         ) from error
+
+
+def backbone_name(cls: type) -> str:
+    """How a plain backbone class is called: a known backbone's name, or `module:Class`."""
+    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
+        return cls.__name__
+    return place_of(cls)
 
 
 def _own_backbone(place: str) -> type:

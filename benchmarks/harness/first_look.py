@@ -28,8 +28,7 @@ def look_at_runs(plan: Plan) -> None:
         for arm in plan.arms_of(entry):
             spec = _unfinished(plan, entry, arm)
             if spec is not None:
-                with problems.noted(f"{entry.label} / {arm}"):
-                    _look(spec)
+                _look(spec, f"{entry.label} / {arm}", problems)
     problems.raise_if_any()
 
 
@@ -49,7 +48,7 @@ def _unfinished(plan: Plan, entry: BackboneEntry, arm: str) -> RunSpec | None:
     return next((spec for spec in specs if not is_done(spec.folder(plan.runs))), None)
 
 
-def _look(spec: RunSpec) -> None:
+def _look(spec: RunSpec, place: str, problems: Problems) -> None:
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
     from burnish.training.request import make_config
@@ -57,6 +56,10 @@ def _look(spec: RunSpec) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runs say it
         options = {**spec.options, "seed": spec.seed}
-        config = make_config(find_backbone(spec.backbone), spec.dataset, spec.enhancers, options)
-        for enhancer in make_enhancers(spec.enhancers):
-            enhancer.check_files(config)
+        made = make_enhancers(spec.enhancers)
+        config = None
+        with problems.noted(place):
+            config = make_config(find_backbone(spec.backbone), spec.dataset, spec.enhancers, options)
+        for enhancer in made:
+            with problems.noted(place):
+                enhancer.check_named_files() if config is None else enhancer.check_files(config)

@@ -14,7 +14,7 @@ from burnish.errors import BurnishError, NonFiniteError
 from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
-from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, own_space
+from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
 from .runs import DamagedRunError, RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options, training_length
@@ -85,8 +85,10 @@ class Floors:
                 standings.append(Standing(name, arm=label))
                 continue
             try:
-                if name in arms:
-                    raise LeftOutError(f"the plan has another arm called {name}; give that one another label")
+                if label_of(name) in arms:
+                    raise LeftOutError(
+                        f"the plan has another arm called {label_of(name)}; give that one another label"
+                    )
                 if is_shared(name):
                     standing, said = self._shared(name, floor, entry)
                     remarks += [text for text in said if text not in remarks]
@@ -95,24 +97,25 @@ class Floors:
             except Exception as error:
                 # Whatever reading the data raises: the arms go on, and say it themselves.
                 why = str(error) if isinstance(error, BurnishError) else f"{type(error).__name__}: {error}"
-                standing = Standing(name, left_out=why)
+                standing = Standing(label_of(name), left_out=why)
             standings.append(standing)
         return standings, remarks
 
     def _shared(self, name: str, floor: Floor, entry: BackboneEntry) -> tuple[Standing, list[str]]:
         options, remarks = self._beside(name, entry)
         seeds = self.plan.seeds_of(entry)
-        base = RunSpec(self.plan.dataset, name, FOLDER, name, seeds[0], {}, options)
+        label = label_of(name)
+        base = RunSpec(self.plan.dataset, name, FOLDER, label, seeds[0], {}, options)
         key = f"{name} {digest(computing(options))}"
         if key not in self._tuned:
             self._tuned[key] = self._choose(with_settings(base, floor.options), floor, own_space(name, floor))
         tuned = self._tuned[key]
         if tuned.left_out is not None:
             raise LeftOutError(tuned.left_out)
-        standing = Standing(name, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
+        standing = Standing(label, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
         settings = {**floor.options, **tuned.chosen}
         for seed in seeds:
-            spec = with_settings(RunSpec(self.plan.dataset, name, FOLDER, name, seed, {}, options), settings)
+            spec = with_settings(RunSpec(self.plan.dataset, name, FOLDER, label, seed, {}, options), settings)
             if spec.digest not in self._ran:
                 self._ran[spec.digest] = self._run(spec)
             if self._ran[spec.digest] is not None:
@@ -235,7 +238,7 @@ class Floors:
             key = digest(computing(floor_options(self.plan, entry)))
             arms = self.plan.arms_of(entry)
             for name, floor in self.floors.items():
-                if arm_that_is(name, arms) is not None or name in arms:
+                if arm_that_is(name, arms) is not None or label_of(name) in arms:
                     continue
                 seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
                 fresh = [one for one in seeds if not is_shared(name) or one not in seen]

@@ -15,7 +15,9 @@ from typing import Any
 from pydantic import Field, field_validator
 
 from burnish.errors import BurnishError, ConfigurationError, nearest, unknown_name
+from burnish.own.classes import is_place
 from burnish.strict import Strict
+from burnish.training.classes import check_class, class_name
 from burnish.training.inputs.declared import option_schemas
 
 from .spaces import Space, candidates, checked_space, plain_options, with_parts
@@ -40,6 +42,26 @@ DEFAULT = "default"
 def is_shared(name: str) -> bool:
     """Whether a floor needs no backbone, and is run once for all of them."""
     return name not in OF_BACKBONE
+
+
+def label_of(name: str) -> str:
+    """What tables call a floor: its name; a class of one's own without where it is."""
+    return name.rpartition(":")[2].rpartition(".")[2] if is_place(name) else name
+
+
+def plain_class(name: str | type) -> type:
+    """The model class of a place; `ConfigurationError` for one that a plan's runs could not be made with."""
+    from burnish.enhancers.attach import is_enhanced
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone(name)
+    shown = name if isinstance(name, str) else cls.__qualname__
+    if is_enhanced(cls):
+        raise ConfigurationError(
+            f"{shown} has enhancers attached; name the plain class here, and the enhancers in an arm"
+        )
+    check_class(cls, kept=False)
+    return cls
 
 
 class Floor(Strict):
@@ -74,11 +96,16 @@ class Floor(Strict):
 def listed_floors(value: Any) -> Any:
     """A mapping of names to settings from names ("Pop,EASE" or a list), or from such a mapping; `default` is one.
 
+    A class of one's own stands by where it is (`mine.py:Tower`) or, in Python, for itself.
+
     Raises `UnknownNameError` for a name that is no floor, `ValueError` for what is neither.
     """
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+    if isinstance(value, type):
+        value = [value]
+    if isinstance(value, list) and all(isinstance(name, str | type) for name in value):
+        value = [_by_its_name(name) for name in value]
         for name in value:
             if value.count(name) > 1:
                 raise ValueError(f"{name!r} is listed twice")
@@ -88,15 +115,31 @@ def listed_floors(value: Any) -> Any:
             f"give {DEFAULT}, a list of {', '.join(NAMES)} and other models, or a mapping of these to options and "
             f"tune; [] for none"
         )
+    value = {_by_its_name(name): settings for name, settings in value.items()}
     for name, settings in value.items():
-        if name not in (*NAMES, DEFAULT):
+        if name not in (*NAMES, DEFAULT) and not is_place(name):  # that was imported already
             _check_known(str(name))
+        _check_label(name, value)
         if name == DEFAULT and settings not in (None, True, False, {}, Floor()):
             raise ValueError(
                 f"{DEFAULT} stands for a list and has no settings; give those of a floor by its name"
             )
     given = {name: settings for name, settings in value.items() if settings is not False}
     return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
+
+
+def _by_its_name(name: Any) -> Any:
+    """How a class of one's own is found again in this process; any other name as it is."""
+    return class_name(plain_class(name)) if isinstance(name, type) or is_place(name) else name
+
+
+def _check_label(name: Any, names: Iterable[Any]) -> None:
+    """Raise `ConfigurationError` for a class of one's own that another floor is called like."""
+    others = [*NAMES, DEFAULT, *(label_of(str(one)) for one in names if one != name)]
+    if is_place(name) and label_of(name) in others:
+        raise ConfigurationError(
+            f"{name} would be called {label_of(name)}, as another floor is; give the class another name"
+        )
 
 
 def _check_known(name: str) -> None:

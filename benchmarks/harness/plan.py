@@ -14,9 +14,9 @@ from burnish.errors import BurnishError, ConfigurationError, unknown_name, warn
 from burnish.files.yamls import read_yaml
 from burnish.own.classes import is_place, named_by
 from burnish.strict import Strict, validated
-from burnish.training.classes import check_class, class_name
+from burnish.training.classes import class_name
 
-from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors
+from .floors import DEFAULT, Floor, arm_that_is, check_floors, listed_floors, plain_class
 from .problems import Problems
 from .spaces import Space, candidates, checked_space, plain_options, recbole_options, those_for
 from .standing_in import check_standing_in
@@ -73,7 +73,7 @@ class BackboneEntry(Strict):
             return value
         name = value.get("name", "")
         if isinstance(name, type) or is_place(name):
-            cls = _plain_class(name)
+            cls = plain_class(name)
             value = {**value, "name": class_name(cls)}
             name = cls.__name__
         return value if value.get("label") else {**value, "label": name}
@@ -82,21 +82,6 @@ class BackboneEntry(Strict):
     _plain = field_validator("options")(recbole_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
-
-
-def _plain_class(name: str | type) -> type:
-    """The model class of a place; `ConfigurationError` for one that a plan's runs could not be made with."""
-    from burnish.enhancers.attach import is_enhanced
-    from burnish.enhancers.zoo import find_backbone
-
-    cls = find_backbone(name)
-    shown = name if isinstance(name, str) else cls.__qualname__
-    if is_enhanced(cls):
-        raise ConfigurationError(
-            f"{shown} has enhancers attached; name the plain class here, and the enhancers in an arm"
-        )
-    check_class(cls, kept=False)
-    return cls
 
 
 class Arm(Strict):
@@ -128,6 +113,7 @@ class Arm(Strict):
 def _block(value: Any) -> Any:
     from burnish.enhancers.enhancer import Enhancer
     from burnish.enhancers.registry import named_block
+    from burnish.enhancers.trained_first import named_runs
 
     if value is None:
         return {}
@@ -143,7 +129,9 @@ def _block(value: Any) -> Any:
         return named_block(dict(made))
     if isinstance(value, Mapping):
         given = named_block({name: options for name, options in value.items() if options is not False})
-        return {name: {} if options in (None, True) else options for name, options in given.items()}
+        return {
+            name: {} if options in (None, True) else named_runs(options) for name, options in given.items()
+        }
     return value
 
 
@@ -162,6 +150,14 @@ class Tune(Strict):
 
     _plain = field_validator("options")(plain_options)
     _usable = field_validator("space")(checked_space)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_names(cls, value: Any) -> Any:
+        """Teachers that are given as classes."""
+        from burnish.enhancers.trained_first import named_runs
+
+        return named_runs(value)
 
     @field_validator("arms")
     @classmethod

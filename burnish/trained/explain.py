@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -232,13 +232,20 @@ class Explainer:
         return Explanation(user, item, score, tuple(shown), self.titles.get(item), "; ".join(notes))
 
     def _reasons_of(self, giver: ReasonGiver, user: int, item: int) -> list[Reason] | None:
-        """The reasons; of this very prediction, where `explain` takes the row that the model predicts from."""
+        """The reasons; of this very prediction, where `explain` takes the row that the model predicts from.
+
+        And so many as were asked for, where it takes `k`: those that look for reasons, one after the other.
+        """
         explain: Callable[..., list[Reason] | None] = giver.module.explain
-        if "row" in inspect.signature(explain).parameters:
+        taken = inspect.signature(explain).parameters
+        more: dict[str, Any] = {}
+        if "k" in taken:
+            more["k"] = self.reasons
+        if "row" in taken:
             row = self.recommender.inputs.batch(np.array([user])).to(self.trained.config["device"])
             row.update(self._item_features[item : item + 1])
-            return explain(user, item, row=row)
-        return explain(user, item)
+            more["row"] = row
+        return explain(user, item, **more)
 
     def _remarks(self, user: int, item: int) -> list[str]:
         recommender = self.recommender

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from burnish.enhancers.attach import split_enhanced
@@ -11,6 +10,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import Host
 from burnish.enhancers.registry import list_enhancers
 from burnish.errors import UnsupportedError, unknown_name
+from burnish.own.announced import entry_points
 
 #: What `enhancer` may say instead of the class name of the backbone.
 BACKBONE = "backbone"

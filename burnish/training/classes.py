@@ -7,17 +7,15 @@ import sys
 from typing import Any
 
 from burnish.errors import BurnishError, ConfigurationError, warn
-from burnish.own.classes import import_place, is_place, place_of
+from burnish.own.classes import import_place, is_place
 from burnish.own.sources import source_digest
 
 
 def class_name(cls: type) -> str:
     """How a plain backbone class is written in `run.json`: a known backbone's name, or `module:Class`."""
-    from burnish.enhancers.zoo import find_backbone, list_backbones
+    from burnish.enhancers.zoo import backbone_name
 
-    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
-        return cls.__name__
-    return place_of(cls)
+    return backbone_name(cls)
 
 
 def own_source(cls: type) -> dict[str, str]:

@@ -21,6 +21,7 @@ from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
+from .few_steps import warn_of_few_steps
 from .identity import check_data, check_split, fingerprint, split_rows
 from .inputs.refusals import check_best, check_kernels, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
@@ -183,6 +184,8 @@ class Run:
             self.trainer.eval_collector.data_collect(self.train_data)
             self._conclude(self.trainer.best_valid_score, self.trainer.best_valid_result)
             return
+        if state is None and not self._tries():
+            warn_of_few_steps(self.config, self.model, self.train_data, self.last_epoch())
         self._watch_epochs()
         arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
         with captured(self.trainer) as capture:
