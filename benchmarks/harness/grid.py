@@ -104,6 +104,11 @@ def run_plan(
         return grid.run()
 
 
+def divided_threads(workers: int) -> int:
+    """Threads of each run where so many processes share this machine and the plan does not say."""
+    return max(1, (os.cpu_count() or 1) // workers)
+
+
 def as_plan(given: Plan | Mapping[str, Any] | Path | str) -> Plan:
     """A plan, however it is given."""
     if isinstance(given, Plan):
@@ -196,8 +201,9 @@ class _Grid:
         self.floors = Floors(plan, self._tell_tuned)
         self.schedule = Schedule(self._perform, share=share, idle=lambda: self.look())
         self._seen_open: set[Path] = set()
-        #: Of runs that are asked for, by identity: files beside the data need not be read at each look.
-        self._folders: dict[int, Path | None] = {}
+        #: Of runs that are asked for, by identity (and kept, so that none takes another's): files beside the data need
+        #: not be read at each look.
+        self._folders: dict[int, tuple[RunSpec, Path]] = {}
 
     def run(self) -> list[RunRecord]:
         """In one process: a backbone after the other; floors, then trials of the arms, then seed by seed."""
@@ -280,8 +286,9 @@ class _Grid:
 
         floor: what refuses it is given back as `LeftOutError`, and no record is made.
         """
-        folder = self._folders.setdefault(id(spec), None) or spec.folder(self.plan.runs)
-        self._folders[id(spec)] = folder
+        if id(spec) not in self._folders:
+            self._folders[id(spec)] = spec, spec.folder(self.plan.runs)
+        folder = self._folders[id(spec)][1]
         told = False
 
         def begun() -> None:

@@ -20,7 +20,7 @@ from typing import Any
 from burnish.errors import BurnishError, ConfigurationError, NotInstalledError
 from burnish.own.classes import is_place
 
-from .plan import Plan, make_plan
+from .plan import Plan
 from .progress import Event
 
 #: How often a worker that was killed is started again.
@@ -97,7 +97,7 @@ def begin(order: dict[str, Any], said: Any) -> subprocess.Popen[bytes]:
     """Start the process of one worker.  order: as of `_order`.  said: a file for what it says of errors."""
     found = os.pathsep.join(path or os.getcwd() for path in sys.path)
     process = subprocess.Popen(
-        [sys.executable, "-m", __spec__.name if __spec__ is not None else __name__],
+        [sys.executable, "-m", f"{__package__}.worker"],
         cwd=order["folder"],
         env={**os.environ, "PYTHONPATH": found},
         stdin=subprocess.PIPE,
@@ -186,34 +186,3 @@ def work(order: dict[str, Any]) -> int:
             lines = said.read().decode(errors="replace").strip().splitlines()
             raise BurnishError(lines[-1] if lines else f"a worker ended with {code}")
     return code
-
-
-def main() -> int:
-    """A worker: reads its order, and does runs until there is none left, or whoever started it is gone."""
-    from .grid import run_plan
-
-    order = json.loads(sys.stdin.buffer.read())
-
-    def stop_without_parent(_: Event) -> None:
-        if os.getppid() != order["parent"]:
-            raise KeyboardInterrupt
-
-    number, n = order["share"]
-    try:
-        run_plan(
-            make_plan(order["plan"]),
-            quiet=True,
-            on_event=stop_without_parent,
-            share=(number, n),
-            since=order["since"],
-        )
-    except KeyboardInterrupt:
-        return 0
-    except BurnishError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

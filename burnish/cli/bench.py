@@ -60,6 +60,11 @@ def bench(
     screen = Screen.of(context, quiet)
     how = how_many(workers, shard, scheduler)
     chosen = harness.load_plan(find_plan(plan), runs=runs)
+    if threads is None and workers > 1 and chosen.threads is None:
+        threads = harness.divided_threads(workers)
+        screen.say(
+            f"{threads} of the cores for each of {workers} workers; `threads` in the plan says otherwise"
+        )
     if threads is not None:
         chosen = chosen.model_copy(update={"threads": threads})
     floors = harness.n_floor_runs(chosen)
