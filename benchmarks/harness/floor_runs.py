@@ -63,9 +63,16 @@ class Floors:
     What needs runs is a generator that asks for them: whoever carries them out may do so in any order.
     """
 
-    def __init__(self, plan: Plan, tell: Callable[[str, Mapping[str, Any]], None] | None = None) -> None:
-        """tell: called with a floor and what was chosen for it, as `BPR / softmax`."""
+    def __init__(
+        self,
+        plan: Plan,
+        tell: Callable[[str, Mapping[str, Any]], None] | None = None,
+        *,
+        keep: bool = True,
+    ) -> None:
+        """tell: called with a floor and what was chosen for it, as `BPR / softmax`.  keep: write that down."""
         self.plan = plan
+        self.keep = keep
         self.tell = tell
         self.floors = all_floors(plan.floors)
         self._tuned: dict[str, Standing] = {}
@@ -210,7 +217,7 @@ class Floors:
             succeeded = succeeded or outcome.status != "failed"
             return outcome
 
-        steps = tuning(spec, rules, space, self.plan.runs, first_alone=True)
+        steps = tuning(spec, rules, space, self.plan.runs, first_alone=True, keep=self.keep)
         try:
             wanted = next(steps)
             while True:
@@ -228,7 +235,12 @@ class Floors:
 
     def count(self) -> tuple[int, int]:
         """Runs of floors, and tuning trials besides, if none is left out."""
-        runs, trials = 0, 0
+        expected = self.expected()
+        return sum(runs for *_, runs in expected), sum(trials for *_, trials, _ in expected)
+
+    def expected(self) -> list[tuple[str, str, int, int]]:
+        """Of each floor: the label of its backbone or `FOLDER`, its name, trials, and runs, if none is left out."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
         seen: set[str] = set()
         for entry in self.plan.backbones:
             key = digest(computing(floor_options(self.plan, entry)))
@@ -238,11 +250,12 @@ class Floors:
                     continue
                 seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
                 fresh = [one for one in seeds if not is_shared(name) or one not in seen]
-                runs += len(fresh)
-                if not is_shared(name) or f"{name} {key}" not in seen:
-                    trials += self._n_trials(name, floor)
+                tuned = is_shared(name) and f"{name} {key}" in seen
+                place = FOLDER if is_shared(name) else entry.label, name
+                trials, runs = found.get(place, (0, 0))
+                found[place] = trials + (0 if tuned else self._n_trials(name, floor)), runs + len(fresh)
                 seen.update(seeds, [f"{name} {key}"])
-        return runs, trials
+        return [(*place, *numbers) for place, numbers in found.items()]
 
     def _n_trials(self, name: str, floor: Floor) -> int:
         space = own_space(name, floor) if is_shared(name) else self._space(name, floor)

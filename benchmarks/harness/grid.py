@@ -24,6 +24,7 @@ from burnish.training.result import Epoch
 from .first_look import look_at_runs
 from .floor_runs import Floors, LeftOutError, Standing, noted
 from .notes import DAMAGED, read_note
+from .outlook import Outlook, outlook
 from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
@@ -127,6 +128,32 @@ def _shared(plan: Plan) -> AbstractContextManager[None]:
     return shared_options(sorted(options), (find_backbone(entry.name) for entry in plan.backbones))
 
 
+def look_ahead(plan: Plan | Mapping[str, Any] | Path | str) -> list[Outlook]:
+    """What a plan has yet to do, by arm and floor, with the time expected from runs that are there; trains nothing.
+
+    Raises what `run_plan` raises for a plan that cannot be carried out.
+    """
+    plan = as_plan(plan)
+    check_names(plan)
+    look_at_runs(plan)
+    with _shared(plan):
+        grid = _Grid(plan, [], (0, 1), time.time(), only_look=True)
+        grid.look = grid.schedule.stop
+        records = grid.run()
+    arms = [
+        (entry.label, arm, _n_trials(plan, arm), len(plan.seeds_of(entry)))
+        for entry in plan.backbones
+        for arm in plan.arms_of(entry)
+    ]
+    return outlook(plan.dataset, [*_floors_only(plan).expected(), *arms], records)
+
+
+def _n_trials(plan: Plan, arm: str) -> int:
+    tune = plan.tune
+    tried = 0 if tune is None else len(candidates(space_of(plan, arm), tune.trials, tune.seed))
+    return tried if tried > 1 else 0
+
+
 def exit_status(records: Iterable[RunRecord]) -> int:
     """0 when no run failed, else 1."""
     return int(any(record.status == "failed" for record in records))
@@ -142,14 +169,8 @@ def _floors_only(plan: Plan) -> Floors:
 
 
 def _n_steps(plan: Plan) -> int:
-    total = plan.n_runs + sum(_floors_only(plan).count())
-    if plan.tune is None:
-        return total
-    tune = plan.tune
-    tried = {arm: len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms}
-    return total + sum(
-        tried[arm] for entry in plan.backbones for arm in plan.arms_of(entry) if tried[arm] > 1
-    )
+    trials = sum(_n_trials(plan, arm) for entry in plan.backbones for arm in plan.arms_of(entry))
+    return plan.n_runs + sum(_floors_only(plan).count()) + trials
 
 
 class _Backbone:
@@ -198,7 +219,7 @@ class _Grid:
         self.listeners = listeners
         self.since = since
         self.records: list[RunRecord] = []
-        self.floors = Floors(plan, self._tell_tuned)
+        self.floors = Floors(plan, self._tell_tuned, keep=not only_look)
         self.schedule = Schedule(self._perform, share=share, idle=lambda: self.look())
         self._seen_open: set[Path] = set()
         #: Of runs that are asked for, by identity (and kept, so that none takes another's): files beside the data need
@@ -243,7 +264,14 @@ class _Grid:
         if self.plan.tune is not None:
             space = space_of(self.plan, arm)
             # A metric that is not computed is told by the first trial of all.
-            steps = tuning(specs[0], self.plan.tune, space, self.plan.runs, first_alone=order == 0)
+            steps = tuning(
+                specs[0],
+                self.plan.tune,
+                space,
+                self.plan.runs,
+                first_alone=order == 0,
+                keep=not self.only_look,
+            )
             try:
                 wanted = next(steps)
                 while True:
@@ -264,7 +292,7 @@ class _Grid:
 
     def _note(self, one: _Backbone) -> None:
         """Write which runs belong together, as soon as all of them are known."""
-        if not one.to_prepare and not one.to_tune:
+        if not one.to_prepare and not one.to_tune and not self.only_look:
             _write_comparison(self.plan, one.entry, one.specs, one.standings, one.remarks)
 
     def _tell_left_out(self, one: _Backbone) -> bool:

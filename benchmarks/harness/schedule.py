@@ -67,6 +67,11 @@ class Schedule:
         self._perform = perform
         self._share = share
         self._tasks: list[_Task] = []
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Leave it at that, as soon as there is nothing to do but to wait for others."""
+        self._stopped = True
 
     def add(self, steps: Steps, rank: Rank) -> None:
         """Take in steps, which ask for their first runs when it is their turn."""
@@ -79,6 +84,8 @@ class Schedule:
                 if not (self._one_run() or self._ask_again()):
                     if self._idle is not None:
                         self._idle()
+                    if self._stopped:
+                        break
                     time.sleep(_PAUSE)
         finally:
             for task in self._tasks:

@@ -51,20 +51,23 @@ def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, 
         return end.value
 
 
-def tuning(spec: RunSpec, tune: Tune, space: Space, runs: Path, *, first_alone: bool = False) -> Tuning:
+def tuning(
+    spec: RunSpec, tune: Tune, space: Space, runs: Path, *, first_alone: bool = False, keep: bool = True
+) -> Tuning:
     """The settings with the best validation value in a space, and the records of the trials.
 
     A generator: it asks for runs and is sent their records, whoever carries them out.
 
     spec: any run that they are meant for.  tune: the rules; its own spaces are not read.  first_alone: ask for the
-    first trial before the others, which its error may make needless.  The choice is also written to
-    `chosen-<hash>.json` in the arm's folder.  Ties go to the candidate tried first; a single candidate needs no trial.
+    first trial before the others, which its error may make needless.  keep: write the choice to `chosen-<hash>.json` in
+    the arm's folder, too.  Ties go to the candidate tried first; a single candidate needs no trial.
     Raises `TuningError` when every trial failed, `UnknownNameError` for a metric that is not computed.
     """
     tried = candidates(space, tune.trials, tune.seed)
     records: list[RunRecord] = []
     if len(tried) == 1:
-        _write_choice(spec, tune, space, runs, tune.metric, tried, records, tried[0])
+        if keep:
+            _write_choice(spec, tune, space, runs, tune.metric, tried, records, tried[0])
         return tried[0], records
     trials = [trial_spec(spec, tune, number, settings) for number, settings in enumerate(tried)]
     begin = 1 if first_alone else len(trials)
@@ -76,7 +79,8 @@ def tuning(spec: RunSpec, tune: Tune, space: Space, runs: Path, *, first_alone: 
         raise TuningError(f"all {len(records)} tuning trials failed; the first: {records[0].error}")
     best = max(finite, key=lambda place: (values[place][1], -place))  # type: ignore[index]
     metric = values[best][0]  # type: ignore[index]
-    _write_choice(spec, tune, space, runs, metric, tried, records, tried[best])
+    if keep:
+        _write_choice(spec, tune, space, runs, metric, tried, records, tried[best])
     return tried[best], records
 
 

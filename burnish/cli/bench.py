@@ -48,6 +48,12 @@ def bench(
         str | None,
         typer.Option("--scheduler", help="Address of a dask scheduler, whose workers do the runs."),
     ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Train nothing: show what is done, what is left, and how long it takes."
+        ),
+    ] = False,
     quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
@@ -67,6 +73,9 @@ def bench(
         )
     if threads is not None:
         chosen = chosen.model_copy(update={"threads": threads})
+    if dry_run:
+        ahead(screen, chosen, workers)
+        raise typer.Exit
     floors = harness.n_floor_runs(chosen)
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     try:
@@ -82,6 +91,23 @@ def bench(
         screen.notes.print(f"failed: {where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
+
+
+def ahead(screen: Screen, plan: Plan, workers: int) -> None:
+    """Print what a plan has yet to do."""
+    from burnish.benchmarks.harness.grid import look_ahead
+    from burnish.benchmarks.harness.outlook import in_words, seconds_left, to_table
+
+    lines = look_ahead(plan)
+    screen.results.print(to_table(lines))
+    done = sum(one.trials_done + one.runs_done for one in lines)
+    total = sum(one.trials + one.runs for one in lines)
+    left = seconds_left(lines)
+    each = "" if workers == 1 or left is None else f", {in_words(left / workers)} with {workers} workers"
+    known = in_words(left) if left is not None else "unknown until a run of each is there"
+    screen.results.print(
+        f"{done} of {total} done, kept in {plan.runs}; time left: {known}{each}", soft_wrap=True
+    )
 
 
 def find_plan(name: str) -> Path:
