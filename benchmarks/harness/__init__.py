@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.train import train
 
-    from .grid import divided_threads, exit_status, n_floor_runs, run_plan
+    from .grid import exit_status, n_floor_runs, run_plan
     from .picture import plot
     from .plan import Plan, load_plan, make_plan
     from .progress import Event
@@ -27,7 +27,6 @@ _HOME = {
     "Row": "burnish.benchmarks.harness.rows",
     "RunRecord": "burnish.benchmarks.harness.runs",
     "TrainingResult": "burnish.training.result",
-    "divided_threads": "burnish.benchmarks.harness.grid",
     "exit_status": "burnish.benchmarks.harness.grid",
     "load_plan": "burnish.benchmarks.harness.plan",
     "n_floor_runs": "burnish.benchmarks.harness.grid",
@@ -49,7 +48,6 @@ __all__ = [
     "Row",
     "RunRecord",
     "TrainingResult",
-    "divided_threads",
     "exit_status",
     "load_plan",
     "make_plan",

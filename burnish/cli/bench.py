@@ -62,12 +62,13 @@ def bench(
     differences to the plain backbone and to the strongest floor, with confidence intervals.
     """
     from burnish.benchmarks import harness
+    from burnish.benchmarks.harness.grid import divided_threads
 
     screen = Screen.of(context, quiet)
     how = how_many(workers, shard, scheduler)
     chosen = harness.load_plan(find_plan(plan), runs=runs)
     if threads is None and workers > 1 and chosen.threads is None:
-        threads = harness.divided_threads(workers)
+        threads = divided_threads(workers)
         screen.say(
             f"{threads} of the cores for each of {workers} workers; `threads` in the plan says otherwise"
         )
