@@ -51,7 +51,7 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
         raise ConfigurationError(f"{path} is a device or a pipe; give the name of a file")
     beside = path.with_name(f".{path.name}.{mark()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _make_parent(path)
         remove_leftovers(path.parent, path.name)
         yield beside
         if durable:
@@ -72,6 +72,18 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             beside.unlink()
+
+
+def _make_parent(path: Path) -> None:
+    """Make the folder that a file is in; what places of the system's own say, such as /proc, is told as the others."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        if reason(error) is not None:
+            raise
+        raise ConfigurationError(
+            f"{path} cannot be written ({error.strerror or error}); give a path in a folder that you may write to"
+        ) from error
 
 
 def save_tensors(beside: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
