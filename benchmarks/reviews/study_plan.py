@@ -8,19 +8,18 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.benchmarks.harness.plan import (
+from burnish.benchmarks.harness.plan import check_backbones, plan_content
+from burnish.benchmarks.harness.schema import (
     FIRST_SEED,
-    Arm,
     BackboneEntry,
-    check_backbones,
+    block_of,
     checked_label,
     distinct_seeds,
     listed_seeds,
-    plan_content,
 )
 from burnish.benchmarks.harness.spaces import Space, candidates, checked_space, plain_options
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
-from burnish.strict import Strict, validated
+from burnish.strict import Strict, carried, validated
 
 from .protocols import Protocol
 from .scale import Scale
@@ -48,7 +47,8 @@ class ModelEntry(BackboneEntry):
     @field_validator("enhancers", mode="before")
     @classmethod
     def _block(cls, value: Any) -> Any:
-        return Arm.model_validate({"enhancers": value}).enhancers
+        with carried():
+            return block_of(value)
 
 
 class Tuning(Strict):
