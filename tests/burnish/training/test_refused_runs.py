@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from recbole.model.general_recommender import BPR
 
 import burnish
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnknownNameError
@@ -14,6 +15,10 @@ from burnish.files.refusals import make_folder
 from burnish.files.whole import write_text
 from burnish.training.record import read_run
 from burnish.training.train import train
+
+
+class Tower(BPR):
+    """A class of one's own."""
 
 
 @pytest.mark.parametrize(
@@ -106,10 +111,5 @@ def test_an_option_that_is_almost_one_is_refused(small: dict[str, Any], tmp_path
 
 
 def test_own_classes_may_read_what_nobody_sees(small: dict[str, Any]) -> None:
-    from recbole.model.general_recommender import BPR
-
-    class Tower(BPR):
-        pass
-
     with pytest.warns(UserWarning, match="'epoch' is read by neither"):
         burnish.run(Tower, "tiny", config={**small, "epochs": 1, "epoch": 1}, show_progress=False)
