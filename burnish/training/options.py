@@ -170,8 +170,10 @@ def refuse_misspelt(
     unread = [unknown_options(names, model) for model in asked]
     told = []
     for name in names:
-        guess = next((found[name] for found in unread if found.get(name) is not None), None)
-        if guess is None or not all(name in found for found in unread) or not _is_slip(name, guess):
+        guesses = [guess for found in unread if (guess := found.get(name)) is not None]
+        guess = max(guesses, key=lambda one: _likeness(name, one), default=None)
+        read = any(name not in found for found in unread)
+        if guess is None or read or _likeness(name, guess) < _MISSPELT:
             continue
         shown, meant = (f"--{name}", f"--{guess}") if dashes else (repr(name), repr(guess))
         who = ", ".join(model.__name__ for model in asked)
@@ -181,8 +183,8 @@ def refuse_misspelt(
         raise UnknownNameError(before + " ".join(told))
 
 
-def _is_slip(name: str, meant: str) -> bool:
-    return SequenceMatcher(None, name.lower(), meant.lower()).ratio() >= _MISSPELT
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
 def _is_known(model: type) -> bool:

@@ -169,6 +169,16 @@ def test_a_misspelt_option_beside_finished_runs_is_a_warning(plan_content: dict[
     look_at_runs(plan)
 
 
+def test_the_nearest_name_of_any_backbone_is_meant(plan_content: dict[str, Any]) -> None:
+    options = {**plan_content["options"], "n_layers": 1, "n_layer": 1}
+    lines = told({**plan_content, "backbones": ["BPR", "LightGCN"], "options": options})
+    assert (
+        missing(lines, "'n_layer' is read by neither RecBole nor BPR, LightGCN. Did you mean 'n_layers'?")
+        == []
+    )
+    assert len(lines) == 1  # n_layers is LightGCN's
+
+
 def test_runs_do_not_lie_among_data(plan_content: dict[str, Any], data_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="holds a data set"):
         run_plan({**plan_content, "runs": str(data_path)}, quiet=True)
