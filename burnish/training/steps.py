@@ -31,9 +31,9 @@ class Steps:
         self._wait = FIRST
         self._done = 0
 
-    def step(self) -> None:
-        """One more is done."""
-        self._done += 1
+    def step(self, number: int = 1) -> None:
+        """So many more are done."""
+        self._done += number
         spent = self._clock() - self._began
         if spent < self._wait or self._done == self._total:
             return
@@ -64,29 +64,43 @@ def training_told(trainer: Any, data: Any, what: str) -> Iterator[None]:
 
 @contextmanager
 def evaluation_told(trainer: Any, data: Any, what: str) -> Iterator[None]:
-    """While this is open, batches that the trainer evaluates are told.
+    """While this is open, what the trainer evaluates is told: cases, or batches of users whose items are all ranked.
 
-    How many there will be is known where they are made of cases, and not where they grow with the memory there is.
+    Of cases many are in one batch, and they are scored in parts of it.  How many batches of users there will be is not
+    known, as they grow with the memory there is.
     """
     say, collector = teller(), getattr(trainer, "eval_collector", None)
-    if say is None or collector is None:
+    if say is None or collector is None or data is None:
         yield
         return
-    by_users = getattr(data, "uid_list", None) is not None
-    steps = Steps(f"{what}: batch", 0 if by_users else _length(data), say)
-    collect = collector.eval_batch_collect
+    ranked = type(data).__name__ == "FullSortEvalDataLoader"
+    if ranked:
+        steps = Steps(f"{what}: batch", 0, say)
+        holder, name = collector, "eval_batch_collect"
+    else:
+        steps = Steps(f"{what}: case", _cases(data), say)
+        holder, name = trainer.model, "predict"
+    inner = getattr(holder, name)
 
     def told(*args: Any, **options: Any) -> Any:
-        result = collect(*args, **options)
-        steps.step()
+        result = inner(*args, **options)
+        steps.step(1 if ranked else len(result))
         return result
 
-    collector.eval_batch_collect = told
+    setattr(holder, name, told)
     try:
         yield
     finally:
         # burnish's evaluation puts its own in this place, and may have taken this one away with it.
-        vars(collector).pop("eval_batch_collect", None)
+        vars(holder).pop(name, None)
+
+
+def _cases(data: Any) -> int:
+    """How many rows a loader of cases has, with those that are drawn; 0 where it does not say."""
+    try:
+        return len(data._dataset) * int(data.times)
+    except (AttributeError, TypeError):
+        return 0
 
 
 def pretraining_line(config: Any) -> str | None:

@@ -56,6 +56,26 @@ def test_batches_of_all_stages_are_told(small: dict[str, Any], monkeypatch: pyte
         assert any(line.startswith(what) for line in said), (what, said)
 
 
+@pytest.mark.parametrize(("mode", "each"), [("uni5", 6), ("labeled", 1)])
+def test_cases_are_counted(
+    mode: str, each: int, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Drawn ones too, and in parts of a batch: one batch may take minutes."""
+    monkeypatch.setattr(steps, "FIRST", 1e-9)
+    said: list[str] = []
+    options = {**small, "eval_args": {"mode": mode}, "eval_batch_size": 10}
+    if mode == "labeled":
+        options |= {"metrics": ["AUC"], "valid_metric": "AUC", "LABEL_FIELD": "label"}
+        options |= {"threshold": {"timestamp": 4}}
+    with summaries_told_to(said.append):
+        trained = train("BPR", "tiny", options=options, keep_checkpoint=False).trained
+    rows = each * len(trained.splits.test)
+    told = [line for line in said if line.startswith("testing: case ")]
+    assert told
+    assert all(f" of {rows} (" in line for line in told)
+    assert "predict" not in vars(trained.model)
+
+
 def test_nobody_listens_and_nothing_is_said(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(steps, "Steps", None)  # would be called
     assert train("BPR", "tiny", options=small, keep_checkpoint=False).n_epochs == 2
