@@ -88,7 +88,8 @@ def _leave_out(rest: dict[str, Any], fault: Fault, found: Salvage) -> None:
         kept, key, holder = holder, part, holder[part]
     if not _has(kept, key):
         return
-    if kept is rest.get("backbones") and found.backbones is not None:
+    entries: Any = rest.get("backbones")
+    if kept is entries and found.backbones is not None:
         found.backbones.add(_label(kept[key]))
     value = kept.pop(key)
     meant = fault.meant
