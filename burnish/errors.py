@@ -13,7 +13,12 @@ _OURS = ("burnish", "recbole", "contextlib")
 
 
 class BurnishError(Exception):
-    """Base of every error that burnish raises on purpose; the command line prints it without a traceback."""
+    """Base of every error that burnish raises on purpose; the command line prints it without a traceback.
+
+    others: what else is wrong in the same place, where several things were seen at once.
+    """
+
+    others: tuple[BurnishError, ...] = ()
 
 
 class UnknownNameError(BurnishError, KeyError):
@@ -67,6 +72,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     if cure:
         parts.append(cure)
     return UnknownNameError(" ".join(parts))
+
+
+def placed(place: str, error: BurnishError) -> BurnishError:
+    """The error, and what it has beside it, with a place before their words; raise it `from` the first."""
+    moved = type(error)(f"{place}: {error}")
+    moved.others = tuple(placed(place, other) for other in error.others)
+    return moved
 
 
 def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError | ImportError:

@@ -149,17 +149,6 @@ class Enhancer(nn.Module, Generic[ConfigT]):
             As `bind` would.
         """
 
-    def check_named_files(self) -> None:
-        """Raise for files that the options name and that are not there, whatever data set they are for.
-
-        Asked of a plan whose data set is missing, so that both are told together.  Nothing by default.
-
-        Raises
-        ------
-        BurnishError
-            As `check_files` would.
-        """
-
     def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
         """Options that were given and have no effect on this backbone beside these other enhancers; after `bind`.
 

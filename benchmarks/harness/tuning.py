@@ -13,8 +13,8 @@ from burnish.files.whole import write_json
 from burnish.training.identity import digest
 
 from .metrics import sign
-from .plan import Plan, Tune
 from .runs import RunRecord
+from .schema import Plan, Tune
 from .spaces import Space, candidates, those_for
 from .specs import RunSpec, with_settings
 

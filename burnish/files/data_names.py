@@ -12,6 +12,17 @@ from typing import Any
 CARD = ".card.json"
 
 
+def data_set_in(folder: Path) -> str | None:
+    """The file by which a folder is seen to hold a data set, such as `shop.inter`; None for another folder."""
+    try:
+        names = sorted(one.name for one in folder.iterdir() if one.is_file())
+    except OSError:
+        return None
+    own = f"{folder.resolve().name}."
+    parts = [name for name in names if name.startswith(own) and name.endswith((".inter", CARD))]
+    return next(iter(sorted(parts, key=lambda name: not name.endswith(".inter"))), None)
+
+
 @dataclass(frozen=True)
 class DataNames:
     """Names of the columns of ids.

@@ -122,7 +122,7 @@ class Explainer:
     ) -> None:
         whole_number("top", top)
         self.trained = trained
-        self.givers = reason_givers(trained.model, enhancer)
+        self.givers = reason_givers(trained.model, enhancer, str(trained.config["dataset"]))
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
         titles = self.recommender.titles

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.data_names import data_set_in
 from burnish.files.jsons import parse_json
 from burnish.files.near import did_you_mean
 from burnish.files.whole import write_json
@@ -173,7 +174,7 @@ def read_run(folder: Path | str) -> SavedRun:
     folder = Path(folder)
     path = folder / RUN_FILE
     if not path.is_file():
-        cure = f"`burnish run --output {folder}` makes one."
+        cure = _how_to_make_one(folder)
         for place, what in ((BASE, "its base was"), (TEACHERS, "its teachers were")):
             if (folder / place).is_dir():
                 cure = f"It was interrupted while {what} trained; give the same command again without resume."
@@ -218,6 +219,34 @@ def read_run(folder: Path | str) -> SavedRun:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged: {error!r}; train again, or restore the file") from error
+
+
+def _how_to_make_one(folder: Path) -> str:
+    """What to do about a folder that is no run's, by what it holds."""
+    file = data_set_in(folder)
+    if file is not None:
+        name = folder.resolve().name
+        return (
+            f"It holds a data set ({file}): `burnish run --dataset {name} --output {name}-run` trains a model on it, "
+            f"and {name}-run is the folder to give."
+        )
+    if (
+        any(folder.glob("*/*/comparison-*.json"))
+        or any(folder.glob("*/comparison-*.json"))
+        or _of_bench(folder)
+    ):
+        return (
+            "`burnish bench` keeps figures there, and no models unless the plan says keep_checkpoints: true; "
+            "`burnish run --output NAME` trains one that is kept."
+        )
+    there = folder.is_dir() and any(folder.iterdir())
+    return f"`burnish run --output {'NAME' if there or folder.is_file() else folder}` makes one."
+
+
+def _of_bench(folder: Path) -> bool:
+    """Whether a folder is that of a run of `burnish bench`, or holds such runs."""
+    places = (folder, *(one for one in folder.glob("*") if one.is_dir()))
+    return any((place / "metrics.json").is_file() and (place / "config.json").is_file() for place in places)
 
 
 def _names(value: Any) -> list[str] | None:

@@ -26,6 +26,7 @@ from .identity import check_data, check_split, fingerprint, split_rows
 from .inputs.refusals import check_best, check_kernels, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
+from .steps import evaluation_told, training_told
 from .trained_model import TrainedModel
 from .trust import built_without_code, no_saved_data
 from .weights import load_model, write_model
@@ -169,8 +170,7 @@ class Run:
 
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
         """Train with early stopping on the validation set.  state: go on from it (`state.latest_state`)."""
-        what = "candidate" if self._tries() else "epoch"
-        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)), what=what)
+        self._last: Epoch = Epoch(0, self.last_epoch(), what=self._counted())
         self._goes_on = state is not None
         if self.keeper is not None:
             self.keeper.begin(self)
@@ -221,7 +221,8 @@ class Run:
         def train_epoch(data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             assert inner_train is not None
-            loss = inner_train(data, epoch, *args, **kwargs)
+            with training_told(trainer, data, f"{self._last.of} {epoch + 1} of {self._last.total}"):
+                loss = inner_train(data, epoch, *args, **kwargs)
             spent = time.perf_counter() - start
             self.seconds["train"] += spent
             total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
@@ -235,7 +236,8 @@ class Run:
 
         def valid_epoch(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
-            result = inner_valid(*args, **kwargs)
+            with evaluation_told(trainer, self.valid_data, "validating"):
+                result = inner_valid(*args, **kwargs)
             self.seconds["valid"] += time.perf_counter() - start
             return result
 
@@ -250,6 +252,12 @@ class Run:
             self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
         self._tell(replace(self._last, number=epoch + 1, valid_score=float(score)))
         self._epoch_done(epoch)
+
+    def _counted(self) -> str:
+        """What an epoch of this run is called."""
+        if self._tries():
+            return "candidate"
+        return "pre-training epoch" if self._pretrains() else "epoch"
 
     def _tries(self) -> bool:
         """Whether epochs try candidates, of which none is trained."""
@@ -287,7 +295,7 @@ class Run:
 
     def last_epoch(self) -> int:
         """How many epochs the training has at most."""
-        return int(self.trainer.pretrain_epochs if self._pretrains() else self.trainer.epochs)
+        return int(self.trainer.pretrain_epochs if self._pretrains() else getattr(self.trainer, "epochs", 0))
 
     def stopped_early(self) -> bool:
         """Whether validation has not improved for longer than `stopping_step`, so that no further epoch follows."""
@@ -334,7 +342,8 @@ class Run:
             check_best(self.config, self.best_valid_score, self.trainer.saved_model_file)
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
-        with captured(self.trainer) as capture:
+        watched = evaluation_told(self.trainer, self.test_data, "testing")
+        with captured(self.trainer) as capture, watched:
             rounded = self.trainer.evaluate(
                 self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
             )

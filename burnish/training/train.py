@@ -23,7 +23,7 @@ from .one_run import train_and_test
 from .record import SavedRun, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
-from .run_folder import alone_in_folder, lacking_result, told_of_replaced
+from .run_folder import alone_in_folder, lacking_result, refuse_data_folder, told_of_replaced
 from .session import alone
 from .state import FinishedError, StateKeeper, latest_state, refuse_interrupted
 from .teachers import read_teachers
@@ -119,6 +119,7 @@ def train(
     if save_every:
         StateKeeper.check(save_every)
     if target is not None:
+        refuse_data_folder(target)
         refuse_interrupted(target)
     check_asked(enhancers_of(request.model), split_enhanced(request.model)[0])
     shared = None if bases is None else Path(bases)

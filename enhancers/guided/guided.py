@@ -8,13 +8,11 @@ a reduced base embedding; items' scores frozen, users' trained.  Ours: see docs/
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
 
-from burnish.checks import is_file
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
@@ -82,12 +80,6 @@ class Guided(Enhancer[GuidedConfig]):
         scores_beside(self.config, config)
         if self.config.user_scores is not None:
             load_scores(self.config.user_scores, id_column="user_id", names=data_names(config))
-
-    def check_named_files(self) -> None:
-        """Raise for files of scores that are not there."""
-        for source, ids in ((self.config.scores, "item_id"), (self.config.user_scores, "user_id")):
-            if source is not None and not is_file(Path(source)):
-                load_scores(source, id_column=ids)  # shipped ones, or says that they are not there
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Read the scores, and find which tables they refine."""

@@ -78,16 +78,16 @@ def test_an_arm_for_some_of_the_backbones(plan_content: dict[str, Any]) -> None:
 
 
 def test_options_of_the_whole_plan_are_told_once(plan_content: dict[str, Any]) -> None:
-    """n_layers is LightGCN's; n_layer nobody's; the second is told once for four runs."""
+    """n_layers is LightGCN's; own_note nobody's; the second is told once for four runs."""
     plan_content["backbones"] = ["BPR", "LightGCN"]
-    plan_content["options"] |= {"n_layers": 1, "n_layer": 1}
+    plan_content["options"] |= {"n_layers": 1, "own_note": 1}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run_plan(make_plan(plan_content), quiet=True)
     told = [str(one.message) for one in caught if "is read by neither" in str(one.message)]
     (one,) = told
     assert one.startswith(
-        "option 'n_layer' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
+        "option 'own_note' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
     )
 
 
