@@ -218,12 +218,12 @@ def _check_free(module_name: str, file: str, here: str, name: str) -> None:
 def _taken(name: str, module_name: str, other: str | None, own: str) -> ConfigurationError:
     if other is not None and os.path.isabs(other) and not is_installed_file(other):
         return ConfigurationError(
-            f"{name}: {_shown(own)} would be the module {module_name}, and so would {_shown(other)}, which Python "
+            f"{name}: {shown(own)} would be the module {module_name}, and so would {shown(other)}, which Python "
             f"finds first. One program has one module of a name: rename one of them, or start in a folder above both"
         )
     where = f" ({other})" if other not in (None, "built-in", "frozen") else ""
     return ConfigurationError(
-        f"{name}: {_shown(own)} has the name of something that is installed, {module_name}{where}, and would be "
+        f"{name}: {shown(own)} has the name of something that is installed, {module_name}{where}, and would be "
         f"confused with it; rename yours"
     )
 
@@ -243,8 +243,8 @@ def _check_helpers(file: str, name: str) -> None:
         origin = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
         if origin is not None and not same_file(origin, beside):
             raise ConfigurationError(
-                f"{name}: {_shown(file)} imports {other}, and Python has one from elsewhere ({origin}), not "
-                f"{_shown(beside)}, which lies beside it; rename that file"
+                f"{name}: {shown(file)} imports {other}, and Python has one from elsewhere ({origin}), not "
+                f"{shown(beside)}, which lies beside it; rename that file"
             )
 
 
@@ -286,7 +286,7 @@ def _line_of(error: BaseException, file: str) -> str:
         place, number, text = lines[-1].filename, lines[-1].lineno, lines[-1].line
     linecache.checkcache(place)
     written = (text or "").strip()
-    return f" ({_shown(place)}, line {number}{f': {written}' if written else ''})"
+    return f" ({shown(place)}, line {number}{f': {written}' if written else ''})"
 
 
 def _is_own_line(place: str, file: str) -> bool:
@@ -341,7 +341,7 @@ def _python_files(folder: Path) -> Iterable[Path]:
     return sorted(folder.glob("*.py")) if folder.is_dir() else ()
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """A path as one would write it from here."""
     below = os.path.relpath(path)
     return path if below.startswith("..") else below

@@ -16,7 +16,6 @@ from burnish.files.yamls import read_yaml
 
 from .asked_first import asked_for
 from .bases import told_of_folder
-from .classes import is_named
 from .first import FirstRequest, Places, trained_first
 from .identity import FormerDataError, OtherDataError, check_trained_on
 from .load import load_run
@@ -118,7 +117,7 @@ def read_teachers(request: Request, places: Places, *, made_in: str | None = Non
 
 def _read(name: str, folder: Path, seconds: float | None, *, plain: type, trust: bool) -> Teacher:
     saved = read_run(folder)
-    known = plain if is_named(saved.model, plain) else None
+    known = plain if saved.is_of(plain) else None
     try:
         trained = replace(load_run(folder, model=known, trust=trust), seconds=seconds)
     except OtherDataError as error:
