@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from burnish.errors import ConfigurationError, unknown_name
-from burnish.own.classes import find_own, is_place, place_of
+from burnish.errors import ConfigurationError, UnknownNameError, unknown_name
+from burnish.own.classes import beside_as, find_own, is_place, place_of
 
 from .enhancer import Enhancer
 
@@ -135,6 +135,9 @@ def find_enhancer(name: str) -> type[Enhancer[Any]]:
         return _own_enhancer(name)
     known = list_enhancers()
     if name not in known:
+        place = beside_as(name)
+        if place is not None:
+            raise UnknownNameError(f"enhancer {name!r} is not known. Did you mean {place}?")
         raise unknown_name("enhancer", name, known, cure="`burnish enhancers` describes all of them.")
     return known[name].load()
 

@@ -301,18 +301,22 @@ def _no_class(place: str) -> ConfigurationError:
         return ConfigurationError(
             f"{place!r}: say where the class is, as FILE.py:Class or package.module:Class"
         )
-    import ast
-
-    try:
-        tree = ast.parse(Path(place).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        classes = []
-    else:
-        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = _classes_in(place)
     listed = f" (it has {', '.join(classes)})" if classes else ""
     return ConfigurationError(
         f"{place!r}: say which class of the file, as in {place}:{next(iter(classes), 'Class')}{listed}"
     )
+
+
+def _classes_in(file: str) -> list[str]:
+    """The classes of a file, which is read and not run; none where it cannot be."""
+    import ast
+
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
 def _no_file(place: str) -> UnknownNameError:
@@ -335,6 +339,28 @@ def _no_module(module_name: str, name: str, text: str) -> UnknownNameError:
         f"{name} cannot be imported: {text}.{guess} Python looks for {module_name} where it looks for packages, and in "
         f"the working directory, {here}; FILE.py:Class names a file anywhere, and PYTHONPATH=FOLDER adds a folder"
     )
+
+
+def beside_as(name: str, most: int = 200) -> str | None:
+    """`'mine.py:Tower'` for `Tower`, `mine.Tower` and `mine.py.Tower`, where a file of the working directory has it.
+
+    Three files at most, joined by `or`.  They are read, not run.  most: so many are looked at.
+    """
+    stem, _, path = name.removesuffix(":").rpartition(".")
+    if not path.isidentifier():
+        return None
+    module = stem.removesuffix(".py").replace(".", os.sep)
+    near = [Path(f"{module}.py")] if module else []
+    if near and near[0].is_file():
+        files = near
+    else:
+        files = [file for file in _python_files(Path()) if file.stem.isidentifier()][:most]
+    found = []
+    for file in files:
+        fits = [one for one in _classes_in(str(file)) if one.lower() == path.lower()]
+        if fits:
+            found.append(repr(f"{file}:{path if path in fits else fits[0]}"))
+    return " or ".join(found[:3]) or None
 
 
 def _python_files(folder: Path) -> Iterable[Path]:

@@ -14,6 +14,7 @@ from typing import Any
 from burnish.errors import BurnishError, ConfigurationError, DataError
 
 from ..options import model_options
+from .own_models import told_where
 
 _LIBRARY = re.compile(r"[\\/]site-packages[\\/](recbole|torch|numpy|pandas|scipy|sklearn)[\\/]")
 #: What RecBole raises where options do not suit each other, the data or the model.
@@ -58,6 +59,7 @@ def explained(config: Any, stage: str) -> Iterator[None]:
     except _KINDS as error:
         check_kernels(config, error)
         check_unset(config, error)
+        told_where(config, error)
         frames = traceback.extract_tb(error.__traceback__)
         last = frames[-1].filename if frames else ""
         # A library's frame may be one that our code called: RecBole must stand between.
