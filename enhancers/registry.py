@@ -16,6 +16,7 @@ from burnish.errors import ConfigurationError, UnknownNameError, unknown_name
 from burnish.own.classes import beside_as, find_own, is_place, place_of
 
 from .enhancer import Enhancer
+from .own_hooks import check_enhancer_class, warn_of_no_hook
 
 #: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
 ENTRY_POINT_GROUP = "burnish.enhancers"
@@ -66,9 +67,15 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
 
 
 def check_name(cls: type[Enhancer[Any]]) -> None:
-    """Raises `ConfigurationError` unless the class has a name that an enhancer can have."""
-    name = cls.name
-    if not name.isidentifier() or name != name.lower() or hasattr(nn.ModuleDict, name):
+    """Raises `ConfigurationError` unless the class has a name that an enhancer can have, and is fit to be one."""
+    check_enhancer_class(cls)
+    name: Any = cls.name
+    if (
+        not isinstance(name, str)
+        or not name.isidentifier()
+        or name != name.lower()
+        or hasattr(nn.ModuleDict, name)
+    ):
         raise ConfigurationError(
             f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec', and "
             f"no method of torch's ModuleDict"
@@ -159,6 +166,7 @@ def _own_enhancer(place: str) -> type[Enhancer[Any]]:
 def _known_by_its_name(cls: type[Enhancer[Any]], place: str) -> type[Enhancer[Any]]:
     """Register a class that was not named by its name; `ConfigurationError` where another one has it."""
     check_name(cls)
+    warn_of_no_hook(cls)
     known = list_enhancers().get(cls.name)
     # Of the same place: a cell of a notebook that was run again.
     if known is not None and place_of(other := known.load()) != place_of(cls):

@@ -85,23 +85,25 @@ def check_made(config: Any, model: Any) -> None:
 
 
 def told_where(config: Any, error: Exception, method: str | None = None) -> None:
-    """Raise `ConfigurationError` with class, file and line where the code of a person's own model stops.
+    """Raise `ConfigurationError` with class, file and line where a person's own model or enhancer stops.
 
-    method: the one that was called; by default the outermost that is on the way.
+    method: the one of the model that was called; by default the outermost that is on the way.
     """
-    plain = split_enhanced(config.model_class)[0]
-    if not is_of_others(plain) or isinstance(error, BurnishError) or out_of_memory(error):
+    if isinstance(error, BurnishError) or out_of_memory(error):
         return
-    files = set(source_files(plain)) | set(_files_of(plain))
-    lines = [one for one in traceback.extract_tb(error.__traceback__) if one.filename in files]
-    if not lines:
-        return
-    last, name = lines[-1], method or lines[0].name
-    said = f"{type(error).__name__}: {error}".removesuffix(": ")
-    raise ConfigurationError(
-        f"{plain.__name__}.{name} stops in {shown(last.filename)}, line {last.lineno}: {last.line} ({said})"
-        f"{_hint(config, error)}"
-    ) from error
+    plain, recipe = split_enhanced(config.model_class)
+    frames = traceback.extract_tb(error.__traceback__)
+    for cls in filter(is_of_others, (plain, *(one for one, _ in recipe))):
+        files = set(source_files(cls)) | set(_files_of(cls))
+        lines = [one for one in frames if one.filename in files]
+        if not lines:
+            continue
+        last, name = lines[-1], (method if cls is plain else None) or lines[0].name
+        said = f"{type(error).__name__}: {error}".removesuffix(": ")
+        raise ConfigurationError(
+            f"{cls.__name__}.{name} stops in {shown(last.filename)}, line {last.lineno}: {last.line} ({said})"
+            f"{_hint(config, error)}"
+        ) from error
 
 
 def _files_of(cls: type) -> Iterator[str]:
@@ -182,7 +184,7 @@ def _own_methods(plain: type) -> dict[str, FunctionType]:
 
 @contextmanager
 def first_results_checked(config: Any, model: Any) -> Iterator[None]:
-    """While this is open, the first that each method of a person's own model gives is looked at.
+    """While this is open, the first that each method of a person's own model gives is looked at, and where it stops.
 
     The class has a method in the place of its own meanwhile, which hands everything on.
     Raises `ConfigurationError` with class, file, line and what is to be given.
@@ -193,12 +195,13 @@ def first_results_checked(config: Any, model: Any) -> Iterator[None]:
     with ExitStack() as stack:
         for name, function in methods.items():
             stack.callback(_put_back, plain, name, vars(plain).get(name))
-            setattr(
-                plain,
-                name,
-                _looked_at(function, name, config, plain, getattr(model, "n_items", None), homes[name]),
-            )
-        yield
+            n_items = getattr(model, "n_items", None)
+            setattr(plain, name, _looked_at(function, name, config, plain, n_items, homes[name]))
+        try:
+            yield
+        except _KINDS as error:
+            told_where(config, error)
+            raise
 
 
 def _put_back(cls: type, name: str, before: Any) -> None:

@@ -28,6 +28,7 @@ _KINDS = (
     RuntimeError,
     ArithmeticError,  # a division by 0, an overflow
     MemoryError,
+    NameError,
 )
 #: Options that say where and how long, and explain nothing.
 _BESIDE = frozenset(
