@@ -6,9 +6,11 @@ RecBole's own models and burnish's are left alone, and so are methods that a cla
 from __future__ import annotations
 
 import functools
+import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -23,6 +25,8 @@ from burnish.own.models import GIVES, home_of, is_missing, is_of_others
 from burnish.own.sources import is_installed_file, source_files
 from burnish.randomness import random_state, set_random_state
 from burnish.speed.batch_sizes import out_of_memory
+
+from ..options import model_options
 
 #: What code may raise that is wrong, or wrongly called.
 _KINDS = (
@@ -82,6 +86,24 @@ def check_made(config: Any, model: Any) -> None:
     raise ConfigurationError(
         f"{plain.__name__}{home_of(plain, '__init__') or home_of(plain)} cannot be trained: {what}; {cure}"
     )
+
+
+def check_unset(config: Any, error: Exception) -> None:
+    """Raise `ConfigurationError` where a class of a person's own stops, and reads options that nothing sets."""
+    plain = split_enhanced(config.model_class)[0]
+    if plain.__module__.partition(".")[0] in ("recbole", "burnish"):
+        return
+    own = getattr(sys.modules.get(plain.__module__), "__file__", None)
+    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
+    lacking = sorted(name for name in model_options(plain) if config.final_config_dict.get(name) is None)
+    if not lines or not lacking:
+        return
+    where = f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}: {lines[-1].line}"
+    raise ConfigurationError(
+        f"{plain.__name__} stops in {where} ({type(error).__name__}: {error}), and reads options that nothing sets: "
+        f"{', '.join(lacking)}. Give them (--{lacking[0]} VALUE), or defaults in a YAML file that the class names "
+        f"(options_files, docs/backbones.md)"
+    ) from error
 
 
 def told_where(config: Any, error: Exception, method: str | None = None) -> None:
@@ -230,8 +252,6 @@ def _looked_at(
                 f"{plain.__name__}.{name}{home} raises NotImplementedError; it is to give {GIVES[name]}"
             ) from error
         except _KINDS as error:
-            from .refusals import check_unset
-
             check_unset(config, error)
             told_where(config, error, name)
             raise

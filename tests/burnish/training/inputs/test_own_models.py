@@ -122,7 +122,7 @@ def test_what_is_no_class_of_a_model() -> None:
         find_backbone(object)
     for thing in (3, None, find_backbone):
         assert "give the name of a backbone, its class (not a model that is made)" in said_of(thing)
-    Sharper = type("Sharper", (burnish.Enhancer,), {"name": "sharper"})  # noqa: N806
+    Sharper = type("Sharper", (burnish.Enhancer,), {"name": "sharper"})
     assert "Sharper is an enhancer, not a backbone" in said_of(Sharper)
 
 
@@ -258,7 +258,7 @@ def test_a_look_leaves_no_trace(data_path: Path) -> None:
 
 def test_out_of_memory_is_not_their_fault(data_path: Path) -> None:
     body = "def calculate_loss(self, b):\n    raise RuntimeError('CUDA out of memory')"
-    with pytest.raises(RuntimeError, match="^CUDA out of memory"):
+    with pytest.raises(RuntimeError, match=r"^CUDA out of memory"):
         run(write(body), data_path)
 
 
