@@ -284,7 +284,6 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
     from burnish.errors import ConfigurationError, DataError
-    from burnish.training.classes import is_named
     from burnish.training.record import read_run
 
     from .run_request import make_request, own_class
@@ -307,7 +306,7 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
         for name, of_run in (("model", saved.model), ("dataset", saved.dataset)):
             given = getattr(options, name)
             own = own_class(given) if name == "model" else None  # imported: it was typed
-            if given is not None and not (given == of_run if own is None else is_named(of_run, own)):
+            if given is not None and not (given == of_run if own is None else saved.is_of(own)):
                 raise ConfigurationError(
                     f"--{name} {given}, but {run} holds a run of {of_run}; leave --{name} out, or give another folder"
                 )

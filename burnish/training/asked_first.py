@@ -31,7 +31,7 @@ from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
 from burnish.own.classes import is_place
 
-from .classes import check_class, class_name, is_named
+from .classes import check_class, class_name
 from .record import SavedRun, read_run
 from .values import check_value
 
@@ -179,7 +179,7 @@ def _backbone(name: str, kind: str, here: Path) -> type:
 
 def check_same_backbone(base: SavedRun, plain: type) -> None:
     """Raise `ConfigurationError` where a folder that is to be a base has a run of another backbone."""
-    if not is_named(base.model, plain):
+    if not base.is_of(plain):
         raise ConfigurationError(
             f"base = {str(base.folder)!r} is a run of {base.model}, not of {class_name(plain)}"
         )

@@ -20,6 +20,7 @@ from .data import check_files
 from .inputs.arguments import listed_files, options_of
 from .inputs.evaluation import check_computed
 from .inputs.options import checked_options
+from .inputs.own_models import check_asked_of, no_input_type
 from .options import warn_idle, warn_unknown
 from .session import literal_options
 from .trust import refuse_saved_data
@@ -109,6 +110,8 @@ def config_of(request: Request, *, visible: bool = False, files: bool = True) ->
         except BurnishError:
             raise
         except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as error:
+            if "attr 'input_type'" in str(error):
+                raise no_input_type(request.model) from error
             # Config checks values with these built-in errors; its words name the option.
             cure = (
                 "; where eval_args.mode is full, metrics rank items, as in metrics: [NDCG], valid_metric: NDCG@10; "
@@ -117,6 +120,7 @@ def config_of(request: Request, *, visible: bool = False, files: bool = True) ->
                 else ""
             )
             raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
+    check_asked_of(config)
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     refuse_saved_data(config)
     check_computed("valid_metric", config["valid_metric"], config["metrics"], config["topk"])

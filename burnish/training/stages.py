@@ -23,6 +23,7 @@ from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
 from .few_steps import warn_of_few_steps
 from .identity import check_data, check_split, fingerprint, split_rows
+from .inputs.own_models import check_made, check_scores, first_results_checked
 from .inputs.refusals import check_best, check_kernels, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
@@ -142,6 +143,7 @@ class Run:
         root.info(self.model)
         if not trainer:
             return
+        check_made(config, self.model)
         self.flops = self._count_flops()
         with explained(config, "making the optimizer"):
             self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
@@ -149,6 +151,7 @@ class Run:
         path = Path(self.trainer.saved_model_file)
         name = f"{path.stem}-{os.getpid()}-{next(_numbers)}{path.suffix}"
         self.trainer.saved_model_file = str(path.with_name(name))
+        check_scores(config, self.model, self.valid_data or self.test_data)
         _reset_peak_memory(config["device"])
 
     def _count_flops(self) -> float | None:
@@ -165,7 +168,8 @@ class Run:
             return float(get_flops(self.model, self.dataset, device, logging.getLogger(), transform))
         except Exception as error:  # any model may fail under thop's hooks; training does not need them
             check_kernels(self.config, error)
-            logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
+            said = f"{type(error).__name__}: {error}".removesuffix(": ")
+            logger.warning("FLOPs could not be counted: %s", said)
             return None
 
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
@@ -188,7 +192,7 @@ class Run:
             warn_of_few_steps(self.config, self.model, self.train_data, self.last_epoch())
         self._watch_epochs()
         arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
-        with captured(self.trainer) as capture:
+        with captured(self.trainer) as capture, first_results_checked(self.config, self.model):
             if "callback_fn" in inspect.signature(self.trainer.fit).parameters:
                 arguments["callback_fn"] = lambda epoch, score: self._validated(epoch, score, capture)
             try:
@@ -343,7 +347,8 @@ class Run:
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
         watched = evaluation_told(self.trainer, self.test_data, "testing")
-        with captured(self.trainer) as capture, watched:
+        checked = first_results_checked(self.config, self.model)
+        with captured(self.trainer) as capture, checked, watched:
             rounded = self.trainer.evaluate(
                 self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
             )

@@ -18,7 +18,7 @@ from burnish.own.classes import is_place
 
 from .asked_first import asked_for
 from .bases import told_of_folder
-from .classes import class_name, is_named
+from .classes import class_name
 from .first import FirstRequest, Places, trained_first
 from .identity import FormerDataError, OtherDataError, check_trained_on
 from .load import load_run
@@ -128,7 +128,7 @@ def _folder_name(name: str, request: FirstRequest) -> str:
 
 def _read(name: str, folder: Path, seconds: float | None, *, plain: type, trust: bool) -> Teacher:
     saved = read_run(folder)
-    known = plain if is_named(saved.model, plain) else None
+    known = plain if saved.is_of(plain) else None
     try:
         trained = replace(load_run(folder, model=known, trust=trust), seconds=seconds)
     except OtherDataError as error:

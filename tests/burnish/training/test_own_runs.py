@@ -136,6 +136,7 @@ def test_no_option_of_a_run_leads_to_an_import_either(work: Path) -> None:
         file.write("    def bind(self, anatomy, dataset):\n")
         file.write("        from burnish.enhancers.zoo import find_backbone\n\n")
         file.write("        find_backbone('evil.py:Tower')\n")
+    edit(work / "out", code=None)  # else the run does not go on with a changed file
     burnish.enhance("mine.py:Tower", "sharp.py:Sharper")
     for read in (
         lambda: burnish.load_run("out"),
