@@ -44,8 +44,8 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _make_int)
 def parse_value(text: str) -> Any:
     """The value that `text` stands for.
 
-    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text
-    that is not YAML, such as the interval `[3,inf)`, a blank separator, `#` or `Kunde #`, stays the string that was typed.
+    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text that is
+    not YAML, such as the interval `[3,inf)`, a blank separator, `#` or `Kunde #`, stays the string that was typed.
     """
     stripped = text.strip()
     if not stripped:

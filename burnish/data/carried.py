@@ -177,7 +177,9 @@ def _half_numbers(table: Table, column: str, kind: str) -> str:
         return f"column {column!r} of {table.source} has whole numbers of more than 15 digits, and is kept as text"
     if not is_text(values.type):
         return ""
-    numeric, filled = numeric_rows(values)
+    numeric, codes, filled = numeric_rows(values)
+    if codes.any():  # 007 among them: these are names
+        return ""
     texts = as_text(values)
     comma = int(pc.sum(pc.match_substring_regex(texts, r"^\s*[+-]?\d+,\d+\s*$")).as_py() or 0)
     count = int(numeric.sum())
@@ -267,7 +269,7 @@ def fit_names(sources: Sequence[str], file: str, taken: Collection[str]) -> dict
     Those that fit as they are come first, so that a name never stands for the column beside its own.
     """
     found: dict[str, str] = {}
-    for source in sorted(sources, key=lambda one: _held(one) != one):
+    for source in sorted(sources, key=lambda one: _held(one) != one or one in taken or one in RESERVED):
         found[source] = fit_name(source, file, {*taken, *found.values()})
     return {source: found[source] for source in sources}
 

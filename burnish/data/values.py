@@ -164,12 +164,12 @@ def has_numbers(texts: pa.ChunkedArray) -> bool:
     return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _NUMBER_LIKE)).as_py())
 
 
-def numeric_rows(values: pa.ChunkedArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which texts are numbers, and which are filled: two of `[n]`."""
+def numeric_rows(values: pa.ChunkedArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which texts are numbers, which are names of digits such as 007, and which are filled: three of `[n]`."""
     filled = _filled(as_text(values))
     numeric = pc.fill_null(pc.match_substring_regex(filled, _NUMBER), False)
     named = pc.fill_null(pc.match_substring_regex(filled, _NAME_OF_DIGITS), False)
-    return np.asarray(numeric) & ~np.asarray(named), np.asarray(pc.is_valid(filled))
+    return np.asarray(numeric) & ~np.asarray(named), np.asarray(named), np.asarray(pc.is_valid(filled))
 
 
 def numbers_of(table: Table, column: str, *, cure: str) -> NDArray[np.float64]:

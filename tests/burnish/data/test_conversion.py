@@ -279,9 +279,7 @@ def test_what_is_refused(
 
 
 def test_columns_that_nobody_could_guess(tmp_path: Path) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"no column looks like the users; it has 'a', 'b'.*user="
-    ):
+    with pytest.raises(ConfigurationError, match=r"no column looks like the users; it has 'a', 'b'.*user="):
         made(tmp_path / "mine", pd.DataFrame({"a": [1], "b": [2]}))
     with pytest.raises(ConfigurationError, match="is a list; give a pandas DataFrame"):
         burnish.data.from_frame([(1, 2)], out=tmp_path / "mine")  # type: ignore[arg-type]
