@@ -131,7 +131,7 @@ def column_triples(
             )
         )
     if dropped:
-        shown = ", ".join(f"{name} ({why})" for name, why in dropped.items())
+        shown = ", ".join(f"{own.own(name, kind)} ({why})" for name, why in dropped.items())
         told.note(f"{path.name}: columns that became no relation: {shown}; {option} names the ones to take")
     return found
 
@@ -273,7 +273,7 @@ def _by_name(columns: Mapping[str, str], key: str, title: str | None = None) -> 
             else "numbers, to be cut by step or quantiles"
         )
         if name == title:
-            why = "the title of items"
+            why = "a title or a name"
         if name != key and why is not None:
             reasons[name] = why
     return reasons

@@ -91,7 +91,7 @@ def test_no_other_columns() -> None:
 
 
 def test_types_of_columns_that_have_theirs() -> None:
-    with pytest.raises(ConfigurationError, match="'rating' is taken as ratings already.*leave 'token' out"):
+    with pytest.raises(ConfigurationError, match=r"'rating' is taken as ratings already.*leave 'token' out"):
         dry(ROWS.assign(rating=[5, 4, 3]), columns="rating:token")
 
 
@@ -148,7 +148,7 @@ def test_which_column_is_the_title() -> None:
     assert "titles of items: column 'Was es ist'" in notes(card)
     assert dry(items=items, title="none").title is None
     assert dry(items=items, title="shelf", columns="none").title == "shelf"
-    with pytest.raises(UnknownNameError, match="column of title= 'shelv'.*Did you mean 'shelf'"):
+    with pytest.raises(UnknownNameError, match=r"column of title= 'shelv'.*Did you mean 'shelf'"):
         dry(items=items, title="shelv")
     with pytest.raises(ConfigurationError, match="is the column of ids"):
         dry(items=items, title="item")

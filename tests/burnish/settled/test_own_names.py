@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pandas as pd
@@ -110,15 +111,13 @@ def test_options_of_recbole(data: Path) -> None:
 def test_every_option_of_recbole_that_lists_columns(data: Path) -> None:
     from burnish.settled.own_names import name_columns
 
-    class Config:
-        dataset = "shop"
-        internal_config_dict = {"data_path": str(data)}
-        external_config_dict = {
-            name: {"Preis €": 1} if name in ("val_interval", "threshold") else ["Preis €"] for name in _LISTS
-        }
-
-    name_columns(Config)
-    for name, value in Config.external_config_dict.items():
+    mappings = ("val_interval", "threshold")
+    given = {name: {"Preis €": 1} if name in mappings else ["Preis €"] for name in _LISTS}
+    config = SimpleNamespace(
+        dataset="shop", internal_config_dict={"data_path": str(data)}, external_config_dict=given
+    )
+    name_columns(config)
+    for name, value in given.items():
         assert list(value) == ["Preis_€"], name
 
 
@@ -150,7 +149,7 @@ def test_fields_of_guided_have_the_names_that_were_asked_for(data: Path) -> None
 
 
 def graph_of(data: Path, **options: Any) -> Any:
-    dataset = load_dataset(config_of(data))
+    dataset = load_dataset(config_of(data, topk=[5], valid_metric="MRR@5"))
     train = dataset.build()[0]
     return read_graph(train, validated(GraphConfig, options, "graph", kind="option"))
 
