@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from burnish.checks import finite_number, whole_number
 from burnish.errors import ConfigurationError, nearest, unknown_name
+from burnish.files.data_names import split_names
 
 from .times import check_time_options
 
@@ -117,11 +117,6 @@ class Options:
                 )
 
 
-def _parts(text: str) -> list[str]:
-    """Between commas, but for those in double quotes."""
-    return next(csv.reader([text], skipinitialspace=True), None) or [""]
-
-
 def _wanted(columns: str | Sequence[str] | Mapping[str, str | None] | None) -> dict[str, str | None] | None:
     """`title,genres:token_seq`, a list of such words, or a mapping, as names with types."""
     if columns is None:
@@ -129,7 +124,7 @@ def _wanted(columns: str | Sequence[str] | Mapping[str, str | None] | None) -> d
     if isinstance(columns, Mapping):
         found: dict[str, Any] = {str(name): kind for name, kind in columns.items()}
     else:
-        words = _parts(columns) if isinstance(columns, str) else list(columns)
+        words = split_names(columns) if isinstance(columns, str) else list(columns)
         found = {}
         for word in words:
             name, colon, kind = str(word).strip().rpartition(":")

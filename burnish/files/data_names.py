@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import unicodedata
@@ -75,6 +76,11 @@ def _told(card: Path) -> dict[str, str]:
     if not isinstance(names, dict):
         return {}
     return {str(role): name for role, name in names.items() if isinstance(name, str) and name.strip()}
+
+
+def split_names(text: str) -> list[str]:
+    """Names between commas; one that has commas itself stands in double quotes."""
+    return [name.strip() for name in next(csv.reader([text], skipinitialspace=True), None) or [""]]
 
 
 # ---------------------------------------------------------------------- all columns

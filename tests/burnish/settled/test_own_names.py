@@ -11,6 +11,7 @@ import pytest
 
 import burnish
 from burnish.enhancers.guided.item_fields import field_scores
+from burnish.enhancers.guided.options import GuidedConfig
 from burnish.enhancers.guided.texts import item_texts, title_field
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.phrases import Wording
@@ -141,6 +142,7 @@ def test_fields_of_guided_have_the_names_that_were_asked_for(data: Path) -> None
         "Kategorie, neu_green",
         "Kategorie, neu_tea",
     )
+    assert GuidedConfig(fields='"Kategorie, neu",Preis €').fields == ("Kategorie, neu", "Preis €")  # type: ignore[arg-type]
     assert field_scores(data / "shop", ["Preis_€"]).attributes == ("Preis_€",)
     with pytest.raises(UnknownNameError, match="Did you mean 'Preis €'"):
         field_scores(data / "shop", ["Preis"])
