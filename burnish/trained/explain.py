@@ -12,7 +12,7 @@ import torch
 
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
-from burnish.errors import DataError, NonFiniteError, unknown_name
+from burnish.errors import DataError, NonFiniteError, unknown_id
 from burnish.explanation import Explanation, Explanations, Reason
 from burnish.training.inputs.arguments import ids_of, if_several
 
@@ -174,7 +174,7 @@ class Explainer:
         known = self._ids[side]
         if token == "[PAD]" or token not in known:
             names = [str(name) for name in known if name != "[PAD]"]
-            raise unknown_name(side, token, names, cure=if_several([token]).strip())
+            raise unknown_id(side, token, names, cure=if_several([token]).strip())
         return int(known[token])
 
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:
