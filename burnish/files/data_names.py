@@ -158,8 +158,9 @@ def columns_beside(folder: Path, name: str) -> OwnColumns:
     files: dict[str, dict[str, str]] = {}
     columns = card.get("columns")
     for one in columns if isinstance(columns, list) else ():
-        parts = [one.get(part) for part in ("file", "source", "name")] if isinstance(one, dict) else []
-        if len(parts) == 3 and all(isinstance(part, str) for part in parts):
+        given = [one.get(part) for part in ("file", "source", "name")] if isinstance(one, dict) else []
+        parts = [part for part in given if isinstance(part, str)]
+        if len(parts) == 3:
             files.setdefault(parts[0], {}).setdefault(parts[1], parts[2])
     title = card.get("title")
     return OwnColumns(files, title if isinstance(title, str) and title else None)
