@@ -18,6 +18,6 @@ def without_traces(folder: Path | None) -> Iterator[None]:
         yield
     except BaseException:
         for place in new:  # the innermost first
-            with suppress(OSError):
+            with suppress(OSError, ValueError):  # a name that cannot be is no folder
                 place.rmdir()
         raise

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from own_world import imports_as_before
 
 from burnish.benchmarks.harness import load_plan, make_plan, run_plan
 from burnish.errors import BurnishError, ConfigurationError, UnknownNameError
+
+
+@pytest.fixture(autouse=True)
+def _own_classes_are_forgotten() -> Iterator[None]:
+    with imports_as_before():
+        yield
 
 
 def told(content: dict[str, Any]) -> list[str]:
