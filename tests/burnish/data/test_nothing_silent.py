@@ -131,11 +131,11 @@ def test_words_for_nothing_and_repeated_tokens_are_counted() -> None:
 
 def test_titles_are_no_lists(tmp_path: Path) -> None:
     out = tmp_path / "shop"
-    titles = ["Red fox | blue", "The|cat", "Old wool"]
+    titles = ["Red fox|blue", "The|cat", "Old wool"]
     items = pd.DataFrame({"item": ["i", "j", "k"], "Name (de)": titles, "genres": ["a|b c", "b", "a"]})
     burnish.data.from_frame(ROWS, items=items, out=out)
     rows = (out / "shop.item").read_text().splitlines()
-    assert rows[1:] == ["i\tRed fox | blue\ta b_c", "j\tThe|cat\tb"]
+    assert rows[1:] == ["i\tRed fox|blue\ta b_c", "j\tThe|cat\tb"]
     assert json.loads((out / "shop.card.json").read_text())["title"] == "Name_(de)"
 
 
