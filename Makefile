@@ -51,7 +51,7 @@ demo: $(SLIM)
 	$(BIN)/burnish report $(RUNS) --output $(RUNS)/report.md --plot $(RUNS)/report.svg
 
 test: $(FULL)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile $(PYTEST_FLAGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(PYTEST_FLAGS)
 
 conformance: $(FULL)
 	OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m burnish.enhancers.conformance.matrix --output docs/conformance.md

@@ -106,12 +106,12 @@ class PathWalks(GeneralRecommender):
         super()._load_from_state_dict(state_dict, prefix, *args)
 
     @torch.no_grad()
-    def explain(self, user: int, item: int) -> list[Reason]:
-        """The best paths from the user to the item, one of each kind first; of internal ids."""
+    def explain(self, user: int, item: int, k: int = 3) -> list[Reason]:
+        """The k best paths from the user to the item, one of each kind first; of internal ids."""
         now = tuple(parameter._version for parameter in self.paths.parameters())
         if self._finder is None or self._finder[0] != now:
             self._finder = (now, PathFinder(self.paths))
-        return reasons_for(self._finder[1], user, item)
+        return reasons_for(self._finder[1], user, item, k)
 
     def no_reason(self, user: int, item: int) -> str:
         """Why `explain` gave nothing."""

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
+import unicodedata
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.util import find_spec
+from typing import Any
 
 #: Packages whose lines no reader of a warning can change, and what calls a decorated function of theirs.
 _OURS = ("burnish", "recbole", "contextlib")
 
 
 class BurnishError(Exception):
-    """Base of every error that burnish raises on purpose; the command line prints it without a traceback."""
+    """Base of every error that burnish raises on purpose; the command line prints it without a traceback.
+
+    others: what else is wrong in the same place, where several things were seen at once.
+    """
+
+    others: tuple[BurnishError, ...] = ()
 
 
 class UnknownNameError(BurnishError, KeyError):
@@ -50,6 +60,43 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return by_lower[close[0]] if close else None
 
 
+def plain_id(token: str) -> str:
+    """An id without what spreadsheets and scripts lose of it: leading zeros, blanks, case, `.0` behind numbers."""
+    token = " ".join(unicodedata.normalize("NFKC", token).casefold().split())
+    token = re.sub(r"^([0-9]+)\.0+$", r"\1", token)
+    return re.sub(r"^0+(?=[0-9])", "", token)
+
+
+def nearest_ids(token: str, known: Iterable[str], most: int = 3) -> list[str]:
+    """The ids that may have been meant: those that differ in how they are written only, else the most similar one."""
+    names = list(known)
+    plain = plain_id(token)
+    same = [name for name in names if name != token and plain_id(name) == plain]
+    if same:
+        return same[:most]
+    guess = nearest(token, names)
+    return [] if guess is None else [guess]
+
+
+def meant_ids(token: str, known: Iterable[str]) -> str:
+    """`" Did you mean '0001'?"` for an id that is not there; empty where none is like it."""
+    found = nearest_ids(token, known)
+    return f" Did you mean {' or '.join(map(repr, found))}?" if found else ""
+
+
+def unknown_id(kind: str, token: str, known: Iterable[str], *, cure: str = "") -> UnknownNameError:
+    """As `unknown_name`, for an original id."""
+    names = list(known)
+    few = (
+        f" Known: {', '.join(sorted(names))}."
+        if 0 < len(names) <= 24 and sum(map(len, names)) <= 2000
+        else ""
+    )
+    return UnknownNameError(
+        f"{kind} {token[:200]!r} is not known.{meant_ids(token, names)}{few}{' ' if cure else ''}{cure}"
+    )
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") -> UnknownNameError:
     """An `UnknownNameError` that says what kind of thing is unknown, guesses what was meant and lists the rest.
 
@@ -67,6 +114,37 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     if cure:
         parts.append(cure)
     return UnknownNameError(" ".join(parts))
+
+
+def placed(place: str, error: BurnishError) -> BurnishError:
+    """The error, and what it has beside it, with a place before their words; raise it `from` the first."""
+    moved = type(error)(f"{place}: {error}")
+    moved.others = tuple(placed(place, other) for other in error.others)
+    return moved
+
+
+_in_a_shell: ContextVar[bool] = ContextVar("in_a_shell", default=False)
+
+
+@contextmanager
+def read_in_a_shell() -> Iterator[None]:
+    """While this is open, `option` names options as a shell takes them."""
+    token = _in_a_shell.set(True)
+    try:
+        yield
+    finally:
+        _in_a_shell.reset(token)
+
+
+def option(name: str, value: Any = None) -> str:
+    """How the reader of a message gives an option: `--min-user 5` in a shell, `min_user=5` in Python.
+
+    value: None for the option without one, True for a switch.
+    """
+    if not _in_a_shell.get():
+        return f"{name}=" if value is None else f"{name}={value!r}"
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value is None or value is True else f"{flag} {value}"
 
 
 def no_attribute(module: str, name: str, known: Iterable[str]) -> AttributeError | ImportError:

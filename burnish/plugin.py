@@ -58,8 +58,8 @@ def change_config(module: ModuleType) -> None:
 
     1. `attach_block`: `config.model_class` is the model's class with the `enhancers:` block of a file, a dictionary or
        the command line.
-    2. `read_defaults`: the option files of that class are read after RecBole's for it, and what it needs and nobody
-       gave is settled (`burnish.settled`).
+    2. `read_defaults`: the option files of that class are read after RecBole's for it, columns are named as the files
+       do, and what it needs and nobody gave is settled (`burnish.settled`).
     3. `keep_declared_evaluation`: what the user gives is put over them; of `eval_args`, each entry for itself.
     4. `finish`: once RecBole has completed all options, the steps of `FINISHING`.
     """
@@ -94,7 +94,9 @@ def read_defaults(load: Callable[..., None], config: Any, model: Any, model_clas
     for file in getattr(model_class, "options_files", ()):
         config._update_internal_config_dict(file)
     from burnish.settled import settle  # late: `burnish setup` and `burnish doctor` go without what it needs
+    from burnish.settled.own_names import name_columns
 
+    name_columns(config)
     settle(config)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, field_validator
 
-from .errors import BurnishError, ConfigurationError, unknown_name
+from .errors import BurnishError, ConfigurationError, nearest, placed, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
@@ -58,32 +60,104 @@ def validated(
         For a key that does not exist, with the nearest one.
     ConfigurationError
         For a value that cannot be used: it names source, field, value and cure.
+
+    Where several options are wrong, it is the first one's; the others' are its `others`.
     """
     try:
         return model.model_validate(dict(content))
     except ValidationError as error:
+        found = faults(error, model, origin, kind=kind, secret=secret)
+        first = found[0].error
+        # A value that may be of several kinds has a fault for each of them: one is told.
+        fields = {fault.place[:1]: fault.error for fault in reversed(found)}
+        first.others = tuple(one for one in fields.values() if one is not first)[::-1]
         # A secret may stand in the original error too.
-        raise readable(error, model, origin, kind=kind, secret=secret) from (None if secret else error)
+        raise first from (None if secret else error)
 
 
-def readable(
+class CarriedError(ValueError):
+    """An error of burnish's on its way out of a validator, where pydantic stops at what is no `ValueError`."""
+
+    def __init__(self, error: BurnishError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@contextmanager
+def carried() -> Iterator[None]:
+    """Within a validator: let an error of burnish's be one of the faults of the whole, with its class and its words."""
+    try:
+        yield
+    except BurnishError as error:
+        if isinstance(error, ValueError):
+            raise
+        raise CarriedError(error) from error
+
+
+class KeysError(ValueError):
+    """Several keys of one mapping that are wrong, each with why."""
+
+    def __init__(self, reasons: Mapping[str, str]) -> None:
+        super().__init__(next(iter(reasons.values())))
+        self.reasons = dict(reasons)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong: where, as pydantic tells it, and in words.
+
+    meant: of a key that does not exist, the one that it is most like; None for other faults.
+    missing: whether something is not there.
+    """
+
+    place: tuple[int | str, ...]
+    error: BurnishError
+    meant: str | None = None
+    missing: bool = False
+
+
+def faults(
     error: ValidationError, model: type[BaseModel], origin: str, *, kind: str, secret: Sequence[str] = ()
-) -> BurnishError:
-    """The first thing that is wrong, in one sentence; arguments as for `validated`."""
-    # A key that does not exist explains the missing one beside it.
-    first = min(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
-    place = first["loc"]
+) -> list[Fault]:
+    """All that is wrong, each in one sentence, keys that do not exist first; arguments as for `validated`."""
+    listed = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    found: list[Fault] = []
+    for one in listed:
+        place = one["loc"]
+        # A key that does not exist explains the missing one beside it.
+        if one["type"] == "missing" and any(
+            fault.place[:-1] == place[:-1] and fault.meant == place[-1] for fault in found
+        ):
+            continue
+        found += _told(one, model, origin, kind, secret)
+    return found
+
+
+def _told(one: Any, model: type[BaseModel], origin: str, kind: str, secret: Sequence[str]) -> list[Fault]:
+    """One of pydantic's errors in words: several, where it is of several keys."""
+    place = one["loc"]
     field = ".".join(str(part) for part in place)
-    if first["type"] == "extra_forbidden":
+    if one["type"] == "extra_forbidden":
         inside = ".".join(str(part) for part in place[:-1])
         known = model_at(model, place[:-1]).model_fields
-        return unknown_name(f"{origin}: {kind}{f' in {inside}' if inside else ''}", str(place[-1]), known)
-    if first["type"] == "missing":
-        return ConfigurationError(f"{origin}: {field!r} is missing; it has no default, so give it")
-    message = first["msg"].removeprefix("Value error, ")
-    value = first.get("input")
+        key = str(place[-1])
+        unknown = unknown_name(f"{origin}: {kind}{f' in {inside}' if inside else ''}", key, known)
+        return [Fault(place, unknown, meant=nearest(key, known))]
+    if one["type"] == "missing":
+        text = f"{origin}: {field!r} is missing; it has no default, so give it"
+        return [Fault(place, ConfigurationError(text), missing=True)]
+    raised = one.get("ctx", {}).get("error")
+    if isinstance(raised, CarriedError):
+        return [Fault(place, placed(origin, raised.error))]
+    value = one.get("input")
     shown = "" if isinstance(value, Mapping) or field in secret else f" = {value!r}"
-    return ConfigurationError(f"{origin}: {field}{shown}: {message}" if field else f"{origin}: {message}")
+    where = f"{origin}: {field}{shown}" if field else origin
+    if isinstance(raised, KeysError):
+        return [
+            Fault((*place, key), ConfigurationError(f"{where}: {reason}"))
+            for key, reason in raised.reasons.items()
+        ]
+    return [Fault(place, ConfigurationError(f"{where}: {one['msg'].removeprefix('Value error, ')}"))]
 
 
 def model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:

@@ -20,6 +20,7 @@ from .enhancer import Enhancer
 from .epoch_batches import own_batches
 from .kept_embeddings import clear_kept
 from .options import warn_of_idle
+from .own_hooks import mapping_of, same_rows, tensor_of
 from .replacement import Losses, OwnLoss, Replacement, check_beside, replacing, trying
 from .state import HostState
 from .tables import refine_tables
@@ -297,8 +298,8 @@ class Host(nn.Module):
             factor = enhancer.loss_weight
             if factor == 0.0:
                 continue
-            for name, rows in enhancer.loss(batch).items():
-                term = factor * rows.mean()
+            for name, rows in mapping_of(enhancer, enhancer.loss(batch)).items():
+                term = factor * tensor_of(enhancer, "loss", rows, None, f"{name!r} is to be a tensor").mean()
                 terms.append((f"{enhancer.name}.{name}", term))
                 total = term if total is None else total + term
         first = own[0] if isinstance(own, tuple) else own
@@ -358,8 +359,8 @@ class Host(nn.Module):
         users, items = result[0], result[1]
         with plainly():
             for enhancer in self._output_enhancers:
-                users = enhancer.refine_output(users, "user").to(users.dtype)
-                items = enhancer.refine_output(items, "item").to(items.dtype)
+                users = same_rows(enhancer, "refine_output", enhancer.refine_output(users, "user"), users)
+                items = same_rows(enhancer, "refine_output", enhancer.refine_output(items, "item"), items)
         if self.state.inside_step and self.state.output is None:
             self.state.output = (users, items)
         return type(result)((users, items, *result[2:]))

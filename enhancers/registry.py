@@ -7,15 +7,18 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from torch import nn
 
-from burnish.errors import ConfigurationError, unknown_name
-from burnish.own.classes import find_own, is_place, place_of
+from burnish.errors import ConfigurationError, UnknownNameError, unknown_name
+from burnish.own.announced import entry_points
+from burnish.own.classes import beside_as, find_own, is_place, place_of
 
 from .enhancer import Enhancer
+from .own_hooks import check_enhancer_class, warn_of_no_hook
 
 #: Other packages add enhancers to this entry-point group: name = "package.module:EnhancerClass".
 ENTRY_POINT_GROUP = "burnish.enhancers"
@@ -66,9 +69,15 @@ def register(cls: type[Enhancer[Any]]) -> type[Enhancer[Any]]:
 
 
 def check_name(cls: type[Enhancer[Any]]) -> None:
-    """Raises `ConfigurationError` unless the class has a name that an enhancer can have."""
-    name = cls.name
-    if not name.isidentifier() or name != name.lower() or hasattr(nn.ModuleDict, name):
+    """Raises `ConfigurationError` unless the class has a name that an enhancer can have, and is fit to be one."""
+    check_enhancer_class(cls)
+    name: Any = cls.name
+    if (
+        not isinstance(name, str)
+        or not name.isidentifier()
+        or name != name.lower()
+        or hasattr(nn.ModuleDict, name)
+    ):
         raise ConfigurationError(
             f"{cls.__name__}.name = {name!r}: an enhancer's name is a lower-case identifier, such as 'rvrec', and "
             f"no method of torch's ModuleDict"
@@ -87,6 +96,7 @@ def registered(classes: Iterable[type[Enhancer[Any]]]) -> Iterator[None]:
         _registered.update(before)
 
 
+@lru_cache(maxsize=256)
 def _from_entry_point(point: EntryPoint) -> EnhancerInfo:
     source = point.dist.name if point.dist is not None else point.value.split(".")[0]
     return EnhancerInfo(point.name, source, point.load)
@@ -135,6 +145,9 @@ def find_enhancer(name: str) -> type[Enhancer[Any]]:
         return _own_enhancer(name)
     known = list_enhancers()
     if name not in known:
+        place = beside_as(name)
+        if place is not None:
+            raise UnknownNameError(f"enhancer {name!r} is not known. Did you mean {place}?")
         raise unknown_name("enhancer", name, known, cure="`burnish enhancers` describes all of them.")
     return known[name].load()
 
@@ -156,6 +169,7 @@ def _own_enhancer(place: str) -> type[Enhancer[Any]]:
 def _known_by_its_name(cls: type[Enhancer[Any]], place: str) -> type[Enhancer[Any]]:
     """Register a class that was not named by its name; `ConfigurationError` where another one has it."""
     check_name(cls)
+    warn_of_no_hook(cls)
     known = list_enhancers().get(cls.name)
     # Of the same place: a cell of a notebook that was run again.
     if known is not None and place_of(other := known.load()) != place_of(cls):

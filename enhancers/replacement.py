@@ -14,6 +14,7 @@ from burnish.randomness import forked_randomness
 
 from .enhancer import Enhancer
 from .epoch_batches import UserBatches
+from .own_hooks import tensor_of
 from .unchanged import unchanged
 from .weights.loss import NoPlaceForWeightsError
 
@@ -166,7 +167,8 @@ class Replacement:
         elif rest is None and self.weigher:
             self.weigher.collect(batch, self.state)
         if share > 0.0:
-            rows = self.enhancer.objective(batch)
+            given = self.enhancer.objective(batch)
+            rows = tensor_of(self.enhancer, "objective", given, None, "give a tensor of one loss a row")
             if not by_users and self.state.weights is not None:
                 rows = rows * self.state.weights.to(rows.dtype)
             total = rows.mean() if share == 1.0 else share * rows.mean()

@@ -19,6 +19,7 @@ from burnish.errors import UnsupportedError
 
 from .anatomy.table import Table
 from .enhancer import Enhancer
+from .own_hooks import same_rows
 from .recipe import RecipeType
 from .state import HostState
 from .weights.reductions import plainly
@@ -149,7 +150,7 @@ class Refinement:
     def _refine(rows: Tensor, ids: Tensor, table: Table, enhancers: Sequence[Enhancer[Any]]) -> Tensor:
         with plainly():
             for enhancer in enhancers:
-                rows = enhancer.refine(rows, ids, table).to(rows.dtype)
+                rows = same_rows(enhancer, "refine", enhancer.refine(rows, ids, table), rows)
         return rows
 
     def _versions(self) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,14 +12,18 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, unknown_name
+from burnish.own.classes import is_place
 from burnish.own.sources import source_digest
 
+from .attach import is_enhanced
 from .enhancer import Enhancer
 from .registry import find_enhancer, is_own, list_enhancers, make_enhancers
-from .zoo import list_backbones
+from .zoo import backbone_name, find_backbone, is_model, list_backbones
 
 #: The run's own backbone without enhancers; the first is how a base is asked for.
 AUTO, PLAIN = "auto", "plain"
+#: A name that begins with a class of one's own, and the enhancers after it: a file's path may have any sign.
+_PLACE = re.compile(r"((?:.*\.py|[^\W\d]\w*(?:\.\w+)*):[\w.]+)(?:\s*\+(.*))?", re.DOTALL)
 #: Options that a run that is trained first has from the run that it is for, since both must know the same rows.
 OF_THE_RUN = frozenset(
     {"model", "dataset", "enhancers", "seed", "eval_args", "data_path", "benchmark_filename", "val_interval"}
@@ -38,7 +43,10 @@ BaseOptions = Annotated[
 
 @dataclass(frozen=True)
 class FirstRun:
-    """A run that is trained first: a backbone (None: that of the run that it is for), and enhancers on it."""
+    """A run that is trained first: a backbone (None: that of the run that it is for), and enhancers on it.
+
+    backbone: a name, or the place of a class of one's own, which is not imported for that.
+    """
 
     name: str
     backbone: str | None = None
@@ -46,21 +54,22 @@ class FirstRun:
 
 
 def is_path(name: str) -> bool:
-    """Whether a name can only be meant as a folder's: it has a separator, or starts with a dot."""
-    return name.startswith(".") or any(mark in name for mark in ("/", os.sep, os.altsep) if mark)
+    """Whether a name can only be meant as a folder's: it has a separator, or starts with a dot, and names no class."""
+    marked = name.startswith(".") or any(mark in name for mark in ("/", os.sep, os.altsep) if mark)
+    return marked and _PLACE.fullmatch(name.strip()) is None
 
 
 def first_run(name: str) -> FirstRun | None:
     """The run that a name stands for; None for a folder's name and for names of nothing.
 
     `plain`; enhancers joined by +, as in `softmax+average`; a backbone, with or without enhancers, as in
-    `LightGCN+softmax`.  One that begins from a trained backbone begins from what the others train, as in
-    `softmax+average+aggregate`.
+    `LightGCN+softmax` and `mine.py:Tower+softmax`.  One that begins from a trained backbone begins from what the others
+    train, as in `softmax+average+aggregate`.
     """
     if is_path(name):
         return None
     first, *rest = _parts(name)
-    if first in (PLAIN, AUTO) or first in list_backbones():
+    if _names_backbone(first):
         backbone, enhancers = None if first in (PLAIN, AUTO) else first, tuple(rest)
     else:
         backbone, enhancers = None, (first, *rest)
@@ -68,7 +77,38 @@ def first_run(name: str) -> FirstRun | None:
 
 
 def _parts(name: str) -> list[str]:
+    own = _PLACE.fullmatch(name.strip())
+    if own is not None:
+        return [own[1], *([] if own[2] is None else _parts(own[2]))]
     return [part.strip() for part in name.split("+")]
+
+
+def _names_backbone(part: str) -> bool:
+    return part in (PLAIN, AUTO) or _PLACE.fullmatch(part) is not None or part in list_backbones()
+
+
+def named_run(name: Any) -> Any:
+    """The name of a model class that is given itself; anything else as it is.
+
+    Raises `ConfigurationError` for a class that is no plain model's.
+    """
+    if not isinstance(name, type):
+        return name
+    if not is_model(name) or is_enhanced(name):
+        wrong = "has enhancers attached" if is_model(name) else "is not a model's"
+        raise ConfigurationError(
+            f"the class {name.__qualname__} {wrong}; give the plain model class, or a name such as Class+softmax"
+        )
+    return backbone_name(name)
+
+
+def named_runs(value: Any) -> Any:
+    """Options, or whatever holds them, in which model classes stand by their names, as in files."""
+    if isinstance(value, Mapping):
+        return {named_run(key): named_runs(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [named_runs(one) for one in value]
+    return named_run(value)
 
 
 def unknown_run(kind: str, name: str, more: Iterable[str] = ()) -> UnknownNameError:
@@ -77,8 +117,8 @@ def unknown_run(kind: str, name: str, more: Iterable[str] = ()) -> UnknownNameEr
     kind: what it stands for, as in "enhancer 'compress': teacher".  more: other names that are known.
     """
     cure = (
-        "It can also be enhancers joined by +, a RecBole model (`burnish models`) with or without them, or the folder "
-        "of a run (burnish run --output); there is none of this name."
+        "It can also be enhancers joined by +, a RecBole model (`burnish models`) or one of your own (FILE.py:Class) "
+        "with or without them, or the folder of a run (burnish run --output); there is none of this name."
     )
     parts = _parts(name)
     if len(parts) == 1:
@@ -89,7 +129,7 @@ def unknown_run(kind: str, name: str, more: Iterable[str] = ()) -> UnknownNameEr
     wrong = next(
         part
         for place, part in enumerate(parts)
-        if part not in list_enhancers() and (place or part not in (PLAIN, AUTO, *list_backbones()))
+        if part not in list_enhancers() and (place or not _names_backbone(part))
     )
     return unknown_name(f"{kind} {name!r}: enhancer", wrong, list_enhancers(), cure=cure)
 
@@ -164,7 +204,7 @@ def decisive(enhancers: Iterable[Enhancer[Any]]) -> dict[str, dict[str, Any]]:
     """Everything that results depend on, by enhancer: its options, and those of enhancers in what is trained first.
 
     Defaults are written out, so that a changed default is another run, here or in a run that is trained first; of a
-    class of one's own so is its source.
+    class of one's own, an enhancer's or that of a backbone that is trained first, so is its source.
     """
     found = {}
     for enhancer in enhancers:
@@ -179,6 +219,9 @@ def decisive(enhancers: Iterable[Enhancer[Any]]) -> dict[str, dict[str, Any]]:
                     warnings.simplefilter("ignore")  # the run says it
                     inner = make_enhancers(settings(run, options, f"{enhancer.name}: {what} {name!r}")[1])
                     first[f"{what} {name}"] = decisive(inner)
+            if run is not None and is_place(run.backbone):
+                source = {"source code": source_digest(find_backbone(str(run.backbone)))}
+                first[f"{what} {name}"] = {**first.get(f"{what} {name}", {}), **source}
         if first:
             found[enhancer.name]["trained first"] = first
     return found

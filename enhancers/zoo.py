@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import re
 from functools import lru_cache
-from importlib.metadata import entry_points
 from pathlib import Path
 
-from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError, unknown_name
 from burnish.installation import missing_recbole
-from burnish.own.classes import find_own, is_place
+from burnish.own.announced import entry_points
+from burnish.own.classes import beside_as, find_own, is_place, place_of
+from burnish.own.models import check_model_class
 
 from .enhancer import Enhancer
 
@@ -81,14 +82,28 @@ def find_backbone(name: str | type) -> type:
     A class stands for itself.  The module of a place is imported (see `burnish.own.classes`).
 
     Raises `UnknownNameError` (with the nearest name), `UnsupportedError` when the model needs a package that is not
-    installed or the class is not a RecBole model's, and `ConfigurationError` for an enhancer's class.
+    installed or the class is not a RecBole model's, and `ConfigurationError` for an enhancer's class and for a class of
+    a person's own that cannot be trained as it is (`burnish.own.models`).
     """
     if isinstance(name, type):
+        if issubclass(name, Enhancer):
+            raise ConfigurationError(
+                f"{name.__name__} is an enhancer, not a backbone; attach it to one: enhancers={name.__name__}"
+            )
+        check_model_class(name)
         return name
+    if not isinstance(name, str):
+        raise ConfigurationError(
+            f"model = a {type(name).__name__}: give the name of a backbone, its class (not a model that is made), or "
+            f"where the class is, as in mine.py:Tower"
+        )
     if is_place(name):
         return _own_backbone(name)
     known = list_backbones()
     if name not in known:
+        place = beside_as(name)
+        if place is not None:
+            raise UnknownNameError(f"backbone {name!r} is not known. Did you mean {place}?")
         raise unknown_name("backbone", name, known, cure="`burnish models` lists all of them.")
     if known[name] in OUTSIDE:
         return next(p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == name).load()
@@ -103,6 +118,13 @@ def find_backbone(name: str | type) -> type:
         ) from error
 
 
+def backbone_name(cls: type) -> str:
+    """How a plain backbone class is called: a known backbone's name, or `module:Class`."""
+    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
+        return cls.__name__
+    return place_of(cls)
+
+
 def _own_backbone(place: str) -> type:
     cls = find_own(place, "RecBole model class", is_model)
     if issubclass(cls, Enhancer):
@@ -114,6 +136,7 @@ def _own_backbone(place: str) -> type:
             f"{place} is not a RecBole model class; a backbone derives from GeneralRecommender, SequentialRecommender "
             f"or another class of recbole.model.abstract_recommender"
         )
+    check_model_class(cls)
     return cls
 
 

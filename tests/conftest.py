@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import signal
+import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -26,3 +30,31 @@ def _logs_as_before() -> Iterator[None]:
     before = logging.root.manager.disable
     yield
     logging.disable(before)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """On several cores the files with few and long tests come first, so that no core waits for the last of them."""
+    if hasattr(config, "workerinput"):
+        items.sort(key=lambda item: item.path.parent.name not in ("tests", "journeys"))
+
+
+def pytest_runtest_setup() -> None:
+    """Let RecBole parse each of its files of defaults once: that is most of what making a Config takes."""
+    module = sys.modules.get("recbole.config.configurator")
+    if module is not None and "_parsed_once" not in vars(module):
+        module._parsed_once = {}  # type: ignore[attr-defined]
+        module.Config._update_internal_config_dict = _update_internal_config_dict  # type: ignore[attr-defined]
+
+
+def _update_internal_config_dict(config: Any, file: str) -> dict[str, Any] | None:
+    """As RecBole's; what a file says is kept as long as it is the same text."""
+    import yaml
+
+    kept = sys.modules["recbole.config.configurator"]._parsed_once  # type: ignore[attr-defined]
+    text = Path(file).read_text(encoding="utf-8")
+    if text not in kept:
+        kept[text] = yaml.load(text, Loader=config.yaml_loader)
+    found: dict[str, Any] | None = copy.deepcopy(kept[text])
+    if found is not None:
+        config.internal_config_dict.update(found)
+    return found

@@ -10,10 +10,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, option
 
 #: The explanation in a converted folder, and the ending of its machine-readable twin.
 README, CARD = "README.txt", ".card.json"
+#: Letters of a data set's name: file systems take 255, of which endings need some.
+_LONGEST = 200
 
 
 def check_target(out: Path, force: bool) -> None:
@@ -22,28 +24,33 @@ def check_target(out: Path, force: bool) -> None:
     Raises `ConfigurationError` for a name that RecBole cannot use, and for a folder that is there already: without
     `force`, or where it holds what no converter wrote.
     """
-    name = out.name
+    name, asked = out.name, option("out", str(out))
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*", name):
         raise ConfigurationError(
-            f"--out {out}: {name!r} is not a name of a data set; use letters, digits, - and _"
+            f"{asked}: {name!r} is not a name of a data set; use letters, digits, - and _"
         )
+    if len(name) > _LONGEST:
+        raise ConfigurationError(f"{asked}: a name of {len(name)} letters; use {_LONGEST} at most")
     if name == "ml-100k":
         raise ConfigurationError(
-            "--out: RecBole always reads its own data set ml-100k by this name; take another"
+            f"{asked}: RecBole always reads its own data set ml-100k by this name; take another"
         )
     if not out.exists() and not out.is_symlink():
         _check_parent(out)
         return
     if not out.is_dir() or out.is_symlink():
-        raise ConfigurationError(f"--out {out} is there and is not a folder; give a name that is free")
+        raise ConfigurationError(f"{asked} is there and is not a folder; give a name that is free")
     if not force:
-        raise ConfigurationError(f"--out {out} is there already; give another name, or --force to replace it")
+        raise ConfigurationError(
+            f"{asked} is there already; give another name, or {option('force', True)} to replace it"
+        )
     foreign = sorted(entry.name for entry in out.iterdir() if not _ours(entry, name))
     if foreign:
         raise ConfigurationError(
-            f"--force would remove {', '.join(foreign[:5])} from {out}, which no converter wrote; move it away, or "
-            f"give another --out"
+            f"{option('force', True)} would remove {', '.join(foreign[:5])} from {out}, which no converter wrote; move "
+            f"it away, or give another name"
         )
+    _check_parent(out)
 
 
 def _ours(entry: Path, name: str) -> bool:
@@ -56,11 +63,23 @@ def _ours(entry: Path, name: str) -> bool:
 
 
 def _check_parent(out: Path) -> None:
-    parent = next(folder for folder in out.absolute().parents if folder.exists())
-    if not parent.is_dir():
-        raise ConfigurationError(f"--out {out}: {parent} is a file, not a folder")
-    if not os.access(parent, os.W_OK | os.X_OK):
-        raise ConfigurationError(f"--out {out}: nothing may be written into {parent}; give another folder")
+    """Raise where no folder can be made beside `out`, which only trying tells (of read-only disks, of /proc)."""
+    asked = option("out", str(out))
+    try:
+        parent = next(folder for folder in out.absolute().parents if folder.exists())
+        if not parent.is_dir():
+            raise ConfigurationError(f"{asked}: {parent} is a file, not a folder")
+        tried = parent / f".{out.name}.{os.getpid()}.tried"
+        tried.mkdir()
+        tried.rmdir()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DataError(
+                f"no space left for {out}; make room, or give a folder on another disk"
+            ) from error
+        raise ConfigurationError(
+            f"{asked}: nothing may be written there ({error.strerror or error}); give another folder"
+        ) from error
 
 
 @contextmanager
@@ -82,7 +101,7 @@ def written_whole_folder(out: Path, force: bool) -> Iterator[Path]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DataError(
-                f"no space left for {out}; make room, or give --out on another disk. Nothing was kept"
+                f"no space left for {out}; make room, or give a folder on another disk. Nothing was kept"
             ) from error
         raise DataError(f"{out} cannot be written: {error.strerror or error}. Nothing was kept") from error
     finally:

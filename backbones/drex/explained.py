@@ -65,10 +65,15 @@ class ExplainedByWords(ReviewModel):
         """
         return self.keyword_profiles().top(side, id, k or self.keep_profile_words)
 
-    def explain(self, user: int, item: int) -> list[Reason]:
-        """The words that the profiles of a user and an item share, see `keyword_reasons`.  Internal ids."""
+    def explain(self, user: int, item: int, k: int = 0) -> list[Reason]:
+        """The words that the profiles of a user and an item share, see `keyword_reasons`.  Internal ids.
+
+        k: how many at most; `keep_profile_words` where that is more.
+        """
         part, profiles = self._attention(), self.keyword_profiles()
-        return keyword_reasons(self, part, profiles, self.tokens, (user, item), self.keep_profile_words)
+        return keyword_reasons(
+            self, part, profiles, self.tokens, (user, item), max(k, self.keep_profile_words)
+        )
 
     def no_reason(self, user: int, item: int) -> str:
         """Why `explain` has nothing to say of a pair."""

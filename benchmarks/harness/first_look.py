@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
 
-from .plan import BackboneEntry, Plan
+from burnish.errors import BurnishError, ConfigurationError
+from burnish.files.data_names import data_set_in
+
 from .problems import Problems
+from .schema import BackboneEntry, Plan
 from .spaces import candidates
 from .specs import RunSpec, is_done, spec_of, with_settings
 from .tuning import space_of, trial_spec
@@ -24,13 +29,54 @@ def look_at_runs(plan: Plan) -> None:
         With everything that is wrong; see `Problems`.
     """
     problems = Problems()
+    note_runs(plan, problems)
+    problems.raise_if_any()
+
+
+def note_runs(plan: Plan, problems: Problems) -> None:
+    """Note what `look_at_runs` raises."""
+    new = not any(is_done(folder) for folder in _folders(plan))
+    file = data_set_in(plan.runs / plan.dataset)
+    if new and file is not None:
+        text = f"runs = {str(plan.runs)!r}: {plan.runs / plan.dataset} holds a data set ({file}); give another folder"
+        problems.note(ConfigurationError(f"{text}, as in runs"))
+    if new:  # finished runs are known by their options: these go on, with a warning
+        _note_misspelt(plan, problems)
     for entry in plan.backbones:
         for arm in plan.arms_of(entry):
             spec = _unfinished(plan, entry, arm)
             if spec is not None:
-                with problems.noted(f"{entry.label} / {arm}"):
-                    _look(spec)
-    problems.raise_if_any()
+                _look(spec, f"{entry.label} / {arm}", problems)
+
+
+def _note_misspelt(plan: Plan, problems: Problems) -> None:
+    """Note options of RecBole's that nobody reads and that are almost the name of one."""
+    from burnish.enhancers.zoo import find_backbone
+    from burnish.training.options import refuse_misspelt
+
+    models = {entry.label: find_backbone(entry.name) for entry in plan.backbones}
+    every = list(models.values())
+    places: list[tuple[str, Iterable[str], list[type]]] = [("options", plan.options, every)]
+    places += [(f"backbone {one.label!r}", one.options, [models[one.label]]) for one in plan.backbones]
+    for label, arm in plan.arms.items():
+        trained = [models[one.label] for one in plan.backbones if label in plan.arms_of(one)]
+        places.append((f"arm {label!r}", arm.options, trained))
+    if plan.tune is not None:
+        places += [("tune.options", plan.tune.options, every), ("tune.space", plan.tune.space, every)]
+        places += [(f"tune.arms.{label}", space, every) for label, space in plan.tune.arms.items()]
+    for place, options, asked in places:
+        for name in options:
+            if "." not in name:
+                with problems.noted():
+                    refuse_misspelt([name], asked, place=place)
+
+
+def _folders(plan: Plan) -> Iterator[Path]:
+    """Of the runs and trials of a plan."""
+    for entry in plan.backbones:
+        for arm in plan.arms_of(entry):
+            for spec in _specs(plan, entry, arm):
+                yield spec.folder(plan.runs)
 
 
 def _unfinished(plan: Plan, entry: BackboneEntry, arm: str) -> RunSpec | None:
@@ -38,25 +84,50 @@ def _unfinished(plan: Plan, entry: BackboneEntry, arm: str) -> RunSpec | None:
 
     Of an arm that is tuned the trials are looked at: which settings its runs have is known only after them.
     """
-    specs: Iterable[RunSpec] = [spec_of(plan, entry, arm, seed) for seed in plan.seeds_of(entry)]
-    if plan.tune is not None:
-        tried = candidates(space_of(plan, arm), plan.tune.trials, plan.tune.seed)
-        first = next(iter(specs))
-        if len(tried) == 1:
-            specs = [with_settings(spec, tried[0]) for spec in specs]
-        else:
-            specs = [trial_spec(first, plan.tune, number, settings) for number, settings in enumerate(tried)]
-    return next((spec for spec in specs if not is_done(spec.folder(plan.runs))), None)
+    return next((one for one in _specs(plan, entry, arm) if not is_done(one.folder(plan.runs))), None)
 
 
-def _look(spec: RunSpec) -> None:
+def _specs(plan: Plan, entry: BackboneEntry, arm: str) -> list[RunSpec]:
+    """The runs of an arm, as far as they are known; else its trials."""
+    specs = [spec_of(plan, entry, arm, seed) for seed in plan.seeds_of(entry)]
+    if plan.tune is None:
+        return specs
+    tried = candidates(space_of(plan, arm), plan.tune.trials, plan.tune.seed)
+    if len(tried) == 1:
+        return [with_settings(spec, tried[0]) for spec in specs]
+    return [trial_spec(specs[0], plan.tune, number, settings) for number, settings in enumerate(tried)]
+
+
+def _look(spec: RunSpec, place: str, problems: Problems) -> None:
+    """Note what would fail a run.  place: what messages call it."""
     from burnish.enhancers.registry import make_enhancers
-    from burnish.enhancers.zoo import find_backbone
-    from burnish.training.request import make_config
+    from burnish.training.inputs.sizes import check_packages
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runs say it
-        options = {**spec.options, "seed": spec.seed}
-        config = make_config(find_backbone(spec.backbone), spec.dataset, spec.enhancers, options)
+        elsewhere: str | None = None
+        try:
+            config = _config(spec)
+            check_packages(config)
+        except BurnishError as error:
+            problems.note(error, place)
+            try:  # the files of enhancers are looked at all the same
+                config = _config(spec, files=False)
+            except BurnishError:
+                return
+            elsewhere = str(config["data_path"])
         for enhancer in make_enhancers(spec.enhancers):
-            enhancer.check_files(config)
+            try:
+                enhancer.check_files(config)
+            except BurnishError as error:
+                # What is not in a folder that is wrong itself is told with that.
+                if elsewhere is None or elsewhere not in str(error):
+                    problems.note(error, place)
+
+
+def _config(spec: RunSpec, *, files: bool = True) -> Any:
+    from burnish.enhancers.zoo import find_backbone
+    from burnish.training.request import make_config
+
+    options: Mapping[str, Any] = {**spec.options, "seed": spec.seed}
+    return make_config(find_backbone(spec.backbone), spec.dataset, spec.enhancers, options, files=files)

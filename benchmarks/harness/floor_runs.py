@@ -5,38 +5,36 @@ from __future__ import annotations
 import math
 import os
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from burnish.errors import BurnishError, NonFiniteError
+from burnish.errors import BurnishError
 from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
-from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, own_space
+from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
-from .runs import DamagedRunError, RunRecord, failed_record
+from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options, training_length
 from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
-from .tuning import choose
+from .tuning import tuning
 
 #: The folder of floors that need no backbone, in the place of a backbone's label.
 FOLDER = "floors"
-#: Carries out one run; what the floor refuses is raised as `LeftOutError`.
-CarryOut = Callable[[RunSpec], RunRecord]
+Result = TypeVar("Result")
 
 
 class LeftOutError(BurnishError):
     """A floor that cannot be run; the message says why."""
 
 
-def refusal(error: Exception) -> bool:
-    """Whether an error says that a floor does not go with data or backbone, rather than that something broke."""
-    if isinstance(error, NonFiniteError | DamagedRunError):
-        return False
-    return isinstance(error, BurnishError | MemoryError)
+#: What carrying out one run of a floor comes to.
+Outcome = RunRecord | LeftOutError
+#: Asks for runs and is sent what they came to; None asks for nothing but to be called again later.
+Asking = Generator[list[RunSpec] | None, list[Outcome], Result]
 
 
 @dataclass
@@ -60,64 +58,74 @@ class Standing:
 
 
 class Floors:
-    """The floors of a plan, backbone by backbone; those without a backbone are run once for all of them."""
+    """The floors of a plan, backbone by backbone; those without a backbone are run once for all of them.
+
+    What needs runs is a generator that asks for them: whoever carries them out may do so in any order.
+    """
 
     def __init__(
-        self, plan: Plan, carry_out: CarryOut, tell: Callable[[str, Mapping[str, Any]], None] | None = None
+        self,
+        plan: Plan,
+        tell: Callable[[str, Mapping[str, Any]], None] | None = None,
+        *,
+        keep: bool = True,
     ) -> None:
-        """tell: called with a floor and what was chosen for it, as `BPR / softmax`."""
+        """tell: called with a floor and what was chosen for it, as `BPR / softmax`.  keep: write that down."""
         self.plan = plan
-        self.carry_out = carry_out
+        self.keep = keep
         self.tell = tell
         self.floors = all_floors(plan.floors)
         self._tuned: dict[str, Standing] = {}
+        self._under_way: set[str] = set()
         self._ran: dict[str, str | None] = {}
         self._options: dict[tuple[str, str | None], tuple[dict[str, Any], list[str]] | BurnishError] = {}
 
-    def prepare(self, entry: BackboneEntry) -> tuple[list[Standing], list[str]]:
-        """The floors of one backbone, tuned, those without a backbone run; and remarks on the comparison with them."""
-        remarks: list[str] = []
-        standings = []
+    def prepare(self, entry: BackboneEntry, name: str) -> Asking[tuple[Standing, list[str]]]:
+        """One floor of a backbone, tuned, and run where it needs no backbone; and remarks on the comparison with it."""
         arms = self.plan.arms_of(entry)
-        for name, floor in self.floors.items():
-            label = arm_that_is(name, arms)
-            if label is not None:
-                standings.append(Standing(name, arm=label))
-                continue
-            try:
-                if name in arms:
-                    raise LeftOutError(f"the plan has another arm called {name}; give that one another label")
-                if is_shared(name):
-                    standing, said = self._shared(name, floor, entry)
-                    remarks += [text for text in said if text not in remarks]
-                else:
-                    standing = self._of_backbone(name, floor, entry)
-            except Exception as error:
-                # Whatever reading the data raises: the arms go on, and say it themselves.
-                why = str(error) if isinstance(error, BurnishError) else f"{type(error).__name__}: {error}"
-                standing = Standing(name, left_out=why)
-            standings.append(standing)
-        return standings, remarks
+        label = arm_that_is(name, arms)
+        if label is not None:
+            return Standing(name, arm=label), []
+        try:
+            if label_of(name) in arms:
+                raise LeftOutError(
+                    f"the plan has another arm called {label_of(name)}; give that one another label"
+                )
+            if is_shared(name):
+                return (yield from self._shared(name, self.floors[name], entry))
+            return (yield from self._of_backbone(name, self.floors[name], entry)), []
+        except Exception as error:
+            # Whatever reading the data raises: the arms go on, and say it themselves.
+            why = str(error) if isinstance(error, BurnishError) else f"{type(error).__name__}: {error}"
+            return Standing(label_of(name), left_out=why), []
 
-    def _shared(self, name: str, floor: Floor, entry: BackboneEntry) -> tuple[Standing, list[str]]:
+    def _shared(self, name: str, floor: Floor, entry: BackboneEntry) -> Asking[tuple[Standing, list[str]]]:
         options, remarks = self._beside(name, entry)
         seeds = self.plan.seeds_of(entry)
-        base = RunSpec(self.plan.dataset, name, FOLDER, name, seeds[0], {}, options)
+        label = label_of(name)
+        base = RunSpec(self.plan.dataset, name, FOLDER, label, seeds[0], {}, options)
         key = f"{name} {digest(computing(options))}"
-        if key not in self._tuned:
-            self._tuned[key] = self._choose(with_settings(base, floor.options), floor, own_space(name, floor))
-        tuned = self._tuned[key]
-        if tuned.left_out is not None:
-            raise LeftOutError(tuned.left_out)
-        standing = Standing(name, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
-        settings = {**floor.options, **tuned.chosen}
-        for seed in seeds:
-            spec = with_settings(RunSpec(self.plan.dataset, name, FOLDER, name, seed, {}, options), settings)
-            if spec.digest not in self._ran:
-                self._ran[spec.digest] = self._run(spec)
-            if self._ran[spec.digest] is not None:
-                standing.left_out = self._ran[spec.digest]
-            standing.runs.append(spec)
+        while key in self._under_way:  # another backbone's, whose runs these are as well
+            yield None
+        self._under_way.add(key)
+        try:
+            if key not in self._tuned:
+                spec = with_settings(base, floor.options)
+                self._tuned[key] = yield from self._choose(spec, floor, own_space(name, floor))
+            tuned = self._tuned[key]
+            if tuned.left_out is not None:
+                raise LeftOutError(tuned.left_out)
+            standing = Standing(label, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
+            settings = {**floor.options, **tuned.chosen}
+            runs = [RunSpec(self.plan.dataset, name, FOLDER, label, seed, {}, options) for seed in seeds]
+            standing.runs = [with_settings(run, settings) for run in runs]
+            missing = [run for run in standing.runs if run.digest not in self._ran]
+            for run, outcome in zip(missing, (yield missing) if missing else [], strict=True):
+                self._ran[run.digest] = str(outcome) if isinstance(outcome, LeftOutError) else None
+        finally:
+            self._under_way.discard(key)
+        refused = [why for why in (self._ran[run.digest] for run in standing.runs) if why is not None]
+        standing.left_out = refused[-1] if refused else None
         return standing, remarks
 
     def _beside(self, name: str, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
@@ -133,20 +141,17 @@ class Floors:
             raise known
         return known
 
-    def _run(self, spec: RunSpec) -> str | None:
-        """Carry out one run; the reason, where the floor refuses."""
-        try:
-            self.carry_out(spec)
-        except LeftOutError as error:
-            return str(error)
-        return None
+    def run(self, standing: Standing) -> Asking[None]:
+        """Carry out the runs of a floor of a backbone; where it refuses one, note why."""
+        if standing.shared or standing.arm is not None or standing.left_out is not None:
+            return
+        # The first seed alone: what refuses it will refuse the others.
+        for some in (standing.runs[:1], standing.runs[1:]):
+            if some and standing.left_out is None:
+                refused = [one for one in (yield some) if isinstance(one, LeftOutError)]
+                standing.left_out = str(refused[0]) if refused else None
 
-    def run(self, standing: Standing, place: int) -> None:
-        """Carry out the run of one seed of a floor of a backbone; where it refuses, note why."""
-        if not standing.shared and standing.arm is None and standing.left_out is None:
-            standing.left_out = self._run(standing.runs[place])
-
-    def _of_backbone(self, name: str, floor: Floor, entry: BackboneEntry) -> Standing:
+    def _of_backbone(self, name: str, floor: Floor, entry: BackboneEntry) -> Asking[Standing]:
         self._check_ranked(entry)
         plan = self.plan
         options = {**plan.options, **entry.options}
@@ -156,7 +161,7 @@ class Floors:
             )
             for seed in plan.seeds_of(entry)
         ]
-        standing = self._choose(specs[0], floor, self._space(name, floor))
+        standing = yield from self._choose(specs[0], floor, self._space(name, floor))
         if standing.left_out is None:
             standing.runs = [with_settings(spec, standing.chosen) for spec in specs]
         return standing
@@ -198,27 +203,31 @@ class Floors:
         fewest = max(tune.trials, _size(own_space(name, floor)))
         return tune.model_copy(update={"trials": floor.trials or fewest})
 
-    def _choose(self, spec: RunSpec, floor: Floor, space: Space) -> Standing:
+    def _choose(self, spec: RunSpec, floor: Floor, space: Space) -> Asking[Standing]:
         rules = self._rules(spec.arm, floor, space)
         standing = Standing(spec.arm)
         if rules is None:
             return standing
         succeeded = False
 
-        def trial(one: RunSpec) -> RunRecord:
+        def recorded(one: RunSpec, outcome: Outcome) -> RunRecord:
             """What refuses at first will go on to; what worked may still be refused an option (too much memory)."""
             nonlocal succeeded
-            try:
-                record = self.carry_out(one)
-            except LeftOutError as error:
+            if isinstance(outcome, LeftOutError):
                 if not succeeded:
-                    raise
-                return failed_record(one, self.plan.runs, str(error))
-            succeeded = succeeded or record.status != "failed"
-            return record
+                    raise outcome
+                return failed_record(one, self.plan.runs, str(outcome))
+            succeeded = succeeded or outcome.status != "failed"
+            return outcome
 
+        steps = tuning(spec, rules, space, self.plan.runs, first_alone=True, keep=self.keep)
         try:
-            chosen, records = choose(spec, rules, space, self.plan.runs, trial)
+            wanted = next(steps)
+            while True:
+                outcomes = yield wanted
+                wanted = steps.send([recorded(*pair) for pair in zip(wanted, outcomes, strict=True)])
+        except StopIteration as end:
+            chosen, records = end.value
         except BurnishError as error:
             standing.left_out = str(error)
             return standing
@@ -229,21 +238,27 @@ class Floors:
 
     def count(self) -> tuple[int, int]:
         """Runs of floors, and tuning trials besides, if none is left out."""
-        runs, trials = 0, 0
+        expected = self.expected()
+        return sum(runs for *_, runs in expected), sum(trials for *_, trials, _ in expected)
+
+    def expected(self) -> list[tuple[str, str, int, int]]:
+        """Of each floor: the label of its backbone or `FOLDER`, its name, trials, and runs, if none is left out."""
+        found: dict[tuple[str, str], tuple[int, int]] = {}
         seen: set[str] = set()
         for entry in self.plan.backbones:
             key = digest(computing(floor_options(self.plan, entry)))
             arms = self.plan.arms_of(entry)
             for name, floor in self.floors.items():
-                if arm_that_is(name, arms) is not None or name in arms:
+                if arm_that_is(name, arms) is not None or label_of(name) in arms:
                     continue
                 seeds = [f"{name} {key} {seed}" for seed in self.plan.seeds_of(entry)]
                 fresh = [one for one in seeds if not is_shared(name) or one not in seen]
-                runs += len(fresh)
-                if not is_shared(name) or f"{name} {key}" not in seen:
-                    trials += self._n_trials(name, floor)
+                tuned = is_shared(name) and f"{name} {key}" in seen
+                place = FOLDER if is_shared(name) else entry.label, label_of(name)
+                trials, runs = found.get(place, (0, 0))
+                found[place] = trials + (0 if tuned else self._n_trials(name, floor)), runs + len(fresh)
                 seen.update(seeds, [f"{name} {key}"])
-        return runs, trials
+        return [(*place, *numbers) for place, numbers in found.items()]
 
     def _n_trials(self, name: str, floor: Floor) -> int:
         space = own_space(name, floor) if is_shared(name) else self._space(name, floor)

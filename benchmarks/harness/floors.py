@@ -14,10 +14,13 @@ from typing import Any
 
 from pydantic import Field, field_validator
 
-from burnish.errors import BurnishError, ConfigurationError, nearest, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, nearest, placed, unknown_name
+from burnish.own.classes import is_place
 from burnish.strict import Strict
+from burnish.training.classes import check_class, class_name
 from burnish.training.inputs.declared import option_schemas
 
+from .problems import Problems
 from .spaces import Space, candidates, checked_space, plain_options, with_parts
 from .tried_values import MOST_POINTS, check_fixed, check_points, check_tried
 
@@ -40,6 +43,26 @@ DEFAULT = "default"
 def is_shared(name: str) -> bool:
     """Whether a floor needs no backbone, and is run once for all of them."""
     return name not in OF_BACKBONE
+
+
+def label_of(name: str) -> str:
+    """What tables call a floor: its name; a class of one's own without where it is."""
+    return name.rpartition(":")[2].rpartition(".")[2] if is_place(name) else name
+
+
+def plain_class(name: str | type) -> type:
+    """The model class of a place; `ConfigurationError` for one that a plan's runs could not be made with."""
+    from burnish.enhancers.attach import is_enhanced
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone(name)
+    shown = name if isinstance(name, str) else cls.__qualname__
+    if is_enhanced(cls):
+        raise ConfigurationError(
+            f"{shown} has enhancers attached; name the plain class here, and the enhancers in an arm"
+        )
+    check_class(cls, kept=False)
+    return cls
 
 
 class Floor(Strict):
@@ -74,11 +97,16 @@ class Floor(Strict):
 def listed_floors(value: Any) -> Any:
     """A mapping of names to settings from names ("Pop,EASE" or a list), or from such a mapping; `default` is one.
 
-    Raises `UnknownNameError` for a name that is no floor, `ValueError` for what is neither.
+    A class of one's own stands by where it is (`mine.py:Tower`) or, in Python, for itself.
+
+    Raises `ValueError` for what is neither.  Whether there are such floors is for `check_floors` to say.
     """
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",") if name.strip()]
-    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+    if isinstance(value, type):
+        value = [value]
+    if isinstance(value, list) and all(isinstance(name, str | type) for name in value):
+        value = [_by_its_name(name) for name in value]
         for name in value:
             if value.count(name) > 1:
                 raise ValueError(f"{name!r} is listed twice")
@@ -88,15 +116,29 @@ def listed_floors(value: Any) -> Any:
             f"give {DEFAULT}, a list of {', '.join(NAMES)} and other models, or a mapping of these to options and "
             f"tune; [] for none"
         )
+    value = {_by_its_name(name): settings for name, settings in value.items()}
     for name, settings in value.items():
-        if name not in (*NAMES, DEFAULT):
-            _check_known(str(name))
+        _check_label(name, value)
         if name == DEFAULT and settings not in (None, True, False, {}, Floor()):
             raise ValueError(
                 f"{DEFAULT} stands for a list and has no settings; give those of a floor by its name"
             )
     given = {name: settings for name, settings in value.items() if settings is not False}
     return {name: {} if settings in (None, True) else settings for name, settings in given.items()}
+
+
+def _by_its_name(name: Any) -> Any:
+    """How a class of one's own is found again in this process; any other name as it is."""
+    return class_name(plain_class(name)) if isinstance(name, type) or is_place(name) else name
+
+
+def _check_label(name: Any, names: Iterable[Any]) -> None:
+    """Raise `ConfigurationError` for a class of one's own that another floor is called like."""
+    others = [*NAMES, DEFAULT, *(label_of(str(one)) for one in names if one != name)]
+    if is_place(name) and label_of(name) in others:
+        raise ConfigurationError(
+            f"{name} would be called {label_of(name)}, as another floor is; give the class another name"
+        )
 
 
 def _check_known(name: str) -> None:
@@ -110,35 +152,48 @@ def _check_known(name: str) -> None:
         raise unknown_name("floor", name, listed, cure="Other models can be floors, too: `burnish models`.")
 
 
-def check_floors(floors: Mapping[str, Floor], models: Collection[type]) -> None:
-    """Raise for a floor that a plan names and that cannot be made: its enhancer, its options, what is tried for it.
+def check_floors(floors: Mapping[str, Floor], models: Collection[type], problems: Problems) -> None:
+    """Note floors that a plan names and that cannot be made: the name, its enhancer, its options, what is tried for it.
 
     models: the plan's backbones.
     """
     for name, floor in floors.items():
-        if name == DEFAULT:
-            continue
-        if is_shared(name):
-            _check_model(name, floor, models)
-            continue
-        for option in (*floor.options, *(floor.tune or {})):
-            enhancer, dot, _ = option.partition(".")
-            if dot and enhancer != name:
-                raise unknown_name(f"floors.{name}: enhancer", enhancer, [name])
-        fixed = {option.partition(".")[2]: value for option, value in floor.options.items() if "." in option}
-        _check_enhancer(name, fixed)
-        check_fixed(f"floors.{name}.options", floor.options, models)
-        check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, models)
-        space = floor.tune or {}
-        size = math.prod(len(values) for values in space.values())
-        # Else a draw, known with the plan's seed.
-        all_tried = size <= min(floor.trials or MOST_POINTS, MOST_POINTS)
-        points = candidates(space, size, seed=0) if all_tried else [{}]
-        check_points(f"floors.{name}", points, {name: fixed}, models)
+        with problems.noted():
+            if name not in (*NAMES, DEFAULT) and not is_place(name):  # that was imported already
+                _check_known(str(name))
+            if name == DEFAULT:
+                continue
+            if is_shared(name):
+                _check_model(name, floor, models, problems)
+            else:
+                _check_of_backbone(name, floor, models, problems)
 
 
-def _check_model(name: str, floor: Floor, models: Collection[type]) -> None:
-    """Raise for a floor that is a model which cannot be one, or whose options or values cannot be used."""
+def _check_of_backbone(name: str, floor: Floor, models: Collection[type], problems: Problems) -> None:
+    """Note what is wrong with a floor that is an enhancer; or raise, where the rest cannot be judged."""
+    for option in (*floor.options, *(floor.tune or {})):
+        enhancer, dot, _ = option.partition(".")
+        if dot and enhancer != name:
+            raise unknown_name(f"floors.{name}: enhancer", enhancer, [name])
+    fixed = {option.partition(".")[2]: value for option, value in floor.options.items() if "." in option}
+    _check_enhancer(name, fixed)
+    for option, value in floor.options.items():
+        with problems.noted():
+            check_fixed(f"floors.{name}.options", {option: value}, models)
+    before = len(problems.errors)
+    check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, models, problems)
+    if len(problems.errors) > before:
+        return
+    space = floor.tune or {}
+    size = math.prod(len(values) for values in space.values())
+    # Else a draw, known with the plan's seed.
+    all_tried = size <= min(floor.trials or MOST_POINTS, MOST_POINTS)
+    points = candidates(space, size, seed=0) if all_tried else [{}]
+    check_points(f"floors.{name}", points, {name: fixed}, models)
+
+
+def _check_model(name: str, floor: Floor, models: Collection[type], problems: Problems) -> None:
+    """As `_check_of_backbone`, of a floor that is a model: whether it can be one, its options and values."""
     model = _model(name)
     if name not in SHARED:
         _check_ranks_plainly(name, model)
@@ -155,9 +210,11 @@ def _check_model(name: str, floor: Floor, models: Collection[type]) -> None:
             raise unknown_name(f"floors.{name}: {kind}", first, mappings)
     inside = {option: values for option, values in space.items() if option.partition(".")[0] in mappings}
     fixed = {option: value for option, value in floor.options.items() if "." not in option}
-    check_fixed(f"floors.{name}.options", fixed, [model])
+    for option, value in fixed.items():
+        with problems.noted():
+            check_fixed(f"floors.{name}.options", {option: value}, [model])
     outside = {option: values for option, values in space.items() if option not in inside}
-    check_tried({f"floors.{name}.tune": outside}, {}, [model])
+    check_tried({f"floors.{name}.tune": outside}, {}, [model], problems)
     place = f"floors.{name}.{'tune' if inside else 'options'}"
     for point in candidates(inside, MOST_POINTS, seed=0):
         together = with_parts(floor.options, point)
@@ -188,7 +245,7 @@ def _check_enhancer(name: str, options: Mapping[str, Any]) -> None:
     try:
         make_enhancers({name: options})
     except BurnishError as error:
-        raise type(error)(f"floor {name!r}: {error}") from error
+        raise placed(f"floor {name!r}", error) from error
 
 
 def _model(name: str) -> type:

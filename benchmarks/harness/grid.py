@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from burnish.checks import whole_number
 from burnish.errors import DataError
 from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
@@ -19,14 +22,19 @@ from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
 from .first_look import look_at_runs
-from .floor_runs import Floors, LeftOutError, Standing, noted, refusal
+from .floor_runs import Floors, LeftOutError, Standing, noted
 from .notes import DAMAGED, read_note
+from .outlook import Outlook, outlook
 from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
 from .progress import Display, Event, EventKind
-from .runs import RunRecord, carry_out, failed_record, remove_stale
+from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
+from .schedule import Rank, Schedule, Steps, Wanted
 from .spaces import candidates
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
-from .tuning import TuningError, space_of, tune_arm
+from .tuning import TuningError, space_of, tuning
+from .workers import Workers, on_dask
+
+Result = TypeVar("Result")
 
 
 def run_plan(
@@ -34,6 +42,10 @@ def run_plan(
     *,
     quiet: bool = False,
     on_event: Callable[[Event], None] | None = None,
+    workers: int = 1,
+    scheduler: str | None = None,
+    share: tuple[int, int] = (0, 1),
+    since: float | None = None,
 ) -> list[RunRecord]:
     """Carry out a plan and return a record of every run, tuning trials included.
 
@@ -41,21 +53,61 @@ def run_plan(
     Floors come first, and seeds before arms, so that an interrupted plan leaves complete pairs.  A floor that does not
     go with a backbone or the data is left out, with an event that says why, and no record of it is made.
 
-    plan: or the path of its YAML file, or what such a file holds.
-    quiet: show no progress display.  on_event: called at every step.
-    Ctrl-C removes the unfinished run and is passed on.  Raises what `check_names` and `look_at_runs` raise, before
-    anything is trained.
+    Parameters
+    ----------
+    plan
+        Or the path of its YAML file, or what such a file holds.
+    quiet
+        Show no progress display.
+    on_event
+        Called at every step.
+    workers
+        Processes on this machine, which divide the cores where the plan has no `threads`.  Figures do not depend on
+        it, as long as the number of threads of each run is the same.
+    scheduler
+        The address of a dask scheduler, whose workers do the runs; this process only looks.
+    share
+        The number of this process, from 0, and of how many that work at the plan in the same folder of runs.  Any
+        number may, at any time, and each does what no other has in hand; where they begin differs.
+    since
+        Failures of other processes are not tried again when they are younger (seconds since 1970; by default now).
+
+    Returns
+    -------
+    list of RunRecord
+
+    Raises
+    ------
+    BurnishError
+        What `check_names` and `look_at_runs` raise, before anything is trained.  Ctrl-C removes the unfinished runs and
+        is passed on.
     """
     plan = as_plan(plan)
     check_names(plan)
     look_at_runs(plan)
+    workers = whole_number("workers", workers, least=1)
+    since = time.time() if since is None else since
     remove_stale(plan.runs)
     with ExitStack() as stack:
         stack.enter_context(_shared(plan))
         listeners = [on_event] if on_event is not None else []
         if not quiet:
             listeners.append(stack.enter_context(Display(_n_steps(plan))).show)
-        return _Grid(plan, listeners).run()
+        grid = _Grid(plan, listeners, share, since, only_look=scheduler is not None)
+        if scheduler is not None:
+            grid.look = on_dask(plan, scheduler, since)
+        elif workers > 1:
+            if plan.threads is None:
+                grid.plan = plan = plan.model_copy(
+                    update={"threads": max(1, (os.cpu_count() or 1) // workers)}
+                )
+            grid.look = stack.enter_context(Workers(plan, workers, since, grid.tell)).look
+        return grid.run()
+
+
+def divided_threads(workers: int) -> int:
+    """Threads of each run where so many processes share this machine and the plan does not say."""
+    return max(1, (os.cpu_count() or 1) // workers)
 
 
 def as_plan(given: Plan | Mapping[str, Any] | Path | str) -> Plan:
@@ -76,6 +128,32 @@ def _shared(plan: Plan) -> AbstractContextManager[None]:
     return shared_options(sorted(options), (find_backbone(entry.name) for entry in plan.backbones))
 
 
+def look_ahead(plan: Plan | Mapping[str, Any] | Path | str) -> list[Outlook]:
+    """What a plan has yet to do, by arm and floor, with the time expected from runs that are there; trains nothing.
+
+    Raises what `run_plan` raises for a plan that cannot be carried out.
+    """
+    plan = as_plan(plan)
+    check_names(plan)
+    look_at_runs(plan)
+    with _shared(plan):
+        grid = _Grid(plan, [], (0, 1), time.time(), only_look=True)
+        grid.look = grid.schedule.stop
+        records = grid.run()
+    arms = [
+        (entry.label, arm, _n_trials(plan, arm), len(plan.seeds_of(entry)))
+        for entry in plan.backbones
+        for arm in plan.arms_of(entry)
+    ]
+    return outlook(plan.dataset, [*_floors_only(plan).expected(), *arms], records)
+
+
+def _n_trials(plan: Plan, arm: str) -> int:
+    tune = plan.tune
+    tried = 0 if tune is None else len(candidates(space_of(plan, arm), tune.trials, tune.seed))
+    return tried if tried > 1 else 0
+
+
 def exit_status(records: Iterable[RunRecord]) -> int:
     """0 when no run failed, else 1."""
     return int(any(record.status == "failed" for record in records))
@@ -87,105 +165,188 @@ def n_floor_runs(plan: Plan) -> int:
 
 
 def _floors_only(plan: Plan) -> Floors:
-    def never(spec: RunSpec) -> RunRecord:
-        raise AssertionError(f"{spec.key} is only counted")
-
-    return Floors(plan, never)
+    return Floors(plan)
 
 
 def _n_steps(plan: Plan) -> int:
-    total = plan.n_runs + sum(_floors_only(plan).count())
-    if plan.tune is None:
-        return total
-    tune = plan.tune
-    tried = {arm: len(candidates(space_of(plan, arm), tune.trials, tune.seed)) for arm in plan.arms}
-    return total + sum(
-        tried[arm] for entry in plan.backbones for arm in plan.arms_of(entry) if tried[arm] > 1
-    )
+    trials = sum(_n_trials(plan, arm) for entry in plan.backbones for arm in plan.arms_of(entry))
+    return plan.n_runs + sum(_floors_only(plan).count()) + trials
+
+
+class _Backbone:
+    """What is known of one backbone of a plan: its floors and arms, as they come to be tuned."""
+
+    def __init__(self, number: int, entry: BackboneEntry, plan: Plan, floors: Floors) -> None:
+        self.number = number
+        self.entry = entry
+        self.specs = {
+            arm: [spec_of(plan, entry, arm, seed) for seed in plan.seeds_of(entry)]
+            for arm in plan.arms_of(entry)
+        }
+        self.prepared: dict[str, tuple[Standing, list[str]]] = {}
+        self.to_prepare, self.to_tune = set(floors.floors), set(self.specs)
+        #: Floors whose reason for being left out was told.
+        self.said: set[str] = set()
+        self._order = list(floors.floors)
+
+    @property
+    def standings(self) -> list[Standing]:
+        """Of the floors that are prepared, in the plan's order."""
+        return [self.prepared[name][0] for name in self._order if name in self.prepared]
+
+    @property
+    def remarks(self) -> list[str]:
+        """On the comparison with the floors, each once."""
+        said = [text for name in self._order if name in self.prepared for text in self.prepared[name][1]]
+        return list(dict.fromkeys(said))
 
 
 class _Grid:
-    def __init__(self, plan: Plan, listeners: list[Callable[[Event], None]]) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        listeners: list[Callable[[Event], None]],
+        share: tuple[int, int],
+        since: float,
+        *,
+        only_look: bool = False,
+    ) -> None:
+        """share, since: see `run_plan`.  only_look: carry out nothing, and take note of what others did."""
         self.plan = plan
+        self.only_look = only_look
+        #: Called now and then: how the other processes are.
+        self.look: Callable[[], None] = lambda: None
         self.listeners = listeners
+        self.since = since
         self.records: list[RunRecord] = []
+        self.floors = Floors(plan, self._tell_tuned, keep=not only_look)
+        self.schedule = Schedule(self._perform, share=share, idle=lambda: self.look())
+        self._seen_open: set[Path] = set()
+        #: Of runs that are asked for, by identity (and kept, so that none takes another's): files beside the data need
+        #: not be read at each look.
+        self._folders: dict[int, tuple[RunSpec, Path]] = {}
 
     def run(self) -> list[RunRecord]:
-        floors = Floors(self.plan, self._carry_out_floor, self._tell_tuned)
-        for entry in self.plan.backbones:
-            self._run_backbone(entry, floors)
+        """In one process: a backbone after the other; floors, then trials of the arms, then seed by seed."""
+        for number, entry in enumerate(self.plan.backbones):
+            self.schedule.add(self._begin(_Backbone(number, entry, self.plan, self.floors)), (number,))
+        self.schedule.run()
         return self.records
 
-    def _run_backbone(self, entry: BackboneEntry, floors: Floors) -> None:
-        plan, seeds = self.plan, self.plan.seeds_of(entry)
-        for line in settled_beforehand(entry.name, plan.dataset, {**plan.options, **entry.options}):
+    def _begin(self, one: _Backbone) -> Steps:
+        entry = one.entry
+        for line in settled_beforehand(entry.name, self.plan.dataset, {**self.plan.options, **entry.options}):
             self._tell("settled", entry.label, f"{entry.label}: {line}")
-        standings, remarks = floors.prepare(entry)
-        said: set[str] = set()
-        self._tell_left_out(entry, standings, said)
-        specs = {arm: [spec_of(plan, entry, arm, seed) for seed in seeds] for arm in plan.arms_of(entry)}
-        if plan.tune is not None:
-            specs = {arm: self._tuned(specs[arm]) for arm in specs}
-        _write_comparison(plan, entry, specs, standings, remarks)
-        for place in range(len(seeds)):
-            for standing in standings:
-                floors.run(standing, place)
-            for arm in specs:
-                if specs[arm]:
-                    self._carry_out(specs[arm][place])
-        if self._tell_left_out(entry, standings, said):
-            _write_comparison(plan, entry, specs, standings, remarks)
+        for order, name in enumerate(self.floors.floors):
+            self.schedule.add(self._floor(one, order, name), (one.number, 0, order))
+        for order, arm in enumerate(one.specs):
+            self.schedule.add(self._arm(one, order, arm), (one.number, 1, order))
+        yield from ()
 
-    def _tell_left_out(self, entry: BackboneEntry, standings: list[Standing], said: set[str]) -> bool:
+    def _floor(self, one: _Backbone, order: int, name: str) -> Steps:
+        asking = self.floors.prepare(one.entry, name)
+        standing, remarks = yield from _of_floor(asking, lambda runs: [(one.number, 0, order)] * len(runs))
+        one.prepared[name] = standing, remarks
+        one.to_prepare.discard(name)
+        if not one.to_prepare:
+            self._tell_left_out(one)
+        self._note(one)
+        places = {run.seed: place for place, run in enumerate(standing.runs)}
+        yield from _of_floor(
+            self.floors.run(standing),
+            lambda runs: [(one.number, 2, places[run.seed], 0, order) for run in runs],
+        )
+        if not one.to_prepare and self._tell_left_out(one):
+            self._note(one)
+
+    def _arm(self, one: _Backbone, order: int, arm: str) -> Steps:
+        specs = one.specs[arm]
+        if self.plan.tune is not None:
+            space = space_of(self.plan, arm)
+            # A metric that is not computed is told by the first trial of all.
+            steps = tuning(
+                specs[0],
+                self.plan.tune,
+                space,
+                self.plan.runs,
+                first_alone=order == 0,
+                keep=not self.only_look,
+            )
+            try:
+                wanted = next(steps)
+                while True:
+                    wanted = steps.send((yield Wanted([(one.number, 1, order)] * len(wanted), wanted)))
+            except StopIteration as end:
+                chosen, _ = end.value
+                self._tell_tuned(f"{specs[0].label} / {arm}", chosen)
+                specs = [with_settings(spec, chosen) for spec in specs]
+            except TuningError as error:
+                for spec in specs:
+                    self._record(failed_record(spec, self.plan.runs, error), spec)
+                specs = []
+        one.specs[arm] = specs
+        one.to_tune.discard(arm)
+        self._note(one)
+        if specs:
+            yield Wanted([(one.number, 2, place, 1, order) for place in range(len(specs))], specs)
+
+    def _note(self, one: _Backbone) -> None:
+        """Write which runs belong together, as soon as all of them are known."""
+        if not one.to_prepare and not one.to_tune and not self.only_look:
+            _write_comparison(self.plan, one.entry, one.specs, one.standings, one.remarks)
+
+    def _tell_left_out(self, one: _Backbone) -> bool:
         """A line for each reason why floors were left out since the last call; whether there was any."""
-        new = [one for one in standings if one.left_out is not None and one.name not in said]
-        for reason in dict.fromkeys(one.left_out for one in new):
-            names = ", ".join(one.name for one in new if one.left_out == reason)
-            key = f"{entry.label} / {names}"
+        new = [each for each in one.standings if each.left_out is not None and each.name not in one.said]
+        for reason in dict.fromkeys(each.left_out for each in new):
+            names = ", ".join(each.name for each in new if each.left_out == reason)
+            key = f"{one.entry.label} / {names}"
             self._tell("left out", key, f"{key}: {reason}")
-        said.update(one.name for one in new)
+        one.said.update(each.name for each in new)
         return bool(new)
-
-    def _tuned(self, specs: list[RunSpec]) -> list[RunSpec]:
-        """The runs with the settings that tuning chose; none when no trial succeeded."""
-        key = f"{specs[0].label} / {specs[0].arm}"
-        try:
-            chosen, _ = tune_arm(specs[0], self.plan, self._carry_out)
-        except TuningError as error:
-            for spec in specs:
-                self._record(failed_record(spec, self.plan.runs, error), spec)
-            return []
-        self._tell_tuned(key, chosen)
-        return [with_settings(spec, chosen) for spec in specs]
 
     def _tell_tuned(self, key: str, chosen: Mapping[str, Any]) -> None:
         settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
         self._tell("tuned", key, f"{key}: {settings}")
 
-    def _carry_out_floor(self, spec: RunSpec) -> RunRecord:
-        """`_carry_out`; raises `LeftOutError` where the floor refuses."""
-        try:
-            return self._carry_out(spec, refusals=True)
-        except Exception as error:
-            if isinstance(error, LeftOutError) or not refusal(error):
-                raise
-            raise LeftOutError(str(error) or type(error).__name__) from error
+    def _perform(self, spec: RunSpec, floor: bool) -> RunRecord | LeftOutError | None:
+        """One run, and its record; None where another process has it in hand.
 
-    def _carry_out(self, spec: RunSpec, *, refusals: bool = False) -> RunRecord:
-        """One run, and its record.  refusals: raise them instead of recording a failure."""
-        self._tell("start", spec.key, spec.key)
+        floor: what refuses it is given back as `LeftOutError`, and no record is made.
+        """
+        if id(spec) not in self._folders:
+            self._folders[id(spec)] = spec, spec.folder(self.plan.runs)
+        folder = self._folders[id(spec)][1]
+        told = False
+
+        def begun() -> None:
+            nonlocal told
+            told = True
+            self._tell("start", spec.key, spec.key)
+
         try:
-            record = carry_out(
+            record = carried_out(
                 spec,
                 self.plan.runs,
+                folder=folder,
+                since=self.since,
+                only_look=self.only_look,
+                begun=begun,
                 threads=self.plan.threads,
                 keep_checkpoint=self.plan.keep_checkpoints,
                 on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
             )
         except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
-            if refusals and refusal(error):
-                raise
+            if floor and refusal(error):
+                return LeftOutError(str(error) or type(error).__name__)
             record = failed_record(spec, self.plan.runs, error)
+        if record is None:
+            self._seen_open.add(folder)
+            return None
+        if not told:
+            self._tell("start", spec.key, spec.key)
+        if record.status == "kept" and folder in self._seen_open:
+            record = replace(record, status="done")  # by another process, since this one began
         self._record(record, spec)
         return record
 
@@ -194,7 +355,11 @@ class _Grid:
         self._tell(record.status, spec.key, _end_line(spec, record))
 
     def _tell(self, kind: EventKind, key: str, message: str, epoch: Epoch | None = None) -> None:
-        event = Event(kind, key, message, epoch)
+        self.tell(Event(kind, key, message, epoch))
+        self.look()
+
+    def tell(self, event: Event) -> None:
+        """Let all listeners know."""
         for listener in self.listeners:
             listener(event)
 
@@ -275,3 +440,16 @@ def _noted_before(path: Path) -> dict[str, Any]:
                 f"{error} It was renamed to {aside.name}, and a new one lists this plan's arms.", stacklevel=2
             )
     return {"arms": {}}
+
+
+def _of_floor(
+    asking: Generator[list[RunSpec] | None, list[Any], Result], ranks: Callable[[list[RunSpec]], list[Rank]]
+) -> Generator[Wanted | None, list[Any], Result]:
+    """What a floor asks for, with ranks."""
+    sent: list[Any] | None = None
+    while True:
+        try:
+            runs = next(asking) if sent is None else asking.send(sent)
+        except StopIteration as end:
+            return end.value
+        sent = yield None if runs is None else Wanted(ranks(runs), runs, floor=True)

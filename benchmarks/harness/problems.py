@@ -22,22 +22,33 @@ class Problems:
         try:
             yield
         except BurnishError as error:
-            if str(error) not in self.places:
-                self.errors.append(error)
-            self.places.setdefault(str(error), []).append(place)
+            self.note(error, place)
 
-    def raise_if_any(self) -> None:
-        """Raise what was noted: a single error with its own class, several as one `ConfigurationError`."""
+    def note(self, error: BurnishError, place: str = "") -> None:
+        """Note an error, and what it has beside it (`others`)."""
+        for one in (error, *error.others):
+            if str(one) not in self.places:
+                self.errors.append(one)
+            self.places.setdefault(str(one), []).append(place)
+
+    def raise_if_any(self, origin: str = "") -> None:
+        """Raise what was noted: a single error with its own class, several as one `ConfigurationError`.
+
+        origin: what is wrong, such as a file, before the words.
+        """
         if not self.errors:
             return
+        before = f"{origin}: " if origin else ""
         if len(self.errors) == 1:
             error = self.errors[0]
-            text = self._told(error)
+            text = before + self._told(error)
             if text == str(error):
                 raise error
             raise type(error)(text) from error
         lines = "\n".join(f"- {self._told(error)}" for error in self.errors)
-        raise ConfigurationError(f"{len(self.errors)} things are wrong, and nothing was trained:\n{lines}")
+        raise ConfigurationError(
+            f"{before}{len(self.errors)} things are wrong, and nothing was trained:\n{lines}"
+        )
 
     def _told(self, error: BurnishError) -> str:
         places = [place for place in dict.fromkeys(self.places[str(error)]) if place]

@@ -12,10 +12,17 @@ from rich.text import Text
 
 from burnish.training.result import Epoch
 
-EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "settled", "left out"]
+EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "settled", "left out", "lost"]
 
 
-_COLOURS = {"failed": "red", "kept": "dim", "tuned": "cyan", "settled": "cyan", "left out": "yellow"}
+_COLOURS = {
+    "failed": "red",
+    "kept": "dim",
+    "tuned": "cyan",
+    "settled": "cyan",
+    "left out": "yellow",
+    "lost": "red",
+}
 
 
 @dataclass(frozen=True)
@@ -69,5 +76,5 @@ class Display:
         else:
             colour = _COLOURS.get(event.kind, "green")
             bar.console.print(Text.assemble((f"{event.kind:<7} ", colour), event.message))
-            if event.kind not in ("tuned", "settled", "left out"):
+            if event.kind not in ("tuned", "settled", "left out", "lost"):
                 bar.advance(self._all)

@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError, NonFiniteError
+from burnish.files.lock import free
+from burnish.files.processes import mark
+from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json, write_text
 from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
 from burnish.training.cases import case_digest
@@ -26,6 +29,17 @@ CURE = "restore the file, or remove the run's folder and run `burnish bench` aga
 
 class DamagedRunError(DataError):
     """A run that finished earlier and whose files cannot be read any more; the message names the file."""
+
+
+class FailedElsewhereError(Exception):
+    """A run that another process at the same plan tried, and which failed there.
+
+    text: the error, after the name of its kind, as it is noted.  refused: `refusal` of it.
+    """
+
+    def __init__(self, text: str, *, refused: bool) -> None:
+        super().__init__(text.partition(": ")[2])
+        self.text, self.refused = text, refused
 
 
 @dataclass(frozen=True)
@@ -87,6 +101,59 @@ def carry_out(
     return read_record(spec, folder, "done")
 
 
+def carried_out(
+    spec: RunSpec,
+    runs: Path,
+    *,
+    folder: Path,
+    since: float,
+    begun: Callable[[], None],
+    only_look: bool = False,
+    **how: Any,
+) -> RunRecord | None:
+    """`carry_out`, where no other process has the run in hand; else None.
+
+    folder: where it goes.  since: what failed elsewhere later (seconds since 1970) is not tried again.  begun: called
+    before training.  only_look: train nothing.  how: as for `carry_out`.
+    Raises what it raises, `FailedElsewhereError` for what failed elsewhere.
+    """
+    if is_done(folder):
+        return carry_out(spec, runs, **how)
+    note = folder.with_name(f"failed-{folder.name}.json")
+    if only_look:
+        _raise_failure(note, since)
+        return None
+    make_folder(folder.parent)
+    with free(folder.with_name(f".{folder.name}.training.lock")) as mine:
+        if not mine:
+            return None
+        if not is_done(folder):
+            _raise_failure(note, since)
+            begun()
+        return carry_out(spec, runs, **how)
+
+
+def _raise_failure(note: Path, since: float) -> None:
+    """Raise what another process noted that failed there since then."""
+    try:
+        if note.stat().st_mtime < since:
+            return
+        said = read_json(note, CURE)
+        if said["process"] != mark():
+            raise FailedElsewhereError(str(said["error"]), refused=bool(said["refused"]))
+    except (OSError, DataError, KeyError, TypeError):  # none, or none that could be told
+        return
+
+
+def refusal(error: Exception) -> bool:
+    """Whether an error says that a run does not go with backbone, options or data, rather than that something broke."""
+    if isinstance(error, FailedElsewhereError):
+        return error.refused
+    if isinstance(error, NonFiniteError | DamagedRunError):
+        return False
+    return isinstance(error, BurnishError | MemoryError)
+
+
 def _note_beside(spec: RunSpec, folder: Path) -> None:
     """Note for which files a run of an earlier burnish is taken, so that others are told from them later."""
     beside = spec.beside
@@ -126,6 +193,8 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
 
 def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunRecord:
     """The record of a run that did not finish."""
+    if isinstance(error, FailedElsewhereError):
+        error = error.text
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     folder = spec.folder(runs)
     return RunRecord(spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
@@ -162,6 +231,8 @@ def _note_failure(note: Path, spec: RunSpec, error: Exception) -> None:
     content = {
         **spec.as_dict(),
         "error": f"{type(error).__name__}: {error}",
+        "process": mark(),
+        "refused": refusal(error),
         "traceback": "".join(traceback.format_exception(error)),
     }
     # On a full disk the note does not fit either; the error itself goes on.

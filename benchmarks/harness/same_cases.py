@@ -16,6 +16,7 @@ from burnish.training.classes import own_source
 from burnish.training.identity import digest
 from burnish.training.request import make_config
 
+from .floors import label_of
 from .plan import BackboneEntry, Plan
 
 #: Further options that decide what is read and how it is evaluated.
@@ -92,7 +93,7 @@ def comparable_options(
     if not _reads_alike(backbone):
         plain = options if model is None else comparable_options(plan, entry)[0]
         _check_cases(plan, entry, plain, seed)
-    return options, _remarks(model or "Pop, ItemKNN and EASE", entry, backbone)
+    return options, _remarks(label_of(model) if model else "Pop, ItemKNN and EASE", entry, backbone)
 
 
 def check_ranked(config: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
+
+from burnish.strict import KeysError
 
 #: Options by name, each with the values to try.
 Space = dict[str, list[Any]]
@@ -23,21 +25,34 @@ _ELSEWHERE = {
 
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:
     """Options that reach RecBole; `ValueError` for one that the plan itself decides, and so would not count."""
-    for name in options:
-        if name in _ELSEWHERE:
-            raise ValueError(f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out")
+    _raise_if_any(_decided_elsewhere(options))
     return options
+
+
+def _decided_elsewhere(options: Iterable[str]) -> dict[str, str]:
+    return {
+        name: f"option {name!r} has no effect here; {_ELSEWHERE[name]}, and leave it out"
+        for name in options
+        if name in _ELSEWHERE
+    }
+
+
+def _raise_if_any(reasons: Mapping[str, str]) -> None:
+    if reasons:
+        raise KeysError(reasons)
 
 
 def recbole_options(options: dict[str, Any]) -> dict[str, Any]:
     """Options that only RecBole reads; `ValueError` for others, as for `plain_options`, and for those of enhancers."""
-    for name, value in plain_options(options).items():
+    reasons = _decided_elsewhere(options)
+    for name, value in options.items():
         enhancer, dot, option = name.partition(".")
         if dot:
-            raise ValueError(
+            reasons[name] = (
                 f"option {name!r} has no effect here, where options of RecBole's stand; say it of the enhancer, in the "
                 f"arms that attach it: {{{enhancer}: {{{option}: {value!r}}}}}"
             )
+    _raise_if_any(reasons)
     return options
 
 
@@ -61,10 +76,8 @@ def those_for(enhancers: Collection[str], options: Mapping[str, Value]) -> dict[
 
 def checked_space(space: Space) -> Space:
     """A space as it is; `ValueError` for an option without values, and for one that the plan itself decides."""
-    plain_options(space)
-    for option, values in space.items():
-        if not values:
-            raise ValueError(f"no values to try for {option!r}")
+    empty = {option: f"no values to try for {option!r}" for option, values in space.items() if not values}
+    _raise_if_any(_decided_elsewhere(space) | empty)
     return space
 
 

@@ -16,7 +16,7 @@ from burnish.training.classes import own_source
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
-from .plan import Arm, BackboneEntry, Plan
+from .schema import Arm, BackboneEntry, Plan
 from .spaces import with_parts
 
 #: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.

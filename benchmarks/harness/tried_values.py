@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.errors import BurnishError, UnknownNameError
 
+from .problems import Problems
 from .spaces import Space, candidates
 
 #: So many points of one enhancer's options are tried beside a value that is refused by itself.
@@ -15,16 +16,19 @@ MOST_POINTS = 1000
 
 
 def check_tried(
-    spaces: Mapping[str, Space], enhancers: Mapping[str, Mapping[str, Any]], models: Iterable[type]
+    spaces: Mapping[str, Space],
+    enhancers: Mapping[str, Mapping[str, Any]],
+    models: Iterable[type],
+    problems: Problems,
 ) -> None:
-    """Raise for the first value that no trial could use.
+    """Note the values that no trial could use.
 
     That of an enhancer's option is refused where the enhancer cannot be made with it, whatever else is tried of its
     options; that of RecBole's where it is refused for each of the models.
 
     spaces: by where they stand, as in "tune.arms.mine"; later ones replace options of earlier ones, and those of
     `...options` are fixed.  enhancers: what is fixed, by enhancer.  models: backbones.
-    Raises the error of the enhancer or of the option, with the place before and the cure after it.
+    Noted is the error of the enhancer or of the option, with the place before and the cure after it.
     """
     asked = list(models)
     places = {option: place for place, space in spaces.items() for option in space}
@@ -40,7 +44,7 @@ def check_tried(
                 named = isinstance(error, UnknownNameError)
                 fixed = places[option].endswith("options")
                 cure = "" if named or fixed else f" ({option!r} is to try it; leave it out)"
-                raise type(error)(f"{places[option]}: {error}{cure}") from error
+                problems.note(type(error)(f"{places[option]}: {error}{cure}"))
 
 
 def check_fixed(place: str, options: Mapping[str, Any], models: Iterable[type]) -> None:

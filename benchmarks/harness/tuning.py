@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,15 @@ from burnish.files.whole import write_json
 from burnish.training.identity import digest
 
 from .metrics import sign
-from .plan import Plan, Tune
 from .runs import RunRecord
+from .schema import Plan, Tune
 from .spaces import Space, candidates, those_for
 from .specs import RunSpec, with_settings
 
 #: Carries out one trial and tells what became of it.
 CarryOut = Callable[[RunSpec], RunRecord]
+#: Asks for runs, is sent their records, and ends with what was chosen and all records.
+Tuning = Generator[list[RunSpec], list[RunRecord], tuple[dict[str, Any], list[RunRecord]]]
 
 
 class TuningError(BurnishError):
@@ -35,38 +37,50 @@ def space_of(plan: Plan, arm: str) -> Space:
 
 
 def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:
-    """`choose` for one backbone and arm of a plan, in the plan's own way.
+    """What `tuning` comes to for one backbone and arm of a plan, in the plan's own way, one trial after another.
 
     spec: any run of that backbone and arm.
     """
     assert plan.tune is not None
-    return choose(spec, plan.tune, space_of(plan, spec.arm), plan.runs, carry_out)
+    steps = tuning(spec, plan.tune, space_of(plan, spec.arm), plan.runs)
+    try:
+        wanted = next(steps)
+        while True:
+            wanted = steps.send([carry_out(one) for one in wanted])
+    except StopIteration as end:
+        return end.value
 
 
-def choose(
-    spec: RunSpec, tune: Tune, space: Space, runs: Path, carry_out: CarryOut
-) -> tuple[dict[str, Any], list[RunRecord]]:
+def tuning(
+    spec: RunSpec, tune: Tune, space: Space, runs: Path, *, first_alone: bool = False, keep: bool = True
+) -> Tuning:
     """The settings with the best validation value in a space, and the records of the trials.
 
-    spec: any run that they are meant for.  tune: the rules; its own spaces are not read.  The choice is also written to
-    `chosen-<hash>.json` in the arm's folder.  Ties go to the candidate tried first; a single candidate needs no trial.
+    A generator: it asks for runs and is sent their records, whoever carries them out.
+
+    spec: any run that they are meant for.  tune: the rules; its own spaces are not read.  first_alone: ask for the
+    first trial before the others, which its error may make needless.  keep: write the choice to `chosen-<hash>.json` in
+    the arm's folder, too.  Ties go to the candidate tried first; a single candidate needs no trial.
     Raises `TuningError` when every trial failed, `UnknownNameError` for a metric that is not computed.
     """
     tried = candidates(space, tune.trials, tune.seed)
     records: list[RunRecord] = []
     if len(tried) == 1:
-        _write_choice(spec, tune, space, runs, tune.metric, tried, records, tried[0])
+        if keep:
+            _write_choice(spec, tune, space, runs, tune.metric, tried, records, tried[0])
         return tried[0], records
-    values: list[tuple[str, float] | None] = []
-    for number, settings in enumerate(tried):
-        records.append(carry_out(trial_spec(spec, tune, number, settings)))
-        values.append(_value(records[-1], tune.metric))
+    trials = [trial_spec(spec, tune, number, settings) for number, settings in enumerate(tried)]
+    begin = 1 if first_alone else len(trials)
+    for some in (trials[:begin], trials[begin:]):
+        records += (yield some) if some else []
+    values = [_value(record, tune.metric) for record in records]
     finite = [place for place, value in enumerate(values) if value is not None and math.isfinite(value[1])]
     if not finite:
         raise TuningError(f"all {len(records)} tuning trials failed; the first: {records[0].error}")
     best = max(finite, key=lambda place: (values[place][1], -place))  # type: ignore[index]
     metric = values[best][0]  # type: ignore[index]
-    _write_choice(spec, tune, space, runs, metric, tried, records, tried[best])
+    if keep:
+        _write_choice(spec, tune, space, runs, metric, tried, records, tried[best])
     return tried[best], records
 
 

@@ -8,19 +8,19 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from burnish.benchmarks.harness.plan import (
+from burnish.benchmarks.harness.plan import check_backbones, plan_content
+from burnish.benchmarks.harness.problems import Problems
+from burnish.benchmarks.harness.schema import (
     FIRST_SEED,
-    Arm,
     BackboneEntry,
-    check_backbones,
+    block_of,
     checked_label,
     distinct_seeds,
     listed_seeds,
-    plan_content,
 )
 from burnish.benchmarks.harness.spaces import Space, candidates, checked_space, plain_options
 from burnish.errors import BurnishError, ConfigurationError, unknown_name
-from burnish.strict import Strict, validated
+from burnish.strict import Strict, carried, validated
 
 from .protocols import Protocol
 from .scale import Scale
@@ -48,7 +48,8 @@ class ModelEntry(BackboneEntry):
     @field_validator("enhancers", mode="before")
     @classmethod
     def _block(cls, value: Any) -> Any:
-        return Arm.model_validate({"enhancers": value}).enhancers
+        with carried():
+            return block_of(value)
 
 
 class Tuning(Strict):
@@ -178,8 +179,12 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> StudyPlan:
     origin: what messages call the source.  Raises `UnknownNameError` for a key, model, label or enhancer that does not
     exist, `ConfigurationError` for a value that cannot be used; both name the field.
     """
-    plan = validated(StudyPlan, content, origin, kind="key")
-    _check_names(plan, origin)
+    problems = Problems()
+    with problems.noted():
+        plan = validated(StudyPlan, content, origin, kind="key")
+    problems.raise_if_any()
+    _check_names(plan, origin, problems)
+    problems.raise_if_any()
     return plan
 
 
@@ -191,17 +196,22 @@ def load_plan(path: Path | str, *, runs: Path | str | None = None) -> StudyPlan:
     return make_plan(plan_content(path, runs), origin=str(path))
 
 
-def _check_names(plan: StudyPlan, origin: str) -> None:
-    """Refuse now what would fail every run later."""
+def _check_names(plan: StudyPlan, origin: str, problems: Problems) -> None:
+    """Note now what would fail every run later."""
     from burnish.enhancers.registry import make_enhancers
 
     labels = [entry.label for entry in plan.models]
-    check_backbones((entry.name for entry in plan.models), f"{origin}: model")
     for entry in plan.models:
-        make_enhancers(entry.enhancers)
+        with problems.noted():
+            check_backbones([entry.name], f"{origin}: model")
+        for name, options in entry.enhancers.items():
+            with problems.noted():
+                make_enhancers({name: options})
     if plan.reference_label not in labels:
-        raise unknown_name(f"{origin}: reference", plan.reference_label, labels)
+        problems.note(unknown_name(f"{origin}: reference", plan.reference_label, labels))
     if "drop_reviews" in plan.options or any("drop_reviews" in entry.options for entry in plan.models):
-        raise ConfigurationError(
-            f"{origin}: drop_reviews is a key of the plan, beside `options`, so that what is lost is told"
+        problems.note(
+            ConfigurationError(
+                f"{origin}: drop_reviews is a key of the plan, beside `options`, so that what is lost is told"
+            )
         )

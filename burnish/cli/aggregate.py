@@ -90,12 +90,11 @@ def _request(
     """
     from burnish.enhancers.zoo import find_backbone
     from burnish.errors import ConfigurationError
-    from burnish.training.classes import find_class
 
     from .run_request import RunRequest
 
     known = None if model is None else find_backbone(model)
-    cls = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
+    cls = saved.find_class(trust=trust, known=known)
     if not saved.finished:
         raise ConfigurationError(
             f"{saved.folder} holds a run that has not finished; finish it first: burnish run --resume {saved.folder}"

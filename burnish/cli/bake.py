@@ -60,6 +60,7 @@ def open_model(source: Path, trust: bool, model: str | None = None) -> tuple[nn.
     from burnish.enhancers.zoo import find_backbone
     from burnish.errors import DataError
     from burnish.files.near import did_you_mean
+    from burnish.training.record import tell_changed_beside
 
     if source.is_dir():
         from burnish.training.load import load_run
@@ -80,6 +81,7 @@ def open_model(source: Path, trust: bool, model: str | None = None) -> tuple[nn.
     if model is not None:
         find_backbone(model)  # loaded by the time that the checkpoint asks for it
     checkpoint = load_trusted(source)
+    tell_changed_beside(source, checkpoint["config"].model_class)
     names: tuple[str, ...] = ("epoch", "cur_step", "best_valid_score")
     progress = {name: checkpoint[name] for name in names if name in checkpoint}
     return rebuild(checkpoint), checkpoint["config"], progress

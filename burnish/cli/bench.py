@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,7 @@ EPILOG = (
     "Examples:\n\n"
     "burnish bench demo                          (a plan that comes with burnish)\n\n"
     "burnish bench ablation.yaml --runs results\n\n"
+    "burnish bench ablation.yaml --workers 4       (four runs at a time)\n\n"
     "Finished runs are kept: stop with Ctrl-C and start again whenever you like. "
     "`burnish report` shows the same table later, and more of it."
 )
@@ -32,6 +33,27 @@ def bench(
         Path | None, typer.Option("--runs", "-r", help="Folder of the runs (wins over the plan's own).")
     ] = None,
     threads: Threads = None,
+    workers: Annotated[
+        int,
+        typer.Option("--workers", "-w", min=1, help="Processes on this machine, each with a run of its own."),
+    ] = 1,
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            "--shard",
+            help="I/N: this is job I of N that work at the plan in one folder of runs, as a job array does.",
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option("--scheduler", help="Address of a dask scheduler, whose workers do the runs."),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Train nothing: show what is done, what is left, and how long it takes."
+        ),
+    ] = False,
     quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
@@ -40,17 +62,28 @@ def bench(
     differences to the plain backbone and to the strongest floor, with confidence intervals.
     """
     from burnish.benchmarks import harness
+    from burnish.benchmarks.harness.grid import divided_threads
 
     screen = Screen.of(context, quiet)
+    how = how_many(workers, shard, scheduler)
     chosen = harness.load_plan(find_plan(plan), runs=runs)
+    if threads is None and workers > 1 and chosen.threads is None:
+        threads = divided_threads(workers)
+        screen.say(
+            f"{threads} of the cores for each of {workers} workers; `threads` in the plan says otherwise"
+        )
     if threads is not None:
         chosen = chosen.model_copy(update={"threads": threads})
+    if dry_run:
+        ahead(screen, chosen, workers)
+        raise typer.Exit
     floors = harness.n_floor_runs(chosen)
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     try:
-        records = run(screen, chosen)
+        records = run(screen, chosen, **how)
     except KeyboardInterrupt:
-        again = {"--runs": runs, "--threads": threads}
+        several = {"--workers": workers if workers > 1 else None, "--shard": shard, "--scheduler": scheduler}
+        again = {"--runs": runs, "--threads": threads, **several}
         words = [word for name, value in again.items() if value is not None for word in (name, str(value))]
         screen.say(f"stopped; finished runs are in {chosen.runs}, and this goes on from there:")
         screen.say(f"  burnish bench {shlex.join([plan, *words])}")
@@ -59,6 +92,23 @@ def bench(
         screen.notes.print(f"failed: {where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
+
+
+def ahead(screen: Screen, plan: Plan, workers: int) -> None:
+    """Print what a plan has yet to do."""
+    from burnish.benchmarks.harness.grid import look_ahead
+    from burnish.benchmarks.harness.outlook import in_words, seconds_left, to_table
+
+    lines = look_ahead(plan)
+    screen.results.print(to_table(lines))
+    done = sum(one.trials_done + one.runs_done for one in lines)
+    total = sum(one.trials + one.runs for one in lines)
+    left = seconds_left(lines)
+    each = "" if workers == 1 or left is None else f", {in_words(left / workers)} with {workers} workers"
+    known = in_words(left) if left is not None else "unknown until a run of each is there"
+    screen.results.print(
+        f"{done} of {total} done, kept in {plan.runs}; time left: {known}{each}", soft_wrap=True
+    )
 
 
 def find_plan(name: str) -> Path:
@@ -84,14 +134,33 @@ def find_plan(name: str) -> Path:
     )
 
 
-def run(screen: Screen, plan: Plan) -> list[RunRecord]:
-    """Run the plan: with the harness's display in a terminal, with a line an event elsewhere."""
+def how_many(workers: int, shard: str | None, scheduler: str | None) -> dict[str, Any]:
+    """Which processes do the runs, as arguments of `run_plan`.  `ConfigurationError` for what does not go together."""
+    from burnish.errors import ConfigurationError
+
+    given = [
+        name
+        for name, value in (("--workers", workers > 1), ("--shard", shard), ("--scheduler", scheduler))
+        if value
+    ]
+    if len(given) > 1:
+        raise ConfigurationError(f"{' and '.join(given)} say different things; give one of them")
+    if shard is not None:
+        number, _, of = shard.partition("/")
+        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+            raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
+        return {"share": (int(number) - 1, int(of))}
+    return {"workers": workers} if scheduler is None else {"scheduler": scheduler}
+
+
+def run(screen: Screen, plan: Plan, **how: Any) -> list[RunRecord]:
+    """Run the plan: with the harness's display in a terminal, with a line an event elsewhere.  how: as `how_many`."""
     from burnish.benchmarks import harness
 
     if screen.quiet:
-        return harness.run_plan(plan, quiet=True, on_event=stop_if_asked)
+        return harness.run_plan(plan, quiet=True, on_event=stop_if_asked, **how)
     if screen.notes.is_terminal:
-        return harness.run_plan(plan, on_event=stop_if_asked)
+        return harness.run_plan(plan, on_event=stop_if_asked, **how)
 
     def tell(event: Event) -> None:
         stop_if_asked()
@@ -100,7 +169,7 @@ def run(screen: Screen, plan: Plan) -> list[RunRecord]:
         elif event.epoch is not None and event.epoch.valid_score is not None:
             screen.say(f"        {event.message}")
 
-    return harness.run_plan(plan, quiet=True, on_event=tell)
+    return harness.run_plan(plan, quiet=True, on_event=tell, **how)
 
 
 def failed(records: list[RunRecord]) -> list[RunRecord]:

@@ -49,6 +49,10 @@ class CsvOptions:
     user_id: Annotated[
         str | None, typer.Option("--user-id", help="Its column of ids, where it is called otherwise.")
     ] = None
+    title: Annotated[
+        str | None,
+        typer.Option("--title", help="Column of --items that names an item for people; none for none."),
+    ] = None
     kg: Annotated[Path | None, typer.Option("--kg", help="Triples of a graph: head, relation, tail.")] = None
     links: Annotated[
         Path | None, typer.Option("--links", help="Which item is which entity of the graph.")
@@ -57,7 +61,7 @@ class CsvOptions:
         str | None,
         typer.Option(
             "--columns",
-            help="Other columns that go along, with a type: title,genres:token_seq; * for the rest.",
+            help="Other columns that go along, with a type: title,genres:token_seq; * for the rest; none.",
         ),
     ] = None
     list_separator: Annotated[

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import typer
 
+from burnish.errors import read_in_a_shell
 from burnish.notices import Once, debugging
 
 #: Exit codes of every verb.
@@ -101,7 +102,7 @@ def guarded(verb: Callable[..., ResultT]) -> Callable[..., ResultT]:
     @functools.wraps(verb)
     def run(*args: object, **options: object) -> ResultT:
         try:
-            with warnings.catch_warnings(), _listening():
+            with warnings.catch_warnings(), _listening(), read_in_a_shell():
                 # What is read for a teacher, a base and the run is warned of once.
                 warnings.showwarning = Once().show
                 return verb(*args, **options)

@@ -115,7 +115,7 @@ def show(
     With --dataset, RecBole's options work as in `burnish run`: --ITEM_ID_FIELD=sku.
     """
     from burnish.enhancers.guided.scorers.shipped import load_scores, shipped_names
-    from burnish.errors import unknown_name
+    from burnish.errors import unknown_id, unknown_name
     from burnish.files.data_names import data_names
     from burnish.training.inputs.arguments import if_several
 
@@ -139,7 +139,7 @@ def show(
     scores = load_scores(source, names=None if config is None else data_names(config))
     for item in items or ():
         if item not in scores.ids:
-            raise unknown_name("id", item, scores.ids, cure=if_several([item]).strip())
+            raise unknown_id("id", item, scores.ids, cure=if_several([item]).strip())
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
     titles = {} if config is None else titles_of(config)

@@ -8,6 +8,7 @@ from typing import Any
 
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
+from burnish.files.data_names import split_names
 
 from .run_request import RunRequest
 from .splits import data_config, training_split
@@ -47,7 +48,7 @@ def texts_to_score(
     most
         The last so many items of a history (50).
     """
-    names = None if columns is None else [name.strip() for name in columns.split(",") if name.strip()]
+    names = None if columns is None else [name for name in split_names(columns) if name]
     items = item_texts(config, names, itemtext=True if itemtext is None else itemtext)
     if not users:
         return items

@@ -44,20 +44,35 @@ _Loader.add_constructor("tag:yaml.org,2002:int", _make_int)
 def parse_value(text: str) -> Any:
     """The value that `text` stands for.
 
-    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text
-    that is not YAML, such as the interval `[3,inf)`, a blank separator or `#`, stays the string that was typed.
+    `5`, `1e-3`, `true`, `~`, `[5, 10]` and `{mode: full}` get their types; everything else, including text that is
+    not YAML, such as the interval `[3,inf)`, a blank separator, `#` or `Kunde #`, stays the string that was typed.
     """
     stripped = text.strip()
     if not stripped:
         return text
+    # There are no comments on a command line: the `#` of a column's name is a letter.
+    stand_in = next(sign for sign in map(chr, range(0xE000, 0xF8FF)) if sign not in stripped)
     try:
-        value = parse_yaml(stripped, _Loader)
+        value = _put_back(parse_yaml(stripped.replace("#", stand_in), _Loader), stand_in)
     except yaml.YAMLError:
         return text
+    if isinstance(value, str) and stripped[0] not in "'\"":
+        return stripped  # without what YAML would cut off, such as an anchor
     if value is None:
         return None if re.fullmatch(_SCALARS["null"], stripped) else text
     if isinstance(value, (dict, list)) and stripped[0] not in "{[":
         return text  # `a: b` and `- a` are words here
+    return value
+
+
+def _put_back(value: Any, stand_in: str) -> Any:
+    """The value with `#` where its stand-in is."""
+    if isinstance(value, str):
+        return value.replace(stand_in, "#")
+    if isinstance(value, list):
+        return [_put_back(one, stand_in) for one in value]
+    if isinstance(value, dict):
+        return {_put_back(key, stand_in): _put_back(one, stand_in) for key, one in value.items()}
     return value
 
 

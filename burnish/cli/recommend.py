@@ -113,11 +113,13 @@ def read_users(users: list[str] | None, file: Path | None) -> list[str] | None:
     if file is None:
         return users
     try:
-        words = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(
-            f"--users-file {file} cannot be read: {error}{did_you_mean(file)}"
-        ) from error
+        words = [word.rstrip("\r") for word in file.read_text(encoding="utf-8-sig").split("\n")]
+    except FileNotFoundError:
+        raise ConfigurationError(f"--users-file {file}: there is no such file.{did_you_mean(file)}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigurationError(f"--users-file {file} is no text in UTF-8: {error}") from error
+    except OSError as error:
+        raise ConfigurationError(f"--users-file {file} cannot be read: {error.strerror}") from error
     ids = [word for word in words if word.strip()]  # with blanks around, as some ids have
     if not ids:
         raise ConfigurationError(

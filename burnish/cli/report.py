@@ -19,7 +19,7 @@ EPILOG = (
 )
 FORMATS = ("table", "markdown", "csv")
 INTERVALS = ("both", "users")
-_BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv"}
+_BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".txt": "table", "": "table"}
 
 
 def report(
@@ -70,11 +70,18 @@ def report(
     """
     from burnish.benchmarks import harness
     from burnish.errors import unknown_name
+    from burnish.files.svg import svg_path
     from burnish.files.whole import write_text
+    from burnish.trained.finished_shards import check_writable
 
     screen = Screen.of(context, quiet)
     if output is not None and format is None:
-        format = _BY_SUFFIX.get(output.suffix.lower(), "table")
+        format = format_of_suffix(output)
+    if output is not None:
+        check_writable(output)
+    for picture in (plot, cd):
+        if picture is not None:
+            check_writable(svg_path(picture))
     kind = choose_format(format, output, shown=FORMATS, written=FORMATS)
     metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
     if interval not in INTERVALS:
@@ -108,6 +115,19 @@ def report(
         return
     write_text(output, text + "\n")
     screen.say(f"written: {output}")
+
+
+def format_of_suffix(output: Path) -> str:
+    """The format that the suffix of a file names; `ConfigurationError` for one that names none that can be written."""
+    from burnish.errors import ConfigurationError
+
+    suffix = output.suffix.lower()
+    if suffix not in _BY_SUFFIX:
+        raise ConfigurationError(
+            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give .md, .csv or .txt, "
+            f"or say --format"
+        )
+    return _BY_SUFFIX[suffix]
 
 
 def as_text(table: object) -> str:

@@ -217,7 +217,17 @@ def describe(screen: Screen, request: RunRequest, earlier: SavedRun | None = Non
         if lacking is not None:
             screen.say(f"{lacking}: the trained model is tested again")
         done = next((number for number, _ in saved_states(earlier.folder)), 0)
-        screen.say(f"going on after epoch {done}" if done else "no epoch was finished: starting again")
+        # Of a finished run nothing is left to do, unless it is to have more epochs.
+        if not earlier.finished or _lengthened(request, done):
+            screen.say(f"going on after epoch {done}" if done else "no epoch was finished: starting again")
+
+
+def _lengthened(request: RunRequest, done: int) -> bool:
+    """Whether more epochs are asked for than there were."""
+    from burnish.files.yamls import read_yaml
+
+    asked = [read_yaml(file).get("epochs") for file in request.config_files] + [request.options.get("epochs")]
+    return any(isinstance(epochs, int) and epochs > done for epochs in asked)
 
 
 def train(
@@ -297,9 +307,13 @@ class EpochLines:
 
     def close(self) -> None:
         """Print what is waiting."""
-        if self.waiting is not None:
+        if self.waiting is not None and self._worth_a_line(self.waiting):
             self.screen.say(epoch_line(self.waiting))
         self.waiting = None
+
+    def _worth_a_line(self, epoch: Epoch) -> bool:
+        """Candidates are many and quick: every tenth one is told, and the last."""
+        return epoch.what != "candidate" or epoch.number % 10 == 0 or epoch.number == epoch.total
 
 
 def epoch_line(epoch: Epoch) -> str:
@@ -327,7 +341,7 @@ def metric_table(valid: Mapping[str, float], test: Mapping[str, float]) -> Table
 
 
 def epochs_of(result: TrainingResult) -> str:
-    """How many epochs there were, and which one was kept where validation chose one."""
+    """How many epochs or candidates there were, and which one was kept where validation chose one."""
     best = "" if result.best_epoch is None else f", best {result.best_epoch} by {result.valid_metric}"
     return f"{result.n_epochs}{best}"
 
@@ -339,7 +353,7 @@ def show(screen: Screen, result: TrainingResult) -> None:
         ("attached", ", ".join(result.enhancers) or "nothing"),
         ("seed", result.seed),
         ("parameters", f"{result.n_parameters:,}"),
-        ("epochs", epochs_of(result)),
+        (result.counted, epochs_of(result)),
         ("seconds", f"{result.seconds['total']:.1f}"),
         ("checkpoint", result.checkpoint or "not kept"),
     ]

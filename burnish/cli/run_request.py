@@ -103,18 +103,20 @@ def _reject_processes(options: dict[str, Any]) -> None:
 
 
 def refuse_misspelt(request: RunRequest, context: typer.Context) -> None:
-    """Raise for an option that nobody reads and that is most like one of the verb's own: `--outptu` for `--output`.
+    """Raise for a typed option that nobody reads: `--outptu` for the verb's `--output`, `--epoch` for `--epochs`.
 
-    An option that nobody reads would be a warning only, and the run lost that it was to be kept in.
+    An option that nobody reads would be a warning only, and the run another than was asked for.
     """
     from burnish.enhancers.zoo import find_backbone, list_backbones
     from burnish.training.options import recbole_options, unknown_options
+    from burnish.training.options import refuse_misspelt as refuse
 
     if not request.options or request.model not in list_backbones():
         return
     own = [word.lstrip("-") for one in context.command.params for word in one.opts if word.startswith("--")]
     names = {word.replace("-", "_"): word for word in own}
-    for name, other in unknown_options(request.options, find_backbone(request.model)).items():
+    model = find_backbone(request.model)
+    for name, other in unknown_options(request.options, model).items():
         if name in recbole_options():  # of another model: no misspelling, and a warning
             continue
         guess = nearest(name, names)
@@ -122,6 +124,7 @@ def refuse_misspelt(request: RunRequest, context: typer.Context) -> None:
             raise UnknownNameError(
                 f"option --{name.replace('_', '-')} is not known. Did you mean --{names[guess]}?"
             )
+    refuse(request.options, [model], dashes=True)
 
 
 def _likeness(one: str, other: str) -> float:

@@ -91,8 +91,13 @@ class ValueOptions:
     ] = None
     title_field: TitleField = None
     top: Annotated[
-        int, typer.Option("--top", min=1, help="Rows at either end of the tables on the screen.")
-    ] = 5
+        int | None,
+        typer.Option(
+            "--top",
+            min=1,
+            help="Rows at either end of the tables on the screen: 5, and with --user all items unless it is given.",
+        ),
+    ] = None
     plot: Annotated[Path | None, typer.Option("--plot", help="Draw the values into this .svg file.")] = None
     format: Annotated[str | None, format_option("parquet, csv or json (by the suffix of --out).")] = None
     data_path: DataPath = None
@@ -278,14 +283,20 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
 
     Raises `ConfigurationError` for neither, and for options of training beside a run that is finished.
     """
-    from burnish.errors import ConfigurationError
-    from burnish.training.classes import is_named
+    from burnish.errors import ConfigurationError, DataError
     from burnish.training.record import read_run
 
     from .run_request import make_request, own_class
 
     run, saved = options.run, None
     trains = options.model is not None or options.config_files is not None
+    if run is not None and not begun(run) and options.dataset is None and options.config_files is None:
+        # Without a data set nothing can be trained into it: a run was meant that is not there.
+        try:
+            read_run(run)
+        except DataError as error:
+            more = " To train into it, say --dataset, too." if trains else ""
+            raise DataError(f"{error}{more}") from error
     if run is None and not trains:
         raise ConfigurationError(
             "give --model and --dataset to train, or --run FOLDER of a run (burnish run --output FOLDER)"
@@ -295,7 +306,7 @@ def training_request(options: ValueOptions, words: list[str]) -> RunRequest | No
         for name, of_run in (("model", saved.model), ("dataset", saved.dataset)):
             given = getattr(options, name)
             own = own_class(given) if name == "model" else None  # imported: it was typed
-            if given is not None and not (given == of_run if own is None else is_named(of_run, own)):
+            if given is not None and not (given == of_run if own is None else saved.is_of(own)):
                 raise ConfigurationError(
                     f"--{name} {given}, but {run} holds a run of {of_run}; leave --{name} out, or give another folder"
                 )
@@ -405,7 +416,7 @@ def write(valuation: Valuation, output: Path, kind: str, parts: Path, names: Dat
     from burnish.trained.finished_shards import FinishedShards
 
     if kind == "parquet":
-        valuation.save(output)
+        valuation.save(output, kind)
     else:
         with TableFile(output, kind) as file:
             frame = valuation.frame()

@@ -14,28 +14,38 @@ if TYPE_CHECKING:
     from burnish.files.data_names import DataNames
 
 
-def show(screen: Screen, valuation: Valuation, history: bool, top: int, names: DataNames) -> None:
+#: Rows at either end of the tables of all interactions.
+TOP = 5
+
+
+def show(screen: Screen, valuation: Valuation, history: bool, top: int | None, names: DataNames) -> None:
     """The tables for people, one set an output; of outputs by dimension only their sum.
 
-    history: whether the values are of one user's history.  top: rows at either end of the tables.
+    history: whether the values are of one user's history.  top: rows at either end of the tables; None for all items
+    of a history, and for 5.
     """
     if history:
-        show_history(screen, valuation, names)
+        show_history(screen, valuation, top, names)
     else:
-        show_interactions(screen, valuation, top, names)
+        show_interactions(screen, valuation, TOP if top is None else top, names)
     if not valuation.converged:
         more = "--budget" if history else "--repeats"
         screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
 
 
-def show_history(screen: Screen, valuation: Valuation, names: DataNames) -> None:
-    """All items of a history, the most valuable first, one table an output."""
+def show_history(screen: Screen, valuation: Valuation, top: int | None, names: DataNames) -> None:
+    """The items of a history, the most valuable first, one table an output; top: only so many at either end."""
+    import pandas as pd
+
     frame = valuation.frame()
     about = [name for name in ("item", "title") if name in frame]
     for output in valuation.outputs:
         columns = {f"value.{output}": "value", f"standard_error.{output}": "standard error"}
         rows = frame[[*about, *columns]].rename(columns=columns).sort_values("value", ascending=False)
-        screen.results.print(as_table(output, rows, names))
+        cut = top if top is not None and len(rows) > 2 * top else 0
+        if cut:
+            rows = pd.concat([rows.head(cut), rows.tail(cut)])
+        screen.results.print(as_table(output, rows, names, cut))
 
 
 def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:

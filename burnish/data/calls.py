@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from burnish.checks import short
 from burnish.errors import ConfigurationError
 
 from .card import DataCard
@@ -31,6 +33,7 @@ def from_frame(
     users: Beside = None,
     item_id: str | None = None,
     user_id: str | None = None,
+    title: str | None = None,
     kg: Beside = None,
     links: Beside = None,
     columns: str | Sequence[str] | Mapping[str, str | None] | None = None,
@@ -58,7 +61,8 @@ def from_frame(
     out : Path or str, optional
         The folder to make; its name is the data set's.  Only a dry run needs none.
     user, item : str, optional
-        The columns of ids; by default guessed by their names.  Ids are kept as text exactly.
+        The columns of ids, as the frame calls them (0 and 1, too); by default guessed by their names.  Ids are kept as
+        text exactly.
     rating, time : str, optional
         The columns of ratings (numbers) and times (ISO 8601, dates, numbers since 1970); by default guessed, "none" for
         none.
@@ -66,13 +70,16 @@ def from_frame(
         What is known of items and of users, a row each.
     item_id, user_id : str, optional
         Their columns of ids; by default called as in `frame`, else guessed.
+    title : str, optional
+        The column of `items` that names an item for people; by default guessed, "none" for none.
     kg : DataFrame, Path or str, optional
         A knowledge graph: columns head, relation and tail.
     links : DataFrame, Path or str, optional
         Which item is which entity of the graph; by default items are entities of their own name.
     columns : str, sequence of str or mapping, optional
-        The other columns that go along, as in "title,genres:token_seq", "*" for all others; by default all, with types
-        that are found out (token, token_seq, float, float_seq).
+        The other columns that go along, as in "title,genres:token_seq", "*" for all others, "none" for none; by default
+        all, with types that are found out (token, token_seq, float, float_seq).  In a text a name with commas stands in
+        double quotes.
     list_separator : str, default "|"
         Between the parts of a text that is a list.
     time_unit : {"s", "ms", "us", "ns"}, optional
@@ -133,6 +140,7 @@ def from_file(
     users: Beside = None,
     item_id: str | None = None,
     user_id: str | None = None,
+    title: str | None = None,
     kg: Beside = None,
     links: Beside = None,
     columns: str | Sequence[str] | Mapping[str, str | None] | None = None,
@@ -156,7 +164,7 @@ def from_file(
     ----------
     file : Path or str
         The interactions: CSV, TSV, parquet or JSON lines, by the ending; the text ones plain or gzip.
-    out, user, item, rating, time, items, users, item_id, user_id, kg, links : optional
+    out, user, item, rating, time, items, users, item_id, user_id, title, kg, links : optional
         As for `from_frame`.
     columns, list_separator, time_unit, time_format : optional
         As for `from_frame`.
@@ -184,7 +192,10 @@ def from_file(
     >>> card = burnish.data.from_file("ratings.csv", out="dataset/bookshop")  # doctest: +SKIP
     """
     own = {**locals()}
-    return _made(own, Path(own.pop("file")))
+    file = own.pop("file")
+    if hasattr(file, "columns"):
+        raise ConfigurationError(f"file is a {type(file).__name__}; from_frame takes it, or give a path")
+    return _made(own, _path("file", file))
 
 
 def _made(arguments: dict[str, Any], interactions: Any) -> DataCard:
@@ -192,6 +203,10 @@ def _made(arguments: dict[str, Any], interactions: Any) -> DataCard:
     out, dry_run, force = (arguments.pop(name) for name in ("out", "dry_run", "force"))
     given = {"interactions": interactions, **tables}
     options = Options(**arguments)
-    if out is None and not dry_run:
-        raise ConfigurationError("out is missing; give the folder to make (--out), such as dataset/bookshop")
-    return convert(given, Path(out or "data"), options, dry_run=dry_run, force=force)
+    return convert(given, None if out is None else _path("out", out), options, dry_run=dry_run, force=force)
+
+
+def _path(argument: str, given: Any) -> Path:
+    if not isinstance(given, str | PathLike) or not str(given):
+        raise ConfigurationError(f"{argument} = {short(given)}: give a path")
+    return Path(given)

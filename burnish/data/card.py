@@ -24,7 +24,8 @@ class DataCard:
     name, folder: of the data set.  sources: (role, file, bytes) of every table read.  names: what the interactions
     called their columns, by "user", "item", "rating" and "time".  columns: of all files.  read: rows of the table.
     steps: what left rows out.  size: what stays.  span: first and last time in microseconds since 1970.  sides: by
-    "item" and "user", how the tables beside fit.  notes: what was guessed and changed.  written: False for a dry run.
+    "item" and "user", how the tables beside fit.  notes: what was guessed and changed.  title: the column of
+    NAME.item that names items for people.  written: False for a dry run.
     """
 
     name: str
@@ -40,6 +41,7 @@ class DataCard:
     notes: tuple[str, ...]
     options: dict[str, Any]
     files: tuple[str, ...] = ()
+    title: str | None = None
     written: bool = field(default=True)
 
     def lines(self) -> list[str]:

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from burnish.backbones.converters.card import Size
 from burnish.backbones.converters.folder import check_target, written_whole_folder
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import ConfigurationError, option
 
 from .card import DataCard
 from .carried import Carried, carry
 from .columns import Roles, find_roles
 from .frames import from_memory
 from .interactions import Interactions, apply_filters, drop_missing, merge_duplicates, read_interactions
-from .options import Options
+from .options import NONE, Options
 from .reading import read_file
 from .sides import graph_files, side_file
 from .table import TEXT, Table
@@ -31,29 +31,50 @@ _ROWS = 200_000
 
 
 def convert(
-    tables: Mapping[str, Any], out: Path, options: Options, *, dry_run: bool = False, force: bool = False
+    tables: Mapping[str, Any],
+    out: Path | None,
+    options: Options,
+    *,
+    dry_run: bool = False,
+    force: bool = False,
 ) -> DataCard:
     """Make the folder `out` with RecBole's atomic files, named after the folder.
 
+    A dry run refuses what the real one does; it needs no folder, and then does not look at one.
     tables: by "interactions", "items", "users", "kg" and "links" a file, a frame, or None.  dry_run: write nothing.
     Raises `DataError` and `ConfigurationError`; then nothing is left behind.
     """
-    if not dry_run:
+    if out is not None:
         check_target(out, force)
+    elif not dry_run:
+        raise ConfigurationError(
+            f"out is missing; give the folder to make, such as {option('out', 'dataset/bookshop')}"
+        )
+    out = out or Path("data")
     if tables.get("links") is not None and tables.get("kg") is None:
         raise ConfigurationError(
-            "links say which items are which entities of a graph; give the graph, too: --kg"
+            f"links say which items are which entities of a graph; give the graph, too: {option('kg')}"
         )
-    for option, role in (("item_id", "items"), ("user_id", "users")):
-        if getattr(options, option) is not None and tables.get(role) is None:
+    for key, role in (("item_id", "items"), ("user_id", "users")):
+        if getattr(options, key) is not None and tables.get(role) is None:
             raise ConfigurationError(
-                f"{option} = {getattr(options, option)!r} is the column of ids in a table of {role}, and there is "
-                f"none; give --{role}"
+                f"{key} = {getattr(options, key)!r} is the column of ids in a table of {role}, and there is "
+                f"none; give {option(role)}"
             )
+    if options.title not in (None, NONE) and tables.get("items") is None:
+        raise ConfigurationError(
+            f"title = {options.title!r} is a column in a table of items, and there is none; give {option('items')}"
+        )
     read = {role: _read(data, role, options) for role, data in tables.items() if data is not None}
-    _check_wanted(read, options)
     table = read["interactions"]
+    known = dict.fromkeys(
+        name for role, one in read.items() if role not in ("kg", "links") for name in one.columns
+    )
+    options.check_wanted(known, {})
     roles = find_roles(table, options)
+    others = {name for role in ("items", "users") if role in read for name in read[role].columns}
+    made = {name: what for name, what in roles.by_column.items() if name not in others}
+    options.check_wanted(known, made)
     data = read_interactions(table, roles, options)
     drop_missing(data, roles, options)
     merge_duplicates(data, options)
@@ -79,16 +100,6 @@ def _read(data: Any, role: str, options: Options) -> Table:
     if isinstance(data, (str, Path)):
         return read_file(Path(data), separator=options.separator, encoding=options.encoding)
     return from_memory(data, f"the table of {role}")
-
-
-def _check_wanted(read: Mapping[str, Table], options: Options) -> None:
-    """Every name of `columns` must be a column of one of the tables."""
-    known = dict.fromkeys(
-        name for role, table in read.items() if role not in ("kg", "links") for name in table.columns
-    )
-    for name in options.wanted:
-        if name != "*" and name not in known:
-            raise unknown_name("columns: column", name, known)
 
 
 def _made(
@@ -153,6 +164,7 @@ def _made(
         notes=tuple(dict.fromkeys([*(note for table in read.values() for note in table.notes), *notes])),
         options=shown,
         files=tuple(sorted(f"{out.name}.{ending}" for ending in files)),
+        title=files["item"].title if "item" in files else None,
     )
     return files, card
 
@@ -166,7 +178,7 @@ def _interactions(roles: Roles, data: Interactions, options: Options) -> Carried
         file.add("inter", "rating", "float", roles.rating or "(count)", number_cells(data.ratings[rows]))
     if data.times is not None:
         file.add("inter", "timestamp", "float", roles.time or "", written(data.times[rows]))
-    own = [name for name in (roles.user, roles.item, roles.rating, roles.time) if name is not None]
+    own = [*roles.by_column, *roles.refused]
     taken = {head.rpartition(":")[0] for head in file.heads}
     others = [name for name in data.table.columns if name not in own and options.carries(name)]
     if others:

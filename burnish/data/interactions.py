@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from burnish.backbones.converters.filtering import core, latest_rows, milder
 from burnish.checks import short
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, option
 
 from .columns import Roles
+from .like_ids import told_alike
 from .options import Options
 from .table import Table
 from .times import NO_TIME, times_of
@@ -66,16 +67,19 @@ def read_interactions(table: Table, roles: Roles, options: Options) -> Interacti
     users = ids_of(table, roles.user, options.missing)
     items = ids_of(table, roles.item, options.missing)
     notes = [*roles.notes, *(one.note for one in (users, items) if one.note)]
+    for ids, side in ((users, "users"), (items, "items")):
+        notes += told_alike(ids.names, side)
     ratings = times = None
     if roles.rating is not None:
-        cure = "mend it, or leave ratings out: --rating none"
+        cure = "mend it, or leave ratings out: " + option("rating", "none")
         ratings = numbers_of(table, roles.rating, cure=cure)
     if roles.time is not None:
         times, told = times_of(table, roles.time, options.time_unit, options.time_format)
         notes.append(f"column {roles.time!r}: read as {told}")
     elif options.time_unit is not None or options.time_format is not None:
         raise ConfigurationError(
-            "time_unit and time_format say how times are written, and there is no column of times; name it with --time"
+            "time_unit and time_format say how times are written, and there is no column of times; name it "
+            f"with {option('time')}"
         )
     return Interactions(table, users, items, ratings, times, np.arange(table.rows, dtype=np.int64), [], notes)
 
@@ -100,13 +104,11 @@ def drop_missing(data: Interactions, roles: Roles, options: Options) -> None:
             is_id = name in (roles.user, roles.item)
             looks = f"holds {short(word)}, which reads as a missing value" if word.strip() else "is empty"
             keep = (
-                " If it is a name, --missing keep keeps it (missing='keep')."
-                if word.strip() and is_id
-                else ""
+                f" If it is a name, {option('missing', 'keep')} keeps it." if word.strip() and is_id else ""
             )
             raise DataError(
                 f"{data.table.source}, {places}: column {name!r} {looks}, as in {count:,} of {len(mask):,} rows. Fill "
-                f"them in, or leave these rows out with --missing drop (missing='drop').{keep}"
+                f"them in, or leave these rows out with {option('missing', 'drop')}.{keep}"
             )
     for name, mask, _ in empty:
         data.keep(data.rows[~mask[data.rows]], f"without {name!r}")
@@ -124,16 +126,20 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
     counting = how == "sum" and data.ratings is None
     if counting:
         data.ratings = np.ones(data.table.rows)
-        data.notes.append("there are no ratings: with --duplicates sum a rating is how often a pair is there")
+        data.notes.append(
+            f"there are no ratings: with {option('duplicates', 'sum')} a rating is how often a pair is there"
+        )
     if how in ("mean", "max") and data.ratings is None:
         raise ConfigurationError(
-            f"duplicates = {how!r}: there are no ratings to take the {how} of; name them with --rating, or say last, "
-            f"first, sum (which counts), keep or error"
+            f"duplicates = {how!r}: there are no ratings to take the {how} of; name them with {option('rating')}, or "
+            f"say last, first, sum (which counts), keep or error"
         )
     if not extra:
         return
     if how == "keep":
-        data.notes.append(f"{extra:,} further rows of the same user and item are kept (--duplicates keep)")
+        data.notes.append(
+            f"{extra:,} further rows of the same user and item are kept ({option('duplicates', 'keep')})"
+        )
         return
     if how == "error":
         again = int(np.argmax(pd.Series(numbers).duplicated().to_numpy()))
@@ -142,8 +148,8 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
         user, item = short(data.users.name(row)), short(data.items.name(row))
         raise DataError(
             f"{data.table.at(row)}: user {user} and item {item} are there already, in {data.table.place(before)}; "
-            f"{extra:,} such row{'s' if extra > 1 else ''}. Remove them, or say what counts with --duplicates: last, "
-            f"first, mean, max, sum or keep"
+            f"{extra:,} such row{'s' if extra > 1 else ''}. Remove them, or say what counts with "
+            f"{option('duplicates')}: last, first, mean, max, sum or keep"
         )
     times = np.zeros(len(pair)) if data.times is None else data.times[data.rows].astype(np.float64)
     codes = numbers.astype(np.int32)
@@ -164,7 +170,7 @@ def merge_duplicates(data: Interactions, options: Options) -> None:
     told = (
         f"the {of[how]} row counts" if how in of else f"the {how} of their ratings counts, and the latest row"
     )
-    data.keep(data.rows[stays], f"again of the same user and item ({told}; --duplicates {how})")
+    data.keep(data.rows[stays], f"again of the same user and item ({told}; {option('duplicates', how)})")
 
 
 def apply_filters(data: Interactions, options: Options) -> None:
@@ -172,16 +178,16 @@ def apply_filters(data: Interactions, options: Options) -> None:
     if options.min_rating is not None:
         if data.ratings is None:
             raise ConfigurationError(
-                f"min_rating = {options.min_rating:g}: there are no ratings; name them with --rating"
+                f"min_rating = {options.min_rating:g}: there are no ratings; name them with {option('rating')}"
             )
         kept = data.rows[data.ratings[data.rows] >= options.min_rating]
         if not len(kept):
             most = data.ratings[data.rows].max()
             raise DataError(
-                f"{data.table.source}: no rating is {options.min_rating:g} or more (--min-rating); the highest is "
-                f"{most:g}"
+                f"{data.table.source}: no rating is {options.min_rating:g} or more ({option('min_rating')}); the "
+                f"highest is {most:g}"
             )
-        data.keep(kept, f"rated below {options.min_rating:g} (--min-rating)")
+        data.keep(kept, f"rated below {options.min_rating:g} ({option('min_rating')})")
     min_user, min_item = options.least
     if (min_user, min_item) == (1, 1):
         return
@@ -189,16 +195,20 @@ def apply_filters(data: Interactions, options: Options) -> None:
     stays = core(users, items, min_user, min_item)
     if not len(stays.rows):
         nearest = milder(users, items, min_user, min_item)
-        told = "; ".join(f"--min-user {u} --min-item {i} keeps {n:,}" for u, i, n in nearest)
+        told = "; ".join(f"{_least(u, i)} keeps {n:,}" for u, i, n in nearest)
         raise DataError(
-            f"{data.table.source}: none of its {len(users):,} interactions stays with --min-user {min_user} --min-item "
-            f"{min_item}. Lower them: {told}"
+            f"{data.table.source}: none of its {len(users):,} interactions stays with {_least(min_user, min_item)}. "
+            f"Lower them: {told}"
         )
-    asked = f"--k-core {min_user}" if options.k_core else f"--min-user {min_user} --min-item {min_item}"
+    asked = option("k_core", min_user) if options.k_core else _least(min_user, min_item)
     data.keep(
         data.rows[stays.rows],
         f"of users with fewer than {min_user} and items with fewer than {min_item} ({asked}; {stays.rounds} rounds)",
     )
+
+
+def _least(user: int, item: int) -> str:
+    return f"{option('min_user', user)} {option('min_item', item)}"
 
 
 def _codes(codes: Any) -> Any:

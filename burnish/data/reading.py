@@ -19,7 +19,7 @@ import pyarrow.csv as pacsv
 
 from burnish.backbones.converters.records import BrokenLineError, parse
 from burnish.checks import short
-from burnish.errors import ConfigurationError, DataError, nearest
+from burnish.errors import ConfigurationError, DataError, nearest, option
 
 from .frames import texts_of
 from .table import TEXT, Table, checked
@@ -259,7 +259,7 @@ def _check_head(path: Path, names: list[str]) -> None:
     if len(names) < 2:
         raise DataError(
             f"{path}, line 1: there is one column only, {short(names[0] if names else '')}; if columns are "
-            f"separated otherwise, say so with --separator (separator=)"
+            f"separated otherwise, say so with {option('separator')}"
         )
 
 
@@ -288,9 +288,9 @@ def _not_decodable(path: Path, encoding: str) -> DataError:
                 bad = content[error.start : error.start + 4]
                 return DataError(
                     f"{path}, line {line}: the bytes {bad!r} are not {encoding}; say what the file is written in with "
-                    f"--encoding (encoding=), such as latin-1 or cp1252, or save it as UTF-8"
+                    f"{option('encoding')}, such as latin-1 or cp1252, or save it as UTF-8"
                 )
-    return DataError(f"{path} is not {encoding}; say --encoding (encoding=), or save it as UTF-8")
+    return DataError(f"{path} is not {encoding}; say {option('encoding')}, or save it as UTF-8")
 
 
 # ---------------------------------------------------------------------- parquet

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from burnish.checks import short
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, option
 
 from .carried import Carried, carry
-from .columns import find_key, guessed
+from .columns import find_key, find_title, guessed
+from .like_ids import alike
 from .options import Options
 from .table import TEXT, Table
 from .values import Ids, ids_of
@@ -50,10 +51,12 @@ def side_file(
             place.setdefault(ids.names[code], row)
     rows = [place[name] for name in wanted if name in place]
     if not rows:
+        near = alike(wanted, place)
+        like = "; " + _alike(role, near) if near else ""
         raise DataError(
             f"{table.source}: column {key!r} has none of the {len(wanted):,} {role}s that stay (it has "
-            f"{short(next(iter(place), ''))}, ...; the interactions have {short(wanted[0])}, ...); name the column "
-            f"with --{role}-id, or write the ids alike"
+            f"{short(next(iter(place), ''))}, ...; the interactions have {short(wanted[0])}, ...){like}; name the "
+            f"column with {option(f'{role}_id')}, or write the ids alike"
         )
     there = int((ids.codes >= 0).sum())
     names = [name for name in wanted if name in place]
@@ -63,13 +66,33 @@ def side_file(
         file.notes.append(note)
     if ids.note:
         file.notes.append(ids.note)
+    near = alike(blanks, [name for name in place if name not in set(names)]) if blanks else {}
+    if near:
+        file.notes.append(f"{table.source}: {_alike(role, near)}; write them alike")
+    title, said = find_title(table, key, options) if role == "item" else (None, "")
+    if title == key:
+        raise ConfigurationError(
+            f"title = {title!r} is the column of ids in {table.source}; name another, or none"
+        )
     file.add(role, f"{role}_id", "token", key, pa.array([*names, *blanks], type=TEXT))
-    carry(file, table.taken(np.array(rows)), role, options, but=(key,), taken=taken)
+    carry(file, table.taken(np.array(rows)), role, options, but=(key,), taken=taken, title=title)
+    file.title = next((one.name for one in file.columns if one.source == title), None)
+    if said and file.title is not None:
+        file.notes.append(said)
     for at in range(1, len(file.cells)):
         cells = file.cells[at]
         parts = cells.chunks if isinstance(cells, pa.ChunkedArray) else [cells]
         file.cells[at] = pa.chunked_array([*parts, pa.nulls(len(blanks), TEXT)])
     return file, Coverage(len(names), len(blanks), len(place) - len(names), there - len(place)), key
+
+
+def _alike(role: str, near: dict[str, str]) -> str:
+    """A sentence on ids without a row that are like ids in the table."""
+    own, other = next(iter(near.items()))
+    return (
+        f"{len(near):,} of the {role}s without a row are like one with a row but for leading zeros, blanks, case or "
+        f".0, as {short(own)} is like {short(other)}"
+    )
 
 
 def _all_there(table: Table, key: str, ids: Ids, options: Options) -> None:
@@ -82,7 +105,7 @@ def _all_there(table: Table, key: str, ids: Ids, options: Options) -> None:
         )
         raise DataError(
             f"{table.at(gone[0])}: column {key!r} {said}, as in {len(gone):,} of {table.rows:,} rows. Fill them in, or "
-            f"leave these rows out with --missing drop (missing='drop')"
+            f"leave these rows out with {option('missing', 'drop')}"
         )
 
 
@@ -119,7 +142,8 @@ def graph_files(kg: Table, links: Table | None, own: str, wanted: list[str], opt
         linked = {name: name for name in wanted if name in entities}
         item, entity = own, "the same"
         missing = (
-            f"{kg.source} has none of the items as head or tail; give --links, a table of items and entities"
+            f"{kg.source} has none of the items as head or tail; give {option('links')}, a table of items and "
+            f"entities"
         )
     else:
         item, entity = _link_columns(links, own)
@@ -206,7 +230,7 @@ def _whole(table: Table, column: str, options: Options) -> list[Any]:
     ids = ids_of(table, column, "keep" if options.missing == "drop" else options.missing)
     gone = np.flatnonzero(ids.codes < 0)
     if len(gone):
-        keep = " If it is a name, --missing keep keeps it." if ids.missing.strip() else ""
+        keep = f" If it is a name, {option('missing', 'keep')} keeps it." if ids.missing.strip() else ""
         said = (
             f"holds {short(ids.missing)}, which reads as a missing value"
             if ids.missing.strip()

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from burnish.checks import short
-from burnish.errors import ConfigurationError, DataError, unknown_name
+from burnish.errors import ConfigurationError, DataError, option, unknown_name
 
 from .table import TEXT, Table, as_text, is_number, is_text, is_time
 
@@ -185,7 +185,7 @@ def _unit_of(table: Table, column: str, numbers: NDArray[np.generic], there: NDA
         ]
         raise DataError(
             f"{table.source}, column {column!r}: {' and '.join(told)} since 1970; mend the times, or say the unit with "
-            f"--time-unit (time_unit=), one of {', '.join(UNITS)}"
+            f"{option('time_unit')}, one of {', '.join(UNITS)}"
         )
     return list(UNITS)[int(sizes[first])] if there.any() else "s"
 
@@ -223,8 +223,8 @@ def _parsed(
         say = f"as time_format = {format!r} says" if format not in (None, "%Y%m%d") else "that is understood"
         raise DataError(
             f"{table.at(row)}, column {column!r}: {short(texts[row].as_py())} is no time {say}; times are ISO 8601 "
-            f"(2023-01-05, 2023-01-05T12:30:00Z), numbers since 1970, or as --time-format (time_format=) says, such as "
-            f"%d/%m/%Y; without times say --time none"
+            f"(2023-01-05, 2023-01-05T12:30:00Z), numbers since 1970, or as {option('time_format')} says, such as "
+            f"%d/%m/%Y; without times say {option('time', 'none')}"
         )
     stamps = parsed.dt.tz_localize(None).to_numpy().astype("datetime64[us]").astype(np.int64)
     micro = np.where(there, stamps, NO_TIME)
@@ -238,6 +238,6 @@ def _checked(table: Table, column: str, micro: NDArray[np.int64]) -> NDArray[np.
         row = int(outside[0])
         raise DataError(
             f"{table.at(row)}, column {column!r}: {short(table.columns[column][row].as_py())} is outside the years "
-            f"1 to 9999; mend it, or say the unit with --time-unit (time_unit=)"
+            f"1 to 9999; mend it, or say the unit with {option('time_unit')}"
         )
     return micro

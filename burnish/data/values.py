@@ -155,6 +155,23 @@ def is_numeric(values: pa.ChunkedArray) -> bool:
     return bool(pc.all(numeric).as_py()) and not bool(pc.any(named).as_py())
 
 
+#: A number, or one that is written otherwise: with a comma, a unit, of so many, infinite.
+_NUMBER_LIKE = r"(?i)^[+-]?(?:\p{Sc}?\s*[.,]?\d|inf(?:inity)?$)"
+
+
+def has_numbers(texts: pa.ChunkedArray) -> bool:
+    """Whether any of these texts is a number, or one written otherwise, such as 3,5 or 4/5."""
+    return bool(pc.any(pc.match_substring_regex(pc.utf8_trim_whitespace(texts), _NUMBER_LIKE)).as_py())
+
+
+def numeric_rows(values: pa.ChunkedArray) -> tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which texts are numbers, which are names of digits such as 007, and which are filled: three of `[n]`."""
+    filled = _filled(as_text(values))
+    numeric = pc.fill_null(pc.match_substring_regex(filled, _NUMBER), False)
+    named = pc.fill_null(pc.match_substring_regex(filled, _NAME_OF_DIGITS), False)
+    return np.asarray(numeric) & ~np.asarray(named), np.asarray(named), np.asarray(pc.is_valid(filled))
+
+
 def numbers_of(table: Table, column: str, *, cure: str) -> NDArray[np.float64]:
     """A column of numbers `[n]`, NaN where the cell is empty or a word for a missing number.
 
@@ -218,11 +235,15 @@ class Cleaned:
     breaks: int = 0
     quotes: int = 0
     blanks: int = 0
+    repeated: int = 0
+    missing: int = 0
 
     def __iadd__(self, other: Cleaned) -> Cleaned:
         self.breaks += other.breaks
         self.quotes += other.quotes
         self.blanks += other.blanks
+        self.repeated += other.repeated
+        self.missing += other.missing
         return self
 
     def sentences(self) -> list[str]:
@@ -231,6 +252,8 @@ class Cleaned:
             (self.breaks, "tabs and line ends in texts became a blank"),
             (self.quotes, "double quotes in texts became two apostrophes"),
             (self.blanks, "blanks inside the tokens of a list became underscores"),
+            (self.repeated, "tokens that stand twice in a list stand there once"),
+            (self.missing, "words for a missing number, such as NA, became empty"),
         )
         return [f"{what}, in {count:,} cell{'s' if count > 1 else ''}" for count, what in told if count]
 
@@ -259,15 +282,17 @@ def list_cells(lists: list[list[Any] | None]) -> tuple[pa.Array, Cleaned]:
     cleaned, cells = Cleaned(), []
     for row in lists:
         tokens: dict[str, None] = {}
-        quoted = blank = False
+        quoted = blank = repeated = False
         for one in row or ():
             text = "" if one is None else str(one).strip()
             quoted |= '"' in text
             words = text.replace('"', "''").split()
             blank |= len(words) > 1
             if words:
+                repeated |= "_".join(words) in tokens
                 tokens["_".join(words)] = None
         cleaned.quotes += quoted
         cleaned.blanks += blank
+        cleaned.repeated += repeated
         cells.append(" ".join(tokens) or None)
     return pa.array(cells, type=TEXT), cleaned

@@ -22,6 +22,7 @@ from .refusals import told_why
 _PAUSE = 0.05
 #: All that a lock's file ever holds: the number of a process.
 _CONTENT = re.compile(rb"\d{0,20}\s?")
+_HELD = "held"
 #: What a file system says that has no locks.
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL}
 
@@ -66,9 +67,23 @@ def locked(
             _release(lock, handle)
 
 
+@contextmanager
+def free(lock: Path) -> Iterator[bool]:
+    """Hold a lock while the block runs, if nobody else does: True then, False otherwise.  Raises as `locked` does."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(lock, busy=_HELD))
+        except ConfigurationError as error:
+            if str(error) != _HELD:
+                raise
+            yield False
+            return
+        yield True
+
+
 def release_dead(lock: Path) -> None:
     """Remove the file of a lock that a killed process held."""
-    with contextlib.suppress(BurnishError), locked(lock, busy="held"):
+    with contextlib.suppress(BurnishError), locked(lock, busy=_HELD):
         pass
 
 

@@ -79,4 +79,12 @@ def make_folder(folder: Path) -> None:
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise ConfigurationError(f"{folder} is a file; give the name of a folder")
     with told_why(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            if reason(error) is not None:
+                raise
+            # Places of the system's own, such as /proc, say other things.
+            raise ConfigurationError(
+                f"{folder} cannot be made ({error.strerror or error}); give a folder in a place that you may write to"
+            ) from error

@@ -16,6 +16,7 @@ from burnish.errors import ConfigurationError, DataError
 from .jsons import parse_json
 from .processes import MARK, is_dead, mark, start_of
 from .refusals import reason
+from .traces import without_traces
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,28 +51,41 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
     if os.path.exists(path) and not os.path.isfile(path):
         raise ConfigurationError(f"{path} is a device or a pipe; give the name of a file")
     beside = path.with_name(f".{path.name}.{mark()}")
+    with without_traces(path.parent):
+        try:
+            _make_parent(path)
+            remove_leftovers(path.parent, path.name)
+            yield beside
+            if durable:
+                with beside.open("rb") as handle:
+                    os.fsync(handle.fileno())
+            os.replace(beside, path)
+        except Exception as error:
+            why = reason(error)
+            named = error.filename if isinstance(error, OSError) else None
+            # Of another file than this one, it is the caller's affair.
+            other = named is not None and Path(os.fsdecode(named)) not in (beside, path, *path.parents)
+            if why is None or other or isinstance(error, ConfigurationError):
+                raise
+            raise ConfigurationError(
+                f"{path} cannot be written ({why}); give a path in a folder that you may write to "
+                f"and that has space left"
+            ) from error
+        finally:
+            with suppress(OSError):
+                beside.unlink()
+
+
+def _make_parent(path: Path) -> None:
+    """Make the folder that a file is in; what places of the system's own say, such as /proc, is told as the others."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(path.parent, path.name)
-        yield beside
-        if durable:
-            with beside.open("rb") as handle:
-                os.fsync(handle.fileno())
-        os.replace(beside, path)
-    except Exception as error:
-        why = reason(error)
-        named = error.filename if isinstance(error, OSError) else None
-        # Of another file than this one, it is the caller's affair.
-        other = named is not None and Path(os.fsdecode(named)) not in (beside, path, *path.parents)
-        if why is None or other or isinstance(error, ConfigurationError):
+    except OSError as error:
+        if reason(error) is not None:
             raise
         raise ConfigurationError(
-            f"{path} cannot be written ({why}); give a path in a folder that you may write to "
-            f"and that has space left"
+            f"{path} cannot be written ({error.strerror or error}); give a path in a folder that you may write to"
         ) from error
-    finally:
-        with suppress(OSError):
-            beside.unlink()
 
 
 def save_tensors(beside: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:

@@ -218,12 +218,12 @@ def _check_free(module_name: str, file: str, here: str, name: str) -> None:
 def _taken(name: str, module_name: str, other: str | None, own: str) -> ConfigurationError:
     if other is not None and os.path.isabs(other) and not is_installed_file(other):
         return ConfigurationError(
-            f"{name}: {_shown(own)} would be the module {module_name}, and so would {_shown(other)}, which Python "
+            f"{name}: {shown(own)} would be the module {module_name}, and so would {shown(other)}, which Python "
             f"finds first. One program has one module of a name: rename one of them, or start in a folder above both"
         )
     where = f" ({other})" if other not in (None, "built-in", "frozen") else ""
     return ConfigurationError(
-        f"{name}: {_shown(own)} has the name of something that is installed, {module_name}{where}, and would be "
+        f"{name}: {shown(own)} has the name of something that is installed, {module_name}{where}, and would be "
         f"confused with it; rename yours"
     )
 
@@ -243,8 +243,8 @@ def _check_helpers(file: str, name: str) -> None:
         origin = getattr(loaded, "__file__", None) or getattr(spec, "origin", None)
         if origin is not None and not same_file(origin, beside):
             raise ConfigurationError(
-                f"{name}: {_shown(file)} imports {other}, and Python has one from elsewhere ({origin}), not "
-                f"{_shown(beside)}, which lies beside it; rename that file"
+                f"{name}: {shown(file)} imports {other}, and Python has one from elsewhere ({origin}), not "
+                f"{shown(beside)}, which lies beside it; rename that file"
             )
 
 
@@ -286,7 +286,7 @@ def _line_of(error: BaseException, file: str) -> str:
         place, number, text = lines[-1].filename, lines[-1].lineno, lines[-1].line
     linecache.checkcache(place)
     written = (text or "").strip()
-    return f" ({_shown(place)}, line {number}{f': {written}' if written else ''})"
+    return f" ({shown(place)}, line {number}{f': {written}' if written else ''})"
 
 
 def _is_own_line(place: str, file: str) -> bool:
@@ -301,18 +301,22 @@ def _no_class(place: str) -> ConfigurationError:
         return ConfigurationError(
             f"{place!r}: say where the class is, as FILE.py:Class or package.module:Class"
         )
-    import ast
-
-    try:
-        tree = ast.parse(Path(place).read_bytes())
-    except (OSError, SyntaxError, ValueError):
-        classes = []
-    else:
-        classes = [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
+    classes = _classes_in(place)
     listed = f" (it has {', '.join(classes)})" if classes else ""
     return ConfigurationError(
         f"{place!r}: say which class of the file, as in {place}:{next(iter(classes), 'Class')}{listed}"
     )
+
+
+def _classes_in(file: str) -> list[str]:
+    """The classes of a file, which is read and not run; none where it cannot be."""
+    import ast
+
+    try:
+        tree = ast.parse(Path(file).read_bytes())
+    except (OSError, SyntaxError, ValueError):
+        return []
+    return [node.name for node in tree.body if isinstance(node, ast.ClassDef)]
 
 
 def _no_file(place: str) -> UnknownNameError:
@@ -337,11 +341,33 @@ def _no_module(module_name: str, name: str, text: str) -> UnknownNameError:
     )
 
 
+def beside_as(name: str, most: int = 200) -> str | None:
+    """`'mine.py:Tower'` for `Tower`, `mine.Tower` and `mine.py.Tower`, where a file of the working directory has it.
+
+    Three files at most, joined by `or`.  They are read, not run.  most: so many are looked at.
+    """
+    stem, _, path = name.removesuffix(":").rpartition(".")
+    if not path.isidentifier():
+        return None
+    module = stem.removesuffix(".py").replace(".", os.sep)
+    near = [Path(f"{module}.py")] if module else []
+    if near and near[0].is_file():
+        files = near
+    else:
+        files = [file for file in _python_files(Path()) if file.stem.isidentifier()][:most]
+    found = []
+    for file in files:
+        fits = [one for one in _classes_in(str(file)) if one.lower() == path.lower()]
+        if fits:
+            found.append(repr(f"{file}:{path if path in fits else fits[0]}"))
+    return " or ".join(found[:3]) or None
+
+
 def _python_files(folder: Path) -> Iterable[Path]:
     return sorted(folder.glob("*.py")) if folder.is_dir() else ()
 
 
-def _shown(path: str) -> str:
+def shown(path: str) -> str:
     """A path as one would write it from here."""
     below = os.path.relpath(path)
     return path if below.startswith("..") else below

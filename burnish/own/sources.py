@@ -7,7 +7,7 @@ import hashlib
 import os
 import sys
 import sysconfig
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -24,6 +24,8 @@ _INSTALLED = tuple(
 )
 #: The folders of burnish's own sources: none of it is a person's own.
 BURNISH = str(Path(__file__).parents[1])
+#: What stands for a file where a class is a script's own.
+_SCRIPT = f"__main__ (Python {sys.version_info.major}.{sys.version_info.minor})"
 #: What files were when they were first looked at: the process goes on with that.
 _noted: dict[str, bytes] = {}
 
@@ -91,6 +93,41 @@ def source_digest(cls: type) -> str:
         if not str(file).startswith(BURNISH) and os.path.isfile(file):
             hashed.update(Path(file).read_bytes())
     return hashed.hexdigest()
+
+
+def source_files(cls: type) -> dict[str, str]:
+    """Digests of the files that `source_digest` goes over, by their full paths, and of a script's code by `__main__`.
+
+    Without `options_files`, whose values are options of a run.
+    """
+    found: dict[str, str] = {}
+    script = hashlib.blake2b(digest_size=8)
+    for base in cls.__mro__:
+        name = base.__module__
+        if name == "__main__":
+            for part in _class_code(base, set()):
+                script.update(part)
+            # Compiled code is another one in another Python.
+            found[_SCRIPT] = script.hexdigest()
+        elif name in sys.modules and (base is cls or not is_installed(name)):
+            for file in _files(sys.modules[name]):
+                found[file] = noted(file)[:8].hex()
+    return found
+
+
+def changed_files(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """The files whose content is another one now, by what `source_files` gave; empty where that is not known.
+
+    Files that only lie elsewhere, or have another name, are as they were.  Where nothing but what is imported is less
+    than it was, the files that are left out.
+    """
+    scripts = [{name for name in files if name.startswith("__main__")} for files in (before, now)]
+    if not before or scripts[0] != scripts[1]:
+        return []
+    if before.keys() == now.keys():
+        return [file for file, digest in now.items() if digest != before[file]]
+    new = [file for file, digest in now.items() if digest not in before.values()]
+    return new or [file for file, digest in before.items() if digest not in now.values()]
 
 
 def _files(module: ModuleType) -> tuple[str, ...]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
-from burnish.errors import DataError, NonFiniteError, unknown_name
+from burnish.errors import DataError, NonFiniteError, unknown_id
 from burnish.explanation import Explanation, Explanations, Reason
 from burnish.training.inputs.arguments import ids_of, if_several
 
@@ -122,7 +122,7 @@ class Explainer:
     ) -> None:
         whole_number("top", top)
         self.trained = trained
-        self.givers = reason_givers(trained.model, enhancer)
+        self.givers = reason_givers(trained.model, enhancer, str(trained.config["dataset"]))
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
         titles = self.recommender.titles
@@ -174,7 +174,7 @@ class Explainer:
         known = self._ids[side]
         if token == "[PAD]" or token not in known:
             names = [str(name) for name in known if name != "[PAD]"]
-            raise unknown_name(side, token, names, cure=if_several([token]).strip())
+            raise unknown_id(side, token, names, cure=if_several([token]).strip())
         return int(known[token])
 
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:
@@ -232,13 +232,20 @@ class Explainer:
         return Explanation(user, item, score, tuple(shown), self.titles.get(item), "; ".join(notes))
 
     def _reasons_of(self, giver: ReasonGiver, user: int, item: int) -> list[Reason] | None:
-        """The reasons; of this very prediction, where `explain` takes the row that the model predicts from."""
+        """The reasons; of this very prediction, where `explain` takes the row that the model predicts from.
+
+        And so many as were asked for, where it takes `k`: those that look for reasons, one after the other.
+        """
         explain: Callable[..., list[Reason] | None] = giver.module.explain
-        if "row" in inspect.signature(explain).parameters:
+        taken = inspect.signature(explain).parameters
+        more: dict[str, Any] = {}
+        if "k" in taken:
+            more["k"] = self.reasons
+        if "row" in taken:
             row = self.recommender.inputs.batch(np.array([user])).to(self.trained.config["device"])
             row.update(self._item_features[item : item + 1])
-            return explain(user, item, row=row)
-        return explain(user, item)
+            more["row"] = row
+        return explain(user, item, **more)
 
     def _remarks(self, user: int, item: int) -> list[str]:
         recommender = self.recommender

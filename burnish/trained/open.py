@@ -9,7 +9,7 @@ from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, DataError, warn
 from burnish.files.near import did_you_mean
 from burnish.training.load import load_run
-from burnish.training.record import RUN_FILE
+from burnish.training.record import RUN_FILE, tell_changed_beside
 from burnish.training.result import TrainingResult
 from burnish.training.session import alone
 from burnish.training.trained_model import TrainedModel
@@ -76,6 +76,7 @@ def _open_checkpoint(path: Path, data_path: Path | str | None, trust: bool) -> T
     from burnish.enhancers.saving.trusted import load_trusted
     from burnish.training.data import check_files
     from burnish.training.stages import Run
+    from burnish.training.weights import unlike
 
     if not trust:
         beside = path.parent / RUN_FILE
@@ -94,14 +95,16 @@ def _open_checkpoint(path: Path, data_path: Path | str | None, trust: bool) -> T
 
         config["device"] = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     check_files(config)
+    tell_changed_beside(path, config.model_class)
     run = Run(config, None)
     run.prepare(trainer=False)
     try:
         run.model.load_state_dict(checkpoint["state_dict"])
     except (RuntimeError, TypeError) as error:
         raise DataError(
-            f"{path} does not fit the model that its options and the data give: {error}. The data or the versions of "
-            f"RecBole and burnish are not those it was made with."
+            f"{path} does not fit the model that its options and the data give: "
+            f"{unlike(run.model, checkpoint['state_dict']) or error}. The data, the code of the model or the versions "
+            f"of RecBole and burnish are not those it was made with."
         ) from error
     run.model.load_other_parameter(checkpoint.get("other_parameter"))
     run.model.eval()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import entry_points
 from typing import Any
 
 from burnish.enhancers.attach import split_enhanced
@@ -11,6 +10,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import Host
 from burnish.enhancers.registry import list_enhancers
 from burnish.errors import UnsupportedError, unknown_name
+from burnish.own.announced import entry_points
 
 #: What `enhancer` may say instead of the class name of the backbone.
 BACKBONE = "backbone"
@@ -43,10 +43,10 @@ class ReasonGiver:
         return f"{self.name} has no reason to give: {why}"
 
 
-def reason_givers(model: Any, name: str | None = None) -> list[ReasonGiver]:
+def reason_givers(model: Any, name: str | None = None, dataset: str = "NAME") -> list[ReasonGiver]:
     """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
 
-    name: of an enhancer, of the backbone's class, or "backbone".
+    name: of an enhancer, of the backbone's class, or "backbone".  dataset: for messages, the model's.
     Raises `UnsupportedError` where there is none, `UnknownNameError` for a name that is not attached.
     """
     host = getattr(model, "enhancers", None)
@@ -65,7 +65,7 @@ def reason_givers(model: Any, name: str | None = None) -> list[ReasonGiver]:
     ]
     if not backbone and not enhancers:
         raise UnsupportedError(
-            _nobody(own, [enhancer.name for enhancer in attached], backbone_named=name in (BACKBONE, own))
+            _nobody(own, [one.name for one in attached], dataset, backbone_named=name in (BACKBONE, own))
         )
     return [*backbone, *enhancers]
 
@@ -73,6 +73,10 @@ def reason_givers(model: Any, name: str | None = None) -> list[ReasonGiver]:
 def explains_itself(model: Any) -> bool:
     """Whether a model has `explain(user, item)` and does not say by `explains` that it has nothing to tell."""
     return callable(getattr(model, "explain", None)) and bool(getattr(model, "explains", True))
+
+
+#: The data set whose scores come with burnish, and enhancers that read scores or a graph.
+_SCORED, _READ_FILES = "ml-100k", ("guided", "paths")
 
 
 def explaining_names() -> list[str]:
@@ -97,12 +101,14 @@ def gives_reasons(enhancer: type[Enhancer[Any]]) -> bool:
     return enhancer.explain is not Enhancer.explain
 
 
-def _nobody(own: str, attached: list[str], *, backbone_named: bool) -> str:
+def _nobody(own: str, attached: list[str], dataset: str, *, backbone_named: bool) -> str:
     have = own if backbone_named else ", ".join(attached) or "no enhancer is attached"
     able = [known for known in explaining_names() if known not in attached]
+    # Only one data set comes with scores of its items: with others, an enhancer that reads no file is the first to try.
+    able.sort(key=lambda known: dataset != _SCORED and known in _READ_FILES)
     cure = (
         f"{', '.join(able[:-1])}{' and ' if able[1:] else ''}{able[-1]} give reasons, so train with one of them: "
-        f"burnish run --model BPR --dataset ml-100k --enhancers {able[0]} --output out"
+        f"burnish run --model BPR --dataset {dataset} --enhancers {able[0]} --output out"
         if able
         else "and no enhancer that gives any is installed"
     )

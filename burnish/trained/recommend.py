@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from burnish.checks import whole_number
-from burnish.errors import DataError, NonFiniteError, UnsupportedError, nearest, unknown_name
+from burnish.errors import DataError, NonFiniteError, UnsupportedError, meant_ids, unknown_name
 from burnish.randomness import forked_randomness
 from burnish.training.inputs.arguments import ids_of, if_several
 
@@ -216,8 +216,7 @@ class Recommender:
         if not bad:
             return
         first, why = bad[0]
-        guess = nearest(first, self.all_users()) if why == "unknown user" else None
-        hint = if_several([first]) or (f" Did you mean {guess!r}?" if guess else "")
+        hint = if_several([first]) or (meant_ids(first, self.all_users()) if why == "unknown user" else "")
         more = (
             f"; {len(bad)} such users, first: {', '.join(token for token, _ in bad[:5])}"
             if len(bad) > 1

@@ -6,26 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, unknown_name
-
-#: Columns that hold a name, the most telling first.
-USUAL = (
-    "movie_title",
-    "title",
-    "name",
-    "item_name",
-    "product_name",
-    "book_title",
-    "track_name",
-    "song",
-    "headline",
-)
+from burnish.files.data_names import own_columns
 
 
 def read_titles(config: Any, field: str | None = None) -> tuple[str, dict[str, str]] | None:
     """The name of the title column and {item's original id: title}; None where the data have no titles.
 
     Read from `<dataset>.item` itself, since titles are hardly ever among the columns that a model loads.
-    field: the column to take; by default the first of `USUAL` that is there.
+    field: the column to take, as the file or the table that it was made of calls it; by default the one that
+        `burnish data csv` noted, else the first with a usual name.
     Raises `UnknownNameError` for a column that is not there, `DataError` for an asked-for column without a file.
     """
     path = Path(config["data_path"]) / f"{config['dataset']}.item"
@@ -33,15 +22,19 @@ def read_titles(config: Any, field: str | None = None) -> tuple[str, dict[str, s
         if field is not None:
             raise DataError(f"title field {field!r}: there is no file {path} that could hold it")
         return None
+    own = own_columns(config)
     separator = config["field_separator"] or "\t"
     with path.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
         names = [column.split(":")[0] for column in next(lines, "").rstrip("\r\n").split(separator)]
-        chosen = field or next((name for name in USUAL if name in names), None)
+        key = config["ITEM_ID_FIELD"]
+        if field is not None:
+            chosen: str | None = own.written(field, names, "item")
+        else:
+            chosen = own.title_of([name for name in names if name != key])
         if chosen is None:
             return None
         if chosen not in names:
-            raise unknown_name("title field", chosen, names)
-        key = config["ITEM_ID_FIELD"]
+            raise unknown_name("title field", chosen, own.shown(names, "item"))
         at, title_at = names.index(key) if key in names else 0, names.index(chosen)
         titles = {}
         for line in lines:

@@ -6,6 +6,7 @@ these runs for each of them.
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.checks import short
-from burnish.enhancers.attach import enhance
+from burnish.enhancers.attach import enhance, is_enhanced
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.trained_first import (
@@ -28,8 +29,9 @@ from burnish.enhancers.trained_first import (
 )
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
+from burnish.own.classes import is_place
 
-from .classes import class_name, is_named
+from .classes import check_class, class_name
 from .record import SavedRun, read_run
 from .values import check_value
 
@@ -145,10 +147,10 @@ def asked_for(
         return _folder(kind, name, options, enhancer, here, base=base)
     where = f"{enhancer.name}: base_options" if base else f"{enhancer.name}: teacher_options.{name}"
     own, block = settings(run, options, where)
-    other = plain if run.backbone is None else find_backbone(run.backbone)
+    other = plain if run.backbone is None else _backbone(run.backbone, kind, here)
     if not base:
         _check_kind(plain, other, run, enhancer.name)
-    elif run.backbone not in (None, class_name(plain)):
+    elif other is not plain:
         raise ConfigurationError(
             f"enhancer {enhancer.name!r}: base = {name!r} is a run of {run.backbone}, not of {class_name(plain)}; its "
             f"tables do not fit"
@@ -156,9 +158,28 @@ def asked_for(
     return Asked("the base" if base else f"the teacher {name!r}", run, other, own, block)
 
 
+def _backbone(name: str, kind: str, here: Path) -> type:
+    """The class of a name; a file of one's own is meant from the working directory, else from `here`."""
+    if not is_place(name):
+        return find_backbone(name)
+    file, _, path = name.rpartition(":")
+    if file.endswith(".py") and not os.path.isfile(file) and (here / file).is_file():
+        name = f"{here / file}:{path}"
+    try:
+        cls = find_backbone(name)
+        if is_enhanced(cls):
+            raise ConfigurationError(
+                f"{name} has enhancers attached; name the plain class, and the enhancers after it, as in {name}+softmax"
+            )
+        check_class(cls, kept=False)
+    except BurnishError as error:
+        raise type(error)(f"{kind}: {error}") from error
+    return cls
+
+
 def check_same_backbone(base: SavedRun, plain: type) -> None:
     """Raise `ConfigurationError` where a folder that is to be a base has a run of another backbone."""
-    if not is_named(base.model, plain):
+    if not base.is_of(plain):
         raise ConfigurationError(
             f"base = {str(base.folder)!r} is a run of {base.model}, not of {class_name(plain)}"
         )
@@ -168,6 +189,8 @@ def _folder(
     kind: str, name: str, options: Mapping[str, Any], enhancer: Enhancer[Any], here: Path, *, base: bool
 ) -> Path:
     folder = here / name
+    if name.endswith(".py") and not folder.is_dir():
+        _backbone(name, kind, here)  # says which classes the file has
     if base and not folder.is_dir() and not any(mark in name for mark in "/\\."):
         raise unknown_run(kind, name, (AUTO,))
     if not base and not folder.is_dir():

@@ -64,7 +64,9 @@ def _read(folder: Path, seconds: float, *, asking: type, trust: bool, own: bool)
     plain, saved = split_enhanced(asking)[0], read_run(folder)
     check_same_backbone(saved, plain)
     weights = weights_of(folder, f"base = {str(folder)!r}")
-    if saved.enhancers:
+    if not saved.enhancers:
+        saved.tell_changed_code(plain)
+    else:
         try:
             weights = _baked(folder, asking, trust)
         except OtherDataError as error:

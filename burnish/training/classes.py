@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from burnish.errors import BurnishError, ConfigurationError, warn
-from burnish.own.classes import import_place, is_place, place_of
-from burnish.own.sources import source_digest
+from burnish.own.classes import import_place, is_place
+from burnish.own.sources import changed_files, source_digest, source_files
 
 
 def class_name(cls: type) -> str:
     """How a plain backbone class is written in `run.json`: a known backbone's name, or `module:Class`."""
-    from burnish.enhancers.zoo import find_backbone, list_backbones
+    from burnish.enhancers.zoo import backbone_name
 
-    if cls.__name__ in list_backbones() and find_backbone(cls.__name__) is cls:
-        return cls.__name__
-    return place_of(cls)
+    return backbone_name(cls)
 
 
 def own_source(cls: type) -> dict[str, str]:
@@ -36,18 +35,48 @@ def is_named(name: str, cls: type) -> bool:
     return own == name or (bool(path) and path == path_now and moved)
 
 
-def find_class(name: str, *, trust: bool = False, known: type | None = None, file: str | None = None) -> type:
+def is_of(name: str, cls: type, *, file: str | None = None, files: Mapping[str, str] | None = None) -> bool:
+    """Whether `name`, of `class_name`, is that of a class, whatever its file is called by now.
+
+    file: where its module was.  files: what `source_files` gave of it then; None for not known.
+    A class of that name in another file is the same where the files say the same, or the former one is gone.
+    """
+    if is_named(name, cls):
+        return True
+    (_, colon, path), (_, own, path_now) = name.partition(":"), class_name(cls).partition(":")
+    if not (colon and own) or path != path_now:
+        return False
+    if files and not changed_files(files, source_files(cls)):
+        return True
+    return file is not None and not os.path.isfile(file)
+
+
+def find_class(
+    name: str,
+    *,
+    trust: bool = False,
+    known: type | None = None,
+    file: str | None = None,
+    files: Mapping[str, str] | None = None,
+) -> type:
     """The class behind a name of `class_name`.
 
     A class that is neither RecBole's nor announced by a package is taken from modules that are loaded already;
-    another module is imported only with `trust`.  known: the plain class, where the caller has it.  file: where its
-    module was.
+    another module is imported only with `trust`.  known: the plain class, where the caller has it.  file, files: where
+    its module was, and what `source_files` gave of it.
     """
     from burnish.enhancers.zoo import find_backbone, is_model
 
     if known is not None:
-        if not is_named(name, known):
-            raise ConfigurationError(f"the run was made with {name}, not with {class_name(known)}")
+        if not is_of(name, known, file=file, files=files):
+            raise ConfigurationError(
+                f"the run was made with {name}, not with {class_name(known)}{_another_class(name, known, file)}"
+            )
+        if not is_named(name, known) and not files:
+            warn(
+                f"the run was made with {name}{_was_in(file)}; {class_name(known)} is taken for it, and whether its "
+                f"code is the same is not known"
+            )
         return known
     if ":" not in name:
         return find_backbone(name)
@@ -57,7 +86,8 @@ def find_class(name: str, *, trust: bool = False, known: type | None = None, fil
         try:
             module = import_place(module_name, name)
         except BurnishError as error:
-            raise type(error)(f"the run's model {error}{_was_in(file)}") from error
+            cure = f". If it was moved or renamed, give it where it is now: --model FILE.py:{path}"
+            raise type(error)(f"the run's model {error}{_was_in(file)}{cure}") from error
     cls: Any = module
     for part in path.split("."):
         cls = getattr(cls, part, None)
@@ -83,6 +113,21 @@ def _given(file: str | None, path: str) -> str:
         return f"FILE.py:{path}"
     below = os.path.relpath(file)
     return f"{file if below.startswith('..') else below}:{path}"
+
+
+def _another_class(name: str, cls: type, file: str | None) -> str:
+    """What is to be done where a class was given that is not the run's."""
+    _, colon, path = name.partition(":")
+    if not colon:
+        return f"; leave the class out, as {name} is known by its name"
+    now = class_name(cls)
+    if now.partition(":")[2] != path:
+        kept = f", or give the class its former name, {path}, where it was renamed" if ":" in now else ""
+        return f"; give that one (--model {_given(file, path)}){kept}{_was_in(file)}"
+    return (
+        f", whose code is another one; give that one (--model {_given(file, path)}), or put {now} in its place in the "
+        f'run\'s run.json ("model": "{now}") where the file was renamed and changed{_was_in(file)}'
+    )
 
 
 def _was_in(file: str | None) -> str:
@@ -111,7 +156,12 @@ def find_own_enhancer(name: str, place: str, *, trust: bool, file: str | None) -
     try:
         found = find_enhancer(place).name
     except BurnishError as error:
-        raise type(error)(f"the run's enhancer {name!r}: {error}{_was_in(file)}") from error
+        cure = (
+            f'. If it was moved or renamed, name its place in the run\'s run.json, under own_enhancers: "class": '
+            f'"MODULE:{path}", or make it known first (burnish.register in Python; with run --resume: --enhancers '
+            f"FILE.py:{path})"
+        )
+        raise type(error)(f"the run's enhancer {name!r}: {error}{_was_in(file)}{cure}") from error
     if found != name:
         raise ConfigurationError(
             f"the run's enhancer {name!r} is the class {place}, whose name is {found!r} now; give it the former one"

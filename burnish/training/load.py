@@ -11,7 +11,6 @@ from burnish.enhancers.zoo import find_backbone
 from burnish.errors import DataError
 from burnish.own.classes import loaded_only
 
-from .classes import find_class
 from .inputs.arguments import options_of
 from .record import MODEL_FILE, check_same_options, read_run
 from .request import make_config
@@ -73,8 +72,9 @@ def load_run(
         )
     known = None if model is None else split_enhanced(find_backbone(model))[0]
     with loaded_only(trust):
-        base = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
+        base = saved.find_class(trust=trust, known=known)
         saved.know_enhancers(trust=trust)
+        saved.tell_changed_code(base)
         saved.enhancers = saved.placed_enhancers()
         given = options_of(options, "options")
         config = make_config(base, saved.dataset, saved.enhancers, {**saved.options, **given})

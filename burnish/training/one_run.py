@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 from burnish.compat.habits import tensorboard_in
 from burnish.enhancers.attach import enhancers_of, split_enhanced
+from burnish.files.traces import without_traces
 from burnish.randomness import in_fixed_order
 from burnish.settled import settled_lines
 
@@ -18,12 +19,14 @@ from .base import Base
 from .classes import check_class
 from .inputs.loading import tell
 from .inputs.machine import check_checkpoint_folder
+from .inputs.sizes import check_packages
 from .record import MODEL_FILE, SavedRun, check_same_options, forget_run, mark_finished, write_run
 from .request import Request, config_of
 from .result import Epoch, TrainingResult, plain
 from .session import alone, checkpoint_folder, log_file, torch_threads
 from .stages import Run
 from .state import StateKeeper
+from .steps import pretraining_line
 from .trust import refuse_links
 
 logger = logging.getLogger(__name__)
@@ -83,11 +86,16 @@ def train_and_test(
         target.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
     own_files = target is not None and keep_checkpoint
+    begun: list[bool] = []  # of a run that is refused before, nothing is left
     with ExitStack() as stack:
-        stack.enter_context(log_file(target / "log.txt" if target else None))
+        stack.enter_context(log_file(target / "log.txt" if target else None, lambda: bool(begun)))
         config = config_of(request, visible=visible)
         for line in settled_lines(config).values():
             tell(config, line)
+        check_packages(config)
+        pretraining = pretraining_line(config)
+        if pretraining is not None:
+            tell(config, pretraining)
         check_class(split_enhanced(config.model_class)[0], kept=own_files)
         if saved is not None:
             check_same_options(saved, config)
@@ -103,6 +111,7 @@ def train_and_test(
         if checkpoints is not None:
             config["checkpoint_dir"] = str(checkpoints)
         else:
+            stack.enter_context(without_traces(Path(config["checkpoint_dir"])))
             check_checkpoint_folder(config["checkpoint_dir"])
         # Trees grow at once, outside of torch: there is no state to go on from.
         keeps = target is not None and save_every and config["MODEL_TYPE"].name != "DECISIONTREE"
@@ -117,6 +126,7 @@ def train_and_test(
             logger.info("began from the base %s (trained in %.1f s)", base.source, base.seconds)
         if teachers is not None:
             run.seconds |= teachers.give(run.model, run.fingerprint or {}, config)
+        begun.append(True)
         if target is not None and saved is None:
             # Only now: what an earlier run left stays where the data or the options of this one are refused.
             forget_run(target)

@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from difflib import SequenceMatcher
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import nearest, warn
+from burnish.errors import UnknownNameError, nearest, warn
 
 from .inputs.idle import idle_options, told
 
@@ -70,7 +71,7 @@ def model_options(model: type) -> set[str]:
 
 
 @lru_cache(maxsize=1)
-def _common_options() -> frozenset[str]:
+def common_options() -> frozenset[str]:
     """Options that RecBole reads outside its single models, or sets for all of them."""
     root = _recbole_root()
     if root is None:
@@ -104,7 +105,7 @@ def _of_recbole(model: type) -> set[str] | None:
         file = root / "properties" / "model" / f"{base.__name__}.yaml"
         if file.is_file():
             known |= set(_KEY.findall(file.read_text(encoding="utf-8")))
-    return known | _common_options() | ({"loss_type"} if not hasattr(plain, "input_type") else set())
+    return known | common_options() | ({"loss_type"} if not hasattr(plain, "input_type") else set())
 
 
 def _recbole_root() -> Path | None:
@@ -133,6 +134,66 @@ def unknown_options(given: Iterable[str], model: type) -> dict[str, str | None]:
         for name in given
         if name not in known
     }
+
+
+#: So like an option that is read is a name that stands for it.
+_MISSPELT = 0.8
+
+
+def refuse_misspelt(
+    given: Iterable[str], models: Iterable[type], *, place: str = "", dashes: bool = False
+) -> None:
+    """Raise for options that none of the models reads, nor anybody else, and that are almost the name of one.
+
+    For options that are said for this one run or plan, where nothing but a slip puts `epoch` beside `epochs`: the run
+    would be another than was asked for.  What is not like any, and what stands in RecBole's files, which may serve
+    other programs too, is warned of (`warn_unknown`).  Classes of one's own may read options where nobody sees it, in a
+    module that theirs uses, so nothing is refused with them.
+
+    Parameters
+    ----------
+    given, models
+        Names of options, and those that they are for.
+    place
+        Where they stand, for messages, such as "arm 'a'".
+    dashes
+        Whether they were written as `--epoch`.
+
+    Raises
+    ------
+    UnknownNameError
+        With the name that is meant; where there are several, with all of them.
+    """
+    names, asked = list(given), list(dict.fromkeys(models))
+    if not asked or not all(map(_is_known, asked)):
+        return
+    unread = [unknown_options(names, model) for model in asked]
+    told = []
+    for name in names:
+        guesses = [guess for found in unread if (guess := found.get(name)) is not None]
+        guess = max(guesses, key=lambda one: _likeness(name, one), default=None)
+        read = any(name not in found for found in unread)
+        if guess is None or read or _likeness(name, guess) < _MISSPELT:
+            continue
+        shown, meant = (f"--{name}", f"--{guess}") if dashes else (repr(name), repr(guess))
+        who = ", ".join(model.__name__ for model in asked)
+        told.append(f"option {shown} is read by neither RecBole nor {who}. Did you mean {meant}?")
+    if told:
+        before = f"{place}: " if place else ""
+        raise UnknownNameError(before + " ".join(told))
+
+
+def _likeness(one: str, other: str) -> float:
+    return SequenceMatcher(None, one.lower(), other.lower()).ratio()
+
+
+def _is_known(model: type) -> bool:
+    """Whether all that a model's class and its bases do is RecBole's or burnish's."""
+    from burnish.enhancers.attach import split_enhanced
+
+    plain = split_enhanced(model)[0]
+    known = ("recbole", "burnish", "torch", "builtins", "abc")
+    return all(base.__module__.partition(".")[0] in known for base in plain.__mro__)
 
 
 #: Options that are dealt with for all models of a comparison, and so not for each.

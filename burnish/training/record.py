@@ -14,13 +14,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, warn
+from burnish.files.data_names import data_set_in
 from burnish.files.jsons import parse_json
 from burnish.files.near import did_you_mean
 from burnish.files.whole import write_json
 from burnish.own.classes import file_of, is_place, place_of
 
-from .classes import class_name, find_own_enhancer
+from .classes import class_name, find_class, find_own_enhancer, is_of
+from .own_code import changed_code, code_of, read_code
 
 RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"
@@ -58,6 +60,8 @@ class SavedRun:
     results: the files of results that were there when it was marked as finished; None where that is not known.
     model_file: where the model's class was, if it is one of a person's own.
     own_enhancers: of enhancers that are a person's own, by name, the `class` (`module:Class`) and its `file`.
+    code: digests of the files of a person's own that it was trained by, as `code_of` gives them; empty where they are
+    not known, as in runs of an older burnish.
     """
 
     folder: Path
@@ -72,6 +76,48 @@ class SavedRun:
     results: list[str] | None = None
     model_file: str | None = None
     own_enhancers: dict[str, dict[str, str]] = field(default_factory=dict)
+    code: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def is_of(self, cls: type) -> bool:
+        """Whether a plain class is the one that the run was made with, whatever its file is called by now."""
+        return is_of(self.model, cls, file=self.model_file, files=self.code.get("", {}))
+
+    def find_class(self, *, trust: bool = False, known: type | None = None) -> type:
+        """The plain class of its model; raises as `classes.find_class` does.  known: the class, where it is given."""
+        return find_class(
+            self.model, trust=trust, known=known, file=self.model_file, files=self.code.get("", {})
+        )
+
+    def tell_changed_code(self, cls: type) -> None:
+        """Warn where a class of a person's own is not what the run was trained by.
+
+        cls: the class of its model, with the enhancers where they are not known by their names.
+        """
+        changed = self._changed_code(cls)
+        if changed:
+            warn(
+                f"{' and '.join(changed)} changed since the run in {self.folder} was trained: its weights are used "
+                f"with the code as it is now, which may give other results than the trained model's. Put the code "
+                f"back as it was, or train anew"
+            )
+
+    def refuse_changed_code(self, cls: type) -> None:
+        """Raise `ConfigurationError` where `tell_changed_code` warns: a run does not go on with other code."""
+        changed = self._changed_code(cls)
+        if changed:
+            raise ConfigurationError(
+                f"{' and '.join(changed)} changed since the run in {self.folder} began, and a run goes on with the "
+                f"code that it began with. Put the code back as it was, or begin a new run"
+            )
+
+    def _changed_code(self, cls: type) -> list[str]:
+        from burnish.enhancers.attach import split_enhanced
+        from burnish.enhancers.registry import find_enhancer, list_enhancers
+
+        plain, recipe = split_enhanced(cls)
+        known = list_enhancers()
+        named = {name: find_enhancer(name) for name in self.enhancers if name in self.code and name in known}
+        return changed_code(self.code, plain, {**named, **{one.name: one for one, _ in recipe}})
 
     def know_enhancers(self, *, trust: bool = False) -> None:
         """Let the run's enhancers be known by their names; those of a person's own are imported with trust only.
@@ -137,6 +183,9 @@ def write_run(
     own = [type(enhancer) for enhancer in enhancers_of(config.model_class) if is_own(type(enhancer))]
     if own:
         content["own_enhancers"] = {cls.name: _placed_class(cls) for cls in own}
+    code = code_of(base, own)
+    if code:
+        content["code"] = code
     try:
         json.dumps(content["options"])
     except TypeError as error:
@@ -173,7 +222,7 @@ def read_run(folder: Path | str) -> SavedRun:
     folder = Path(folder)
     path = folder / RUN_FILE
     if not path.is_file():
-        cure = f"`burnish run --output {folder}` makes one."
+        cure = _how_to_make_one(folder)
         for place, what in ((BASE, "its base was"), (TEACHERS, "its teachers were")):
             if (folder / place).is_dir():
                 cure = f"It was interrupted while {what} trained; give the same command again without resume."
@@ -213,11 +262,52 @@ def read_run(folder: Path | str) -> SavedRun:
                 else {"class": str(place["class"])}
                 for name, place in (content.get("own_enhancers") or {}).items()
             },
+            read_code(content.get("code")),
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path} is damaged: {error!r}; train again, or restore the file") from error
+
+
+def _how_to_make_one(folder: Path) -> str:
+    """What to do about a folder that is no run's, by what it holds."""
+    file = data_set_in(folder)
+    if file is not None:
+        name = folder.resolve().name
+        return (
+            f"It holds a data set ({file}): `burnish run --dataset {name} --output {name}-run` trains a model on it, "
+            f"and {name}-run is the folder to give."
+        )
+    if (
+        any(folder.glob("*/*/comparison-*.json"))
+        or any(folder.glob("*/comparison-*.json"))
+        or _of_bench(folder)
+    ):
+        return (
+            "`burnish bench` keeps figures there, and no models unless the plan says keep_checkpoints: true; "
+            "`burnish run --output NAME` trains one that is kept."
+        )
+    there = folder.is_dir() and any(folder.iterdir())
+    return f"`burnish run --output {'NAME' if there or folder.is_file() else folder}` makes one."
+
+
+def _of_bench(folder: Path) -> bool:
+    """Whether a folder is that of a run of `burnish bench`, or holds such runs."""
+    places = (folder, *(one for one in folder.glob("*") if one.is_dir()))
+    return any((place / "metrics.json").is_file() and (place / "config.json").is_file() for place in places)
+
+
+def tell_changed_beside(checkpoint: Path, cls: type) -> None:
+    """Warn as `SavedRun.tell_changed_code` does where a checkpoint of RecBole's lies in the folder of its run."""
+    from burnish.enhancers.attach import split_enhanced
+
+    try:
+        saved = read_run(checkpoint.parent)
+    except DataError:
+        return
+    if saved.is_of(split_enhanced(cls)[0]):
+        saved.tell_changed_code(cls)
 
 
 def _names(value: Any) -> list[str] | None:

@@ -18,8 +18,9 @@ from burnish.settled import settled_in, within_burnish
 from .cold import cold_limit
 from .data import check_files
 from .inputs.arguments import listed_files, options_of
-from .inputs.evaluation import is_cut_off
+from .inputs.evaluation import check_computed
 from .inputs.options import checked_options
+from .inputs.own_models import check_asked_of, no_input_type
 from .options import warn_idle, warn_unknown
 from .session import literal_options
 from .trust import refuse_saved_data
@@ -81,13 +82,21 @@ def _attach(model: str | type, block: Any) -> type:
     return enhance(cls, *make_enhancers(block)) if block else cls
 
 
-def make_config(cls: type, dataset: str, enhancers: Any, options: Mapping[str, Any]) -> Any:
-    """The RecBole config of a model class with these enhancers and options, checked as `train` checks it."""
-    return config_of(Request.gather(cls, dataset, enhancers, (), options, None, False))
+def make_config(
+    cls: type, dataset: str, enhancers: Any, options: Mapping[str, Any], *, files: bool = True
+) -> Any:
+    """The RecBole config of a model class with these enhancers and options, checked as `train` checks it.
+
+    files: as for `config_of`.
+    """
+    return config_of(Request.gather(cls, dataset, enhancers, (), options, None, False), files=files)
 
 
-def config_of(request: Request, *, visible: bool = False) -> Any:
-    """The checked RecBole config of a request.  visible: let `--option=value` of `sys.argv` win over everything."""
+def config_of(request: Request, *, visible: bool = False, files: bool = True) -> Any:
+    """The checked RecBole config of a request.
+
+    visible: let `--option=value` of `sys.argv` win over everything.  files: False does not look at the data's files.
+    """
     from recbole.config import Config
 
     with command_line(visible), literal_options(), _our_yaml(), checked_options(), within_burnish():
@@ -101,6 +110,8 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
         except BurnishError:
             raise
         except (ValueError, TypeError, NotImplementedError, RuntimeError, KeyError) as error:
+            if "attr 'input_type'" in str(error):
+                raise no_input_type(request.model) from error
             # Config checks values with these built-in errors; its words name the option.
             cure = (
                 "; where eval_args.mode is full, metrics rank items, as in metrics: [NDCG], valid_metric: NDCG@10; "
@@ -109,14 +120,16 @@ def config_of(request: Request, *, visible: bool = False) -> Any:
                 else ""
             )
             raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
+    check_asked_of(config)
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     refuse_saved_data(config)
-    _check_metric(config)
+    check_computed("valid_metric", config["valid_metric"], config["metrics"], config["topk"])
     warn_idle(
         config, sorted(set(config.external_config_dict) & (request.given | set(config.cmd_config_dict)))
     )
     cold_limit(config)
-    check_files(config)
+    if files:
+        check_files(config)
     return config
 
 
@@ -137,27 +150,3 @@ def _our_yaml() -> Iterator[None]:
         yield
     finally:
         Config._load_config_files = before
-
-
-def _check_metric(config: Any) -> None:
-    """RecBole would fail with a bare KeyError after the first epoch."""
-    wanted = str(config["valid_metric"])
-    name, at, k = wanted.lower().partition("@")
-    metrics = {metric.lower(): metric for metric in config["metrics"]}
-    if name in metrics and is_cut_off(name) and not k:
-        named = [f"{metrics[name]}@{k}" for k in config["topk"]]
-        raise ConfigurationError(
-            f"valid_metric = {wanted!r}: {metrics[name]} is computed of the first items of a list, so say of how many: "
-            f"{' or '.join(named)}"
-        )
-    if name in metrics and not is_cut_off(name) and at:
-        raise ConfigurationError(
-            f"valid_metric = {wanted!r}: {metrics[name]} is not computed of the first items of a list; say "
-            f"valid_metric: {metrics[name]}"
-        )
-    if name not in metrics or (k and k not in {str(k) for k in config["topk"]}):
-        raise ConfigurationError(
-            f"valid_metric = {wanted!r} is not among the metrics that are computed: "
-            f"metrics = {config['metrics']}, topk = {config['topk']}; choose it from these "
-            f"or add to them"
-        )

@@ -19,7 +19,8 @@ from .trained_model import Splits, TrainedModel
 class Epoch:
     """Where training is: epoch `number` (from 1) of at most `total`; `valid_score` once it was validated.
 
-    what: "epoch", or "candidate" where nothing is trained and candidates are tried; these have no loss.
+    what: "epoch"; "pre-training epoch" where a model's stage is that; or "candidate" where nothing is trained and
+    candidates are tried; these have no loss.
     run: which run it is of, where that is one that is trained first, such as "the base"; empty for the run itself.
     """
 
@@ -101,6 +102,14 @@ class TrainingResult:
         return self.trained.model
 
     @property
+    def counted(self) -> str:
+        """What the epochs were: epochs, or candidates where an enhancer tries them and nothing is trained."""
+        from burnish.enhancers.host import Host
+
+        host = getattr(self.trained.model, "enhancers", None)
+        return "candidates" if isinstance(host, Host) and host.trying is not None else "epochs"
+
+    @property
     def dataset(self) -> Any:
         """RecBole's whole data set."""
         return self.trained.dataset
@@ -118,7 +127,7 @@ class TrainingResult:
         best = "" if self.best_epoch is None else f", best {self.best_epoch} by {self.valid_metric}"
         known = {
             "attached:": ", ".join(self.enhancers) or "nothing",
-            "epochs:": f"{self.n_epochs}{best}",
+            f"{self.counted}:": f"{self.n_epochs}{best}",
             "parameters:": self.n_parameters,
         }
         title = f"{self.model_name} on {self.dataset_name}, seed {self.seed}"

@@ -78,8 +78,11 @@ def run(
     Raises
     ------
     BurnishError
-        For a name, an option or a data set that cannot be used; for a keyword that is no argument of this function,
-        with the place where it belongs.
+        For a name, an option or a data set that cannot be used, an option in `config` that is almost the name of one
+        and that nobody reads; for a keyword that is no argument of this function, with the place where it belongs.
+    FinishedError
+        With `resume`, for a run that has nothing left to do: `burnish.load_run` opens it, and a run that the command
+        line made has its figures in `result.json`.
 
     Examples
     --------
@@ -87,9 +90,11 @@ def run(
     >>> result.test_result["ndcg@10"]  # doctest: +SKIP
     >>> burnish.recommend(result, ["196"], k=5)  # doctest: +SKIP
     """
+    from burnish.enhancers.zoo import find_backbone
     from burnish.errors import ConfigurationError
 
     from . import train as training
+    from .options import refuse_misspelt
 
     files = either(config_files, config_file_list, ("config_files", "config_file_list"), nothing=())
     options = options_of(either(config, config_dict, ("config", "config_dict")))
@@ -124,6 +129,8 @@ def run(
         raise ConfigurationError(
             "give a model and a dataset, or resume=FOLDER to go on with an interrupted run"
         )
+    if isinstance(config or config_dict, Mapping):
+        refuse_misspelt(options, [find_backbone(model)], place="config")
     with epochs_shown(show_progress) as on_epoch:
         return training.train(
             model,

@@ -11,10 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from burnish.errors import DataError, warn
+from burnish.errors import ConfigurationError, DataError, warn
+from burnish.files.data_names import data_set_in
 from burnish.files.lock import locked
 from burnish.files.refusals import make_folder, told_why
 from burnish.files.tables import read_parquet
+from burnish.files.traces import without_traces
 from burnish.files.whole import read_json, remove_leftovers, written_whole
 
 from .record import BASE, RESULTS, RUN_FILE, STATES, TEACHERS, SavedRun, read_run
@@ -44,7 +46,7 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
     def alone(*args: Given.args, **options: Given.kwargs) -> Back:
         given = signature.bind(*args, **options).arguments.get("folder")
         folder = None if given is None else Path(given)
-        with ExitStack() as stack:
+        with without_traces(folder), ExitStack() as stack:
             if folder is not None and not resumes:
                 make_folder(folder)
             if folder is not None and folder.is_dir() and (_may_write(folder) or not resumes):
@@ -57,6 +59,16 @@ def alone_in_folder(function: Callable[Given, Back]) -> Callable[Given, Back]:
             return function(*args, **options)
 
     return alone
+
+
+def refuse_data_folder(folder: Path) -> None:
+    """Raise `ConfigurationError` for a run that would be written between the files of a data set."""
+    file = data_set_in(folder)
+    if file is not None:
+        raise ConfigurationError(
+            f"{folder} holds a data set ({file}), and a run has a folder of its own; give another one, as in "
+            f"{folder.resolve().name}-run"
+        )
 
 
 def _first_in(folder: Path) -> list[Path]:

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -109,14 +109,16 @@ class _PlainFormatter(logging.Formatter):
 
 
 @contextmanager
-def log_file(path: Path | None) -> Iterator[None]:
+def log_file(path: Path | None, kept: Callable[[], bool] = lambda: True) -> Iterator[None]:
     """Write RecBole's log (the root logger, from INFO) to `path`, without colours; None changes nothing.
 
     Other handlers of the root logger see only warnings and worse meanwhile, so that a console stays readable.
+    kept: asked where an error comes out; where it is False, the file is as it was before, or not there.
     """
     if path is None:
         yield
         return
+    before = path.stat().st_size if path.is_file() else None
     root = logging.getLogger()
     handler = _LogFile(path, encoding="utf-8", delay=False)
     handler.setFormatter(_PlainFormatter("%(asctime)s %(levelname)s %(message)s"))
@@ -130,8 +132,10 @@ def log_file(path: Path | None) -> Iterator[None]:
     if console is not None:
         root.addHandler(console)
     root.setLevel(logging.INFO)
+    whole = False
     try:
         yield
+        whole = True
     finally:
         root.removeHandler(handler)
         if console is not None:
@@ -140,6 +144,17 @@ def log_file(path: Path | None) -> Iterator[None]:
         for other, old in others:
             other.setLevel(old)
         handler.close()
+        if not whole and not kept():
+            _put_back(path, before)
+
+
+def _put_back(path: Path, size: int | None) -> None:
+    """A file as it was when it had so many bytes; None: not there."""
+    with suppress(OSError):
+        if size is None:
+            path.unlink()
+        else:
+            os.truncate(path, size)
 
 
 def check_threads(number: Any) -> None:

@@ -21,10 +21,13 @@ from burnish.errors import DataError, NonFiniteError
 
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
+from .few_steps import warn_of_few_steps
 from .identity import check_data, check_split, fingerprint, split_rows
+from .inputs.own_models import check_made, check_scores, first_results_checked
 from .inputs.refusals import check_best, check_kernels, explained
 from .per_user import Capture, captured, per_user_frame, unrounded_result
 from .result import Epoch, TrainingResult, plain
+from .steps import evaluation_told, training_told
 from .trained_model import TrainedModel
 from .trust import built_without_code, no_saved_data
 from .weights import load_model, write_model
@@ -140,6 +143,7 @@ class Run:
         root.info(self.model)
         if not trainer:
             return
+        check_made(config, self.model)
         self.flops = self._count_flops()
         with explained(config, "making the optimizer"):
             self.trainer = get_trainer(config["MODEL_TYPE"], config["model"])(config, self.model)
@@ -147,6 +151,7 @@ class Run:
         path = Path(self.trainer.saved_model_file)
         name = f"{path.stem}-{os.getpid()}-{next(_numbers)}{path.suffix}"
         self.trainer.saved_model_file = str(path.with_name(name))
+        check_scores(config, self.model, self.valid_data or self.test_data)
         _reset_peak_memory(config["device"])
 
     def _count_flops(self) -> float | None:
@@ -163,13 +168,13 @@ class Run:
             return float(get_flops(self.model, self.dataset, device, logging.getLogger(), transform))
         except Exception as error:  # any model may fail under thop's hooks; training does not need them
             check_kernels(self.config, error)
-            logger.warning("FLOPs could not be counted: %s: %s", type(error).__name__, error)
+            said = f"{type(error).__name__}: {error}".removesuffix(": ")
+            logger.warning("FLOPs could not be counted: %s", said)
             return None
 
     def fit(self, state: tuple[dict[str, Any], dict[str, Any]] | None = None) -> None:
         """Train with early stopping on the validation set.  state: go on from it (`state.latest_state`)."""
-        what = "candidate" if self._tries() else "epoch"
-        self._last: Epoch = Epoch(0, int(getattr(self.trainer, "epochs", 0)), what=what)
+        self._last: Epoch = Epoch(0, self.last_epoch(), what=self._counted())
         self._goes_on = state is not None
         if self.keeper is not None:
             self.keeper.begin(self)
@@ -183,9 +188,11 @@ class Run:
             self.trainer.eval_collector.data_collect(self.train_data)
             self._conclude(self.trainer.best_valid_score, self.trainer.best_valid_result)
             return
+        if state is None and not self._tries():
+            warn_of_few_steps(self.config, self.model, self.train_data, self.last_epoch())
         self._watch_epochs()
         arguments: dict[str, Any] = {"saved": True, "show_progress": self.config["show_progress"]}
-        with captured(self.trainer) as capture:
+        with captured(self.trainer) as capture, first_results_checked(self.config, self.model):
             if "callback_fn" in inspect.signature(self.trainer.fit).parameters:
                 arguments["callback_fn"] = lambda epoch, score: self._validated(epoch, score, capture)
             try:
@@ -218,7 +225,8 @@ class Run:
         def train_epoch(data: Any, epoch: int, *args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
             assert inner_train is not None
-            loss = inner_train(data, epoch, *args, **kwargs)
+            with training_told(trainer, data, f"{self._last.of} {epoch + 1} of {self._last.total}"):
+                loss = inner_train(data, epoch, *args, **kwargs)
             spent = time.perf_counter() - start
             self.seconds["train"] += spent
             total = float(sum(loss)) if isinstance(loss, tuple) else float(loss)
@@ -232,7 +240,8 @@ class Run:
 
         def valid_epoch(*args: Any, **kwargs: Any) -> Any:
             start = time.perf_counter()
-            result = inner_valid(*args, **kwargs)
+            with evaluation_told(trainer, self.valid_data, "validating"):
+                result = inner_valid(*args, **kwargs)
             self.seconds["valid"] += time.perf_counter() - start
             return result
 
@@ -247,6 +256,12 @@ class Run:
             self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
         self._tell(replace(self._last, number=epoch + 1, valid_score=float(score)))
         self._epoch_done(epoch)
+
+    def _counted(self) -> str:
+        """What an epoch of this run is called."""
+        if self._tries():
+            return "candidate"
+        return "pre-training epoch" if self._pretrains() else "epoch"
 
     def _tries(self) -> bool:
         """Whether epochs try candidates, of which none is trained."""
@@ -284,7 +299,7 @@ class Run:
 
     def last_epoch(self) -> int:
         """How many epochs the training has at most."""
-        return int(self.trainer.pretrain_epochs if self._pretrains() else self.trainer.epochs)
+        return int(self.trainer.pretrain_epochs if self._pretrains() else getattr(self.trainer, "epochs", 0))
 
     def stopped_early(self) -> bool:
         """Whether validation has not improved for longer than `stopping_step`, so that no further epoch follows."""
@@ -331,7 +346,9 @@ class Run:
             check_best(self.config, self.best_valid_score, self.trainer.saved_model_file)
         if cold_limit(self.config) is not None:
             collect_items(self.trainer)
-        with captured(self.trainer) as capture:
+        watched = evaluation_told(self.trainer, self.test_data, "testing")
+        checked = first_results_checked(self.config, self.model)
+        with captured(self.trainer) as capture, checked, watched:
             rounded = self.trainer.evaluate(
                 self.test_data, load_best_model=not ours, show_progress=self.config["show_progress"]
             )

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 from burnish.enhancers.attach import enhancers_of, split_enhanced
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.trained_first import first_run
 from burnish.errors import DataError
 from burnish.files.yamls import read_yaml
+from burnish.own.classes import is_place
 
 from .asked_first import asked_for
 from .bases import told_of_folder
-from .classes import is_named
+from .classes import class_name
 from .first import FirstRequest, Places, trained_first
 from .identity import FormerDataError, OtherDataError, check_trained_on
 from .load import load_run
@@ -109,16 +111,24 @@ def read_teachers(request: Request, places: Places, *, made_in: str | None = Non
                 done[key] = trained_first(
                     what,
                     inner,
-                    f"{TEACHERS}/{name}",
-                    partial(_read, name, plain=plain, trust=places.trust),
+                    f"{TEACHERS}/{_folder_name(name, what)}",
+                    partial(_read, name, plain=split_enhanced(what.model)[0], trust=places.trust),
                 )
         runs.setdefault(asking, {})[name] = done[key]
     return TeacherRuns(runs) if runs else None
 
 
+def _folder_name(name: str, request: FirstRequest) -> str:
+    """Of a teacher in the folder of the run that asks: its name, a class of one's own by its module."""
+    run = first_run(name)
+    if run is None or not is_place(run.backbone):
+        return name
+    return "+".join([class_name(split_enhanced(request.model)[0]).replace(":", "."), *run.enhancers])
+
+
 def _read(name: str, folder: Path, seconds: float | None, *, plain: type, trust: bool) -> Teacher:
     saved = read_run(folder)
-    known = plain if is_named(saved.model, plain) else None
+    known = plain if saved.is_of(plain) else None
     try:
         trained = replace(load_run(folder, model=known, trust=trust), seconds=seconds)
     except OtherDataError as error:

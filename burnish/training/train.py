@@ -16,14 +16,13 @@ from burnish.own.classes import is_place, loaded_only
 
 from .asked_first import check_asked
 from .bases import begin_from
-from .classes import find_class
 from .first import Places, anew_on_other_data
 from .inputs.arguments import listed_files, options_of
 from .one_run import train_and_test
 from .record import SavedRun, read_run
 from .request import Request
 from .result import Epoch, TrainingResult
-from .run_folder import alone_in_folder, lacking_result, told_of_replaced
+from .run_folder import alone_in_folder, lacking_result, refuse_data_folder, told_of_replaced
 from .session import alone
 from .state import FinishedError, StateKeeper, latest_state, refuse_interrupted
 from .teachers import read_teachers
@@ -119,6 +118,7 @@ def train(
     if save_every:
         StateKeeper.check(save_every)
     if target is not None:
+        refuse_data_folder(target)
         refuse_interrupted(target)
     check_asked(enhancers_of(request.model), split_enhanced(request.model)[0])
     shared = None if bases is None else Path(bases)
@@ -193,7 +193,7 @@ def resume(
         saved.know_enhancers(trust=True)
     made = None if enhancers is None else make_enhancers(enhancers)
     with loaded_only(trust):
-        cls = find_class(saved.model, trust=trust, known=known, file=saved.model_file)
+        cls = saved.find_class(trust=trust, known=known)
         saved.know_enhancers(trust=trust)
         return _go_on(
             saved,
@@ -252,6 +252,7 @@ def _go_on(
     epochs = settings.get("epochs")
     lacking = lacking_result(saved) if saved.finished and keep_result is not None else None
     _check_resumable(saved, state, epochs, again=lacking is not None)
+    saved.refuse_changed_code(request.model)
     StateKeeper.check(save_every)
     places = Places(needed_first, saved.folder, None, save_every, on_epoch, trust)
     first = _as_it_began(request, saved)

@@ -9,9 +9,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from burnish.enhancers.attach import split_enhanced
 from burnish.errors import DataError
 from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
+from burnish.own.classes import file_of, shown
 
+from .classes import own_source
 from .fitting import check_fits
 from .record import MODEL_FILE
 
@@ -46,17 +49,49 @@ def load_model(path: Path, model: Any) -> dict[str, Any]:
     """
     tree, tensors = read_file(path, "the weights of a trained model")
     try:
-        model.load_state_dict({name: unpack(value, tensors) for name, value in tree["state"].items()})
+        state = {name: unpack(value, tensors) for name, value in tree["state"].items()}
+        try:
+            model.load_state_dict(state)
+        except RuntimeError as error:
+            raise DataError(unlike(model, state) or str(error)) from error
         others = {name: unpack(value, tensors) for name, value in tree["others"].items()}
         _check_others(model, others)
         facts = dict(tree["facts"])
     except Exception as error:  # a damaged description may have anything in the place of anything
-        raise DataError(f"{path} does not fit {type(model).__name__}: {error}") from error
+        raise DataError(f"{path} does not fit {type(model).__name__}: {error}{_cure(model)}") from error
     if others:
         device = next((p.device for p in model.parameters()), None)
         moved = {k: v.to(device) if isinstance(v, Tensor) and device else v for k, v in others.items()}
         model.load_other_parameter(moved)
     return facts
+
+
+def unlike(model: Any, state: Mapping[str, Any], most: int = 3) -> str:
+    """Where a state dict is not one of a model, in words; empty where names and shapes are the same.
+
+    most: so many tensors are named, and the number of all others is told.
+    """
+    own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    kept = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    found = [
+        f"{name} is {list(kept[name].shape)} there and {list(own[name].shape)} in the model"
+        for name in own
+        if name in kept and own[name].shape != kept[name].shape
+    ]
+    found += [f"the model has no {name}" for name in kept if name not in own]
+    found += [f"{name} of the model is not there" for name in own if name not in kept]
+    more = f", and {len(found) - most} more" if len(found) > most else ""
+    return "; ".join(found[:most]) + more
+
+
+def _cure(model: Any) -> str:
+    plain = split_enhanced(type(model))[0]
+    if not own_source(plain):
+        return ""
+    return (
+        f". The code of {plain.__name__}{f' ({shown(file)})' if (file := file_of(plain)) else ''}, or what it reads, "
+        f"is not what the run was trained by: put it back as it was, or train anew"
+    )
 
 
 def weights_of(folder: Path, named: str) -> dict[str, Tensor]:

@@ -10,6 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import EnhancerConfig
 from burnish.enhancers.trained_first import BaseOptions, check_base_options
+from burnish.files.data_names import split_names
 
 Control = Literal["none", "random", "permuted", "text", "pca"]
 
@@ -73,7 +74,7 @@ class GuidedConfig(EnhancerConfig):
     @classmethod
     def _names(cls, value: object) -> object:
         """A string of names with commas, as on the command line, is a list of them."""
-        return [name.strip() for name in value.split(",")] if isinstance(value, str) else value
+        return split_names(value) if isinstance(value, str) else value
 
     @model_validator(mode="after")
     def _base_where_needed(self) -> GuidedConfig:

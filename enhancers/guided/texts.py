@@ -16,7 +16,7 @@ import torch
 
 from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
-from burnish.files.data_names import data_names, names_beside
+from burnish.files.data_names import OwnColumns, columns_beside, data_names, names_beside, own_columns
 from burnish.files.near import did_you_mean
 
 from .scorers.protocol import Texts
@@ -24,7 +24,6 @@ from .split import training_fingerprint
 
 #: Columns that point somewhere instead of describing.
 _POINTER = re.compile(r"(^|_)(id|ids|url|uri|link|asin|isbn|image)$", re.IGNORECASE)
-_TITLE = re.compile(r"(^|_)(title|name|song|headline)$", re.IGNORECASE)
 _TEXTS = (".itemtext.tsv", ".itemtext.tsv.gz")
 
 
@@ -37,8 +36,8 @@ def item_texts(
     """What the data set says about its items.
 
     source: RecBole's config or data set, or the folder of the atomic files (`.../ml-100k`, with ml-100k.item).
-    columns: the text fields to take, in this order; by default all columns of text (titles, genres, descriptions,
-        years), without ids, links and other numbers.
+    columns: the text fields to take, in this order, as the file or the table that it was made of calls them; by default
+        all columns of text (titles, genres, descriptions, years), without ids, links and other numbers.
     itemtext: also read `<dataset>.itemtext.tsv` or `.tsv.gz` where it lies beside (tab-separated, quotes are plain
         characters, the first line names the columns); its texts take the place of those of a column of the same
         name.  A path names another such file; False reads none.
@@ -65,24 +64,27 @@ def item_texts(
             f"beside it; put the items' titles and descriptions there, or score from a file (--scorer file)"
         )
     texts = tables[0] if len(tables) == 1 else _merged(*tables)
+    title = place.own.title_of(texts.fields)
     if columns is not None:
-        for name in columns:
+        asked = [place.own.written(name, texts.fields, "item") for name in columns]
+        for name in asked:
             if name not in texts.fields:
-                raise unknown_name("text column", name, texts.fields)
-        if len(set(columns)) < len(columns) or not columns:
+                raise unknown_name("text column", name, place.own.shown(texts.fields, "item"))
+        if len(set(asked)) < len(asked) or not asked:
             raise ConfigurationError(f"columns = {list(columns)!r}; give at least one, and each once")
-        return Texts(texts.ids, {name: texts.fields[name] for name in columns})
+        fields = {own: texts.fields[name] for own, name in zip(columns, asked, strict=True)}
+        return Texts(texts.ids, fields, title=dict(zip(asked, columns, strict=True)).get(title or ""))
     kinds = {name: values for name, values in texts.fields.items() if name not in left_out}
     if not kinds:
         raise DataError(
             f"data set {place.name!r}: its items have no column of text (there are {sorted(left_out)}); name "
             f"columns to take them all the same"
         )
-    return Texts(texts.ids, kinds)
+    return Texts(texts.ids, kinds, title=title if title in kinds else None)
 
 
 def title_field(texts: Texts, asked: str | None = None) -> str:
-    """The field that names an item: the one asked for, else the first that is called a title or a name, else the first.
+    """The field that names an item: the one asked for, else that of the data set, else the first.
 
     Raises `UnknownNameError` for a field that is not there.
     """
@@ -90,7 +92,7 @@ def title_field(texts: Texts, asked: str | None = None) -> str:
         if asked not in texts.fields:
             raise unknown_name("title field", asked, texts.fields)
         return asked
-    return next((name for name in texts.fields if _TITLE.search(name)), next(iter(texts.fields)))
+    return texts.title or OwnColumns().title_of(texts.fields) or next(iter(texts.fields))
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Place:
     separator: str
     sequence: str
     encoding: str
+    own: OwnColumns
 
     @classmethod
     def of(cls, source: Any) -> _Place:
@@ -113,7 +116,15 @@ class _Place:
                     f"{folder} is not a folder; give the folder of a data set, with {folder.name}.item in it"
                 )
             name = folder.resolve().name
-            return cls(folder, name, names_beside(folder, name).item_columns, "\t", " ", "utf-8")
+            return cls(
+                folder,
+                name,
+                names_beside(folder, name).item_columns,
+                "\t",
+                " ",
+                "utf-8",
+                columns_beside(folder, name),
+            )
         config = getattr(source, "config", source)
         return cls(
             Path(config["data_path"]),
@@ -122,6 +133,7 @@ class _Place:
             config["field_separator"] or "\t",
             config["seq_separator"] or " ",
             config["encoding"] or "utf-8",
+            own_columns(config),
         )
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.data_names import OwnColumns
 
 from .graph import ITEM, RATED, USER
 from .graph_files import Cells, Numbers, Texts, Written, column, head, read
@@ -52,6 +53,7 @@ def column_triples(
     asked: tuple[Column, ...] | None,
     option: str,
     told: Told,
+    own: OwnColumns | None = None,
 ) -> list[Triples]:
     """The columns of a file as edges from its users or items.
 
@@ -69,21 +71,27 @@ def column_triples(
         The columns; None for those that are worth it.
     option
         What messages call this choice.
+    own
+        What the tables called the columns that a file was made of.
     """
     if asked == ():
         return []
+    own = own or OwnColumns()
     columns = head(path, written)
     column(path, key, columns, f"column of {kind}s' ids")
-    chosen = list(asked or ())
+    chosen = [
+        one.model_copy(update={"column": own.written(one.column, columns, kind)}) for one in asked or ()
+    ]
+    title = own.title_of([name for name in columns if name != key]) if kind == ITEM else None
     for one in chosen:
-        type = columns[column(path, one.column, columns, f"{option}: column")]
+        type = columns[column(path, one.column, columns, f"{option}: column", own.shown(columns, kind))]
         if type.startswith("float") and not one.binned:
             raise ConfigurationError(
                 f"{option}: column {one.column!r} of {path.name} holds numbers; say how they are cut: {{column: "
                 f"{one.column}, step: 1}}, or quantiles: 5"
             )
     if asked is None:
-        chosen = [Column(column=name) for name in likely_columns(columns, key)]
+        chosen = [Column(column=name) for name in likely_columns(columns, key, title)]
     cells = read(path, written, [key, *dict.fromkeys(one.column for one in chosen)])
     keys = cells[key]
     rows = _first_rows(keys, path, told)
@@ -92,7 +100,7 @@ def column_triples(
         told.note(
             f"{path.name}: {(~inside).sum():,} of {len(rows):,} rows are of {kind}s that the data do not have"
         )
-    dropped = {} if asked is not None else _by_name(columns, key)
+    dropped = {} if asked is not None else _by_name(columns, key, title)
     found = []
     for one in chosen:
         values = _values(cells[one.column].of_rows(rows), columns[one.column], written)
@@ -110,7 +118,7 @@ def column_triples(
         if not known_rows.any():
             told.warn(f"{path.name}: column {one.column!r} has no value, and gives no edge")
             continue
-        name = one.name or _free(one.column)
+        name = one.name or free_name(one.column)
         ids = keys.codes[rows][values.rows[known_rows]]
         found.append(
             Triples(
@@ -123,29 +131,36 @@ def column_triples(
             )
         )
     if dropped:
-        shown = ", ".join(f"{name} ({why})" for name, why in dropped.items())
+        shown = ", ".join(f"{own.own(name, kind)} ({why})" for name, why in dropped.items())
         told.note(f"{path.name}: columns that became no relation: {shown}; {option} names the ones to take")
     return found
 
 
-def likely_columns(columns: Mapping[str, str], key: str) -> list[str]:
-    """The columns that may be worth it, by their types and names alone."""
+def likely_columns(columns: Mapping[str, str], key: str, title: str | None = None) -> list[str]:
+    """The columns that may be worth it, by their types and names alone.  title: the one that names items."""
     return [
         name
         for name, type in columns.items()
-        if name != key and type in ("token", "token_seq") and not _left_out_by_name(name)
+        if name not in (key, title) and type in ("token", "token_seq") and not _left_out_by_name(name)
     ]
 
 
 def titles(
-    path: Path, written: Written, key: str, asked: str | None, *, plain: bool = False
+    path: Path,
+    written: Written,
+    key: str,
+    asked: str | None,
+    *,
+    plain: bool = False,
+    own: OwnColumns | None = None,
 ) -> dict[str, str] | None:
     """Names by id, from a file's column of titles; None where it has none and none was asked for."""
-    columns = head(path, written)
+    columns, own = head(path, written), own or OwnColumns()
     if key not in columns:
         return None
-    likely = (one for one in columns if one != key and TITLE.search(one))
-    name = next(likely, None) if asked is None else asked if asked in columns else None
+    others = [one for one in columns if one != key]
+    wanted = own.title_of(others) if asked is None else own.written(asked, columns, ITEM)
+    name = wanted if wanted in columns else None
     if name is None:
         return None
     cells = read(path, written, [key, name], plain=plain)
@@ -156,7 +171,7 @@ def titles(
     return dict(zip(cells[key].texts[cells[key].codes[rows]], shown, strict=True))
 
 
-def _free(name: str) -> str:
+def free_name(name: str) -> str:
     """A column's name where it can stand in a meta-path and stands for nothing else."""
     word = "_".join(name.split())
     return f"{word}_value" if word in (USER, ITEM, ENTITY, RATED) else word
@@ -248,7 +263,7 @@ def _left_out_by_name(name: str) -> str | None:
     return None
 
 
-def _by_name(columns: Mapping[str, str], key: str) -> dict[str, str]:
+def _by_name(columns: Mapping[str, str], key: str, title: str | None = None) -> dict[str, str]:
     """Columns that are left out before they are read, with the reason."""
     reasons = {}
     for name, type in columns.items():
@@ -257,6 +272,8 @@ def _by_name(columns: Mapping[str, str], key: str) -> dict[str, str]:
             if type in ("token", "token_seq")
             else "numbers, to be cut by step or quantiles"
         )
+        if name == title:
+            why = "a title or a name"
         if name != key and why is not None:
             reasons[name] = why
     return reasons

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from burnish.checks import is_file
 from burnish.errors import DataError
+from burnish.files.data_names import OwnColumns, columns_beside
 
 from .columns import likely_columns
 from .graph import ITEM, USER, Graph
@@ -83,21 +84,35 @@ def _of_columns(path: Path, kind: str, asked: Columns, options: Mapping[str, Any
         options.get("encoding") or "utf-8",
         options.get("seq_separator") or " ",
     )
-    names = None if asked is None else tuple(dict.fromkeys(one.column for one in asked))
+    own = columns_beside(path.parent, path.stem)
+    names = None
+    if asked is not None:
+        names = tuple(dict.fromkeys(own.written(one.column, file=kind) for one in asked))
+    title = own.title if kind == ITEM else None
     changed = path.stat()
-    return _columns(path.resolve(), written, key, names, (changed.st_mtime_ns, changed.st_size))
+    return _columns(path.resolve(), written, key, kind, names, title, (changed.st_mtime_ns, changed.st_size))
 
 
 @lru_cache(maxsize=256)
 def _columns(
-    path: Path, written: Written, key: str, names: tuple[str, ...] | None, changed: tuple[int, int]
+    path: Path,
+    written: Written,
+    key: str,
+    kind: str,
+    names: tuple[str, ...] | None,
+    title: str | None,
+    changed: tuple[int, int],
 ) -> str | None:
-    """Of the columns that are or may become relations.  changed: makes an answer that is kept one of this content."""
+    """Of the columns that are or may become relations.
+
+    title: of items, as a card says.  changed: makes an answer that is kept one of this content.
+    """
     try:
         columns = head(path, written)
-        wanted = [
-            name for name in (likely_columns(columns, key) if names is None else names) if name in columns
-        ]
+        if kind == ITEM:
+            title = OwnColumns(title=title).title_of([name for name in columns if name != key])
+        likely = likely_columns(columns, key, title) if names is None else names
+        wanted = [name for name in likely if name in columns]
         if key not in columns or not wanted:
             return None
         cells = read(path, written, [key, *wanted])

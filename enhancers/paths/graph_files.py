@@ -137,10 +137,20 @@ def head(path: Path, written: Written) -> dict[str, str]:
     return columns
 
 
-def column(path: Path, name: str, columns: dict[str, str], what: str = "column") -> str:
-    """The name, where the file has such a column; else `UnknownNameError` with the nearest."""
+def column(
+    path: Path,
+    name: str,
+    columns: dict[str, str],
+    what: str = "column",
+    known: Sequence[str] | None = None,
+) -> str:
+    """The name, where the file has such a column; else `UnknownNameError` with the nearest.
+
+    known: what people call the columns, where that is otherwise.
+    """
     if name not in columns:
-        raise unknown_name(f"{path}: {what}", name, columns, cure="The first line of the file names them.")
+        cure = "The first line of the file names them."
+        raise unknown_name(f"{path}: {what}", name, columns if known is None else known, cure=cure)
     return name
 
 

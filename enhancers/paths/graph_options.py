@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
+from burnish.files.data_names import split_names
 from burnish.strict import Strict
 
 from .graph import ITEM, RATED, USER
@@ -159,7 +160,7 @@ class GraphConfig(Strict):
     def _names(cls, value: object, info: ValidationInfo) -> object:
         """A string of names with commas, as on the command line, is a list of them; a name stands for a column."""
         if isinstance(value, str):
-            value = [name.strip() for name in value.split(",")]
+            value = split_names(value)
         if isinstance(value, list | tuple) and str(info.field_name).endswith("_columns"):
             return [{"column": one} if isinstance(one, str) else one for one in value]
         return value

@@ -192,13 +192,13 @@ class Paths(Enhancer[PathsConfig]):
     # ------------------------------------------------------------------ reasons, and what is kept
 
     @torch.no_grad()
-    def explain(self, user: int, item: int) -> list[Reason] | None:
-        """The best paths from the user to the item under the path model, one of each kind first.
+    def explain(self, user: int, item: int, k: int = 3) -> list[Reason] | None:
+        """The k best paths from the user to the item under the path model, one of each kind first.
 
         `contribution` is the share of the path model's score.  The backbone alone serves: how far both agree is another
         question (`quality.agreement`).
         """
-        return reasons_for(self.finder(), user, item)
+        return reasons_for(self.finder(), user, item, k)
 
     def no_reason(self, user: int, item: int) -> str:
         """Why `explain` gave nothing."""

@@ -229,7 +229,10 @@ class Wording(Strict):
     def _texts(cls, phrases: Any) -> Any:
         if not isinstance(phrases, Mapping):
             return phrases
-        return {name: {"many": one} if isinstance(one, str) else one for name, one in phrases.items()}
+        return {
+            "_".join(str(name).split()): {"many": one} if isinstance(one, str) else one
+            for name, one in phrases.items()
+        }
 
     @field_validator("interaction")
     @classmethod

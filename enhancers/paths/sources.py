@@ -20,8 +20,9 @@ from burnish.enhancers.anatomy.describe import Fields
 from burnish.enhancers.interactions import positives, training_items
 from burnish.enhancers.options import warn_of_idle
 from burnish.errors import DataError, warn
+from burnish.files.data_names import OwnColumns, own_columns
 
-from .columns import column_triples, titles
+from .columns import column_triples, free_name, titles
 from .graph import ITEM, RATED, USER, Graph, Relation
 from .graph_files import Cells, Numbers, Texts, Written, asked_file, column, find, head, read
 from .graph_maker import GraphMaker
@@ -127,8 +128,9 @@ class _Reader:
     """What is read for one graph."""
 
     def __init__(self, dataset: Dataset, config: GraphConfig) -> None:
-        self.dataset, self.config, self.told = dataset, config, Told()
         self.options: Any = dataset.config
+        self.own = own_columns(self.options)
+        self.dataset, self.config, self.told = dataset, _by_written_names(config, self.own), Told()
         self.written = Written.of(self.options)
         self.stem = Path(self.options["data_path"]) / self.options["dataset"]
         self.user, self.item = dataset.uid_field, dataset.iid_field
@@ -333,7 +335,8 @@ class _Reader:
                 raise DataError(f"graph: {option} names columns, and {path} does not exist; put it there")
             return []
         key = self.item if kind == ITEM else self.user
-        return column_triples(path, self.written, key, kind, self.ids[kind][1:], asked, option, self.told)
+        known = self.ids[kind][1:]
+        return column_triples(path, self.written, key, kind, known, asked, option, self.told, self.own)
 
     # ------------------------------------------------------------------ other files
 
@@ -384,10 +387,29 @@ class _Reader:
             if is_file(path):
                 written = self.written if suffix == "item" else replace(self.written.like(path))
                 seen |= head(path, written)
-                found |= titles(path, written, self.item, asked, plain=suffix != "item") or {}
-        if asked is not None and asked not in seen:
-            column(self.stem.with_name(f"{self.stem.name}.item"), asked, seen, "titles: column")
+                found |= titles(path, written, self.item, asked, plain=suffix != "item", own=self.own) or {}
+        if asked is not None and self.own.written(asked, seen, ITEM) not in seen:
+            known = self.own.shown(seen, ITEM)
+            column(self.stem.with_name(f"{self.stem.name}.item"), asked, seen, "titles: column", known)
         return [found.get(token, token) for token in self.ids[ITEM].tolist()]
+
+
+def _by_written_names(config: GraphConfig, own: OwnColumns) -> GraphConfig:
+    """The options with relations of columns as the graph calls them, where the tables called them otherwise."""
+
+    def relation(name: str) -> str:
+        for kind in (ITEM, USER):
+            written = own.files.get(kind, {}).get(name)
+            if written is not None and written != name:
+                return free_name(written)
+        return name
+
+    update: dict[str, Any] = {"without": tuple(relation(name) for name in config.without)}
+    for option in ("names", "entity_types"):
+        value = getattr(config, option)
+        if isinstance(value, dict):
+            update[option] = {relation(name): other for name, other in value.items()}
+    return config.model_copy(update=update)
 
 
 def _one(name: str, n: int) -> Cells:

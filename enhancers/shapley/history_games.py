@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.unchanged import evaluating
-from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_id
 from burnish.randomness import forked_randomness
 
 if TYPE_CHECKING:
@@ -317,5 +317,5 @@ def _kind(model: Any) -> str:
 def _number(dataset: Dataset, field: str, token: str | int) -> int:
     known = dataset.field2token_id[field]
     if str(token) not in known or known[str(token)] == 0:
-        raise unknown_name(field, str(token), [str(name) for name in known if str(name) != "[PAD]"])
+        raise unknown_id(field, str(token), [str(name) for name in known if str(name) != "[PAD]"])
     return int(known[str(token)])

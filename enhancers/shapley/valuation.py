@@ -159,11 +159,20 @@ class Valuation:
                 columns[_RANK + name] = order.astype("int64").to_numpy()
         return pd.DataFrame(columns)
 
-    def save(self, path: Path | str) -> Path:
+    def save(self, path: Path | str, format: str | None = None) -> Path:
         """Write `frame()` and the rest into a parquet file, whole or not at all.  Returns the path.
 
-        Raises `ConfigurationError` when the file cannot be written.
+        format: "parquet" says that a name with another suffix, or with none, is meant.
+        Raises `ConfigurationError` for another suffix than .parquet and .pq, and when the file cannot be written.
         """
+        named = Path(path).is_dir()  # which is told below
+        if format is None and not named and Path(path).suffix.lower() not in (".parquet", ".pq"):
+            raise ConfigurationError(
+                f"{path}: Valuation.save writes a parquet file, which `load` reads; give a name that ends in .parquet, "
+                f"or write another kind yourself, as with valuation.frame().to_csv(path)"
+            )
+        if format not in (None, "parquet"):
+            raise unknown_name("format", str(format), ["parquet"])
         import pyarrow as pa
         import pyarrow.parquet as pq
 

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from burnish.enhancers.interactions import PositiveFrom
 from burnish.enhancers.options import OptionsWithoutLoss
-from burnish.enhancers.trained_first import check_options
+from burnish.enhancers.trained_first import check_options, named_run
 from burnish.errors import ConfigurationError, unknown_name
 
 #: Teachers that are computed from the training split; every other name is a run, trained first or in a folder.
@@ -18,8 +18,8 @@ COMPUTED = (EASE, ITEM_KNN)
 
 #: What teachers can be, for descriptions.
 WHO = (
-    "ease, itemknn; runs that are trained first: plain, enhancers (softmax+average), a RecBole model with or without "
-    "them (LightGCN+softmax); folders of runs on the same split"
+    "ease, itemknn; runs that are trained first: plain, enhancers (softmax+average), a RecBole model or one of your "
+    "own with or without them (LightGCN+softmax, mine.py:Tower); folders of runs on the same split"
 )
 
 
@@ -47,12 +47,14 @@ class TeacherOptions(OptionsWithoutLoss):
     @field_validator("teachers", mode="before")
     @classmethod
     def _mapping(cls, value: Any) -> Any:
-        """Names alone, as on the command line, are teachers without weights."""
+        """Names alone, as on the command line, are teachers without weights; a model class stands for its name."""
+        if isinstance(value, type):
+            value = [value]
         if isinstance(value, str):
             value = [name.strip() for name in value.split(",") if name.strip()]
         if isinstance(value, list | tuple):
             value = dict.fromkeys(value)
-        return value
+        return _by_names(value)
 
     @field_validator("teachers")
     @classmethod
@@ -68,8 +70,8 @@ class TeacherOptions(OptionsWithoutLoss):
         if value is None:
             return {}
         if isinstance(value, Mapping):
-            return {name: {} if options is None else options for name, options in value.items()}
-        return value
+            value = {name: {} if options is None else options for name, options in value.items()}
+        return _by_names(value)
 
     @model_validator(mode="after")
     def _of_teachers(self) -> TeacherOptions:
@@ -107,3 +109,10 @@ class TeacherOptions(OptionsWithoutLoss):
     def computes(self) -> bool:
         """Whether a teacher is computed from the training data's positive interactions."""
         return bool(set(COMPUTED) & set(self.teachers))
+
+
+def _by_names(value: Any) -> Any:
+    """A mapping of teachers in which model classes stand by their names; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    return {named_run(name): own for name, own in value.items()}

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import n_interactions
+from burnish.enhancers.own_hooks import tensor_of
 from burnish.errors import ConfigurationError, UnsupportedError
 
 from .interactions import TrainingInteractions, check_weights
@@ -124,11 +125,9 @@ class Weigher:
             if weights is None:
                 continue
             size = self.size(batch)
-            if weights.shape != (size,):
-                raise ConfigurationError(
-                    f"enhancer {enhancer.name!r}: weigh gave shape {tuple(weights.shape)} for a batch of {size} "
-                    f"rows; give one weight a row"
-                )
+            tensor_of(
+                enhancer, "weigh", weights, (size,), f"for a batch of {size} rows give one weight a row"
+            )
             product = weights if product is None else product * weights
             given += 1
         return product / product.mean() if product is not None and given > 1 else product

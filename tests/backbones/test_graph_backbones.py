@@ -296,6 +296,7 @@ def test_a_run_of_walks(tmp_path: Path) -> None:
     explained = burnish.explain(tmp_path / "run", "196", top=2)
     assert len(explained) == 2
     assert all(one.reasons[0].kind == "path" for one in explained)
+    assert all(len(one.reasons) > 3 for one in burnish.explain(tmp_path / "run", "196", top=2, reasons=9))
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def result(**changes: Any) -> TrainingResult:
         "flops": None,
         "checkpoint": Path("/somewhere/saved"),
         "config": {},
-        "trained": SimpleNamespace(),
+        "trained": SimpleNamespace(model=None),
     }
     return TrainingResult(**(known | changes))
 

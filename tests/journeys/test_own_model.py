@@ -80,3 +80,13 @@ def test_the_page_from_shell_to_bench_to_recommend(folder: Path) -> None:
     done = shell(f"{words} --format csv", elsewhere)  # from another working directory
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [row["user_id" if "user_id" in row else "user"] for row in rows] == ["u1"] * 5 + ["u2"] * 5
+
+
+def test_the_page_s_sequential_class(folder: Path) -> None:
+    text = blocks(*PAGE, "python")[1]
+    name = text.partition("\n")[0].removeprefix("# ")
+    (folder / name).write_text(text, encoding="utf-8")
+    done = shell(
+        f"burnish run --model {name}:Gru --dataset ml-100k --embedding_size 8 --epochs 5 --threads 1", folder
+    )
+    assert "Gru on small; attached: nothing" in done.stderr

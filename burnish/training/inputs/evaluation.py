@@ -41,6 +41,32 @@ def check_metric_name(option: str, value: Any) -> None:
         raise ConfigurationError(f"{option} = {value!r} is not how a metric is called; say {example}")
 
 
+def check_computed(option: str, value: Any, metrics: Collection[str], topk: Collection[int]) -> None:
+    """Raise `ConfigurationError` for a metric that is not among those that are computed.
+
+    RecBole would fail with a bare KeyError after the first epoch.  metrics, topk: of the run's config.
+    """
+    wanted = str(value)
+    name, at, k = wanted.lower().partition("@")
+    written = {metric.lower(): metric for metric in metrics}
+    if name in written and is_cut_off(name) and not k:
+        named = [f"{written[name]}@{k}" for k in topk]
+        raise ConfigurationError(
+            f"{option} = {wanted!r}: {written[name]} is computed of the first items of a list, so say of how many: "
+            f"{' or '.join(named)}"
+        )
+    if name in written and not is_cut_off(name) and at:
+        raise ConfigurationError(
+            f"{option} = {wanted!r}: {written[name]} is not computed of the first items of a list; say "
+            f"{option}: {written[name]}"
+        )
+    if name not in written or (k and k not in {str(k) for k in topk}):
+        raise ConfigurationError(
+            f"{option} = {wanted!r} is not among the metrics that are computed: metrics = {list(metrics)}, topk = "
+            f"{list(topk)}; choose it from these or add to them"
+        )
+
+
 def is_cut_off(metric: str) -> bool:
     """Whether a metric is computed of the first k items of a list, and so called as in NDCG@10."""
     from recbole.evaluator.register import metric_types

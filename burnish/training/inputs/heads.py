@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError, nearest
+from burnish.files.data_names import own_columns
 
 from .declared import misspelt
 
@@ -315,7 +316,7 @@ def _loaded(config: Any, source: str, file: Path, types: dict[str, str]) -> tupl
                 raise misspelt(
                     f"{option}.{source}: column",
                     name,
-                    types,
+                    own_columns(config).shown(types, source),
                     cure=f"{file} does not have it; its first line names them.",
                 )
     return tuple(name for name in types if (wanted is None or name in wanted) and name not in left_out)

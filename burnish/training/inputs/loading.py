@@ -27,7 +27,10 @@ _told: ContextVar[Callable[[str], None] | None] = ContextVar("summaries_told_to"
 
 @contextmanager
 def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
-    """While this is open, `say` is called with the line that sums up a data set: once, however often it is read."""
+    """While this is open, `say` is called with what is told of a run besides its epochs, each line once.
+
+    That is the line that sums up a data set, options that were settled, and how far a long stage is.
+    """
     known: set[str] = set()
 
     def once(line: str) -> None:
@@ -40,6 +43,11 @@ def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
         yield
     finally:
         _told.reset(token)
+
+
+def teller() -> Callable[[str], None] | None:
+    """What `summaries_told_to` gave; None where nobody watches."""
+    return _told.get()
 
 
 def tell(config: Any, line: str) -> None:

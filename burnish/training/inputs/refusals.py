@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from typing import Any
 
 from burnish.errors import BurnishError, ConfigurationError, DataError
 
-from ..options import model_options
+from .own_models import check_unset, told_where
 
 _LIBRARY = re.compile(r"[\\/]site-packages[\\/](recbole|torch|numpy|pandas|scipy|sklearn)[\\/]")
 #: What RecBole raises where options do not suit each other, the data or the model.
@@ -27,6 +26,7 @@ _KINDS = (
     RuntimeError,
     ArithmeticError,  # a division by 0, an overflow
     MemoryError,
+    NameError,
 )
 #: Options that say where and how long, and explain nothing.
 _BESIDE = frozenset(
@@ -58,6 +58,7 @@ def explained(config: Any, stage: str) -> Iterator[None]:
     except _KINDS as error:
         check_kernels(config, error)
         check_unset(config, error)
+        told_where(config, error)
         frames = traceback.extract_tb(error.__traceback__)
         last = frames[-1].filename if frames else ""
         # A library's frame may be one that our code called: RecBole must stand between.
@@ -83,26 +84,6 @@ def check_kernels(config: Any, error: Exception) -> None:
         f"{config['model']}: embedding_size = {config['embedding_size']} is too small for its convolutions"
         f"{f' ({kernels})' if kernels else ''}; give a larger embedding_size, or smaller kernels and strides. torch "
         f"says: {error}"
-    ) from error
-
-
-def check_unset(config: Any, error: Exception) -> None:
-    """Raise `ConfigurationError` where a class of a person's own stops, and reads options that nothing sets."""
-    from burnish.enhancers.attach import split_enhanced
-
-    plain = split_enhanced(config.model_class)[0]
-    if plain.__module__.partition(".")[0] in ("recbole", "burnish"):
-        return
-    own = getattr(sys.modules.get(plain.__module__), "__file__", None)
-    lines = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == own]
-    lacking = sorted(name for name in model_options(plain) if config.final_config_dict.get(name) is None)
-    if not lines or not lacking:
-        return
-    where = f"{Path(lines[-1].filename).name}, line {lines[-1].lineno}: {lines[-1].line}"
-    raise ConfigurationError(
-        f"{plain.__name__} stops in {where} ({type(error).__name__}: {error}), and reads options that nothing sets: "
-        f"{', '.join(lacking)}. Give them (--{lacking[0]} VALUE), or defaults in a YAML file that the class names "
-        f"(options_files, docs/backbones.md)"
     ) from error
 
 

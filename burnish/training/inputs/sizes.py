@@ -45,15 +45,21 @@ def check_size(config: Any, dataset: Any, training: Any) -> None:
         )
 
 
-def _check_few(config: Any, kinds: set[str], dataset: Any, training: Any) -> None:
-    """What single models draw from users and items must be there; both numbers have the padding id in them."""
-    if not kinds & {"NCL", "DGCF"}:
-        return
+def check_packages(config: Any) -> None:
+    """Raise `UnsupportedError` for a model that calls a package in training which is not installed: NCL calls faiss."""
+    kinds = {cls.__name__ for cls in config.model_class.__mro__ if cls.__module__.startswith("recbole.")}
     if "NCL" in kinds and find_spec("faiss") is None:
         raise UnsupportedError(
             "backbone 'NCL' needs a package that is not installed: faiss. Install it and try again: pip install "
             "faiss-cpu"
         )
+
+
+def _check_few(config: Any, kinds: set[str], dataset: Any, training: Any) -> None:
+    """What single models draw from users and items must be there; both numbers have the padding id in them."""
+    if not kinds & {"NCL", "DGCF"}:
+        return
+    check_packages(config)
     users, items = int(dataset.user_num), int(dataset.item_num)
     where = f"{config['model']} on {config['dataset']} ({users - 1:,} users, {items - 1:,} items)"
     if "NCL" in kinds and config["num_clusters"] > min(users, items):

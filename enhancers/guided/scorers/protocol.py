@@ -30,6 +30,8 @@ class Texts:
         For each field its texts, in the order of `ids`; an empty string where there is none.
     split
         Of users: the `training_fingerprint` of the split that the texts were made of; None where that is not known.
+    title
+        Of items: the field that names one, where the data set says so.
 
     Raises
     ------
@@ -40,6 +42,7 @@ class Texts:
     ids: tuple[str, ...]
     fields: Mapping[str, tuple[str, ...]]
     split: str | None = None
+    title: str | None = None
 
     def __post_init__(self) -> None:
         if len(set(self.ids)) < len(self.ids):
@@ -59,7 +62,7 @@ class Texts:
     def take(self, numbers: Sequence[int]) -> Texts:
         """Some of the ids, by position."""
         fields = {name: tuple(values[n] for n in numbers) for name, values in self.fields.items()}
-        return Texts(tuple(self.ids[n] for n in numbers), fields, self.split)
+        return Texts(tuple(self.ids[n] for n in numbers), fields, self.split, self.title)
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_an_interruption_keeps_what_was_there(workshop, monkeypatch) -> None:
 
 def test_force_replaces_what_was_converted(workshop) -> None:
     workshop.convert("amazon-2014", block(2, 2), file_format="tsv")
-    with pytest.raises(ConfigurationError, match=r"made is there already; .*--force"):
+    with pytest.raises(ConfigurationError, match=r"made. is there already; .*force=True"):
         workshop.convert("amazon-2014", block(3, 3))
     assert workshop.convert("amazon-2014", block(3, 3), force=True).after.ratings == 9
     files = sorted(path.name for path in (workshop.folder / "made").iterdir())
@@ -80,14 +80,14 @@ def test_force_replaces_what_was_converted(workshop) -> None:
 def test_force_never_removes_other_files(workshop) -> None:
     (workshop.folder / "made").mkdir()
     (workshop.folder / "made" / "thesis.tex").write_text("years of work")
-    with pytest.raises(ConfigurationError, match=r"--force would remove thesis\.tex"):
+    with pytest.raises(ConfigurationError, match=r"force=True would remove thesis\.tex"):
         workshop.convert("amazon-2014", block(2, 2), force=True)
     assert (workshop.folder / "made" / "thesis.tex").read_text() == "years of work"
 
 
 @pytest.mark.parametrize("name", ["ml-100k", "a b", "a:b", "..", "-x"])
 def test_names_that_cannot_be(tmp_path: Path, name: str) -> None:
-    with pytest.raises(ConfigurationError, match="--out"):
+    with pytest.raises(ConfigurationError, match="out="):
         check_target(tmp_path / name, force=True)
 
 

@@ -55,6 +55,22 @@ def test_a_data_set_that_is_not_there_is_told_once(plan_content: dict[str, Any],
         run_plan(make_plan({**plan_content, "dataset": "tinny"}), quiet=True)
 
 
+def test_missing_data_hide_no_missing_scores(plan_content: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "scores.tsv").write_text("item_id\tpace\ni1\t3\n")
+    arms = {
+        "missing": {"guided": {"scores": str(tmp_path / "score.tsv")}},
+        "of_users": {"guided": {"scores": "ml-100k", "user_scores": "nowhere.tsv"}},
+        "there": {"guided": {"scores": str(tmp_path / "scores.tsv"), "fields": ["class"]}},
+    }
+    told = refusal({**plan_content, "dataset": "tinny", "arms": arms}).splitlines()
+    assert told[0].startswith("3 things are wrong")
+    assert "data set 'tinny' is not known" in told[1]
+    assert "BPR / missing" in told[2]
+    assert f"Did you mean {str(tmp_path / 'scores.tsv')!r}?" in told[2]
+    assert "BPR / of_users" in told[3]
+    assert "nowhere.tsv" in told[3]
+
+
 def test_names_are_told_together_when_the_plan_is_read(plan_content: dict[str, Any]) -> None:
     content = {**plan_content, "backbones": ["BPRR", "BPR"], "arms": {"a": "unevn"}}
     with pytest.raises(ConfigurationError, match="2 things are wrong") as error:

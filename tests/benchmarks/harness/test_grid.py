@@ -16,7 +16,7 @@ from burnish.benchmarks.harness.progress import Display
 from burnish.benchmarks.harness.spaces import candidates
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.harness.tuning import TuningError, space_of, tune_arm
-from burnish.errors import UnknownNameError
+from burnish.errors import BurnishError, UnknownNameError
 from burnish.training.result import Epoch
 
 
@@ -78,16 +78,16 @@ def test_an_arm_for_some_of_the_backbones(plan_content: dict[str, Any]) -> None:
 
 
 def test_options_of_the_whole_plan_are_told_once(plan_content: dict[str, Any]) -> None:
-    """n_layers is LightGCN's; n_layer nobody's; the second is told once for four runs."""
+    """n_layers is LightGCN's; own_note nobody's; the second is told once for four runs."""
     plan_content["backbones"] = ["BPR", "LightGCN"]
-    plan_content["options"] |= {"n_layers": 1, "n_layer": 1}
+    plan_content["options"] |= {"n_layers": 1, "own_note": 1}
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run_plan(make_plan(plan_content), quiet=True)
     told = [str(one.message) for one in caught if "is read by neither" in str(one.message)]
     (one,) = told
     assert one.startswith(
-        "option 'n_layer' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
+        "option 'own_note' is read by neither RecBole nor BPR, LightGCN, so it has no effect."
     )
 
 
@@ -177,7 +177,7 @@ def fake_trials(values: list[float | None]) -> tuple[list[RunSpec], Any]:
         asked.append(spec)
         value = values[len(asked) - 1]
         status: Any = "failed" if value is None else "done"
-        valid = {} if value is None else {"ndcg@10": value, "logloss": value}
+        valid = {} if value is None else {"ndcg@10": value, "giniindex@10": value}
         error = "RuntimeError: no" if value is None else None
         return RunRecord(
             spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, Path("x"), status, error,
@@ -191,7 +191,7 @@ def fake_trials(values: list[float | None]) -> tuple[list[RunSpec], Any]:
     ("values", "metric", "best"),
     [
         ([0.1, 0.3, 0.2], None, 1),
-        ([0.1, 0.3, 0.2], "logloss", 0),
+        ([0.1, 0.3, 0.2], "giniindex@10", 0),
         ([0.3, 0.3, 0.1], "NDCG@10", 0),
         ([None, 0.1, 0.2], None, 2),
         ([float("nan"), 0.1, 0.05], None, 1),
@@ -200,6 +200,7 @@ def fake_trials(values: list[float | None]) -> tuple[list[RunSpec], Any]:
 def test_the_best_on_validation_is_chosen(
     values: list[float | None], metric: str | None, best: int, plan_content: dict[str, Any]
 ) -> None:
+    plan_content["options"]["metrics"].append("GiniIndex")
     plan = tuned_plan(plan_content, metric=metric, seed=9, options={"epochs": 7})
     spec = RunSpec("tiny", "BPR", "BPR", "uneven", 1, {"uneven": {}}, {})
     asked, carry_out = fake_trials(values)
@@ -250,9 +251,17 @@ def test_an_arm_whose_trials_all_fail(plan_content: dict[str, Any]) -> None:
 
 
 def test_unknown_tuning_metric(plan_content: dict[str, Any]) -> None:
+    with pytest.raises(BurnishError, match=r"'ndgc' is not known\. Did you mean 'NDCG'"):
+        tuned_plan(plan_content, metric="ndgc@10")
     spec = RunSpec("tiny", "BPR", "BPR", "plain", 1, {}, {})
-    with pytest.raises(UnknownNameError, match=r"'ndgc@10' is not known\. Did you mean 'ndcg@10'"):
-        tune_arm(spec, tuned_plan(plan_content, metric="ndgc@10"), fake_trials([0.1, 0.2])[1])
+    asked, carry_out = fake_trials([0.1, 0.2])
+    plan = tuned_plan(plan_content)
+    assert plan.tune is not None
+    tune = plan.tune.model_copy(update={"metric": "recall@10"})  # as where a model computes fewer
+    plan = plan.model_copy(update={"tune": tune})
+    with pytest.raises(UnknownNameError, match=r"tune.metric 'recall@10' is not known"):
+        tune_arm(spec, plan, carry_out)
+    assert asked
 
 
 def test_directions_are_those_of_recbole() -> None:

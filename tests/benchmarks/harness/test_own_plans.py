@@ -11,7 +11,7 @@ from own_world import SHARPER, TOWER, imports_as_before, write_own
 from recbole.model.general_recommender import BPR
 
 import burnish
-from burnish.benchmarks.harness import Plan, RunRecord, load_plan, make_plan, run_plan
+from burnish.benchmarks.harness import Plan, RunRecord, load_plan, make_plan, run_plan, summarise
 from burnish.benchmarks.harness.notes import read_note
 from burnish.benchmarks.harness.specs import spec_of
 from burnish.errors import BurnishError, ConfigurationError
@@ -171,3 +171,107 @@ def test_an_edit_between_two_calls(compared: Callable[..., list[RunRecord]]) -> 
     assert set(read_note(note)["arms"]) == {"plain", "sharp"}, (
         "the arm of the former source is no pair of these"
     )
+
+
+def test_ways_to_name_a_floor(here: Path) -> None:
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone("mine.py:Tower")
+    for floors in (
+        "mine.py:Tower",
+        ["mine:Tower"],
+        [cls],
+        cls,
+        {"mine.py:Tower": None},
+        {cls: {"options": {}}},
+    ):
+        assert list(plan(backbones=["BPR"], floors=floors).floors) == ["mine:Tower"], floors
+    assert list(plan(backbones=["BPR"], floors=["Pop", cls]).floors) == ["Pop", "mine:Tower"]
+    write_own(here / "other")
+    with pytest.raises(ConfigurationError, match="would be called Tower, as another floor is"):
+        plan(backbones=["BPR"], floors=["mine.py:Tower", "other/mine.py:Tower"])
+    with pytest.raises(ConfigurationError, match="Tower is the plan's backbone"):
+        plan(floors=["mine.py:Tower"])
+    with pytest.raises(BurnishError, match=r"'Towr' is not known\. Did you mean 'Tower'"):
+        plan(backbones=["BPR"], floors=["mine.py:Towr"])
+    with pytest.raises(ConfigurationError, match="has enhancers attached"):
+        plan(backbones=["BPR"], floors=[burnish.enhance(cls, "rvrec")])
+    with pytest.raises(BurnishError, match="is an enhancer, not a backbone"):
+        plan(backbones=["BPR"], floors=["sharp.py:Sharper"])
+
+
+def test_ways_to_name_a_teacher() -> None:
+    from burnish.enhancers.zoo import find_backbone
+
+    cls = find_backbone("mine.py:Tower")
+    made = plan(
+        backbones=["BPR"],
+        arms={
+            "text": {"distil": {"teachers": "mine.py:Tower"}},
+            "several": {"distil": {"teachers": ["ease", "mine.py:Tower+softmax"]}},
+            "class": {"distil": {"teachers": {cls: 1.0}, "teacher_options": {cls: {"epochs": 3}}}},
+            "compress": {"compress": {"teachers": {"mine:Tower": [1, 2], "ease": None}}},
+        },
+        tune={"trials": 2, "arms": {"text": {"distil.teachers": [[cls], {cls: 1, "ease": 1}]}}},
+    )
+    assert made.arms["class"].enhancers["distil"] == {
+        "teachers": {"mine:Tower": 1.0},
+        "teacher_options": {"mine:Tower": {"epochs": 3}},
+    }
+    assert made.tune is not None
+    assert made.tune.arms["text"]["distil.teachers"] == [["mine:Tower"], {"mine:Tower": 1, "ease": 1}]
+    for wrong, said in (
+        (
+            "mine.py:Towr",
+            "enhancer 'distil': teacher: mine.py: class 'Towr' is not known. Did you mean 'Tower'",
+        ),
+        ("mine.py", "say which class of the file, as in mine.py:Tower"),
+        ("mine.py:Tower+softmx", "enhancer 'softmx' is not known. Did you mean 'softmax'"),
+        ("sharp.py:Sharper", "is an enhancer, not a backbone"),
+        (burnish.enhance(cls, "softmax"), "has enhancers attached; give the plain model class"),
+        (int, "class int is not a model's"),
+    ):
+        with pytest.raises(BurnishError, match=said.replace("+", r"\+")):
+            plan(backbones=["BPR"], arms={"a": {"distil": {"teachers": [wrong]}}})
+
+
+def test_a_taught_run_is_known_by_the_source_of_its_teacher() -> None:
+    def digest(mine: str) -> str:
+        Path("mine.py").write_text(mine)
+        with imports_as_before():
+            made = plan(backbones=["BPR"], arms={"a": {"distil": {"teachers": "mine.py:Tower"}}})
+            return spec_of(made, made.backbones[0], "a", 1).digest
+
+    assert digest(TOWER) == digest(TOWER) != digest(f"{TOWER}# changed\n")
+
+
+def test_an_own_class_as_floor_and_as_teacher(compared: Callable[..., list[RunRecord]]) -> None:
+    more = {
+        "backbones": ["BPR"],
+        "arms": {"taught": {"distil": {"teachers": "mine.py:Tower"}}},
+        "floors": {
+            "mine.py:Tower": {"options": {"embedding_size": 8}, "tune": {"learning_rate": [0.001, 0.01]}}
+        },
+    }
+
+    def statuses() -> dict[str, str]:
+        return {one.arm: one.error or one.status for one in compared(**more)}
+
+    def floor() -> dict[str, Any]:
+        (note,) = Path("runs/tiny/BPR").glob("comparison-*.json")
+        found: dict[str, Any] = read_note(note)["floors"]["Tower"]
+        return found
+
+    assert statuses() == {"Tower": "done", "plain": "done", "taught": "done"}
+    before = floor()
+    assert (before["trials"], list(before["chosen"])) == (2, ["learning_rate"])
+    assert {(row.arm, row.kind) for row in summarise("runs") if row.baseline == "plain"} == {
+        ("Tower", "floor"),
+        ("taught", "arm"),
+    }
+    assert statuses() == {"Tower": "kept", "plain": "kept", "taught": "kept"}
+    assert floor() == before
+    Path("mine.py").write_text(TOWER.replace("softplus(-better)", "softplus(-2 * better)"))
+    assert statuses() == {"Tower": "done", "plain": "kept", "taught": "done"}
+    assert floor()["runs"].values() != before["runs"].values()
+    assert {Path(place).parts[-2] for place in floor()["runs"].values()} == {"Tower"}

@@ -317,6 +317,8 @@ def test_options_of_enhancers_stand_with_them(
 ) -> None:
     """RecBole would take them, and nobody read them."""
     words = rf"^plan: {place} ?.*option 'uneven\.spread' has no effect here.*\{{uneven: \{{spread: -1\}}\}}"
+    if "options" in change:  # where the data lie is said there, too
+        change = {"options": {**plan_content["options"], **change["options"]}}
     with pytest.raises(ConfigurationError, match=words):
         make_plan({**plan_content, **change})
 
@@ -363,7 +365,7 @@ def test_what_the_plan_decides_is_no_option(
     (name,) = option
     space = {name: [1, 2]}
     places: dict[str, Any] = {
-        "options": {"options": option},
+        "options": {"options": {**plan_content["options"], **option}},
         "backbones.0.options": {"backbones": [{"name": "BPR", "options": option}]},
         "arms.a.options": {"arms": {"a": {"enhancers": "uneven", "options": option}}},
         "tune.options": {"tune": {"trials": 2, "space": {"epochs": [1, 2]}, "options": option}},

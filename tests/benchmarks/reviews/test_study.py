@@ -99,6 +99,7 @@ def test_what_is_wrong_is_said_once_and_nothing_else(content, tmp_path, capsys):
     assert main([str(file)]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if "/ all / seed" not in line]
     told = [line for line in said if "is read by neither" in line]
+    said = [line for line in said if not line.startswith("warning: an epoch of ")]  # the data are small
     assert sorted(told) == [
         "warning: option 'explain_weight' is read by neither RecBole nor BPR, so it has no effect. "
         "Did you mean 'preload_weight'?",
@@ -222,7 +223,8 @@ def test_a_failing_model_is_told_and_the_others_go_on(content, monkeypatch):
     outcome = run_study(plan)
     assert [run.label for run in outcome.failed] == ["TinyRatings"]
     text = to_markdown(summarise(plan, outcome))
-    assert "Failed: TinyRatings, seed 1: RuntimeError: this model was asked to fail" in text
+    assert "Failed: TinyRatings, seed 1: " in text
+    assert "(RuntimeError: this model was asked to fail)" in text
     assert "| BPR | 1 |" in text
 
 

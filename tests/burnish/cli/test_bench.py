@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from burnish.benchmarks.harness import load_plan
-from burnish.cli.bench import find_plan
+from burnish.cli.bench import find_plan, how_many
 from burnish.cli.main import app
 from burnish.errors import ConfigurationError
 from burnish.training.train import train
@@ -222,3 +222,32 @@ def test_a_file_comes_before_a_packaged_plan(tmp_path: Path, monkeypatch: pytest
     assert find_plan("demo") == Path("demo")
     with pytest.raises(ConfigurationError, match=r"docs/benchmark\.md"):
         find_plan("harness")
+
+
+@pytest.mark.parametrize(
+    ("given", "how"),
+    [
+        ((1, None, None), {"workers": 1}),
+        ((3, None, None), {"workers": 3}),
+        ((1, "2/4", None), {"share": (1, 4)}),
+        ((1, None, "tcp://head:8786"), {"scheduler": "tcp://head:8786"}),
+    ],
+)
+def test_which_processes_do_the_runs(
+    given: tuple[int, str | None, str | None], how: dict[str, object]
+) -> None:
+    assert how_many(*given) == how
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ((1, "0/4", None), "say I/N, with I from 1 to N"),
+        ((1, "5/4", None), "say I/N, with I from 1 to N"),
+        ((1, "half", None), "'half': say I/N"),
+        ((2, "1/2", None), "--workers and --shard say different things"),
+    ],
+)
+def test_processes_that_cannot_be(given: tuple[int, str | None, str | None], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        how_many(*given)

@@ -130,7 +130,7 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("guided", ["--user", "u3", "-o", "why.csv", "--profile"], "--profile has no place in csv"),
         ("guided", ["--user", "u3", "--reasons", "0"], "reasons = 0"),
         ("guided", ["--user", "u3", "--title-field", "nam"], "Did you mean 'name'"),
-        ("plain", ["--user", "u3"], "guided, paths and shapley give reasons"),
+        ("plain", ["--user", "u3"], "shapley, guided and paths give reasons"),
         ("nothing", ["--user", "u3"], "does not exist"),
     ],
 )

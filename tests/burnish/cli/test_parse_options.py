@@ -36,6 +36,13 @@ from burnish.errors import ConfigurationError
         ("[NDCG, Recall]", ["NDCG", "Recall"]),
         ("{mode: full, split: {RS: [0.8, 0.1, 0.1]}}", {"mode": "full", "split": {"RS": [0.8, 0.1, 0.1]}}),
         ("'5'", "5"),
+        # there are no comments on a command line
+        ("Kunde #", "Kunde #"),
+        ("5 # five", "5 # five"),
+        ("[Kategorie, Kunde #]", ["Kategorie", "Kunde #"]),
+        ("{inter: [Kunde #, 'a # b']}", {"inter": ["Kunde #", "a # b"]}),
+        ("&a b", "&a b"),
+        ("--- x", "--- x"),
         # what is no YAML, or means something else in it, stays what was typed
         ("[3,inf)", "[3,inf)"),
         ("yes", "yes"),

@@ -78,7 +78,7 @@ def test_named_users_on_the_screen(run: Path, tmp_path: Path) -> None:
     [
         (["--users", "u300"], "user 'u300': unknown user"),
         (["--users", "u1", "--users-file", "x"], "both name users"),
-        (["--users-file", "missing.txt"], "cannot be read"),
+        (["--users-file", "missing.txt"], "missing.txt: there is no such file"),
         (["--users", ","], "no user is named"),
         (["--output", "top.xlsx"], "suffix '.xlsx'"),
         (["--format", "parquet"], "parquet needs a file"),

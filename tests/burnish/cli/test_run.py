@@ -154,24 +154,16 @@ def test_results_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["config.json", "result.json"]
 
 
-def test_a_misspelt_option_is_a_warning(here: Path) -> None:
-    words = [
-        "run",
-        "-m",
-        "BPR",
-        "-d",
-        "tiny",
-        "--epochs=1",
-        "--leraning_rate=0.1",
-        "-o",
-        "out",
-        "-q",
-        *SMALL,
-    ]
-    done = CliRunner().invoke(app, words)
+def test_a_misspelt_option_is_an_error_and_in_a_file_a_warning(here: Path) -> None:
+    words = ["run", "-m", "BPR", "-d", "tiny", "--epochs=1", "-o", "out", "-q", *SMALL]
+    done = CliRunner().invoke(app, [*words, "--leraning_rate=0.1"])
+    assert done.exit_code == 2
+    assert "Did you mean --learning_rate?" in done.stderr
+    assert not (here / "out").exists()
+    (here / "shared.yaml").write_text("leraning_rate: 0.1\n")
+    done = CliRunner().invoke(app, [*words, "--config-files", "shared.yaml"])
     assert done.exit_code == 0
-    assert "warning: option 'leraning_rate'" in done.stderr
-    assert "'learning_rate'" in done.stderr
+    assert "'leraning_rate' is read by neither RecBole nor BPR" in done.stderr
 
 
 def lines_of(epochs: list[Epoch], capsys: pytest.CaptureFixture[str]) -> list[str]:
@@ -227,7 +219,7 @@ def test_a_warning_is_told_once_a_command(here: Path) -> None:
     assert done.stderr.count("has blanks or invisible characters") == 1
     assert done.stderr.count("interactions read") == 1
     assert "the base, epoch 1 of 1: loss" in done.stderr
-    assert "candidate 2 of" in done.stderr
+    assert "candidate 10 of" in done.stderr
     assert not any("candidate" in line and "loss" in line for line in done.stderr.splitlines())
 
 

@@ -178,7 +178,7 @@ def test_an_id_that_would_change_is_refused(tmp_path: Path, name: str, way: str)
 def test_a_word_for_nothing_is_an_error_until_told(config: Any, tmp_path: Path, word: str) -> None:
     table = pd.DataFrame({"user": ["u", word, "v", "u"], "item": ["i", "j", "i", "j"]})
     with pytest.raises(
-        DataError, match=rf"row 2: column 'user' holds {word!r}.*--missing drop.*--missing keep"
+        DataError, match=rf"row 2: column 'user' holds {word!r}.*missing='drop'.*missing='keep'"
     ):
         burnish.data.from_frame(table, out=tmp_path / "a" / "mine")
     card = burnish.data.from_frame(table, out=tmp_path / "a" / "mine", missing="drop")

@@ -113,7 +113,7 @@ def test_large_whole_ids_stay_exact(tmp_path: Path) -> None:
             DataError,
             r"line 3: the bytes b'\\xe9,2\\n' are not utf-8; .*latin-1",
         ),
-        ("r.csv", b"user\n1\n", DataError, "one column only, 'user'; .*--separator"),
+        ("r.csv", b"user\n1\n", DataError, "one column only, 'user'; .*separator="),
         ("r.csv", b"user,user\n1,2\n", DataError, "two columns are called 'user'"),
         ("r.csv", b"user,item\n", DataError, "has no rows"),
         ("r.csv", b"", DataError, "is empty"),

@@ -87,7 +87,7 @@ def test_a_format_and_a_unit_of_ones_own() -> None:
             [SECONDS, SECONDS * 1000],
             {},
             DataError,
-            r"row 1\) looks like seconds and .*row 2\).*milliseconds.*--time-unit",
+            r"row 1\) looks like seconds and .*row 2\).*milliseconds.*time_unit=",
         ),
         ([SECONDS * 1000, 0], {}, DataError, r"0 \(row 2\) looks like seconds"),
         (
@@ -101,10 +101,10 @@ def test_a_format_and_a_unit_of_ones_own() -> None:
             ["2023-01-05", "05/01/2023"],
             {},
             DataError,
-            r"row 2, column 'when': '05/01/2023' is no time.*--time-format",
+            r"row 2, column 'when': '05/01/2023' is no time.*time_format=",
         ),
         (["2023-01-05", "2023-13-05"], {}, DataError, r"row 2, column 'when': '2023-13-05'"),
-        (["2023-01-05", ""], {}, DataError, r"row 2: column 'when' is empty.*--missing drop"),
+        (["2023-01-05", ""], {}, DataError, r"row 2: column 'when' is empty.*missing='drop'"),
         (
             ["01.02.2023", "x"],
             {"time_format": "%d.%m.%Y"},

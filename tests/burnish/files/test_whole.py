@@ -75,3 +75,20 @@ def test_other_errors_are_not_taken_for_a_refusal_to_write(error: OSError, tmp_p
         raise error
     assert caught.value is error
     assert not list(tmp_path.iterdir())
+
+
+def fail_at(path: Path) -> None:
+    """Write half of a file, and stop."""
+    with written_whole(path) as beside:
+        beside.write_text("half")
+        raise RuntimeError
+
+
+def test_a_failure_takes_the_folder_that_it_made_with_it(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        fail_at(tmp_path / "new" / "inner" / "file.txt")
+    assert list(tmp_path.iterdir()) == []
+    write_text(tmp_path / "new" / "file.txt", "whole")
+    with pytest.raises(RuntimeError):
+        fail_at(tmp_path / "new" / "other.txt")
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]

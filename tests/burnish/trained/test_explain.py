@@ -131,14 +131,16 @@ def test_several_enhancers_and_one_of_them(data: Path) -> None:
     assert {reason.kind for reason in one.reasons} == {"interaction"}
     with pytest.raises(UnknownNameError, match="Did you mean 'guided'"):
         explain(source, "u3", enhancer="guidet")
-    with pytest.raises(UnsupportedError, match="guided, paths and shapley give reasons"):
+    with pytest.raises(UnsupportedError, match="shapley, guided and paths give reasons"):
         explain(source, "u3", enhancer="rvrec")
 
 
 @pytest.mark.parametrize("enhancers", [None, {"rvrec": {}}])
 def test_a_run_without_reasons_says_which_have_some(data: Path, enhancers: Any) -> None:
     result = trained("BPR", data, enhancers, **RATIO)
-    with pytest.raises(UnsupportedError, match=r"guided, paths and shapley give reasons.*--enhancers guided"):
+    with pytest.raises(
+        UnsupportedError, match=r"shapley, guided and paths give reasons.*--enhancers shapley"
+    ):
         explain(result, "u3")
 
 

@@ -84,6 +84,14 @@ def test_words_as_reasons_with_titles(run: Path) -> None:
             assert reason.evidence["item_sentence"] in line(reason)
 
 
+def test_more_words_than_a_profile_shows(run: Path) -> None:
+    source = open_trained(run)
+    source.model.keep_profile_words = 2
+    (few,), (every,) = (explain(source, "u1", top=1, reasons=n) for n in (2, 1000))
+    assert len(few.reasons) == 2 < len(every.reasons)
+    assert every.reasons[:2] == few.reasons
+
+
 def test_the_backbone_is_asked_first_and_by_name(guided: Any) -> None:
     assert type(guided.model) is not DReX
     assert [one.name for one in Explainer(guided).givers] == ["DReX", "guided"]

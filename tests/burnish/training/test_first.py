@@ -363,12 +363,15 @@ def test_candidates_go_on_after_their_base(
 def test_a_teacher_may_begin_from_what_the_others_of_its_name_train(
     fits: Fits, small, tmp_path: Path
 ) -> None:
+    few = {"ridge": [25.0], "ranks": [8]}
     short = {
+        **few,
         "teachers": {"ease": None, "softmax+average+aggregate": None},
         "teacher_options": {"softmax+average+aggregate": {"softmax.temperature": 0.3, "epochs": 2}},
     }
     base = {"softmax.temperature": 0.3, "epochs": 2}
     long = {
+        **few,
         "teachers": {"ease": None, "aggregate": None},
         "teacher_options": {
             "aggregate": {"aggregate.base": "softmax+average", "aggregate.base_options": base, "epochs": 2}
@@ -385,7 +388,15 @@ def test_a_teacher_may_begin_from_what_the_others_of_its_name_train(
 
 
 def test_a_teacher_goes_on_trying_candidates(fits: Fits, small, tmp_path: Path) -> None:
-    block = {"compress": {"teachers": {"ease": None, "aggregate": None}}}
+    few = {"aggregate.hops": [1], "aggregate.sides": "users"}
+    block = {
+        "compress": {
+            "teachers": {"ease": None, "aggregate": None},
+            "teacher_options": {"aggregate": few},
+            "ridge": [25.0],
+            "ranks": [8],
+        }
+    }
     whole = run(small, block, tmp_path / "whole")
     fits.interrupt = ("BPR+aggregate", 3)
     with pytest.raises(KeyboardInterrupt):

@@ -136,6 +136,7 @@ def test_no_option_of_a_run_leads_to_an_import_either(work: Path) -> None:
         file.write("    def bind(self, anatomy, dataset):\n")
         file.write("        from burnish.enhancers.zoo import find_backbone\n\n")
         file.write("        find_backbone('evil.py:Tower')\n")
+    edit(work / "out", code=None)  # else the run does not go on with a changed file
     burnish.enhance("mine.py:Tower", "sharp.py:Sharper")
     for read in (
         lambda: burnish.load_run("out"),
@@ -211,3 +212,71 @@ def test_an_enhanced_class_of_a_file(work: Path, small: dict[str, Any]) -> None:
     assert (content["model"], list(content["own_enhancers"])) == ("mine:Tower", ["sharper"])
     with imports_as_before():
         assert burnish.recommend("ready", ["u1"], k=1, model="ready.py:Ready") is not None
+
+
+@pytest.fixture(scope="module")
+def taught(data_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sources and, in `out`, a run that two teachers of a class of one's own taught."""
+    folder = write_own(tmp_path_factory.mktemp("work"))
+    with pytest.MonkeyPatch.context() as patch, imports_as_before():
+        patch.chdir(folder)
+        options = {"data_path": str(data_path), "epochs": 1, "embedding_size": 8, "threads": 1}
+        distil = {"teachers": ["mine.py:Tower", "./mine.py:Tower+average"]}
+        burnish.run(
+            "BPR", "tiny", config=options, enhancers={"distil": distil}, folder="out", show_progress=False
+        )
+    return folder
+
+
+@pytest.fixture
+def school(taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The same as working directory, where nothing of it is imported."""
+    shutil.copytree(taught, tmp_path / "work")
+    monkeypatch.chdir(tmp_path / "work")
+    with imports_as_before():
+        yield tmp_path / "work"
+
+
+def teacher(folder: Path) -> tuple[str, Any, bytes]:
+    run = json.loads((folder / "run.json").read_text())
+    return run["model"], list(run["enhancers"]), (folder / "model.safetensors").read_bytes()
+
+
+def test_teachers_of_an_own_class(school: Path) -> None:
+    plain, averaged = (
+        teacher(school / "out/teachers" / name) for name in ("mine.Tower", "mine.Tower+average")
+    )
+    assert plain[:2] == ("mine:Tower", [])
+    assert averaged[:2] == ("mine:Tower", ["average"])
+    # Recommending needs no teacher, so nothing is imported for it.
+    assert len(burnish.recommend("out", users=None, k=3))
+    assert not loaded()
+
+
+def test_a_taught_run_goes_on_with_trust(school: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"teacher: .*mine\.py:Tower is not loaded, and the files of a run"
+    ):
+        burnish.run(resume="out", config={"epochs": 2})
+    assert not loaded()
+    before = teacher(school / "out/teachers/mine.Tower")
+    result = burnish.run(resume="out", config={"epochs": 2}, trust=True)
+    assert result.n_epochs == 2
+    assert teacher(school / "out/teachers/mine.Tower") == before
+
+
+def test_a_changed_class_teaches_anew(school: Path, data_path: Path) -> None:
+    def run() -> tuple[str, Any, bytes]:
+        with imports_as_before():
+            options = {"data_path": str(data_path), "epochs": 1, "embedding_size": 8, "threads": 1}
+            distil = {"distil": {"teachers": "mine.py:Tower"}}
+            burnish.run("BPR", "tiny", config=options, enhancers=distil, folder="out", show_progress=False)
+        return teacher(school / "out/teachers/mine.Tower")
+
+    before = teacher(school / "out/teachers/mine.Tower")
+    stamp = (school / "out/teachers/mine.Tower/base.json").stat().st_mtime_ns
+    assert run() == before
+    assert (school / "out/teachers/mine.Tower/base.json").stat().st_mtime_ns == stamp
+    source = (school / "mine.py").read_text()
+    (school / "mine.py").write_text(source.replace("softplus(-better)", "softplus(-9 * better)"))
+    assert run() != before

@@ -118,7 +118,9 @@ def test_what_is_wrong_with_the_files(tmp_path: Path, files: dict[str, str], sai
 
 
 def test_the_field_that_names_an_item() -> None:
-    assert title_field(Texts((), {"description": (), "product_name": (), "title": ()})) == "product_name"
+    assert title_field(Texts((), {"description": (), "product_name": (), "title": ()})) == "title"
+    assert title_field(Texts((), {"Name (de)": (), "class": ()})) == "Name (de)"
+    assert title_field(Texts((), {"author_name": (), "Titel": ()})) == "Titel"
     assert title_field(Texts((), {"description": ()})) == "description"
     with pytest.raises(UnknownNameError, match="Did you mean 'description'"):
         title_field(Texts((), {"description": ()}), "descripton")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -19,6 +18,7 @@ from burnish.enhancers.paths.learned_paths import permuted
 from burnish.enhancers.paths.lists import Pairs
 from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.paths.paths import Paths
+from burnish.enhancers.paths.reasons import reasons_for
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
 
@@ -316,26 +316,21 @@ def test_collaborative_paths_alone(world: Any) -> None:
 # ------------------------------------------------------------------ a run
 
 
-@pytest.fixture
-def small(tmp_path: Path) -> Callable[..., Any]:
-    def run(name: str, **more: Any) -> Any:
-        settings = {
-            "epochs": 2,
-            "embedding_size": 8,
-            "show_progress": False,
-            "train_batch_size": 8192,
-            **more,
-        }
-        enhancers = {"softmax": {}, "paths": {"metapaths": [ALIKE, GENRE]}}
-        return burnish.run(
-            "BPR", "ml-100k", enhancers=enhancers, config=settings, seed=1, folder=tmp_path / name
-        )
-
-    return run
+def small(folder: Path) -> Any:
+    settings = {"epochs": 2, "embedding_size": 8, "show_progress": False, "train_batch_size": 8192}
+    enhancers = {"softmax": {}, "paths": {"metapaths": [ALIKE, GENRE]}}
+    return burnish.run("BPR", "ml-100k", enhancers=enhancers, config=settings, seed=1, folder=folder)
 
 
-def test_what_serves_is_the_backbone(small: Callable[..., Any], tmp_path: Path) -> None:
-    result = small("run")
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """A run, which no test changes, and its folder."""
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    return small(folder), folder
+
+
+def test_what_serves_is_the_backbone(finished: tuple[Any, Path]) -> None:
+    result, folder = finished
     model = result.model.eval()
     assert "walks along 2 meta-paths" in str(burnish.status(model))
     plain = burnish.bake(model)
@@ -343,25 +338,35 @@ def test_what_serves_is_the_backbone(small: Callable[..., Any], tmp_path: Path) 
     assert not any("paths" in name for name in plain.state_dict())
     batch = Interaction({"user_id": torch.tensor([3, 5])})
     torch.testing.assert_close(plain.full_sort_predict(batch), model.full_sort_predict(batch))
-    loaded = burnish.load_run(tmp_path / "run").model
+    loaded = burnish.load_run(folder).model
     shares = loaded.enhancers["paths"].model.shares()
     torch.testing.assert_close(shares, model.enhancers["paths"].model.shares())
     assert float((shares - 0.5).abs().max()) > 0
 
 
-def test_the_same_seed_gives_the_same_numbers(small: Callable[..., Any]) -> None:
-    one, other = small("one"), small("other")
+def test_the_same_seed_gives_the_same_numbers(finished: tuple[Any, Path], tmp_path: Path) -> None:
+    one, other = finished[0], small(tmp_path / "other")
     assert one.test_result == other.test_result
     for mine, theirs in zip(one.model.parameters(), other.model.parameters(), strict=True):
         assert torch.equal(mine, theirs)
 
 
-def test_a_run_explains_itself_by_paths(small: Callable[..., Any], tmp_path: Path) -> None:
-    result = small("run")
+def test_a_run_explains_itself_by_paths(finished: tuple[Any, Path]) -> None:
+    result, folder = finished
     reasons = result.model.enhancers["paths"].explain(196, 50)
     assert [reason.kind for reason in reasons] == ["path"] * len(reasons)
     assert 0 < sum(reason.contribution for reason in reasons) <= 1
-    loaded = burnish.load_run(tmp_path / "run").model
+    (few,), (every,) = (burnish.explain(result, "196", top=1, reasons=n) for n in (1, 1000))
+    asked = [
+        result.dataset.token2id(field, token)
+        for field, token in (("user_id", few.user), ("item_id", few.item))
+    ]
+    assert len(few.reasons) == 1
+    assert len(every.reasons) > 3
+    assert {one.text for one in every.reasons} == {
+        one.text for one in reasons_for(result.model.enhancers["paths"].finder(), *asked, k=1000)
+    }
+    loaded = burnish.load_run(folder).model
     assert [one.text for one in loaded.enhancers["paths"].explain(196, 50)] == [one.text for one in reasons]
     with torch.no_grad():
         loaded.enhancers["paths"].model.mixing.copy_(torch.tensor([0.0, 9.0]))
