@@ -21,12 +21,18 @@ def write_diagram(ranking: Ranking, path: Path | str) -> Path:
 
     Raises `ConfigurationError` for another suffix.
     """
-    path = Path(path)
+    path = diagram_path(path)
     if path.suffix.lower() == ".json":
         write_json(path, ranking.as_dict())
-    elif path.suffix.lower() == ".svg":
-        write_text(path, diagram(ranking))
     else:
+        write_text(path, diagram(ranking))
+    return path
+
+
+def diagram_path(path: Path | str) -> Path:
+    """The path; `ConfigurationError` for a suffix that cannot be written."""
+    path = Path(path)
+    if path.suffix.lower() not in (".svg", ".json"):
         raise ConfigurationError(f"cd: {str(path)!r}: give a file name that ends in .svg or .json")
     return path
 

@@ -69,6 +69,7 @@ def report(
     Floors come first, and the arms are compared with the strongest of them, too.  Reads files only: nothing is trained.
     """
     from burnish.benchmarks import harness
+    from burnish.benchmarks.harness.cd_diagram import diagram_path
     from burnish.errors import unknown_name
     from burnish.files.svg import svg_path
     from burnish.files.whole import write_text
@@ -79,9 +80,10 @@ def report(
         format = format_of_suffix(output)
     if output is not None:
         check_writable(output)
-    for picture in (plot, cd):
-        if picture is not None:
-            check_writable(svg_path(picture))
+    if plot is not None:
+        check_writable(svg_path(plot))
+    if cd is not None:
+        check_writable(diagram_path(cd))
     kind = choose_format(format, output, shown=FORMATS, written=FORMATS)
     metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
     if interval not in INTERVALS:
