@@ -16,7 +16,7 @@ def absences(
     rows: of the whole report.
     """
     sentences = []
-    for known, label in zip(floors, _labels(floors), strict=True):
+    for known, label in zip(floors, labels_of(floors), strict=True):
         place = tuple(known.note[name] for name in ("dataset", "label", "comparison"))
         own = [row for row in rows if (row.dataset, row.backbone, row.comparison) == place]
         missing: dict[tuple[str, str], list[str]] = {}
@@ -34,7 +34,7 @@ def absences(
     return sentences
 
 
-def _labels(floors: Sequence[NoteFloors]) -> list[str]:
+def labels_of(floors: Sequence[NoteFloors]) -> list[str]:
     """What to call each comparison: with the data set, and with the settings, where there are several."""
     places = [(known.note["dataset"], known.note["label"]) for known in floors]
     several_sets = len({dataset for dataset, _ in places}) > 1

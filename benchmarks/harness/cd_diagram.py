@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from burnish.errors import ConfigurationError
-from burnish.files.svg import DARK, GREY, fitted, label, line, scale, svg_text, text_width
+from burnish.files.svg import DARK, GREY, fitted, folded, label, line, scale, svg_text, text_width
 from burnish.files.whole import write_json, write_text
 
 from .ranks import Ranking
@@ -65,7 +65,8 @@ def diagram(ranking: Ranking) -> str:
     said = [f"Friedman F({ranking.f_df[0]}, {ranking.f_df[1]}) = {ranking.f:.2f}, p = {ranking.f_p:.2g}"]
     said += [f"{ranking.n_blocks} {ranking.blocks}; bars: not told apart (Nemenyi, {ranking.alpha:g})"]
     width = right + _GAP + room + _EDGE
-    for text in [*said, *ranking.remarks]:
+    told = [part for one in ranking.remarks for part in folded(one, width - 2 * _EDGE, 11)]
+    for text in [*said, *told]:
         shown = fitted(text, width - 2 * _EDGE, 11)
         parts.append(f"<text x='{_EDGE}' y='{bottom}' font-size='11' fill='{GREY}'>{shown}</text>")
         bottom += 17

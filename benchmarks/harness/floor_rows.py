@@ -136,7 +136,7 @@ def remarks_on(floors: Iterable[NoteFloors]) -> list[str]:
             who = name if is_shared(name) else f"{known.note['label']}, {name}"
             if "arm" in floor:
                 remarks.append(f"Floor {who}: the arm {floor['arm']} of the plan stands as this one.")
-            if floor.get("trials"):
+            if floor.get("trials") and not floor.get("tuning"):  # else it is among the lines on tuning
                 chosen = ", ".join(f"{option} = {value}" for option, value in floor["chosen"].items())
                 edge = floor.get("edge") or []
                 at = f", at the edge of what was tried: {', '.join(edge)}" if edge else ""

@@ -14,13 +14,14 @@ from burnish.errors import BurnishError
 from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
-from .floors import SHARED, Floor, all_floors, arm_that_is, at_edge, is_shared, label_of, own_space
+from .floors import SHARED, Floor, all_floors, arm_that_is, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
+from .ranges import at_edge
 from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options, training_length
 from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
-from .tuning import tuning
+from .tuning import chosen_path, tuning
 
 #: The folder of floors that need no backbone, in the place of a backbone's label.
 FOLDER = "floors"
@@ -42,6 +43,7 @@ class Standing:
     """What a comparison knows of one floor.
 
     runs: one a seed.  arm: the plan's own arm that is this floor.  left_out: why there are no runs.
+    tuning: the file that says what was chosen.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Standing:
     chosen: dict[str, Any] = field(default_factory=dict)
     edge: list[str] = field(default_factory=list)
     left_out: str | None = None
+    tuning: Path | None = None
 
     @property
     def shared(self) -> bool:
@@ -115,7 +118,9 @@ class Floors:
             tuned = self._tuned[key]
             if tuned.left_out is not None:
                 raise LeftOutError(tuned.left_out)
-            standing = Standing(label, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
+            standing = Standing(
+                label, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge, tuning=tuned.tuning
+            )
             settings = {**floor.options, **tuned.chosen}
             runs = [RunSpec(self.plan.dataset, name, FOLDER, label, seed, {}, options) for seed in seeds]
             standing.runs = [with_settings(run, settings) for run in runs]
@@ -232,6 +237,7 @@ class Floors:
             standing.left_out = str(error)
             return standing
         standing.trials, standing.chosen, standing.edge = len(records), chosen, at_edge(space, chosen)
+        standing.tuning = chosen_path(spec, rules, space, self.plan.runs)
         if space and self.tell is not None:
             self.tell(f"{spec.label} / {spec.arm}", chosen)
         return standing
@@ -285,6 +291,8 @@ def noted(standings: list[Standing], remarks: list[str], plan: Plan, place: Path
                 for run in one.runs
             }
             entry |= {"trials": one.trials, "chosen": one.chosen, "edge": one.edge}
+            if one.tuning is not None:
+                entry["tuning"] = os.path.relpath(one.tuning, place).replace(os.sep, "/")
         if one.left_out is not None:
             entry["left_out"] = one.left_out
         floors[one.name] = entry

@@ -293,13 +293,3 @@ def own_space(name: str, floor: Floor) -> Space:
         for option, values in OF_BACKBONE[name].items()
         if option.partition(".")[2] in known and option not in floor.options
     }
-
-
-def at_edge(space: Space, chosen: Mapping[str, Any]) -> list[str]:
-    """Options whose chosen value is the least or the greatest of three or more numbers; 0 is no edge."""
-    return [option for option, values in space.items() if _is_end(chosen.get(option), values)]
-
-
-def _is_end(value: Any, values: Iterable[Any]) -> bool:
-    numbers = sorted({one for one in values if isinstance(one, int | float) and not isinstance(one, bool)})
-    return len(numbers) >= 3 and value != 0 and value in (numbers[0], numbers[-1])

@@ -31,7 +31,7 @@ from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
 from .schedule import Rank, Schedule, Steps, Wanted
 from .spaces import candidates
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
-from .tuning import TuningError, space_of, tuning
+from .tuning import TuningError, chosen_path, space_of, tuning
 from .workers import Workers, on_dask
 
 Result = TypeVar("Result")
@@ -184,6 +184,8 @@ class _Backbone:
             for arm in plan.arms_of(entry)
         }
         self.prepared: dict[str, tuple[Standing, list[str]]] = {}
+        #: Of tuned arms, where it is noted what was chosen.
+        self.chosen: dict[str, Path] = {}
         self.to_prepare, self.to_tune = set(floors.floors), set(self.specs)
         #: Floors whose reason for being left out was told.
         self.said: set[str] = set()
@@ -278,6 +280,7 @@ class _Grid:
                     wanted = steps.send((yield Wanted([(one.number, 1, order)] * len(wanted), wanted)))
             except StopIteration as end:
                 chosen, _ = end.value
+                one.chosen[arm] = chosen_path(specs[0], self.plan.tune, space, self.plan.runs)
                 self._tell_tuned(f"{specs[0].label} / {arm}", chosen)
                 specs = [with_settings(spec, chosen) for spec in specs]
             except TuningError as error:
@@ -293,7 +296,7 @@ class _Grid:
     def _note(self, one: _Backbone) -> None:
         """Write which runs belong together, as soon as all of them are known."""
         if not one.to_prepare and not one.to_tune and not self.only_look:
-            _write_comparison(self.plan, one.entry, one.specs, one.standings, one.remarks)
+            _write_comparison(self.plan, one)
 
     def _tell_left_out(self, one: _Backbone) -> bool:
         """A line for each reason why floors were left out since the last call; whether there was any."""
@@ -378,29 +381,26 @@ def _end_line(spec: RunSpec, record: RunRecord) -> str:
     return f"{spec.key}: {phase} {values} ({record.seconds or 0:.1f} s)"
 
 
-def _write_comparison(
-    plan: Plan,
-    entry: BackboneEntry,
-    specs: dict[str, list[RunSpec]],
-    standings: list[Standing],
-    remarks: list[str],
-) -> Path:
+def _write_comparison(plan: Plan, one: _Backbone) -> Path:
     """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
 
     Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once;
     not those of a backbone that reads files beside the interactions which were others then, or whose source was.
     A damaged one is set aside (`.damaged`), with a warning.
     """
+    entry = one.entry
     options = computing(plan.options | entry.options)
-    tune = plan.tune.model_dump(exclude={"arms"}) if plan.tune is not None else None
+    tune = None
+    if plan.tune is not None:
+        tune = {name: value for name, value in plan.tune.as_first().items() if name != "arms"}
     settings = {"protocol": PROTOCOL, "backbone": entry.name, "options": options, "tune": tune}
     name = digest({**settings, "dataset": plan.dataset})
     path = plan.runs / plan.dataset / entry.label / f"comparison-{name}.json"
     own = {
         arm: {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
-        for arm, runs in specs.items()
+        for arm, runs in one.specs.items()
     }
-    floors = noted(standings, remarks, plan, path.parent)
+    floors = noted(one.standings, one.remarks, plan, path.parent)
     # Of the backbone itself: arms on another graph are no pairs of its plain runs.
     plain = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options)
     beside, source = plain.beside, plain.source
@@ -413,6 +413,9 @@ def _write_comparison(
         content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name}
         content |= now
         content["arms"] = {**before["arms"], **own}
+        tuning = {arm: file.relative_to(path.parent).as_posix() for arm, file in one.chosen.items()}
+        if tuning or before.get("tuning"):
+            content["tuning"] = {**(before.get("tuning") or {}), **tuning}
         if floors["floors"] or before.get("floors"):
             content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])
             content["floor_remarks"] = floors["floor_remarks"] or before.get("floor_remarks") or []

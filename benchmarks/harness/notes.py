@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from burnish.errors import DataError
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json
 
+from .flags import RunFacts
 from .runs import CURE, is_done
 
 #: Added to the name of a damaged note that was set aside.
@@ -27,6 +28,7 @@ class ArmRuns:
     """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
 
     damaged: seeds of finished runs that cannot be read.  cases: digests of the test cases, of runs that noted them.
+    facts: of the training.  config: the config.json of one of them.
     """
 
     planned: int
@@ -34,6 +36,8 @@ class ArmRuns:
     users: dict[int, pd.DataFrame] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
     cases: dict[int, str] = field(default_factory=dict)
+    facts: dict[int, RunFacts] = field(default_factory=dict)
+    config: dict[str, Any] | None = None
 
 
 def find_notes(folder: Path) -> list[dict[str, Any]]:
@@ -81,6 +85,7 @@ def read_note(path: Path) -> dict[str, Any]:
 
 
 def _check_floors(note: dict[str, Any]) -> None:
+    {str(name): Path(place) for name, place in (note.get("tuning") or {}).items()}
     for floor in note.get("floors", {}).values():
         for seed, place in floor.get("runs", {}).items():
             int(seed), Path(place)
@@ -127,7 +132,7 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
         if not is_done(folder):
             continue
         try:
-            test, users, cases = _read_run(folder)
+            metrics, test, users = _read_run(folder)
         except DataError as error:
             warnings.warn(f"{error}. Until then the run is left out.", stacklevel=3)
             arm.damaged.append(int(seed))
@@ -135,19 +140,24 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
         arm.tests[int(seed)] = test
         if users is not None:
             arm.users[int(seed)] = users
-        if cases is not None:
-            arm.cases[int(seed)] = cases
+        if metrics.get("test_cases") is not None:
+            arm.cases[int(seed)] = metrics["test_cases"]
+        config: dict[str, Any] = {}
         for other in ("config.json", "environment.json"):
             if not (folder / other).exists():
                 continue
             try:
-                read_json(folder / other, CURE)
+                content = read_json(folder / other, CURE)
             except DataError as error:
                 warnings.warn(f"{error}. The figures are not from this file.", stacklevel=3)
+            else:
+                config = content if other == "config.json" and isinstance(content, dict) else config
+        arm.facts[int(seed)] = RunFacts.of(metrics, config)
+        arm = replace(arm, config=config or arm.config)
     return arm
 
 
-def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None, str | None]:
+def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, float], pd.DataFrame | None]:
     path = folder / "metrics.json"
     metrics = read_json(path, CURE)
     try:
@@ -156,4 +166,4 @@ def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None, str 
         raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
     table = folder / "per_user.parquet"
     users = read_parquet(table, CURE, ("user", "row")) if table.exists() else None
-    return test, users, metrics.get("test_cases")
+    return metrics, test, users

@@ -14,6 +14,7 @@ from burnish.files.svg import (
     GREY,
     LIGHT,
     fitted,
+    folded,
     heading,
     label,
     line,
@@ -33,15 +34,17 @@ _PLOT, _LEFT, _RIGHT, _LINE, _HEAD, _LETTERS = 380, 230, 290, 26, 58, 13
 #: Beyond this, names are shortened; what stands beside a row and what it is away from.
 _MOST_LEFT, _GAP, _EDGE = 460, 12, 16
 _FLOOR = "#1f5fa8"
+_DOUBTFUL = "#9a6700"
 _COLOURS = {1: "#1a7f37", -1: "#c2372e", 0: GREY}
 
 
 def plot(rows: Sequence[Row], path: Path | str) -> Path:
     """Draw each row's difference as a point with its 95% interval, one panel a metric and data set, into an SVG file.
 
-    Green is a clear gain, red a clear loss, grey neither.  Floors come first, as blue squares; a dashed line through
-    the arms of a backbone is where the strongest of its floors stands, be that a square, an arm of the plan that stands
-    as a floor, or the baseline.  What the report has no row for is said below.  Returns the path.
+    Green is a clear gain, red a clear loss, grey neither, brown what is flagged as collapsed.  Floors come first, as
+    blue squares; a dashed line through the arms of a backbone is where the strongest of its floors stands, be that a
+    square, an arm of the plan that stands as a floor, or the baseline.  Flags, and what the report has no row for, are
+    said below.  Returns the path.
     Raises `ConfigurationError` for another suffix than .svg, `DataError` for no rows.
     """
     path = svg_path(path)
@@ -56,7 +59,8 @@ def plot(rows: Sequence[Row], path: Path | str) -> Path:
         panel = [row for row in drawn if (row.metric, row.dataset) == (metric, dataset)]
         parts += _panel(panel, f"{dataset}, {metric}" if several_sets else metric, top, columns)
         top += _HEAD + _LINE * len(panel) + 34
-    for remark in rows.absences if isinstance(rows, Comparison) else ():
+    beside = [*rows.flags, *rows.absences] if isinstance(rows, Comparison) else []
+    for remark in (part for one in beside for part in folded(one, columns.width - 2 * _EDGE, 11)):
         shown = fitted(remark, columns.width - 2 * _EDGE, 11)
         parts.append(f"<text x='{_EDGE}' y='{top + 12}' font-size='11' fill='{GREY}'>{shown}</text>")
         top += 20
@@ -146,11 +150,12 @@ def _verdict(row: Row) -> str:
     change = f"{row.difference:+.4f}"
     if math.isfinite(row.low) and math.isfinite(row.high) and math.isfinite(row.relative):
         change += f" ({100 * row.relative:+.1f}%)"
-    return f"{change} {'floor' if row.kind == 'floor' else row.verdict.split(',')[0]}"
+    marks = f" [{row.marks}]" if row.marks else ""
+    return f"{change} {'floor' if row.kind == 'floor' else row.verdict.split(',')[0]}{marks}"
 
 
 def _mark(row: Row, y: int, across: Callable[[float], float], columns: _Columns) -> list[str]:
-    colour = _FLOOR if row.kind == "floor" else _COLOURS[row.direction]
+    colour = _FLOOR if row.kind == "floor" else _DOUBTFUL if row.collapsed else _COLOURS[row.direction]
     name = fitted(_name(row), columns.left - _GAP - _EDGE, _LETTERS)
     parts = [f"<text x='{columns.left - _GAP}' y='{y + 4}' text-anchor='end'>{name}</text>"]
     if math.isfinite(row.low) and math.isfinite(row.high):

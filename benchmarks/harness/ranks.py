@@ -15,6 +15,9 @@ from scipy import stats
 
 from burnish.errors import DataError
 
+from .flags import COLLAPSED
+from .floor_rows import NoteFloors
+from .marks import flag_lines, marks_of
 from .metrics import sign
 from .notes import ArmRuns, find_notes, load_arm
 from .rows import ALPHA
@@ -175,17 +178,16 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
     A block is a data set, a backbone and a seed, or without `per_seed` a data set and a backbone, averaged over
     seeds.  Seeds of one data set share most of its data, so with few data sets the ranks of seeds speak of these data.
     Comparisons without the metric are left out, then arms that another comparison lacks, then blocks in which one has
-    not finished; all are named.
+    not finished; all are named, and so are runs that are flagged as collapsed (`flags`).
 
     Raises `DataError` where less than two arms or blocks remain.
     """
     places: dict[str, dict[str, dict[int, float]]] = {}
+    read: list[NoteFloors] = []
     for note in find_notes(Path(folder)):
-        floors = {name: floor["runs"] for name, floor in note.get("floors", {}).items() if floor.get("runs")}
-        found = {
-            name: _by_seed(load_arm(note["path"].parent, runs), metric)
-            for name, runs in {**floors, **note["arms"]}.items()
-        }
+        arms = {name: load_arm(note["path"].parent, runs) for name, runs in note["arms"].items()}
+        read.append(NoteFloors.of(note, arms))
+        found = {name: _by_seed(side, metric) for name, side in {**read[-1].floors, **arms}.items()}
         place = f"{note['dataset']}, {note['label']} #{note['comparison']}"
         places[place] = {name: values for name, values in found.items() if values}
     without = [place for place, sides in places.items() if not sides]
@@ -207,6 +209,7 @@ def rank_arms(folder: Path | str, *, metric: str = "ndcg@10", per_seed: bool = T
     if short:
         seeds_are = "seeds, on which" if short > 1 else "seed, on which"
         remarks.append(f"Left out: {short} {seeds_are} one of them has not finished.")
+    remarks += [said for said in flag_lines(marks_of(read)) if said[1] in COLLAPSED]
     table = np.array(values, dtype=np.float64).reshape(len(values), len(names))
     blocks = "data sets x backbones" + (" x seeds" if per_seed else "")
     return rank_blocks(table, names, metric=metric, blocks=blocks, remarks=remarks)

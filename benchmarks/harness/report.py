@@ -13,6 +13,7 @@ from burnish.errors import DataError, unknown_name
 from .absences import absences
 from .equivalence import Smallest
 from .floor_rows import NoteFloors, against, remarks_on, strongest
+from .marks import flag_lines, marks_of, tuning_lines
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
 from .rows import Row, Terms, judged, make_row
@@ -24,13 +25,20 @@ class Comparison(list[Row]):
     """The rows of a report: by metric, floors before arms; at the end arms against arms, and against a floor.
 
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
-    each comparison, arm and floor of which a row is missing.
+    each comparison, arm and floor of which a row is missing.  flags: a line for each kind of flag (`flags`), with the
+    cure.  tuning: a line for each comparison whose arms were tuned.
     """
 
     def __init__(
-        self, rows: Iterable[Row] = (), remarks: Iterable[str] = (), absences: Iterable[str] = ()
+        self,
+        rows: Iterable[Row] = (),
+        remarks: Iterable[str] = (),
+        absences: Iterable[str] = (),
+        flags: Iterable[str] = (),
+        tuning: Iterable[str] = (),
     ) -> None:
         super().__init__(rows)
+        self.flags, self.tuning = tuple(flags), tuple(tuning)
         self.absences = tuple(absences)
         self.remarks = (*remarks, *self.absences)
 
@@ -81,17 +89,18 @@ def summarise(
     chosen = _choose_metrics(asked, (arm for _, arms in loaded for arm in arms.values()))
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     name_other_damage(folder, notes)
+    marks = marks_of(floors)
     rows: list[Row] = []
     beyond: list[Row] = []
     for metric in chosen:
         families: tuple[list[Row], ...] = ([], [], [], [])
-        for known in floors:
+        for known, marked in zip(floors, marks, strict=True):
             own, arms = known.rows(metric, baseline, terms), _rows(known, metric, baseline, terms)
             floor = strongest(known, [*own, *arms], baseline)
             beside = [] if floor is None else against(known, floor, metric, terms)
             among = _pairs(known, metric, baseline, terms) if pairs else []
             for family, part in zip(families, (own, arms, among, beside), strict=True):
-                family.extend(replace(row, strongest_floor=floor or "") for row in part)
+                family.extend(marked.onto(replace(row, strongest_floor=floor or "")) for row in part)
         rows += [*judged(families[0]), *judged(families[1])]
         beyond += [*judged(families[2], families[1]), *judged(families[3])]
     if not rows:
@@ -105,7 +114,7 @@ def summarise(
         )
     rows += beyond
     lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
-    return Comparison(rows, remarks_on(floors), lacking)
+    return Comparison(rows, remarks_on(floors), lacking, flag_lines(marks), tuning_lines(marks))
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:

@@ -13,6 +13,7 @@ from burnish.errors import DataError
 from burnish.training.per_user import ERRORS
 
 from .equivalence import Margins, Smallest
+from .flags import COLLAPSED
 from .metrics import sign
 from .notes import ArmRuns
 from .rating_errors import compare_errors
@@ -56,6 +57,9 @@ class Row:
     kind: "arm", "floor" for a floor against the baseline, "pair" for an arm against another one than the baseline, or
     "over" for an arm against the strongest floor; the `baseline` is that other arm or floor then.  strongest_floor:
     that of the row's comparison on its metric, as the report chose it; empty for none.
+
+    marks: letters of the flags of both sides (`flags`), with `flags` in words.  trials, tuning: how many tuning trials
+    the arm had, over what, and what was chosen; None and empty where it is not known.
     """
 
     dataset: str
@@ -97,6 +101,22 @@ class Row:
     smallest: float = math.nan
     p_no_worse: float = math.nan
     p_equivalent: float = math.nan
+    marks: str = ""
+    flags: tuple[str, ...] = ()
+    trials: int | None = None
+    baseline_trials: int | None = None
+    tuning: str = ""
+    baseline_tuning: str = ""
+
+    @property
+    def collapsed(self) -> bool:
+        """Whether runs of either side did not learn, so that the difference says little of the arm."""
+        return any(letter in self.marks for letter in COLLAPSED)
+
+    @property
+    def shown_verdict(self) -> str:
+        """The verdict as tables show it, with the letters of its flags."""
+        return f"{self.verdict} [{self.marks}]" if self.marks else self.verdict
 
     @property
     def direction(self) -> int:

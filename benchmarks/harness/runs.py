@@ -75,6 +75,7 @@ def carry_out(
     removes; an interruption (Ctrl-C) leaves nothing.  Raises what training raised.
     """
     folder = spec.folder(runs)
+    curve: list[tuple[int, float]] = []
     if is_done(folder):
         _note_beside(spec, folder)
         return read_record(spec, folder, "kept")
@@ -89,11 +90,11 @@ def carry_out(
                 seed=spec.seed,
                 folder=partial,
                 keep_checkpoint=keep_checkpoint,
-                on_epoch=on_epoch,
+                on_epoch=lambda epoch: _watched(epoch, curve, on_epoch),
                 evaluate_test=spec.trial is None,
                 bases=runs / spec.dataset / spec.label / "bases",
             )
-            _write(partial, spec, result)
+            _write(partial, spec, result, curve)
     except Exception as error:
         _note_failure(note, spec, error)
         raise
@@ -213,9 +214,18 @@ def own_folder(folder: Path) -> Iterator[Path]:
         (partial / DONE).write_text(time.strftime("%Y-%m-%dT%H:%M:%S%z") + "\n", encoding="utf-8")
 
 
-def _write(folder: Path, spec: RunSpec, result: TrainingResult) -> None:
+def _watched(epoch: Epoch, curve: list[tuple[int, float]], on_epoch: Callable[[Epoch], None] | None) -> None:
+    """Note the validation score of an epoch of the run itself, not of one that is trained first."""
+    if epoch.valid_score is not None and not epoch.run:
+        curve.append((epoch.number, epoch.valid_score))
+    if on_epoch is not None:
+        on_epoch(epoch)
+
+
+def _write(folder: Path, spec: RunSpec, result: TrainingResult, curve: list[tuple[int, float]]) -> None:
     write_json(folder / "config.json", {**spec.as_dict(), "recbole": result.config})
     summary = result.summary()
+    summary |= {"counted": result.counted, "valid_scores": curve}
     summary["checkpoint"] = result.checkpoint.name if result.checkpoint else None
     if spec.trial is None and result.splits.test is not None:
         summary["test_cases"] = case_digest(result.trained.config, result.splits.test)

@@ -134,6 +134,10 @@ def block_of(value: Any) -> Any:
     return value
 
 
+#: Fields of `Tune` that came later.
+_SINCE: tuple[str, ...] = ()
+
+
 class Tune(Strict):
     """How options are chosen: as many trials for every arm, judged on the validation set alone."""
 
@@ -149,6 +153,13 @@ class Tune(Strict):
 
     _plain = field_validator("options")(plain_options)
     _usable = field_validator("space")(checked_space)
+
+    def as_first(self) -> dict[str, Any]:
+        """Everything but what the first plans could not say and this one leaves as it was then: files are named so."""
+        return {
+            **self.model_dump(exclude=set(_SINCE)),
+            **self.model_dump(include=set(_SINCE), exclude_defaults=True),
+        }
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from burnish.html_tables import page, table
 
+from .flags import SAYS
 from .metrics import sign
 from .plan import PLAIN
 from .rows import Row
@@ -177,8 +178,14 @@ def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:
     interval = "" if math.isnan(row.low) else f", 95% interval {ends[0]:+.4f} to {ends[1]:+.4f}"
     return (
         f"{backbone}: {what} is {word} the strongest floor, {floor} ({mean:.4f}): {row.metric} "
-        f"{turn * row.difference:+.4f}{interval}."
+        f"{turn * row.difference:+.4f}{interval}{_marked([row])}."
     )
+
+
+def _marked(rows: Sequence[Row]) -> str:
+    """The letters of the flags of some rows, in brackets."""
+    letters = "".join(letter for letter in SAYS if any(letter in row.marks for row in rows))
+    return f" [{letters}]" if letters else ""
 
 
 def tallies(rows: Sequence[Row]) -> list[str]:
@@ -200,9 +207,15 @@ def tallies(rows: Sequence[Row]) -> list[str]:
         what = what if len({row.dataset for row in own}) > 1 else "backbones x seeds"
         sentences.append(
             f"{arm} against {own[0].baseline}, {metric}: better on {better}, equal on {equal}, worse on "
-            f"{total - better - equal} of {total} {what}."
+            f"{total - better - equal} of {total} {what}{_marked(own)}."
         )
     return sentences
+
+
+def _below(rows: Sequence[Row], *, effects: bool = True) -> list[str]:
+    """The lines below a table."""
+    flags, tuning = getattr(rows, "flags", ()), getattr(rows, "tuning", ())  # a `Comparison` has them
+    return [*verdicts(rows), *tallies(rows), *flags, *tuning, footnote(rows, effects=effects)]
 
 
 def to_table(rows: Sequence[Row], *, width: int = 80) -> Table:
@@ -217,7 +230,8 @@ def to_table(rows: Sequence[Row], *, width: int = 80) -> Table:
     wide = width >= _WIDE
     baseline = rows[0].baseline if rows else PLAIN
     # Tight, so that short names fit into 80 columns.
-    caption = "\n".join([*verdicts(rows), *tallies(rows), footnote(rows, effects=wide)])
+    # As a text: a letter in brackets would be taken for a style.
+    caption = Text("\n".join(_below(rows, effects=wide)), style="table.caption")
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), caption=caption, caption_justify="left")
     for head, least in (("backbone", 8), ("arm", 5)):
         table.add_column(head, overflow="fold", min_width=least)
@@ -235,11 +249,11 @@ def to_table(rows: Sequence[Row], *, width: int = 80) -> Table:
             if block and several:
                 table.add_row(Text(title, style="italic"))
             for name, row in block:
-                style = {1: "green", -1: "red", 0: ""}[row.direction]
+                style = "yellow" if row.collapsed else {1: "green", -1: "red", 0: ""}[row.direction]
                 figures = _figures(row)
                 arm = row.arm if kind == "floor" else _label(row)
                 cells = [Text(cell) for cell in (name, arm, *(figures[place] for place in shown))]
-                table.add_row(*cells, Text(row.verdict, style=style))
+                table.add_row(*cells, Text(row.shown_verdict, style=style))
     return table
 
 
@@ -263,10 +277,10 @@ def to_markdown(rows: Sequence[Row]) -> str:
         shown = [pair for pair in named if pair[1].kind in kinds]
         if shown or "arm" in kinds:
             parts.append(_markdown(shown, *heads))
-    said = [*verdicts(rows), *tallies(rows)]
+    *said, last = _below(rows)
     if said:
         parts.append("\n".join(f"- {sentence}" for sentence in said))
-    return "\n\n".join([*parts, footnote(rows)]) + "\n"
+    return "\n\n".join([*parts, last]) + "\n"
 
 
 #: What the two sides of a row are, where they are not the report's baseline and an arm.
@@ -276,7 +290,8 @@ _SIDES = {"pair": ("second arm", "first arm"), "over": ("strongest floor", "with
 def _markdown(named: Sequence[tuple[str, Row]], baseline: str, other: str) -> str:
     heads = ["backbone", "arm", "metric", "seeds", baseline, other, "difference", "95% interval"]
     cells = [
-        [name, _label(row), row.metric, str(row.n_seeds), *_figures(row), row.verdict] for name, row in named
+        [name, _label(row), row.metric, str(row.n_seeds), *_figures(row), row.shown_verdict]
+        for name, row in named
     ]
     return markdown_table([*heads, "relative", "d", "p (Holm)", "verdict"], cells, align="---")
 
@@ -300,18 +315,16 @@ def to_html(rows: Sequence[Row]) -> str:
         baseline, other = _SIDES.get(kind, (named[0][1].baseline if named else "", "with"))
         heads = ["backbone", "arm", "metric", "verdict", baseline, other.removesuffix(" arm"), "change"]
         heads += ["95% interval", "relative", "d", "p"]
-        cells = [(name, _label(row), row.metric, row.verdict, *_figures(row)) for name, row in named]
+        cells = [(name, _label(row), row.metric, row.shown_verdict, *_figures(row)) for name, row in named]
         parts += [table(heads, cells, text=4)] if cells else []
-    return page(
-        "comparison", *parts, notes=[*verdicts(rows), *tallies(rows), footnote(rows)] if rows else ["no rows"]
-    )
+    return page("comparison", *parts, notes=_below(rows) if rows else ["no rows"])
 
 
 def to_csv(rows: Sequence[Row]) -> str:
-    """Every field of every row in full precision, with a header line; notes are joined by "; "."""
+    """Every field of every row in full precision, with a header line; notes and flags are joined by "; "."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, [field.name for field in fields(Row)], lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow(asdict(row) | {"notes": "; ".join(row.notes)})
+        writer.writerow(asdict(row) | {"notes": "; ".join(row.notes), "flags": "; ".join(row.flags)})
     return buffer.getvalue()

@@ -94,7 +94,7 @@ def _write_choice(
     records: list[RunRecord],
     chosen: dict[str, Any],
 ) -> None:
-    content = {
+    content: dict[str, Any] = {
         "metric": metric,
         "set": "validation",
         "seed": tune.seed,
@@ -107,8 +107,13 @@ def _write_choice(
             for settings, record in zip(tried, records, strict=False)
         ],
     }
-    name = digest([content["space"], tune.model_dump(), spec.options, spec.enhancers])
-    write_json(spec.arm_folder(runs) / f"chosen-{name}.json", content)
+    write_json(chosen_path(spec, tune, space, runs), content)
+
+
+def chosen_path(spec: RunSpec, tune: Tune, space: Space, runs: Path) -> Path:
+    """Where it is noted what was chosen for an arm.  spec: any run of it, before tuning."""
+    name = digest([space, tune.as_first(), spec.options, spec.enhancers])
+    return spec.arm_folder(runs) / f"chosen-{name}.json"
 
 
 def trial_spec(spec: RunSpec, tune: Tune, number: int, settings: Mapping[str, Any]) -> RunSpec:

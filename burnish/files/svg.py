@@ -108,3 +108,15 @@ def fitted(text: str, room: float, font_size: float) -> str:
         if text_width(short, font_size) <= room:
             break
     return f"<title>{escape(text)}</title>{escape(short)}"
+
+
+def folded(text: str, room: float, font_size: float) -> list[str]:
+    """A text as lines that are no wider than `room`, broken between words."""
+    found: list[str] = []
+    for word in text.split():
+        longer = f"{found[-1]} {word}" if found else word
+        if found and text_width(longer, font_size) <= room:
+            found[-1] = longer
+        else:
+            found.append(word)
+    return found

@@ -17,9 +17,9 @@ from burnish.benchmarks.harness.floors import (
     Floor,
     all_floors,
     arm_that_is,
-    at_edge,
     own_space,
 )
+from burnish.benchmarks.harness.ranges import at_edge
 from burnish.enhancers.registry import list_enhancers, registered
 from burnish.errors import ConfigurationError, UnknownNameError
 
