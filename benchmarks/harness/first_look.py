@@ -12,7 +12,8 @@ from burnish.files.data_names import data_set_in
 
 from .problems import Problems
 from .schema import BackboneEntry, Plan
-from .spaces import candidates
+from .space_checks import note_unread
+from .spaces import some_points
 from .specs import RunSpec, is_done, spec_of, with_settings
 from .tuning import space_of, trial_spec
 
@@ -69,6 +70,9 @@ def _note_misspelt(plan: Plan, problems: Problems) -> None:
             if "." not in name:
                 with problems.noted():
                     refuse_misspelt([name], asked, place=place)
+    if plan.tune is not None:
+        for place, options, _ in places[-1 - len(plan.tune.arms) :]:
+            note_unread(place, options, every, problems)
 
 
 def _folders(plan: Plan) -> Iterator[Path]:
@@ -92,7 +96,7 @@ def _specs(plan: Plan, entry: BackboneEntry, arm: str) -> list[RunSpec]:
     specs = [spec_of(plan, entry, arm, seed) for seed in plan.seeds_of(entry)]
     if plan.tune is None:
         return specs
-    tried = candidates(space_of(plan, arm), plan.tune.trials, plan.tune.seed)
+    tried = some_points(space_of(plan, arm), plan.tune.trials, plan.tune.seed)
     if len(tried) == 1:
         return [with_settings(spec, tried[0]) for spec in specs]
     return [trial_spec(specs[0], plan.tune, number, settings) for number, settings in enumerate(tried)]

@@ -16,12 +16,11 @@ from burnish.training.request import make_config
 
 from .floors import SHARED, Floor, all_floors, arm_that_is, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
-from .ranges import at_edge
+from .ranges import Space, all_points, at_edge, is_grid, size
 from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options, training_length
-from .spaces import Space, candidates
 from .specs import RunSpec, with_settings
-from .tuning import chosen_path, tuning
+from .tuning import chosen_path, n_trials, tuning
 
 #: The folder of floors that need no backbone, in the place of a backbone's label.
 FOLDER = "floors"
@@ -196,16 +195,19 @@ class Floors:
     def _rules(self, name: str, floor: Floor, space: Space) -> Tune | None:
         """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""
         tune = self.plan.tune
-        size = _size(space)
         if is_shared(name):
             rules: dict[str, Any] = {} if tune is None else {"metric": tune.metric, "seed": tune.seed}
             if tune is not None and name not in SHARED:
                 rules["options"] = training_length(tune.options)
-            return Tune(trials=floor.trials or size, **rules)
+            if tune is not None and math.isinf(size(space)):  # a range has no grid: as many trials as an arm
+                searched = {one: getattr(tune, one) for one in ("method", "at_once", "pruning")}
+                return Tune(trials=floor.trials or tune.trials, **rules, **searched)
+            return Tune(trials=floor.trials or _points(space), **rules)
         if tune is None:
-            return Tune(trials=floor.trials or size) if floor.tune else None
+            return Tune(trials=floor.trials or _points(space)) if floor.tune else None
         # As many as an arm has, but no fewer than its own values: a draw could leave out the one that works.
-        fewest = max(tune.trials, _size(own_space(name, floor)))
+        own = own_space(name, floor)
+        fewest = tune.trials if math.isinf(size(own)) else max(tune.trials, _points(own))
         return tune.model_copy(update={"trials": floor.trials or fewest})
 
     def _choose(self, spec: RunSpec, floor: Floor, space: Space) -> Asking[Standing]:
@@ -269,12 +271,12 @@ class Floors:
     def _n_trials(self, name: str, floor: Floor) -> int:
         space = own_space(name, floor) if is_shared(name) else self._space(name, floor)
         rules = self._rules(name, floor, space)
-        tried = 0 if rules is None else len(candidates(space, rules.trials, rules.seed))
-        return tried if tried > 1 else 0
+        return 0 if rules is None else n_trials(rules, space)
 
 
-def _size(space: Mapping[str, list[Any]]) -> int:
-    return math.prod(len(values) for values in space.values())
+def _points(space: Space) -> int:
+    """How many points there are in a space without ranges."""
+    return int(size(space)) if is_grid(space) else len(all_points(space))
 
 
 def noted(standings: list[Standing], remarks: list[str], plan: Plan, place: Path) -> dict[str, Any]:

@@ -8,7 +8,6 @@ training with a softmax over the catalogue.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -21,7 +20,9 @@ from burnish.training.classes import check_class, class_name
 from burnish.training.inputs.declared import option_schemas
 
 from .problems import Problems
-from .spaces import Space, candidates, checked_space, plain_options, with_parts
+from .ranges import Space, as_lists, size
+from .space_checks import as_given
+from .spaces import checked_space, plain_options, some_points, with_parts
 from .tried_values import MOST_POINTS, check_fixed, check_points, check_tried
 
 #: RecBole models that need no backbone, each with what is tuned unless the plan says otherwise.
@@ -87,6 +88,8 @@ class Floor(Strict):
                 "plan's `options`, and leave it out here"
             )
         return plain_options(options)
+
+    _lists = field_validator("tune", mode="before")(as_given)
 
     @field_validator("tune")
     @classmethod
@@ -181,14 +184,13 @@ def _check_of_backbone(name: str, floor: Floor, models: Collection[type], proble
         with problems.noted():
             check_fixed(f"floors.{name}.options", {option: value}, models)
     before = len(problems.errors)
-    check_tried({f"floors.{name}.tune": floor.tune or {}}, {name: fixed}, models, problems)
+    check_tried({f"floors.{name}.tune": as_lists(floor.tune or {})}, {name: fixed}, models, problems)
     if len(problems.errors) > before:
         return
     space = floor.tune or {}
-    size = math.prod(len(values) for values in space.values())
     # Else a draw, known with the plan's seed.
-    all_tried = size <= min(floor.trials or MOST_POINTS, MOST_POINTS)
-    points = candidates(space, size, seed=0) if all_tried else [{}]
+    all_tried = size(space) <= min(floor.trials or MOST_POINTS, MOST_POINTS)
+    points = some_points(space, MOST_POINTS, seed=0) if all_tried else [{}]
     check_points(f"floors.{name}", points, {name: fixed}, models)
 
 
@@ -202,7 +204,7 @@ def _check_model(name: str, floor: Floor, models: Collection[type], problems: Pr
                 f"floors.{name}: {name} is the plan's backbone, whose plain arm stands in every table; leave it out"
             )
     mappings = option_schemas(model)
-    space = floor.tune or {}
+    space = as_lists(floor.tune or {})
     for option in (*floor.options, *space):
         first, dot, _ = option.partition(".")
         if dot and first not in mappings:
@@ -216,7 +218,7 @@ def _check_model(name: str, floor: Floor, models: Collection[type], problems: Pr
     outside = {option: values for option, values in space.items() if option not in inside}
     check_tried({f"floors.{name}.tune": outside}, {}, [model], problems)
     place = f"floors.{name}.{'tune' if inside else 'options'}"
-    for point in candidates(inside, MOST_POINTS, seed=0):
+    for point in some_points(inside, MOST_POINTS, seed=0):
         together = with_parts(floor.options, point)
         check_fixed(place, {option: together[option] for option in mappings if option in together}, [model])
 

@@ -29,9 +29,8 @@ from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
 from .schedule import Rank, Schedule, Steps, Wanted
-from .spaces import candidates
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
-from .tuning import TuningError, chosen_path, space_of, tuning
+from .tuning import TuningError, chosen_path, n_trials, space_of, tuning
 from .workers import Workers, on_dask
 
 Result = TypeVar("Result")
@@ -149,9 +148,7 @@ def look_ahead(plan: Plan | Mapping[str, Any] | Path | str) -> list[Outlook]:
 
 
 def _n_trials(plan: Plan, arm: str) -> int:
-    tune = plan.tune
-    tried = 0 if tune is None else len(candidates(space_of(plan, arm), tune.trials, tune.seed))
-    return tried if tried > 1 else 0
+    return 0 if plan.tune is None else n_trials(plan.tune, space_of(plan, arm))
 
 
 def exit_status(records: Iterable[RunRecord]) -> int:

@@ -13,6 +13,7 @@ from burnish.own.classes import is_place, named_by
 
 from .floors import arm_that_is, check_floors
 from .problems import Problems
+from .ranges import Space, as_lists
 from .salvage import salvaged
 from .schema import (
     FIRST_SEED,
@@ -26,7 +27,7 @@ from .schema import (
     distinct_seeds,
     listed_seeds,
 )
-from .spaces import Space, candidates, those_for
+from .spaces import some_points, those_for
 from .standing_in import check_standing_in
 from .tried_values import check_fixed, check_points, check_tried
 
@@ -213,7 +214,7 @@ def _tried_of(tune: Tune, label: str, arm: Arm) -> bool:
 def _note_tried_of(tune: Tune, label: str, arm: Arm, models: list[type], problems: Problems) -> None:
     """Note what an arm's trials could not have, and what its runs could not be given by them."""
     fixed = those_for(arm.enhancers, tune.options)
-    spaces = {
+    given: dict[str, Any] = {
         "tune.options": {option: [value] for option, value in fixed.items()},
         "tune.space": those_for(arm.enhancers, tune.space),
         f"tune.arms.{label}": {
@@ -222,12 +223,13 @@ def _note_tried_of(tune: Tune, label: str, arm: Arm, models: list[type], problem
             if "." not in option or option.partition(".")[0] in arm.enhancers
         },
     }
+    spaces = {place: as_lists(space) for place, space in given.items()}
     before = len(problems.errors)
     check_tried(spaces, arm.enhancers, models, problems)
     if len(problems.errors) > before:
         return
-    space = {**spaces["tune.space"], **spaces[f"tune.arms.{label}"]}
-    points = candidates(space, tune.trials, tune.seed)
+    space = {**given["tune.space"], **given[f"tune.arms.{label}"]}
+    points = some_points(space, tune.trials, tune.seed)
     place = f"tune: arm {label!r}" if space else f"arm {label!r}"
     with problems.noted():
         check_points(place, [*points, *({**fixed, **point} for point in points)], arm.enhancers, models)

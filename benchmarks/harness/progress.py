@@ -12,12 +12,15 @@ from rich.text import Text
 
 from burnish.training.result import Epoch
 
-EventKind = Literal["start", "epoch", "done", "kept", "failed", "tuned", "settled", "left out", "lost"]
+EventKind = Literal[
+    "start", "epoch", "done", "kept", "pruned", "failed", "tuned", "settled", "left out", "lost"
+]
 
 
 _COLOURS = {
     "failed": "red",
     "kept": "dim",
+    "pruned": "dim",
     "tuned": "cyan",
     "settled": "cyan",
     "left out": "yellow",

@@ -11,7 +11,7 @@ In a plan and in JSON a space maps options to
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
@@ -23,6 +23,8 @@ Space = dict[str, list[Any] | dict[str, Any]]
 
 #: A chosen value in this outermost part of a range, at either end, is at its edge: one in ten lies there by chance.
 EDGE = 0.05
+#: A space with conditions or whole numbers of no more points than these is gone through point by point.
+MOST_POINTS = 10_000
 _KEYS = ("low", "high", "log", "integer", "values", "when")
 
 
@@ -156,23 +158,27 @@ def _conditions(given: Any) -> dict[str, tuple[Any, ...]]:
 
 
 def tried(space: Mapping[str, Any]) -> dict[str, Tried]:
-    """A space, read; options that others depend on come first."""
+    """A space, read; options that others depend on come first, those `in_circle` last."""
     known = {option: Tried.of(given) for option, given in space.items()}
-    if not any(one.when for one in known.values()):
-        return known
     ordered: dict[str, Tried] = {}
-    while len(ordered) < len(known):
+    ready = [*known]
+    while ready:
         ready = [
             option
             for option, one in known.items()
             if option not in ordered and all(other in ordered or other not in known for other in one.when)
         ]
-        if not ready:
-            raise ValueError(
-                f"{', '.join(sorted(set(known) - set(ordered)))} depend on each other in a circle"
-            )
         ordered |= {option: known[option] for option in ready}
-    return ordered
+    return ordered | known
+
+
+def in_circle(space: Mapping[str, Any]) -> list[str]:
+    """Options whose conditions depend on themselves, so that they never exist."""
+    point: dict[str, Any] = {}
+    for option, one in tried(space).items():
+        if all(other in point or other not in space for other in one.when):
+            point[option] = None
+    return sorted(set(space) - set(point))
 
 
 def is_grid(space: Mapping[str, Any]) -> bool:
@@ -210,12 +216,14 @@ def all_points(space: Mapping[str, Any]) -> list[dict[str, Any]]:
         list(range(int(one.low), int(one.high) + 1)) if one.values is None else list(one.values)
         for one in known.values()
     ]
-    found: list[dict[str, Any]] = []
+    found: dict[str, dict[str, Any]] = {}
     for chosen in product(*values):
-        point = exists(space, dict(zip(known, chosen, strict=True)))
-        if point not in found:
-            found.append(point)
-    return found
+        point: dict[str, Any] = {}
+        for (option, one), value in zip(known.items(), chosen, strict=True):
+            if one.active(point):
+                point[option] = value
+        found.setdefault(repr(point), {option: point[option] for option in space if option in point})
+    return list(found.values())
 
 
 def at_edge(space: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
@@ -226,17 +234,3 @@ def at_edge(space: Mapping[str, Any], chosen: Mapping[str, Any]) -> list[str]:
 def in_words(space: Mapping[str, Any]) -> str:
     """A space as a sentence has it."""
     return ", ".join(f"{option} {Tried.of(given)}" for option, given in space.items())
-
-
-def unknown_conditions(space: Mapping[str, Any], known: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Options that depend on one that is not tried, or on values that it never has: what each lacks, and the cure.
-
-    known: the options that are tried, with those of the space itself.
-    """
-    names = [*known]
-    lacking: dict[str, tuple[str, str]] = {}
-    for option, given in space.items():
-        for other in Tried.of(given).when:
-            if other not in names:
-                lacking[option] = (other, nearest(other, names) or "")
-    return lacking

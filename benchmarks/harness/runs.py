@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
 from burnish.training.train import train
 
-from .specs import BESIDE, DONE, RunSpec, is_done
+from .specs import BESIDE, DONE, RunSpec, is_done, stopped_by
 
 #: What to do about a damaged file of a finished run.
 CURE = "restore the file, or remove the run's folder and run `burnish bench` again to train it anew"
@@ -44,7 +44,11 @@ class FailedElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed"."""
+    """What became of one run.
+
+    status: "done" now, "kept" from an earlier call, "failed", or "pruned" for a trial that ended early.  curve: epochs
+    with their validation scores, where they are known.
+    """
 
     dataset: str
     backbone: str
@@ -52,13 +56,18 @@ class RunRecord:
     seed: int
     trial: int | None
     folder: Path
-    status: Literal["done", "kept", "failed"]
+    status: Literal["done", "kept", "failed", "pruned"]
     error: str | None = None
     valid_score: float | None = None
     valid: dict[str, float] = field(default_factory=dict)
     test: dict[str, float] = field(default_factory=dict)
     seconds: float | None = None
     valid_metric: str | None = None
+    curve: tuple[tuple[int, float], ...] = ()
+
+
+class PrunedError(Exception):
+    """A trial is to end early, by its validation curve."""
 
 
 def carry_out(
@@ -72,7 +81,8 @@ def carry_out(
     """Train one run into its folder, or read it when it is there already.
 
     Any exception leaves no trace of the run but `failed-<run>.json` beside it, which the next success
-    removes; an interruption (Ctrl-C) leaves nothing.  Raises what training raised.
+    removes; an interruption (Ctrl-C) leaves nothing.  A trial that ends early (`RunSpec.stop`) leaves
+    `pruned-<run>.json`, with its validation curve.  Raises what training raised.
     """
     folder = spec.folder(runs)
     curve: list[tuple[int, float]] = []
@@ -80,6 +90,7 @@ def carry_out(
         _note_beside(spec, folder)
         return read_record(spec, folder, "kept")
     note = folder.with_name(f"failed-{folder.name}.json")
+    began = time.perf_counter()
     try:
         with own_folder(folder) as partial:
             result = train(
@@ -90,11 +101,15 @@ def carry_out(
                 seed=spec.seed,
                 folder=partial,
                 keep_checkpoint=keep_checkpoint,
-                on_epoch=lambda epoch: _watched(epoch, curve, on_epoch),
+                on_epoch=lambda epoch: _watched(epoch, spec, curve, on_epoch),
                 evaluate_test=spec.trial is None,
                 bases=runs / spec.dataset / spec.label / "bases",
             )
             _write(partial, spec, result, curve)
+    except PrunedError:
+        note.unlink(missing_ok=True)
+        write_pruned(spec, folder, curve, time.perf_counter() - began)
+        return _pruned(spec, folder, curve, time.perf_counter() - began)
     except Exception as error:
         _note_failure(note, spec, error)
         raise
@@ -120,6 +135,9 @@ def carried_out(
     """
     if is_done(folder):
         return carry_out(spec, runs, **how)
+    pruned = read_pruned(spec, folder)
+    if pruned is not None:
+        return pruned
     note = folder.with_name(f"failed-{folder.name}.json")
     if only_look:
         _raise_failure(note, since)
@@ -129,6 +147,9 @@ def carried_out(
         if not mine:
             return None
         if not is_done(folder):
+            pruned = read_pruned(spec, folder)  # meanwhile
+            if pruned is not None:
+                return pruned
             _raise_failure(note, since)
             begun()
         return carry_out(spec, runs, **how)
@@ -185,6 +206,7 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
             dict(metrics["test_result"]),
             metrics["seconds"]["total"],
             metrics["valid_metric"],
+            tuple((int(epoch), float(score)) for epoch, score in metrics.get("valid_scores") or ()),
         )
     except DataError as error:
         raise DamagedRunError(str(error)) from error
@@ -214,12 +236,50 @@ def own_folder(folder: Path) -> Iterator[Path]:
         (partial / DONE).write_text(time.strftime("%Y-%m-%dT%H:%M:%S%z") + "\n", encoding="utf-8")
 
 
-def _watched(epoch: Epoch, curve: list[tuple[int, float]], on_epoch: Callable[[Epoch], None] | None) -> None:
-    """Note the validation score of an epoch of the run itself, not of one that is trained first."""
+def _watched(
+    epoch: Epoch, spec: RunSpec, curve: list[tuple[int, float]], on_epoch: Callable[[Epoch], None] | None
+) -> None:
+    """Note the validation score of an epoch of the run itself, not of one that is trained first.
+
+    Raises `PrunedError` where the trial is to end.
+    """
     if epoch.valid_score is not None and not epoch.run:
         curve.append((epoch.number, epoch.valid_score))
     if on_epoch is not None:
         on_epoch(epoch)
+    if epoch.valid_score is not None and not epoch.run and spec.stop is not None and spec.stop(curve):
+        raise PrunedError
+
+
+def write_pruned(spec: RunSpec, folder: Path, curve: Sequence[tuple[int, float]], seconds: float) -> None:
+    """Note a trial that ended early.  folder: where it would have gone."""
+    content = {**spec.as_dict(), "valid_metric": stopped_by(spec), "valid_scores": curve, "seconds": seconds}
+    write_json(_pruned_note(folder), content)
+
+
+def read_pruned(spec: RunSpec, folder: Path) -> RunRecord | None:
+    """The record of a trial that ended early, where the rules of now end it there, too; else None."""
+    note = _pruned_note(folder)
+    if spec.stop is None or not note.is_file():
+        return None
+    try:
+        said = read_json(note, CURE)
+        curve = [(int(epoch), float(score)) for epoch, score in said["valid_scores"]]
+        seconds = float(said["seconds"])
+    except (DataError, KeyError, TypeError, ValueError):  # it is made anew
+        return None
+    return _pruned(spec, folder, curve, seconds) if spec.stop.ends(curve) == len(curve) else None
+
+
+def _pruned_note(folder: Path) -> Path:
+    return folder.with_name(f"pruned-{folder.name}.json")
+
+
+def _pruned(spec: RunSpec, folder: Path, curve: Sequence[tuple[int, float]], seconds: float) -> RunRecord:
+    metric = stopped_by(spec)
+    who = (spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder)
+    valid = {metric: curve[-1][1]} if curve else {}
+    return RunRecord(*who, "pruned", valid=valid, seconds=seconds, valid_metric=metric, curve=tuple(curve))
 
 
 def _write(folder: Path, spec: RunSpec, result: TrainingResult, curve: list[tuple[int, float]]) -> None:

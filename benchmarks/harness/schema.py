@@ -7,7 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from burnish.errors import ConfigurationError, unknown_name, warn
 from burnish.own.classes import is_place
@@ -16,6 +16,7 @@ from burnish.training.classes import class_name
 
 from .floors import DEFAULT, Floor, listed_floors, plain_class
 from .problems import Problems
+from .space_checks import as_given, note_spaces, one_of
 from .spaces import Space, checked_space, plain_options, recbole_options
 
 #: The arm that is always there: the backbone without any enhancer.
@@ -135,7 +136,20 @@ def block_of(value: Any) -> Any:
 
 
 #: Fields of `Tune` that came later.
-_SINCE: tuple[str, ...] = ()
+_SINCE = ("method", "at_once", "pruning")
+
+
+class Pruning(Strict):
+    """Trials end early where their validation curve is worse than that of others (`search.Stop`).
+
+    method: "median" ends what is below the median of the others at the same epoch, "hyperband" all but the best third
+    at epochs 1, 3, 9, ... times `after`.  after: no trial ends before this epoch.
+    """
+
+    method: str = "median"
+    after: int = Field(default=10, ge=1)
+
+    _known = field_validator("method")(one_of("tune.pruning.method", ("median", "hyperband")))
 
 
 class Tune(Strict):
@@ -144,15 +158,27 @@ class Tune(Strict):
     trials: int = Field(ge=1)
     space: Space = Field(default_factory=dict)
     #: More options for single arms, by label.
-    arms: dict[str, Annotated[Space, AfterValidator(checked_space)]] = Field(default_factory=dict)
+    arms: dict[str, Annotated[Space, BeforeValidator(as_given), AfterValidator(checked_space)]] = Field(
+        default_factory=dict
+    )
     #: A validation metric such as "ndcg@10"; None takes `valid_metric`.
     metric: str | None = None
     seed: int = FIRST_SEED
+    #: "grid" tries all points of lists, or a draw of them; "tpe" and "random" search in ranges, with optuna.
+    method: str = "grid"
+    #: So many trials of a search are asked for at once, so that several processes have something to do.
+    at_once: int = Field(default=1, ge=1)
+    pruning: Pruning | None = None
     #: Options for the trials only, for example fewer epochs; those of enhancers for the arms that have them.
     options: dict[str, Any] = Field(default_factory=dict)
 
     _plain = field_validator("options")(plain_options)
     _usable = field_validator("space")(checked_space)
+    _lists = field_validator("space", mode="before")(as_given)
+    _method = field_validator("method")(one_of("tune.method", ("grid", "tpe", "random")))
+    _named = field_validator("pruning", mode="before")(
+        lambda value: {"method": value} if isinstance(value, str) else value
+    )
 
     def as_first(self) -> dict[str, Any]:
         """Everything but what the first plans could not say and this one leaves as it was then: files are named so."""
@@ -286,6 +312,7 @@ def check_consistent(
                 problems.note(unknown_name(f"arm {name!r}: backbone", label, [*labels, *backbones]))
     if plan.tune is not None:
         _check_tuning(plan.tune, plan.arms, problems, arms)
+    note_spaces(plan, problems)
 
 
 def _check_arm_label(label: str) -> None:

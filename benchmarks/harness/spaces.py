@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 
 from burnish.strict import KeysError
 
-#: Options by name, each with the values to try.
-Space = dict[str, list[Any]]
+from .ranges import Space, all_points, as_lists, exists, is_grid
+
 Value = TypeVar("Value")
 
 #: What a plan says elsewhere, by the option that would say it again and be overridden.
@@ -81,14 +81,26 @@ def checked_space(space: Space) -> Space:
     return space
 
 
-def candidates(space: Mapping[str, list[Any]], trials: int, seed: int) -> list[dict[str, Any]]:
+def candidates(space: Mapping[str, Any], trials: int, seed: int) -> list[dict[str, Any]]:
     """The settings to try: the full grid when it has at most `trials` points, else that many drawn from it.
 
     Drawn without replacement and depending on `seed` alone.  An empty space gives one candidate: no change.
+    space: without continuous ranges.
     """
+    if not is_grid(space):
+        points = all_points(space)
+        return points if len(points) <= trials else random.Random(seed).sample(points, trials)
     size = math.prod(len(values) for values in space.values())
     chosen = range(size) if size <= trials else random.Random(seed).sample(range(size), trials)
     return [_point(space, index) for index in chosen]
+
+
+def some_points(space: Mapping[str, Any], trials: int, seed: int) -> list[dict[str, Any]]:
+    """Points of a space to look at before anything is trained: of ranges the ends."""
+    if is_grid(space):
+        return candidates(space, trials, seed)
+    points = [exists(space, point) for point in candidates(as_lists(space), trials, seed)]
+    return [point for place, point in enumerate(points) if point not in points[:place]]
 
 
 def _point(space: Mapping[str, list[Any]], index: int) -> dict[str, Any]:

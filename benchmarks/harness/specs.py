@@ -17,6 +17,7 @@ from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
 from .schema import Arm, BackboneEntry, Plan
+from .search import Stop
 from .spaces import with_parts
 
 #: Raised when the harness changes what a run measures, so that older runs are not taken for new ones.
@@ -38,7 +39,8 @@ def is_done(folder: Path) -> bool:
 class RunSpec:
     """Everything that decides a run's result, and the labels that decide its folder.
 
-    trial: the number of a tuning trial (from 0), None for a run of the comparison.
+    trial: the number of a tuning trial (from 0), None for a run of the comparison.  stop: whether a trial ends early,
+    by its validation curve; it changes nothing of what the run is.
     """
 
     dataset: str
@@ -49,6 +51,7 @@ class RunSpec:
     enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     trial: int | None = None
+    stop: Stop | None = field(default=None, compare=False, repr=False)
 
     @property
     def digest(self) -> str:
@@ -149,6 +152,11 @@ class RunSpec:
             **self.source,
             **({"beside": beside} if (beside := self.beside) else {}),
         }
+
+
+def stopped_by(spec: RunSpec) -> str:
+    """The metric that RecBole stops a run by, in lower case."""
+    return str({**spec.settled, **spec.options}.get("valid_metric", "MRR@10")).lower()
 
 
 def complete_enhancers(block: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:

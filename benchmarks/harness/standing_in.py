@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from burnish.errors import BurnishError, ConfigurationError
 
 from .floors import Floor
+from .ranges import size
 from .spaces import those_for
 
 
@@ -27,7 +27,8 @@ def check_standing_in(plan: Any, name: str, floor: Floor, label: str) -> None:
         """Whether each run of the arm has this value."""
         same = _sameness(option, arm.enhancers.get(name, {}))
         if option in space:
-            return all(same(one, value) for one in space[option])
+            given = space[option]
+            return isinstance(given, list) and all(same(one, value) for one in given)
         if "." in option:
             field = option.partition(".")[2]
             return _as_understood(name, arm.enhancers[name], field) == _as_understood(
@@ -36,10 +37,12 @@ def check_standing_in(plan: Any, name: str, floor: Floor, label: str) -> None:
         given = ({**plan.options, **entry.options, **arm.options} for entry in plan.backbones)
         return all(option in options and same(options[option], value) for options in given)
 
-    def tries(option: str, values: list[Any]) -> bool:
+    def tries(option: str, values: Any) -> bool:
         """Whether the arm tries these values and no others."""
         if option not in space:
-            return all(has(option, value) for value in values)
+            return isinstance(values, list) and all(has(option, value) for value in values)
+        if not (isinstance(values, list) and isinstance(space[option], list)):
+            return bool(space[option] == values)
         same = _sameness(option, arm.enhancers.get(name, {}))
         return _all_among(values, space[option], same) and _all_among(space[option], values, same)
 
@@ -51,8 +54,8 @@ def check_standing_in(plan: Any, name: str, floor: Floor, label: str) -> None:
             if not tries(option, values)
         },
     }
-    size = math.prod(len(values) for values in space.values())
-    if floor.trials is not None and (tune is None or min(size, floor.trials) != min(size, tune.trials)):
+    points = size(space)
+    if floor.trials is not None and (tune is None or min(points, floor.trials) != min(points, tune.trials)):
         idle["trials"] = "tune.trials"
     for setting, place in idle.items():
         raise ConfigurationError(

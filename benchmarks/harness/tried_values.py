@@ -9,14 +9,16 @@ from typing import Any
 from burnish.errors import BurnishError, UnknownNameError
 
 from .problems import Problems
-from .spaces import Space, candidates
+from .spaces import candidates
 
+#: Options with the values to try.
+Listed = Mapping[str, list[Any]]
 #: So many points of one enhancer's options are tried beside a value that is refused by itself.
 MOST_POINTS = 1000
 
 
 def check_tried(
-    spaces: Mapping[str, Space],
+    spaces: Mapping[str, Listed],
     enhancers: Mapping[str, Mapping[str, Any]],
     models: Iterable[type],
     problems: Problems,
@@ -132,7 +134,7 @@ def _first_refusal(block: Mapping[str, Mapping[str, Any]], models: Iterable[type
 
 
 def _of_enhancer(
-    name: str, field: str, value: Any, space: Space, fixed: Mapping[str, Any]
+    name: str, field: str, value: Any, space: Listed, fixed: Mapping[str, Any]
 ) -> BurnishError | None:
     """Why an enhancer cannot be made with a value; None where it can, if only beside another value that is tried."""
     beside = {
