@@ -375,6 +375,8 @@ def _end_line(spec: RunSpec, record: RunRecord) -> str:
     shown = record.test or record.valid
     values = ", ".join(f"{name} {value:.4f}" for name, value in list(shown.items())[:3])
     phase = "test" if record.test else "validation"
+    if record.status == "pruned" and record.curve:
+        phase = f"ended early, at epoch {record.curve[-1][0]}, {phase}"
     return f"{spec.key}: {phase} {values} ({record.seconds or 0:.1f} s)"
 
 

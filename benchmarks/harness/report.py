@@ -17,6 +17,7 @@ from .marks import flag_lines, marks_of, tuning_lines
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
 from .rows import Row, Terms, judged, make_row
+from .under_way import under_way
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
 
@@ -26,7 +27,7 @@ class Comparison(list[Row]):
 
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
     each comparison, arm and floor of which a row is missing.  flags: a line for each kind of flag (`flags`), with the
-    cure.  tuning: a line for each comparison whose arms were tuned.
+    cure.  tuning: a line for each comparison whose arms were tuned, and for each arm that still is.
     """
 
     def __init__(
@@ -90,6 +91,7 @@ def summarise(
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     name_other_damage(folder, notes)
     marks = marks_of(floors)
+    further = [f"Not tuned to the end: {one}" for one in under_way(folder)]
     rows: list[Row] = []
     beyond: list[Row] = []
     for metric in chosen:
@@ -114,7 +116,7 @@ def summarise(
         )
     rows += beyond
     lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
-    return Comparison(rows, remarks_on(floors), lacking, flag_lines(marks), tuning_lines(marks))
+    return Comparison(rows, remarks_on(floors), lacking, flag_lines(marks), [*tuning_lines(marks), *further])
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:

@@ -70,7 +70,7 @@ def report(
     """
     from burnish.benchmarks import harness
     from burnish.benchmarks.harness.cd_diagram import diagram_path
-    from burnish.errors import unknown_name
+    from burnish.errors import DataError, unknown_name
     from burnish.files.svg import svg_path
     from burnish.files.whole import write_text
     from burnish.trained.finished_shards import check_writable
@@ -88,14 +88,19 @@ def report(
     metrics = [name.strip().lower() for text in metric or [] for name in text.split(",") if name.strip()]
     if interval not in INTERVALS:
         raise unknown_name("interval", interval, INTERVALS)
-    rows = harness.summarise(
-        runs,
-        metrics=metrics or None,
-        baseline=baseline,
-        pairs=pairs,
-        seeds_random=interval == "both",
-        smallest_difference=smallest,
-    )
+    try:
+        rows = harness.summarise(
+            runs,
+            metrics=metrics or None,
+            baseline=baseline,
+            pairs=pairs,
+            seeds_random=interval == "both",
+            smallest_difference=smallest,
+        )
+    except DataError as error:
+        if not tell_under_way(screen, runs, error, asked=output or plot or cd):
+            raise
+        return
     if plot is not None:
         screen.say(f"written: {harness.plot(rows, plot)}")
     if cd is not None:
@@ -117,6 +122,28 @@ def report(
         return
     write_text(output, text + "\n")
     screen.say(f"written: {output}")
+
+
+def tell_under_way(screen: Screen, runs: Path, error: Exception, *, asked: Path | None) -> bool:
+    """Print how far the tuning is, where there is nothing to compare yet; False where none is under way.
+
+    asked: a file that should be written, and cannot be yet: `DataError`.
+    """
+    from burnish.benchmarks.harness.under_way import under_way
+    from burnish.errors import DataError
+
+    found = under_way(runs)
+    if not found:
+        return False
+    if asked is not None:
+        raise DataError(
+            f"{asked} cannot be written yet: {runs} is being tuned, and holds nothing to compare; `burnish report "
+            f"{runs}` says how far it is"
+        ) from error
+    screen.results.print("Nothing to compare yet; tuning, by validation:", markup=False)
+    for one in found:
+        screen.results.print(str(one), soft_wrap=True, markup=False)
+    return True
 
 
 def format_of_suffix(output: Path) -> str:
