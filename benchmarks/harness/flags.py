@@ -12,7 +12,7 @@ from statistics import median
 from typing import Any
 
 from .metrics import sign
-from .tuning_notes import TuningNote
+from .tuning_notes import TuningNote, shown
 
 #: A run of early stopping whose best validation is no later than this one saw a plateau, or took too large steps: a
 #: model that learns has gone over its data too few times by then.
@@ -240,7 +240,9 @@ def _by_epochs(side: Side) -> Iterator[Finding]:
 
 def _at_edge(side: Side) -> Iterator[Finding]:
     if side.tuning is not None and side.tuning.edge:
-        words = ", ".join(f"{option} = {side.tuning.chosen.get(option)}" for option in side.tuning.edge)
+        words = ", ".join(
+            f"{option} = {shown(side.tuning.chosen.get(option))}" for option in side.tuning.edge
+        )
         yield Finding("g", (), 0, words)
 
 

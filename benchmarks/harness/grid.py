@@ -31,6 +31,7 @@ from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
 from .schedule import Rank, Schedule, Steps, Wanted
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
 from .tuning import TuningError, chosen_path, n_trials, space_of, tuning
+from .tuning_notes import shown
 from .workers import Workers, on_dask
 
 Result = TypeVar("Result")
@@ -306,7 +307,9 @@ class _Grid:
         return bool(new)
 
     def _tell_tuned(self, key: str, chosen: Mapping[str, Any]) -> None:
-        settings = ", ".join(f"{name} = {value}" for name, value in chosen.items()) or "nothing to choose"
+        settings = (
+            ", ".join(f"{name} = {shown(value)}" for name, value in chosen.items()) or "nothing to choose"
+        )
         self._tell("tuned", key, f"{key}: {settings}")
 
     def _perform(self, spec: RunSpec, floor: bool) -> RunRecord | LeftOutError | None:

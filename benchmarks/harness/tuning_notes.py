@@ -50,12 +50,17 @@ class TuningNote:
     @property
     def taken(self) -> str:
         """What was chosen, in words."""
-        return ", ".join(f"{option} = {value}" for option, value in self.chosen.items())
+        return ", ".join(f"{option} = {shown(value)}" for option, value in self.chosen.items())
 
     def __str__(self) -> str:
         if not self.space:
             return "no trials: nothing to choose"
         return f"{self.counted} over {self.over}; chosen: {self.taken}"
+
+
+def shown(value: Any) -> str:
+    """A chosen value in words; a drawn one with four digits."""
+    return f"{value:.4g}" if isinstance(value, float) and len(repr(value)) > 10 else str(value)
 
 
 def read_tuning(path: Path) -> TuningNote:

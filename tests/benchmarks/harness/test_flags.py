@@ -184,6 +184,7 @@ def test_a_collapsed_baseline_is_marked_in_every_table(collapsed: Path, tmp_path
         "plain: stopped within the first epochs",
     )
     assert row.collapsed
+    assert "yellow" in {str(getattr(cell, "style", "")) for cell in to_table(rows).columns[-1].cells}
     said = rows.flags[0]
     assert said.startswith("[p] below the popularity floor: BPR, plain (3 of 3 runs, seed 0: ndcg@10 0.")
     assert "Cure: these did not learn" in said
