@@ -457,3 +457,25 @@ def test_two_workers_search_alike_though_one_is_killed(content: dict[str, Any], 
     }
     assert journals[two["runs"]] == journals[alone["runs"]]
     assert {len(states) for states in journals[two["runs"]].values()} == {5}
+
+
+def test_a_pruned_trial_is_never_chosen_even_where_an_older_run_of_it_was_the_best(
+    content: dict[str, Any],
+) -> None:
+    plan = make_plan({**content, "arms": {}, "tune": {**content["tune"], "arms": {}}})
+    spec = spec_of(plan, plan.backbones[0], "plain", 2020)
+
+    def kept(trial: RunSpec) -> RunRecord:
+        last = trial.trial == 6
+        curve = ((1, 0.1), (2, 0.95), (3, 0.9)) if last else ((1, 0.3), (2, 0.4), (3, 0.5))
+        who = (trial.dataset, trial.label, trial.arm, trial.seed, trial.trial, Path("of-before"))
+        valid = {"ndcg@10": curve[-1][1]}
+        return RunRecord(*who, "kept", valid=valid, valid_metric="ndcg@10", curve=curve)
+
+    chosen, records = tune_arm(spec, plan, kept)
+    (said,) = choices(plan.runs).values()
+    assert [one["state"] for one in said["trials"]] == ["done"] * 6 + ["pruned"]
+    assert said["trials"][-1]["epochs"] == 1
+    assert chosen == said["chosen"] == said["trials"][0]["settings"]
+    assert max(record.valid["ndcg@10"] for record in records) == 0.9
+    assert space_of(plan, "plain").keys() == {"learning_rate", "reg_weight"}
