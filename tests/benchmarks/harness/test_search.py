@@ -16,9 +16,12 @@ import pytest
 from burnish.benchmarks.harness import make_plan, run_plan, summarise
 from burnish.benchmarks.harness.journal import Journal
 from burnish.benchmarks.harness.ranges import Tried, all_points, as_lists, exists, size, tried
+from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.schema import Pruning, Tune
 from burnish.benchmarks.harness.search import Outcome, Stop, batches, next_points, startup
 from burnish.benchmarks.harness.spaces import candidates
+from burnish.benchmarks.harness.specs import RunSpec, spec_of
+from burnish.benchmarks.harness.tuning import space_of, tune_arm
 from burnish.benchmarks.harness.tuning_notes import read_tuning
 from burnish.errors import BurnishError, ConfigurationError, NotInstalledError, UnknownNameError
 
@@ -376,6 +379,7 @@ def test_killed_in_a_trial_it_goes_on_with_the_same_trials(
         file.write(b'{"op_code":')
     run_plan(make_plan(broken), quiet=True)
     assert choices(Path(broken["runs"])) == choices(Path(whole["runs"]))
+    assert not list(journal.parent.glob("*.damaged"))
     assert len(journal_states(journal)) == 7
     assert "RUNNING" not in journal_states(journal)
 
