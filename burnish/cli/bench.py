@@ -59,6 +59,13 @@ def bench(
             "--dry-run", help="Train nothing: show what is done, what is left, and how long it takes."
         ),
     ] = False,
+    check_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--check-leaks",
+            help="Train every arm for an epoch or two, twice: would it be another model if test rows were others?",
+        ),
+    ] = False,
     quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
@@ -82,6 +89,8 @@ def bench(
     if dry_run:
         ahead(screen, chosen, workers)
         raise typer.Exit
+    if check_leaks:
+        raise typer.Exit(leaks(screen, chosen))
     floors = harness.n_floor_runs(chosen)
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     try:
@@ -114,6 +123,16 @@ def ahead(screen: Screen, plan: Plan, workers: int) -> None:
     screen.results.print(
         f"{done} of {total} done, kept in {plan.runs}; time left: {known}{each}", soft_wrap=True
     )
+
+
+def leaks(screen: Screen, plan: Plan) -> int:
+    """Check every arm for leaks, and print what is found; 1 where one leaks."""
+    from burnish.benchmarks.harness.leaks import check_leaks
+
+    found = check_leaks(
+        plan, lambda one: screen.write(f"{one.verdict:<13} {one.backbone} / {one.arm}: {one.why}")
+    )
+    return int(any(one.verdict == "LEAKS" for one in found))
 
 
 def find_plan(name: str) -> Path:
