@@ -123,9 +123,9 @@ def _changed(plan: Plan, entry: BackboneEntry) -> Iterator[tuple[dict[str, Any],
         before = _parts(entry, plan, options)
         copy = place / name
         copy.mkdir()
-        for file in source.iterdir():
-            if file.name.startswith(f"{name}."):
-                (copy / file.name).symlink_to(file.resolve())
+        for beside in source.iterdir():
+            if beside.name.startswith(f"{name}."):
+                (copy / beside.name).symlink_to(beside.resolve())
         listed = config["benchmark_filename"]
         file = f"{name}.inter" if listed is None else f"{name}.{listed[2]}.inter"
         (copy / file).unlink()
