@@ -16,7 +16,7 @@ from burnish.training.request import make_config
 
 from .floors import SHARED, Floor, all_floors, arm_that_is, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
-from .ranges import Space, all_points, at_edge, is_grid, size
+from .ranges import Space, all_points, at_edge, is_grid, possible, size
 from .runs import RunRecord, failed_record
 from .same_cases import check_ranked, comparable_options, floor_options, training_length
 from .specs import RunSpec, with_settings
@@ -190,7 +190,7 @@ class Floors:
         }
         beside = {**common, **tune.arms.get(PLAIN, {})}
         free = {option: values for option, values in beside.items() if option not in floor.options}
-        return {**free, **own_space(name, floor)}
+        return possible({**free, **own_space(name, floor)})
 
     def _rules(self, name: str, floor: Floor, space: Space) -> Tune | None:
         """How a floor's options are chosen: as an arm's; but all of its own grid where no backbone is needed."""

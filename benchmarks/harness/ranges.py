@@ -181,6 +181,20 @@ def in_circle(space: Mapping[str, Any]) -> list[str]:
     return sorted(set(space) - set(point))
 
 
+def possible(space: Space) -> Space:
+    """A space without options that depend on one that is not in it, as one of an enhancer that an arm lacks."""
+    kept = space
+    while True:
+        lacking = [
+            option
+            for option, given in kept.items()
+            if isinstance(given, Mapping) and any(other not in kept for other in Tried.of(given).when)
+        ]
+        if not lacking:
+            return kept
+        kept = {option: given for option, given in kept.items() if option not in lacking}
+
+
 def is_grid(space: Mapping[str, Any]) -> bool:
     """Whether a space holds lists alone, without conditions."""
     return all(isinstance(given, list) for given in space.values())

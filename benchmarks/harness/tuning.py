@@ -16,7 +16,7 @@ from burnish.training.identity import digest
 
 from .journal import Journal
 from .metrics import sign
-from .ranges import MOST_POINTS, Space, all_points, is_grid
+from .ranges import MOST_POINTS, Space, all_points, is_grid, possible
 from .ranges import size as size_of
 from .runs import RunRecord
 from .schema import Plan, Tune
@@ -42,7 +42,7 @@ def space_of(plan: Plan, arm: str) -> Space:
     tune = plan.tune
     if tune is None:
         return {}
-    return {**those_for(plan.arms[arm].enhancers, tune.space), **tune.arms.get(arm, {})}
+    return possible({**those_for(plan.arms[arm].enhancers, tune.space), **tune.arms.get(arm, {})})
 
 
 def tune_arm(spec: RunSpec, plan: Plan, carry_out: CarryOut) -> tuple[dict[str, Any], list[RunRecord]]:

@@ -277,6 +277,22 @@ def test_spaces_as_lists_and_points() -> None:
     assert str(Tried.of({"low": 1, "high": 3, "when": {"a": [1, 2]}})) == "1 to 3 (whole) where a = 1 or 2"
 
 
+def test_an_arm_without_the_enhancer_lacks_what_depends_on_it(plan_content: dict[str, Any]) -> None:
+    space = {
+        "uneven.spread": [0.1, 0.5],
+        "learning_rate": {**RATE, "when": {"uneven.spread": 0.5}},
+        "reg_weight": {"low": 0.0, "high": 1.0, "when": {"uneven.spread": 0.1}},
+    }
+    content = {
+        **plan_content,
+        "arms": {"uneven": "uneven"},
+        "tune": {"method": "tpe", "trials": 3, "space": space},
+    }
+    plan = make_plan(content)
+    assert space_of(plan, "plain") == {}
+    assert space_of(plan, "uneven") == space
+
+
 def test_files_of_grids_are_called_what_they_were() -> None:
     tune = {"trials": 3, "space": {"learning_rate": [0.1, 0.2]}, "metric": None, "seed": 2020, "options": {}}
     assert Tune(trials=3, space={"learning_rate": [0.1, 0.2]}).as_first() == {**tune, "arms": {}}
