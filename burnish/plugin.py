@@ -34,6 +34,7 @@ from .compat.hook import replace_everywhere
 def install() -> None:
     """Register the changes; each is made once, when its module is loaded."""
     after_import("recbole.config.configurator", change_config)
+    after_import("recbole.data.dataset.dataset", split_by_name)
     after_import("recbole.data.utils", build_declared_dataset)
     after_import("recbole.quick_start.quick_start", build_configured_class)
     after_import("recbole.trainer.trainer", change_trainers)
@@ -59,7 +60,8 @@ def change_config(module: ModuleType) -> None:
     1. `attach_block`: `config.model_class` is the model's class with the `enhancers:` block of a file, a dictionary or
        the command line.
     2. `read_defaults`: the option files of that class are read after RecBole's for it, columns are named as the files
-       do, and what it needs and nobody gave is settled (`burnish.settled`).
+       do, `split` is put among `eval_args` (`burnish.splits`), and what the class needs and nobody gave is settled
+       (`burnish.settled`).
     3. `keep_declared_evaluation`: what the user gives is put over them; of `eval_args`, each entry for itself.
     4. `finish`: once RecBole has completed all options, the steps of `FINISHING`.
     """
@@ -95,8 +97,10 @@ def read_defaults(load: Callable[..., None], config: Any, model: Any, model_clas
         config._update_internal_config_dict(file)
     from burnish.settled import settle  # late: `burnish setup` and `burnish doctor` go without what it needs
     from burnish.settled.own_names import name_columns
+    from burnish.splits.by_time import settle_split
 
     name_columns(config)
+    settle_split(config)
     settle(config)
 
 
@@ -157,6 +161,13 @@ def build_configured_class(module: ModuleType) -> None:
         return build
 
     module.get_model = get_model  # type: ignore[attr-defined]
+
+
+def split_by_name(module: ModuleType) -> None:
+    """Let data sets be split as the option `split` says."""
+    from burnish.splits.by_time import cut_by_time
+
+    cut_by_time(module)
 
 
 def build_declared_dataset(module: ModuleType) -> None:

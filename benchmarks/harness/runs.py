@@ -44,7 +44,10 @@ class FailedElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed"."""
+    """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed".
+
+    dataset: what the plan calls it.
+    """
 
     dataset: str
     backbone: str
@@ -91,7 +94,7 @@ def carry_out(
                 keep_checkpoint=keep_checkpoint,
                 on_epoch=on_epoch,
                 evaluate_test=spec.trial is None,
-                bases=runs / spec.dataset / spec.label / "bases",
+                bases=spec.data_folder(runs) / spec.label / "bases",
             )
             _write(partial, spec, result)
     except Exception as error:
@@ -171,7 +174,7 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
     try:
         metrics = read_json(path, CURE)
         return RunRecord(
-            spec.dataset,
+            spec.home or spec.dataset,
             spec.label,
             spec.arm,
             spec.seed,
@@ -197,7 +200,8 @@ def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunR
         error = error.text
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     folder = spec.folder(runs)
-    return RunRecord(spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
+    home = spec.home or spec.dataset
+    return RunRecord(home, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
 
 
 def remove_stale(runs: Path) -> list[Path]:

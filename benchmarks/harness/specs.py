@@ -38,7 +38,8 @@ def is_done(folder: Path) -> bool:
 class RunSpec:
     """Everything that decides a run's result, and the labels that decide its folder.
 
-    trial: the number of a tuning trial (from 0), None for a run of the comparison.
+    trial: the number of a tuning trial (from 0), None for a run of the comparison.  home: the data set's folder among
+    the runs, and what it is called where a plan has several; empty for its name, in a plan of one.
     """
 
     dataset: str
@@ -49,6 +50,7 @@ class RunSpec:
     enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     trial: int | None = None
+    home: str = ""
 
     @property
     def digest(self) -> str:
@@ -85,11 +87,20 @@ class RunSpec:
     def key(self) -> str:
         """The run in a few words: `BPR / rvrec / seed 2020`."""
         trial = "" if self.trial is None else f" / trial {self.trial + 1}"
-        return f"{self.label} / {self.arm} / seed {self.seed}{trial}"
+        return f"{self.place} / seed {self.seed}{trial}"
+
+    @property
+    def place(self) -> str:
+        """What it is a run of: `BPR / rvrec`, after the data set where a plan has several."""
+        return f"{f'{self.home} / ' if self.home else ''}{self.label} / {self.arm}"
+
+    def data_folder(self, runs: Path) -> Path:
+        """The folder of all runs on its data set."""
+        return runs / (self.home or self.dataset)
 
     def arm_folder(self, runs: Path) -> Path:
         """The folder of all runs of this arm."""
-        return runs / self.dataset / self.label / self.arm
+        return self.data_folder(runs) / self.label / self.arm
 
     @property
     def beside(self) -> str:
@@ -191,7 +202,8 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
     """The run of one backbone, arm and seed, before tuning."""
     arm: Arm = plan.arms[label]
     options = {**plan.options, **entry.options, **arm.options}
-    return RunSpec(plan.dataset, entry.name, entry.label, label, seed, arm.enhancers, options)
+    home = plan.dataset_label
+    return RunSpec(plan.dataset, entry.name, entry.label, label, seed, arm.enhancers, options, home=home)
 
 
 def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:

@@ -25,6 +25,7 @@ OWN_OPTIONS = frozenset(
         "threads",
         "tensorboard",
         "cold_below",
+        "split",
         "eval_memory_mib",
         "sequence_training",
         "sequence_stride",

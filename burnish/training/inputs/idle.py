@@ -33,6 +33,8 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
             )
     if "tail_ratio" in given and "tailpercentage" not in metrics:
         reasons["tail_ratio"] = "without TailPercentage among the metrics"
+    if "split" in given and config["benchmark_filename"]:
+        reasons["split"] = "where benchmark_filename names the files of each part"
     if "topk" in given and config["eval_type"].name == "VALUE":
         reasons["topk"] = f"on metrics = {config['metrics']}, which list no items"
     if "MAX_ITEM_LIST_LENGTH" in given and config["MODEL_TYPE"].name != "SEQUENTIAL":
