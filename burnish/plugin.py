@@ -26,6 +26,7 @@ from typing import Any
 from burnish.own.classes import named_by
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
+from burnish.stopping import check_stopping, let_stop
 
 from .compat import after_import
 from .compat.hook import replace_everywhere
@@ -145,7 +146,7 @@ def settle_options(config: Any) -> None:
 
 
 #: What is done with a config that has all its options, in this order: what a class settles is checked after it.
-FINISHING = (record_enhancers, settle_options, check_sequence_options)
+FINISHING = (record_enhancers, settle_options, check_sequence_options, check_stopping)
 
 
 # ---------------------------------------------------------------------- what configs build
@@ -273,8 +274,11 @@ def train_epoch(
 ) -> Any:
     """An epoch, on windows of whole histories where the config asks for that, announced to the enhancers.
 
-    Windows come first: enhancers see the rows and the loss of the epoch as it is then carried out.
+    Windows come first: enhancers see the rows and the loss of the epoch as it is then carried out.  Before it, early
+    stopping is held off where that is asked for (`stopping_from`).
     """
+    if getattr(getattr(trainer.model, "enhancers", None), "trying", None) is None:
+        let_stop(trainer, epoch_idx)
     return train_by_windows(
         lambda loss: train_enhanced(
             lambda batches: train(trainer, batches, epoch_idx, loss, *args, **kwargs),

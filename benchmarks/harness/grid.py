@@ -31,6 +31,7 @@ from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
 from .schedule import Rank, Schedule, Steps, Wanted
 from .spaces import candidates
 from .specs import PROTOCOL, RunSpec, spec_of, with_settings
+from .split_notes import split_note
 from .tuning import TuningError, space_of, tuning
 from .workers import Workers, on_dask
 
@@ -420,6 +421,7 @@ def _write_comparison(
     # Of the backbone itself: arms on another graph are no pairs of its plain runs.
     plain = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options)
     beside, source = plain.beside, plain.source
+    split = split_note(plan, entry)
     make_folder(path.parent)
     with locked(lock_of(path)):
         before = _noted_before(path)
@@ -430,6 +432,10 @@ def _write_comparison(
         if plan.home != plan.dataset:
             content["data"] = plan.dataset
         content |= now
+        if split:
+            content["split"] = split
+        if plan.smallest_difference is not None:
+            content["smallest_difference"] = plan.smallest_difference
         content["arms"] = {**before["arms"], **own}
         if floors["floors"] or before.get("floors"):
             content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])

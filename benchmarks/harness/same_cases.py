@@ -26,7 +26,7 @@ _OF_BACKBONES = frozenset({"MAX_ITEM_LIST_LENGTH", "seed"})
 #: Not taken over from a kind of backbones: a floor leaves known items out of its lists unless the plan says otherwise.
 _ONLY_WHEN_GIVEN = frozenset({"repeatable", "seq_len", "preload_weight"})
 #: How long a model is trained at most: alike for arms and for floors that are trained.
-_LENGTH = ("epochs", "stopping_step", "eval_step")
+_LENGTH = ("epochs", "stopping_step", "stopping_from", "eval_step")
 #: These read the same rows in the same order as a floor, with the same split.
 _SAME_DATA = ("GENERAL", "TRADITIONAL")
 

@@ -7,6 +7,6 @@ puts both into RecBole.
 
 from __future__ import annotations
 
-from .protocols import NAMES, OPTION, Protocol, as_option, eval_args_of, named, with_split
+from .protocols import NAMES, OPTION, TIME, Protocol, as_option, eval_args_of, named, with_split
 
-__all__ = ["NAMES", "OPTION", "Protocol", "as_option", "eval_args_of", "named", "with_split"]
+__all__ = ["NAMES", "OPTION", "TIME", "Protocol", "as_option", "eval_args_of", "named", "with_split"]

@@ -26,6 +26,7 @@ OWN_OPTIONS = frozenset(
         "tensorboard",
         "cold_below",
         "split",
+        "stopping_from",
         "eval_memory_mib",
         "sequence_training",
         "sequence_stride",
