@@ -91,7 +91,8 @@ def bench(
         screen.say(f"  burnish bench {shlex.join([plan, *words])}")
         raise
     for record in failed(records):
-        screen.notes.print(f"failed: {where(record)}: {record.error}")
+        place = f"{record.dataset}, " if chosen.datasets else ""
+        screen.notes.print(f"failed: {place}{where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
 
@@ -184,7 +185,7 @@ def failed(records: list[RunRecord]) -> list[RunRecord]:
 def where(record: RunRecord) -> str:
     """A run in words: `BPR, rvrec, seed 2020`."""
     trial = "" if record.trial is None else f", trial {record.trial}"
-    return f"{record.dataset}, {record.backbone}, {record.arm}, seed {record.seed}{trial}"
+    return f"{record.backbone}, {record.arm}, seed {record.seed}{trial}"
 
 
 def compare(screen: Screen, runs: Path) -> None:
