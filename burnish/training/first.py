@@ -41,8 +41,8 @@ from .weights import weights_of
 
 #: In the folder of a run that was trained first: which request, and how long it took.
 NOTE = "base.json"
-#: How the training of a plain backbone ended: figures, and the random streams after it.
-END = "end.safetensors"
+#: How the training of a plain backbone ended: its figures, and the random streams after it.
+END, STREAMS = "end.json", "streams.safetensors"
 Read = TypeVar("Read")
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -248,8 +248,8 @@ def _end_noted(request: FirstRequest, folder: Path) -> Callable[[TrainingResult]
 
     def note(result: TrainingResult) -> list[str]:
         packer = Packer()
-        tree = {"told": result.summary(), "random": packer.pack(random_state())}
-        write_file(folder / END, tree, packer.tensors)
+        write_file(folder / STREAMS, {"random": packer.pack(random_state())}, packer.tensors)
+        write_json(folder / END, result.summary())
         return []
 
     return note

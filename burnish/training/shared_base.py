@@ -17,10 +17,11 @@ from typing import Any
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, DataError
 from burnish.files.portable import read_file, unpack
+from burnish.files.whole import read_json
 from burnish.own.classes import is_place
 from burnish.randomness import in_fixed_order, set_random_state
 
-from .first import END, FirstRequest, Places, anew_on_other_data, trained_first
+from .first import END, STREAMS, FirstRequest, Places, anew_on_other_data, trained_first
 from .identity import FormerDataError, OtherDataError
 from .record import BASE, MODEL_FILE, SavedRun, read_run
 from .request import Request, config_of
@@ -45,8 +46,8 @@ class _End:
     def of(cls, folder: Path) -> _End | None:
         """Of a folder; None where an older burnish has not noted it, or the file is damaged."""
         try:
-            tree, tensors = read_file(folder / END, "the end of a training")
-            told = tree["told"]
+            told = read_json(folder / END, "")
+            tree, tensors = read_file(folder / STREAMS, "the random streams after a training")
             names = ("losses", "best_epoch", "valid_result", "flops", "seconds")
             seconds = dict(told["seconds"])
             total = float(seconds.pop("total"))

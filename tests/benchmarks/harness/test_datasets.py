@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from burnish.benchmarks.harness import (
     Event,
+    load_plan,
     make_plan,
     run_plan,
     summarise,
@@ -353,6 +354,21 @@ def test_faults_of_all_data_sets_in_one_message(several: dict[str, Any]) -> None
     assert "3 things are wrong" in said
     assert said.count("learning_rate = -1") == 1  # common to both
     assert "datasets.0.seeds" in said
+
+
+def test_the_example() -> None:
+    """`examples/two_splits.yaml`, which docs/benchmark.md shows."""
+    plan = load_plan(Path(__file__).parents[3] / "examples" / "two_splits.yaml")
+    at_random, in_time = plan.parts()
+    assert [part.home for part in (at_random, in_time)] == ["ml-100k", "ml-100k-time"]
+    assert at_random.options["split"] == {"random": {"valid": 0.1, "test": 0.1}}
+    assert in_time.options["split"] == {"time": {"valid": 0.1, "test": 0.1}}
+    assert at_random.tune is not None
+    assert in_time.tune is not None
+    assert at_random.tune.space == {"weight_decay": [0.0, 1e-5]}
+    assert in_time.tune.space == {"weight_decay": [1e-5, 1e-4]}
+    assert plan.options["stopping_from"] == 20
+    assert (plan.n_runs, n_floor_runs(plan)) == (2 * 2 * 3, 2 * 3 * 3)
 
 
 def test_a_split_of_the_whole_plan(plan_content: dict[str, Any]) -> None:

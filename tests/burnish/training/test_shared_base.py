@@ -24,7 +24,7 @@ CASES = [
     ("BPR", SAMPLED),
     ("LightGCN", {"stopping_step": 0, "epochs": 4}),
     ("MultiVAE", {"train_batch_size": 16}),
-    ("DiffRec", {"train_batch_size": 16, "steps": 3}),
+    ("DiffRec", {"train_batch_size": 16, "steps": 3, "sampling_steps": 2}),
     ("SASRec", IN_ORDER),
     ("EASE", {}),
 ]
