@@ -11,6 +11,7 @@ from .rows import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from rich.text import Text
 
 #: Kinds of lines in their order.
 _KINDS = ("floor", "baseline", "arm")
@@ -143,7 +144,7 @@ def to_table_across(rows: Sequence[Row]) -> Table | None:
     return table
 
 
-def _styled(cell: Cell | None) -> object:
+def _styled(cell: Cell | None) -> Text:
     from rich.text import Text
 
     if cell is None:

@@ -70,9 +70,13 @@ class DatasetEntry(Strict):
         return {**value, "label": value.get("name", "")}
 
     _label = field_validator("name", "label")(checked_label)
-    _plain = field_validator("options")(recbole_options)
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
+
+    @field_validator("options")
+    @classmethod
+    def _written_out(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        return options_with_split(recbole_options(options), info)
 
     @field_validator("split")
     @classmethod
@@ -245,6 +249,7 @@ def checked_split(value: Any) -> Any:
 def options_with_split(options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """A plan's options with its `split`, so that all that reads them knows it; `ValueError` where they say another."""
     split = (info.data or {}).get("split")
+    split = options.get(OPTION) if split is None else split
     if split is None:
         return options
     with carried():

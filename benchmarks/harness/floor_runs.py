@@ -130,9 +130,18 @@ class Floors:
         standing.left_out = refused[-1] if refused else None
         return standing, remarks
 
-    def _spec(self, *run: Any) -> RunSpec:
+    def _spec(
+        self,
+        model: str,
+        label: str,
+        arm: str,
+        seed: int,
+        enhancers: Mapping[str, Mapping[str, Any]],
+        options: Mapping[str, Any],
+    ) -> RunSpec:
         """A run on the plan's data."""
-        return RunSpec(self.plan.dataset, *run, home=self.plan.dataset_label)
+        home = self.plan.dataset_label
+        return RunSpec(self.plan.dataset, model, label, arm, seed, enhancers, options, home=home)
 
     def _beside(self, name: str, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
         """`comparable_options`, asked once a backbone, and once a floor that is not one of the default ones."""

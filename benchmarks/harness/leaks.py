@@ -51,8 +51,9 @@ class Check:
 
 
 def check_leaks(plan: Plan, tell: Callable[[Check], None] | None = None) -> list[Check]:
-    """Check every arm of every backbone and data set of a plan, and its floors that are enhancers; trains each two to three times.
+    """Check every arm of every backbone of a plan, and its floors that are enhancers, on each of its data sets.
 
+    Each is trained two to three times.
     tell: called with each as soon as it is known.
     Raises `DataError` where the data have no test rows that could change places.
     """

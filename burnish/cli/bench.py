@@ -238,4 +238,5 @@ def tables(rows: Comparison, width: int) -> list[Table | str]:
     from burnish.benchmarks.harness.across import legend
 
     across = harness.to_table_across(rows)
-    return [*([] if across is None else [across, legend(rows), ""]), harness.to_table(rows, width=width)]
+    before: list[Table | str] = [] if across is None else [across, legend(rows), ""]
+    return [*before, harness.to_table(rows, width=width)]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError, DataError
 
-from .protocols import OPTION, TIME, Dates, Protocol, eval_args_of, named, seconds_of
+from .protocols import OPTION, TIME, Dates, Protocol, as_option, eval_args_of, named, seconds_of
 
 #: Where a data set keeps the first instants of validation and test while it is built.
 _CUTS = "_burnish_cuts"
@@ -36,6 +36,10 @@ def settle_split(config: Any) -> None:
     value = {**config.internal_config_dict, **config.external_config_dict}.get(OPTION)
     if value is None:
         return
+    if (
+        OPTION in config.external_config_dict
+    ):  # written out, so that a date that YAML read is text in a run's folder
+        config.external_config_dict[OPTION] = as_option(value)
     given = config.external_config_dict.get("eval_args")
     # Into what was given, where something was: what is given replaces defaults as a whole.
     if isinstance(given, dict):

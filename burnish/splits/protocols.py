@@ -120,7 +120,9 @@ def named(value: Any) -> Protocol:
             raise ConfigurationError(f"{origin} has no settings; leave out {', '.join(map(repr, settings))}")
         return Protocol(spelt, None)
     dated = spelt == TIME and any(_is_date(str(key)) for key in settings)
-    return Protocol(spelt, validated(Dates if dated else Shares, settings, origin, kind="setting"))
+    if dated:
+        return Protocol(spelt, validated(Dates, settings, origin, kind="setting"))
+    return Protocol(spelt, validated(Shares, settings, origin, kind="setting"))
 
 
 def _is_date(key: str) -> bool:

@@ -22,6 +22,7 @@ from burnish.benchmarks.harness import (
 )
 from burnish.benchmarks.harness.across import lines_across
 from burnish.benchmarks.harness.grid import look_ahead, n_floor_runs
+from burnish.benchmarks.harness.leaks import check_leaks
 from burnish.benchmarks.harness.rows import Row
 from burnish.benchmarks.harness.specs import spec_of
 from burnish.cli.main import app
@@ -369,6 +370,16 @@ def test_the_example() -> None:
     assert in_time.tune.space == {"weight_decay": [1e-5, 1e-4]}
     assert plan.options["stopping_from"] == 20
     assert (plan.n_runs, n_floor_runs(plan)) == (2 * 2 * 3, 2 * 3 * 3)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_leaks_are_looked_for_on_each(several: dict[str, Any]) -> None:
+    found = check_leaks(make_plan({**several, "arms": {}, "floors": [], "datasets": ["tiny", TIMED]}))
+    assert [(one.backbone, one.arm) for one in found] == [
+        ("tiny / BPR", "plain"),
+        ("tiny-time / BPR", "plain"),
+    ]
+    assert {one.verdict for one in found} == {"sees nothing"}
 
 
 def test_a_split_of_the_whole_plan(plan_content: dict[str, Any]) -> None:

@@ -214,7 +214,7 @@ def test_a_config_file_with_dates_as_yaml_reads_them(small: dict[str, Any], tmp_
     given = {name: value for name, value in small.items() if name != "load_col"} | {
         "data_path": str(tmp_path / "data")
     }
-    result = burnish.run("BPR", "d", config=given, config_files=[file])
+    result = burnish.run("BPR", "d", config=given, config_files=[file], folder=tmp_path / "run")
     assert parts(result) == [rows(part) for part in cut(frame, BEGIN + 19 * 86_400, BEGIN + 31 * 86_400)]
 
 
