@@ -44,7 +44,7 @@ CURES = {
     "arms",
     "t": "these did not learn what the trial did: read their log.txt, then a larger stopping_step, or the trials' "
     "options for all runs",
-    "f": "a plateau at the start, or too large steps: a larger stopping_step, or a smaller learning_rate, for all arms",
+    "f": "a plateau at the start, or too large steps: stopping_from, or a smaller learning_rate, for all arms",
     "e": "more epochs may change the figures: raise epochs, for all arms",
     "g": "better values may lie beyond: widen its space, and tune again",
 }
@@ -55,8 +55,9 @@ COLLAPSED = "pst"
 class RunFacts:
     """What a finished run says of its training; None and empty where an older one does not.
 
-    epochs, stopping_step, eval_step: RecBole's.  trains: whether there are epochs of training, rather than a table that
-    is counted or candidates that are tried.  begun: whether it began from a trained model.
+    epochs, stopping_step, eval_step, stopping_from: as options of the run.  trains: whether there are epochs of
+    training, rather than a table that is counted or candidates that are tried.  begun: whether an enhancer began it
+    from a trained model.
     """
 
     n_epochs: int | None = None
@@ -64,6 +65,7 @@ class RunFacts:
     epochs: int | None = None
     stopping_step: int | None = None
     eval_step: int | None = None
+    stopping_from: int = 0
     trains: bool = True
     begun: bool = False
     valid: Mapping[str, float] = field(default_factory=dict)
@@ -81,9 +83,10 @@ class RunFacts:
         figures = valid.items() if isinstance(valid, Mapping) else ()
         return cls(
             **numbers,
+            stopping_from=_whole(recbole.get("stopping_from")) or 0,
             trains=metrics.get("counted", "epochs") == "epochs"
             and (not isinstance(losses, list) or any(losses)),
-            begun=isinstance(seconds, Mapping) and "base" in seconds,
+            begun=isinstance(seconds, Mapping) and "base" in seconds and bool(config.get("enhancers")),
             valid={str(name): value for name, value in figures if isinstance(value, int | float)},
             valid_metric=metrics.get("valid_metric"),
         )
@@ -98,6 +101,7 @@ class RunFacts:
         if known is None:
             return False
         n, best, epochs, patience, every = known
+        best = max(best, self.stopping_from)
         wait = patience * every
         if n < epochs:
             return False

@@ -19,6 +19,7 @@ from burnish.files.whole_folder import folder_written_whole, remove_leftovers_be
 from burnish.training.cases import case_digest
 from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
+from burnish.training.shared_base import can_share, train_shared
 from burnish.training.train import train
 
 from .specs import BESIDE, DONE, RunSpec, is_done, stopped_by
@@ -46,8 +47,8 @@ class FailedElsewhereError(Exception):
 class RunRecord:
     """What became of one run.
 
-    status: "done" now, "kept" from an earlier call, "failed", or "pruned" for a trial that ended early.  curve: epochs
-    with their validation scores, where they are known.
+    dataset: what the plan calls it.  status: "done" now, "kept" from an earlier call, "failed", or "pruned" for a trial
+    that ended early.  curve: epochs with their validation scores, where they are known.
     """
 
     dataset: str
@@ -93,18 +94,30 @@ def carry_out(
     began = time.perf_counter()
     try:
         with own_folder(folder) as partial:
-            result = train(
-                spec.backbone,
-                spec.dataset,
-                enhancers=spec.enhancers,
-                options={**spec.options, **({} if threads is None else {"threads": threads})},
-                seed=spec.seed,
-                folder=partial,
-                keep_checkpoint=keep_checkpoint,
-                on_epoch=lambda epoch: _watched(epoch, spec, curve, on_epoch),
-                evaluate_test=spec.trial is None,
-                bases=runs / spec.dataset / spec.label / "bases",
-            )
+            options = {**spec.options, **({} if threads is None else {"threads": threads})}
+            how: dict[str, Any] = {
+                "on_epoch": lambda epoch: _watched(epoch, spec, curve, on_epoch),
+                "evaluate_test": spec.trial is None,
+                "bases": spec.data_folder(runs) / spec.label / "bases",
+            }
+            result = None
+            # Of a training that was done before there is no curve to end a trial by.
+            shared = spec.shares_base and spec.stop is None and not keep_checkpoint
+            if shared and can_share(spec.backbone, options):
+                result = train_shared(
+                    spec.backbone, spec.dataset, options=options, seed=spec.seed, folder=partial, **how
+                )
+            if result is None:
+                result = train(
+                    spec.backbone,
+                    spec.dataset,
+                    enhancers=spec.enhancers,
+                    options=options,
+                    seed=spec.seed,
+                    folder=partial,
+                    keep_checkpoint=keep_checkpoint,
+                    **how,
+                )
             _write(partial, spec, result, curve)
     except PrunedError:
         note.unlink(missing_ok=True)
@@ -193,7 +206,7 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
     try:
         metrics = read_json(path, CURE)
         return RunRecord(
-            spec.dataset,
+            spec.home or spec.dataset,
             spec.label,
             spec.arm,
             spec.seed,
@@ -220,7 +233,8 @@ def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunR
         error = error.text
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     folder = spec.folder(runs)
-    return RunRecord(spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
+    home = spec.home or spec.dataset
+    return RunRecord(home, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
 
 
 def remove_stale(runs: Path) -> list[Path]:
@@ -277,7 +291,7 @@ def _pruned_note(folder: Path) -> Path:
 
 def _pruned(spec: RunSpec, folder: Path, curve: Sequence[tuple[int, float]], seconds: float) -> RunRecord:
     metric = stopped_by(spec)
-    who = (spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder)
+    who = (spec.home or spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder)
     valid = {metric: curve[-1][1]} if curve else {}
     return RunRecord(*who, "pruned", valid=valid, seconds=seconds, valid_metric=metric, curve=tuple(curve))
 

@@ -207,7 +207,9 @@ def note_asked(spec: RunSpec, tune: Tune, space: Space, runs: Path, trials: list
     if chosen.is_file():
         return
     content = {
-        **{name: getattr(spec, name) for name in ("dataset", "label", "arm")},
+        "dataset": spec.home or spec.dataset,
+        "label": spec.label,
+        "arm": spec.arm,
         "metric": tune.metric or stopped_by(spec),
         "method": tune.method if is_searched(tune, space) else "grid",
         "space": space,
