@@ -28,6 +28,9 @@ class OwnTuning(Strict):
     arms: dict[str, dict[str, Any]] = Field(default_factory=dict)
     metric: str | None = None
     seed: int | None = None
+    method: str | None = None
+    at_once: int | None = None
+    pruning: Any = None
     options: dict[str, Any] = Field(default_factory=dict)
 
     _plain = field_validator("options")(plain_options)
@@ -170,9 +173,8 @@ class DatasetEntry(Strict):
 
 def _merged(content: Mapping[str, Any], own: OwnTuning) -> dict[str, Any]:
     """Rules of tuning with those of a data set over them, option by option; null leaves an option out."""
-    single = {
-        name: value for name in ("trials", "metric", "seed") if (value := getattr(own, name)) is not None
-    }
+    names = ("trials", "metric", "seed", "method", "at_once", "pruning")
+    single = {name: value for name in names if (value := getattr(own, name)) is not None}
     arms = {
         label: _over(content["arms"].get(label, {}), own.arms.get(label, {}))
         for label in dict.fromkeys((*content["arms"], *own.arms))

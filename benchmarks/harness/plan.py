@@ -17,6 +17,7 @@ from .problems import Problems
 from .ranges import Space, as_lists
 from .salvage import salvaged
 from .schema import Arm, BackboneEntry, Plan, Tune, check_consistent
+from .space_checks import note_spaces
 from .spaces import some_points, those_for
 from .standing_in import check_standing_in
 from .tried_values import check_fixed, check_points, check_tried
@@ -139,6 +140,7 @@ def _note_names(plan: Plan, problems: Problems) -> Plan:
         for entry in plan.backbones
         if entry.label in models
     ]
+    note_spaces(plan, problems)
     if plan.tune is not None:
         _sound_options("tune.options", plan.tune.options, every, problems)
     arms: dict[str, Arm] = {}

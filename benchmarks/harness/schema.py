@@ -18,7 +18,7 @@ from .equivalence import Smallest
 from .floors import DEFAULT, Floor, listed_floors, plain_class
 from .labels import FIRST_SEED, PLAIN, checked_label, distinct_seeds, fitting_label, listed_seeds
 from .problems import Problems
-from .space_checks import as_given, note_spaces, one_of
+from .space_checks import as_given, one_of
 from .spaces import Space, checked_space, plain_options, recbole_options
 
 #: The context of a plan that is read in parts: whether they go together is asked of those that could be read.
@@ -349,7 +349,6 @@ def check_consistent(
     check_datasets(plan, problems, unread=arms, backbones=backbones)
     if plan.tune is not None:
         _check_tuning(plan.tune, plan.arms, problems, arms)
-    note_spaces(plan, problems)
 
 
 def _check_arm_label(label: str) -> None:

@@ -499,3 +499,16 @@ def test_a_pruned_trial_is_never_chosen_even_where_an_older_run_of_it_was_the_be
     assert chosen == said["chosen"] == said["trials"][0]["settings"]
     assert max(record.valid["ndcg@10"] for record in records) == 0.9
     assert space_of(plan, "plain").keys() == {"learning_rate", "reg_weight"}
+
+
+def test_a_data_sets_own_search_is_looked_at(plan_content: dict[str, Any]) -> None:
+    content = {name: value for name, value in plan_content.items() if name != "dataset"}
+    own = {"trials": 3, "space": {"learning_rate": RATE}}
+    content["datasets"] = {"one": {"name": "tiny"}, "two": {"name": "tiny", "tune": own}}
+    with pytest.raises(
+        ConfigurationError, match=r"data set 'two'.*learning_rate = .* is a range, .*method: tpe"
+    ):
+        make_plan(content)
+    content["datasets"]["two"]["tune"] = {**own, "method": "tpe"}
+    (first, second) = make_plan(content).parts()
+    assert (first.tune, second.tune and second.tune.method) == (None, "tpe")
