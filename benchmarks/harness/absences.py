@@ -34,6 +34,12 @@ def absences(
     return sentences
 
 
+def shortened(error: str, most: int = 240) -> str:
+    """The first line of an error, without the stop at its end, cut where it is long."""
+    line = next(iter(error.strip().splitlines()), "").rstrip(".")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
 def _labels(floors: Sequence[NoteFloors]) -> list[str]:
     """What to call each comparison: with the data set, and with the settings, where there are several."""
     places = [(known.note["dataset"], known.note["label"]) for known in floors]
@@ -76,6 +82,8 @@ def _why(known: NoteFloors, baseline: str, name: str, metric: str) -> str:
     for one, side in sides.items():
         assert side is not None
         if not side.tests:
+            if side.failure and not side.damaged:
+                return f"{one} failed: {shortened(side.failure)}"
             return f"no run of {one} {'can be read' if side.damaged else 'has finished'}"
         measured = {seed for seed, test in side.tests.items() if metric in test}
         if not measured:

@@ -12,7 +12,7 @@ from typing import Any
 from burnish.sequences.options import check_mode, checked_stride
 from burnish.speed.evaluation import budget_bytes
 
-from . import cold
+from . import beyond, cold
 from .inputs import options
 from .inputs.evaluation import check_metric_name
 from .inputs.heads import BY_FILE, check_columns
@@ -56,6 +56,7 @@ _OWN: dict[str, Callable[[Any], object]] = {
     "train_neg_sample_args": check_sampling_shape,
     "threads": check_threads,
     "sequence_stride": _stride,
+    beyond.OPTION: beyond.checked,
     cold.OPTION: lambda value: cold.cold_limit({cold.OPTION: value}),
     "eval_memory_mib": lambda value: budget_bytes({"eval_memory_mib": value}),
     **{option: partial(check_shape, option) for option in SHAPED},
