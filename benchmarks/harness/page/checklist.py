@@ -71,7 +71,8 @@ Item = tuple[str, str, str]
 
 def _finished(sides: Sides) -> Item:
     done = sum(len(side.tests) for *_, side in sides)
-    planned = sum(max(side.planned, len(side.tests)) for *_, side in sides)
+    most = {id(place): max(side.planned for one, *_, side in sides if one is place) for place, *_ in sides}
+    planned = sum(side.planned or most[id(place)] for place, *_, side in sides)
     failed = list(dict.fromkeys(f"{place.name}: {name}" for place, name, _, side in sides if side.failure))
     if done == planned and not failed:
         return _YES, "All planned runs finished", f"{done} of {planned}"
@@ -210,7 +211,7 @@ def _settings(places: list[Place]) -> Table:
             for option, value in tune.items()
             if value not in (None, {}, [])
         ]
-    return Table(("place", "option", "value"), tuple(lines), 3, "What the plan sets")
+    return Table(("place", "option", "value"), tuple(lines), 3, "What the plan sets", grouped=True)
 
 
 def _plain(value: Any) -> str:

@@ -9,7 +9,7 @@ from burnish.files.svg import GREY
 from ..metrics import sign, written
 from ..notes import ArmRuns
 from .drawings import scatter
-from .parts import Cell, Figure, Place, Section, Table, mean, number
+from .parts import Cell, Figure, Place, Section, Table, mean, named, number
 
 
 def costs(places: list[Place]) -> Section:
@@ -36,10 +36,10 @@ def costs(places: list[Place]) -> Section:
             lines.append(
                 (
                     Cell(place.name),
-                    Cell(f"{name} (floor)" if kind == "floor" else name, tone="floor" if kind == "floor" else ""),
+                    named(name, kind),
                     number(gain, 1, plus=True, unit="%") if kind != "baseline" else Cell("0", 0.0),
-                    number(spent, 2),
-                    number(spent / known if known else math.nan, 2),
+                    short(spent),
+                    short(spent / known if known else math.nan),
                     number(parameters, 0),
                     number(memory, 0),
                 )
@@ -65,12 +65,17 @@ def costs(places: list[Place]) -> Section:
             "over seeds. Up is better, left is cheaper.",
         ),
         tuple(figures),
-        (Table((*heads, "parameters", "peak memory, MiB"), tuple(lines), 2, "Cost of each arm"),),
+        (Table((*heads, "parameters", "peak memory, MiB"), tuple(lines), 2, "Cost of each arm", grouped=True),),
         notes=(
             "On a CPU, peak memory is that of the whole process so far, earlier runs in it included: read it as an upper "
             "limit. Times are comparable where runs did not share the machine.",
         ),
     )
+
+
+def short(value: float) -> Cell:
+    """To three figures."""
+    return Cell(f"{value:.3g}", value) if math.isfinite(value) else number(value)
 
 
 def seconds(side: ArmRuns) -> float:

@@ -23,24 +23,30 @@ from burnish.files.svg import (
 from ..picture import row_colour
 from ..rows import Row
 
-WIDTH = 352
+WIDTH, SMALL_WIDTH = 352, 264
 _EDGE, _LETTERS, _SMALL = 8, 12, 11
 #: Colours of series, told apart in print and by most eyes; `STROKES` tells them apart without colour.
 COLOURS = ("#1f5fa8", "#b3541e", "#2f7d4f", "#7a4fa3", "#a8324a", "#5c6b1f", "#1c7c8c", "#8a6d00")
 STROKES = ("", "6 3", "2 3", "8 3 2 3", "4 2", "10 4", "1 3", "7 2 1 2")
 
 
+#: Keeps lines away from the letters that stand on them.
+_HALO = " stroke='#ffffff' stroke-width='4' stroke-linejoin='round' paint-order='stroke'"
+
+
 @dataclass(frozen=True)
 class Series:
     """One line of a drawing.
 
-    points: x and y.  strong: whether it is what the drawing is about.  joined: by a line, or else dots.
+    points: x and y.  strong: whether it is what the drawing is about.  joined: by a line, or else dots.  floor: whether
+    it is one.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
     strong: bool = True
     joined: bool = True
+    floor: bool = False
 
 
 def forest(rows: Sequence[Row], title: str) -> str:
@@ -64,8 +70,8 @@ def forest(rows: Sequence[Row], title: str) -> str:
         room = WIDTH - 2 * _EDGE - text_width(change, _LETTERS) - 8
         name = fitted(f"{row.arm} (floor)" if row.kind == "floor" else row.arm, room, _LETTERS)
         parts += [
-            f"<text x='{_EDGE}' y='{y + 13}'>{name}</text>",
-            f"<text x='{WIDTH - _EDGE}' y='{y + 13}' text-anchor='end' fill='{colour}'>{change}</text>",
+            f"<text x='{_EDGE}' y='{y + 13}'{_HALO}>{name}</text>",
+            f"<text x='{WIDTH - _EDGE}' y='{y + 13}' text-anchor='end' fill='{colour}'{_HALO}>{change}</text>",
         ]
         if math.isfinite(row.low) and math.isfinite(row.high):
             parts.append(
@@ -86,20 +92,20 @@ def curves(
     *,
     y_range: tuple[float, float] | None = None,
     x_name: str = "epoch",
-    height: int = 170,
+    height: int = 150,
 ) -> str:
     """Lines over whole numbers; what is not strong is thin and grey.  y_range: for panels that are to be compared."""
     points = [point for one in series for point in one.points]
     low, high = y_range or with_margin(min(y for _, y in points), max(y for _, y in points))
-    across, up = _axes([x for x, _ in points], low, high, height, WIDTH - _EDGE)
-    parts = _frame([x for x, _ in points], (low, high), across, up, height, WIDTH - _EDGE, x_name)
+    across, up = _axes([x for x, _ in points], low, high, height, SMALL_WIDTH - _EDGE)
+    parts = _frame([x for x, _ in points], (low, high), across, up, height, SMALL_WIDTH, x_name)
     for one in sorted(series, key=lambda each: each.strong):
         colour, width = (COLOURS[0], 1.8) if one.strong else (GREY, 1.2)
         if one.joined:
             parts.append(_path(one, across, up, colour, width))
         else:
             parts += [f"<circle cx='{across(x)}' cy='{up(y)}' r='2.5' fill='{colour}'/>" for x, y in one.points]
-    return _svg(parts, height + 34, title)
+    return _svg(parts, height + 34, title, SMALL_WIDTH)
 
 
 def labelled_lines(series: Sequence[Series], title: str, *, x_name: str, height: int = 210) -> str:
@@ -109,14 +115,18 @@ def labelled_lines(series: Sequence[Series], title: str, *, x_name: str, height:
     points = [point for one in series for point in one.points]
     low, high = with_margin(0.0, max(y for _, y in points) or 1.0)
     across, up = _axes([x for x, _ in points], max(low, 0.0), high, height, right)
-    parts = _frame([x for x, _ in points], (max(low, 0.0), high), across, up, height, right, x_name)
+    parts = _frame([x for x, _ in points], (max(low, 0.0), high), across, up, height, WIDTH, x_name, right)
     ends: list[tuple[float, float, str, str]] = []
-    number = 0
+    count = {True: 0, False: 0}
     for one in series:
-        colour = COLOURS[number % len(COLOURS)] if one.strong else GREY
+        number = count[one.floor]
         stroke = STROKES[number % len(STROKES)] if one.strong else ""
-        number += one.strong
-        parts.append(_path(one, across, up, colour, 1.8, stroke))
+        if not one.strong:
+            colour = GREY
+        else:
+            colour = COLOURS[0] if one.floor else COLOURS[1 + number % (len(COLOURS) - 1)]
+            count[one.floor] += 1
+        parts.append(_path(one, across, up, colour, 2.4 if not one.strong else 1.2 if one.floor else 1.8, stroke))
         x, y = one.points[-1]
         ends.append((across(x), up(y), one.name, colour))
     return _svg([*parts, *_beside(ends, right + 12, room - 14, height)], height + 34, title)
@@ -158,8 +168,8 @@ def scatter(
     return _svg([*parts, *_beside(ends, right + 14, room - 16, height)], height + 40, title)
 
 
-def _svg(parts: Sequence[str], height: float, title: str) -> str:
-    return svg_text(parts, width=WIDTH, height=height, title=title, font_size=_LETTERS)
+def _svg(parts: Sequence[str], height: float, title: str, width: int = WIDTH) -> str:
+    return svg_text(parts, width=width, height=height, title=title, font_size=_LETTERS)
 
 
 def _axes(
@@ -177,10 +187,12 @@ def _frame(
     across: Callable[[float], float],
     up: Callable[[float], float],
     height: int,
-    right: float,
+    width: float,
     x_name: str,
+    right: float | None = None,
 ) -> list[str]:
-    """Horizontal lines at round values, and round numbers below."""
+    """Horizontal lines at round values, and round numbers below.  right: where they end, not at the edge."""
+    right = width - _EDGE if right is None else right
     parts = []
     for tick in ticks(*y_range, 4):
         parts.append(line((_LEFT, right), (up(tick), up(tick)), LIGHT))
@@ -190,7 +202,7 @@ def _frame(
     for tick in dict.fromkeys([*([low] if low == 1 else []), *shown]):
         if low <= tick <= high:
             parts.append(label(across(tick), height + 15, f"{tick:g}"))
-    middle = (_LEFT + right) / 2
+    middle = width / 2
     return [
         *parts,
         f"<text x='{middle}' y='{height + 29}' text-anchor='middle' font-size='{_SMALL}' fill='{GREY}'>"

@@ -13,7 +13,7 @@ from ..metrics import written
 from ..notes import ArmRuns
 from ..runs import CURE
 from .drawings import Series, curves
-from .parts import Cell, Figure, Place, Section, Table, mean, number
+from .parts import Cell, Figure, Place, Section, Table, mean, named, number
 
 
 def learning(places: list[Place]) -> Section:
@@ -28,17 +28,24 @@ def learning(places: list[Place]) -> Section:
             for _, _, side in place.sides()
             for one in side.measured.values()
         )
-        values = [y for _, side in trained for one in side.measured.values() for _, y in _scores(one)]
+        values = [
+            y
+            for _, side in trained
+            for one in side.measured.values()
+            if len(_scores(one)) > 1
+            for _, y in _scores(one)
+        ]
         base = place.known.side(place.baseline)
         for name, side in trained:
+            if not any(len(_scores(one)) > 1 for one in side.measured.values()):
+                continue  # nothing is trained, or once
             before = [] if base is None or name == place.baseline else _lines(place.baseline, base, False)
             drawn = [*before, *_lines(name, side, True)]
-            if any(len(one.points) > 1 for one in drawn):
-                title = f"{place.name}, {name}"
-                figures.append(Figure(curves(drawn, title, y_range=with_margin(min(values), max(values))), title))
+            title = f"{place.name}, {name}"
+            figures.append(Figure(curves(drawn, title, y_range=with_margin(min(values), max(values))), title))
         for name, kind, side in place.sides():
-            if any(one.get("n_epochs") for one in side.measured.values()):
-                lines.append((Cell(place.name), Cell(f"{name} (floor)" if kind == "floor" else name), *_epochs(side)))
+            if any((one.get("n_epochs") or 0) > 1 for one in side.measured.values()):
+                lines.append((Cell(place.name), named(name, kind), *_epochs(side)))
     metrics = {
         str(one.get("valid_metric"))
         for place in places
@@ -46,7 +53,7 @@ def learning(places: list[Place]) -> Section:
         for one in side.measured.values()
         if one.get("valid_metric")
     }
-    named = ", ".join(written(metric) for metric in sorted(metrics))
+    metric_names = ", ".join(written(metric) for metric in sorted(metrics))
     old = (
         ("Some runs are of an earlier burnish, which did not keep validation by epoch; they have no line.",)
         if silent
@@ -56,7 +63,7 @@ def learning(places: list[Place]) -> Section:
         "learning",
         "Learning curves",
         (
-            f"Validation ({named}) by epoch, a line a seed: the arm in blue, {places[0].baseline} in grey. Panels of a "
+            f"Validation ({metric_names}) by epoch, a line a seed: the arm in blue, {places[0].baseline} in grey. Panels of a "
             "place have one scale.",
         ),
         tuple(figures),
@@ -66,9 +73,11 @@ def learning(places: list[Place]) -> Section:
                 tuple(lines),
                 2,
                 "When training ended, means over seeds",
+                grouped=True,
             ),
         ),
         notes=old,
+        small=True,
     )
 
 

@@ -12,18 +12,19 @@ from typing import Any
 from burnish.errors import DataError
 from burnish.files.svg import DARK, GREY, LIGHT
 
+from ..absences import shortened
 from ..cd_diagram import diagram
 from ..main_table import MainTable, main_table
 from ..metrics import sign, written
 from ..ranks import Ranking
 from ..report import Comparison
 from ..rows import ALPHA, Row
-from ..tables import footnote, p_value, tallies, verdicts
+from ..tables import footnote, p_value, verdicts
 from .checklist import checklist
 from .costs import costs
 from .drawings import COLOURS, forest
 from .learning import learning
-from .parts import Cell, Figure, Place, Section, Table, number, places_of, tone
+from .parts import Cell, Figure, Place, Section, Table, named, number, places_of, tone
 from .slices import beyond, by_activity, by_popularity
 from .tuned import tuning_section
 from .verdicts import at_a_glance, no_help
@@ -34,7 +35,7 @@ _DARK = {
     DARK: "#e6e8ea",
     GREY: "#9aa4ae",
     LIGHT: "#30363d",
-    "#ffffff": "none",
+    "#ffffff": "var(--paper)",
     "#1a7f37": "#56c271",
     "#c2372e": "#f0857c",
     **dict(
@@ -93,8 +94,8 @@ def to_page(
         script=Markup(script),
         policy=_policy(style, script),
         lead=_lead(places),
-        said=[*verdicts(rows), *tallies(rows)],
-        flags=[*flags, *_doubts(rows)],
+        said=verdicts(rows),
+        flags=[*flags, *_doubts(rows, places)],
         glance=at_a_glance(places),
         main=main_table(rows),
         main_note=_main_note(main_table(rows)),
@@ -112,7 +113,7 @@ def to_page(
             _controls(places),
             checklist(places),
         ],
-        remarks=rows.remarks,
+        remarks=[remark for remark in rows.remarks if remark not in rows.absences],
         svg=Markup,
         sign=sign,
     )
@@ -153,15 +154,22 @@ def _lead(places: list[Place]) -> str:
     )
 
 
-def _doubts(rows: Comparison) -> list[str]:
-    """What casts doubt on single arms, and what has no row."""
+def _doubts(rows: Comparison, places: list[Place]) -> list[str]:
+    """What failed, what casts doubt on single arms, and what else has no row."""
+    failed: dict[tuple[str, str], list[str]] = {}
+    for place in places:
+        for name, _, side in place.sides():
+            if side.failure:
+                failed.setdefault((name, shortened(side.failure, 160)), []).append(place.name)
+    said = [f"{name} failed ({'; '.join(where)}). {error}." for (name, error), where in failed.items()]
     noted: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for note in row.notes:
             arms = noted.setdefault((f"{row.dataset}, {row.backbone}", note), [])
             if row.arm not in arms:
                 arms.append(row.arm)
-    return [f"{place}: {', '.join(arms)}: {note}." for (place, note), arms in noted.items()] + list(rows.absences)
+    said += [f"{place}: {', '.join(arms)}: {note}." for (place, note), arms in noted.items()]
+    return said + [one for one in rows.absences if not any(f"{name} failed: " in one for name, _ in failed)]
 
 
 def _main_note(found: MainTable) -> str:
@@ -184,7 +192,7 @@ def _differences(rows: Comparison, places: list[Place]) -> Section:
     lines = [
         (
             Cell(names[id(row)]),
-            Cell(f"{row.arm} (floor)" if row.kind == "floor" else row.arm, tone="floor" if row.kind == "floor" else ""),
+            named(row.arm, row.kind),
             Cell(row.baseline),
             Cell(written(row.metric)),
             Cell(row.verdict, tone=tone(row)),
@@ -207,7 +215,7 @@ def _differences(rows: Comparison, places: list[Place]) -> Section:
             f"intervals, for {written(metric)}; the table has every metric.",
         ),
         tuple(figures),
-        (Table((*heads, "relative", "d", "p (Holm)"), tuple(lines), 5, "Every comparison"),),
+        (Table((*heads, "relative", "d", "p (Holm)"), tuple(lines), 5, "Every comparison", grouped=True),),
         notes=(footnote(list(rows)),),
     )
 
@@ -261,7 +269,7 @@ def _controls(places: list[Place]) -> Section:
         "controls",
         "Controls",
         ("Arms that change something else than what is claimed. What a control gains too is not due to the claim.",),
-        tables=(Table(("place", "arm", "what it is", "verdict", "change", "relative"), tuple(lines), 4, written(metric)),),
+        tables=(Table(("place", "arm", "what it is", "verdict", "change", "relative"), tuple(lines), 4, written(metric), grouped=True),),
     )
 
 

@@ -27,12 +27,26 @@ class Cell:
 
 @dataclass(frozen=True)
 class Table:
-    """heads: of the columns, the first `texts` of them texts, the others numbers.  caption: says what it shows."""
+    """heads: of the columns, the first `texts` of them texts, the others numbers.  caption: says what it shows.
+
+    grouped: lines of one first cell stand below it, as below a heading.
+    """
 
     heads: tuple[str, ...]
     lines: tuple[tuple[Cell, ...], ...]
     texts: int = 1
     caption: str = ""
+    grouped: bool = False
+
+    @property
+    def bodies(self) -> list[tuple[str, list[tuple[Cell, ...]]]]:
+        """The lines by heading; without one where they are not grouped."""
+        if not self.grouped:
+            return [("", list(self.lines))]
+        found: dict[str, list[tuple[Cell, ...]]] = {}
+        for line in self.lines:
+            found.setdefault(line[0].text, []).append(line[1:])
+        return list(found.items())
 
 
 @dataclass(frozen=True)
@@ -45,7 +59,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """lead: sentences below the heading.  notes: small print below all.  items: of a list; tone, term and text."""
+    """lead: sentences below the heading.  notes: small print below all.  items: of a list; tone, term and text.
+
+    wide, small: how much room drawings take.
+    """
 
     anchor: str
     title: str
@@ -55,6 +72,7 @@ class Section:
     items: tuple[tuple[str, str, str], ...] = ()
     notes: tuple[str, ...] = ()
     wide: bool = False
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -118,6 +136,11 @@ def mean(values: Sequence[float | None]) -> float:
     """Of those that are known; NaN for none."""
     known = [value for value in values if value is not None and math.isfinite(value)]
     return sum(known) / len(known) if known else math.nan
+
+
+def named(name: str, kind: str) -> Cell:
+    """An arm or a floor, as the first cell of a line."""
+    return Cell(f"{name} (floor)", tone="floor") if kind == "floor" else Cell(name)
 
 
 def tone(row: Row | None) -> str:

@@ -15,7 +15,7 @@ from ..crossed import over_both
 from ..metrics import sign, written
 from ..statistics import Cells, pair_cells
 from .drawings import Series, labelled_lines
-from .parts import Cell, Figure, Place, Section, Table, mean, number
+from .parts import Cell, Figure, Place, Section, Table, mean, named, number
 
 #: A part of the users has at least so many of them in each seed.
 LEAST = 30
@@ -87,14 +87,18 @@ def _part(cells: Cells, inside: np.ndarray) -> Part:
 def by_activity(places: list[Place]) -> Section:
     """A drawing a place, and differences to the baseline."""
     metric = places[0].metrics[0]
-    figures, tables = [], []
+    figures = []
+    by_size: dict[int, list[tuple[Cell, ...]]] = {}
     for place in places:
         found = activity_parts(place, metric)
         if not found:
             continue
         parts = len(found[0][1])
         lines = [Series(place.baseline, _points([one.baseline_mean for one in found[0][1]]), False)]
-        lines += [Series(name, _points([one.mean for one in own])) for name, own in found]
+        kinds = {name: kind for name, kind, _ in place.sides()}
+        lines += [
+            Series(name, _points([one.mean for one in own]), floor=kinds[name] == "floor") for name, own in found
+        ]
         figures.append(
             Figure(
                 labelled_lines(
@@ -107,15 +111,13 @@ def by_activity(places: list[Place]) -> Section:
         )
         cells = [
             (
-                Cell(name),
+                Cell(place.name),
+                named(name, kinds[name]),
                 *(Cell(f"{one.difference:+.4f}", one.difference, _clear(one, metric)) for one in own),
             )
             for name, own in found
         ]
-        heads = ("arm", *(str(part + 1) for part in range(parts)))
-        tables.append(
-            Table(heads, tuple(cells), 1, f"{place.name}: change of {written(metric)} to {place.baseline}, by part of users")
-        )
+        by_size.setdefault(parts, []).extend(cells)
     if not figures:
         return Section(
             "activity",
@@ -130,7 +132,16 @@ def by_activity(places: list[Place]) -> Section:
             "over users and seeds without 0: with this many cells, one in twenty would by chance alone.",
         ),
         tuple(figures),
-        tuple(tables),
+        tuple(
+            Table(
+                ("place", "arm", *(str(part + 1) for part in range(parts))),
+                tuple(lines_of),
+                2,
+                f"Change of {written(metric)} to {places[0].baseline}, by part of users, the least active first",
+                grouped=True,
+            )
+            for parts, lines_of in by_size.items()
+        ),
     )
 
 
@@ -159,11 +170,11 @@ def by_popularity(places: list[Place]) -> Section:
             totals = {key: np.sum([one[key] for one in known], axis=0) for key in ("wanted", k)}
             with np.errstate(invalid="ignore", divide="ignore"):
                 shares = totals[k] / totals["wanted"]
-            drawn.append(Series(name, _points(shares[1:].tolist()), kind != "baseline"))
+            drawn.append(Series(name, _points(shares[1:].tolist()), kind != "baseline", floor=kind == "floor"))
             lines.append(
                 (
                     Cell(place.name),
-                    Cell(f"{name} (floor)" if kind == "floor" else name),
+                    named(name, kind),
                     *(number(share, 3) for share in shares),
                 )
             )
@@ -173,7 +184,7 @@ def by_popularity(places: list[Place]) -> Section:
                     labelled_lines(
                         [one for one in drawn if one.points],
                         f"{place.name}: test interactions found, by popularity of items",
-                        x_name="items, from the least popular tenth (1) to the most (10)",
+                        x_name="items, from the least popular (1) to the most (10)",
                     ),
                     place.name,
                 )
@@ -189,7 +200,7 @@ def by_popularity(places: list[Place]) -> Section:
             "training interactions; all seeds together.",
         ),
         tuple(figures),
-        (Table(heads, tuple(lines), 2, f"Share found ({k[5:]} listed); unseen: items without training interactions"),),
+        (Table(heads, tuple(lines), 2, f"Share found ({k[5:]} listed); unseen: items without training interactions", grouped=True),),
     )
 
 
@@ -212,7 +223,7 @@ def beyond(places: list[Place]) -> Section:
     lines = [
         (
             Cell(place.name),
-            Cell(f"{name} (floor)" if kind == "floor" else name, tone="floor" if kind == "floor" else ""),
+            named(name, kind),
             *(
                 number(mean([test.get(metric) for test in side.tests.values()]), _DIGITS.get(metric.split("@")[0], 3))
                 for metric in shown
@@ -229,7 +240,7 @@ def beyond(places: list[Place]) -> Section:
             "What the lists are made of; none of it is better or worse by itself, and much of it goes against accuracy.",
         ),
         tables=(
-            Table(("place", "arm", *map(written, shown)), tuple(lines), 2, f"The first {smallest} items, means over seeds"),
+            Table(("place", "arm", *map(written, shown)), tuple(lines), 2, f"The first {smallest} items, means over seeds", grouped=True),
         ),
         notes=(
             "Coverage: the share of the catalogue in anybody's list. Gini: 0 where all items are listed as often, near 1 where "

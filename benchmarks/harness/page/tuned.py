@@ -12,11 +12,12 @@ from burnish.errors import DataError
 from burnish.files.svg import with_margin
 from burnish.files.whole import read_json
 
+from ..floors import is_shared
 from ..metrics import sign, written
 from ..notes import ArmRuns
 from ..runs import CURE
 from .drawings import Series, curves
-from .parts import Cell, Figure, Place, Section, Table, number
+from .parts import Cell, Figure, Place, Section, Table, named, number
 
 
 def tuning_section(places: list[Place]) -> Section:
@@ -25,14 +26,16 @@ def tuning_section(places: list[Place]) -> Section:
     for place in places:
         for name, kind, side in place.sides():
             for path, found in choices(place, name, side):
-                if path in seen:
+                if path.resolve() in seen or not found.get("space"):
                     continue
-                seen.add(path)
-                shown = f"{name} (floor)" if kind == "floor" else name
-                lines.append((Cell(place.name), Cell(shown), *_cells(found)))
-                drawing = _convergence(found, f"{place.name}, {name}")
+                seen.add(path.resolve())
+                # Floors without a backbone are of the data, not of the first backbone that they stand beside.
+                of_data = name in place.known.floors and is_shared(name)
+                where = str(place.known.note["dataset"]) if of_data else place.name
+                lines.append((Cell(where), named(name, kind), *_cells(found)))
+                drawing = _convergence(found, f"{where}, {name}")
                 if drawing is not None:
-                    figures.append(Figure(drawing, f"{place.name}, {name}"))
+                    figures.append(Figure(drawing, f"{where}, {name}"))
     if not lines:
         return Section("tuning", "Tuning", ("Nothing was tuned: every arm has the options that the plan gives it.",))
     heads = ("place", "arm", "space", "chosen", "trials", "of", "failed", "best validation")
@@ -44,8 +47,9 @@ def tuning_section(places: list[Place]) -> Section:
             "is marked: beyond it, a better one may lie.",
         ),
         tuple(figures),
-        (Table(heads, tuple(lines), 4, "Spaces, trials and what was chosen"),),
+        (Table(heads, tuple(lines), 4, "Spaces, trials and what was chosen", grouped=True),),
         notes=("Panels: the value of each trial as a dot, and the best so far as a line.",) if figures else (),
+        small=True,
     )
 
 

@@ -2,91 +2,109 @@
 
 from __future__ import annotations
 
+import math
+
 from ..absences import shortened
 from ..metrics import written
 from ..rows import Row
-from .parts import Cell, Place, Section, Table, tone
+from .parts import Cell, Place, Section, Table, named, tone
 
 
 def at_a_glance(places: list[Place]) -> Table:
-    """Each arm and floor by the first metric: change, verdict against the baseline and against the strongest floor."""
+    """The change by the first metric, a line an arm or floor and a column a place, with marks where it is clear."""
     metric = places[0].metrics[0]
-    lines = []
+    names: dict[str, str] = {}
     for place in places:
-        for name, kind, side in place.sides():
-            row, over = place.row(name, metric), place.row(name, metric, "over")
-            if kind == "baseline" or (row is None and not side.failure):
-                continue
-            shown = Cell(f"{name} (floor)" if kind == "floor" else name, tone="floor" if kind == "floor" else "")
-            if row is None:
-                said = (Cell("failed", tone="loss"), Cell(""), Cell(""), Cell(shortened(side.failure, 90)))
-                lines.append((Cell(place.name), shown, *said))
-                continue
-            lines.append(
-                (
-                    Cell(place.name),
-                    shown,
-                    Cell(row.verdict, tone=tone(row)),
-                    Cell("" if over is None else f"{over.verdict} ({over.baseline})", tone=tone(over)),
-                    Cell(f"{100 * row.relative:+.1f}%", row.relative),
-                    Cell(f"{row.low:+.4f} to {row.high:+.4f}" if row.low == row.low else "–", row.low),
-                )
-            )
-    baseline = places[0].baseline
-    heads = ("place", "arm", f"against {baseline}", "against the strongest floor", "change", "95% interval")
-    return Table(heads, tuple(lines), 4, f"{written(metric)}: every arm")
+        for name, kind, _ in place.sides():
+            if kind != "baseline":
+                names.setdefault(name, kind)
+    ordered = sorted(names.items(), key=lambda one: one[1] != "floor")
+    lines = []
+    for name, kind in ordered:
+        rows = [row for place in places if (row := place.row(name, metric)) is not None]
+        total, better, equal = (
+            sum(getattr(row, field) for row in rows) for field in ("n_seeds", "seeds_better", "seeds_equal")
+        )
+        counted = f"{better} / {equal} / {total - better - equal}" if rows else "–"
+        lines.append(
+            (named(name, kind), *(_glance(place, name, metric) for place in places), Cell(counted, better or None))
+        )
+    heads = ("arm", *(place.name for place in places), "seeds better / equal / worse")
+    return Table(heads, tuple(lines), 1, f"Change of {written(metric)} to {places[0].baseline}")
+
+
+def _glance(place: Place, name: str, metric: str) -> Cell:
+    row, over = place.row(name, metric), place.row(name, metric, "over")
+    if row is None:
+        failed = any(one == name and side.failure for one, _, side in place.sides())
+        return Cell("failed", None, "loss") if failed else Cell("–", None, "muted")
+    marks = {1: "†", -1: "↓", 0: ""}[row.direction] + ("‡" if over is not None and over.direction > 0 else "")
+    change = f"{100 * row.relative:+.1f}%" if math.isfinite(row.relative) else f"{row.difference:+.4f}"
+    return Cell(f"{change}{marks}", row.relative, tone(row))
 
 
 def no_help(places: list[Place]) -> Section:
-    """Arms that were not clearly better than the baseline, or not than the strongest floor, with their figures."""
-    items: list[tuple[str, str, str]] = []
-    for place in places:
-        for name, kind, side in place.sides():
-            if kind != "arm":
-                continue
-            rows = [row for metric in place.metrics if (row := place.row(name, metric)) is not None]
-            if not rows:
-                if side.failure:
-                    items.append(("loss", f"{place.name}: {name}", f"failed. {shortened(side.failure)}"))
-                continue
-            said = _said(rows, [place.row(name, row.metric, "over") for row in rows])
-            if said:
-                items.append((said[0], f"{place.name}: {name}", said[1]))
-            if side.failure:
-                items.append(("loss", f"{place.name}: {name}", f"some runs failed. {shortened(side.failure)}"))
+    """Each arm that was not clearly better than the baseline, or than the strongest floor, everywhere: where, and by how much."""
+    names = list(
+        dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "arm")
+    )
+    items = [item for name in names for item in _arm(places, name)]
     order = {"loss": 0, "": 1, "floor": 2}
     items.sort(key=lambda item: order[item[0]])
     lead = (
-        "Arms that are not clearly better than the baseline on some metric, or not clearly above the strongest floor."
+        f"Arms that are not clearly better than {places[0].baseline}, or not clearly above the strongest floor, in every "
+        "comparison. Worst first."
         if items
-        else "Every arm was clearly better than the baseline and above the strongest floor on every metric shown."
+        else f"Every arm was clearly better than {places[0].baseline} and above the strongest floor in every comparison."
     )
     return Section("no-help", "What did not help", (lead,), items=tuple(items))
 
 
-def _said(rows: list[Row], over: list[Row | None]) -> tuple[str, str] | None:
-    """How serious, and a sentence; None where the arm helped everywhere."""
-    parts = []
-    worse = [row for row in rows if row.direction < 0]
-    unclear = [row for row in rows if row.direction == 0]
-    below = [
-        (row, beside)
-        for row, beside in zip(rows, over, strict=True)
-        if row.direction > 0 and beside is not None and beside.direction <= 0
-    ]
-    if worse:
-        parts.append(f"worse than {rows[0].baseline} on {_listed(worse)}")
-    if unclear:
-        parts.append(f"no clear difference to {rows[0].baseline} on {_listed(unclear)}")
-    for floor in dict.fromkeys(beside.baseline for _, beside in below):
-        own = [row for row, beside in below if beside.baseline == floor]
-        parts.append(f"better than {rows[0].baseline}, but not clearly above the floor {floor}, on {_listed(own)}")
-    if not parts:
-        return None
-    return ("loss" if worse else "" if unclear else "floor"), "; ".join(parts) + "."
+def _arm(places: list[Place], name: str) -> list[tuple[str, str, str]]:
+    """How serious, the arm and what there is to say of it; nothing where it helped everywhere."""
+    found: dict[str, list[tuple[Place, Row]]] = {"gain": [], "worse": [], "unclear": [], "below": []}
+    failed: dict[str, list[str]] = {}
+    for place in places:
+        for one, _, side in place.sides():
+            if one == name and side.failure:
+                failed.setdefault(shortened(side.failure, 160), []).append(place.name)
+        for metric in place.metrics:
+            row, over = place.row(name, metric), place.row(name, metric, "over")
+            if row is None:
+                continue
+            found[{1: "gain", -1: "worse", 0: "unclear"}[row.direction]].append((place, row))
+            if row.direction > 0 and over is not None and over.direction <= 0:
+                found["below"].append((place, over))
+    total = sum(len(found[kind]) for kind in ("gain", "worse", "unclear"))
+    baseline = places[0].baseline
+    said = [f"Failed ({'; '.join(where)}): {error}." for error, where in failed.items()]
+    if total:
+        said.append(
+            f"Clearly better than {baseline} in {len(found['gain'])}, clearly worse in {len(found['worse'])} of {total} "
+            f"comparisons."
+        )
+    for kind, words in (
+        ("worse", "Worse: {}."),
+        ("unclear", "No clear difference: {}."),
+        ("below", f"Better than {baseline}, but not clearly above the strongest floor (change to it): {{}}."),
+    ):
+        if found[kind]:
+            said.append(words.format(_where(found[kind])))
+    if not failed and not (found["worse"] or found["unclear"] or found["below"]):
+        return []
+    return [("loss" if found["worse"] or failed else "" if found["unclear"] else "floor", name, " ".join(said))]
+
+
+def _where(found: list[tuple[Place, Row]]) -> str:
+    """By place: "ml-100k, BPR (NDCG@10 -8.4%, MRR@10 -8.2%)"."""
+    by_place: dict[str, list[Row]] = {}
+    for place, row in found:
+        by_place.setdefault(place.name, []).append(row)
+    return "; ".join(f"{where} ({_listed(rows)})" for where, rows in by_place.items())
 
 
 def _listed(rows: list[Row]) -> str:
     return ", ".join(
-        written(row.metric) + (f" ({100 * row.relative:+.1f}%)" if row.relative == row.relative else "") for row in rows
+        f"{written(row.metric)} {100 * row.relative:+.1f}%" if math.isfinite(row.relative) else written(row.metric)
+        for row in rows
     )
