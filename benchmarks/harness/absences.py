@@ -40,6 +40,11 @@ def shortened(error: str, most: int = 240) -> str:
     return line if len(line) <= most else f"{line[: most - 1]}…"
 
 
+def ended(sentence: str) -> str:
+    """With a stop, unless it was cut."""
+    return sentence if sentence.endswith("…") else f"{sentence}."
+
+
 def _labels(floors: Sequence[NoteFloors]) -> list[str]:
     """What to call each comparison: with the data set, and with the settings, where there are several."""
     places = [(known.note["dataset"], known.note["label"]) for known in floors]

@@ -39,7 +39,7 @@ def to_latex(rows: Sequence[Row], *, digits: int = 4) -> str:
         heads.append(rf"\multicolumn{{{width}}}{{c}}{{{escaped(name)}}}")
         rules.append(rf"\cmidrule(lr){{{start}-{start + width - 1}}}")
         start += width
-    metrics = " & ".join(_metric(metric) for _, metric in found.columns)
+    metrics = " & ".join(escaped(written(metric)) for _, metric in found.columns)
     lines = [
         r"% In the preamble: \usepackage{booktabs}",
         r"\begin{table}",
@@ -55,7 +55,8 @@ def to_latex(rows: Sequence[Row], *, digits: int = 4) -> str:
     for group in found.groups:
         lines += _group(group, n, digits)
     lines += [r"    \bottomrule", r"  \end{tabular}"]
-    note = _note(found)
+    doubts = [escaped(one) for one in getattr(rows, "flags", ())]
+    note = " ".join(part for part in (_note(found), *doubts) if part)
     if note:
         lines += ["", r"  \smallskip", rf"  {{\footnotesize {note}\par}}"]
     return "\n".join([*lines, r"\end{table}"]) + "\n"
@@ -64,11 +65,6 @@ def to_latex(rows: Sequence[Row], *, digits: int = 4) -> str:
 def escaped(text: str) -> str:
     """A text that LaTeX shows as it is, on one line."""
     return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
-
-
-def _metric(name: str) -> str:
-    shown = escaped(written(name))
-    return shown if sign(name) > 0 else rf"{shown} $\downarrow$"
 
 
 def _group(group: Group, n_columns: int, digits: int) -> list[str]:
@@ -90,6 +86,7 @@ def _cell(cell: Cell, digits: int) -> str:
     if math.isfinite(cell.sd):
         shown += rf"\,{{\scriptsize$\pm${cell.sd:.{digits}f}}}"
     marks = "".join(_MARKS[mark] for mark in cell.marks)
+    marks += rf"\mathrm{{{cell.letters}}}" if cell.letters else ""
     return shown + (f"$^{{{marks}}}$" if marks else "")
 
 
@@ -97,7 +94,11 @@ def _caption(found: MainTable) -> str:
     fewest, most = found.seeds
     seeds = f"{most} seed{'s' if most != 1 else ''}" if fewest == most else f"{fewest} to {most} seeds"
     spread = " and standard deviation" if most > 1 else ""
-    return f"Test metrics: mean{spread} over {seeds}. Best of a column in bold, second underlined."
+    smaller = [
+        escaped(written(name)) for name in dict.fromkeys(name for _, name in found.columns) if sign(name) < 0
+    ]
+    less = f" Smaller is better: {', '.join(smaller)}." if smaller else ""
+    return f"Test metrics: mean{spread} over {seeds}. Best of a column in bold, second underlined.{less}"
 
 
 def _note(found: MainTable) -> str:

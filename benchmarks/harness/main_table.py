@@ -15,7 +15,6 @@ from .floor_rows import NoteFloors
 from .floors import is_shared
 from .metrics import sign
 from .notes import ArmRuns
-from .report import Comparison
 from .rows import Row
 
 #: What a mark says; its sign is the writer's affair.
@@ -28,7 +27,7 @@ class Cell:
 
     mean, sd: of the runs' test metric over seeds; NaN for none, and for the deviation of one.  planned: how many seeds
     there were to be.  place: 1 for the best of its column, 2 for the second, else 0.  marks: what is clear of it.
-    failure: why it has no figure.
+    letters: what casts doubt on it, as the report says.  failure: why it has no figure.
     """
 
     mean: float = math.nan
@@ -37,6 +36,7 @@ class Cell:
     planned: int = 0
     place: int = 0
     marks: tuple[str, ...] = ()
+    letters: str = ""
     failure: str = ""
 
     @property
@@ -79,13 +79,19 @@ class MainTable:
     @property
     def marks(self) -> set[str]:
         """Those that are used."""
-        return {mark for group in self.groups for line in group.lines for one in line.cells for mark in one.marks}
+        return {
+            mark for group in self.groups for line in group.lines for one in line.cells for mark in one.marks
+        }
 
     @property
     def seeds(self) -> tuple[int, int]:
         """The fewest and the most seeds behind a figure."""
         found = [
-            one.n_seeds for group in self.groups for line in group.lines for one in line.cells if not one.empty
+            one.n_seeds
+            for group in self.groups
+            for line in group.lines
+            for one in line.cells
+            if not one.empty
         ]
         return (min(found), max(found)) if found else (0, 0)
 
@@ -121,9 +127,7 @@ def main_table(rows: Sequence[Row]) -> MainTable:
             name,
             tuple(
                 Line(one, kind, tuple(cells.get(column, Cell()) for column in columns))
-                for (one, kind), cells in sorted(
-                    groups[name].items(), key=lambda entry: _ORDER[entry[0][1]]
-                )
+                for (one, kind), cells in sorted(groups[name].items(), key=lambda entry: _ORDER[entry[0][1]])
             ),
         )
         for name in ordered
@@ -152,7 +156,7 @@ def _put(
     known: NoteFloors,
     side: ArmRuns,
     metrics: Sequence[str],
-    marks: Mapping[tuple[Any, ...], tuple[str, ...]],
+    marks: Mapping[tuple[Any, ...], tuple[tuple[str, ...], str]],
 ) -> None:
     """Add the cells of one arm in one comparison; what is there stays, as floors of the data are in several."""
     group, name, kind = place
@@ -160,26 +164,32 @@ def _put(
     cells = groups.setdefault(group, {}).setdefault((name, kind), {})
     for metric in metrics:
         values = [test[metric] for test in side.tests.values() if metric in test]
-        own = marks.get((note["dataset"], note["label"], note["comparison"], name, metric), ())
+        own, letters = marks.get((note["dataset"], note["label"], note["comparison"], name, metric), ((), ""))
         failure = side.failure if len(side.tests) < max(1, side.planned) else ""
         cell = Cell(planned=side.planned, failure=failure)
         if values:
             sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
-            cell = replace(cell, mean=float(np.mean(values)), sd=sd, n_seeds=len(values), marks=own)
+            cell = replace(
+                cell, mean=float(np.mean(values)), sd=sd, n_seeds=len(values), marks=own, letters=letters
+            )
         before = cells.get((note["dataset"], metric))
         if before is None or before.empty:
             cells[note["dataset"], metric] = cell
 
 
-def _marks(rows: Sequence[Row]) -> dict[tuple[Any, ...], tuple[str, ...]]:
+def _marks(rows: Sequence[Row]) -> dict[tuple[Any, ...], tuple[tuple[str, ...], str]]:
+    """What is clear of an arm on a metric, and letters of what casts doubt on its row."""
     found: dict[tuple[Any, ...], tuple[str, ...]] = {}
+    letters: dict[tuple[Any, ...], str] = {}
     for row in rows:
         key = (row.dataset, row.backbone, row.comparison, row.arm, row.metric)
+        if row.kind in ("arm", "floor"):
+            letters[key] = str(getattr(row, "marks", ""))
         if row.kind in ("arm", "floor") and row.direction:
             found[key] = (BETTER if row.direction > 0 else WORSE, *found.get(key, ()))
         elif row.kind == "over" and row.direction > 0:
             found[key] = (*found.get(key, ()), OVER)
-    return found
+    return {key: (found.get(key, ()), letters.get(key, "")) for key in {**found, **letters}}
 
 
 def _ranked(groups: Sequence[Group], columns: Sequence[tuple[str, str]]) -> list[Group]:

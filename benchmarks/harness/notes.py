@@ -27,9 +27,10 @@ _NOTE_CURE = "run the plans of this folder again: each adds its arms, and finish
 class ArmRuns:
     """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
 
-    tests: those of lists beside accuracy, too (`burnish.training.beyond`).  damaged: seeds of finished runs that cannot
-    be read.  cases: digests of the test cases, of runs that noted them.  measured: all of metrics.json.  folders: of the
-    finished runs.  failure: the first error of runs or tuning trials that failed and were not made good; empty for none.
+    tests: those of lists beside accuracy, too (`burnish.training.beyond`).  damaged: seeds of finished runs that
+    cannot be read.  cases: digests of the test cases, of runs that noted them.  measured: all of metrics.json.  folders:
+    of the finished runs.  failure: the first error of runs or tuning trials that failed and were not made good; empty for
+    none.
     """
 
     planned: int

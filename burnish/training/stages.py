@@ -55,7 +55,9 @@ _numbers = itertools.count(1)
 #: What a run's state keeps of the figures, and what each may be.
 _PROGRESS: dict[str, Callable[[Any], bool]] = {
     "losses": lambda value: isinstance(value, list) and _are_numbers(value),
-    "valid_scores": lambda value: isinstance(value, dict) and _are_numbers(value) and all(map(_is_epoch, value)),
+    "valid_scores": lambda value: (
+        isinstance(value, dict) and _are_numbers(value) and all(map(_is_epoch, value))
+    ),
     "best_epoch": lambda value: value is None or type(value) is int,
     "valid_result": lambda value: isinstance(value, dict) and _are_numbers(value),
     "flops": lambda value: value is None or _is_number(value),

@@ -46,7 +46,10 @@ def checklist(places: list[Place]) -> Section:
     return Section(
         "checklist",
         "Reproducibility",
-        ("Filled in from the files of the runs: environment.json, metrics.json, config.json and the notes on tuning.",),
+        (
+            "Filled in from the files of the runs: environment.json, metrics.json, config.json and the "
+            "notes on tuning.",
+        ),
         tables=(_versions(about), _digests(sides), _settings(places)),
         items=tuple(items),
     )
@@ -104,9 +107,14 @@ def _same_cases(sides: Sides) -> Item:
 
 
 def _floors(places: list[Place]) -> Item:
-    names = list(dict.fromkeys([*(n for p in places for n in p.known.floors), *(
-        floor for p in places for floor in p.known.standing_in.values()
-    )]))
+    names = list(
+        dict.fromkeys(
+            [
+                *(n for p in places for n in p.known.floors),
+                *(floor for p in places for floor in p.known.standing_in.values()),
+            ]
+        )
+    )
     return (_YES, "Floors are compared", ", ".join(names)) if names else (_NO, "No floors were run", "")
 
 

@@ -61,14 +61,18 @@ def costs(places: list[Place]) -> Section:
         "cost",
         "Gain against cost",
         (
-            "Seconds are those of training, with what had to be trained first (bases and teachers), without tuning; means "
-            "over seeds. Up is better, left is cheaper.",
+            "Seconds are those of training, with what had to be trained first (bases and teachers), without "
+            "tuning; means over seeds. Up is better, left is cheaper.",
         ),
         tuple(figures),
-        (Table((*heads, "parameters", "peak memory, MiB"), tuple(lines), 2, "Cost of each arm", grouped=True),),
+        (
+            Table(
+                (*heads, "parameters", "peak memory, MiB"), tuple(lines), 2, "Cost of each arm", grouped=True
+            ),
+        ),
         notes=(
-            "On a CPU, peak memory is that of the whole process so far, earlier runs in it included: read it as an upper "
-            "limit. Times are comparable where runs did not share the machine.",
+            "On a CPU, peak memory is that of the whole process so far, earlier runs in it included: read "
+            "it as an upper limit. Times are comparable where runs did not share the machine.",
         ),
     )
 

@@ -1,4 +1,5 @@
-"""The small drawings of the page: each a panel as wide as a phone, so that panels stand side by side on a wide screen."""
+"""The small drawings of the page: each a panel as wide as a phone, so that panels stand side by side on a "
+"wide screen."""
 
 from __future__ import annotations
 
@@ -104,7 +105,9 @@ def curves(
         if one.joined:
             parts.append(_path(one, across, up, colour, width))
         else:
-            parts += [f"<circle cx='{across(x)}' cy='{up(y)}' r='2.5' fill='{colour}'/>" for x, y in one.points]
+            parts += [
+                f"<circle cx='{across(x)}' cy='{up(y)}' r='2.5' fill='{colour}'/>" for x, y in one.points
+            ]
     return _svg(parts, height + 34, title, SMALL_WIDTH)
 
 
@@ -126,7 +129,9 @@ def labelled_lines(series: Sequence[Series], title: str, *, x_name: str, height:
         else:
             colour = COLOURS[0] if one.floor else COLOURS[1 + number % (len(COLOURS) - 1)]
             count[one.floor] += 1
-        parts.append(_path(one, across, up, colour, 2.4 if not one.strong else 1.2 if one.floor else 1.8, stroke))
+        parts.append(
+            _path(one, across, up, colour, 2.4 if not one.strong else 1.2 if one.floor else 1.8, stroke)
+        )
         x, y = one.points[-1]
         ends.append((across(x), up(y), one.name, colour))
     return _svg([*parts, *_beside(ends, right + 12, room - 14, height)], height + 34, title)
@@ -229,9 +234,7 @@ def _path(
     )
 
 
-def _beside(
-    ends: Sequence[tuple[float, float, str, str]], x: float, room: float, height: float
-) -> list[str]:
+def _beside(ends: Sequence[tuple[float, float, str, str]], x: float, room: float, height: float) -> list[str]:
     """Names in a column, as near to the height of their points as there is room, and lines to these."""
     parts: list[str] = []
     gap = 15.0
@@ -260,4 +263,3 @@ def _log_ticks(low: float, high: float) -> list[float]:
     ]
     tens = [tick for tick in found if f"{tick:e}".startswith("1.")]
     return tens if len(found) > 6 and len(tens) > 1 else found
-

@@ -22,7 +22,9 @@ def learning(places: list[Place]) -> Section:
     lines = []
     silent = False
     for place in places:
-        trained = [(name, side) for name, _, side in place.sides() if any(map(_scores, side.measured.values()))]
+        trained = [
+            (name, side) for name, _, side in place.sides() if any(map(_scores, side.measured.values()))
+        ]
         silent = silent or any(
             one.get("n_epochs") and "valid_scores" not in one
             for _, _, side in place.sides()
@@ -63,8 +65,8 @@ def learning(places: list[Place]) -> Section:
         "learning",
         "Learning curves",
         (
-            f"Validation ({metric_names}) by epoch, a line a seed: the arm in blue, {places[0].baseline} in grey. Panels of a "
-            "place have one scale.",
+            f"Validation ({metric_names}) by epoch, a line a seed: the arm in blue, {places[0].baseline} in "
+            f"grey. Panels of a place have one scale.",
         ),
         tuple(figures),
         (
@@ -82,9 +84,9 @@ def learning(places: list[Place]) -> Section:
 
 
 def _scores(measured: Mapping[str, Any]) -> list[tuple[float, float]]:
-    known = measured.get("valid_scores")
-    scores = known if isinstance(known, Mapping) else {}
-    return sorted((float(number), float(value)) for number, value in scores.items())
+    known = measured.get("valid_scores") or {}
+    pairs = known.items() if isinstance(known, Mapping) else known
+    return sorted((float(number), float(value)) for number, value in pairs)
 
 
 def _lines(name: str, side: ArmRuns, strong: bool) -> list[Series]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import math
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 from burnish.errors import DataError
 from burnish.files.svg import DARK, GREY, LIGHT
 
-from ..absences import shortened
+from ..absences import ended, shortened
 from ..cd_diagram import diagram
 from ..main_table import MainTable, main_table
 from ..metrics import sign, written
@@ -24,7 +25,7 @@ from .checklist import checklist
 from .costs import costs
 from .drawings import COLOURS, forest
 from .learning import learning
-from .parts import Cell, Figure, Place, Section, Table, named, number, places_of, tone
+from .parts import Cell, Figure, Place, Section, Table, named, number, places_of, tone, verdict
 from .slices import beyond, by_activity, by_popularity
 from .tuned import tuning_section
 from .verdicts import at_a_glance, no_help
@@ -87,7 +88,7 @@ def to_page(
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters["written"] = written
+    environment.filters |= {"written": written, "minus": _minus}
     return environment.get_template("page.html").render(
         title=title,
         style=Markup(style),
@@ -95,7 +96,7 @@ def to_page(
         policy=_policy(style, script),
         lead=_lead(places),
         said=verdicts(rows),
-        flags=[*flags, *_doubts(rows, places)],
+        flags=[*flags, *getattr(rows, "flags", ()), *_doubts(rows, places)],
         glance=at_a_glance(places),
         main=main_table(rows),
         main_note=_main_note(main_table(rows)),
@@ -109,7 +110,7 @@ def to_page(
             by_popularity(places),
             costs(places),
             learning(places),
-            tuning_section(places),
+            tuning_section(places, getattr(rows, "tuning", ())),
             _controls(places),
             checklist(places),
         ],
@@ -119,11 +120,14 @@ def to_page(
     )
 
 
+def _minus(text: str) -> str:
+    """Figures with the sign of minus, which is as wide as plus."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
+
+
 def _policy(style: str, script: str) -> str:
     """Nothing from elsewhere; the style and the script that are inside, by their digests."""
-    digests = [
-        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)
-    ]
+    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
     return f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; base-uri 'none'"
 
 
@@ -141,11 +145,15 @@ def _lead(places: list[Place]) -> str:
     datasets = list(dict.fromkeys(str(place.known.note["dataset"]) for place in places))
     backbones = list(dict.fromkeys(str(place.known.note["label"]) for place in places))
     arms = list(dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "arm"))
-    floors = list(dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "floor"))
+    floors = list(
+        dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "floor")
+    )
     seeds = {seed for place in places for *_, side in place.sides() for seed in side.tests}
 
     def counted(names: list[str], one: str, many: str) -> str:
-        return f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names)})" if names else f"no {many}"
+        return (
+            f"{len(names)} {one if len(names) == 1 else many} ({', '.join(names)})" if names else f"no {many}"
+        )
 
     return (
         f"{counted(arms, 'arm', 'arms')} against {places[0].baseline}, with {counted(floors, 'floor', 'floors')}, on "
@@ -161,7 +169,7 @@ def _doubts(rows: Comparison, places: list[Place]) -> list[str]:
         for name, _, side in place.sides():
             if side.failure:
                 failed.setdefault((name, shortened(side.failure, 160)), []).append(place.name)
-    said = [f"{name} failed ({'; '.join(where)}). {error}." for (name, error), where in failed.items()]
+    said = [f"{name} failed ({'; '.join(where)}). {ended(error)}" for (name, error), where in failed.items()]
     noted: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for note in row.notes:
@@ -195,7 +203,7 @@ def _differences(rows: Comparison, places: list[Place]) -> Section:
             named(row.arm, row.kind),
             Cell(row.baseline),
             Cell(written(row.metric)),
-            Cell(row.verdict, tone=tone(row)),
+            Cell(verdict(row), tone=tone(row)),
             number(row.baseline_mean),
             number(row.mean),
             number(row.difference, plus=True),
@@ -206,7 +214,17 @@ def _differences(rows: Comparison, places: list[Place]) -> Section:
         )
         for row in rows
     ]
-    heads = ("place", "arm", "against", "metric", "verdict", "its mean", "arm's mean", "change", "95% interval")
+    heads = (
+        "place",
+        "arm",
+        "against",
+        "metric",
+        "verdict",
+        "its mean",
+        "arm's mean",
+        "change",
+        "95% interval",
+    )
     return Section(
         "differences",
         "Differences",
@@ -225,12 +243,18 @@ def _ranks(ranking: Ranking | str, rows: Comparison) -> Section:
         said = ranking or "No ranking was asked for."
         return Section("ranks", "Ranks over data sets and seeds", (said,))
     few = len({row.dataset for row in rows}) < 5
-    caution = ("Seeds of one data set share most of its data: with few data sets the ranks speak of these data alone.",)
+    caution = (
+        "Seeds of one data set share most of its data: with few data sets the ranks speak of these data alone.",
+    )
     return Section(
         "ranks",
         "Ranks over data sets and seeds",
         (ranking.sentence(),),
-        (Figure(diagram(ranking), "Average ranks, the best at the left; a bar joins what is not told apart"),),
+        (
+            Figure(
+                diagram(ranking), "Average ranks, the best at the left; a bar joins what is not told apart"
+            ),
+        ),
         notes=caution if few else (),
         wide=True,
     )
@@ -249,7 +273,13 @@ def _controls(places: list[Place]) -> Section:
     for place in places:
         given = place.known.note.get("controls") or {}
         for name, kind, side in place.sides():
-            why = given.get(name) if isinstance(given, dict) else "" if name not in given else "named by the plan"
+            why = (
+                given.get(name)
+                if isinstance(given, dict)
+                else ""
+                if name not in given
+                else "named by the plan"
+            )
             why = why or (_why_control(side) if kind == "arm" else "")
             row = place.row(name, metric)
             if why and row is not None:
@@ -258,18 +288,30 @@ def _controls(places: list[Place]) -> Section:
                         Cell(place.name),
                         Cell(name),
                         Cell(str(why)),
-                        Cell(row.verdict, tone=tone(row)),
+                        Cell(verdict(row), tone=tone(row)),
                         number(row.difference, plus=True),
                         number(100 * row.relative, 1, plus=True, unit="%"),
                     )
                 )
     if not lines:
-        return Section("controls", "Controls", ("No arm is a control: nothing says what else could have made the gain.",))
+        return Section(
+            "controls", "Controls", ("No arm is a control: nothing says what else could have made the gain.",)
+        )
     return Section(
         "controls",
         "Controls",
-        ("Arms that change something else than what is claimed. What a control gains too is not due to the claim.",),
-        tables=(Table(("place", "arm", "what it is", "verdict", "change", "relative"), tuple(lines), 4, written(metric), grouped=True),),
+        (
+            "Arms that change something else than what is claimed. What a control gains too is not due to the claim.",
+        ),
+        tables=(
+            Table(
+                ("place", "arm", "what it is", "verdict", "change", "relative"),
+                tuple(lines),
+                4,
+                written(metric),
+                grouped=True,
+            ),
+        ),
     )
 
 

@@ -143,6 +143,16 @@ def named(name: str, kind: str) -> Cell:
     return Cell(f"{name} (floor)", tone="floor") if kind == "floor" else Cell(name)
 
 
+def verdict(row: Row) -> str:
+    """In words, with the letters of what casts doubt on it."""
+    return row.verdict + (f" [{letters(row)}]" if letters(row) else "")
+
+
+def letters(row: Row | None) -> str:
+    """Of what casts doubt on a row; the report says what each stands for."""
+    return str(getattr(row, "marks", ""))
+
+
 def tone(row: Row | None) -> str:
     """Of what is said of a row."""
     return "" if row is None else {1: "gain", -1: "loss", 0: ""}[row.direction]

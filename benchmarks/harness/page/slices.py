@@ -79,7 +79,9 @@ def _part(cells: Cells, inside: np.ndarray) -> Part:
     if not kept.any():
         return Part(math.nan, math.nan, math.nan, math.nan, 0)
     there, ours, theirs = there[kept], ours[kept], theirs[kept]
-    means = [float((np.where(there, one, 0.0).sum(axis=1) / there.sum(axis=1)).mean()) for one in (ours, theirs)]
+    means = [
+        float((np.where(there, one, 0.0).sum(axis=1) / there.sum(axis=1)).mean()) for one in (ours, theirs)
+    ]
     low, high = over_both(np.where(there, theirs - ours, np.nan)).interval(means[1] - means[0])
     return Part(means[0], means[1], low, high, int(kept.sum()))
 
@@ -97,7 +99,8 @@ def by_activity(places: list[Place]) -> Section:
         lines = [Series(place.baseline, _points([one.baseline_mean for one in found[0][1]]), False)]
         kinds = {name: kind for name, kind, _ in place.sides()}
         lines += [
-            Series(name, _points([one.mean for one in own]), floor=kinds[name] == "floor") for name, own in found
+            Series(name, _points([one.mean for one in own]), floor=kinds[name] == "floor")
+            for name, own in found
         ]
         figures.append(
             Figure(
@@ -128,8 +131,9 @@ def by_activity(places: list[Place]) -> Section:
         "activity",
         "Users by activity",
         (
-            "Users in parts of equal size by their training interactions. Coloured changes have an uncorrected 95% interval "
-            "over users and seeds without 0: with this many cells, one in twenty would by chance alone.",
+            "Users in parts of equal size by their training interactions. Coloured changes have an "
+            "uncorrected 95% interval over users and seeds without 0: with this many cells, one in twenty "
+            "would by chance alone.",
         ),
         tuple(figures),
         tuple(
@@ -163,14 +167,18 @@ def by_popularity(places: list[Place]) -> Section:
     for place in places:
         drawn = []
         for name, kind, side in place.sides():
-            known = [one["popularity_deciles"] for one in side.measured.values() if one.get("popularity_deciles")]
+            known = [
+                one["popularity_deciles"] for one in side.measured.values() if one.get("popularity_deciles")
+            ]
             if not known:
                 continue
             k = min((key for key in known[0] if key.startswith("hits@")), key=lambda key: int(key[5:]))
             totals = {key: np.sum([one[key] for one in known], axis=0) for key in ("wanted", k)}
             with np.errstate(invalid="ignore", divide="ignore"):
                 shares = totals[k] / totals["wanted"]
-            drawn.append(Series(name, _points(shares[1:].tolist()), kind != "baseline", floor=kind == "floor"))
+            drawn.append(
+                Series(name, _points(shares[1:].tolist()), kind != "baseline", floor=kind == "floor")
+            )
             lines.append(
                 (
                     Cell(place.name),
@@ -190,17 +198,27 @@ def by_popularity(places: list[Place]) -> Section:
                 )
             )
     if not lines:
-        return Section("popularity", "Items by popularity", ("These runs did not note hits by popularity of items.",))
+        return Section(
+            "popularity", "Items by popularity", ("These runs did not note hits by popularity of items.",)
+        )
     heads = ("place", "arm", "unseen", *(str(part) for part in range(1, PARTS + 1)))
     return Section(
         "popularity",
         "Items by popularity",
         (
-            f"The share of test interactions whose item is among the first {k[5:]}, by tenths of the items ordered by their "
-            "training interactions; all seeds together.",
+            f"The share of test interactions whose item is among the first {k[5:]}, by tenths of the items "
+            f"ordered by their training interactions; all seeds together.",
         ),
         tuple(figures),
-        (Table(heads, tuple(lines), 2, f"Share found ({k[5:]} listed); unseen: items without training interactions", grouped=True),),
+        (
+            Table(
+                heads,
+                tuple(lines),
+                2,
+                f"Share found ({k[5:]} listed); unseen: items without training interactions",
+                grouped=True,
+            ),
+        ),
     )
 
 
@@ -217,7 +235,9 @@ def beyond(places: list[Place]) -> Section:
         )
     )
     if not known:
-        return Section("beyond", "Beyond accuracy", ("These runs did not note what their lists are made of.",))
+        return Section(
+            "beyond", "Beyond accuracy", ("These runs did not note what their lists are made of.",)
+        )
     smallest = min((int(name.split("@")[1]) for name in known if "@" in name), default=0)
     shown = [name for name in known if name.endswith(f"@{smallest}")] or known
     lines = [
@@ -225,7 +245,10 @@ def beyond(places: list[Place]) -> Section:
             Cell(place.name),
             named(name, kind),
             *(
-                number(mean([test.get(metric) for test in side.tests.values()]), _DIGITS.get(metric.split("@")[0], 3))
+                number(
+                    mean([test.get(metric) for test in side.tests.values()]),
+                    _DIGITS.get(metric.split("@")[0], 3),
+                )
                 for metric in shown
             ),
         )
@@ -237,15 +260,22 @@ def beyond(places: list[Place]) -> Section:
         "beyond",
         "Beyond accuracy",
         (
-            "What the lists are made of; none of it is better or worse by itself, and much of it goes against accuracy.",
+            "What the lists are made of; none of it is better or worse by itself, and much of it goes "
+            "against accuracy.",
         ),
         tables=(
-            Table(("place", "arm", *map(written, shown)), tuple(lines), 2, f"The first {smallest} items, means over seeds", grouped=True),
+            Table(
+                ("place", "arm", *map(written, shown)),
+                tuple(lines),
+                2,
+                f"The first {smallest} items, means over seeds",
+                grouped=True,
+            ),
         ),
         notes=(
-            "Coverage: the share of the catalogue in anybody's list. Gini: 0 where all items are listed as often, near 1 where "
-            "few fill all lists. Popularity: mean training interactions of what is listed. Novelty: mean of log2(users / "
-            "training interactions) of what is listed, in bits.",
+            "Coverage: the share of the catalogue in anybody's list. Gini: 0 where all items are listed as "
+            "often, near 1 where few fill all lists. Popularity: mean training interactions of what is "
+            "listed. Novelty: mean of log2(users / training interactions) of what is listed, in bits.",
         ),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,8 @@ from .drawings import Series, curves
 from .parts import Cell, Figure, Place, Section, Table, named, number
 
 
-def tuning_section(places: list[Place]) -> Section:
-    """A line an arm that was tuned, and the best value so far over its trials."""
+def tuning_section(places: list[Place], said: Iterable[str] = ()) -> Section:
+    """A line an arm that was tuned, and the best value so far over its trials.  said: what else there is to say."""
     figures, lines, seen = [], [], set()
     for place in places:
         for name, kind, side in place.sides():
@@ -37,29 +37,40 @@ def tuning_section(places: list[Place]) -> Section:
                 if drawing is not None:
                     figures.append(Figure(drawing, f"{where}, {name}"))
     if not lines:
-        return Section("tuning", "Tuning", ("Nothing was tuned: every arm has the options that the plan gives it.",))
+        return Section(
+            "tuning", "Tuning", ("Nothing was tuned: every arm has the options that the plan gives it.",)
+        )
     heads = ("place", "arm", "space", "chosen", "trials", "of", "failed", "best validation")
     return Section(
         "tuning",
         "Tuning",
         (
-            "Options were chosen by validation alone; no trial looked at the test set. A chosen value at the end of its list "
-            "is marked: beyond it, a better one may lie.",
+            "Options were chosen by validation alone; no trial looked at the test set. A chosen value at "
+            "the end of its list is marked: beyond it, a better one may lie.",
         ),
         tuple(figures),
         (Table(heads, tuple(lines), 4, "Spaces, trials and what was chosen", grouped=True),),
-        notes=("Panels: the value of each trial as a dot, and the best so far as a line.",) if figures else (),
+        notes=(
+            *(
+                ["Panels: the value of each trial as a dot, and the best so far as a line."]
+                if figures
+                else []
+            ),
+            *said,
+        ),
         small=True,
     )
 
 
 def choices(place: Place, name: str, side: ArmRuns) -> Iterator[tuple[Path, dict[str, Any]]]:
     """The notes on what was chosen for an arm of a comparison: those whose choice its runs have; the newest of them."""
+    note = place.known.note
+    noted = (note.get("tuning") or {}).get(name) or ((note.get("floors") or {}).get(name) or {}).get("tuning")
     folders = {folder.parent for folder in side.folders.values()}
-    folders = folders or {place.known.note["path"].parent / name}
+    folders = folders or {note["path"].parent / name}
     for folder in sorted(folders):
         fitting = []
-        for path in folder.glob("chosen-*.json"):
+        for path in folder.glob("chosen-*.json") if noted is None else [note["path"].parent / str(noted)]:
             try:
                 found = read_json(path, CURE)
                 if isinstance(found.get("trials"), list) and _has(side, found.get("chosen") or {}):
@@ -77,7 +88,9 @@ def _has(side: ArmRuns, chosen: Mapping[str, Any]) -> bool:
         try:
             config = read_json(folder / "config.json", CURE)
             given = {**config["options"]}
-            given |= {f"{name}.{key}": v for name, block in config["enhancers"].items() for key, v in block.items()}
+            given |= {
+                f"{name}.{key}": v for name, block in config["enhancers"].items() for key, v in block.items()
+            }
         except (DataError, KeyError, TypeError, AttributeError):
             continue
         return all(given.get(option, value) == value for option, value in chosen.items())
@@ -86,7 +99,7 @@ def _has(side: ArmRuns, chosen: Mapping[str, Any]) -> bool:
 
 def _cells(found: Mapping[str, Any]) -> tuple[Cell, ...]:
     chosen, space, trials = found.get("chosen") or {}, found.get("space") or {}, found["trials"]
-    failed = sum(1 for one in trials if one.get("error"))
+    failed = sum(1 for one in trials if one.get("error") or one.get("state") == "failed")
     values = [one.get("value") for one in trials if _finite(one.get("value"))]
     turn = sign(str(found.get("metric") or ""))
     best = max(values, key=lambda value: turn * value) if values else math.nan
@@ -105,13 +118,13 @@ def _cells(found: Mapping[str, Any]) -> tuple[Cell, ...]:
 
 
 def at_edge(values: Any, value: Any) -> bool:
-    """Whether a number lies at either end of at least three that were tried, or of a range."""
+    """Whether a number lies at either end of at least three that were tried, or of a range; 0 is no end."""
     if isinstance(values, Mapping):
         ends = [values.get("low"), values.get("high")]
         return _finite(value) and any(_finite(end) and math.isclose(end, value, rel_tol=0.02) for end in ends)
     if not isinstance(values, list) or len(values) < 3 or not all(map(_finite, [*values, value])):
         return False
-    return value in (min(values), max(values))
+    return value != 0 and value in (min(values), max(values))
 
 
 def shown(value: Any) -> str:
@@ -120,7 +133,11 @@ def shown(value: Any) -> str:
         return ", ".join(map(shown, value))
     if isinstance(value, Mapping):
         return ", ".join(f"{name} {shown(one)}" for name, one in value.items())
-    return f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    if value is None:
+        return "none"
+    return (
+        f"{value:g}" if isinstance(value, float) else value if isinstance(value, str) else json.dumps(value)
+    )
 
 
 def _finite(value: Any) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from ..absences import shortened
+from ..absences import ended, shortened
 from ..metrics import written
 from ..rows import Row
-from .parts import Cell, Place, Section, Table, named, tone
+from .parts import Cell, Place, Section, Table, letters, named, tone
 
 
 def at_a_glance(places: list[Place]) -> Table:
@@ -27,7 +27,11 @@ def at_a_glance(places: list[Place]) -> Table:
         )
         counted = f"{better} / {equal} / {total - better - equal}" if rows else "–"
         lines.append(
-            (named(name, kind), *(_glance(place, name, metric) for place in places), Cell(counted, better or None))
+            (
+                named(name, kind),
+                *(_glance(place, name, metric) for place in places),
+                Cell(counted, better or None),
+            )
         )
     heads = ("arm", *(place.name for place in places), "seeds better / equal / worse")
     return Table(heads, tuple(lines), 1, f"Change of {written(metric)} to {places[0].baseline}")
@@ -38,24 +42,25 @@ def _glance(place: Place, name: str, metric: str) -> Cell:
     if row is None:
         failed = any(one == name and side.failure for one, _, side in place.sides())
         return Cell("failed", None, "loss") if failed else Cell("–", None, "muted")
-    marks = {1: "†", -1: "↓", 0: ""}[row.direction] + ("‡" if over is not None and over.direction > 0 else "")
+    marks = {1: "▲", -1: "▼", 0: ""}[row.direction] + ("‡" if over is not None and over.direction > 0 else "")
+    marks += f" [{letters(row)}]" if letters(row) else ""
     change = f"{100 * row.relative:+.1f}%" if math.isfinite(row.relative) else f"{row.difference:+.4f}"
     return Cell(f"{change}{marks}", row.relative, tone(row))
 
 
 def no_help(places: list[Place]) -> Section:
-    """Each arm that was not clearly better than the baseline, or than the strongest floor, everywhere: where, and by how much."""
-    names = list(
-        dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "arm")
-    )
+    """Each arm that was not clearly better than the baseline, or than the strongest floor, everywhere: "
+    "where, and by how much."""
+    names = list(dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "arm"))
     items = [item for name in names for item in _arm(places, name)]
     order = {"loss": 0, "": 1, "floor": 2}
     items.sort(key=lambda item: order[item[0]])
     lead = (
-        f"Arms that are not clearly better than {places[0].baseline}, or not clearly above the strongest floor, in every "
-        "comparison. Worst first."
+        f"Arms that are not clearly better than {places[0].baseline}, or not clearly above the strongest "
+        f"floor, in every comparison. Worst first."
         if items
-        else f"Every arm was clearly better than {places[0].baseline} and above the strongest floor in every comparison."
+        else f"Every arm was clearly better than {places[0].baseline} and above the strongest floor in "
+        f"every comparison."
     )
     return Section("no-help", "What did not help", (lead,), items=tuple(items))
 
@@ -77,11 +82,11 @@ def _arm(places: list[Place], name: str) -> list[tuple[str, str, str]]:
                 found["below"].append((place, over))
     total = sum(len(found[kind]) for kind in ("gain", "worse", "unclear"))
     baseline = places[0].baseline
-    said = [f"Failed ({'; '.join(where)}): {error}." for error, where in failed.items()]
+    said = [f"Failed ({'; '.join(where)}): {ended(error)}" for error, where in failed.items()]
     if total:
         said.append(
-            f"Clearly better than {baseline} in {len(found['gain'])}, clearly worse in {len(found['worse'])} of {total} "
-            f"comparisons."
+            f"Clearly better than {baseline} in {len(found['gain'])}, clearly worse in "
+            f"{len(found['worse'])} of {total} comparisons."
         )
     for kind, words in (
         ("worse", "Worse: {}."),
@@ -92,7 +97,9 @@ def _arm(places: list[Place], name: str) -> list[tuple[str, str, str]]:
             said.append(words.format(_where(found[kind])))
     if not failed and not (found["worse"] or found["unclear"] or found["below"]):
         return []
-    return [("loss" if found["worse"] or failed else "" if found["unclear"] else "floor", name, " ".join(said))]
+    return [
+        ("loss" if found["worse"] or failed else "" if found["unclear"] else "floor", name, " ".join(said))
+    ]
 
 
 def _where(found: list[tuple[Place, Row]]) -> str:
@@ -105,6 +112,8 @@ def _where(found: list[tuple[Place, Row]]) -> str:
 
 def _listed(rows: list[Row]) -> str:
     return ", ".join(
-        f"{written(row.metric)} {100 * row.relative:+.1f}%" if math.isfinite(row.relative) else written(row.metric)
+        f"{written(row.metric)} {100 * row.relative:+.1f}%"
+        if math.isfinite(row.relative)
+        else written(row.metric)
         for row in rows
     )
