@@ -28,9 +28,8 @@ class ArmRuns:
     """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
 
     tests: those of lists beside accuracy, too (`burnish.training.beyond`).  damaged: seeds of finished runs that
-    cannot be read.  cases: digests of the test cases, of runs that noted them.  measured: all of metrics.json.  folders:
-    of the finished runs.  failure: the first error of runs or tuning trials that failed and were not made good; empty for
-    none.
+    cannot be read.  cases: digests of the test cases, of runs that noted them.  measured: all of metrics.json.
+    folders: of the finished runs.  failure: the first error of runs, or of tuning trials where all failed; else empty.
     """
 
     planned: int

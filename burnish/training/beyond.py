@@ -1,4 +1,4 @@
-"""What is listed, and for whom, beside how good it is: coverage, concentration, popularity, novelty, and hits by decile.
+"""What is listed, and for whom, beside how good it is: coverage, concentration, popularity, novelty, hits by decile.
 
 Measured once, on the test set, and kept with a run: comparing runs by it later needs neither checkpoints nor data.
 """
@@ -66,7 +66,8 @@ def look_beyond(config: Any, struct: Any, loader: Any, training: Any) -> Beyond:
     seen = np.asarray(training.inter_feat[training.iid_field])
     counts = np.bincount(seen, minlength=training.item_num)
     n_users = int(training.user_num) - 1
-    values, rows = {}, {}
+    values: dict[str, float] = {}
+    rows: dict[str, np.ndarray] = {}
     popularity, surprise = counts[items], self_information(counts, n_users)[items]
     for k in config["topk"]:
         values |= {

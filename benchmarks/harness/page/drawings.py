@@ -1,5 +1,4 @@
-"""The small drawings of the page: each a panel as wide as a phone, so that panels stand side by side on a "
-"wide screen."""
+"""The small drawings of the page: panels as wide as a phone, which stand side by side on a wide screen."""
 
 from __future__ import annotations
 

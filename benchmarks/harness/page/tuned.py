@@ -121,7 +121,8 @@ def at_edge(values: Any, value: Any) -> bool:
     """Whether a number lies at either end of at least three that were tried, or of a range; 0 is no end."""
     if isinstance(values, Mapping):
         ends = [values.get("low"), values.get("high")]
-        return _finite(value) and any(_finite(end) and math.isclose(end, value, rel_tol=0.02) for end in ends)
+        near = [float(end) for end in ends if isinstance(end, int | float)]
+        return _finite(value) and any(math.isclose(end, value, rel_tol=0.02) for end in near)
     if not isinstance(values, list) or len(values) < 3 or not all(map(_finite, [*values, value])):
         return False
     return value != 0 and value in (min(values), max(values))

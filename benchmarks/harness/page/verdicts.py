@@ -49,8 +49,7 @@ def _glance(place: Place, name: str, metric: str) -> Cell:
 
 
 def no_help(places: list[Place]) -> Section:
-    """Each arm that was not clearly better than the baseline, or than the strongest floor, everywhere: "
-    "where, and by how much."""
+    """Each arm that was not clearly better than the baseline, or than the strongest floor, everywhere; and where."""
     names = list(dict.fromkeys(name for place in places for name, kind, _ in place.sides() if kind == "arm"))
     items = [item for name in names for item in _arm(places, name)]
     order = {"loss": 0, "": 1, "floor": 2}
