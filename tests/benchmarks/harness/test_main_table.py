@@ -69,7 +69,9 @@ def test_floors_first_best_second_and_marks(runs: Path) -> None:
     assert cells(found, "bad")[0][2] == ("worse",)
     assert cells(found, "EASE")[0][2] == ()
     tests = [
-        json.loads((runs / "first" / "BPR" / "bad" / f"{seed}-0a" / "metrics.json").read_text())["test_result"]
+        json.loads((runs / "first" / "BPR" / "bad" / f"{seed}-0a" / "metrics.json").read_text())[
+            "test_result"
+        ]
         for seed in range(4)
     ]
     bad = next(line for line in found.groups[1].lines if line.name == "bad").cells[0]
@@ -95,7 +97,7 @@ def test_rows_without_their_runs_are_refused(runs: Path) -> None:
 
 
 def test_special_characters() -> None:
-    assert escaped("a_b & 50% #1 {x} $ ~^\\ <>|\"\n") == (
+    assert escaped('a_b & 50% #1 {x} $ ~^\\ <>|"\n') == (
         r"a\_b \& 50\% \#1 \{x\} \$ \textasciitilde{}\textasciicircum{}\textbackslash{} "
         r"\textless{}\textgreater{}\textbar{}\textquotedbl{}"
     )
@@ -110,12 +112,18 @@ def test_latex(runs: Path, tmp_path: Path) -> None:
     assert [line.count(" & ") for line in lines] == [4] * 5
     assert all(line.endswith(r"\\") for line in lines)
     good = next(line for line in lines if r"good\_one" in line)
-    assert re.search(r"& \\textbf\{0\.\d{4}\}\\,\{\\scriptsize\$\\pm\$0\.\d{4}\}\$\^\{\\dagger\\ddagger\}\$ &", good)
+    assert re.search(
+        r"& \\textbf\{0\.\d{4}\}\\,\{\\scriptsize\$\\pm\$0\.\d{4}\}\$\^\{\\dagger\\ddagger\}\$ &", good
+    )
     assert r"\underline{" in next(line for line in lines if "EASE" in line)
     assert next(line for line in lines if "failing" in line).count(r"\emph{failed}") == 4
     assert text.count("{") == text.count("}") + text.count(r"\{") - text.count(r"\}")
     assert "Smaller is better: LogLoss." in text
-    for said in (r"$^{\dagger}$ better than plain", r"$^{\downarrow}$ worse than plain", r"$^{\ddagger}$ better than"):
+    for said in (
+        r"$^{\dagger}$ better than plain",
+        r"$^{\downarrow}$ worse than plain",
+        r"$^{\ddagger}$ better than",
+    ):
         assert said in text.partition(r"\end{tabular}")[2]
     compiler = shutil.which("pdflatex")
     if compiler is not None:

@@ -150,7 +150,10 @@ def test_a_real_plan(plan_content: dict[str, Any]) -> None:
     words = " ".join(page.texts["body"][0].split())
     for said in (
         *("Coverage@5", "Novelty@5", "Validation (NDCG@5) by epoch", "learning_rate: 0.001, 0.01, 0.1"),
-        *("All arms had as many trials, on validation alone: 3 of 3: big, plain", "no enhancer, other options"),
+        *(
+            "All arms had as many trials, on validation alone: 3 of 3: big, plain",
+            "no enhancer, other options",
+        ),
         *("All planned runs finished: 6 of 6", "40", "30", "480", "Floors are compared: Pop"),
     ):
         assert said in words, said
