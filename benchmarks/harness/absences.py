@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .floor_rows import NoteFloors, held_against
+from .notes import shortened
 from .rows import Row
 
 
@@ -32,17 +33,6 @@ def absences(
             where = "" if len(on) == len(metrics) else f" on {', '.join(on)}"
             sentences.append(f"No row for {label}{whom}{where}: {reason}.")
     return sentences
-
-
-def shortened(error: str, most: int = 240) -> str:
-    """The first line of an error, without the stop at its end, cut where it is long."""
-    line = next(iter(error.strip().splitlines()), "").rstrip(".")
-    return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-def ended(sentence: str) -> str:
-    """With a stop, unless it was cut."""
-    return sentence if sentence.endswith("…") else f"{sentence}."
 
 
 def _labels(floors: Sequence[NoteFloors]) -> list[str]:

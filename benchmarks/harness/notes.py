@@ -180,3 +180,14 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, float], pd.DataFr
     table = folder / "per_user.parquet"
     users = read_parquet(table, CURE, ("user", "row")) if table.exists() else None
     return metrics, test, users
+
+
+def shortened(error: str, most: int = 240) -> str:
+    """The first line of an error, without the stop at its end, cut where it is long."""
+    line = next(iter(error.strip().splitlines()), "").rstrip(".")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def ended(sentence: str) -> str:
+    """With a stop, unless it was cut."""
+    return sentence if sentence.endswith("…") else f"{sentence}."

@@ -13,10 +13,10 @@ from typing import Any
 from burnish.errors import DataError
 from burnish.files.svg import DARK, GREY, LIGHT
 
-from ..absences import ended, shortened
 from ..cd_diagram import diagram
 from ..main_table import MainTable, main_table
 from ..metrics import sign, written
+from ..notes import ended, shortened
 from ..ranks import Ranking
 from ..report import Comparison
 from ..rows import ALPHA, Row

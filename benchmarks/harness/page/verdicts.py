@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from ..absences import ended, shortened
 from ..metrics import written
+from ..notes import ended, shortened
 from ..rows import Row
 from .parts import Cell, Place, Section, Table, letters, named, tone
 

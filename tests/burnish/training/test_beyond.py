@@ -189,6 +189,11 @@ def test_equal_lists_are_spread_evenly_and_one_item_is_not() -> None:
     assert gini(np.zeros((5, 1), dtype=int), 4) == pytest.approx(0.75)
 
 
-def test_no_test_rows() -> None:
-    found = popularity_deciles(np.zeros((0, 3), dtype=int), [], np.array([0, 2, 1]), [3])
-    assert (found["items"], found["hits@3"]) == ([0, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0], [0] * 11)
+def test_items_that_training_has_not_stand_apart() -> None:
+    counts = np.array([0, 2, 1, 0])
+    found = popularity_deciles(np.array([[3, 1]]), [np.array([3])], counts, [1, 2])
+    assert found["items"] == [1, 1, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    assert found["wanted"] == found["hits@1"] == found["listed@1"] == [1, *[0] * 10]
+    assert found["listed@2"] == [1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0]
+    nothing = popularity_deciles(np.zeros((0, 2), dtype=int), [], counts, [2])
+    assert (nothing["items"], nothing["hits@2"]) == (found["items"], [0] * 11)
