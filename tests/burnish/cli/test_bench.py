@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import shlex
 from pathlib import Path
@@ -12,7 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from burnish.benchmarks.harness import load_plan
-from burnish.cli.bench import find_plan, how_many
+from burnish.benchmarks.harness.first_look import look_at_runs
+from burnish.benchmarks.harness.spaces import candidates
+from burnish.cli.bench import bench, find_plan, how_many, ready_plans
 from burnish.cli.main import app
 from burnish.errors import ConfigurationError
 from burnish.training.train import train
@@ -204,6 +207,25 @@ def test_floors_are_announced_run_and_shown(shared: Path) -> None:
         ("arm", "faster", "plain"),
         ("over", "faster", "Pop"),
     ]
+
+
+@pytest.mark.parametrize("name", ["quick", "ablation", "enhancers", "sequential", "cold", "demo"])
+def test_a_plan_that_comes_with_burnish_is_sound(name: str) -> None:
+    """Every name, option and value of it is one; arms with a space of their own have as many points as others."""
+    plan = load_plan(find_plan(name))
+    look_at_runs(plan)
+    assert plan.name == name
+    if plan.tune is not None:
+        assert set(plan.tune.arms) <= {"plain", *plan.arms}
+        sizes = {arm: len(candidates(space, plan.tune.trials, 0)) for arm, space in plan.tune.arms.items()}
+        assert set(sizes.values()) == {plan.tune.trials}, sizes
+
+
+def test_every_ready_plan_is_named_in_help_and_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    for name in ready_plans():
+        assert f"| `{name}` |" in page
+        assert name in str(inspect.signature(bench).parameters["plan"])
 
 
 def test_the_demo_is_a_plan() -> None:
