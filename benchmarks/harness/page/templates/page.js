@@ -30,5 +30,5 @@ function sortBody(body, place, turn) {
   rows.map((row) => [key(row), row]).sort((a, b) => compare(a[0], b[0])).forEach(([, row]) => body.append(row));
 }
 addEventListener("beforeprint", () => {
-  for (const one of document.querySelectorAll("details")) one.open = true;
+  for (const one of document.querySelectorAll("details.drawings")) one.open = true;
 });
