@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.train import train
 
+    from .across import to_table_across
     from .cd_diagram import diagram, write_diagram
     from .grid import exit_status, n_floor_runs, run_plan
     from .latex import to_latex
@@ -47,6 +48,7 @@ _HOME = {
     "to_markdown": "burnish.benchmarks.harness.tables",
     "to_page": "burnish.benchmarks.harness.page",
     "to_table": "burnish.benchmarks.harness.tables",
+    "to_table_across": "burnish.benchmarks.harness.across",
     "train": "burnish.training.train",
 }
 
@@ -73,6 +75,7 @@ __all__ = [
     "to_markdown",
     "to_page",
     "to_table",
+    "to_table_across",
     "train",
     "write_diagram",
 ]

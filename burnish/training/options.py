@@ -26,6 +26,8 @@ OWN_OPTIONS = frozenset(
         "tensorboard",
         "beyond_accuracy",
         "cold_below",
+        "split",
+        "stopping_from",
         "eval_memory_mib",
         "sequence_training",
         "sequence_stride",
