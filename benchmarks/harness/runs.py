@@ -118,7 +118,7 @@ def carry_out(
                     keep_checkpoint=keep_checkpoint,
                     **how,
                 )
-            _write(partial, spec, result, curve)
+            _write(partial, spec, result)
     except PrunedError:
         note.unlink(missing_ok=True)
         write_pruned(spec, folder, curve, time.perf_counter() - began)
@@ -219,11 +219,11 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
             dict(metrics["test_result"]),
             metrics["seconds"]["total"],
             metrics["valid_metric"],
-            tuple((int(epoch), float(score)) for epoch, score in metrics.get("valid_scores") or ()),
+            tuple((int(epoch), float(score)) for epoch, score in (metrics.get("valid_scores") or {}).items()),
         )
     except DataError as error:
         raise DamagedRunError(str(error)) from error
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DamagedRunError(f"{path} is damaged ({error!r}); {CURE}") from error
 
 
@@ -296,10 +296,10 @@ def _pruned(spec: RunSpec, folder: Path, curve: Sequence[tuple[int, float]], sec
     return RunRecord(*who, "pruned", valid=valid, seconds=seconds, valid_metric=metric, curve=tuple(curve))
 
 
-def _write(folder: Path, spec: RunSpec, result: TrainingResult, curve: list[tuple[int, float]]) -> None:
+def _write(folder: Path, spec: RunSpec, result: TrainingResult) -> None:
     write_json(folder / "config.json", {**spec.as_dict(), "recbole": result.config})
     summary = result.summary()
-    summary |= {"counted": result.counted, "valid_scores": curve}
+    summary["counted"] = result.counted
     summary["checkpoint"] = result.checkpoint.name if result.checkpoint else None
     if spec.trial is None and result.splits.test is not None:
         summary["test_cases"] = case_digest(result.trained.config, result.splits.test)
