@@ -185,3 +185,14 @@ def test_digests_follow_the_columns(data: Path) -> None:
     digests = {_of_columns(path, "item", (Column(column=name),), {}) for name in ("Preis €", "Preis_€")}
     assert len(digests) == 1
     assert digests != {_of_columns(path, "item", (Column(column="Kategorie, neu"),), {})}
+
+
+def test_the_page_names_columns_of_titles() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "recommend.md").read_text(encoding="utf-8")
+    told = page.partition("one with a usual name:")[2].partition("`--title-field`")[0].split("`")[1::2]
+    *found, other = told
+    assert len(found) >= 8
+    for name in found:
+        assert usual_title(["genre", name]) == name
+    assert other == "author_name"
+    assert usual_title([other]) is None
