@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.files.data_names import OwnColumns, own_columns
 
 from .declared import is_a, misspelt
 from .filters import check_val_interval
@@ -25,7 +26,7 @@ def check_needs(config: Any, heads: list[Head]) -> None:
     ConfigurationError
         For an option that does not suit the columns, with the nearest name.
     """
-    columns = _Columns(heads)
+    columns = _Columns(heads, own_columns(config))
     _check_ids(config, columns)
     _check_benchmark(config, columns)
     _check_modes(config)
@@ -38,10 +39,10 @@ def check_needs(config: Any, heads: list[Head]) -> None:
 
 
 class _Columns:
-    """The columns of all files."""
+    """The columns of all files, and what the tables called them that these were made of."""
 
-    def __init__(self, heads: list[Head]) -> None:
-        self.heads = heads
+    def __init__(self, heads: list[Head], own: OwnColumns) -> None:
+        self.heads, self._own = heads, own
 
     def of(self, source: str) -> list[Head]:
         return [head for head in self.heads if head.source == source]
@@ -50,6 +51,15 @@ class _Columns:
         """Types of the loaded columns of some files (of all, where none is named)."""
         return {
             name: head.types[name]
+            for head in self.heads
+            if not sources or head.source in sources
+            for name in head.loaded
+        }
+
+    def shown(self, *sources: str) -> dict[str, str]:
+        """The loaded columns of some files (of all, where none is named), with their names for messages."""
+        return {
+            name: self._own.own(name, head.source)
             for head in self.heads
             if not sources or head.source in sources
             for name in head.loaded
@@ -239,7 +249,7 @@ def _check_threshold(config: Any, columns: _Columns) -> None:
         raise misspelt(
             "threshold: column",
             str(name),
-            loaded,
+            columns.shown("inter").values(),
             cure=f"These are the columns of {where} that load_col.inter reads; say threshold: null for none.",
         )
     if loaded[name] != "float":
@@ -275,7 +285,7 @@ def _check_label(config: Any, columns: _Columns) -> None:
         )
         raise ConfigurationError(
             f"there is no label: LABEL_FIELD = {label!r} is not a loaded column of "
-            f"{columns.of('inter')[0].path.name} ({', '.join(loaded)}), threshold is null, and {reason}. Say "
+            f"{columns.of('inter')[0].path.name} ({', '.join(columns.shown('inter').values())}), threshold is null, and {reason}. Say "
             f"threshold: {{{config['RATING_FIELD']}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
             f"holds 0 and 1 (load_col.inter must list it), or sample negatives: train_neg_sample_args: "
             f"{{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, metrics: [NDCG], "
@@ -299,7 +309,7 @@ def _check_item_features(config: Any, columns: _Columns) -> None:
             continue
         place = Path(config["data_path"]) / f"{config['dataset']}.item"
         there = (
-            f"{place} has {', '.join(loaded)} loaded"
+            f"{place} has {', '.join(columns.shown('item').values())} loaded"
             if files
             else f"there is no {place}, or nothing of it is read"
         )
@@ -328,36 +338,40 @@ def _check_ratings(config: Any, columns: _Columns) -> None:
 
 def _check_named_columns(config: Any, columns: _Columns) -> None:
     """Options that name columns."""
-    loaded = columns.loaded()
+    loaded, shown = columns.loaded(), columns.shown()
     numbers = {name for name, kind in loaded.items() if kind.startswith("float")}
     tokens = {name for name, kind in loaded.items() if kind.startswith("token")}
     sequences = {name for name, kind in loaded.items() if kind.endswith("_seq")}
-    _all_in("normalize_field", config["normalize_field"], loaded, numbers, "a column of numbers")
+    _all_in("normalize_field", config["normalize_field"], shown, numbers, "a column of numbers")
     if config["numerical_features"]:
-        _all_in("numerical_features", config["numerical_features"], loaded, numbers, "a column of numbers")
+        _all_in("numerical_features", config["numerical_features"], shown, numbers, "a column of numbers")
     for option in ("alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id"):
-        _all_in(option, config[option], loaded, tokens, "a column of tokens")
+        _all_in(option, config[option], shown, tokens, "a column of tokens")
     _check_alias(config)
-    _all_in("seq_len", config["seq_len"], loaded, sequences, "a column of sequences")
+    _all_in("seq_len", config["seq_len"], shown, sequences, "a column of sequences")
     check_shape("seq_len", config["seq_len"])
-    _all_in("val_interval", config["val_interval"], loaded, set(loaded), "a column")
+    _all_in("val_interval", config["val_interval"], shown, set(loaded), "a column")
     check_val_interval(config["val_interval"], loaded)
-    _check_discretization(config, loaded, numbers)
+    _check_discretization(config, shown, numbers)
     _check_preload(config, columns, numbers)
     _check_unused(config, columns)
 
 
 def _all_in(
-    option: str, names: Iterable[Any] | None, loaded: Iterable[str], right: set[str], what: str
+    option: str, names: Iterable[Any] | None, shown: Mapping[str, str], right: set[str], what: str
 ) -> None:
+    """Each name must be one of `right`.  shown: the loaded columns, with their names for messages."""
     for name in names or ():
-        if name not in loaded:
+        if name not in shown:
             raise misspelt(
-                f"{option}: column", str(name), loaded, cure="These are loaded; load_col says which are."
+                f"{option}: column",
+                str(name),
+                shown.values(),
+                cure="These are loaded; load_col says which are.",
             )
         if name not in right:
             raise ConfigurationError(
-                f"{option}: {name!r} is not {what}; leave it out, or give it the right type in the first line of its "
+                f"{option}: {shown[name]!r} is not {what}; leave it out, or give it the right type in the first line of its "
                 f"file"
             )
 
@@ -376,9 +390,9 @@ def _check_alias(config: Any) -> None:
                 )
 
 
-def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str]) -> None:
+def _check_discretization(config: Any, shown: Mapping[str, str], numbers: set[str]) -> None:
     wanted = config["discretization"]
-    _all_in("discretization", wanted, loaded, numbers, "a column of numbers")
+    _all_in("discretization", wanted, shown, numbers, "a column of numbers")
     for name in wanted or ():
         if name not in (config["numerical_features"] or ()):
             raise ConfigurationError(
@@ -389,11 +403,10 @@ def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str])
 
 def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
     for name, value in (config["preload_weight"] or {}).items():
-        loaded = columns.loaded()
-        tokens = {column for column, kind in loaded.items() if kind == "token"}
-        _all_in("preload_weight", [name], loaded, tokens, "a column of tokens")
+        tokens = {column for column, kind in columns.loaded().items() if kind == "token"}
+        _all_in("preload_weight", [name], columns.shown(), tokens, "a column of tokens")
         check_shape("preload_weight", {name: value})
-        _all_in("preload_weight", [value], loaded, numbers, "a column of numbers")
+        _all_in("preload_weight", [value], columns.shown(), numbers, "a column of numbers")
         if not any(name in head.loaded and value in head.loaded for head in columns.heads):
             raise ConfigurationError(
                 f"preload_weight = {config['preload_weight']!r}: {name!r} and {value!r} are columns of different "
@@ -406,7 +419,7 @@ def _check_unused(config: Any, columns: _Columns) -> None:
         if not columns.of(source):
             raise ConfigurationError(f"unused_col.{source} = {names!r}: no such file is loaded; leave it out")
         _all_in(
-            f"unused_col.{source}", names, columns.loaded(source), set(columns.loaded(source)), "a column"
+            f"unused_col.{source}", names, columns.shown(source), set(columns.loaded(source)), "a column"
         )
         for name in names:
             if name in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):

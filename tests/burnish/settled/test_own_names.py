@@ -109,6 +109,23 @@ def test_options_of_recbole(data: Path) -> None:
         config_of(data, load_col={"inter": ["user_id", "item_id"], "item": ["item_id", "Preis"]})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        ("threshold", {"Sternchen": 3}, "column 'Sternchen'.*mean 'Sterne'.*Known: Artikel Nr., Kunde #, Sterne"),
+        ("normalize_field", ["Preis"], r"column 'Preis' .*mean 'Preis €'.*Known: .*Preis €, Sterne, Wann\?, rating"),
+        ("normalize_field", ["Name (de)"], r"'Name \(de\)' is not a column of numbers"),
+        ("val_interval", {"Stern": "[2,inf)"}, "Did you mean 'Sterne'"),
+        ("unused_col", {"item": ["Preis"]}, "Known: Artikel Nr., .*Preis €, rating"),
+    ],
+)
+def test_what_is_wrong_is_told_by_own_names(data: Path, option: str, value: Any, says: str) -> None:
+    items = ["Artikel Nr.", "Name (de)", "Preis €", "rating"]
+    columns = {"inter": ["Kunde #", "Artikel Nr.", "Sterne", "Wann?"], "item": items}
+    with pytest.raises(ConfigurationError, match=says):
+        load_dataset(config_of(data, load_col=columns, **{option: value}))
+
+
 def test_every_option_of_recbole_that_lists_columns(data: Path) -> None:
     from burnish.settled.own_names import name_columns
 
