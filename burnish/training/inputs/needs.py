@@ -283,10 +283,11 @@ def _check_label(config: Any, columns: _Columns) -> None:
             if trains and not sampled
             else "eval_args.mode = labeled tests it"
         )
+        shown, rating = columns.shown("inter"), config["RATING_FIELD"]
         raise ConfigurationError(
             f"there is no label: LABEL_FIELD = {label!r} is not a loaded column of "
-            f"{columns.of('inter')[0].path.name} ({', '.join(columns.shown('inter').values())}), threshold is null, and {reason}. Say "
-            f"threshold: {{{config['RATING_FIELD']}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
+            f"{columns.of('inter')[0].path.name} ({', '.join(shown.values())}), threshold is null, and {reason}. Say "
+            f"threshold: {{{shown.get(rating, rating)}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
             f"holds 0 and 1 (load_col.inter must list it), or sample negatives: train_neg_sample_args: "
             f"{{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, metrics: [NDCG], "
             f"valid_metric: NDCG@10"
@@ -371,8 +372,8 @@ def _all_in(
             )
         if name not in right:
             raise ConfigurationError(
-                f"{option}: {shown[name]!r} is not {what}; leave it out, or give it the right type in the first line of its "
-                f"file"
+                f"{option}: {shown[name]!r} is not {what}; leave it out, or give it the right type in the first line "
+                f"of its file"
             )
 
 
@@ -418,9 +419,7 @@ def _check_unused(config: Any, columns: _Columns) -> None:
     for source, names in (config["unused_col"] or {}).items():
         if not columns.of(source):
             raise ConfigurationError(f"unused_col.{source} = {names!r}: no such file is loaded; leave it out")
-        _all_in(
-            f"unused_col.{source}", names, columns.shown(source), set(columns.loaded(source)), "a column"
-        )
+        _all_in(f"unused_col.{source}", names, columns.shown(source), set(columns.loaded(source)), "a column")
         for name in names:
             if name in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
                 raise ConfigurationError(

@@ -16,6 +16,7 @@ from burnish.enhancers.guided.texts import item_texts, title_field
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.phrases import Wording
 from burnish.enhancers.paths.sources import read_graph
+from burnish.enhancers.shapley.value_history import value_history
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError, UnknownNameError
 from burnish.files.data_names import OwnColumns, columns_beside, usual_title
@@ -112,8 +113,16 @@ def test_options_of_recbole(data: Path) -> None:
 @pytest.mark.parametrize(
     ("option", "value", "says"),
     [
-        ("threshold", {"Sternchen": 3}, "column 'Sternchen'.*mean 'Sterne'.*Known: Artikel Nr., Kunde #, Sterne"),
-        ("normalize_field", ["Preis"], r"column 'Preis' .*mean 'Preis €'.*Known: .*Preis €, Sterne, Wann\?, rating"),
+        (
+            "threshold",
+            {"Sternchen": 3},
+            "column 'Sternchen'.*mean 'Sterne'.*Known: Artikel Nr., Kunde #, Sterne",
+        ),
+        (
+            "normalize_field",
+            ["Preis"],
+            r"column 'Preis' .*mean 'Preis €'.*Known: .*Preis €, Sterne, Wann\?, rating",
+        ),
         ("normalize_field", ["Name (de)"], r"'Name \(de\)' is not a column of numbers"),
         ("val_interval", {"Stern": "[2,inf)"}, "Did you mean 'Sterne'"),
         ("unused_col", {"item": ["Preis"]}, "Known: Artikel Nr., .*Preis €, rating"),
@@ -165,6 +174,16 @@ def test_fields_of_guided_have_the_names_that_were_asked_for(data: Path) -> None
         field_scores(data / "shop", ["Preis"])
     with pytest.raises(ConfigurationError, match="each once"):
         item_texts(data / "shop", ["Preis €", "Preis_€"])
+
+
+def test_histories_to_value_are_asked_for_by_own_names(data: Path) -> None:
+    config = config_of(data, "MultiVAE", topk=[5], valid_metric="MRR@5")
+    train = load_dataset(config).build()[0]
+    model = find_backbone("MultiVAE")(config, train)
+    with pytest.raises(UnknownNameError, match=r"^Kunde # '3' is not known\. Did you mean '03'"):
+        value_history(model, train, 3)
+    with pytest.raises(UnknownNameError, match=r"^Artikel Nr\. '99' is not known"):
+        value_history(model, train, "03", "99")
 
 
 def graph_of(data: Path, **options: Any) -> Any:
