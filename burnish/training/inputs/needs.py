@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, cut_by_yaml
 from burnish.files.data_names import OwnColumns, own_columns
 
 from .declared import is_a, misspelt
@@ -65,13 +65,18 @@ class _Columns:
             for name in head.loaded
         }
 
+    def own(self, head: Head) -> list[str]:
+        """All columns of a file, as messages name them."""
+        return self._own.shown(head.types, head.source)
+
     def require(self, source: str, name: str, option: str, kind: str | None = None) -> None:
         """Each file of a kind must load a column, of this type."""
         for head in self.of(source):
             if name not in head.types:
+                own = self.own(head)
                 raise DataError(
-                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, head.types))}. {option} names "
-                    f"the column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
+                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, own))}.{cut_by_yaml(name, own)} "
+                    f"{option} names the column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
                 )
             if name not in head.loaded:
                 raise ConfigurationError(
@@ -184,9 +189,11 @@ def _check_time(config: Any, columns: _Columns) -> None:
         raise ConfigurationError(f"TIME_FIELD = None, but {reason}; name the column of times")
     for head in columns.of("inter"):
         if reason and time not in head.types:
+            own = columns.own(head)
             raise DataError(
                 f"{head.path} has no column {time!r} of times (TIME_FIELD), and {reason}; it has "
-                f"{', '.join(map(repr, head.types))}. Add the column, or name another one as TIME_FIELD"
+                f"{', '.join(map(repr, own))}.{cut_by_yaml(time, own)} Add the column, or name another one as "
+                f"TIME_FIELD"
             )
         if reason and time not in head.loaded:
             raise ConfigurationError(

@@ -18,7 +18,7 @@ from burnish.enhancers.paths.phrases import Wording
 from burnish.enhancers.paths.sources import read_graph
 from burnish.enhancers.shapley.value_history import value_history
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import BurnishError, ConfigurationError, UnknownNameError
 from burnish.files.data_names import OwnColumns, columns_beside, usual_title
 from burnish.settled.own_names import _LISTS
 from burnish.strict import validated
@@ -32,6 +32,7 @@ ITEMS = pd.DataFrame(
         "Name (de)": [f"rote Wolle {n}" for n in range(8)],
         "Kategorie, neu": ["tea|black", "tea|green"] * 4,
         "Preis €": [1.5 * n for n in range(8)],
+        "Länge # cm": [0.5 * n for n in range(8)],
         "rating": [n % 3 for n in range(8)],
     }
 )
@@ -232,3 +233,19 @@ def test_the_page_names_columns_of_titles() -> None:
         assert usual_title(["genre", name]) == name
     assert other == "author_name"
     assert usual_title([other]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("USER_ID_FIELD: Kunde #", "Kunde #"),
+        ("load_col: {inter: [\n  Kunde #\n  ]}", "Kunde #"),
+        ("enhancers:\n  guided:\n    fields:\n    - Länge # cm", "Länge # cm"),
+    ],
+)
+def test_names_that_a_file_of_options_cuts(data: Path, text: str, whole: str, tmp_path: Path) -> None:
+    """`#` after a blank begins a comment in YAML."""
+    says = f"In YAML a # after a blank begins a comment: write '{whole}' in quotes"
+    (tmp_path / "cut.yaml").write_text(f"data_path: {data}\n{text}\n", encoding="utf-8")
+    with pytest.raises(BurnishError, match=says):
+        burnish.run("BPR", "shop", config_files=[str(tmp_path / "cut.yaml")])
