@@ -16,6 +16,7 @@ from burnish.errors import DataError
 from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
 from burnish.files.whole import write_json
+from burnish.telling import stages_told_to
 from burnish.training.by_name import settled_beforehand
 from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
@@ -325,17 +326,18 @@ class _Grid:
             self._tell("start", spec.key, spec.key)
 
         try:
-            record = carried_out(
-                spec,
-                self.plan.runs,
-                folder=folder,
-                since=self.since,
-                only_look=self.only_look,
-                begun=begun,
-                threads=self.plan.threads,
-                keep_checkpoint=self.plan.keep_checkpoints,
-                on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
-            )
+            with stages_told_to(lambda line: self._tell("stage", spec.key, f"{spec.key}: {line}")):
+                record = carried_out(
+                    spec,
+                    self.plan.runs,
+                    folder=folder,
+                    since=self.since,
+                    only_look=self.only_look,
+                    begun=begun,
+                    threads=self.plan.threads,
+                    keep_checkpoint=self.plan.keep_checkpoints,
+                    on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
+                )
         except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
             if floor and refusal(error):
                 return LeftOutError(str(error) or type(error).__name__)

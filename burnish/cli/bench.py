@@ -164,9 +164,9 @@ def run(screen: Screen, plan: Plan, **how: Any) -> list[RunRecord]:
 
     def tell(event: Event) -> None:
         stop_if_asked()
-        if event.kind != "epoch":
+        if event.kind not in ("epoch", "stage"):
             screen.say(f"{event.kind:<7} {event.message}")
-        elif event.epoch is not None and event.epoch.valid_score is not None:
+        elif event.epoch is None or event.epoch.valid_score is not None:
             screen.say(f"        {event.message}")
 
     return harness.run_plan(plan, quiet=True, on_event=tell, **how)

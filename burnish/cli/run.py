@@ -99,7 +99,7 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
-    from burnish.training.inputs.loading import summaries_told_to
+    from burnish.telling import summaries_told_to
     from burnish.training.run_folder import write_results
     from burnish.training.state import FinishedError
 

@@ -16,6 +16,7 @@ from burnish.enhancers.unchanged import evaluating
 from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_id
 from burnish.files.data_names import data_names
 from burnish.randomness import forked_randomness
+from burnish.telling import stage
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -99,6 +100,7 @@ class HistoryGame:
                 )
         self.objectives = dict(objectives)
         self.batch, self.seed = batch, seed
+        self._steps = stage("valuing: histories scored")
 
     @classmethod
     def of_user(
@@ -176,6 +178,8 @@ class HistoryGame:
             for part in masks.to(self.device).split(self.batch):
                 scores = self.scores(part)
                 values.append(torch.stack([value(scores) for value in self.objectives.values()], dim=1))
+                if self._steps is not None:
+                    self._steps.step(len(part))
         if not values:
             return torch.zeros(0, len(self.outputs), device=masks.device)
         return torch.cat(values).to(masks.device)
