@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -56,14 +56,31 @@ class _Columns:
             for name in head.loaded
         }
 
-    def shown(self, *sources: str) -> dict[str, str]:
-        """The loaded columns of some files (of all, where none is named), with their names for messages."""
+    def shown(self, *sources: str, read: bool = True) -> dict[str, str]:
+        """The columns of some files (of all, where none is named), with their names for messages.
+
+        read: those alone that are loaded.
+        """
         return {
             name: self._own.own(name, head.source)
             for head in self.heads
             if not sources or head.source in sources
-            for name in head.loaded
+            for name in (head.loaded if read else head.types)
         }
+
+    def refuse(self, option: str, name: str, *sources: str) -> ConfigurationError:
+        """The error for a column of an option that some files (all, where none is named) do not have, or not loaded."""
+        heads = [head for head in self.heads if not sources or head.source in sources]
+        for head in heads:
+            if name in head.types:
+                own, read = self._own.own(name, head.source), self._own.shown(head.loaded, head.source)
+                return ConfigurationError(
+                    f"{option}: column {own!r} of {head.path.name} is not read; load_col.{head.source} reads "
+                    f"{', '.join(map(repr, read))}: say it with {own!r}, too"
+                )
+        where = ", ".join(dict.fromkeys(head.path.name for head in heads))
+        known = self.shown(*sources, read=False).values()
+        return misspelt(f"{option}: column", name, known, cure=f"These are the columns of {where}.")
 
     def own(self, head: Head) -> list[str]:
         """All columns of a file, as messages name them."""
@@ -252,13 +269,7 @@ def _check_threshold(config: Any, columns: _Columns) -> None:
     name = next(iter(threshold))
     loaded = columns.loaded("inter")
     if name not in loaded:
-        where = ", ".join(str(head.path.name) for head in columns.of("inter"))
-        raise misspelt(
-            "threshold: column",
-            str(name),
-            columns.shown("inter").values(),
-            cure=f"These are the columns of {where} that load_col.inter reads; say threshold: null for none.",
-        )
+        raise columns.refuse("threshold", str(name), "inter")
     if loaded[name] != "float":
         raise DataError(
             f"{columns.of('inter')[0].path}, line 1: column {name!r} has the type {loaded[name]}, and threshold = "
@@ -346,37 +357,38 @@ def _check_ratings(config: Any, columns: _Columns) -> None:
 
 def _check_named_columns(config: Any, columns: _Columns) -> None:
     """Options that name columns."""
-    loaded, shown = columns.loaded(), columns.shown()
+    loaded = columns.loaded()
     numbers = {name for name, kind in loaded.items() if kind.startswith("float")}
     tokens = {name for name, kind in loaded.items() if kind.startswith("token")}
     sequences = {name for name, kind in loaded.items() if kind.endswith("_seq")}
-    _all_in("normalize_field", config["normalize_field"], shown, numbers, "a column of numbers")
+    _all_in("normalize_field", config["normalize_field"], columns, numbers, "a column of numbers")
     if config["numerical_features"]:
-        _all_in("numerical_features", config["numerical_features"], shown, numbers, "a column of numbers")
+        _all_in("numerical_features", config["numerical_features"], columns, numbers, "a column of numbers")
     for option in ("alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id"):
-        _all_in(option, config[option], shown, tokens, "a column of tokens")
+        _all_in(option, config[option], columns, tokens, "a column of tokens")
     _check_alias(config)
-    _all_in("seq_len", config["seq_len"], shown, sequences, "a column of sequences")
+    _all_in("seq_len", config["seq_len"], columns, sequences, "a column of sequences")
     check_shape("seq_len", config["seq_len"])
-    _all_in("val_interval", config["val_interval"], shown, set(loaded), "a column")
+    _all_in("val_interval", config["val_interval"], columns, loaded)
     check_val_interval(config["val_interval"], loaded)
-    _check_discretization(config, shown, numbers)
+    _check_discretization(config, columns, numbers)
     _check_preload(config, columns, numbers)
     _check_unused(config, columns)
 
 
 def _all_in(
-    option: str, names: Iterable[Any] | None, shown: Mapping[str, str], right: set[str], what: str
+    option: str,
+    names: Iterable[Any] | None,
+    columns: _Columns,
+    right: Iterable[str],
+    what: str = "a column",
+    *sources: str,
 ) -> None:
-    """Each name must be one of `right`.  shown: the loaded columns, with their names for messages."""
+    """Each name must be one of `right`, which are loaded columns of some files (of all, where none is named)."""
+    shown = columns.shown(*sources)
     for name in names or ():
         if name not in shown:
-            raise misspelt(
-                f"{option}: column",
-                str(name),
-                shown.values(),
-                cure="These are loaded; load_col says which are.",
-            )
+            raise columns.refuse(option, str(name), *sources)
         if name not in right:
             raise ConfigurationError(
                 f"{option}: {shown[name]!r} is not {what}; leave it out, or give it the right type in the first line "
@@ -398,9 +410,9 @@ def _check_alias(config: Any) -> None:
                 )
 
 
-def _check_discretization(config: Any, shown: Mapping[str, str], numbers: set[str]) -> None:
+def _check_discretization(config: Any, columns: _Columns, numbers: set[str]) -> None:
     wanted = config["discretization"]
-    _all_in("discretization", wanted, shown, numbers, "a column of numbers")
+    _all_in("discretization", wanted, columns, numbers, "a column of numbers")
     for name in wanted or ():
         if name not in (config["numerical_features"] or ()):
             raise ConfigurationError(
@@ -412,9 +424,9 @@ def _check_discretization(config: Any, shown: Mapping[str, str], numbers: set[st
 def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
     for name, value in (config["preload_weight"] or {}).items():
         tokens = {column for column, kind in columns.loaded().items() if kind == "token"}
-        _all_in("preload_weight", [name], columns.shown(), tokens, "a column of tokens")
+        _all_in("preload_weight", [name], columns, tokens, "a column of tokens")
         check_shape("preload_weight", {name: value})
-        _all_in("preload_weight", [value], columns.shown(), numbers, "a column of numbers")
+        _all_in("preload_weight", [value], columns, numbers, "a column of numbers")
         if not any(name in head.loaded and value in head.loaded for head in columns.heads):
             raise ConfigurationError(
                 f"preload_weight = {config['preload_weight']!r}: {name!r} and {value!r} are columns of different "
@@ -426,7 +438,7 @@ def _check_unused(config: Any, columns: _Columns) -> None:
     for source, names in (config["unused_col"] or {}).items():
         if not columns.of(source):
             raise ConfigurationError(f"unused_col.{source} = {names!r}: no such file is loaded; leave it out")
-        _all_in(f"unused_col.{source}", names, columns.shown(source), set(columns.loaded(source)), "a column")
+        _all_in(f"unused_col.{source}", names, columns, columns.loaded(source), "a column", source)
         for name in names:
             if name in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
                 raise ConfigurationError(

@@ -125,6 +125,12 @@ def test_options_of_recbole(data: Path) -> None:
             r"column 'Preis' .*mean 'Preis €'.*Known: .*Preis €, Sterne, Wann\?, rating",
         ),
         ("normalize_field", ["Name (de)"], r"'Name \(de\)' is not a column of numbers"),
+        ("threshold", {"Länge # cm": 3}, "Known: Artikel Nr., Kunde #, Sterne"),
+        (
+            "normalize_field",
+            ["Kategorie, neu"],
+            r"'Kategorie, neu' of shop\.item is not read; load_col\.item reads 'Art",
+        ),
         ("val_interval", {"Stern": "[2,inf)"}, "Did you mean 'Sterne'"),
         ("unused_col", {"item": ["Preis"]}, "Known: Artikel Nr., .*Preis €, rating"),
     ],
