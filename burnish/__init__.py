@@ -21,6 +21,7 @@ from .compat import activate
 
 if TYPE_CHECKING:
     from burnish import data as data
+    from burnish.benchmarks.improve.improve import improve
     from burnish.enhancers.aggregate.aggregate import Aggregate
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.average.average import Average
@@ -78,6 +79,7 @@ _HOME = {
     "Shapley": "burnish.enhancers.shapley.shapley",
     "explain": "burnish.trained.explain",
     "export_embeddings": "burnish.trained.export",
+    "improve": "burnish.benchmarks.improve.improve",
     "keyword_profiles": "burnish.trained.keyword_profiles",
     "load_run": "burnish.training.load",
     "recommend": "burnish.trained.recommend",
@@ -105,6 +107,7 @@ __all__ = [
     "explain",
     "export_embeddings",
     "from_pretrained",
+    "improve",
     "keyword_profiles",
     "load_run",
     "recommend",

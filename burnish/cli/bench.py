@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = (
     "Examples:\n\n"
-    "burnish bench demo                          (a plan that comes with burnish)\n\n"
+    "burnish bench quick                         (a plan that comes with burnish: two minutes)\n\n"
     "burnish bench ablation.yaml --runs results\n\n"
     "burnish bench ablation.yaml --workers 4       (four runs at a time)\n\n"
     "Finished runs are kept: stop with Ctrl-C and start again whenever you like. "
@@ -28,7 +28,12 @@ EPILOG = (
 
 def bench(
     context: typer.Context,
-    plan: Annotated[str, typer.Argument(help="YAML file of the plan, or demo.")],
+    plan: Annotated[
+        str,
+        typer.Argument(
+            help="YAML file of the plan, or a ready one: quick, ablation, enhancers, sequential, cold, demo."
+        ),
+    ],
     runs: Annotated[
         Path | None, typer.Option("--runs", "-r", help="Folder of the runs (wins over the plan's own).")
     ] = None,
@@ -54,6 +59,13 @@ def bench(
             "--dry-run", help="Train nothing: show what is done, what is left, and how long it takes."
         ),
     ] = False,
+    check_leaks: Annotated[
+        bool,
+        typer.Option(
+            "--check-leaks",
+            help="Train every arm for an epoch or two, twice: would it be another model if test rows were others?",
+        ),
+    ] = False,
     quiet: Annotated[bool, quiet_option("Print the final table only.")] = False,
 ) -> None:
     """Train every backbone with and without enhancers, with the same data, splits, seeds and tuning budget.
@@ -77,6 +89,8 @@ def bench(
     if dry_run:
         ahead(screen, chosen, workers)
         raise typer.Exit
+    if check_leaks:
+        raise typer.Exit(leaks(screen, chosen))
     floors = harness.n_floor_runs(chosen)
     screen.say(f"{chosen.n_runs} runs{f' and {floors} of floors' if floors else ''}, kept in {chosen.runs}")
     try:
@@ -111,8 +125,18 @@ def ahead(screen: Screen, plan: Plan, workers: int) -> None:
     )
 
 
+def leaks(screen: Screen, plan: Plan) -> int:
+    """Check every arm for leaks, and print what is found; 1 where one leaks."""
+    from burnish.benchmarks.harness.leaks import check_leaks
+
+    found = check_leaks(
+        plan, lambda one: screen.write(f"{one.verdict:<13} {one.backbone} / {one.arm}: {one.why}")
+    )
+    return int(any(one.verdict == "LEAKS" for one in found))
+
+
 def find_plan(name: str) -> Path:
-    """The plan's file: a path, or the name of a plan that burnish brings ("demo").
+    """The plan's file: a path, or the name of a plan that burnish brings ("quick").
 
     Raises `ConfigurationError` for a file that does not exist.
     """
@@ -123,15 +147,21 @@ def find_plan(name: str) -> Path:
     path = Path(name)
     if path.is_file():
         return path
-    packaged = Path(str(resources.files("burnish.benchmarks"))) / name / f"{name}.yaml"
-    if name.isidentifier() and packaged.is_file():
-        return packaged
-    guess = near(path, is_yaml) or nearest(name, ["demo"])
+    ready = ready_plans()
+    if name in ready:
+        return ready[name]
+    guess = near(path, is_yaml) or nearest(name, ready)
     raise ConfigurationError(
         f"plan {name!r} does not exist."
         + (f" Did you mean {str(guess)!r}?" if guess else "")
-        + " Give a YAML file, or demo; docs/benchmark.md says how to write a plan."
+        + f" Give a YAML file, or {', '.join(ready)}; docs/benchmark.md says how to write a plan."
     )
+
+
+def ready_plans() -> dict[str, Path]:
+    """The plans that come with burnish, by name."""
+    folder = Path(str(resources.files("burnish.benchmarks"))) / "plans"
+    return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def how_many(workers: int, shard: str | None, scheduler: str | None) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from . import (
     explain,
     export,
     guide,
+    improve,
     models,
     paths,
     profiles,
@@ -83,6 +84,7 @@ add_verb(app, value.value, value.EPILOG, recbole_options=True)
 app.add_typer(guide.app, name="guide")
 app.add_typer(paths.app, name="paths")
 app.add_typer(data.app, name="data")
+add_verb(app, improve.improve, improve.EPILOG, recbole_options=True)
 add_verb(app, bench.bench, bench.EPILOG)
 add_verb(app, report.report, report.EPILOG)
 add_verb(app, bake.bake, bake.EPILOG, threads=True)

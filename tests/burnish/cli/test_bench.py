@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import shlex
 from pathlib import Path
@@ -14,8 +15,9 @@ from typer.testing import CliRunner
 
 from burnish.benchmarks import harness
 from burnish.benchmarks.harness import load_plan
-from burnish.cli import bench
-from burnish.cli.bench import find_plan, how_many
+from burnish.benchmarks.harness.first_look import look_at_runs
+from burnish.benchmarks.harness.spaces import candidates
+from burnish.cli.bench import bench, find_plan, how_many, ready_plans, run
 from burnish.cli.main import app
 from burnish.cli.screen import Screen
 from burnish.errors import ConfigurationError
@@ -223,9 +225,28 @@ def test_every_tenth_candidate_is_told_and_long_stages(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(harness, "run_plan", run_plan)
     page = io.StringIO()
-    bench.run(Screen(notes=Console(file=page, width=80)), cast(Any, None))
+    run(Screen(notes=Console(file=page, width=80)), cast(Any, None))
     lines = ["a: candidate 10 of 12", "a: candidate 12 of 12", "a: testing: batch 3", "done    a: test"]
     assert [line.strip() for line in page.getvalue().splitlines()] == lines
+
+
+@pytest.mark.parametrize("name", ["quick", "ablation", "enhancers", "sequential", "cold", "demo"])
+def test_a_plan_that_comes_with_burnish_is_sound(name: str) -> None:
+    """Every name, option and value of it is one; arms with a space of their own have as many points as others."""
+    plan = load_plan(find_plan(name))
+    look_at_runs(plan)
+    assert plan.name == name
+    if plan.tune is not None:
+        assert set(plan.tune.arms) <= {"plain", *plan.arms}
+        sizes = {arm: len(candidates(space, plan.tune.trials, 0)) for arm, space in plan.tune.arms.items()}
+        assert set(sizes.values()) == {plan.tune.trials}, sizes
+
+
+def test_every_ready_plan_is_named_in_help_and_docs() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "benchmark.md").read_text(encoding="utf-8")
+    for name in ready_plans():
+        assert f"| `{name}` |" in page
+        assert name in str(inspect.signature(bench).parameters["plan"])
 
 
 def test_the_demo_is_a_plan() -> None:

@@ -1,0 +1,116 @@
+"""What `improve` tries: ways to train a backbone, each with the settings that are worth trying, the usual one first."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from burnish.benchmarks.harness.spaces import Space, candidates
+from burnish.training.identity import digest
+
+PLAIN, PRIOR = "plain", "prior"
+#: Ways that are no enhancement but what any is held against.
+HELD_AGAINST = (PLAIN, PRIOR)
+#: Where the softmax's temperature and weight decay are looked for; the first values are the defaults of most data.
+TEMPERATURES = [0.2, 0.1, 0.35, 0.15, 0.5]
+WEIGHT_DECAYS = [0.0, 1e-5, 1e-4, 3e-5]
+#: RecBole's default, and what it is multiplied by.
+LEARNING_RATE, FACTORS = 0.001, (1.0, 2.0, 5.0)
+#: A softmax over the catalogue has more to say in a step than a drawn pair: its first rate.
+FASTER = (5.0, 2.0, 1.0)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One way to train the backbone.
+
+    name: a label that can name a folder.  enhancers: what is attached.  space: settings to try by option, the most
+    promising first; a setting of an enhancer is `enhancer.option`.  about: what it is, in words for a person.
+    """
+
+    name: str
+    about: str
+    enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    space: Space = field(default_factory=dict)
+
+    def settings(self, seed: int) -> list[dict[str, Any]]:
+        """All points of the space: that of all first values first, the others in an order that the seed draws."""
+        first, *others = candidates(self.space, 10**6, seed=0)
+        random.Random(f"{seed} {self.name}").shuffle(others)
+        return [first, *others]
+
+    @property
+    def held_against(self) -> bool:
+        """Whether it is no enhancement, but what one has to beat."""
+        return self.name in HELD_AGAINST
+
+    def digest(self) -> str:
+        """Equal for equal content."""
+        return digest([self.name, self.enhancers, self.space])
+
+
+def families_for(options: Mapping[str, Any]) -> list[Family]:
+    """All ways, plain first; one that does not go with a backbone or its data refuses to be trained, with the reason.
+
+    options: RecBole's, as given; a `learning_rate` among them is the one that is varied.
+    """
+    rate = float(options.get("learning_rate", LEARNING_RATE))
+    given_decay = options.get("weight_decay")
+    decays = WEIGHT_DECAYS if given_decay is None else [float(given_decay)]
+    slow: Space = {"learning_rate": [rate * factor for factor in FACTORS], "weight_decay": decays}
+    rates = [rate * factor for factor in FASTER]
+    fast: Space = {"learning_rate": rates, "weight_decay": [decays[0]]}
+    soft: Space = {"softmax.temperature": TEMPERATURES, **fast}
+    base_points = [
+        {"softmax.temperature": point["softmax.temperature"], "learning_rate": point["learning_rate"]}
+        for point in candidates({"softmax.temperature": TEMPERATURES, "learning_rate": rates}, 100, seed=0)
+    ]
+    after = "softmax+average"
+    line = f"{after}+aggregate"
+    return [
+        Family(PLAIN, "the backbone as it is", {}, slow),
+        Family(PRIOR, "the backbone with a popularity prior", {"prior": {}}, slow),
+        Family("softmax", "trained by a softmax over the catalogue", {"softmax": {}}, soft),
+        Family(
+            "softmax-average",
+            "trained by a softmax, with a running mean of its parameters",
+            {"softmax": {}, "average": {}},
+            soft,
+        ),
+        Family(
+            "softmax-average-distil",
+            "trained by a softmax, learning from EASE beside",
+            {"softmax": {}, "average": {}, "distil": {}},
+            {**soft, "distil.share": [0.3, 0.1, 0.6]},
+        ),
+        Family("compress", "tables in closed form from EASE and ItemKNN", {"compress": {}}, {}),
+        Family(
+            "line",
+            "tables in closed form from EASE and a softmax run",
+            {"compress": {"teachers": {"ease": None, line: None}}},
+            {"compress.teacher_options": [{line: point} for point in base_points]},
+        ),
+        Family(
+            "aggregate", "the trained backbone, whose users hear from neighbours", {"aggregate": {}}, slow
+        ),
+        Family(
+            "softmax-aggregate",
+            "a softmax run, whose users hear from neighbours",
+            {"aggregate": {"base": after}},
+            {"aggregate.base_options": base_points},
+        ),
+        Family(
+            "paths",
+            "trained by a softmax, with paths in the graph beside",
+            {"softmax": {}, "average": {}, "paths": {"mixture": "user"}},
+            {**soft, "paths.agree": [0.3, 1.0, 0.1]},
+        ),
+        Family(
+            "guided",
+            "trained by a softmax, with the items' scored attributes",
+            {"softmax": {}, "average": {}, "guided": {}},
+            soft,
+        ),
+    ]

@@ -1,0 +1,350 @@
+"""`burnish.improve`: the best way to train a model that can be found in a given time, and whether it is any better."""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from burnish.benchmarks.harness.first_look import look_at_runs
+from burnish.benchmarks.harness.floors import label_of
+from burnish.benchmarks.harness.grid import run_plan
+from burnish.benchmarks.harness.plan import PLAIN, Plan, check_names, make_plan
+from burnish.benchmarks.harness.report import summarise
+from burnish.benchmarks.harness.runs import RunRecord
+from burnish.benchmarks.harness.same_cases import comparable_options
+from burnish.benchmarks.harness.specs import RunSpec
+from burnish.errors import BurnishError, ConfigurationError, UnsupportedError, warn
+from burnish.files.lock import lock_of, locked
+from burnish.files.refusals import make_folder
+from burnish.files.whole import read_json, write_json
+from burnish.files.yamls import read_yaml
+from burnish.training.identity import computing, digest
+from burnish.training.inputs.arguments import listed_files, options_of
+from burnish.training.request import make_config
+
+from .families import Family, families_for
+from .outcome import WINNER, Improvement, note, nothing_helped, verdict, write_winner
+from .search import Clock, News, Search, Tried, in_words
+
+if TYPE_CHECKING:
+    from burnish.benchmarks.harness.progress import Event
+
+#: Of the budget: what is left for the test of the winner.
+RESERVE = 0.35
+#: Seeds of that test: as many as the time allows, each with a winner, a plain run and a floor of its own.
+MOST_SEEDS, FEWEST_SEEDS = 5, 2
+#: Epochs of a run at most, and validations without a gain that end it, where nothing is said.
+EPOCHS, PATIENCE = 500, 10
+_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(hours?|h|minutes?|min|m|seconds?|sec|s)\s*)")
+_SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
+
+
+def improve(
+    model: str | type,
+    dataset: str,
+    *,
+    budget: str | float = "30m",
+    folder: Path | str = "improved",
+    config: Mapping[str, Any] | Path | str | None = None,
+    config_files: Sequence[str | Path] | Path | str = (),
+    seed: int = 2020,
+    threads: int | None = None,
+    on_news: Callable[[News], None] | None = None,
+) -> Improvement:
+    """Try floors, enhancers and their combinations within a budget, and test the best one against plain.
+
+    Everything is chosen on validation, by successive halving (`search`); the plain backbone has as many settings as any
+    enhancement.  The test set is looked at once, for the winner, the plain backbone and the best floor, on seeds that
+    the search has not used.  A search that was interrupted goes on when it is called again with the same arguments; a
+    larger budget lengthens one that is done.
+
+    Parameters
+    ----------
+    model : str or type
+        A backbone's name, a RecBole model class or where it is (`"mine.py:Tower"`).
+    dataset : str
+        "ml-100k", or a folder of atomic files under RecBole's `data_path`.
+    budget : str or float
+        Wall-clock time, such as "90s", "15m" or "1h30m"; or seconds.  What is under way when it ends is completed.
+    folder : path
+        Receives everything.  One folder for each model and data set.
+    config, config_files
+        RecBole's options, and its YAML files.  A `learning_rate` is where the search begins; all else stays as given.
+    seed : int
+        Of the search; the test has the seeds after it.
+    threads : int, optional
+        Torch threads.
+    on_news : callable, optional
+        Called with every `News`.
+
+    Returns
+    -------
+    Improvement
+        Whether it helped, the winner with its settings, and the comparison on the test set.
+
+    Raises
+    ------
+    BurnishError
+        For a name, an option or data that cannot be used; for a folder of another search; for a backbone that is not
+        judged by a ranking.
+
+    Examples
+    --------
+    >>> found = burnish.improve("BPR", "ml-100k", budget="15m", folder="better")  # doctest: +SKIP
+    >>> print(found)  # doctest: +SKIP
+    >>> burnish.recommend("better/winner", ["196"], k=5)  # doctest: +SKIP
+    """
+    seconds = seconds_of(budget)
+    options = _options(config, config_files)
+    place = Path(folder)
+    plain = RunSpec(dataset, _name(model), _label(model), PLAIN, seed, {}, options)
+    plan = _plan(plain, [plain.seed], place, threads)
+    check_names(plan)
+    look_at_runs(plan)
+    metric = _metric(plain)
+    make_folder(place)
+    with locked(
+        lock_of(place / "improve.json"),
+        waiting=lambda who: warn(f"waiting for {who}, which works at {place}"),
+    ):
+        return _improve(plain, metric, place, seconds, threads, on_news or (lambda news: None))
+
+
+def seconds_of(budget: str | float) -> float:
+    """Seconds of "90s", "15m", "1h30m", or of a number of seconds.  `ConfigurationError` for anything else."""
+    if isinstance(budget, int | float) and not isinstance(budget, bool):
+        seconds = float(budget)
+    else:
+        text = str(budget).strip().lower()
+        parts = _PARTS.findall(text)
+        if not parts or _PARTS.sub("", text).strip():
+            raise ConfigurationError(
+                f"budget = {budget!r}: write a time with its unit, such as 90s, 15m or 1h30m"
+            )
+        seconds = sum(float(number) * _SECONDS[unit[0]] for number, unit in parts)
+    if not 0 < seconds < math.inf:
+        raise ConfigurationError(f"budget = {budget!r}: give a time above 0, such as 15m")
+    return seconds
+
+
+# ---------------------------------------------------------------------- what was asked for
+
+
+def _options(config: Any, config_files: Any) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for file in listed_files(config_files):
+        options |= read_yaml(file)
+    options |= options_of(config, "config")
+    for name, why in (
+        ("enhancers", "improve chooses them"),
+        ("model", "it is an argument"),
+        ("dataset", "it is an argument"),
+        ("seed", "it is an argument"),
+    ):
+        if name in options:
+            raise ConfigurationError(f"option {name} has no place here, since {why}; leave it out")
+    return {"epochs": EPOCHS, "stopping_step": PATIENCE, **options}
+
+
+def _name(model: str | type) -> str:
+    from burnish.benchmarks.harness.floors import plain_class
+    from burnish.own.classes import is_place
+    from burnish.training.classes import class_name
+
+    return class_name(plain_class(model)) if isinstance(model, type) or is_place(model) else str(model)
+
+
+def _label(model: str | type) -> str:
+    return model.__name__ if isinstance(model, type) else label_of(model)
+
+
+def _plan(plain: RunSpec, seeds: list[int], place: Path, threads: int | None, **more: Any) -> Plan:
+    return make_plan(
+        {
+            "name": f"{plain.label} on {plain.dataset}",
+            "dataset": plain.dataset,
+            "backbones": [{"name": plain.backbone, "label": plain.label}],
+            "options": dict(plain.options),
+            "seeds": seeds,
+            "runs": place / "test",
+            "threads": threads,
+            "keep_checkpoints": True,
+            "floors": [],
+            **more,
+        },
+        origin="",
+    )
+
+
+def _metric(plain: RunSpec) -> str:
+    """The validation metric, in lower case."""
+    from burnish.benchmarks.harness.same_cases import check_ranked
+    from burnish.enhancers.zoo import find_backbone
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the runs say it
+        config = make_config(find_backbone(plain.backbone), plain.dataset, {}, dict(plain.options))
+    try:
+        check_ranked(config)
+    except BurnishError as error:
+        raise UnsupportedError(f"{plain.label}: {error}; improve is for models that rank") from error
+    return str(config["valid_metric"]).lower()
+
+
+# ---------------------------------------------------------------------- the work
+
+
+def _improve(
+    plain: RunSpec, metric: str, place: Path, budget: float, threads: int | None, tell: Callable[[News], None]
+) -> Improvement:
+    families = families_for(plain.options)
+    _check_same(plain, place, families)
+    clock = Clock(budget)
+    search = Search(
+        plain,
+        families,
+        place / "search",
+        clock,
+        metric,
+        int(plain.options["epochs"]),
+        place / "state.json",
+        threads,
+        tell,
+    )
+    search.lengthen(budget)
+    floors, remarks = _floor_options(plain, place, threads)
+    if floors is None:
+        search.say("left out", f"floors: {remarks}")
+    else:
+        search.look_at_floors(floors)
+    search.halve(RESERVE)
+    winner = search.winner(RESERVE)
+    best_plain = search.best_of(PLAIN)
+    if best_plain is None:
+        raise BurnishError(
+            f"{plain.label} has no value on validation: {search.left_out.get(PLAIN, 'every setting failed')}"
+        )
+    if winner is None or (winner.value or -math.inf) <= (best_plain.value or -math.inf):
+        found = nothing_helped(search, winner, best_plain, place)
+    else:
+        found = _tested(search, winner, best_plain, plain, place, threads)
+    note(search, found, place)
+    return found
+
+
+def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
+    """Refuse the folder of another search, and note whose it is."""
+    own = {
+        "model": plain.backbone,
+        "dataset": plain.dataset,
+        "seed": plain.seed,
+        "options": computing(dict(plain.options)),
+        "ways": digest([family.digest() for family in families]),
+    }
+    file = place / "asked.json"
+    if not file.is_file():
+        others = sorted(one.name for one in place.iterdir() if not one.name.startswith("."))
+        if others:
+            raise ConfigurationError(
+                f"{place} holds other files ({', '.join(others[:3])}); give a new folder (--output)"
+            )
+        write_json(file, own)
+        return
+    kept = read_json(file, "remove the folder to begin anew")
+    for name, value in own.items():
+        if kept.get(name) != value:
+            shown = (
+                "is of an earlier burnish" if name == "ways" else f"was made with {name} = {kept.get(name)!r}"
+            )
+            raise ConfigurationError(
+                f"{place} {shown}; give another folder (--output), or remove it to begin anew"
+            )
+
+
+def _floor_options(plain: RunSpec, place: Path, threads: int | None) -> tuple[dict[str, Any] | None, str]:
+    """The options of floors beside the backbone; None with the reason where they do not go together."""
+    plan = _plan(plain, [plain.seed], place, threads, floors=["Pop"])
+    try:
+        options, _ = comparable_options(plan, plan.backbones[0])
+        return options, ""
+    except BurnishError as error:
+        return None, str(error)
+
+
+def _tested(
+    search: Search, winner: Tried, best_plain: Tried, plain: RunSpec, place: Path, threads: int | None
+) -> Improvement:
+    family = next(one for one in search.families if one.name == winner.family)
+    floor = search.best_floor()
+    search.say(
+        "test", f"the test set, once: {winner.family} ({in_words(winner.settings)}), plain and the best floor"
+    )
+    began = search.clock.now()
+    records: list[RunRecord] = []
+    for seeds in _seeds(search, plain.seed, lambda: search.clock.now() - began):
+        plan = _final_plan(plain, family, winner, best_plain, floor, seeds, place, threads)
+        records = run_plan(plan, quiet=True, on_event=lambda event: _pass_on(search, event))
+        failed = [record for record in records if record.status == "failed"]
+        if failed:
+            raise BurnishError(f"the test of the winner failed: {failed[0].error}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        rows = [
+            row for row in summarise(place / "test", metrics=[search.metric]) if row.metric == search.metric
+        ]
+    block = write_winner(search, plain, family, winner, records, place)
+    helped, text = verdict(rows, winner, floor, search)
+    return Improvement(helped, text, winner.family, dict(winner.settings), rows, search.metric, place, block)
+
+
+def _seeds(search: Search, first: int, took: Callable[[], float]) -> Iterator[list[int]]:
+    """The seeds of the test: the fewest that say anything, then as many as the time allows.
+
+    took: seconds since the test began.
+    """
+    yield [first + 1 + number for number in range(FEWEST_SEEDS)]
+
+    def more() -> int:
+        return int(max(0.0, search.clock.left) / max(took() / FEWEST_SEEDS, 1e-9))
+
+    n_seeds = min(MOST_SEEDS, FEWEST_SEEDS + int(search.decide("time: seeds", more)))
+    if n_seeds > FEWEST_SEEDS:
+        yield [first + 1 + number for number in range(n_seeds)]
+
+
+def _final_plan(
+    plain: RunSpec,
+    family: Family,
+    winner: Tried,
+    best_plain: Tried,
+    floor: Tried | None,
+    seeds: list[int],
+    place: Path,
+    threads: int | None,
+) -> Plan:
+    """The comparison on the test set; what was chosen is all that there is to choose."""
+    floors: Any = []
+    if floor is not None:
+        floors = {floor.family: {"tune": {name: [value] for name, value in floor.settings.items()} or None}}
+    single = {
+        arm: {name: [value] for name, value in one.settings.items()}
+        for arm, one in ((PLAIN, best_plain), (WINNER, winner))
+    }
+    return _plan(
+        plain,
+        seeds,
+        place,
+        threads,
+        arms={WINNER: {"enhancers": {name: dict(block) for name, block in family.enhancers.items()}}},
+        floors=floors,
+        tune={"trials": 1, "arms": single, "seed": plain.seed},
+    )
+
+
+def _pass_on(search: Search, event: Event) -> None:
+    if event.kind in ("epoch", "start", "done", "kept", "failed", "left out"):
+        search.tell(News(event.kind, event.message, search.clock.now(), event.epoch))

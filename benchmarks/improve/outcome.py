@@ -1,0 +1,192 @@
+"""What `improve` found: in words, in figures, and as files."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from burnish.benchmarks.harness.rows import Row
+from burnish.benchmarks.harness.runs import RunRecord
+from burnish.benchmarks.harness.specs import RunSpec, with_settings
+from burnish.errors import UnsupportedError
+from burnish.files.whole import write_json, write_text
+from burnish.files.whole_folder import folder_written_whole
+
+from .families import Family
+from .search import Search, Tried, in_words
+
+#: The arm of the winner in its comparison.
+WINNER = "winner"
+
+
+@dataclass
+class Improvement:
+    """What `improve` found.
+
+    Attributes
+    ----------
+    helped
+        Whether the winner is clearly better than the plain backbone on the test set (Holm's p below 0.05).
+    verdict
+        The result in a sentence or two.
+    winner, settings
+        The way to train the backbone, by name, and its settings; None where nothing was better on validation.
+    rows
+        The comparison on the test set: the winner and the best floor against plain, and the winner against that floor.
+    metric
+        That all of this is judged by.
+    folder
+        Everything that was written: `winner` (the folder of a run), `winner.yaml`, `winner.pth` (a plain RecBole
+        checkpoint), `improve.json`, and `test`, the folder of the comparison's runs (`burnish report`).
+    """
+
+    helped: bool
+    verdict: str
+    winner: str | None
+    settings: dict[str, Any]
+    rows: list[Row]
+    metric: str
+    folder: Path
+    block: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.verdict
+
+
+def nothing_helped(search: Search, winner: Tried | None, plain: Tried, place: Path) -> Improvement:
+    tried = len({one.family for one in search.tried if one.value is not None})
+    best = "" if winner is None else f" (the best: {winner.family}, {abs(winner.value or 0.0):.4f})"
+    text = (
+        f"Nothing helped: none of {tried - 1} ways is above the plain backbone on validation "
+        f"({search.metric} {abs(plain.value or 0.0):.4f}){best}. The test set was not looked at. {_more_time(search)}"
+    )
+    floor = search.best_floor()
+    if floor is not None and (floor.value or 0.0) > (plain.value or 0.0):
+        text += f" But {floor.family} alone is above it ({abs(floor.value or 0.0):.4f})."
+    return Improvement(False, text, None, {}, [], search.metric, place)
+
+
+def _more_time(search: Search) -> str:
+    """What a larger budget would go into."""
+    open_ = [
+        family.name
+        for family in search.families
+        if not family.held_against
+        and family.name not in search.left_out
+        and len({str(one.settings) for one in search.tried if one.family == family.name})
+        < len(family.settings(0))
+    ]
+    return (
+        f"With more time: more settings of {', '.join(open_[:4])}." if open_ else "All settings were tried."
+    )
+
+
+def verdict(rows: list[Row], winner: Tried, floor: Tried | None, search: Search) -> tuple[bool, str]:
+    against_plain = next(row for row in rows if row.arm == WINNER and row.kind == "arm")
+    over = next((row for row in rows if row.arm == WINNER and row.kind == "over"), None)
+    helped = against_plain.direction > 0
+    shown = f"{winner.family} ({in_words(winner.settings)})" if winner.settings else winner.family
+    figures = (
+        f"{search.metric} {against_plain.mean:.4f}, plain {against_plain.baseline_mean:.4f} "
+        f"({against_plain.relative:+.1%}; {against_plain.low:+.4f} to {against_plain.high:+.4f}, "
+        f"{against_plain.n_seeds} seeds)"
+    )
+    if helped:
+        text = f"Better: {shown}. Test {figures}."
+    elif against_plain.direction < 0:
+        text = f"Nothing helped: what was best on validation, {shown}, is worse on the test set: {figures}."
+    else:
+        text = (
+            f"Nothing helped clearly: what was best on validation, {shown}, is not clearly better on the test set: "
+            f"{figures}. {_more_time(search)}"
+        )
+    if over is not None:
+        word = {1: "clearly above", 0: "not clearly different from", -1: "clearly below"}[over.direction]
+        text += (
+            f" It is {word} the best floor, {over.baseline} ({over.baseline_mean:.4f}; "
+            f"{over.low:+.4f} to {over.high:+.4f})."
+        )
+        if over.direction < 0:
+            text += f" Take {over.baseline} itself, which needs no backbone."
+    return helped, text
+
+
+# ---------------------------------------------------------------------- what is written
+
+
+def write_winner(
+    search: Search, plain: RunSpec, family: Family, winner: Tried, records: Sequence[RunRecord], place: Path
+) -> dict[str, Any]:
+    """The winner of the first seed as the folder of a run, as a plain checkpoint, and as a block to copy."""
+    from burnish.enhancers.bake import bake
+    from burnish.training.load import load_run
+
+    first = min((one for one in records if one.arm == WINNER), key=lambda one: one.seed)
+    target = place / "winner"
+    if not (target / "run.json").is_file():
+        with folder_written_whole(target, lambda there: (there / "run.json").is_file()) as partial:
+            shutil.copytree(first.folder, partial, dirs_exist_ok=True)
+    spec = with_settings(RunSpec("", plain.backbone, "", "", 0, family.enhancers), winner.settings)
+    block = {**dict(spec.options), "enhancers": {name: dict(one) for name, one in spec.enhancers.items()}}
+    given = {name: value for name, value in plain.options.items() if name not in spec.options}
+    text = yaml.safe_dump(
+        {"model": plain.backbone, "dataset": plain.dataset, **given, **block},
+        sort_keys=False,
+        allow_unicode=True,
+    )
+    write_text(place / "winner.yaml", f"# burnish run --config-files winner.yaml\n{text}")
+    run = load_run(target)
+    try:
+        bake(run.model, place / "winner.pth", config=run.config)
+    except UnsupportedError as error:
+        search.say("left out", f"a plain checkpoint: {error}")
+    return block
+
+
+def note(search: Search, found: Improvement, place: Path) -> None:
+    write_json(
+        place / "improve.json",
+        {
+            "verdict": found.verdict,
+            "helped": found.helped,
+            "metric": found.metric,
+            "winner": found.winner,
+            "settings": found.settings,
+            "seconds": {"budget": search.clock.budget, "spent": search.clock.now()},
+            "rungs": search.rungs,
+            "tried": [_as_dict(one) for one in search.tried],
+            "floors": {name: [_as_dict(one) for one in tries] for name, tries in search.floors.items()},
+            "left_out": search.left_out,
+            "test": [
+                {
+                    "arm": row.arm,
+                    "against": row.baseline,
+                    "mean": row.mean,
+                    "baseline_mean": row.baseline_mean,
+                    "difference": row.difference,
+                    "low": row.low,
+                    "high": row.high,
+                    "p": row.p_holm,
+                    "seeds": row.n_seeds,
+                    "verdict": row.verdict,
+                }
+                for row in found.rows
+            ],
+        },
+    )
+
+
+def _as_dict(one: Tried) -> dict[str, Any]:
+    return {
+        "way": one.family,
+        "settings": dict(one.settings),
+        "validation": None if one.value is None else abs(one.value),
+        "epochs": one.epochs,
+        "seconds": round(one.seconds, 2),
+        **({"error": one.error} if one.error else {}),
+    }

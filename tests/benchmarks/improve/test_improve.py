@@ -1,0 +1,180 @@
+"""`burnish.improve` from data to a winner, on small data; and what it refuses."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+
+import burnish
+from burnish.benchmarks.improve import improve as module
+from burnish.benchmarks.improve import search
+from burnish.benchmarks.improve.families import Family
+from burnish.benchmarks.improve.improve import improve, seconds_of
+from burnish.benchmarks.improve.search import News
+from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
+
+FEW = [
+    Family("plain", "", {}, {"learning_rate": [0.01, 0.02]}),
+    Family("softmax", "", {"softmax": {}}, {"learning_rate": [0.05, 0.02]}),
+    Family("line", "", {"compress": {"teachers": {"ease": None, "softmax": None}}}, {}),
+]
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "families_for", lambda options: FEW)
+    monkeypatch.setattr(module, "MOST_SEEDS", 2)
+    monkeypatch.setattr(search, "SHARED", {"Pop": {}, "EASE": {"reg_weight": [50.0, 250.0]}})
+
+
+@pytest.fixture
+def options(small: dict[str, Any]) -> dict[str, Any]:
+    return {**{name: value for name, value in small.items() if name != "threads"}, "epochs": 12}
+
+
+def parts(folder: Path, name: str, last: int) -> None:
+    """Training, validation and test files; the test rows depend on `last`."""
+    (folder / name).mkdir(parents=True)
+    draw = random.Random(3)
+    rows: dict[str, list[str]] = {"train": [], "valid": [], "test": []}
+    for user in range(40):
+        items = draw.sample(range(15) if user % 2 else range(15, 30), 10)
+        other = random.Random(f"{last} {user}").sample([one for one in range(30) if one not in items], 2)
+        for part, own in (("train", items[:8]), ("valid", items[8:]), ("test", other)):
+            rows[part] += [f"u{user}\ti{item}" for item in own]
+    for part, lines in rows.items():
+        file = folder / name / f"{name}.{part}.inter"
+        file.write_text("\n".join(["user_id:token\titem_id:token", *lines]) + "\n", encoding="utf-8")
+
+
+def test_from_data_to_a_winner(few: None, options: dict[str, Any], tmp_path: Path) -> None:
+    news: list[News] = []
+    given = {"budget": 600, "config": options, "seed": 5, "threads": 1}
+    found = improve("BPR", "tiny", **given, folder=tmp_path / "better", on_news=news.append)
+    assert found.winner in ("softmax", "line")
+    assert found.metric == "ndcg@10"
+    assert found.verdict in str(found)
+    folder = tmp_path / "better"
+    kept = json.loads((folder / "improve.json").read_text(encoding="utf-8"))
+    assert kept["winner"] == found.winner
+    assert {one["way"] for one in kept["tried"]} == {"plain", "softmax", "line"}
+    assert set(kept["floors"]) == {"Pop", "EASE"}
+
+    # The figures are those of runs that never were part of the search.
+    tests = {row.arm: row for row in found.rows if row.kind != "over"}
+    assert found.rows[0].n_seeds == 2
+    assert {"winner"} < set(tests)
+    searched = {path.parent.name for path in (folder / "search").rglob("metrics.json")}
+    assert not any(name.startswith(("6-", "7-")) for name in searched)
+    for path in (folder / "search").rglob("metrics.json"):
+        assert not json.loads(path.read_text(encoding="utf-8"))["test_result"], path  # never looked at there
+
+    # What it wrote is of use: the run, the plain checkpoint and the block say the same.
+    loaded = burnish.load_run(folder / "winner")
+    again = burnish.run(config_files=folder / "winner.yaml", seed=6, show_progress=False)
+    first = json.loads((folder / "winner" / "metrics.json").read_text(encoding="utf-8"))
+    assert again.test_result == first["test_result"]
+    block = yaml.safe_load((folder / "winner.yaml").read_text(encoding="utf-8"))
+    assert block["enhancers"].keys() == next(one for one in FEW if one.name == found.winner).enhancers.keys()
+    checkpoint = torch.load(folder / "winner.pth", weights_only=False)
+    users = loaded.model.user_embedding.weight
+    assert checkpoint["state_dict"]["user_embedding.weight"].shape == users.shape
+
+    # Once more, nothing is trained, and the verdict is the same.
+    more: list[News] = []
+    assert improve("BPR", "tiny", **given, folder=folder, on_news=more.append).verdict == found.verdict
+    assert not [one for one in more if one.kind == "done"]
+    assert [one for one in news if one.kind == "done"]
+
+
+def test_the_search_sees_nothing_of_the_test(few: None, options: dict[str, Any], tmp_path: Path) -> None:
+    """Other test rows: the same values on validation, to the last bit, and the same winner."""
+    seen = []
+    for last in (1, 2):
+        parts(tmp_path / f"data{last}", "parted", last)
+        own = {**options, "data_path": str(tmp_path / f"data{last}")}
+        own |= {"benchmark_filename": ["train", "valid", "test"], "load_col": None}
+        found = improve("BPR", "parted", budget=600, config=own, folder=tmp_path / f"out{last}", threads=1)
+        kept = json.loads((found.folder / "improve.json").read_text(encoding="utf-8"))
+        values = [(one["way"], one["settings"], one["validation"]) for one in kept["tried"]]
+        seen.append((kept["winner"], values, [row.mean for row in found.rows]))
+    assert seen[0][:2] == seen[1][:2]
+    assert seen[0][2] != seen[1][2]  # the test itself is another one
+
+
+def test_nothing_helped_is_said_and_the_test_is_left_alone(
+    few: None, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harmful = Family("softmax", "", {"softmax": {"temperature": 50.0}}, {"learning_rate": [1e-6]})
+    plain = Family("plain", "", {}, {"learning_rate": [0.02]})
+    monkeypatch.setattr(module, "families_for", lambda options: [plain, harmful])
+    found = improve("BPR", "tiny", budget=600, config=options, folder=tmp_path / "out", threads=1)
+    assert found.verdict.startswith(
+        "Nothing helped: none of 1 ways is above the plain backbone on validation"
+    )
+    assert not found.helped
+    assert found.winner is None
+    assert not (tmp_path / "out" / "test").exists()
+    assert not (tmp_path / "out" / "winner").exists()
+
+
+def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(BurnishError, match="Did you mean 'BPR'"):
+        improve("BPRR", "tiny", config=options, folder=out)
+    rated = {**options, "metrics": ["AUC"], "valid_metric": "AUC", "load_col": None}
+    rated |= {"eval_args": {"mode": "labeled"}, "LABEL_FIELD": "label", "threshold": {"rating": 4}}
+    with pytest.raises(UnsupportedError, match="improve is for models that rank"):
+        improve(
+            "FM",
+            "ml-100k",
+            config={name: value for name, value in rated.items() if name != "data_path"},
+            folder=out,
+        )
+    with pytest.raises(ConfigurationError, match="option enhancers has no place here"):
+        improve("BPR", "tiny", config={**options, "enhancers": "softmax"}, folder=out)
+    (out / "mine").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"holds other files \(mine\)"):
+        improve("BPR", "tiny", config=options, folder=out)
+    assert sorted(one.name for one in out.iterdir() if not one.name.startswith(".")) == ["mine"]
+    shutil.rmtree(out)
+
+
+def test_the_folder_of_another_search_is_refused(few: None, options: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    improve("BPR", "tiny", budget=1, config=options, folder=out, threads=1)
+    with pytest.raises(ConfigurationError, match="was made with seed = 2020"):
+        improve("BPR", "tiny", config=options, folder=out, seed=1)
+    with pytest.raises(ConfigurationError, match="was made with options"):
+        improve("BPR", "tiny", config={**options, "embedding_size": 16}, folder=out)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("90s", 90),
+        ("15m", 900),
+        ("1h30m", 5400),
+        ("2 h", 7200),
+        ("1.5 hours", 5400),
+        (45, 45),
+        ("10 minutes 5 s", 605),
+    ],
+)
+def test_a_budget_in_words(text: str | int, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["15", "", "m", "15x", "-3m", "0s", 0, -1, float("nan"), float("inf"), "1h x"]
+)
+def test_what_is_no_budget(text: Any) -> None:
+    with pytest.raises(ConfigurationError, match="budget"):
+        seconds_of(text)

@@ -1,0 +1,233 @@
+"""Successive halving, on runs whose values are made up."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from burnish.benchmarks.harness.runs import RunRecord
+from burnish.benchmarks.harness.specs import RunSpec
+from burnish.benchmarks.improve import search as module
+from burnish.benchmarks.improve.families import Family
+from burnish.benchmarks.improve.search import Clock, News, Search, in_words
+from burnish.errors import ConfigurationError
+
+Value = Callable[[RunSpec], float]
+RATES = [0.001, 0.002, 0.005, 0.01]
+WAYS = [
+    Family("plain", "", {}, {"learning_rate": RATES}),
+    Family("prior", "", {"prior": {}}, {"learning_rate": RATES}),
+    Family("softmax", "", {"softmax": {}}, {"learning_rate": RATES}),
+    Family("average", "", {"average": {}}, {"learning_rate": RATES}),
+    Family("compress", "", {"compress": {}}, {}),
+    Family("aggregate", "", {"aggregate": {}}, {"learning_rate": RATES}),
+]
+
+
+@pytest.fixture
+def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Makes a search whose runs take a second an epoch and have the values that a function gives."""
+
+    def make(value: Value, budget: float = 600.0, **more: Any) -> tuple[Search, list[RunSpec]]:
+        now = itertools.count()
+        time = {"now": 0.0}
+        monkeypatch.setattr(module.time, "perf_counter", lambda: time["now"] + 1e-6 * next(now))
+        done: list[RunSpec] = []
+
+        def carry_out(spec: RunSpec, runs: Path, **_: Any) -> RunRecord:
+            done.append(spec)
+            seconds = 1.0 if spec.label == "floors" else 0.01 * spec.options["epochs"]
+            time["now"] += seconds
+            folder = spec.folder(runs)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "DONE").touch()
+            figure = value(spec)
+            return RunRecord(
+                spec.dataset,
+                spec.label,
+                spec.arm,
+                spec.seed,
+                spec.trial,
+                folder,
+                "done",
+                valid={"ndcg@10": figure},
+                seconds=seconds,
+            )
+
+        monkeypatch.setattr(module, "carry_out", carry_out)
+        base = RunSpec("tiny", "BPR", "BPR", "plain", 7, {}, {"epochs": 90})
+        given: dict[str, Any] = {"tell": lambda news: None, **more}
+        return (
+            Search(
+                base, WAYS, tmp_path / "runs", Clock(budget), "ndcg@10", 90, tmp_path / "state.json", **given
+            ),
+            done,
+        )
+
+    return make
+
+
+def rate_of(spec: RunSpec) -> float:
+    return float(spec.options.get("learning_rate", 0.001))
+
+
+def by_way(values: dict[str, float], best_rate: float = 0.005) -> Value:
+    return lambda spec: values.get(spec.arm, 0.1) - abs(rate_of(spec) - best_rate)
+
+
+def test_the_best_way_and_setting_win(made: Callable[..., Any]) -> None:
+    search, _ = made(by_way({"softmax": 0.5, "aggregate": 0.4, "plain": 0.3}), budget=7.0)
+    search.halve(0.2)
+    winner = search.winner(0.2)
+    assert winner is not None
+    assert winner.family == "softmax"
+    assert winner == search.best_of("softmax")
+    assert (
+        winner.settings["learning_rate"] != 0.001
+    )  # another one than the first was tried, and is nearer to the best
+    assert winner.epochs == 90  # it had all epochs in the end
+    # Plain stays, the prior and the worse half do not.
+    assert [one["ways"] for one in search.rungs] == [6, 3, 2]
+    assert [one["epochs"] for one in search.rungs] == [11, 33, 90]
+
+
+def test_plain_has_as_many_settings_as_the_winner(made: Callable[..., Any]) -> None:
+    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}))
+    search.halve(0.2)
+    settings = {
+        name: {str(one.settings) for one in search.tried if one.family == name}
+        for name in ("plain", "softmax")
+    }
+    assert len(settings["plain"]) == len(settings["softmax"]) > 1
+    best = search.best_of("plain")
+    assert best is not None
+    assert best.settings["learning_rate"] == 0.005
+
+
+def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
+    search, done = made(by_way({"softmax": 0.5}), budget=1.0)
+    search.halve(0.3)
+    assert {spec.arm for spec in done} == {way.name for way in WAYS}
+    assert all(one.epochs == 10 for one in search.tried)
+
+
+def test_it_goes_on_with_the_same_decisions_and_trains_nothing_twice(made: Callable[..., Any]) -> None:
+    value = by_way({"softmax": 0.5, "aggregate": 0.4, "plain": 0.3})
+
+    class StopError(Exception):
+        pass
+
+    def stop(news: News) -> None:
+        if news.kind == "done" and len(done) == 9:
+            raise StopError
+
+    search, done = made(value, tell=stop)
+    with pytest.raises(StopError):
+        search.halve(0.2)
+    again, more = made(value)
+    assert again.clock.spent == pytest.approx(search.clock.spent, abs=0.2)
+    # What is there is read; here the values are made up, and so "read" by training again but for the count of news.
+    again.halve(0.2)
+    whole, _ = made(value)
+    assert [one.settings for one in again.tried] == [one.settings for one in search.tried] + [
+        one.settings for one in again.tried[len(search.tried) :]
+    ]
+    assert again.rungs[: len(search.rungs)] == search.rungs
+    assert len(more) > 0
+    assert whole.clock.spent >= again.clock.spent - 1
+
+
+def test_more_time_makes_other_decisions(made: Callable[..., Any]) -> None:
+    value = by_way({"softmax": 0.5, "plain": 0.3})
+    short, _ = made(value, budget=1.0)
+    short.lengthen(1.0)
+    short.halve(0.3)
+    longer, _ = made(value, budget=600.0)
+    longer.lengthen(600.0)
+    longer.halve(0.3)
+    assert len(longer.tried) > len(short.tried)
+    same, _ = made(value, budget=600.0)
+    same.lengthen(600.0)
+    same.halve(0.3)
+    assert [one.settings for one in same.tried] == [one.settings for one in longer.tried]
+
+
+def test_what_is_refused_is_left_out_with_the_reason(made: Callable[..., Any]) -> None:
+    def value(spec: RunSpec) -> float:
+        if spec.arm == "compress":
+            raise ConfigurationError("the score is no product")
+        return by_way({"softmax": 0.5})(spec)
+
+    news: list[News] = []
+    search, _ = made(value, tell=news.append)
+    search.halve(0.2)
+    assert search.left_out == {"compress": "the score is no product"}
+    assert [one.message for one in news if one.kind == "left out"] == ["compress: the score is no product"]
+
+
+def test_a_way_that_fails_once_keeps_its_other_settings(made: Callable[..., Any]) -> None:
+    def value(spec: RunSpec) -> float:
+        return float("nan") if rate_of(spec) == 0.001 else by_way({"softmax": 0.5})(spec)
+
+    search, _ = made(value)
+    search.halve(0.2)
+    best = search.best_of("softmax")
+    assert best is None or best.settings["learning_rate"] != 0.001
+
+
+def test_a_second_seed_decides_among_the_best(made: Callable[..., Any]) -> None:
+    def value(spec: RunSpec) -> float:
+        luck = 0.2 if spec.arm == "softmax" and spec.seed == 7 else 0.0
+        return by_way({"softmax": 0.3, "aggregate": 0.4, "plain": 0.1})(spec) + luck
+
+    search, done = made(value)
+    search.halve(0.2)
+    assert search.best_of("softmax").value > search.best_of("aggregate").value
+    winner = search.winner(0.2)
+    # .5 and .3 on average against .4 twice: equal on two seeds would be settled by the first.
+    assert {spec.seed for spec in done} == {7, 8}
+    assert winner is not None
+    assert winner.family in ("softmax", "aggregate")
+    assert len([spec for spec in done if spec.seed == 8]) == module.FINALISTS
+
+
+def test_smaller_is_better_for_errors(made: Callable[..., Any]) -> None:
+    search, _ = made(lambda spec: 1.0)
+    search.metric = "rmse"
+    record = replace(
+        RunRecord("tiny", "BPR", "plain", 1, 0, Path(), "done"), valid={"rmse": 2.0}, seconds=1.0
+    )
+    assert search._value(record) == -2.0
+
+
+def test_floors_share_their_time_and_the_middle_comes_first(made: Callable[..., Any]) -> None:
+    search, done = made(lambda spec: 0.1 + 1e-5 * spec.options.get("reg_weight", 0.0), budget=60.0)
+    search.look_at_floors({"topk": [10]})
+    tried = {name: len(tries) for name, tries in search.floors.items()}
+    # 9 seconds: Pop takes one, ItemKNN half of the rest, EASE what is left.
+    assert tried["Pop"] == 1
+    assert 2 <= tried["ItemKNN"] <= 5
+    assert 3 <= tried["EASE"] <= 6
+    assert search.floors["EASE"][0].settings == {"reg_weight": 250.0}
+    best = search.best_floor()
+    assert best is not None
+    assert best.family == "EASE"
+    assert best.settings["reg_weight"] >= 500.0
+    assert all(spec.seed == 7 and spec.options["topk"] == [10] for spec in done)
+
+
+def test_settings_in_words() -> None:
+    assert (
+        in_words({"softmax.temperature": 0.2, "learning_rate": 0.005})
+        == "temperature 0.2, learning_rate 0.005"
+    )
+    nested = {
+        "compress.teacher_options": {"softmax+average": {"softmax.temperature": 0.1, "learning_rate": 0.002}}
+    }
+    assert in_words(nested) == "temperature 0.1, learning_rate 0.002"
+    assert in_words({"aggregate.base_options": {"learning_rate": 0.01}}) == "learning_rate 0.01"
