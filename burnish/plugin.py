@@ -26,6 +26,7 @@ from typing import Any
 from burnish.own.classes import named_by
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
+from burnish.stopping import check_stopping, let_stop
 
 from .compat import after_import
 from .compat.hook import replace_everywhere
@@ -34,6 +35,7 @@ from .compat.hook import replace_everywhere
 def install() -> None:
     """Register the changes; each is made once, when its module is loaded."""
     after_import("recbole.config.configurator", change_config)
+    after_import("recbole.data.dataset.dataset", split_by_name)
     after_import("recbole.data.utils", build_declared_dataset)
     after_import("recbole.quick_start.quick_start", build_configured_class)
     after_import("recbole.trainer.trainer", change_trainers)
@@ -59,7 +61,8 @@ def change_config(module: ModuleType) -> None:
     1. `attach_block`: `config.model_class` is the model's class with the `enhancers:` block of a file, a dictionary or
        the command line.
     2. `read_defaults`: the option files of that class are read after RecBole's for it, columns are named as the files
-       do, and what it needs and nobody gave is settled (`burnish.settled`).
+       do, `split` is put among `eval_args` (`burnish.splits`), and what the class needs and nobody gave is settled
+       (`burnish.settled`).
     3. `keep_declared_evaluation`: what the user gives is put over them; of `eval_args`, each entry for itself.
     4. `finish`: once RecBole has completed all options, the steps of `FINISHING`.
     """
@@ -95,8 +98,10 @@ def read_defaults(load: Callable[..., None], config: Any, model: Any, model_clas
         config._update_internal_config_dict(file)
     from burnish.settled import settle  # late: `burnish setup` and `burnish doctor` go without what it needs
     from burnish.settled.own_names import name_columns
+    from burnish.splits.by_time import settle_split
 
     name_columns(config)
+    settle_split(config)
     settle(config)
 
 
@@ -141,7 +146,7 @@ def settle_options(config: Any) -> None:
 
 
 #: What is done with a config that has all its options, in this order: what a class settles is checked after it.
-FINISHING = (record_enhancers, settle_options, check_sequence_options)
+FINISHING = (record_enhancers, settle_options, check_sequence_options, check_stopping)
 
 
 # ---------------------------------------------------------------------- what configs build
@@ -157,6 +162,13 @@ def build_configured_class(module: ModuleType) -> None:
         return build
 
     module.get_model = get_model  # type: ignore[attr-defined]
+
+
+def split_by_name(module: ModuleType) -> None:
+    """Let data sets be split as the option `split` says."""
+    from burnish.splits.by_time import cut_by_time
+
+    cut_by_time(module)
 
 
 def build_declared_dataset(module: ModuleType) -> None:
@@ -262,8 +274,11 @@ def train_epoch(
 ) -> Any:
     """An epoch, on windows of whole histories where the config asks for that, announced to the enhancers.
 
-    Windows come first: enhancers see the rows and the loss of the epoch as it is then carried out.
+    Windows come first: enhancers see the rows and the loss of the epoch as it is then carried out.  Before it, early
+    stopping is held off where that is asked for (`stopping_from`).
     """
+    if getattr(getattr(trainer.model, "enhancers", None), "trying", None) is None:
+        let_stop(trainer, epoch_idx)
     return train_by_windows(
         lambda loss: train_enhanced(
             lambda batches: train(trainer, batches, epoch_idx, loss, *args, **kwargs),

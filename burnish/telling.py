@@ -49,9 +49,9 @@ def stages_told_to(say: Say) -> Iterator[None]:
 
 @contextmanager
 def stages_of(whose: str) -> Iterator[None]:
-    """While this is open, stages are those of a run that is trained first, such as "the base"."""
+    """While this is open, stages are those of a run that is trained first, such as "the base"; of itself where empty."""
     before = _whose.get()
-    token = _whose.set(f"{whose} of {before}" if before else whose)
+    token = _whose.set(" of ".join(name for name in (whose, before) if name))
     try:
         yield
     finally:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from burnish.training.result import Epoch, TrainingResult
     from burnish.training.train import train
 
+    from .across import to_table_across
     from .cd_diagram import diagram, write_diagram
     from .grid import exit_status, n_floor_runs, run_plan
     from .picture import plot
@@ -43,6 +44,7 @@ _HOME = {
     "to_csv": "burnish.benchmarks.harness.tables",
     "to_markdown": "burnish.benchmarks.harness.tables",
     "to_table": "burnish.benchmarks.harness.tables",
+    "to_table_across": "burnish.benchmarks.harness.across",
     "train": "burnish.training.train",
 }
 
@@ -67,6 +69,7 @@ __all__ = [
     "to_csv",
     "to_markdown",
     "to_table",
+    "to_table_across",
     "train",
     "write_diagram",
 ]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from burnish.errors import ConfigurationError
 
@@ -40,6 +42,26 @@ class Smallest:
 
     def __str__(self) -> str:
         return f"{100 * self.value:g}% of the baseline's mean" if self.relative else f"{self.value:g}"
+
+
+def noted_smallest(note: Mapping[str, Any]) -> Smallest | None:
+    """The one that the plan of a comparison says; None where it says none, or what stands there is damaged."""
+    try:
+        return Smallest.of(note.get("smallest_difference"))
+    except ConfigurationError:
+        return None
+
+
+def smallest_remarks(notes: Iterable[Mapping[str, Any]], given: float | str | None) -> list[str]:
+    """A sentence on where the smallest difference is from, where plans say one.  given: to the report itself."""
+    said = list(dict.fromkeys(str(one) for note in notes if (one := noted_smallest(note)) is not None))
+    if not said:
+        return []
+    if given is None:
+        return [f"The smallest difference that matters is the plan's: {', '.join(said)}."]
+    return [
+        f"The plan's smallest difference, {', '.join(said)}, is not used: {Smallest.of(given)} was asked for."
+    ]
 
 
 @dataclass(frozen=True)

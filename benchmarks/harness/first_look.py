@@ -29,16 +29,17 @@ def look_at_runs(plan: Plan) -> None:
         With everything that is wrong; see `Problems`.
     """
     problems = Problems()
-    note_runs(plan, problems)
+    for part in plan.parts():
+        note_runs(part, problems)
     problems.raise_if_any()
 
 
 def note_runs(plan: Plan, problems: Problems) -> None:
-    """Note what `look_at_runs` raises."""
+    """Note what `look_at_runs` raises.  plan: of one data set."""
     new = not any(is_done(folder) for folder in _folders(plan))
-    file = data_set_in(plan.runs / plan.dataset)
+    file = data_set_in(plan.runs / plan.home)
     if new and file is not None:
-        text = f"runs = {str(plan.runs)!r}: {plan.runs / plan.dataset} holds a data set ({file}); give another folder"
+        text = f"runs = {str(plan.runs)!r}: {plan.runs / plan.home} holds a data set ({file}); give another folder"
         problems.note(ConfigurationError(f"{text}, as in runs"))
     if new:  # finished runs are known by their options: these go on, with a warning
         note_misspelt(_places(plan), problems)
@@ -46,7 +47,7 @@ def note_runs(plan: Plan, problems: Problems) -> None:
         for arm in plan.arms_of(entry):
             spec = _unfinished(plan, entry, arm)
             if spec is not None:
-                _look(spec, f"{entry.label} / {arm}", problems)
+                _look(spec, spec.place, problems)
 
 
 #: Where options stand, in words, their names, and the models that they are for.

@@ -58,7 +58,9 @@ class Standing:
 
 
 class Floors:
-    """The floors of a plan, backbone by backbone; those without a backbone are run once for all of them.
+    """The floors on one data set, backbone by backbone; those without a backbone are run once for all of them.
+
+    plan: of that data set.
 
     What needs runs is a generator that asks for them: whoever carries them out may do so in any order.
     """
@@ -103,7 +105,7 @@ class Floors:
         options, remarks = self._beside(name, entry)
         seeds = self.plan.seeds_of(entry)
         label = label_of(name)
-        base = RunSpec(self.plan.dataset, name, FOLDER, label, seeds[0], {}, options)
+        base = self._spec(name, FOLDER, label, seeds[0], {}, options)
         key = f"{name} {digest(computing(options))}"
         while key in self._under_way:  # another backbone's, whose runs these are as well
             yield None
@@ -117,7 +119,7 @@ class Floors:
                 raise LeftOutError(tuned.left_out)
             standing = Standing(label, trials=tuned.trials, chosen=tuned.chosen, edge=tuned.edge)
             settings = {**floor.options, **tuned.chosen}
-            runs = [RunSpec(self.plan.dataset, name, FOLDER, label, seed, {}, options) for seed in seeds]
+            runs = [self._spec(name, FOLDER, label, seed, {}, options) for seed in seeds]
             standing.runs = [with_settings(run, settings) for run in runs]
             missing = [run for run in standing.runs if run.digest not in self._ran]
             for run, outcome in zip(missing, (yield missing) if missing else [], strict=True):
@@ -127,6 +129,19 @@ class Floors:
         refused = [why for why in (self._ran[run.digest] for run in standing.runs) if why is not None]
         standing.left_out = refused[-1] if refused else None
         return standing, remarks
+
+    def _spec(
+        self,
+        model: str,
+        label: str,
+        arm: str,
+        seed: int,
+        enhancers: Mapping[str, Mapping[str, Any]],
+        options: Mapping[str, Any],
+    ) -> RunSpec:
+        """A run on the plan's data."""
+        home = self.plan.dataset_label
+        return RunSpec(self.plan.dataset, model, label, arm, seed, enhancers, options, home=home)
 
     def _beside(self, name: str, entry: BackboneEntry) -> tuple[dict[str, Any], list[str]]:
         """`comparable_options`, asked once a backbone, and once a floor that is not one of the default ones."""
@@ -156,9 +171,7 @@ class Floors:
         plan = self.plan
         options = {**plan.options, **entry.options}
         specs = [
-            with_settings(
-                RunSpec(plan.dataset, entry.name, entry.label, name, seed, {name: {}}, options), floor.options
-            )
+            with_settings(self._spec(entry.name, entry.label, name, seed, {name: {}}, options), floor.options)
             for seed in plan.seeds_of(entry)
         ]
         standing = yield from self._choose(specs[0], floor, self._space(name, floor))
@@ -233,7 +246,7 @@ class Floors:
             return standing
         standing.trials, standing.chosen, standing.edge = len(records), chosen, at_edge(space, chosen)
         if space and self.tell is not None:
-            self.tell(f"{spec.label} / {spec.arm}", chosen)
+            self.tell(spec.place, chosen)
         return standing
 
     def count(self) -> tuple[int, int]:

@@ -119,7 +119,7 @@ def listed_floors(value: Any) -> Any:
     value = {_by_its_name(name): settings for name, settings in value.items()}
     for name, settings in value.items():
         _check_label(name, value)
-        if name == DEFAULT and settings not in (None, True, False, {}, Floor()):
+        if name == DEFAULT and settings not in (None, True, False, {}, Floor(), Floor().model_dump()):
             raise ValueError(
                 f"{DEFAULT} stands for a list and has no settings; give those of a floor by its name"
             )

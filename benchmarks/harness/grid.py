@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
@@ -12,26 +11,21 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.checks import whole_number
-from burnish.errors import DataError
-from burnish.files.lock import lock_of, locked
-from burnish.files.refusals import make_folder
-from burnish.files.whole import write_json
 from burnish.telling import stages_told_to
 from burnish.training.by_name import settled_beforehand
-from burnish.training.identity import computing, digest
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
+from .comparison_note import write_comparison
 from .first_look import look_at_runs
-from .floor_runs import Floors, LeftOutError, Standing, noted
-from .notes import DAMAGED, read_note
+from .floor_runs import Floors, LeftOutError, Standing
 from .outlook import Outlook, outlook
-from .plan import PLAIN, BackboneEntry, Plan, check_names, load_plan, make_plan
+from .plan import BackboneEntry, Plan, check_names, load_plan, make_plan
 from .progress import Display, Event, EventKind
 from .runs import RunRecord, carried_out, failed_record, refusal, remove_stale
 from .schedule import Rank, Schedule, Steps, Wanted
 from .spaces import candidates
-from .specs import PROTOCOL, RunSpec, spec_of, with_settings
+from .specs import RunSpec, spec_of, with_settings
 from .tuning import TuningError, space_of, tuning
 from .workers import Workers, on_dask
 
@@ -122,10 +116,14 @@ def _shared(plan: Plan) -> AbstractContextManager[None]:
     """Options that all backbones of a plan get, which some of them may not read."""
     from burnish.enhancers.zoo import find_backbone
 
-    options = set(plan.options).union(*(arm.options for arm in plan.arms.values()))
-    if plan.tune is not None:
-        spaces = (plan.tune.space, *plan.tune.arms.values())
-        options |= set(plan.tune.options) | {name for space in spaces for name in space if "." not in name}
+    options: set[str] = set()
+    for part in plan.parts():
+        options = options.union(part.options, *(arm.options for arm in part.arms.values()))
+        if part.tune is not None:
+            spaces = (part.tune.space, *part.tune.arms.values())
+            options |= set(part.tune.options) | {
+                name for space in spaces for name in space if "." not in name
+            }
     return shared_options(sorted(options), (find_backbone(entry.name) for entry in plan.backbones))
 
 
@@ -141,12 +139,16 @@ def look_ahead(plan: Plan | Mapping[str, Any] | Path | str) -> list[Outlook]:
         grid = _Grid(plan, [], (0, 1), time.time(), only_look=True)
         grid.look = grid.schedule.stop
         records = grid.run()
-    arms = [
-        (entry.label, arm, _n_trials(plan, arm), len(plan.seeds_of(entry)))
-        for entry in plan.backbones
-        for arm in plan.arms_of(entry)
-    ]
-    return outlook(plan.dataset, [*_floors_only(plan).expected(), *arms], records)
+    lines = []
+    for part in plan.parts():
+        arms = [
+            (entry.label, arm, _n_trials(part, arm), len(part.seeds_of(entry)))
+            for entry in part.backbones
+            for arm in part.arms_of(entry)
+        ]
+        own = [record for record in records if record.dataset == part.home]
+        lines += outlook(part.home, [*Floors(part).expected(), *arms], own)
+    return lines
 
 
 def _n_trials(plan: Plan, arm: str) -> int:
@@ -162,24 +164,29 @@ def exit_status(records: Iterable[RunRecord]) -> int:
 
 def n_floor_runs(plan: Plan) -> int:
     """Runs of a plan's floors, without tuning trials, if none of them is left out."""
-    return _floors_only(plan).count()[0]
-
-
-def _floors_only(plan: Plan) -> Floors:
-    return Floors(plan)
+    return sum(Floors(part).count()[0] for part in plan.parts())
 
 
 def _n_steps(plan: Plan) -> int:
-    trials = sum(_n_trials(plan, arm) for entry in plan.backbones for arm in plan.arms_of(entry))
-    return plan.n_runs + sum(_floors_only(plan).count()) + trials
+    parts = plan.parts()
+    trials = sum(
+        _n_trials(part, arm) for part in parts for entry in part.backbones for arm in part.arms_of(entry)
+    )
+    return plan.n_runs + sum(sum(Floors(part).count()) for part in parts) + trials
 
 
 class _Backbone:
-    """What is known of one backbone of a plan: its floors and arms, as they come to be tuned."""
+    """What is known of one backbone on one data set: its floors and arms, as they come to be tuned.
+
+    plan: of the one data set.
+    """
 
     def __init__(self, number: int, entry: BackboneEntry, plan: Plan, floors: Floors) -> None:
         self.number = number
         self.entry = entry
+        self.plan, self.floors = plan, floors
+        #: What messages call it.
+        self.name = f"{f'{plan.dataset_label} / ' if plan.dataset_label else ''}{entry.label}"
         self.specs = {
             arm: [spec_of(plan, entry, arm, seed) for seed in plan.seeds_of(entry)]
             for arm in plan.arms_of(entry)
@@ -220,7 +227,6 @@ class _Grid:
         self.listeners = listeners
         self.since = since
         self.records: list[RunRecord] = []
-        self.floors = Floors(plan, self._tell_tuned, keep=not only_look)
         self.schedule = Schedule(self._perform, share=share, idle=lambda: self.look())
         self._seen_open: set[Path] = set()
         #: Of runs that are asked for, by identity (and kept, so that none takes another's): files beside the data need
@@ -228,24 +234,28 @@ class _Grid:
         self._folders: dict[int, tuple[RunSpec, Path]] = {}
 
     def run(self) -> list[RunRecord]:
-        """In one process: a backbone after the other; floors, then trials of the arms, then seed by seed."""
-        for number, entry in enumerate(self.plan.backbones):
-            self.schedule.add(self._begin(_Backbone(number, entry, self.plan, self.floors)), (number,))
+        """In one process: data sets and backbones in turn; floors, then trials of the arms, then seed by seed."""
+        number = 0
+        for part in self.plan.parts():
+            floors = Floors(part, self._tell_tuned, keep=not self.only_look)
+            for entry in part.backbones:
+                self.schedule.add(self._begin(_Backbone(number, entry, part, floors)), (number,))
+                number += 1
         self.schedule.run()
         return self.records
 
     def _begin(self, one: _Backbone) -> Steps:
-        entry = one.entry
-        for line in settled_beforehand(entry.name, self.plan.dataset, {**self.plan.options, **entry.options}):
-            self._tell("settled", entry.label, f"{entry.label}: {line}")
-        for order, name in enumerate(self.floors.floors):
+        entry, plan = one.entry, one.plan
+        for line in settled_beforehand(entry.name, plan.dataset, {**plan.options, **entry.options}):
+            self._tell("settled", one.name, f"{one.name}: {line}")
+        for order, name in enumerate(one.floors.floors):
             self.schedule.add(self._floor(one, order, name), (one.number, 0, order))
         for order, arm in enumerate(one.specs):
             self.schedule.add(self._arm(one, order, arm), (one.number, 1, order))
         yield from ()
 
     def _floor(self, one: _Backbone, order: int, name: str) -> Steps:
-        asking = self.floors.prepare(one.entry, name)
+        asking = one.floors.prepare(one.entry, name)
         standing, remarks = yield from _of_floor(asking, lambda runs: [(one.number, 0, order)] * len(runs))
         one.prepared[name] = standing, remarks
         one.to_prepare.discard(name)
@@ -254,7 +264,7 @@ class _Grid:
         self._note(one)
         places = {run.seed: place for place, run in enumerate(standing.runs)}
         yield from _of_floor(
-            self.floors.run(standing),
+            one.floors.run(standing),
             lambda runs: [(one.number, 2, places[run.seed], 0, order) for run in runs],
         )
         if not one.to_prepare and self._tell_left_out(one):
@@ -262,12 +272,12 @@ class _Grid:
 
     def _arm(self, one: _Backbone, order: int, arm: str) -> Steps:
         specs = one.specs[arm]
-        if self.plan.tune is not None:
-            space = space_of(self.plan, arm)
+        if one.plan.tune is not None:
+            space = space_of(one.plan, arm)
             # A metric that is not computed is told by the first trial of all.
             steps = tuning(
                 specs[0],
-                self.plan.tune,
+                one.plan.tune,
                 space,
                 self.plan.runs,
                 first_alone=order == 0,
@@ -279,7 +289,7 @@ class _Grid:
                     wanted = steps.send((yield Wanted([(one.number, 1, order)] * len(wanted), wanted)))
             except StopIteration as end:
                 chosen, _ = end.value
-                self._tell_tuned(f"{specs[0].label} / {arm}", chosen)
+                self._tell_tuned(specs[0].place, chosen)
                 specs = [with_settings(spec, chosen) for spec in specs]
             except TuningError as error:
                 for spec in specs:
@@ -294,14 +304,14 @@ class _Grid:
     def _note(self, one: _Backbone) -> None:
         """Write which runs belong together, as soon as all of them are known."""
         if not one.to_prepare and not one.to_tune and not self.only_look:
-            _write_comparison(self.plan, one.entry, one.specs, one.standings, one.remarks)
+            write_comparison(one.plan, one.entry, one.specs, one.standings, one.remarks)
 
     def _tell_left_out(self, one: _Backbone) -> bool:
         """A line for each reason why floors were left out since the last call; whether there was any."""
         new = [each for each in one.standings if each.left_out is not None and each.name not in one.said]
         for reason in dict.fromkeys(each.left_out for each in new):
             names = ", ".join(each.name for each in new if each.left_out == reason)
-            key = f"{one.entry.label} / {names}"
+            key = f"{one.name} / {names}"
             self._tell("left out", key, f"{key}: {reason}")
         one.said.update(each.name for each in new)
         return bool(new)
@@ -378,70 +388,6 @@ def _end_line(spec: RunSpec, record: RunRecord) -> str:
     values = ", ".join(f"{name} {value:.4f}" for name, value in list(shown.items())[:3])
     phase = "test" if record.test else "validation"
     return f"{spec.key}: {phase} {values} ({record.seconds or 0:.1f} s)"
-
-
-def _write_comparison(
-    plan: Plan,
-    entry: BackboneEntry,
-    specs: dict[str, list[RunSpec]],
-    standings: list[Standing],
-    remarks: list[str],
-) -> Path:
-    """Note which runs belong together: same data, common options and tuning.  The report pairs only these.
-
-    Arms and floors of an earlier plan with the same settings stay in the note, and two plans may write into it at once;
-    not those of a backbone that reads files beside the interactions which were others then, or whose source was.
-    A damaged one is set aside (`.damaged`), with a warning.
-    """
-    options = computing(plan.options | entry.options)
-    tune = plan.tune.model_dump(exclude={"arms"}) if plan.tune is not None else None
-    settings = {"protocol": PROTOCOL, "backbone": entry.name, "options": options, "tune": tune}
-    name = digest({**settings, "dataset": plan.dataset})
-    path = plan.runs / plan.dataset / entry.label / f"comparison-{name}.json"
-    own = {
-        arm: {str(run.seed): run.folder(plan.runs).relative_to(path.parent).as_posix() for run in runs}
-        for arm, runs in specs.items()
-    }
-    floors = noted(standings, remarks, plan, path.parent)
-    # Of the backbone itself: arms on another graph are no pairs of its plain runs.
-    plain = RunSpec(plan.dataset, entry.name, entry.label, PLAIN, 0, {}, plan.options | entry.options)
-    beside, source = plain.beside, plain.source
-    make_folder(path.parent)
-    with locked(lock_of(path)):
-        before = _noted_before(path)
-        now = {**({"beside": beside} if beside else {}), **source}
-        if any(before.get(name, value) != value for name, value in now.items()):
-            before = {"arms": {}}
-        content = {**settings, "dataset": plan.dataset, "label": entry.label, "comparison": name}
-        content |= now
-        content["arms"] = {**before["arms"], **own}
-        if floors["floors"] or before.get("floors"):
-            content["floors"] = _with_runs(before.get("floors") or {}, floors["floors"])
-            content["floor_remarks"] = floors["floor_remarks"] or before.get("floor_remarks") or []
-        write_json(path, content)
-    return path
-
-
-def _with_runs(before: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
-    """The floors of both; one that is left out now keeps the runs that it had."""
-    kept = {
-        name: {**before[name], **one} for name, one in now.items() if name in before and "runs" not in one
-    }
-    return {**before, **now, **kept}
-
-
-def _noted_before(path: Path) -> dict[str, Any]:
-    """A note that is there; an empty one where there is none, or a damaged one, which is set aside."""
-    if path.exists():
-        try:
-            return read_note(path)
-        except DataError as error:
-            aside = path.with_name(f"{path.name}{DAMAGED}")
-            os.replace(path, aside)
-            warnings.warn(
-                f"{error} It was renamed to {aside.name}, and a new one lists this plan's arms.", stacklevel=2
-            )
-    return {"arms": {}}
 
 
 def _of_floor(

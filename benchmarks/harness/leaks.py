@@ -39,7 +39,10 @@ Verdict = Literal["sees nothing", "LEAKS", "cannot tell"]
 
 @dataclass(frozen=True)
 class Check:
-    """What was found of an arm of a backbone.  why: for a person."""
+    """What was found of an arm of a backbone.  why: for a person.
+
+    backbone: after the data set, where a plan has several.
+    """
 
     backbone: str
     arm: str
@@ -48,11 +51,17 @@ class Check:
 
 
 def check_leaks(plan: Plan, tell: Callable[[Check], None] | None = None) -> list[Check]:
-    """Check every arm of every backbone of a plan, and its floors that are enhancers; trains each two to three times.
+    """Check every arm of every backbone of a plan, and its floors that are enhancers, on each of its data sets.
 
+    Each is trained two to three times.
     tell: called with each as soon as it is known.
     Raises `DataError` where the data have no test rows that could change places.
     """
+    return [one for part in plan.parts() for one in _of_data_set(part, tell)]
+
+
+def _of_data_set(plan: Plan, tell: Callable[[Check], None] | None) -> list[Check]:
+    """plan: of one data set."""
     found: list[Check] = []
     for entry in plan.backbones:
         specs = {label: spec_of(plan, entry, label, plan.seeds_of(entry)[0]) for label in plan.arms_of(entry)}
@@ -69,7 +78,7 @@ def check_leaks(plan: Plan, tell: Callable[[Check], None] | None = None) -> list
 
 
 def _check(spec: RunSpec, elsewhere: dict[str, Any], changed: str) -> Check:
-    shown = spec.label, spec.arm
+    shown = f"{f'{spec.home} / ' if spec.home else ''}{spec.label}", spec.arm
     try:
         first = _trained(spec, {})
         if first == _trained(spec, elsewhere):

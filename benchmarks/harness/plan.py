@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,10 @@ from burnish.files.yamls import read_yaml
 from burnish.own.classes import is_place, named_by
 
 from .floors import arm_that_is, check_floors
+from .labels import FIRST_SEED, PLAIN, checked_label, distinct_seeds, listed_seeds
 from .problems import Problems
 from .salvage import salvaged
-from .schema import (
-    FIRST_SEED,
-    PLAIN,
-    Arm,
-    BackboneEntry,
-    Plan,
-    Tune,
-    check_consistent,
-    checked_label,
-    distinct_seeds,
-    listed_seeds,
-)
+from .schema import Arm, BackboneEntry, Plan, Tune, check_consistent
 from .spaces import Space, candidates, those_for
 from .standing_in import check_standing_in
 from .tried_values import check_fixed, check_points, check_tried
@@ -65,11 +55,12 @@ def make_plan(content: Mapping[str, Any], *, origin: str = "plan") -> Plan:
         found = salvaged(content, problems)
         if found.plan is not None:
             check_consistent(found.plan, problems, arms=found.arms, backbones=found.backbones)
-            sound = _note_names(found.plan, problems)
+            sound = _note_all(noted_parts(found.plan, problems), problems)
             if problems.errors and found.dataset:
                 from .first_look import note_runs  # reading a plan costs neither torch nor RecBole
 
-                note_runs(sound, problems)
+                for part in sound:
+                    note_runs(part, problems)
     problems.raise_if_any(origin)
     assert found.plan is not None
     return found.plan
@@ -99,12 +90,39 @@ def check_names(plan: Plan) -> None:
 
     problems = Problems()
     with looked_up_once():
-        _note_names(plan, problems)
+        _note_all(noted_parts(plan, problems), problems)
     problems.raise_if_any()
 
 
+def noted_parts(plan: Plan, problems: Problems) -> list[Plan]:
+    """A plan of each data set that can be put together; what is wrong with others is noted."""
+    if not plan.datasets:
+        return [plan]
+    parts = []
+    for one in plan.datasets:
+        with problems.noted():
+            parts += plan.model_copy(update={"datasets": [one]}).parts()
+    return parts
+
+
+def _note_all(parts: Sequence[Plan], problems: Problems) -> list[Plan]:
+    """`_note_names` of each; what is wrong on some data sets only is told with theirs."""
+    if len(parts) == 1:
+        return [_note_names(parts[0], problems)]
+    sound, found = [], []
+    for part in parts:
+        own = Problems({text: [*places] for text, places in problems.places.items()}, [*problems.errors])
+        sound.append(_note_names(part, own))
+        found.append({str(error): error for error in own.errors[len(problems.errors) :]})
+    for part, errors in zip(parts, found, strict=True):
+        for text, error in errors.items():
+            common = all(text in others for others in found)
+            problems.note(error, "" if common else f"data set {part.home!r}")
+    return sound
+
+
 def _note_names(plan: Plan, problems: Problems) -> Plan:
-    """Note what is wrong by `check_names`; gives the plan without it, whose runs can be looked at."""
+    """Note what is wrong by `check_names` in a plan of one data set; gives it without that, to look at its runs."""
     models = _models(plan, problems)
     every = list(models.values())
     sound = {label: arm for label, arm in plan.arms.items() if _makes(label, arm, problems)}

@@ -11,11 +11,12 @@ from typing import Any
 from burnish.errors import DataError, unknown_name
 
 from .absences import absences
-from .equivalence import Smallest
+from .equivalence import Smallest, noted_smallest, smallest_remarks
 from .floor_rows import NoteFloors, against, remarks_on, strongest
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
 from .rows import Row, Terms, judged, make_row
+from .split_notes import split_remarks
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
 
@@ -56,8 +57,9 @@ def summarise(
     pairs: also compare all other arms with each other.
     seeds_random: intervals and p are over users and seeds, both drawn at random (`crossed.over_both`); if false, over
         users, for the trained models that there are.
-    smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean.  Verdicts then
-        say which differences are smaller or larger, which arms are equal within it, and which are not worse by it.
+    smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean; by default what
+        the plan says.  Verdicts then say which differences are smaller or larger, which arms are equal within it, and
+        which are not worse by it.
 
     p values are corrected within families of a metric: all arms against the baseline; all floors against it; all arms
     against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the baseline too.  So
@@ -68,7 +70,7 @@ def summarise(
     Raises `DataError` when there is nothing to compare, `UnknownNameError` for a metric or baseline that no
     run has, `ConfigurationError` for a smallest difference that is no number above 0.
     """
-    terms = Terms(seeds_random, Smallest.of(smallest_difference))
+    asked = Smallest.of(smallest_difference)
     folder = Path(runs_folder)
     notes = find_notes(folder)
     if not any(baseline in _names_in(note) for note in notes):
@@ -77,8 +79,8 @@ def summarise(
         (note, {arm: load_arm(note["path"].parent, runs) for arm, runs in note["arms"].items()})
         for note in notes
     ]
-    asked = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else metrics
-    chosen = _choose_metrics(asked, (arm for _, arms in loaded for arm in arms.values()))
+    given = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else metrics
+    chosen = _choose_metrics(given, (arm for _, arms in loaded for arm in arms.values()))
     floors = [NoteFloors.of(note, arms) for note, arms in loaded]
     name_other_damage(folder, notes)
     rows: list[Row] = []
@@ -86,6 +88,7 @@ def summarise(
     for metric in chosen:
         families: tuple[list[Row], ...] = ([], [], [], [])
         for known in floors:
+            terms = Terms(seeds_random, asked or noted_smallest(known.note))
             own, arms = known.rows(metric, baseline, terms), _rows(known, metric, baseline, terms)
             floor = strongest(known, [*own, *arms], baseline)
             beside = [] if floor is None else against(known, floor, metric, terms)
@@ -105,7 +108,8 @@ def summarise(
         )
     rows += beyond
     lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
-    return Comparison(rows, remarks_on(floors), lacking)
+    remarks = [*split_remarks(notes), *smallest_remarks(notes, smallest_difference), *remarks_on(floors)]
+    return Comparison(rows, remarks, lacking)
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:

@@ -19,6 +19,7 @@ from burnish.files.whole_folder import folder_written_whole, remove_leftovers_be
 from burnish.training.cases import case_digest
 from burnish.training.environment import describe_environment
 from burnish.training.result import Epoch, TrainingResult
+from burnish.training.shared_base import can_share, train_shared
 from burnish.training.train import train
 
 from .specs import BESIDE, DONE, RunSpec, is_done
@@ -44,7 +45,10 @@ class FailedElsewhereError(Exception):
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed"."""
+    """What became of one run.  status: "done" now, "kept" from an earlier call, or "failed".
+
+    dataset: what the plan calls it.
+    """
 
     dataset: str
     backbone: str
@@ -81,18 +85,25 @@ def carry_out(
     note = folder.with_name(f"failed-{folder.name}.json")
     try:
         with own_folder(folder) as partial:
-            result = train(
-                spec.backbone,
-                spec.dataset,
-                enhancers=spec.enhancers,
-                options={**spec.options, **({} if threads is None else {"threads": threads})},
-                seed=spec.seed,
-                folder=partial,
-                keep_checkpoint=keep_checkpoint,
-                on_epoch=on_epoch,
-                evaluate_test=spec.trial is None,
-                bases=runs / spec.dataset / spec.label / "bases",
-            )
+            options = {**spec.options, **({} if threads is None else {"threads": threads})}
+            bases = spec.data_folder(runs) / spec.label / "bases"
+            how: dict[str, Any] = {"on_epoch": on_epoch, "evaluate_test": spec.trial is None, "bases": bases}
+            result = None
+            if spec.shares_base and not keep_checkpoint and can_share(spec.backbone, options):
+                result = train_shared(
+                    spec.backbone, spec.dataset, options=options, seed=spec.seed, folder=partial, **how
+                )
+            if result is None:
+                result = train(
+                    spec.backbone,
+                    spec.dataset,
+                    enhancers=spec.enhancers,
+                    options=options,
+                    seed=spec.seed,
+                    folder=partial,
+                    keep_checkpoint=keep_checkpoint,
+                    **how,
+                )
             _write(partial, spec, result)
     except Exception as error:
         _note_failure(note, spec, error)
@@ -171,7 +182,7 @@ def read_record(spec: RunSpec, folder: Path, status: Literal["done", "kept"]) ->
     try:
         metrics = read_json(path, CURE)
         return RunRecord(
-            spec.dataset,
+            spec.home or spec.dataset,
             spec.label,
             spec.arm,
             spec.seed,
@@ -197,7 +208,8 @@ def failed_record(spec: RunSpec, runs: Path, error: BaseException | str) -> RunR
         error = error.text
     message = error if isinstance(error, str) else f"{type(error).__name__}: {error}"
     folder = spec.folder(runs)
-    return RunRecord(spec.dataset, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
+    home = spec.home or spec.dataset
+    return RunRecord(home, spec.label, spec.arm, spec.seed, spec.trial, folder, "failed", message)
 
 
 def remove_stale(runs: Path) -> list[Path]:

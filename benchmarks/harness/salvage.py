@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from burnish.own.classes import is_place
 from burnish.strict import Fault, faults
 
+from .datasets import listed_datasets
 from .problems import Problems
 from .schema import IN_PARTS, Plan, listed_backbones
 
@@ -41,8 +42,9 @@ def salvaged(content: Mapping[str, Any], problems: Problems, *, kind: str = "key
     Whether the parts go together is not asked: see `schema.check_consistent`.
     """
     rest: dict[str, Any] = _copied(content)
-    if "backbones" in rest:
-        rest["backbones"] = listed_backbones(rest["backbones"])
+    for name, listed in (("backbones", listed_backbones), ("datasets", listed_datasets)):
+        if name in rest:
+            rest[name] = listed(rest[name])
     found = Salvage()
     for attempt in range(20):  # what stands in a misspelt block is seen once that is read
         try:
@@ -73,6 +75,9 @@ def _leave_out(rest: dict[str, Any], fault: Fault, found: Salvage) -> None:
     top = str(fault.place[0]) if fault.place else ""
     if top == "arms" and len(place) > 1:
         found.arms.add(str(place[1]))
+    if top == "dataset" and rest.get("datasets"):
+        del rest["dataset"]
+        return
     if top == "dataset":
         rest["dataset"], found.dataset = _NO_DATASET, False
         return

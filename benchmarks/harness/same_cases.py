@@ -20,13 +20,13 @@ from .floors import label_of
 from .plan import BackboneEntry, Plan
 
 #: Further options that decide what is read and how it is evaluated.
-_OWN = frozenset({"cold_below", "eval_memory_mib", "encoding"})
+_OWN = frozenset({"cold_below", "eval_memory_mib", "encoding", "split"})
 #: Say nothing to a floor: the length of histories; the seed, which a run has beside its options.
 _OF_BACKBONES = frozenset({"MAX_ITEM_LIST_LENGTH", "seed"})
 #: Not taken over from a kind of backbones: a floor leaves known items out of its lists unless the plan says otherwise.
 _ONLY_WHEN_GIVEN = frozenset({"repeatable", "seq_len", "preload_weight"})
 #: How long a model is trained at most: alike for arms and for floors that are trained.
-_LENGTH = ("epochs", "stopping_step", "eval_step")
+_LENGTH = ("epochs", "stopping_step", "stopping_from", "eval_step")
 #: These read the same rows in the same order as a floor, with the same split.
 _SAME_DATA = ("GENERAL", "TRADITIONAL")
 
@@ -123,7 +123,7 @@ def _check_cases(plan: Plan, entry: BackboneEntry, options: Mapping[str, Any], s
     settings = [plan.dataset, entry.name, _plain(given), _plain(options), seed]
     if is_place(entry.name):
         settings.append(own_source(find_backbone(entry.name)))
-    kept = plan.runs / plan.dataset / "floors" / f"cases-{digest(settings)}.json"
+    kept = plan.runs / plan.home / "floors" / f"cases-{digest(settings)}.json"
     digests = _read(kept)
     if digests is None:
         with warnings.catch_warnings():

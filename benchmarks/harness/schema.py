@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,40 +13,15 @@ from burnish.own.classes import is_place
 from burnish.strict import Strict, carried
 from burnish.training.classes import class_name
 
+from .datasets import DatasetEntry, check_datasets, checked_split, listed_datasets, options_with_split
+from .equivalence import Smallest
 from .floors import DEFAULT, Floor, listed_floors, plain_class
+from .labels import FIRST_SEED, PLAIN, checked_label, distinct_seeds, fitting_label, listed_seeds
 from .problems import Problems
 from .spaces import Space, checked_space, plain_options, recbole_options
 
-#: The arm that is always there: the backbone without any enhancer.
-PLAIN = "plain"
-FIRST_SEED = 2020
 #: The context of a plan that is read in parts: whether they go together is asked of those that could be read.
 IN_PARTS = object()
-#: Labels become names of folders.
-_LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
-
-
-def checked_label(value: str) -> str:
-    """A label that can name a folder; `ValueError` for others."""
-    if not _LABEL.match(value):
-        raise ValueError("a label becomes a folder: use letters, digits and . _ + - (at most 64 characters)")
-    return value
-
-
-def listed_seeds(value: Any) -> Any:
-    """A number of seeds counts from 2020; a list stands for itself."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise ValueError("at least one seed is needed")
-        return list(range(FIRST_SEED, FIRST_SEED + value))
-    return value
-
-
-def distinct_seeds(value: list[int] | None) -> list[int] | None:
-    """The seeds as they are; `ValueError` for none at all, or one twice."""
-    if value is not None and (not value or len(set(value)) < len(value)):
-        raise ValueError("give at least one seed, and each seed once")
-    return value
 
 
 class BackboneEntry(Strict):
@@ -161,9 +135,18 @@ class Tune(Strict):
 
 
 class Plan(Strict):
-    """What to compare: every backbone with every arm, for every seed, on one data set, and with the floors."""
+    """What to compare: every backbone with every arm, for every seed, on one data set or several, and with the floors.
 
+    What carries a plan out deals with `parts`, of one data set each.
+    """
+
+    #: Several, in the place of `dataset`.
+    datasets: list[DatasetEntry] = Field(default_factory=list)
+    #: How the data are split, by name; in the options, too.
+    split: Any = None
     dataset: str
+    #: What the data set's folder of runs and the tables are called; empty for its name.
+    dataset_label: str = ""
     backbones: list[BackboneEntry]
     name: str = "benchmark"
     arms: dict[str, Arm] = Field(default_factory=dict)
@@ -176,15 +159,53 @@ class Plan(Strict):
     runs: Path = Path("runs")
     threads: int | None = Field(default=None, ge=1)
     keep_checkpoints: bool = False
+    #: The smallest difference that matters, for the report: a number, or "1%" of the baseline's mean.
+    smallest_difference: float | str | None = None
 
     _count = field_validator("seeds", mode="before")(listed_seeds)
     _once = field_validator("seeds")(distinct_seeds)
-    _folder = field_validator("dataset")(checked_label)
     _floors = field_validator("floors", mode="before")(listed_floors)
+    _listed = field_validator("datasets", mode="before")(listed_datasets)
+    _protocol = field_validator("split")(checked_split)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_several(cls, value: Any) -> Any:
+        several = isinstance(value, Mapping) and value.get("datasets") and "dataset" not in value
+        return {**value, "dataset": ""} if several else value
+
+    @field_validator("dataset", mode="before")
+    @classmethod
+    def _one(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, list | Mapping):
+            raise ValueError(
+                "give the name of one; several, or one with settings of its own, stand in `datasets`"
+            )
+        if "datasets" not in info.data:  # those could not be read
+            return value
+        if not info.data["datasets"]:
+            return checked_label(value) if isinstance(value, str) else value
+        if value:
+            raise ValueError("give either `dataset` or `datasets`, where this one can stand among the others")
+        return value
+
+    @field_validator("dataset_label")
+    @classmethod
+    def _label(cls, value: str) -> str:
+        return checked_label(value) if value else value
+
+    @field_validator("smallest_difference")
+    @classmethod
+    def _smallest(cls, value: float | str | None) -> float | str | None:
+        try:
+            Smallest.of(value)
+        except ConfigurationError as error:
+            raise ValueError(str(error).partition(f"{value!r}: ")[2]) from error
+        return value
 
     @field_validator("options")
     @classmethod
-    def _plain_but_for_a_seed(cls, options: dict[str, Any]) -> dict[str, Any]:
+    def _plain_but_for_a_seed(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
         """Plans of before could hold a seed, and their runs are known by it: it is told, and they go on."""
         recbole_options({name: value for name, value in options.items() if name != "seed"})
         if "seed" in options:
@@ -192,7 +213,7 @@ class Plan(Strict):
                 f"options: seed = {options['seed']!r} has no effect; say `seeds` beside `options`. (Leaving it out "
                 f"begins a new comparison: finished runs are known by their options.)"
             )
-        return options
+        return options_with_split(options, info)
 
     @field_validator("backbones", mode="before")
     @classmethod
@@ -214,6 +235,17 @@ class Plan(Strict):
             problems.raise_if_any()
         return self
 
+    @property
+    def home(self) -> str:
+        """What the data set's folder of runs and the tables are called."""
+        return self.dataset_label or self.dataset
+
+    def parts(self) -> list[Plan]:
+        """A plan of each data set; the plan itself where it is of one.  Raises `ConfigurationError` for bad tuning."""
+        if not self.datasets:
+            return [self]
+        return [self.model_copy(update=one.changes(self, Tune)) for one in self.datasets]
+
     def seeds_of(self, entry: BackboneEntry) -> list[int]:
         """The seeds that this backbone is trained with."""
         return entry.seeds if entry.seeds is not None else self.seeds
@@ -229,7 +261,11 @@ class Plan(Strict):
     @property
     def n_runs(self) -> int:
         """Runs of the comparison, without tuning trials and floors."""
-        return sum(len(self.seeds_of(entry)) * len(self.arms_of(entry)) for entry in self.backbones)
+        return sum(
+            len(part.seeds_of(entry)) * len(part.arms_of(entry))
+            for part in self.parts()
+            for entry in part.backbones
+        )
 
 
 def listed_backbones(value: Any) -> Any:
@@ -273,6 +309,7 @@ def check_consistent(
         for label in arm.backbones or ():
             if backbones is not None and label not in (*labels, *backbones):
                 problems.note(unknown_name(f"arm {name!r}: backbone", label, [*labels, *backbones]))
+    check_datasets(plan, problems, unread=arms, backbones=backbones)
     if plan.tune is not None:
         _check_tuning(plan.tune, plan.arms, problems, arms)
 
@@ -281,8 +318,8 @@ def _check_arm_label(label: str) -> None:
     try:
         checked_label(label)
     except ValueError as error:
-        fit = re.sub(r"[^A-Za-z0-9._+-]+", "-", label).strip("-._+")[:64]
-        hint = f"; {fit} is one" if _LABEL.match(fit) else ""
+        fit = fitting_label(label)
+        hint = f"; {fit} is one" if fit else ""
         raise ConfigurationError(f"arm {label!r}: {error}{hint}") from error
 
 

@@ -16,6 +16,8 @@ from burnish.training.classes import own_source
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.declared import option_schemas
 
+from .floors import all_floors, is_shared
+from .labels import PLAIN
 from .schema import Arm, BackboneEntry, Plan
 from .spaces import with_parts
 
@@ -38,7 +40,9 @@ def is_done(folder: Path) -> bool:
 class RunSpec:
     """Everything that decides a run's result, and the labels that decide its folder.
 
-    trial: the number of a tuning trial (from 0), None for a run of the comparison.
+    trial: the number of a tuning trial (from 0), None for a run of the comparison.  home: the data set's folder among
+    the runs, and what it is called where a plan has several; empty for its name, in a plan of one.  shares_base: other
+    runs of the plan begin from a plain one that has their options.
     """
 
     dataset: str
@@ -49,6 +53,8 @@ class RunSpec:
     enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     trial: int | None = None
+    home: str = ""
+    shares_base: bool = False
 
     @property
     def digest(self) -> str:
@@ -85,11 +91,20 @@ class RunSpec:
     def key(self) -> str:
         """The run in a few words: `BPR / rvrec / seed 2020`."""
         trial = "" if self.trial is None else f" / trial {self.trial + 1}"
-        return f"{self.label} / {self.arm} / seed {self.seed}{trial}"
+        return f"{self.place} / seed {self.seed}{trial}"
+
+    @property
+    def place(self) -> str:
+        """What it is a run of: `BPR / rvrec`, after the data set where a plan has several."""
+        return f"{f'{self.home} / ' if self.home else ''}{self.label} / {self.arm}"
+
+    def data_folder(self, runs: Path) -> Path:
+        """The folder of all runs on its data set."""
+        return runs / (self.home or self.dataset)
 
     def arm_folder(self, runs: Path) -> Path:
         """The folder of all runs of this arm."""
-        return runs / self.dataset / self.label / self.arm
+        return self.data_folder(runs) / self.label / self.arm
 
     @property
     def beside(self) -> str:
@@ -191,7 +206,31 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
     """The run of one backbone, arm and seed, before tuning."""
     arm: Arm = plan.arms[label]
     options = {**plan.options, **entry.options, **arm.options}
-    return RunSpec(plan.dataset, entry.name, entry.label, label, seed, arm.enhancers, options)
+    home, shares = plan.dataset_label, label == PLAIN and asks_for_base(plan, entry)
+    return RunSpec(
+        plan.dataset,
+        entry.name,
+        entry.label,
+        label,
+        seed,
+        arm.enhancers,
+        options,
+        home=home,
+        shares_base=shares,
+    )
+
+
+def asks_for_base(plan: Plan, entry: BackboneEntry) -> bool:
+    """Whether a floor or an arm of a backbone begins from the plain one, trained first with the options of its run."""
+    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.trained_first import AUTO
+
+    blocks = [arm.enhancers for arm in plan.arms_of(entry).values()]
+    blocks += [{name: {}} for name in all_floors(plan.floors) if not is_shared(name)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the runs say it
+        asked = [one for block in blocks if block for one in make_enhancers(block)]
+    return any(one.base_run() == AUTO and not one.base_options() for one in asked)
 
 
 def with_settings(spec: RunSpec, settings: Mapping[str, Any]) -> RunSpec:

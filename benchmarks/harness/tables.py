@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from burnish.html_tables import page, table
 
+from .across import cells_across, legend
 from .metrics import sign
 from .plan import PLAIN
 from .rows import Row
@@ -109,8 +110,29 @@ def footnote(rows: Sequence[Row], *, effects: bool = True) -> str:
             arms = noted.setdefault((row.backbone, note), [])
             if row.arm not in arms:
                 arms.append(row.arm)
-    remarks = [f"{backbone}, {', '.join(arms)}: {note}." for (backbone, note), arms in noted.items()]
+    if len({row.dataset for row in rows}) > 1:
+        remarks = _of_several_sets(rows)
+    else:
+        remarks = [f"{backbone}, {', '.join(arms)}: {note}." for (backbone, note), arms in noted.items()]
     return " ".join([text, *floors, *remarks])
+
+
+def _of_several_sets(rows: Sequence[Row]) -> list[str]:
+    """The remarks of rows, each once, with the data sets, backbones and arms that it is on."""
+    noted: dict[str, dict[str, list[str]]] = {}
+    for name, row in zip(_names(rows), rows, strict=True):
+        for note in row.notes:
+            arms = noted.setdefault(note, {}).setdefault(name, [])
+            if row.arm not in arms:
+                arms.append(row.arm)
+    sentences = []
+    for note, places in noted.items():
+        alike: dict[tuple[str, ...], list[str]] = {}
+        for name, arms in places.items():
+            alike.setdefault(tuple(arms), []).append(name)
+        where = "; ".join(f"{', '.join(names)} ({', '.join(arms)})" for arms, names in alike.items())
+        sentences.append(f"{where}: {note}.")
+    return sentences
 
 
 def _families(rows: Sequence[Row]) -> str:
@@ -258,7 +280,11 @@ def to_markdown(rows: Sequence[Row]) -> str:
     baseline = rows[0].baseline if rows else PLAIN
     named = list(zip(_names(rows), rows, strict=True))
     blocks: list[tuple[tuple[str, ...], tuple[str, str]]] = [(("floor", "arm"), (baseline, "with arm"))]
-    parts = []
+    parts = [
+        f"**{metric}**\n\n{markdown_table(heads, lines)}"
+        for metric, heads, lines in cells_across(rows, "**{}**")
+    ]
+    parts += [legend(rows)] if parts else []
     for kinds, heads in [*blocks, *(((kind,), heads) for kind, heads in _SIDES.items())]:
         shown = [pair for pair in named if pair[1].kind in kinds]
         if shown or "arm" in kinds:
@@ -294,7 +320,7 @@ def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align
 
 def to_html(rows: Sequence[Row]) -> str:
     """As `to_markdown`, for a notebook."""
-    parts = []
+    parts = [table(heads, lines, title=metric) for metric, heads, lines in cells_across(rows)]
     for kind in _BLOCKS:
         named = [pair for pair in zip(_names(rows), rows, strict=True) if pair[1].kind == kind]
         baseline, other = _SIDES.get(kind, (named[0][1].baseline if named else "", "with"))

@@ -14,7 +14,9 @@ from .screen import Screen
 from .shared import Threads, quiet_option
 
 if TYPE_CHECKING:
-    from burnish.benchmarks.harness import Event, Plan, RunRecord
+    from rich.table import Table
+
+    from burnish.benchmarks.harness import Comparison, Event, Plan, RunRecord
 
 EPILOG = (
     "Examples:\n\n"
@@ -103,7 +105,8 @@ def bench(
         screen.say(f"  burnish bench {shlex.join([plan, *words])}")
         raise
     for record in failed(records):
-        screen.notes.print(f"failed: {where(record)}: {record.error}")
+        place = f"{record.dataset}, " if chosen.datasets else ""
+        screen.notes.print(f"failed: {place}{where(record)}: {record.error}")
     compare(screen, chosen.runs)
     raise typer.Exit(harness.exit_status(records))
 
@@ -111,17 +114,19 @@ def bench(
 def ahead(screen: Screen, plan: Plan, workers: int) -> None:
     """Print what a plan has yet to do."""
     from burnish.benchmarks.harness.grid import look_ahead
-    from burnish.benchmarks.harness.outlook import in_words, seconds_left, to_table
+    from burnish.benchmarks.harness.outlook import time_left, to_table
 
     lines = look_ahead(plan)
     screen.results.print(to_table(lines))
     done = sum(one.trials_done + one.runs_done for one in lines)
     total = sum(one.trials + one.runs for one in lines)
-    left = seconds_left(lines)
-    each = "" if workers == 1 or left is None else f", {in_words(left / workers)} with {workers} workers"
-    known = in_words(left) if left is not None else "unknown until a run of each is there"
+    left = time_left(lines)
+    each = "" if workers == 1 else f", {left.in_words(workers)} with {workers} workers"
+    how = f" (for {left.unknown} arms and floors no run says)" if left.unknown else ""
+    how = how or (" (by other arms, where an arm has no run yet)" if left.guessed else "")
     screen.results.print(
-        f"{done} of {total} done, kept in {plan.runs}; time left: {known}{each}", soft_wrap=True
+        f"{done} of {total} done, kept in {plan.runs}; time left: {left.in_words()}{each}{how}",
+        soft_wrap=True,
     )
 
 
@@ -225,4 +230,15 @@ def compare(screen: Screen, runs: Path) -> None:
     except DataError as error:
         screen.notes.print(f"no comparison: {error}")
         return
-    screen.results.print(harness.to_table(rows, width=screen.results.width))
+    for table in tables(rows, screen.results.width):
+        screen.results.print(table)
+
+
+def tables(rows: Comparison, width: int) -> list[Table | str]:
+    """What a terminal shows of a comparison: a table across data sets, where there are several, and the full one."""
+    from burnish.benchmarks import harness
+    from burnish.benchmarks.harness.across import legend
+
+    across = harness.to_table_across(rows)
+    before: list[Table | str] = [] if across is None else [across, legend(rows), ""]
+    return [*before, harness.to_table(rows, width=width)]

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from .bench import tables
 from .compound import EitherWay
 from .screen import Screen, plain_console
 from .shared import choose_format, format_option, output_option, quiet_option
@@ -46,7 +47,7 @@ def report(
         str | None,
         typer.Option(
             "--smallest-difference",
-            help="The smallest difference that matters: 0.002, or 1% of the baseline's mean.",
+            help="The smallest difference that matters: 0.002, or 1% of the baseline's mean. By default the plan's.",
         ),
     ] = None,
     format: Annotated[
@@ -103,9 +104,10 @@ def report(
         screen.say(f"written: {harness.write_diagram(ranking, cd)}")
         screen.say(ranking.sentence())
     if kind == "table":
-        text = as_text(harness.to_table(rows, width=240)) if output else ""
+        text = "\n".join(map(as_text, tables(rows, 240))) if output else ""
         if output is None:
-            screen.results.print(harness.to_table(rows, width=screen.results.width))
+            for table in tables(rows, screen.results.width):
+                screen.results.print(table)
             return
     else:
         text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")

@@ -39,7 +39,7 @@ def settle(config: Any) -> None:
         config.model_class,
         options,
         frozenset(config.external_config_dict),
-        _beside(options, config.dataset),
+        files_beside(options, config.dataset),
         _ours.get(),
     )
     lines: dict[str, str] = {}
@@ -69,8 +69,8 @@ def as_text(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
-def _beside(options: Mapping[str, Any], dataset: str) -> Beside:
-    """RecBole brings one data set, wherever `data_path` is."""
+def files_beside(options: Mapping[str, Any], dataset: str) -> Beside:
+    """The files of a data set.  RecBole brings one, wherever `data_path` is."""
     if dataset == "ml-100k":
         import recbole
 

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from burnish.enhancers.host import Host
 from burnish.errors import warn
+from burnish.stopping import first_counted
 
 #: An epoch of fewer steps is told.  ml-100k, on which RecBole's defaults work, has 40 of interactions and 15 of users.
 FEW = 10
@@ -56,6 +57,7 @@ def warn_of_few_steps(config: Any, model: Any, loader: Any, epochs: int) -> None
     smaller = 1 << max(0, (steps.rows // FEW).bit_length() - 1)  # a power of two, with which there are FEW
     cure = f"a smaller {steps.option}, such as {smaller}, or " if smaller < steps.size else ""
     patience = int(config["stopping_step"]) * int(config["eval_step"])
+    patience += (first_counted(config) or 1) - 1 if patience > 0 else 0
     stops = f"early stopping waits for {_counted(patience * steps.number)}, and " if patience > 0 else ""
     length = f"{_counted(steps.number)} ({steps.rows:,} {steps.what}, {steps.option} = {steps.size})"
     whole = f"{stops}{epochs} epochs are {_counted(epochs * steps.number)}"

@@ -18,12 +18,14 @@ from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhan
 from burnish.enhancers.trained_first import decisive
 from burnish.errors import BurnishError, DataError, warn
 from burnish.files.lock import locked
+from burnish.files.portable import Packer, write_file
 from burnish.files.processes import passing_folder
 from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json
 from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 from burnish.own.classes import loaded_only
+from burnish.randomness import random_state
 from burnish.telling import stages_of
 
 from .beside import digest_beside
@@ -40,6 +42,8 @@ from .weights import weights_of
 
 #: In the folder of a run that was trained first: which request, and how long it took.
 NOTE = "base.json"
+#: How the training of a plain backbone ended: its figures, and the random streams after it.
+END, STREAMS = "end.json", "streams.safetensors"
 Read = TypeVar("Read")
 Result = TypeVar("Result")
 logger = logging.getLogger(__name__)
@@ -49,7 +53,7 @@ logger = logging.getLogger(__name__)
 class FirstRequest:
     """How a run that is trained first is trained: its class with its enhancers, and RecBole's options.
 
-    named: what messages call it, such as "the base" and "the teacher 'softmax'".
+    named: what messages call it, such as "the base" and "the teacher 'softmax'"; empty for the very run that asks.
     """
 
     model: type
@@ -154,7 +158,7 @@ def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[
     lock = folder.with_name(f".{folder.name}.training.lock")
 
     def waiting(holder: str) -> None:
-        logger.warning("waiting for %s, which trains %s in %s", holder, request.named, folder)
+        logger.warning("waiting for %s, which trains %s in %s", holder, request.named or "it", folder)
 
     with locked(lock, waiting=waiting):
         if progress_in(folder, request) != "finished":
@@ -183,12 +187,14 @@ def _trained(request: FirstRequest, folder: Path, places: Places) -> float:
 
 @contextmanager
 def _named(name: str) -> Iterator[None]:
-    """While this is open, errors say what was trained: their reader may not have thought of it."""
+    """While this is open, errors say what was trained: their reader may not have thought of it.  name: "" for a run."""
     try:
         yield
     except FormerDataError:  # says so
         raise
     except BurnishError as error:
+        if not name:
+            raise
         raise type(error)(f"{name}: {error}") from error
 
 
@@ -215,6 +221,7 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
                         on_epoch=told,
                         evaluate_test=False,
                         trust=places.trust,
+                        keep_result=_end_noted(request, folder),
                         **needed,
                     )
             except OtherDataError as error:
@@ -228,16 +235,31 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
             save_every=places.save_every,
             evaluate_test=False,
             trust=places.trust,
+            keep_result=_end_noted(request, folder),
             # The former one is gone by then: the note must never stand beside another one.
             on_forgotten=lambda: write_json(folder / NOTE, _note(request)),
             **places.needed(asked, inner),
         )
 
 
+def _end_noted(request: FirstRequest, folder: Path) -> Callable[[TrainingResult], list[str]] | None:
+    """What notes how the training of a plain backbone ended, so that it can be tested as a run (`shared_base`)."""
+    if enhancers_of(request.model):
+        return None
+
+    def note(result: TrainingResult) -> list[str]:
+        packer = Packer()
+        write_file(folder / STREAMS, {"random": packer.pack(random_state())}, packer.tensors)
+        write_json(folder / END, result.summary())
+        return []
+
+    return note
+
+
 def _told_of(named: str, tell: Callable[[Epoch], None] | None) -> Callable[[Epoch], None] | None:
     """Tell of epochs whose they are: of the base, of a teacher, of the base of a teacher."""
-    if tell is None:
-        return None
+    if tell is None or not named:
+        return tell
     return lambda epoch: tell(replace(epoch, run=f"{epoch.run} of {named}" if epoch.run else named))
 
 
@@ -272,7 +294,7 @@ def progress_in(folder: Path, request: FirstRequest) -> str:
             return "nothing"
         if not read_run(folder).finished:
             return "unfinished"
-        weights_of(folder, request.named)
+        weights_of(folder, request.named or "the plain backbone")
     except (DataError, TypeError, KeyError, AttributeError):  # missing or damaged: trained anew
         return "nothing"
     return "finished"

@@ -25,6 +25,8 @@ OWN_OPTIONS = frozenset(
         "threads",
         "tensorboard",
         "cold_below",
+        "split",
+        "stopping_from",
         "eval_memory_mib",
         "sequence_training",
         "sequence_stride",

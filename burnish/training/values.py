@@ -11,6 +11,10 @@ from typing import Any
 
 from burnish.sequences.options import check_mode, checked_stride
 from burnish.speed.evaluation import budget_bytes
+from burnish.splits import OPTION as SPLIT
+from burnish.splits import named
+from burnish.stopping import OPTION as STOPPING_FROM
+from burnish.stopping import first_counted
 
 from . import cold
 from .inputs import options
@@ -56,6 +60,8 @@ _OWN: dict[str, Callable[[Any], object]] = {
     "train_neg_sample_args": check_sampling_shape,
     "threads": check_threads,
     "sequence_stride": _stride,
+    STOPPING_FROM: lambda value: first_counted({STOPPING_FROM: value}),
+    SPLIT: lambda value: None if value is None else named(value),
     cold.OPTION: lambda value: cold.cold_limit({cold.OPTION: value}),
     "eval_memory_mib": lambda value: budget_bytes({"eval_memory_mib": value}),
     **{option: partial(check_shape, option) for option in SHAPED},

@@ -33,6 +33,13 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
             )
     if "tail_ratio" in given and "tailpercentage" not in metrics:
         reasons["tail_ratio"] = "without TailPercentage among the metrics"
+    if "stopping_from" in given:
+        if config["MODEL_TYPE"].name in ("TRADITIONAL", "DECISIONTREE"):
+            reasons["stopping_from"] = f"on {model}, whose training has no epochs to stop after"
+        elif not config["eval_step"]:
+            reasons["stopping_from"] = "with eval_step: 0, where nothing is validated"
+    if "split" in given and config["benchmark_filename"]:
+        reasons["split"] = "where benchmark_filename names the files of each part"
     if "topk" in given and config["eval_type"].name == "VALUE":
         reasons["topk"] = f"on metrics = {config['metrics']}, which list no items"
     if "MAX_ITEM_LIST_LENGTH" in given and config["MODEL_TYPE"].name != "SEQUENTIAL":

@@ -9,7 +9,7 @@ import pytest
 
 from burnish.benchmarks.harness import make_plan, run_plan
 from burnish.benchmarks.harness.grid import look_ahead
-from burnish.benchmarks.harness.outlook import in_words, outlook, seconds_left
+from burnish.benchmarks.harness.outlook import in_words, outlook, time_left, to_table
 from burnish.benchmarks.harness.runs import RunRecord
 
 
@@ -19,18 +19,39 @@ def record(arm: str, trial: int | None, seconds: float, backbone: str = "BPR") -
 
 def test_times_are_those_of_the_likest_runs() -> None:
     records = [record("plain", 0, 2.0), record("plain", 1, 4.0), record("plain", None, 10.0)]
-    expected = [("BPR", "plain", 4, 3), ("BPR", "softmax", 0, 2), ("NGCF", "plain", 1, 1)]
+    expected = [("BPR", "plain", 4, 3), ("BPR", "softmax", 1, 2), ("NGCF", "plain", 1, 1)]
     lines = outlook("d", expected, records)
-    mean = 16 / 3
-    assert [line.seconds for line in lines] == pytest.approx([2 * 3 + 2 * 10, 2 * mean, 2 * mean])
+    # Of another arm of the backbone: its trials for trials, its runs for runs.
+    assert [line.seconds for line in lines] == [2 * 3 + 2 * 10, 3 + 2 * 10, None]
+    assert [line.guessed for line in lines] == [False, True, False]
     assert [(line.trials_done, line.runs_done) for line in lines] == [(2, 1), (0, 0), (0, 0)]
-    assert seconds_left(lines) == pytest.approx(26 + 4 * mean)
+    assert time_left(lines[:1]).in_words() == "26 s"
+    assert time_left(lines[:2]).in_words() == "about 49 s"
+    assert time_left(lines).in_words() == "at least 49 s"
+    assert time_left(lines).in_words(2) == "at least 24 s"
+    assert time_left(lines[2:]).in_words() == "unknown"
+
+
+def test_floors_in_closed_form_say_nothing_of_what_is_trained() -> None:
+    """Nor of each other: a matrix inversion and a count of clicks have no time in common."""
+    records = [record("Pop", None, 0.1, "floors"), record("EASE", 0, 2.0, "floors")]
+    expected = [
+        ("floors", "Pop", 0, 2),
+        ("floors", "EASE", 3, 1),
+        ("floors", "ItemKNN", 1, 1),
+        ("BPR", "plain", 0, 2),
+    ]
+    lines = outlook("d", expected, records)
+    assert [line.seconds for line in lines] == pytest.approx([0.1, 2 * 2 + 2, None, None])
+    table = to_table([*lines, *outlook("e", expected[:1], [])])
+    assert [column.header for column in table.columns][:2] == ["data set", "backbone"]
+    assert [*table.columns[-1].cells] == ["0 s", "6 s", "unknown", "unknown", "unknown"]
 
 
 def test_without_runs_nobody_knows() -> None:
     lines = outlook("d", [("BPR", "plain", 0, 2)], [])
     assert lines[0].seconds is None
-    assert seconds_left(lines) is None
+    assert (time_left(lines).seconds, time_left(lines).unknown) == (0.0, 1)
     assert outlook("d", [("BPR", "plain", 0, 0)], [])[0].seconds == 0.0
 
 
@@ -74,4 +95,4 @@ def test_a_plan_before_between_and_after(
     assert counts()["plain"] == (1, 2, 0, 2)
     run_plan(plan, quiet=True)
     assert all(done == of and ran == runs for done, of, ran, runs in counts().values())
-    assert seconds_left(look_ahead(plan)) == 0.0
+    assert time_left(look_ahead(plan)).in_words() == "-"

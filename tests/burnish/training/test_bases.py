@@ -391,6 +391,8 @@ def test_arms_with_equal_options_share_one_base(fits: Fits, data: Path, tmp_path
         "threads": 1,
     }
     run_plan(make_plan(content), quiet=True)
-    assert sum(not name.endswith("+") for name in fits.models) == 2 + 1  # two bases, and the arm `plain`
+    assert (
+        sum(not name.endswith("+") for name in fits.models) == 2
+    )  # two bases; one of them is the arm `plain`
     bases = list((tmp_path / "runs" / NAME / "BPR" / "bases").iterdir())
     assert len(bases) == 2

@@ -32,6 +32,8 @@ def test_interactions_in_one_batch(small: dict[str, Any]) -> None:
         "steps, and 2 epochs are 2 steps. Give a smaller train_batch_size, such as 32, or more epochs and a larger "
         "stopping_step"
     )
+    (text,) = told(small, eval_step=2, stopping_from=6)
+    assert "early stopping waits for 25 steps" in text
     assert told(small, train_batch_size=2048) == told(small, epochs=1) == []
 
 
@@ -57,6 +59,7 @@ def test_how_many_are_few(size: int, small: dict[str, Any], monkeypatch: pytest.
         "model": "BPR",
         "dataset": "tiny",
         "stopping_step": 10,
+        "stopping_from": None,
         "eval_step": 1,
     }
     made = few_steps.Steps(-(-ROWS // size), ROWS, "interactions", "train_batch_size", size, False)

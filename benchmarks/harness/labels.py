@@ -1,0 +1,40 @@
+"""Labels, which name folders, and seeds: how a plan may give them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+#: The arm that is always there: the backbone without any enhancer.
+PLAIN = "plain"
+FIRST_SEED = 2020
+_LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+
+
+def checked_label(value: str) -> str:
+    """A label that can name a folder; `ValueError` for others."""
+    if not _LABEL.match(value):
+        raise ValueError("a label becomes a folder: use letters, digits and . _ + - (at most 64 characters)")
+    return value
+
+
+def fitting_label(value: str) -> str | None:
+    """The label nearest to a text that cannot be one; None where there is none."""
+    fit = re.sub(r"[^A-Za-z0-9._+-]+", "-", value).strip("-._+")[:64]
+    return fit if _LABEL.match(fit) else None
+
+
+def listed_seeds(value: Any) -> Any:
+    """A number of seeds counts from 2020; a list stands for itself."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise ValueError("at least one seed is needed")
+        return list(range(FIRST_SEED, FIRST_SEED + value))
+    return value
+
+
+def distinct_seeds(value: list[int] | None) -> list[int] | None:
+    """The seeds as they are; `ValueError` for none at all, or one twice."""
+    if value is not None and (not value or len(set(value)) < len(value)):
+        raise ValueError("give at least one seed, and each seed once")
+    return value

@@ -1,0 +1,5 @@
+"""The small data set "tiny", and an empty folder for each test."""
+
+from tiny_data import _own_folder, data_path, small, write_interactions
+
+__all__ = ["_own_folder", "data_path", "small", "write_interactions"]
