@@ -49,7 +49,7 @@ def stages_told_to(say: Say) -> Iterator[None]:
 
 @contextmanager
 def stages_of(whose: str) -> Iterator[None]:
-    """While this is open, stages are those of a run that is trained first, such as "the base"; of itself where empty."""
+    """While this is open, stages are those of a run that is trained first, such as "the base"; empty for none."""
     before = _whose.get()
     token = _whose.set(" of ".join(name for name in (whose, before) if name))
     try:
