@@ -27,6 +27,7 @@ from burnish.notices import told_once
 from burnish.trained.open import open_trained
 from burnish.trained.prediction_inputs import interactions
 from burnish.trained.recommend import Recommender
+from burnish.training.beyond import equal_parts, item_parts
 
 if TYPE_CHECKING:
     from burnish.training.trained_model import TrainedModel
@@ -132,7 +133,7 @@ def slices_of(trained: TrainedModel, *, k: int = 10, parts: int = 10) -> Slices:
             items, by_item[items], hits[items] / tested[items], tested[items], _of(spreads.get("item"), items)
         ),
         equal_parts(by_user[users], parts),
-        _item_parts(by_item, parts)[items],
+        item_parts(by_item, parts)[items],
         parts,
     )
 
@@ -156,21 +157,6 @@ def ndcg(gains: Sequence[bool], n_wanted: int, k: int) -> float:
     """NDCG as RecBole computes it."""
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     return float((discounts[: len(gains)] * np.asarray(gains)).sum() / discounts[: min(n_wanted, k)].sum())
-
-
-def equal_parts(values: np.ndarray, parts: int) -> np.ndarray:
-    """Which of so many parts of equal size each of the values `[n]` is in, from 0 for the smallest; ties in order."""
-    ranks = np.empty(len(values), dtype=np.int64)
-    ranks[np.argsort(values, kind="stable")] = np.arange(len(values))
-    return ranks * parts // max(1, len(values))
-
-
-def _item_parts(counts: np.ndarray, parts: int) -> np.ndarray:
-    """Parts of the items that occur in training; 0 for one that does not."""
-    found = np.zeros(len(counts), dtype=np.int64)
-    seen = np.flatnonzero(counts)
-    found[seen] = equal_parts(counts[seen], parts)
-    return found
 
 
 def _means(values: np.ndarray, weights: np.ndarray, which: np.ndarray, parts: int) -> np.ndarray:

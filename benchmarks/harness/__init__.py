@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from .across import to_table_across
     from .cd_diagram import diagram, write_diagram
     from .grid import exit_status, n_floor_runs, run_plan
+    from .latex import to_latex
+    from .page import to_page
     from .picture import plot
     from .plan import Plan, load_plan, make_plan
     from .progress import Event
@@ -42,7 +44,9 @@ _HOME = {
     "run_plan": "burnish.benchmarks.harness.grid",
     "summarise": "burnish.benchmarks.harness.report",
     "to_csv": "burnish.benchmarks.harness.tables",
+    "to_latex": "burnish.benchmarks.harness.latex",
     "to_markdown": "burnish.benchmarks.harness.tables",
+    "to_page": "burnish.benchmarks.harness.page",
     "to_table": "burnish.benchmarks.harness.tables",
     "to_table_across": "burnish.benchmarks.harness.across",
     "train": "burnish.training.train",
@@ -67,7 +71,9 @@ __all__ = [
     "run_plan",
     "summarise",
     "to_csv",
+    "to_latex",
     "to_markdown",
+    "to_page",
     "to_table",
     "to_table_across",
     "train",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from .floor_rows import NoteFloors, held_against
+from .notes import shortened
 from .rows import Row
 
 
@@ -76,6 +77,8 @@ def _why(known: NoteFloors, baseline: str, name: str, metric: str) -> str:
     for one, side in sides.items():
         assert side is not None
         if not side.tests:
+            if side.failure and not side.damaged:
+                return f"{one} failed: {shortened(side.failure)}"
             return f"no run of {one} {'can be read' if side.damaged else 'has finished'}"
         measured = {seed for seed, test in side.tests.items() if metric in test}
         if not measured:

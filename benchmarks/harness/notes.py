@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ _NOTE_CURE = "run the plans of this folder again: each adds its arms, and finish
 class ArmRuns:
     """The finished runs of one arm of a comparison: test metrics and per-user tables by seed.
 
-    damaged: seeds of finished runs that cannot be read.  cases: digests of the test cases, of runs that noted them.
+    tests: those of lists beside accuracy, too (`burnish.training.beyond`).  damaged: seeds of finished runs that
+    cannot be read.  cases: digests of the test cases, of runs that noted them.  measured: all of metrics.json.
+    folders: of the finished runs.  failure: the first error of runs, or of tuning trials where all failed; else empty.
     """
 
     planned: int
@@ -34,6 +37,9 @@ class ArmRuns:
     users: dict[int, pd.DataFrame] = field(default_factory=dict)
     damaged: list[int] = field(default_factory=list)
     cases: dict[int, str] = field(default_factory=dict)
+    measured: dict[int, dict[str, Any]] = field(default_factory=dict)
+    folders: dict[int, Path] = field(default_factory=dict)
+    failure: str = ""
 
 
 def find_notes(folder: Path) -> list[dict[str, Any]]:
@@ -116,27 +122,28 @@ def name_other_damage(folder: Path, notes: Iterable[Mapping[str, Any]]) -> None:
                 warnings.warn(f"{error}. The figures are not from this file.", stacklevel=3)
 
 
-def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
+def load_arm(place: Path, runs: dict[str, str], name: str | None = None) -> ArmRuns:
     """The finished runs of an arm; damaged ones are named in a warning and left out.
 
-    place: the folder that the names of `runs` are meant from.
+    place: the folder that the names of `runs` are meant from.  name: the arm's, whose trials may all have failed.
     """
-    arm = ArmRuns(len(runs))
+    arm = ArmRuns(len(runs), failure=_failure(place, runs, name))
     for seed, name in runs.items():
         folder = place / name
         if not is_done(folder):
             continue
         try:
-            test, users, cases = _read_run(folder)
+            metrics, test, users = _read_run(folder)
         except DataError as error:
             warnings.warn(f"{error}. Until then the run is left out.", stacklevel=3)
             arm.damaged.append(int(seed))
             continue
         arm.tests[int(seed)] = test
+        arm.measured[int(seed)], arm.folders[int(seed)] = metrics, folder
         if users is not None:
             arm.users[int(seed)] = users
-        if cases is not None:
-            arm.cases[int(seed)] = cases
+        if metrics.get("test_cases") is not None:
+            arm.cases[int(seed)] = metrics["test_cases"]
         for other in ("config.json", "environment.json"):
             if not (folder / other).exists():
                 continue
@@ -147,13 +154,40 @@ def load_arm(place: Path, runs: dict[str, str]) -> ArmRuns:
     return arm
 
 
-def _read_run(folder: Path) -> tuple[dict[str, float], pd.DataFrame | None, str | None]:
+def _failure(place: Path, runs: dict[str, str], arm: str | None) -> str:
+    """The first error among runs that are not done; of tuning trials where there is no run."""
+    notes = [
+        folder.with_name(f"failed-{folder.name}.json")
+        for folder in (place / name for name in runs.values())
+        if not is_done(folder)
+    ]
+    if not runs and arm is not None:
+        notes = sorted((place / arm / "tune").glob("failed-*.json"))
+    for note in notes:
+        with suppress(DataError, OSError, KeyError, TypeError):
+            return str(read_json(note, CURE)["error"])
+    return ""
+
+
+def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, float], pd.DataFrame | None]:
     path = folder / "metrics.json"
     metrics = read_json(path, CURE)
     try:
-        test = {str(name): float(value) for name, value in metrics["test_result"].items()}
+        both = {**(metrics.get("beyond") or {}), **metrics["test_result"]}
+        test = {str(name): float(value) for name, value in both.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
     table = folder / "per_user.parquet"
     users = read_parquet(table, CURE, ("user", "row")) if table.exists() else None
-    return test, users, metrics.get("test_cases")
+    return metrics, test, users
+
+
+def shortened(error: str, most: int = 240) -> str:
+    """The first line of an error, without the stop at its end, cut where it is long."""
+    line = next(iter(error.strip().splitlines()), "").rstrip(".")
+    return line if len(line) <= most else f"{line[: most - 1]}…"
+
+
+def ended(sentence: str) -> str:
+    """With a stop, unless it was cut."""
+    return sentence if sentence.endswith("…") else f"{sentence}."

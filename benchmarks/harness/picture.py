@@ -149,8 +149,13 @@ def _verdict(row: Row) -> str:
     return f"{change} {'floor' if row.kind == 'floor' else row.verdict.split(',')[0]}"
 
 
+def row_colour(row: Row) -> str:
+    """What a row's point and interval are drawn in."""
+    return _FLOOR if row.kind == "floor" else _COLOURS[row.direction]
+
+
 def _mark(row: Row, y: int, across: Callable[[float], float], columns: _Columns) -> list[str]:
-    colour = _FLOOR if row.kind == "floor" else _COLOURS[row.direction]
+    colour = row_colour(row)
     name = fitted(_name(row), columns.left - _GAP - _EDGE, _LETTERS)
     parts = [f"<text x='{columns.left - _GAP}' y='{y + 4}' text-anchor='end'>{name}</text>"]
     if math.isfinite(row.low) and math.isfinite(row.high):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError, unknown_name
+from burnish.training.beyond import NAMES as BEYOND
 
 from .absences import absences
 from .equivalence import Smallest, noted_smallest, smallest_remarks
@@ -25,15 +26,20 @@ class Comparison(list[Row]):
     """The rows of a report: by metric, floors before arms; at the end arms against arms, and against a floor.
 
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
-    each comparison, arm and floor of which a row is missing.
+    each comparison, arm and floor of which a row is missing.  sources: the comparisons that they are of, with all runs.
     """
 
     def __init__(
-        self, rows: Iterable[Row] = (), remarks: Iterable[str] = (), absences: Iterable[str] = ()
+        self,
+        rows: Iterable[Row] = (),
+        remarks: Iterable[str] = (),
+        absences: Iterable[str] = (),
+        sources: Iterable[NoteFloors] = (),
     ) -> None:
         super().__init__(rows)
         self.absences = tuple(absences)
         self.remarks = (*remarks, *self.absences)
+        self.sources = tuple(sources)
 
     def _repr_html_(self) -> str:
         from .tables import to_html
@@ -76,7 +82,7 @@ def summarise(
     if not any(baseline in _names_in(note) for note in notes):
         raise unknown_name("baseline arm", baseline, {name for note in notes for name in _names_in(note)})
     loaded = [
-        (note, {arm: load_arm(note["path"].parent, runs) for arm, runs in note["arms"].items()})
+        (note, {arm: load_arm(note["path"].parent, runs, arm) for arm, runs in note["arms"].items()})
         for note in notes
     ]
     given = [name.strip() for name in metrics.split(",")] if isinstance(metrics, str) else metrics
@@ -109,7 +115,7 @@ def summarise(
     rows += beyond
     lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
     remarks = [*split_remarks(notes), *smallest_remarks(notes, smallest_difference), *remarks_on(floors)]
-    return Comparison(rows, remarks, lacking)
+    return Comparison(rows, remarks, lacking, floors)
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:
@@ -125,7 +131,8 @@ def _choose_metrics(chosen: Sequence[str] | None, arms: Iterable[ArmRuns]) -> li
             f"no run of this folder {'can be read' if damaged else 'has finished'}; run `burnish bench` again"
         )
     if chosen is None:
-        return [name for name in DEFAULT_METRICS if name in known] or known
+        accuracy = [name for name in known if name.split("@")[0] not in BEYOND]
+        return [name for name in DEFAULT_METRICS if name in known] or accuracy or known
     for name in chosen:
         if name.lower() not in known:
             raise unknown_name("metric", name, known, cure="Add it to `metrics` and `topk` of the plan.")

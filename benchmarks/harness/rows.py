@@ -14,7 +14,7 @@ from burnish.training.per_user import ERRORS
 
 from .equivalence import Margins, Smallest
 from .metrics import sign
-from .notes import ArmRuns
+from .notes import ArmRuns, shortened
 from .rating_errors import compare_errors
 from .statistics import Paired, benjamini_hochberg, compare, compare_cells, holm, pair_cells
 
@@ -203,7 +203,8 @@ def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str,
     for name, side in zip(names, sides, strict=True):
         finished = len(side.tests) + len(side.damaged)
         if finished < side.planned:
-            remarks.append(f"{name}: {finished} of {side.planned} runs finished")
+            why = f" (failed: {shortened(side.failure, 120)})" if side.failure else ""
+            remarks.append(f"{name}: {finished} of {side.planned} runs finished{why}")
         if side.damaged:
             remarks.append(f"{name}: {len(side.damaged)} of {side.planned} runs damaged and left out")
     return tuple(remarks)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,15 +12,23 @@ from .compound import EitherWay
 from .screen import Screen, plain_console
 from .shared import choose_format, format_option, output_option, quiet_option
 
+if TYPE_CHECKING:
+    from burnish.benchmarks.harness.ranks import Ranking
+    from burnish.benchmarks.harness.report import Comparison
+
 EPILOG = (
     "Examples:\n\n"
     "burnish report runs\n\n"
+    "burnish report runs --output report.html\n\n"
     "burnish report runs --metric ndcg@10 --format markdown --output table.md --plot table.svg\n\n"
     "burnish report runs --against softmax --pairs --smallest-difference 1% --cd ranks.svg"
 )
-FORMATS = ("table", "markdown", "csv")
+FORMATS = ("table", "markdown", "csv", "latex", "html")
 INTERVALS = ("both", "users")
-_BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".txt": "table", "": "table"}
+_BY_SUFFIX = {
+    **{".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".txt": "table", "": "table"},
+    **{".tex": "latex", ".html": "html", ".htm": "html"},
+}
 
 
 def report(
@@ -51,7 +59,7 @@ def report(
         ),
     ] = None,
     format: Annotated[
-        str | None, format_option("table, markdown or csv (by the suffix of --output).")
+        str | None, format_option("table, markdown, csv, latex or html (by the suffix of --output).")
     ] = None,
     output: Annotated[Path | None, output_option("Write to this file, not to the screen.")] = None,
     plot: Annotated[
@@ -99,6 +107,7 @@ def report(
     )
     if plot is not None:
         screen.say(f"written: {harness.plot(rows, plot)}")
+    ranking: Ranking | str = ""
     if cd is not None:
         ranking = harness.rank_arms(runs, metric=rows[0].metric)
         screen.say(f"written: {harness.write_diagram(ranking, cd)}")
@@ -109,9 +118,14 @@ def report(
             for table in tables(rows, screen.results.width):
                 screen.results.print(table)
             return
+    elif kind == "html":
+        text = harness.to_page(
+            rows, title=f"Report of {runs.resolve().name}", ranking=ranking or _ranked(runs, rows)
+        )
     else:
-        text = (harness.to_markdown(rows) if kind == "markdown" else harness.to_csv(rows)).rstrip("\n")
-    if kind == "csv":  # which has no place for remarks
+        write = {"markdown": harness.to_markdown, "csv": harness.to_csv, "latex": harness.to_latex}[kind]
+        text = write(rows).rstrip("\n")
+    if kind in ("csv", "latex"):  # which have no place for remarks
         for remark in rows.absences:
             screen.say(remark)
     if output is None:
@@ -121,6 +135,17 @@ def report(
     screen.say(f"written: {output}")
 
 
+def _ranked(runs: Path, rows: Comparison) -> Ranking | str:
+    """The ranking by the first metric, or why there is none."""
+    from burnish.benchmarks.harness.ranks import rank_arms
+    from burnish.errors import DataError
+
+    try:
+        return rank_arms(runs, metric=rows[0].metric)
+    except DataError as error:
+        return f"There is no ranking: {error}."
+
+
 def format_of_suffix(output: Path) -> str:
     """The format that the suffix of a file names; `ConfigurationError` for one that names none that can be written."""
     from burnish.errors import ConfigurationError
@@ -128,8 +153,8 @@ def format_of_suffix(output: Path) -> str:
     suffix = output.suffix.lower()
     if suffix not in _BY_SUFFIX:
         raise ConfigurationError(
-            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give .md, .csv or .txt, "
-            f"or say --format"
+            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give .html, .md, .csv, "
+            f".tex or .txt, or say --format"
         )
     return _BY_SUFFIX[suffix]
 

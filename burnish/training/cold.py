@@ -38,7 +38,7 @@ def cold_values(config: Any, struct: Any, loader: Any, training: Any) -> dict[st
     seen = training.inter_feat[training.iid_field].numpy()
     cold = np.bincount(seen, minlength=training.item_num) < limit
     items = np.asarray(struct.get("rec.items").cpu())
-    positives = _positives(loader)
+    positives = positives_of(loader)
     values = {f"{PREFIX}{name}@{k}": np.full(len(items), np.nan) for name in names for k in config["topk"]}
     for row, own in enumerate(positives):
         wanted = own[cold[own]]
@@ -62,7 +62,7 @@ def _value(name: str, ranks: np.ndarray, wanted: int, k: int) -> float:
     return float((1 / np.log2(ranks + 1)).sum() / ideal)
 
 
-def _positives(loader: Any) -> list[np.ndarray]:
+def positives_of(loader: Any) -> list[np.ndarray]:
     """The items asked for in each evaluated row, in evaluation order."""
     data = loader._dataset
     if getattr(loader, "uid_list", None) is None or getattr(loader, "is_sequential", False):

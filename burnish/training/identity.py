@@ -114,6 +114,18 @@ def split_rows(dataset: Any) -> str:
     return rows.hexdigest()
 
 
+def data_digests(known: Mapping[str, Any], test: Any = None) -> dict[str, Any]:
+    """Of a fingerprint what a reader compares: counts, one digest of ids and interactions, one of each part of a split.
+
+    test: the loader of the test data.
+    """
+    counts = {name: known[name] for name in ("users", "items", "interactions")}
+    content = json.dumps([*counts.values(), known["ids"], known["rows"]], sort_keys=True)
+    found = {**counts, "digest": hashlib.sha256(content.encode()).hexdigest()[:16]}
+    found |= {part: known[part][:16] for part in ("training", "validation") if part in known}
+    return found if test is None else {**found, "test": split_rows(test._dataset)[:16]}
+
+
 def check_data(
     saved: Mapping[str, Any], now: Mapping[str, Any], name: str, *, other_columns: bool = False
 ) -> None:
@@ -258,6 +270,7 @@ _EXECUTION = frozenset(
             "use_gpu",
             "worker",
             "tensorboard",
+            "beyond_accuracy",
         ),
         *("log_wandb", "wandb_project", "loss_decimal_place", "save_dataset", "dataset_save_path"),
         *("save_dataloaders", "dataloaders_save_path"),

@@ -119,7 +119,7 @@ def train_and_test(
         run = Run(
             config, on_epoch, target / MODEL_FILE if target and own_files else None, keeper, trust=trust
         )
-        run.prepare(saved.data if saved else None, identify=base is not None or teachers is not None)
+        run.prepare(saved.data if saved else None, identify=True)
         if base is not None:
             base.give(run.model, run.fingerprint or {}, config)
             run.seconds["base"] = base.seconds

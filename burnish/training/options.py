@@ -24,6 +24,7 @@ OWN_OPTIONS = frozenset(
         "enhancers",
         "threads",
         "tensorboard",
+        "beyond_accuracy",
         "cold_below",
         "split",
         "stopping_from",

@@ -98,7 +98,7 @@ def per_user_frame(config: Any, struct: Any, loader: Any) -> pd.DataFrame | None
     None where neither is (AUC, LogLoss, ...): these have no value a row.
     """
     values = {**top_k_values(config, struct), **rating_errors(config, struct)}
-    users = _row_users(loader)
+    users = row_users(loader)
     if not values or users is None:
         return None
     tokens = loader._dataset.id2token(loader._dataset.uid_field, users)
@@ -110,7 +110,7 @@ def per_user_frame(config: Any, struct: Any, loader: Any) -> pd.DataFrame | None
     return frame
 
 
-def _row_users(loader: Any) -> np.ndarray | None:
+def row_users(loader: Any) -> np.ndarray | None:
     """Internal user id of each evaluated row, in evaluation order."""
     data = loader._dataset
     if data.uid_field is None:

@@ -72,6 +72,15 @@ class TrainingResult:
         All of RecBole's options, as JSON holds them.
     trained
         The trained model with its data, which `recommend` and the like take.
+    valid_scores
+        The value of `valid_metric` by epoch, as RecBole rounds it.
+    beyond
+        Of the lists of a test in the whole catalogue: "itemcoverage@10", "giniindex@10", "averagepopularity@10",
+        "novelty@10"; empty for other tests.
+    popularity_deciles
+        Test items, hits and places in lists by tenths of the items' popularity; see `beyond.popularity_deciles`.
+    data
+        Counts of the data set, and digests of it and of the parts of its split.
     """
 
     model_name: str
@@ -95,6 +104,10 @@ class TrainingResult:
     checkpoint: Path | None
     config: dict[str, Any]
     trained: TrainedModel = field(repr=False)
+    valid_scores: dict[int, float] = field(default_factory=dict, repr=False)
+    beyond: dict[str, float] = field(default_factory=dict)
+    popularity_deciles: dict[str, list[int]] = field(default_factory=dict, repr=False)
+    data: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def model(self) -> Any:

@@ -19,13 +19,14 @@ import pandas as pd
 from burnish.enhancers.host import Host
 from burnish.errors import DataError, NonFiniteError
 
+from .beyond import ACTIVITY, Beyond, activity, look_beyond, wants_beyond
 from .cold import cold_limit, cold_values, collect_items
 from .data import load_dataset
 from .few_steps import warn_of_few_steps
-from .identity import check_data, check_split, fingerprint, split_rows
+from .identity import check_data, check_split, data_digests, fingerprint, split_rows
 from .inputs.own_models import check_made, check_scores, first_results_checked
 from .inputs.refusals import check_best, check_kernels, explained
-from .per_user import Capture, captured, per_user_frame, unrounded_result
+from .per_user import Capture, captured, per_user_frame, row_users, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .steps import evaluation_told, training_told
 from .trained_model import TrainedModel
@@ -45,11 +46,18 @@ def _are_numbers(value: Any) -> bool:
     return isinstance(value, list) and all(map(_is_number, value))
 
 
+def _is_epoch(value: Any) -> bool:
+    return str(value).isdecimal()
+
+
 #: Of the runs of this process.
 _numbers = itertools.count(1)
 #: What a run's state keeps of the figures, and what each may be.
 _PROGRESS: dict[str, Callable[[Any], bool]] = {
     "losses": lambda value: isinstance(value, list) and _are_numbers(value),
+    "valid_scores": lambda value: (
+        isinstance(value, dict) and _are_numbers(value) and all(map(_is_epoch, value))
+    ),
     "best_epoch": lambda value: value is None or type(value) is int,
     "valid_result": lambda value: isinstance(value, dict) and _are_numbers(value),
     "flops": lambda value: value is None or _is_number(value),
@@ -99,11 +107,13 @@ class Run:
         self.seconds = {"train": 0.0, "valid": 0.0, "test": 0.0}
         self.flops: float | None = None
         self.losses: list[float] = []
+        self.valid_scores: dict[int, float] = {}
         self.best_epoch: int | None = None
         self.valid_result: dict[str, float] = {}
         self.test_rounded: dict[str, Any] = {}
         self.test_result: dict[str, float] = {}
         self.per_user: pd.DataFrame | None = None
+        self.beyond = Beyond()
 
     def prepare(
         self, expected: Mapping[str, Any] | None = None, *, identify: bool = False, trainer: bool = True
@@ -254,6 +264,7 @@ class Run:
         if self.trainer.cur_step == 0:
             self.best_epoch = epoch + 1
             self.valid_result = unrounded_result(self.config, capture.last, self.trainer.best_valid_result)
+        self.valid_scores[epoch + 1] = float(score)
         self._tell(replace(self._last, number=epoch + 1, valid_score=float(score)))
         self._epoch_done(epoch)
 
@@ -308,7 +319,8 @@ class Run:
 
     def progress(self) -> dict[str, Any]:
         """What `result` tells about the epochs so far."""
-        return {**{name: getattr(self, name) for name in _PROGRESS}, "seconds": dict(self.seconds)}
+        kept = {**{name: getattr(self, name) for name in _PROGRESS}, "seconds": dict(self.seconds)}
+        return kept | {"valid_scores": {str(number): score for number, score in self.valid_scores.items()}}
 
     def set_progress(self, progress: Mapping[str, Any]) -> None:
         """Take over what an earlier process told by `progress`.
@@ -320,6 +332,8 @@ class Run:
             if fits is None or not fits(value):
                 raise DataError(f"the saved state's {name!r} is {value!r}, which no run has written")
         self.losses = list(progress.get("losses", self.losses))
+        scores = progress.get("valid_scores", self.valid_scores)
+        self.valid_scores = {int(number): score for number, score in scores.items()}
         self.best_epoch = progress.get("best_epoch", self.best_epoch)
         self.valid_result = dict(progress.get("valid_result", self.valid_result))
         self.flops = progress.get("flops", self.flops)
@@ -344,7 +358,8 @@ class Run:
             )
         else:
             check_best(self.config, self.best_valid_score, self.trainer.saved_model_file)
-        if cold_limit(self.config) is not None:
+        beyond = wants_beyond(self.config, self.trainer)
+        if beyond or cold_limit(self.config) is not None:
             collect_items(self.trainer)
         watched = evaluation_told(self.trainer, self.test_data, "testing")
         checked = first_results_checked(self.config, self.model)
@@ -358,6 +373,8 @@ class Run:
         if capture.last is not None:
             self.per_user = per_user_frame(self.config, capture.last, self.test_data)
             self._add_cold(capture.last)
+            if beyond:
+                self._add_beyond(capture.last)
 
     def _add_cold(self, struct: Any) -> None:
         """Metrics of cold items, where they are asked for and any is in the test data."""
@@ -369,6 +386,17 @@ class Run:
             if not np.isnan(values).all():
                 self.per_user[name] = values
                 self.test_result[name] = float(np.nanmean(values))
+
+    def _add_beyond(self, struct: Any) -> None:
+        """What is listed beside how good it is, and how active the users are."""
+        training = self.train_data._dataset
+        self.beyond = look_beyond(self.config, struct, self.test_data, training)
+        users = row_users(self.test_data)
+        if self.per_user is None or users is None:
+            return
+        self.per_user[ACTIVITY] = activity(training, users)
+        for name, column in self.beyond.rows.items():
+            self.per_user[name] = column.astype(np.float32)
 
     def result(self) -> TrainingResult:
         """Everything that the stages left."""
@@ -398,6 +426,10 @@ class Run:
             checkpoint=None,
             config=plain(config.final_config_dict),
             trained=self.trained(),
+            valid_scores=self.valid_scores,
+            beyond=self.beyond.values,
+            popularity_deciles=self.beyond.deciles,
+            data={} if self.fingerprint is None else data_digests(self.fingerprint, self.test_data),
         )
 
     def trained(self) -> TrainedModel:

@@ -16,7 +16,7 @@ from burnish.splits import named
 from burnish.stopping import OPTION as STOPPING_FROM
 from burnish.stopping import first_counted
 
-from . import cold
+from . import beyond, cold
 from .inputs import options
 from .inputs.evaluation import check_metric_name
 from .inputs.heads import BY_FILE, check_columns
@@ -60,6 +60,7 @@ _OWN: dict[str, Callable[[Any], object]] = {
     "train_neg_sample_args": check_sampling_shape,
     "threads": check_threads,
     "sequence_stride": _stride,
+    beyond.OPTION: beyond.checked,
     STOPPING_FROM: lambda value: first_counted({STOPPING_FROM: value}),
     SPLIT: lambda value: None if value is None else named(value),
     cold.OPTION: lambda value: cold.cold_limit({cold.OPTION: value}),

@@ -65,3 +65,25 @@ def test_report_with_pairs_a_smallest_difference_and_ranks(tmp_path: Path) -> No
         refused = runner.invoke(app, [*words, *wrong])
         assert refused.exit_code != 0
         assert message in " ".join(refused.stderr.split())
+
+
+def test_a_page_and_a_table_for_a_paper(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    plain = [draw.uniform(0.2, 0.6, USERS) for _ in range(2)]
+    write_comparison(tmp_path / "runs", {"plain": plain, "good": [values + 0.1 for values in plain]})
+    for name, begin in (("report.html", "<!doctype html>"), ("table.tex", "% In the preamble")):
+        path = tmp_path / name
+        shown = runner.invoke(app, ["report", str(tmp_path / "runs"), "-m", "ndcg@10", "--output", str(path)])
+        assert shown.exit_code == 0, shown.output
+        written = path.read_text(encoding="utf-8")
+        assert written.startswith(begin)
+        format = {"html": "html", "tex": "latex"}[path.suffix[1:]]
+        on_screen = runner.invoke(app, ["report", str(tmp_path / "runs"), "-m", "ndcg@10", "-f", format])
+        assert on_screen.stdout.strip() == written.strip()
+    assert "<title>Report of runs</title>" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    # Before anything is read: there are no runs there.
+    refused = runner.invoke(app, ["report", str(tmp_path / "nothing"), "--output", "report.pdf"])
+    assert refused.exit_code != 0
+    assert "'.pdf' names no format that can be written here; give .html, .md, .csv, .tex or .txt" in " ".join(
+        refused.output.split()
+    )

@@ -77,6 +77,11 @@ def test_per_user_values_average_to_the_figures(small: dict[str, Any]) -> None:
         "recall@10",
         "mrr@5",
         "mrr@10",
+        "n_training",
+        "averagepopularity@5",
+        "novelty@5",
+        "averagepopularity@10",
+        "novelty@10",
     ]
     assert sorted(frame["user"]) == sorted(f"u{n}" for n in range(40))
     for name, value in result.test_result.items():
