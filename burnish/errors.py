@@ -97,6 +97,12 @@ def unknown_id(kind: str, token: str, known: Iterable[str], *, cure: str = "") -
     )
 
 
+def cut_by_yaml(name: str, known: Iterable[str]) -> str:
+    """The hint for `Kunde` where `Kunde #` is known: YAML takes what follows a blank and `#` for a comment."""
+    whole = next((one for one in known if re.match(rf"{re.escape(name)}\s+#", one)), None)
+    return "" if whole is None else f" In YAML a # after a blank begins a comment: write '{whole}' in quotes."
+
+
 def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") -> UnknownNameError:
     """An `UnknownNameError` that says what kind of thing is unknown, guesses what was meant and lists the rest.
 
@@ -108,7 +114,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], *, cure: str = "") 
     shown = repr(name) if len(name) <= 200 else f"{name[:200]!r}..."
     parts = [f"{kind} {shown} is not known."]
     if guess:
-        parts.append(f"Did you mean {guess!r}?")
+        parts.append(f"Did you mean {guess!r}?{cut_by_yaml(name, names)}")
     if len(names) <= 24 and sum(map(len, names)) <= 2000:
         parts.append(f"Known: {', '.join(names) or 'none'}.")
     if cure:

@@ -259,7 +259,7 @@ class Enhancer(nn.Module, Generic[ConfigT]):
         Returns
         -------
         torch.Tensor
-            Of the shape of `scores`, which themselves are the default.
+            Of the shape of `scores`, which themselves are the default; floating-point numbers, finite where those are.
         """
         return scores
 

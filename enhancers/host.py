@@ -20,7 +20,7 @@ from .enhancer import Enhancer
 from .epoch_batches import own_batches
 from .kept_embeddings import clear_kept
 from .options import warn_of_idle
-from .own_hooks import mapping_of, same_rows, tensor_of
+from .own_hooks import mapping_of, other_scores, same_rows, tensor_of
 from .replacement import Losses, OwnLoss, Replacement, check_beside, replacing, trying
 from .state import HostState
 from .tables import refine_tables
@@ -366,11 +366,12 @@ class Host(nn.Module):
         return type(result)((users, items, *result[2:]))
 
     def rescored(self, scores: Tensor, items: Tensor | None, users: Tensor | None) -> Tensor:
-        """What the enhancers make of predicted scores, in their order."""
+        """What the enhancers make of predicted scores, in their order; raises as `other_scores` does."""
         self.state.scored_users = users
         try:
             for enhancer in self.enhancers():
-                scores = enhancer.rescore(scores, items)
+                if type(enhancer).rescore is not Enhancer.rescore:
+                    scores = other_scores(enhancer, enhancer.rescore(scores, items), scores)
         finally:
             self.state.scored_users = None
         return scores

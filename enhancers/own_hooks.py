@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from burnish.errors import ConfigurationError, nearest, warn
+from burnish.errors import ConfigurationError, NonFiniteError, nearest, warn
 from burnish.own.models import home_of, is_of_others
 
 from .enhancer import Enhancer
@@ -111,6 +112,34 @@ def same_rows(enhancer: Enhancer[Any], hook: str, given: Any, rows: Tensor) -> T
     return tensor_of(
         enhancer, hook, given, rows.shape, f"give rows of the shape that came, {tuple(rows.shape)}"
     ).to(rows.dtype)
+
+
+def other_scores(enhancer: Enhancer[Any], given: Any, scores: Tensor) -> Tensor:
+    """What `rescore` made of scores, in their type.
+
+    Raises as `tensor_of` does where it is of another shape or no floating-point numbers, and `NonFiniteError` for NaN
+    and infinite values where the scores that came were finite.
+    """
+    tensor_of(
+        enhancer, "rescore", given, scores.shape, f"give scores of the shape that came, {tuple(scores.shape)}"
+    )
+    if not given.is_floating_point():
+        raise ConfigurationError(
+            f"enhancer {enhancer.name!r}: rescore gave {given.dtype}{home_of(type(enhancer), 'rescore')}; give "
+            f"floating-point numbers, as those that came ({scores.dtype})"
+        )
+    # The sum is quick, and where it is finite all are; it may overflow of itself.
+    if not bool(torch.isfinite(given.detach().sum())):
+        # Changed in place, they do not tell what they were; a backbone may rule items out itself.
+        were = ~torch.isneginf(scores) if given is scores else torch.isfinite(scores)
+        wrong = int((~torch.isfinite(given) & were).sum())
+        if wrong:
+            raise NonFiniteError(
+                f"enhancer {enhancer.name!r}: rescore gave NaN or infinite values for {wrong:,} of {given.numel():,} "
+                f"scores that were finite{home_of(type(enhancer), 'rescore')}; give finite ones, such as a very low "
+                f"one for an item that is never to be recommended"
+            )
+    return given.to(scores.dtype)
 
 
 def mapping_of(enhancer: Enhancer[Any], given: Any) -> Mapping[str, Any]:

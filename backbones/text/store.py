@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from burnish.errors import ConfigurationError
+from burnish.telling import stage
 
 from .cleaning import Cleaner, Word
 from .shards import FORMAT, SCHEMA, ShardFolder
@@ -177,7 +178,7 @@ def open_store(
     paper on DReX.  encoder, max_tokens, device: see `TokenEncoder`.
     folder: of all caches, `default_folder()` without.  A cache is a folder in it by encoder, max_tokens and cleaning,
     and serves any data set.  It can be deleted at any time when nothing reads it.
-    show_progress: a bar on standard error while texts are encoded.
+    show_progress: tell whoever watches the run how far it is; where nobody does, a bar on standard error.
 
     A process that is killed loses the shard that it was at, half a minute's work; another process that wants to
     write to the same cache waits for its turn.  Shards that are cut short, altered or from another cache are noticed,
@@ -337,10 +338,14 @@ def _ranges(starts: Tensor, lengths: Tensor) -> Tensor:
 
 @contextmanager
 def _progress(name: str, total: int, show: bool) -> Iterator[Callable[[int], None]]:
-    """A function that moves a bar on by a number of texts."""
+    """A function that moves on by a number of texts: the stage of a run, whose display is the only one, or a bar."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    steps = stage(f"texts encoded by {Path(name).name}:", total) if show else None
+    if steps is not None:
+        yield steps.step
+        return
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),

@@ -43,7 +43,11 @@ def note_runs(plan: Plan, problems: Problems) -> None:
         text = f"runs = {str(plan.runs)!r}: {plan.runs / plan.home} holds a data set ({file}); give another folder"
         problems.note(ConfigurationError(f"{text}, as in runs"))
     if new:  # finished runs are known by their options: these go on, with a warning
-        _note_misspelt(plan, problems)
+        places = _places(plan)
+        note_misspelt(places, problems)
+        for place, options, models in places:
+            if place == "tune.space" or place.startswith("tune.arms."):
+                note_unread(place, options, models, problems)
     for entry in plan.backbones:
         for arm in plan.arms_of(entry):
             spec = _unfinished(plan, entry, arm)
@@ -51,14 +55,31 @@ def note_runs(plan: Plan, problems: Problems) -> None:
                 _look(spec, spec.place, problems)
 
 
-def _note_misspelt(plan: Plan, problems: Problems) -> None:
-    """Note options of RecBole's that nobody reads and that are almost the name of one."""
-    from burnish.enhancers.zoo import find_backbone
+#: Where options stand, in words, their names, and the models that they are for.
+Place = tuple[str, Iterable[str], list[type]]
+
+
+def note_misspelt(places: Iterable[Place], problems: Problems) -> None:
+    """Note options of RecBole's that nobody reads and that are almost the name of one.
+
+    places: an option of an enhancer, which has a dot, is left alone.
+    """
     from burnish.training.options import refuse_misspelt
+
+    for place, options, models in places:
+        for name in options:
+            if "." not in name:
+                with problems.noted():
+                    refuse_misspelt([name], models, place=place)
+
+
+def _places(plan: Plan) -> list[Place]:
+    """Where options of RecBole's stand in a plan."""
+    from burnish.enhancers.zoo import find_backbone
 
     models = {entry.label: find_backbone(entry.name) for entry in plan.backbones}
     every = list(models.values())
-    places: list[tuple[str, Iterable[str], list[type]]] = [("options", plan.options, every)]
+    places: list[Place] = [("options", plan.options, every)]
     places += [(f"backbone {one.label!r}", one.options, [models[one.label]]) for one in plan.backbones]
     for label, arm in plan.arms.items():
         trained = [models[one.label] for one in plan.backbones if label in plan.arms_of(one)]
@@ -66,14 +87,7 @@ def _note_misspelt(plan: Plan, problems: Problems) -> None:
     if plan.tune is not None:
         places += [("tune.options", plan.tune.options, every), ("tune.space", plan.tune.space, every)]
         places += [(f"tune.arms.{label}", space, every) for label, space in plan.tune.arms.items()]
-    for place, options, asked in places:
-        for name in options:
-            if "." not in name:
-                with problems.noted():
-                    refuse_misspelt([name], asked, place=place)
-    if plan.tune is not None:
-        for place, options, _ in places[-1 - len(plan.tune.arms) :]:
-            note_unread(place, options, every, problems)
+    return places
 
 
 def _folders(plan: Plan) -> Iterator[Path]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.checks import whole_number
+from burnish.telling import stages_told_to
 from burnish.training.by_name import settled_beforehand
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
@@ -338,17 +339,18 @@ class _Grid:
             self._tell("start", spec.key, spec.key)
 
         try:
-            record = carried_out(
-                spec,
-                self.plan.runs,
-                folder=folder,
-                since=self.since,
-                only_look=self.only_look,
-                begun=begun,
-                threads=self.plan.threads,
-                keep_checkpoint=self.plan.keep_checkpoints,
-                on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
-            )
+            with stages_told_to(lambda line: self._tell("stage", spec.key, f"{spec.key}: {line}")):
+                record = carried_out(
+                    spec,
+                    self.plan.runs,
+                    folder=folder,
+                    since=self.since,
+                    only_look=self.only_look,
+                    begun=begun,
+                    threads=self.plan.threads,
+                    keep_checkpoint=self.plan.keep_checkpoints,
+                    on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
+                )
         except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
             if floor and refusal(error):
                 return LeftOutError(str(error) or type(error).__name__)

@@ -13,7 +13,7 @@ from rich.text import Text
 from burnish.training.result import Epoch
 
 EventKind = Literal[
-    "start", "epoch", "done", "kept", "pruned", "failed", "tuned", "settled", "left out", "lost"
+    "start", "epoch", "stage", "done", "kept", "pruned", "failed", "tuned", "settled", "left out", "lost"
 ]
 
 
@@ -30,7 +30,10 @@ _COLOURS = {
 
 @dataclass(frozen=True)
 class Event:
-    """Something that happened.  key: which run, in words; message: one line to show."""
+    """Something that happened.  key: which run, in words; message: one line to show.
+
+    "stage" is how far a long epoch, evaluation or encoding of texts is; its line is said after some seconds only.
+    """
 
     kind: EventKind
     key: str
@@ -76,6 +79,8 @@ class Display:
             bar.update(self._current, description=f"{event.key}{of}")
             if note:
                 bar.update(self._current, note=note)
+        elif event.kind == "stage":
+            bar.update(self._current, note=event.message.removeprefix(f"{event.key}: "))
         else:
             colour = _COLOURS.get(event.kind, "green")
             bar.console.print(Text.assemble((f"{event.kind:<7} ", colour), event.message))

@@ -158,7 +158,8 @@ def note_unread(place: str, space: Iterable[str], models: Sequence[type], proble
     names = [name for name in space if "." not in name]
     unread = [unknown_options(names, model) for model in models]
     for name in names:
-        if unread and all(name in found for found in unread):
+        told = any(f"option {name!r} is read by neither" in str(error) for error in problems.errors)
+        if unread and not told and all(name in found for found in unread):
             who = ", ".join(dict.fromkeys(model.__name__ for model in models))
             error: BurnishError = ConfigurationError(
                 f"{place}: option {name!r} is read by neither RecBole nor {who}, so all of its trials would be the "

@@ -346,5 +346,5 @@ def _final_plan(
 
 
 def _pass_on(search: Search, event: Event) -> None:
-    if event.kind in ("epoch", "start", "done", "kept", "failed", "left out"):
+    if event.kind in ("epoch", "stage", "start", "done", "kept", "failed", "left out"):
         search.tell(News(event.kind, event.message, search.clock.now(), event.epoch))

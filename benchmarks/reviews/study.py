@@ -7,7 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from burnish.benchmarks.harness.first_look import Place, note_misspelt
 from burnish.benchmarks.harness.plan import make_plan as make_harness_plan
+from burnish.benchmarks.harness.problems import Problems
 from burnish.benchmarks.harness.runs import (
     RunRecord,
     carry_out,
@@ -16,8 +18,9 @@ from burnish.benchmarks.harness.runs import (
     own_folder,
     remove_stale,
 )
+from burnish.benchmarks.harness.spaces import candidates
 from burnish.benchmarks.harness.specs import RunSpec, with_settings
-from burnish.benchmarks.harness.tuning import tune_arm
+from burnish.benchmarks.harness.tuning import trial_spec, tune_arm
 from burnish.errors import BurnishError, DataError
 from burnish.files.whole import read_json, write_json
 from burnish.training.identity import computing, digest
@@ -80,15 +83,22 @@ def run_study(plan: StudyPlan, report: Report | None = None) -> StudyResult:
 
     report: told a line at every step.  A run that fails is recorded and the others go on; Ctrl-C is passed on and
     leaves nothing half-written.
+
+    Raises
+    ------
+    BurnishError
+        Before anything is trained, for options that nobody reads and that are almost the name of one.
     """
     from burnish.enhancers.zoo import find_backbone
 
+    study = _Study(plan, report or (lambda _: None))
+    study.look_at_options()
     remove_stale(plan.runs)
     shared = set(plan.options)
     if plan.tune is not None:
         shared |= set(plan.tune.options) | {name for name in plan.tune.space if "." not in name}
     with shared_options(sorted(shared), (find_backbone(entry.name) for entry in plan.models)):
-        return _Study(plan, report or (lambda _: None)).run()
+        return study.run()
 
 
 class _Study:
@@ -110,13 +120,51 @@ class _Study:
                     self._measure(entry, *arm)
         return self.result
 
-    def _settled(self, entry: ModelEntry) -> tuple[RunSpec | None, str | None]:
-        """The run of a model with the settings that tuning chose, or why it chose none."""
+    def _first_specs(self) -> Iterator[RunSpec]:
+        """The trials of every model, or its runs where nothing is tuned."""
+        plan = self.plan
+        for entry in plan.models:
+            spec = self._spec(entry)
+            if plan.tune is None:
+                yield from (replace(spec, seed=seed) for seed in plan.seeds_of(entry))
+                continue
+            tune = _harness_plan(plan, entry).tune
+            tried = candidates(plan.space_of(entry), tune.trials, tune.seed)
+            yield from (trial_spec(spec, tune, number, settings) for number, settings in enumerate(tried))
+
+    def look_at_options(self) -> None:
+        """Raise for options that nobody reads and that are almost the name of one; all of them together.
+
+        Finished runs are known by their options: these go on, with a warning.
+        """
+        from burnish.enhancers.zoo import find_backbone
+
+        plan, problems = self.plan, Problems()
+        if any(is_done(spec.folder(plan.runs)) for spec in self._first_specs()):
+            return
+        models = {entry.label: find_backbone(entry.name) for entry in plan.models}
+        every = list(models.values())
+        places: list[Place] = [("options", plan.options, every)]
+        if plan.tune is not None:
+            places += [("tune.options", plan.tune.options, every), ("tune.space", plan.tune.space, every)]
+        for entry in plan.models:
+            own = [models[entry.label]]
+            places += [(f"model {entry.label!r}", entry.options, own)]
+            places += [(f"space of model {entry.label!r}", entry.space or {}, own)]
+        note_misspelt(places, problems)
+        problems.raise_if_any()
+
+    def _spec(self, entry: ModelEntry) -> RunSpec:
+        """A run of a model, with the plan's options and its own."""
         plan = self.plan
         options = {**_common(plan), **entry.options}
-        spec = RunSpec(
+        return RunSpec(
             plan.dataset, entry.name, entry.label, ALL, plan.seeds_of(entry)[0], entry.enhancers, options
         )
+
+    def _settled(self, entry: ModelEntry) -> tuple[RunSpec | None, str | None]:
+        """The run of a model with the settings that tuning chose, or why it chose none."""
+        plan, spec = self.plan, self._spec(entry)
         if plan.tune is None:
             return spec, None
         try:

@@ -47,7 +47,8 @@ def aggregate(
     quiet: Quiet = False,
 ) -> None:
     """Add hops over the training interactions to a trained run's tables (TAG-CF), chosen on validation."""
-    from burnish.training.inputs.loading import summaries_told_to
+    import burnish.training.train  # noqa: F401  (a broken torch is told before the run is looked at)
+    from burnish.telling import summaries_told_to
     from burnish.training.record import read_run
     from burnish.training.run_folder import write_results
 

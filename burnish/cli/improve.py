@@ -78,7 +78,7 @@ def improve(
             def tell(news: News) -> None:
                 stop_if_asked()
                 move(completed=round(news.spent), description=news.message)
-                if news.kind not in ("epoch", "start"):
+                if news.kind not in ("epoch", "stage", "start"):
                     screen.say(f"{news.kind:<8} {news.message}  [{clock(news.spent)} of {clock(seconds)}]")
 
             found = search(

@@ -99,7 +99,7 @@ def run(
 
     RecBole's options are written as --epochs 5 or --epochs=5, with values as in its YAML files.
     """
-    from burnish.training.inputs.loading import summaries_told_to
+    from burnish.telling import summaries_told_to
     from burnish.training.run_folder import write_results
     from burnish.training.state import FinishedError
 
@@ -307,13 +307,14 @@ class EpochLines:
 
     def close(self) -> None:
         """Print what is waiting."""
-        if self.waiting is not None and self._worth_a_line(self.waiting):
+        if self.waiting is not None and worth_a_line(self.waiting):
             self.screen.say(epoch_line(self.waiting))
         self.waiting = None
 
-    def _worth_a_line(self, epoch: Epoch) -> bool:
-        """Candidates are many and quick: every tenth one is told, and the last."""
-        return epoch.what != "candidate" or epoch.number % 10 == 0 or epoch.number == epoch.total
+
+def worth_a_line(epoch: Epoch) -> bool:
+    """Candidates are many and quick: every tenth one is told, and the last."""
+    return epoch.what != "candidate" or epoch.number % 10 == 0 or epoch.number == epoch.total
 
 
 def epoch_line(epoch: Epoch) -> str:

@@ -175,6 +175,7 @@ def by_place(options: ValueOptions, words: list[str]) -> tuple[ValueOptions, lis
 def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -> None:
     """The verb, its options read.  words: options of RecBole's."""
     from burnish.files.data_names import data_names
+    from burnish.telling import summaries_told_to
     from burnish.trained.finished_shards import check_writable, shards_folder
     from burnish.trained.value import SHARD, check_settings
     from burnish.trained.value_picture import check_picture
@@ -197,7 +198,7 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     request = training_request(options, words)
     if request is not None:
         refuse_misspelt(request, context)
-    with trained(screen, options, request) as source:
+    with summaries_told_to(screen.say), trained(screen, options, request) as source:
         names, agreed = data_names(source.config), None
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")
@@ -371,10 +372,12 @@ def trained(screen: Screen, options: ValueOptions, request: RunRequest | None) -
 
 
 def value_shards(screen: Screen, valuer: Valuer, options: ValueOptions) -> Valuation:
-    """Value shard after shard, with a bar where somebody watches; after Ctrl-C say how to go on."""
+    """Value shard after shard, with a bar in a terminal, else a line now and then; after Ctrl-C say how to go on."""
+    from burnish.telling import stage
     from burnish.trained.finished_shards import shards_folder
 
     parts = None if options.output is None else shards_folder(options.output)
+    lines = None if screen.watched else stage("valued: shard", valuer.n_shards)
     done = kept = 0
     try:
         with screen.bar("shards", total=valuer.n_shards) as move:
@@ -383,6 +386,8 @@ def value_shards(screen: Screen, valuer: Valuer, options: ValueOptions) -> Valua
                 nonlocal done, kept
                 done, kept = number, kept + was_there
                 move(advance=1)
+                if lines is not None:
+                    lines.step()
 
             valuation = valuer.run(parts, advance)
     except KeyboardInterrupt:

@@ -129,7 +129,9 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
     try:
         content = parse_yaml(text)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"config file {str(path)!r} is not valid YAML: {error}") from error
+        raise ConfigurationError(
+            f"config file {str(path)!r} is not valid YAML: {error}{_comment(text)}"
+        ) from error
     if content is None:
         return {}
     if not isinstance(content, dict):
@@ -138,6 +140,17 @@ def read_yaml(path: Path | str) -> dict[str, Any]:
         )
     check_names(content, f"config file {str(path)!r}")
     return content
+
+
+def _comment(text: str) -> str:
+    """The hint for a text that is YAML where no `#` behind words begins a comment, as with `[Kunde #, sku]`."""
+    try:
+        parse_yaml(re.sub(r"(?<=\S)([ \t]+)#", r"\1_", text))
+    except yaml.YAMLError:
+        return ""
+    return (
+        "\nA # after a blank begins a comment: write names that have one in quotes, as in ['Kunde #', sku]."
+    )
 
 
 def is_yaml(path: Path) -> bool:

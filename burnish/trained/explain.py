@@ -14,6 +14,7 @@ from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_id
 from burnish.explanation import Explanation, Explanations, Reason
+from burnish.files.data_names import data_names
 from burnish.training.inputs.arguments import ids_of, if_several
 
 from .explanation_formats import told_first, with_titles
@@ -174,7 +175,8 @@ class Explainer:
         known = self._ids[side]
         if token == "[PAD]" or token not in known:
             names = [str(name) for name in known if name != "[PAD]"]
-            raise unknown_id(side, token, names, cure=if_several([token]).strip())
+            named = getattr(data_names(self.trained.config), side)
+            raise unknown_id(named, token, names, cure=if_several([token]).strip())
         return int(known[token])
 
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:

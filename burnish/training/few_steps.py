@@ -12,11 +12,15 @@ from burnish.stopping import first_counted
 FEW = 10
 
 
+#: Where a config has the names of the enhancers' options that somebody wrote, such as `softmax.users`.
+WRITTEN = "options_of_enhancers_written"
+
+
 class Steps(NamedTuple):
     """What an epoch of training goes over.
 
     number: of steps.  rows, what: of so many interactions or users.  option, size: which says how many a step has.
-    chosen: whether somebody gave that; of an enhancer, another number than its default.
+    chosen: whether somebody gave that, also where it is the default.
     """
 
     number: int
@@ -76,7 +80,10 @@ def _steps(config: Any, model: Any, loader: Any) -> Steps:
             option, chosen = _of_backbone(config, model)
         else:
             option = f"{objective.enhancer.name}.users"
-            chosen = bool(objective.enhancer.config.given("users"))
+            # A class that was enhanced before tells what is not at its default.
+            chosen = bool(objective.enhancer.config.given("users")) or option in config.__dict__.get(
+                WRITTEN, ()
+            )
         return Steps(-(-n_users // size), n_users, "users", option, int(size), chosen)
     of_users = isinstance(getattr(loader, "general_dataloader", loader), UserDataLoader)
     rows, what = (n_users, "users") if of_users else (len(dataset), "interactions")

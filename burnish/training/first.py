@@ -26,6 +26,7 @@ from burnish.files.whole_folder import folder_written_whole
 from burnish.files.yamls import read_yaml
 from burnish.own.classes import loaded_only
 from burnish.randomness import random_state
+from burnish.telling import stages_of
 
 from .beside import digest_beside
 from .by_name import settled_options
@@ -201,7 +202,7 @@ def _train(request: FirstRequest, folder: Path, places: Places, *, goes_on: bool
     state = latest_state(folder) if goes_on else None
     told = _told_of(request.named, places.on_epoch)
     inner = replace(places, target=folder, on_epoch=told)
-    with _quiet(request, places):
+    with _quiet(request, places), stages_of(request.named):
         if state is not None:
             saved = read_run(folder)
             plain = split_enhanced(request.model)[0]

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .inputs.loading import summaries_told_to
+from burnish.telling import summaries_told_to
+
 from .result import Epoch
 
 

@@ -17,6 +17,7 @@ from burnish.settled import settled_in, within_burnish
 
 from .cold import cold_limit
 from .data import check_files
+from .few_steps import WRITTEN
 from .inputs.arguments import listed_files, options_of
 from .inputs.evaluation import check_computed
 from .inputs.options import checked_options
@@ -28,13 +29,17 @@ from .trust import refuse_saved_data
 
 @dataclass
 class Request:
-    """The arguments of `train`, put together: which class, with which options from which source."""
+    """The arguments of `train`, put together: which class, with which options from which source.
+
+    given: options of RecBole's.  written: of the enhancers, as `softmax.users`, at their defaults too.
+    """
 
     model: type
     dataset: str
     files: list[str]
     options: dict[str, Any]
     given: set[str]
+    written: frozenset[str] = frozenset()
 
     def given_options(self, config: Any) -> dict[str, Any]:
         """The options in files, arguments and the command line, as the config took them; and what was settled."""
@@ -68,18 +73,20 @@ class Request:
             own["seed"] = seed
         own.setdefault("show_progress", show_progress)
         with named_by(files[-1] if of_file else None):
-            made = _attach(model, block)
-        return cls(made, dataset, files, own, set(settings))
+            made, written = _attach(model, block)
+        return cls(made, dataset, files, own, set(settings), written)
 
 
-def _attach(model: str | type, block: Any) -> type:
-    """The class to train."""
+def _attach(model: str | type, block: Any) -> tuple[type, frozenset[str]]:
+    """The class to train, and which options of enhancers were written for it."""
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.registry import make_enhancers
     from burnish.enhancers.zoo import find_backbone
 
     cls = find_backbone(model)
-    return enhance(cls, *make_enhancers(block)) if block else cls
+    enhancers = make_enhancers(block) if block else []
+    written = {f"{one.name}.{name}" for one in enhancers for name in one.config.model_fields_set}
+    return enhance(cls, *enhancers) if block else cls, frozenset(written)
 
 
 def make_config(
@@ -120,6 +127,7 @@ def config_of(request: Request, *, visible: bool = False, files: bool = True) ->
                 else ""
             )
             raise ConfigurationError(f"RecBole refuses the configuration: {error}{cure}") from error
+    config.__dict__[WRITTEN] = request.written
     check_asked_of(config)
     warn_unknown(sorted(request.given | set(config.cmd_config_dict)), request.model)
     refuse_saved_data(config)

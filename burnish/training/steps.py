@@ -2,45 +2,11 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from .inputs.loading import teller
-
-#: Seconds of silence before the first word; each further one comes after twice as long.
-FIRST = 10.0
-
-
-class Steps:
-    """Counts what a stage has done, and says so after 10, 20, 40, ... seconds."""
-
-    def __init__(
-        self, what: str, total: int, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Begin now.
-
-        what: the stage, in words, such as "testing: batch".  total: how many steps it has; 0 where that is not known.
-        """
-        self._what = what
-        self._total = total
-        self._say = say
-        self._clock = clock
-        self._began = clock()
-        self._wait = FIRST
-        self._done = 0
-
-    def step(self, number: int = 1) -> None:
-        """So many more are done."""
-        self._done += number
-        spent = self._clock() - self._began
-        if spent < self._wait or self._done == self._total:
-            return
-        while self._wait <= spent:
-            self._wait *= 2
-        of = f" of {self._total}" if self._total >= self._done else ""
-        self._say(f"{self._what} {self._done}{of} ({spent:.0f} s so far)")
+from burnish.telling import stage
 
 
 @contextmanager
@@ -49,12 +15,11 @@ def training_told(trainer: Any, data: Any, what: str) -> Iterator[None]:
 
     Trainers that have no such optimizer, as those of trees, stay silent.
     """
-    say = teller()
     watch = getattr(getattr(trainer, "optimizer", None), "register_step_post_hook", None)
-    if say is None or watch is None:
+    steps = stage(f"{what}: batch", _length(data))
+    if steps is None or watch is None:
         yield
         return
-    steps = Steps(f"{what}: batch", _length(data), say)
     hook = watch(lambda *_: steps.step())
     try:
         yield
@@ -69,17 +34,13 @@ def evaluation_told(trainer: Any, data: Any, what: str) -> Iterator[None]:
     Of cases many are in one batch, and they are scored in parts of it.  How many batches of users there will be is not
     known, as they grow with the memory there is.
     """
-    say, collector = teller(), getattr(trainer, "eval_collector", None)
-    if say is None or collector is None or data is None:
+    collector = getattr(trainer, "eval_collector", None)
+    ranked = type(data).__name__ == "FullSortEvalDataLoader"
+    steps = stage(f"{what}: batch") if ranked else stage(f"{what}: case", _cases(data))
+    if steps is None or collector is None or data is None:
         yield
         return
-    ranked = type(data).__name__ == "FullSortEvalDataLoader"
-    if ranked:
-        steps = Steps(f"{what}: batch", 0, say)
-        holder, name = collector, "eval_batch_collect"
-    else:
-        steps = Steps(f"{what}: case", _cases(data), say)
-        holder, name = trainer.model, "predict"
+    holder, name = (collector, "eval_batch_collect") if ranked else (trainer.model, "predict")
     inner = getattr(holder, name)
 
     def told(*args: Any, **options: Any) -> Any:

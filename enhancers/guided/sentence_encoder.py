@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError
 from burnish.files.jsons import parse_json
+from burnish.telling import stage
 from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
 
 VectorArray = NDArray[np.float32]
@@ -43,14 +46,29 @@ class SentenceEncoder:
         full = [number for number, text in enumerate(texts) if text.strip()]
         vectors: VectorArray = np.zeros((len(texts), self.width), dtype=np.float32)
         if full:
-            vectors[full] = self._model.encode(
-                [texts[number] for number in full],
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                normalize_embeddings=True,
-                convert_to_numpy=True,
-            )
+            with self._told(len(full)):
+                vectors[full] = self._model.encode(
+                    [texts[number] for number in full],
+                    batch_size=self.batch_size,
+                    show_progress_bar=False,
+                    normalize_embeddings=True,
+                    convert_to_numpy=True,
+                )
         return vectors
+
+    @contextmanager
+    def _told(self, n: int) -> Iterator[None]:
+        """While this is open, batches that the encoder's last part gives are told to whoever watches the run."""
+        steps = stage(f"texts encoded by {Path(self.model_name).name}: batch", math.ceil(n / self.batch_size))
+        parts = list(getattr(self._model, "children", list)())
+        if steps is None or not parts:
+            yield
+            return
+        hook = parts[-1].register_forward_hook(lambda *_: steps.step())
+        try:
+            yield
+        finally:
+            hook.remove()
 
     @property
     def width(self) -> int:

@@ -149,7 +149,8 @@ class GraphConfig(Strict):
         default=(), description="files with an edge a row: {file, source_type, target_type, ...}"
     )
     titles: str | None = Field(
-        default=None, description="column that names items; null for the first called a title or a name"
+        default=None,
+        description="column that names items; null for the one noted by `burnish data csv`, else by a usual name",
     )
     entity_names: str | None = Field(
         default=None, description="file (.tsv, .csv, plain or gzip, .parquet) with entities and their names"

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
 from torch import Tensor
 
 from burnish.enhancers.anatomy.table import Side
@@ -52,6 +53,7 @@ class Manifest(Strict):
 
     step: training steps done.  output: widths of propagated embeddings, for enhancers that refine those.
     checksums: SHA-256 of the two other files, by name.
+    code: of enhancers that are a person's own, by name, digests of the files of their source.
     """
 
     format: str
@@ -63,6 +65,7 @@ class Manifest(Strict):
     tables: list[SavedTable]
     enhancers: list[SavedEnhancer]
     checksums: dict[str, str]
+    code: dict[str, dict[str, str]] = Field(default_factory=dict)
 
 
 def version() -> str:
@@ -83,7 +86,8 @@ def write(folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], token
     }
     checksums = {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()}
     complete = manifest.model_copy(update={"checksums": checksums})
-    contents[MANIFEST] = (complete.model_dump_json(indent=2) + "\n").encode()
+    unknown = set() if complete.code else {"code"}  # to a burnish of before, which reads the rest
+    contents[MANIFEST] = (complete.model_dump_json(indent=2, exclude=unknown) + "\n").encode()
     with contextlib.ExitStack() as files:
         # They take their places in the reverse order, once all of them are complete.
         for name in reversed(contents):

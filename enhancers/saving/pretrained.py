@@ -25,10 +25,11 @@ from burnish.enhancers.attach import (
 )
 from burnish.enhancers.detach import host_of
 from burnish.enhancers.host import Host
-from burnish.enhancers.registry import make_enhancers
+from burnish.enhancers.registry import is_own, make_enhancers
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, DataError, UnsupportedError
-from burnish.own.classes import loaded_only
+from burnish.errors import ConfigurationError, DataError, UnsupportedError, warn
+from burnish.own.classes import loaded_only, shown
+from burnish.own.sources import changed_files, source_files
 
 from .files import FORMAT, VERSION, Manifest, SavedEnhancer, SavedTable, read, version, write
 from .tokens import Missing, Tokens, move_rows
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 def save_pretrained(model: nn.Module, folder: str | Path, dataset: Dataset) -> Path:
     """Save the enhancers of a model: their tensors, options, the tables they are bound to, and the tokens.
 
-    The backbone's own tables are not saved: RecBole's checkpoint has them.
+    The backbone's own tables are not saved: RecBole's checkpoint has them.  Of enhancers of one's own digests of the
+    source are noted.
 
     Parameters
     ----------
@@ -94,6 +96,7 @@ def save_pretrained(model: nn.Module, folder: str | Path, dataset: Dataset) -> P
             for e in host.enhancers()
         ],
         checksums={},
+        code={e.name: _short(source_files(type(e))) for e in host.enhancers() if is_own(type(e))},
     )
     write(Path(folder), manifest, tensors, tokens)
     return Path(folder)
@@ -110,7 +113,8 @@ def from_pretrained(
 ) -> nn.Module:
     """Give saved enhancers back to a backbone.
 
-    The model is changed only after everything was checked.
+    The model is changed only after everything was checked.  Where the source of an enhancer of one's own is not what it
+    was when it was saved, a warning names the file.
 
     Parameters
     ----------
@@ -157,6 +161,7 @@ def from_pretrained(
     recipe = _recipe(saved.manifest, Path(folder))
     enhanced, added = _model(model, saved.manifest, recipe, config, dataset)
     host = host_of(enhanced, "from_pretrained")
+    _tell_changed_code(saved.manifest, host, Path(folder))
     try:
         _check_tables(saved.manifest, host.anatomy)
         state = _state(saved, host, now, missing)
@@ -170,6 +175,27 @@ def from_pretrained(
         host.load_state_dict(state)
     host.forget()
     return enhanced
+
+
+def _short(files: dict[str, str]) -> dict[str, str]:
+    """Digests with the ends of the paths alone: a folder that is handed on tells nothing of where it was made."""
+    ends = {file: "/".join(Path(file).parts[-2:]) for file in files}
+    taken = list(ends.values())
+    return {file if taken.count(ends[file]) > 1 else ends[file]: digest for file, digest in files.items()}
+
+
+def _tell_changed_code(manifest: Manifest, host: Host, folder: Path) -> None:
+    """Warn where an enhancer of a person's own is not what it was when it was saved."""
+    told = [
+        f"{shown(file)} (enhancer {one.name!r})"
+        for one in host.enhancers()
+        for file in changed_files(manifest.code.get(one.name, {}), source_files(type(one)))
+    ]
+    if told:
+        warn(
+            f"{' and '.join(told)} changed since the enhancers in {folder} were saved: their tensors are used with "
+            f"the code as it is now, which may give other results. Put the code back as it was, or train anew"
+        )
 
 
 class _Saved:

@@ -7,14 +7,16 @@ For sequential models (the history is a list of items) and autoencoders (it is a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from burnish.enhancers.unchanged import evaluating
 from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_id
+from burnish.files.data_names import data_names
 from burnish.randomness import forked_randomness
+from burnish.telling import stage
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -98,6 +100,7 @@ class HistoryGame:
                 )
         self.objectives = dict(objectives)
         self.batch, self.seed = batch, seed
+        self._steps = stage("valuing: histories scored")
 
     @classmethod
     def of_user(
@@ -122,11 +125,12 @@ class HistoryGame:
         """
         kind = _kind(model)
         inner: Any = model
-        number = _number(dataset, inner.USER_ID, user)
+        named = f"{data_names(dataset.config).user} {str(user)!r}"
+        number = _number(dataset, "user", inner.USER_ID, user)
         table = dataset.inter_feat
         rows = (table[inner.USER_ID] == number).nonzero().squeeze(1)
         if not len(rows):
-            raise DataError(f"user {user!r} has no interaction in the training data")
+            raise DataError(f"{named} has no interaction in the training data")
         items = table[inner.ITEM_ID]
         popularity = torch.bincount(items, minlength=inner.n_items)
         if kind == "sequential":
@@ -139,7 +143,7 @@ class HistoryGame:
             row = {inner.USER_ID: table[inner.USER_ID][rows[0]]}
             mine = items[rows].unique()
             if len(mine) < 2:
-                raise DataError(f"user {user!r} has one training item: none is left to judge it by")
+                raise DataError(f"{named} has one training item: none is left to judge it by")
             if not 0 < held_out < 1:
                 raise ConfigurationError(f"held_out = {held_out}; give a share between 0 and 1")
             count = min(max(1, round(held_out * len(mine))), len(mine) - 1)
@@ -174,6 +178,8 @@ class HistoryGame:
             for part in masks.to(self.device).split(self.batch):
                 scores = self.scores(part)
                 values.append(torch.stack([value(scores) for value in self.objectives.values()], dim=1))
+                if self._steps is not None:
+                    self._steps.step(len(part))
         if not values:
             return torch.zeros(0, len(self.outputs), device=masks.device)
         return torch.cat(values).to(masks.device)
@@ -267,7 +273,7 @@ class ScoreGame(HistoryGame):
         kind = _kind(model)
         inner: Any = model
         base = HistoryGame.of_user(model, dataset, user, seed=seed)
-        number = _number(dataset, inner.ITEM_ID, item)
+        number = _number(dataset, "item", inner.ITEM_ID, item)
         assert base.held_out is not None
         history = torch.cat([base.history, base.held_out])
         row = base.row
@@ -314,8 +320,10 @@ def _kind(model: Any) -> str:
     )
 
 
-def _number(dataset: Dataset, field: str, token: str | int) -> int:
+def _number(dataset: Dataset, side: Literal["user", "item"], field: str, token: str | int) -> int:
+    """An original id's number.  Raises `UnknownNameError` with the name of the column that the user's table has."""
     known = dataset.field2token_id[field]
     if str(token) not in known or known[str(token)] == 0:
-        raise unknown_id(field, str(token), [str(name) for name in known if str(name) != "[PAD]"])
+        name = getattr(data_names(dataset.config), side)
+        raise unknown_id(name, str(token), [str(name) for name in known if str(name) != "[PAD]"])
     return int(known[str(token)])

@@ -112,11 +112,11 @@ def in_less_time(words: list[str], folder: Path) -> list[str]:
 def _smaller(name: str, folder: Path) -> Path:
     import yaml
 
-    import burnish.benchmarks
+    from burnish.cli.bench import find_plan
 
     file = folder / name
     if not file.is_file():
-        file = Path(burnish.benchmarks.__file__).parent / "demo" / f"{name}.yaml"
+        file = find_plan(name)
     plan: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     first = plan["backbones"][0]
     plan["backbones"] = [

@@ -6,13 +6,11 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
+from burnish.telling import teller
 
 from .cells import watched_reading
 from .heads import read_heads
@@ -22,38 +20,11 @@ from .refusals import explained
 
 logger = logging.getLogger(__name__)
 
-_told: ContextVar[Callable[[str], None] | None] = ContextVar("summaries_told_to", default=None)
-
-
-@contextmanager
-def summaries_told_to(say: Callable[[str], None]) -> Iterator[None]:
-    """While this is open, `say` is called with what is told of a run besides its epochs, each line once.
-
-    That is the line that sums up a data set, options that were settled, and how far a long stage is.
-    """
-    known: set[str] = set()
-
-    def once(line: str) -> None:
-        if line not in known:
-            known.add(line)
-            say(line)
-
-    token = _told.set(once)
-    try:
-        yield
-    finally:
-        _told.reset(token)
-
-
-def teller() -> Callable[[str], None] | None:
-    """What `summaries_told_to` gave; None where nobody watches."""
-    return _told.get()
-
 
 def tell(config: Any, line: str) -> None:
     """A line for whoever watches: into the log, and to `summaries_told_to`; else to stderr where progress is shown."""
     logger.info(line)
-    say = _told.get()
+    say = teller()
     if say is not None:
         say(line)
     elif config["show_progress"]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import ConfigurationError, DataError, cut_by_yaml
+from burnish.files.data_names import OwnColumns, own_columns
 
 from .declared import is_a, misspelt
 from .filters import check_val_interval
@@ -25,7 +26,7 @@ def check_needs(config: Any, heads: list[Head]) -> None:
     ConfigurationError
         For an option that does not suit the columns, with the nearest name.
     """
-    columns = _Columns(heads)
+    columns = _Columns(heads, own_columns(config))
     _check_ids(config, columns)
     _check_benchmark(config, columns)
     _check_modes(config)
@@ -38,10 +39,10 @@ def check_needs(config: Any, heads: list[Head]) -> None:
 
 
 class _Columns:
-    """The columns of all files."""
+    """The columns of all files, and what the tables called them that these were made of."""
 
-    def __init__(self, heads: list[Head]) -> None:
-        self.heads = heads
+    def __init__(self, heads: list[Head], own: OwnColumns) -> None:
+        self.heads, self._own = heads, own
 
     def of(self, source: str) -> list[Head]:
         return [head for head in self.heads if head.source == source]
@@ -55,13 +56,44 @@ class _Columns:
             for name in head.loaded
         }
 
+    def shown(self, *sources: str, read: bool = True) -> dict[str, str]:
+        """The columns of some files (of all, where none is named), with their names for messages.
+
+        read: those alone that are loaded.
+        """
+        return {
+            name: self._own.own(name, head.source)
+            for head in self.heads
+            if not sources or head.source in sources
+            for name in (head.loaded if read else head.types)
+        }
+
+    def refuse(self, option: str, name: str, *sources: str) -> ConfigurationError:
+        """The error for a column of an option that some files (all, where none is named) do not have, or not loaded."""
+        heads = [head for head in self.heads if not sources or head.source in sources]
+        for head in heads:
+            if name in head.types:
+                own, read = self._own.own(name, head.source), self._own.shown(head.loaded, head.source)
+                return ConfigurationError(
+                    f"{option}: column {own!r} of {head.path.name} is not read; load_col.{head.source} reads "
+                    f"{', '.join(map(repr, read))}: say it with {own!r}, too"
+                )
+        where = ", ".join(dict.fromkeys(head.path.name for head in heads))
+        known = self.shown(*sources, read=False).values()
+        return misspelt(f"{option}: column", name, known, cure=f"These are the columns of {where}.")
+
+    def own(self, head: Head) -> list[str]:
+        """All columns of a file, as messages name them."""
+        return self._own.shown(head.types, head.source)
+
     def require(self, source: str, name: str, option: str, kind: str | None = None) -> None:
         """Each file of a kind must load a column, of this type."""
         for head in self.of(source):
             if name not in head.types:
+                own = self.own(head)
                 raise DataError(
-                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, head.types))}. {option} names "
-                    f"the column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
+                    f"{head.path} has no column {name!r}; it has {', '.join(map(repr, own))}.{cut_by_yaml(name, own)} "
+                    f"{option} names the column (a header cell is NAME:TYPE, as in {name}:{kind or 'token'})"
                 )
             if name not in head.loaded:
                 raise ConfigurationError(
@@ -174,9 +206,11 @@ def _check_time(config: Any, columns: _Columns) -> None:
         raise ConfigurationError(f"TIME_FIELD = None, but {reason}; name the column of times")
     for head in columns.of("inter"):
         if reason and time not in head.types:
+            own = columns.own(head)
             raise DataError(
                 f"{head.path} has no column {time!r} of times (TIME_FIELD), and {reason}; it has "
-                f"{', '.join(map(repr, head.types))}. Add the column, or name another one as TIME_FIELD"
+                f"{', '.join(map(repr, own))}.{cut_by_yaml(time, own)} Add the column, or name another one as "
+                f"TIME_FIELD"
             )
         if reason and time not in head.loaded:
             raise ConfigurationError(
@@ -235,13 +269,7 @@ def _check_threshold(config: Any, columns: _Columns) -> None:
     name = next(iter(threshold))
     loaded = columns.loaded("inter")
     if name not in loaded:
-        where = ", ".join(str(head.path.name) for head in columns.of("inter"))
-        raise misspelt(
-            "threshold: column",
-            str(name),
-            loaded,
-            cure=f"These are the columns of {where} that load_col.inter reads; say threshold: null for none.",
-        )
+        raise columns.refuse("threshold", str(name), "inter")
     if loaded[name] != "float":
         raise DataError(
             f"{columns.of('inter')[0].path}, line 1: column {name!r} has the type {loaded[name]}, and threshold = "
@@ -273,10 +301,11 @@ def _check_label(config: Any, columns: _Columns) -> None:
             if trains and not sampled
             else "eval_args.mode = labeled tests it"
         )
+        shown, rating = columns.shown("inter"), config["RATING_FIELD"]
         raise ConfigurationError(
             f"there is no label: LABEL_FIELD = {label!r} is not a loaded column of "
-            f"{columns.of('inter')[0].path.name} ({', '.join(loaded)}), threshold is null, and {reason}. Say "
-            f"threshold: {{{config['RATING_FIELD']}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
+            f"{columns.of('inter')[0].path.name} ({', '.join(shown.values())}), threshold is null, and {reason}. Say "
+            f"threshold: {{{shown.get(rating, rating)}: 4}} to make labels of ratings, or LABEL_FIELD: the column that "
             f"holds 0 and 1 (load_col.inter must list it), or sample negatives: train_neg_sample_args: "
             f"{{distribution: uniform, sample_num: 1}} with eval_args: {{mode: full}}, metrics: [NDCG], "
             f"valid_metric: NDCG@10"
@@ -299,7 +328,7 @@ def _check_item_features(config: Any, columns: _Columns) -> None:
             continue
         place = Path(config["data_path"]) / f"{config['dataset']}.item"
         there = (
-            f"{place} has {', '.join(loaded)} loaded"
+            f"{place} has {', '.join(columns.shown('item').values())} loaded"
             if files
             else f"there is no {place}, or nothing of it is read"
         )
@@ -332,33 +361,38 @@ def _check_named_columns(config: Any, columns: _Columns) -> None:
     numbers = {name for name, kind in loaded.items() if kind.startswith("float")}
     tokens = {name for name, kind in loaded.items() if kind.startswith("token")}
     sequences = {name for name, kind in loaded.items() if kind.endswith("_seq")}
-    _all_in("normalize_field", config["normalize_field"], loaded, numbers, "a column of numbers")
+    _all_in("normalize_field", config["normalize_field"], columns, numbers, "a column of numbers")
     if config["numerical_features"]:
-        _all_in("numerical_features", config["numerical_features"], loaded, numbers, "a column of numbers")
+        _all_in("numerical_features", config["numerical_features"], columns, numbers, "a column of numbers")
     for option in ("alias_of_user_id", "alias_of_item_id", "alias_of_entity_id", "alias_of_relation_id"):
-        _all_in(option, config[option], loaded, tokens, "a column of tokens")
+        _all_in(option, config[option], columns, tokens, "a column of tokens")
     _check_alias(config)
-    _all_in("seq_len", config["seq_len"], loaded, sequences, "a column of sequences")
+    _all_in("seq_len", config["seq_len"], columns, sequences, "a column of sequences")
     check_shape("seq_len", config["seq_len"])
-    _all_in("val_interval", config["val_interval"], loaded, set(loaded), "a column")
+    _all_in("val_interval", config["val_interval"], columns, loaded)
     check_val_interval(config["val_interval"], loaded)
-    _check_discretization(config, loaded, numbers)
+    _check_discretization(config, columns, numbers)
     _check_preload(config, columns, numbers)
     _check_unused(config, columns)
 
 
 def _all_in(
-    option: str, names: Iterable[Any] | None, loaded: Iterable[str], right: set[str], what: str
+    option: str,
+    names: Iterable[Any] | None,
+    columns: _Columns,
+    right: Iterable[str],
+    what: str = "a column",
+    *sources: str,
 ) -> None:
+    """Each name must be one of `right`, which are loaded columns of some files (of all, where none is named)."""
+    shown = columns.shown(*sources)
     for name in names or ():
-        if name not in loaded:
-            raise misspelt(
-                f"{option}: column", str(name), loaded, cure="These are loaded; load_col says which are."
-            )
+        if name not in shown:
+            raise columns.refuse(option, str(name), *sources)
         if name not in right:
             raise ConfigurationError(
-                f"{option}: {name!r} is not {what}; leave it out, or give it the right type in the first line of its "
-                f"file"
+                f"{option}: {shown[name]!r} is not {what}; leave it out, or give it the right type in the first line "
+                f"of its file"
             )
 
 
@@ -376,9 +410,9 @@ def _check_alias(config: Any) -> None:
                 )
 
 
-def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str]) -> None:
+def _check_discretization(config: Any, columns: _Columns, numbers: set[str]) -> None:
     wanted = config["discretization"]
-    _all_in("discretization", wanted, loaded, numbers, "a column of numbers")
+    _all_in("discretization", wanted, columns, numbers, "a column of numbers")
     for name in wanted or ():
         if name not in (config["numerical_features"] or ()):
             raise ConfigurationError(
@@ -389,11 +423,10 @@ def _check_discretization(config: Any, loaded: Iterable[str], numbers: set[str])
 
 def _check_preload(config: Any, columns: _Columns, numbers: set[str]) -> None:
     for name, value in (config["preload_weight"] or {}).items():
-        loaded = columns.loaded()
-        tokens = {column for column, kind in loaded.items() if kind == "token"}
-        _all_in("preload_weight", [name], loaded, tokens, "a column of tokens")
+        tokens = {column for column, kind in columns.loaded().items() if kind == "token"}
+        _all_in("preload_weight", [name], columns, tokens, "a column of tokens")
         check_shape("preload_weight", {name: value})
-        _all_in("preload_weight", [value], loaded, numbers, "a column of numbers")
+        _all_in("preload_weight", [value], columns, numbers, "a column of numbers")
         if not any(name in head.loaded and value in head.loaded for head in columns.heads):
             raise ConfigurationError(
                 f"preload_weight = {config['preload_weight']!r}: {name!r} and {value!r} are columns of different "
@@ -405,9 +438,7 @@ def _check_unused(config: Any, columns: _Columns) -> None:
     for source, names in (config["unused_col"] or {}).items():
         if not columns.of(source):
             raise ConfigurationError(f"unused_col.{source} = {names!r}: no such file is loaded; leave it out")
-        _all_in(
-            f"unused_col.{source}", names, columns.loaded(source), set(columns.loaded(source)), "a column"
-        )
+        _all_in(f"unused_col.{source}", names, columns, columns.loaded(source), "a column", source)
         for name in names:
             if name in (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]):
                 raise ConfigurationError(

@@ -16,11 +16,13 @@ import pytest
 import torch
 from tiny_encoder import save_tiny_encoder
 
+from burnish import telling
 from burnish.backbones.text import store as module
 from burnish.backbones.text.cleaning import Cleaner
 from burnish.backbones.text.store import TokenStore, default_folder, open_store
 from burnish.backbones.text.token_encoder import TokenEncoder
 from burnish.errors import ConfigurationError
+from burnish.telling import stages_of, stages_told_to
 
 TEXTS = [
     "I love these guitars and the strings",
@@ -58,6 +60,18 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def shards(folder: Path) -> list[Path]:
     return sorted(folder.glob("cache/*/*.shard"))
+
+
+def test_whoever_watches_the_run_is_told(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the run's own display, and in no second bar."""
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
+    said: list[str] = []
+    with stages_told_to(said.append), stages_of("the teacher 'x'"):
+        open_store(TEXTS, encoder=tiny, folder=tmp_path / "cache", device="cpu")
+    assert said[0].startswith("the teacher 'x', texts encoded by tiny: 2 of 6 (")
+    assert capsys.readouterr().err == ""
 
 
 def assert_right(store: TokenStore, tiny: Path, texts: list[str] = TEXTS) -> None:

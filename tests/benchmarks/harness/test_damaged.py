@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,19 @@ def damage(path: Path) -> None:
     path.write_bytes(content[:20] + b"\xff\xfe" + content[22:60])
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where undamaged runs are kept, once a test has had them trained."""
+    return tmp_path_factory.mktemp("whole") / "runs"
+
+
 @pytest.fixture
-def plan(plan_content: dict[str, Any]) -> Any:
+def plan(plan_content: dict[str, Any], whole: Path) -> Any:
+    """A plan with a copy of its finished runs."""
+    if not whole.is_dir():
+        run_plan(make_plan({**plan_content, "runs": str(whole)}), quiet=True)
     plan = make_plan(plan_content)
-    run_plan(plan, quiet=True)
+    shutil.copytree(whole, plan.runs)
     return plan
 
 

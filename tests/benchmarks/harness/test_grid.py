@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from burnish import telling
 from burnish.benchmarks.harness import Event, RunRecord, exit_status, make_plan, run_plan
 from burnish.benchmarks.harness.metrics import LOWER_IS_BETTER, sign
 from burnish.benchmarks.harness.progress import Display
@@ -34,6 +35,22 @@ def test_pairs_are_completed_first(plan_content: dict[str, Any]) -> None:
     assert kinds == ["start", "epoch", "epoch", "done"] * 4
     assert events[0].key == "BPR / plain / seed 2020"
     assert "test ndcg@5" in events[3].message
+
+
+def test_long_stages_and_runs_that_are_trained_first_are_told(
+    plan_content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
+    arms = {"taught": {"compress": {"teachers": {"softmax": None}}}}
+    events: list[Event] = []
+    run_plan({**plan_content, "arms": arms, "seeds": [3]}, quiet=True, on_event=events.append)
+    key = "BPR / taught / seed 3"
+    told = {kind: [one.message for one in events if one.kind == kind] for kind in ("epoch", "stage")}
+    teacher = f"{key}: the teacher 'softmax', epoch 1 of 1"
+    assert any(line.startswith(teacher) for line in told["epoch"])
+    assert any(line.startswith(f"{teacher}: batch 1") for line in told["stage"])
+    assert any(line.startswith(f"{key}: testing: batch 1") for line in told["stage"])
+    assert any(line.startswith("BPR / plain / seed 3: epoch 1 of 1: batch 1") for line in told["stage"])
 
 
 def test_an_arm_for_some_of_the_backbones(plan_content: dict[str, Any]) -> None:
@@ -280,6 +297,11 @@ def test_display_shows_every_end_and_counts_runs() -> None:
     with display:
         display.show(Event("start", "a", "a"))
         display.show(Event("epoch", "a", "a: epoch 1", Epoch(1, 2, 0.5, 0.1234)))
+        display.show(Event("epoch", "a", "a: the base, epoch 1", Epoch(1, 2, 0.5, run="the base")))
+        display.show(Event("stage", "a", "a: the base, testing: batch 3 (10 s so far)"))
+        current = display._progress.tasks[1]
+        assert current.description == "a: the base"
+        assert current.fields["note"] == "the base, testing: batch 3 (10 s so far)"
         display.show(Event("tuned", "a", "a: learning_rate = 1"))
         display.show(Event("done", "a", "a: test [0.1]"))
         display.show(Event("failed", "b", "b: ValueError: [oops]"))

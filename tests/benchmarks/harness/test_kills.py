@@ -24,14 +24,30 @@ def place(tmp_path: Path) -> Path:
     return tmp_path / "world"
 
 
-def test_a_few_kills_of_a_comparison(server: KillServer, place: Path) -> None:
-    battery = Bench(server, place, "bench")
+@pytest.fixture(scope="module")
+def comparison(server: KillServer, tmp_path_factory: pytest.TempPathFactory) -> Bench:
+    """One undisturbed comparison serves several tests; each writes folders of its own beside it."""
+    place = tmp_path_factory.mktemp("comparison") / "world"
+    write_world(place)
+    return Bench(server, place, "bench")
+
+
+@pytest.fixture(scope="module")
+def one_run(server: KillServer, tmp_path_factory: pytest.TempPathFactory) -> RunAndResume:
+    """Likewise, of a run."""
+    place = tmp_path_factory.mktemp("run") / "world"
+    write_world(place)
+    return RunAndResume(server, place, "run")
+
+
+def test_a_few_kills_of_a_comparison(comparison: Bench) -> None:
+    battery = comparison
     for count in (battery.at_random(5, seed=3), battery.at_changes(2, seed=3)):
         assert not count.wrong, "\n".join(count.wrong)
 
 
-def test_a_few_kills_of_a_run(server: KillServer, place: Path) -> None:
-    battery = RunAndResume(server, place, "run")
+def test_a_few_kills_of_a_run(one_run: RunAndResume) -> None:
+    battery = one_run
     for count in (battery.at_random(5, seed=4), battery.last_changes(5)):
         assert not count.wrong, "\n".join(count.wrong)
 
@@ -45,8 +61,8 @@ def test_a_hundred_kills(kind: type[Bench] | type[RunAndResume], server: KillSer
         assert not count.wrong, "\n".join(count.wrong)
 
 
-def test_two_comparisons_at_once_are_one(server: KillServer, place: Path) -> None:
-    battery = Bench(server, place, "bench")
+def test_two_comparisons_at_once_are_one(server: KillServer, comparison: Bench) -> None:
+    battery, place = comparison, comparison.place
     whole, _ = battery.reference()
     for number, gap in enumerate((0.0, 0.2, 0.5)):
         both = battery.first(f"both{number}")
@@ -69,8 +85,8 @@ def test_two_plans_at_once_keep_all_arms(server: KillServer, place: Path) -> Non
     assert set(content_of(note.parent)[note.name]["arms"]) == {"plain", *names}
 
 
-def test_of_two_runs_into_one_folder_the_second_is_refused(server: KillServer, place: Path) -> None:
-    battery = RunAndResume(server, place, "run")
+def test_of_two_runs_into_one_folder_the_second_is_refused(server: KillServer, one_run: RunAndResume) -> None:
+    battery, place = one_run, one_run.place
     whole, _ = battery.reference()
     ended = server.run(battery.first("both"), battery.first("both"), cwd=place)
     assert sorted(ended.codes) == [0, 2], ended.outputs

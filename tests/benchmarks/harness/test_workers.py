@@ -45,12 +45,20 @@ def plan(plan_content: dict[str, Any]) -> dict[str, Any]:
     return {**plan_content, **PLAN}
 
 
+@pytest.fixture(scope="module")
+def known() -> dict[str, Any]:
+    """The figures of one process, once they were asked for."""
+    return {}
+
+
 @pytest.fixture
-def alone(plan: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    """The figures of one process."""
-    runs = tmp_path / "alone"
-    run_plan(make_plan({**plan, "runs": str(runs)}), quiet=True)
-    return figures(runs)
+def alone(plan: dict[str, Any], tmp_path: Path, known: dict[str, Any]) -> dict[str, Any]:
+    """The figures of one process, which are the same in every test."""
+    if not known:
+        runs = tmp_path / "alone"
+        run_plan(make_plan({**plan, "runs": str(runs)}), quiet=True)
+        known |= figures(runs)
+    return known
 
 
 def test_two_workers_come_to_the_same_and_a_killed_one_is_replaced(

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from rating_models import announce
 
+from burnish.benchmarks.harness.specs import DONE, RunSpec
 from burnish.benchmarks.reviews.__main__ import main
 from burnish.benchmarks.reviews.figures import summarise
 from burnish.benchmarks.reviews.markdown import to_markdown
@@ -90,10 +91,42 @@ def test_from_a_file_to_a_report_and_again(content, tmp_path, capsys):
     assert not list(runs.rglob(".partial-*"))
 
 
+def test_misspelt_options_are_refused(content, tmp_path, capsys):
+    """Of models, of the plan and to be tried, in one message; beside finished runs they are warned of."""
+    wrong = content | {
+        "options": {**content["options"], "explain_weigth": 0.5, "n_neighbours": 2},
+        "models": ["EMF", {"name": "BPR", "options": {"reg_weigth": 0.1}}],
+        "tune": {"trials": 2, "space": {"learning_rat": [0.1, 0.2]}, "options": {"epoch": 1}},
+        "seeds": [1],
+    }
+    file = tmp_path / "plan.yaml"
+    file.write_text(yaml.safe_dump(wrong), encoding="utf-8")
+    assert main([str(file)]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "4 things are wrong, and nothing was trained:",
+        "- options: option 'explain_weigth' is read by neither RecBole nor EMF, BPR. Did you mean 'explain_weight'?",
+        "- tune.options: option 'epoch' is read by neither RecBole nor EMF, BPR. Did you mean 'epochs'?",
+        "- tune.space: option 'learning_rat' is read by neither RecBole nor EMF, BPR. Did you mean 'learning_rate'?",
+        "- model 'BPR': option 'reg_weigth' is read by neither RecBole nor BPR. Did you mean 'reg_weight'?",
+    ]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_misspelt_option_of_finished_runs_goes_on(content, tmp_path, capsys):
+    content |= {"models": ["EMF", "BPR"], "seeds": [1]}
+    plan = make_plan(content | {"options": {**content["options"], "learning_rat": 0.5}})
+    with pytest.raises(UnknownNameError, match=r"'learning_rat'.*Did you mean 'learning_rate'"):
+        run_study(plan)
+    folder = RunSpec("rated", "BPR", "BPR", "all", 1, {}, plan.options).folder(plan.runs)
+    folder.mkdir(parents=True)
+    (folder / DONE).touch()
+    assert not [run for run in run_study(plan).runs if run.label == "EMF" and run.error]
+
+
 def test_what_is_wrong_is_said_once_and_nothing_else(content, tmp_path, capsys):
-    """n_neighbours is EMF's; explain_weigth nobody's; BPR's own option is BPR's alone."""
-    content["options"] |= {"n_neighbours": 2, "explain_weigth": 0.5}
-    content["models"] = ["EMF", {"name": "BPR", "options": {"reg_weigth": 0.1, "explain_weight": 0.5}}]
+    """n_neighbours is EMF's; explain_power nobody's; EMF's own option is not BPR's."""
+    content["options"] |= {"n_neighbours": 2, "explain_power": 0.5}
+    content["models"] = ["EMF", {"name": "BPR", "options": {"explain_weight": 0.5}}]
     file = tmp_path / "plan.yaml"
     file.write_text(yaml.safe_dump(content), encoding="utf-8")
     assert main([str(file)]) == 0
@@ -101,12 +134,10 @@ def test_what_is_wrong_is_said_once_and_nothing_else(content, tmp_path, capsys):
     told = [line for line in said if "is read by neither" in line]
     said = [line for line in said if not line.startswith("warning: an epoch of ")]  # the data are small
     assert sorted(told) == [
+        "warning: option 'explain_power' is read by neither RecBole nor EMF, BPR, so it has no effect. "
+        "Did you mean 'explain_weight'?",
         "warning: option 'explain_weight' is read by neither RecBole nor BPR, so it has no effect. "
         "Did you mean 'preload_weight'?",
-        "warning: option 'explain_weigth' is read by neither RecBole nor EMF, BPR, so it has no effect. "
-        "Did you mean 'explain_weight'?",
-        "warning: option 'reg_weigth' is read by neither RecBole nor BPR, so it has no effect. "
-        "Did you mean 'reg_weight'?",
     ]
     assert said == told, "something else was said, or a line of a library"
 

@@ -7,17 +7,21 @@ import inspect
 import io
 import shlex
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
+from burnish.benchmarks import harness
 from burnish.benchmarks.harness import load_plan
 from burnish.benchmarks.harness.first_look import look_at_runs
 from burnish.benchmarks.harness.spaces import candidates
-from burnish.cli.bench import bench, find_plan, how_many, ready_plans
+from burnish.cli.bench import bench, find_plan, how_many, ready_plans, run
 from burnish.cli.main import app
+from burnish.cli.screen import Screen
 from burnish.errors import ConfigurationError
+from burnish.training.result import Epoch
 from burnish.training.train import train
 
 PLAN = """
@@ -207,6 +211,23 @@ def test_floors_are_announced_run_and_shown(shared: Path) -> None:
         ("arm", "faster", "plain"),
         ("over", "faster", "Pop"),
     ]
+
+
+def test_every_tenth_candidate_is_told_and_long_stages(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = [Epoch(number, 12, None, 0.1, what="candidate") for number in range(1, 13)]
+    events = [harness.Event("epoch", "a", f"a: candidate {one.number} of 12", one) for one in told]
+    events += [harness.Event("stage", "a", "a: testing: batch 3"), harness.Event("done", "a", "a: test")]
+
+    def run_plan(*_: Any, on_event: Any, **how: Any) -> list[Any]:
+        for event in events:
+            on_event(event)
+        return []
+
+    monkeypatch.setattr(harness, "run_plan", run_plan)
+    page = io.StringIO()
+    run(Screen(notes=Console(file=page, width=80)), cast(Any, None))
+    lines = ["a: candidate 10 of 12", "a: candidate 12 of 12", "a: testing: batch 3", "done    a: test"]
+    assert [line.strip() for line in page.getvalue().splitlines()] == lines
 
 
 @pytest.mark.parametrize("name", ["quick", "ablation", "enhancers", "sequential", "cold", "demo"])

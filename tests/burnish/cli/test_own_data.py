@@ -105,6 +105,7 @@ def test_scores_and_explanations_with_the_names_of_the_table(here: Path) -> None
     )
     table = said("burnish explain --run guided --user C0001 --top 1 -q")
     assert "customer C0001" in table
+    assert "customer 'C1' is not known" in call("burnish explain --run guided --user C1").output
     content = json.loads(said("burnish explain --run guided --user C0001 --top 1 -q --format json"))
     assert list(content)[:2] == ["customer", "sku"]
     assert said("burnish explain --run guided --user C0001 --top 1 -q --format csv").startswith(

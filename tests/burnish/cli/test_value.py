@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
+from burnish import telling
 from burnish.cli.main import app
 from burnish.enhancers.shapley.valuation import Valuation
 
@@ -220,7 +221,7 @@ def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: p
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_the_history_of_a_user(here: Path) -> None:
+def test_the_history_of_a_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By enumeration the values add up to the score with the whole history, less the one with none of it."""
     import torch
 
@@ -244,10 +245,13 @@ def test_the_history_of_a_user(here: Path) -> None:
     ]
     sasrec += ["--inner_size=8", "--n_layers=1", "--MAX_ITEM_LIST_LENGTH=6"]
     sasrec += ["--load_col={inter: [user_id, item_id, timestamp]}"]
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
     done = call("value", *sasrec, "--run", "s", "--user", "u1", "--item", "i3", "--out", "v.csv")
     assert done.exit_code == 0, done.output
     table = pd.read_csv("v.csv")
     assert set(table["user"]) == {"u1"}
+    for stage in ("validating: batch 1 (", "testing: batch 1 (", "valuing: histories scored "):
+        assert stage in done.stderr
     trained = burnish.load_run("s")
     game = ScoreGame.for_item(trained.model, trained.splits.training, "u1", "i3")
     ends = game(torch.tensor([[True] * game.n_players, [False] * game.n_players]))

@@ -47,6 +47,21 @@ def test_what_is_refused(text: str, says: str, tmp_path: Path) -> None:
         read(tmp_path, text)
 
 
+@pytest.mark.parametrize("text", ["a: [Kunde #, sku]\n", "a: 1 # one\nb: {c: [Preis #]}\n"])
+def test_a_sign_that_begins_a_comment_is_told(text: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"not valid YAML[\s\S]*# after a blank begins a comment.*quotes"
+    ):
+        read(tmp_path, text)
+    assert read(tmp_path, "a: ['Kunde #', sku] # both\n")["a"] == ["Kunde #", "sku"]
+
+
+def test_errors_that_have_nothing_to_do_with_comments(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        read(tmp_path, "a: [1, 2 # two\nb: 3 # three\n")
+    assert "comment" not in str(error.value)
+
+
 def test_merged_keys_are_no_repetition(tmp_path: Path) -> None:
     text = "a: &a {x: 1, y: 2}\nb:\n  <<: *a\n  x: 3\nc: *a\n'1': 1\n1.0: 2\n"
     with pytest.raises(ConfigurationError, match=r"the name 1\.0"):

@@ -16,8 +16,9 @@ from burnish.enhancers.guided.texts import item_texts, title_field
 from burnish.enhancers.paths.graph_options import GraphConfig
 from burnish.enhancers.paths.phrases import Wording
 from burnish.enhancers.paths.sources import read_graph
+from burnish.enhancers.shapley.value_history import value_history
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import BurnishError, ConfigurationError, UnknownNameError
 from burnish.files.data_names import OwnColumns, columns_beside, usual_title
 from burnish.settled.own_names import _LISTS
 from burnish.strict import validated
@@ -31,6 +32,7 @@ ITEMS = pd.DataFrame(
         "Name (de)": [f"rote Wolle {n}" for n in range(8)],
         "Kategorie, neu": ["tea|black", "tea|green"] * 4,
         "Preis €": [1.5 * n for n in range(8)],
+        "Länge # cm": [0.5 * n for n in range(8)],
         "rating": [n % 3 for n in range(8)],
     }
 )
@@ -109,6 +111,37 @@ def test_options_of_recbole(data: Path) -> None:
         config_of(data, load_col={"inter": ["user_id", "item_id"], "item": ["item_id", "Preis"]})
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "says"),
+    [
+        (
+            "threshold",
+            {"Sternchen": 3},
+            "column 'Sternchen'.*mean 'Sterne'.*Known: Artikel Nr., Kunde #, Sterne",
+        ),
+        (
+            "normalize_field",
+            ["Preis"],
+            r"column 'Preis' .*mean 'Preis €'.*Known: .*Preis €, Sterne, Wann\?, rating",
+        ),
+        ("normalize_field", ["Name (de)"], r"'Name \(de\)' is not a column of numbers"),
+        ("threshold", {"Länge # cm": 3}, "Known: Artikel Nr., Kunde #, Sterne"),
+        (
+            "normalize_field",
+            ["Kategorie, neu"],
+            r"'Kategorie, neu' of shop\.item is not read; load_col\.item reads 'Art",
+        ),
+        ("val_interval", {"Stern": "[2,inf)"}, "Did you mean 'Sterne'"),
+        ("unused_col", {"item": ["Preis"]}, "Known: Artikel Nr., .*Preis €, rating"),
+    ],
+)
+def test_what_is_wrong_is_told_by_own_names(data: Path, option: str, value: Any, says: str) -> None:
+    items = ["Artikel Nr.", "Name (de)", "Preis €", "rating"]
+    columns = {"inter": ["Kunde #", "Artikel Nr.", "Sterne", "Wann?"], "item": items}
+    with pytest.raises(ConfigurationError, match=says):
+        load_dataset(config_of(data, load_col=columns, **{option: value}))
+
+
 def test_every_option_of_recbole_that_lists_columns(data: Path) -> None:
     from burnish.settled.own_names import name_columns
 
@@ -150,6 +183,16 @@ def test_fields_of_guided_have_the_names_that_were_asked_for(data: Path) -> None
         item_texts(data / "shop", ["Preis €", "Preis_€"])
 
 
+def test_histories_to_value_are_asked_for_by_own_names(data: Path) -> None:
+    config = config_of(data, "MultiVAE", topk=[5], valid_metric="MRR@5")
+    train = load_dataset(config).build()[0]
+    model = find_backbone("MultiVAE")(config, train)
+    with pytest.raises(UnknownNameError, match=r"^Kunde # '3' is not known\. Did you mean '03'"):
+        value_history(model, train, 3)
+    with pytest.raises(UnknownNameError, match=r"^Artikel Nr\. '99' is not known"):
+        value_history(model, train, "03", "99")
+
+
 def graph_of(data: Path, **options: Any) -> Any:
     dataset = load_dataset(config_of(data, topk=[5], valid_metric="MRR@5"))
     train = dataset.build()[0]
@@ -185,3 +228,30 @@ def test_digests_follow_the_columns(data: Path) -> None:
     digests = {_of_columns(path, "item", (Column(column=name),), {}) for name in ("Preis €", "Preis_€")}
     assert len(digests) == 1
     assert digests != {_of_columns(path, "item", (Column(column="Kategorie, neu"),), {})}
+
+
+def test_the_page_names_columns_of_titles() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "recommend.md").read_text(encoding="utf-8")
+    told = page.partition("one with a usual name:")[2].partition("`--title-field`")[0].split("`")[1::2]
+    *found, other = told
+    assert len(found) >= 8
+    for name in found:
+        assert usual_title(["genre", name]) == name
+    assert other == "author_name"
+    assert usual_title([other]) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "whole"),
+    [
+        ("USER_ID_FIELD: Kunde #", "Kunde #"),
+        ("load_col: {inter: [\n  Kunde #\n  ]}", "Kunde #"),
+        ("enhancers:\n  guided:\n    fields:\n    - Länge # cm", "Länge # cm"),
+    ],
+)
+def test_names_that_a_file_of_options_cuts(data: Path, text: str, whole: str, tmp_path: Path) -> None:
+    """`#` after a blank begins a comment in YAML."""
+    says = f"In YAML a # after a blank begins a comment: write '{whole}' in quotes"
+    (tmp_path / "cut.yaml").write_text(f"data_path: {data}\n{text}\n", encoding="utf-8")
+    with pytest.raises(BurnishError, match=says):
+        burnish.run("BPR", "shop", config_files=[str(tmp_path / "cut.yaml")])

@@ -24,8 +24,8 @@ from burnish.errors import BurnishError, ConfigurationError, DataError
 from burnish.files.whole import read_json
 from burnish.settled.beside import Beside
 from burnish.settled.table import OPTIONS, upper_quarter
+from burnish.telling import summaries_told_to
 from burnish.training.by_name import settled_options
-from burnish.training.inputs.loading import summaries_told_to
 from burnish.training.request import make_config
 
 RECBOLE = Path(__import__("recbole").__file__).parent

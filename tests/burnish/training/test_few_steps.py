@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from burnish.enhancers.softmax.softmax import Softmax
 from burnish.training.train import train
 
 #: 40 users with 10 of their 12 interactions each in the training split.
@@ -41,6 +42,9 @@ def test_users_in_one_batch(small: dict[str, Any]) -> None:
     assert "is 1 step (40 users, softmax.users = 64)" in text
     assert "Give a smaller softmax.users, such as 4, or more epochs" in text
     assert told(small, enhancers={"softmax": {"users": 50}}) == []
+    assert told(small, enhancers={"softmax": {"users": 64}}) == []  # the default, written out
+    assert told(small, enhancers=[Softmax(users=64)]) == []
+    assert len(told(small, enhancers={"softmax": {"temperature": 0.2}})) == 1
     assert len(told(small, enhancers={"softmax": {"rows": "interactions"}})) == 1
     (text,) = told(small, "MultiDAE", train_neg_sample_args=None)
     assert "is 1 step (40 users, train_batch_size = 2048)" in text

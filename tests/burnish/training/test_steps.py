@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 
-from burnish.training import steps
-from burnish.training.inputs.loading import summaries_told_to
+from burnish import telling
+from burnish.telling import Steps, summaries_told_to
 from burnish.training.result import Epoch
-from burnish.training.steps import Steps
 from burnish.training.train import train
 
 
@@ -43,7 +42,7 @@ def test_one_long_step_is_told_once_and_the_last_not_at_all() -> None:
 
 
 def test_batches_of_all_stages_are_told(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "FIRST", 1e-9)
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
     said: list[str] = []
     with summaries_told_to(said.append):
         train("BPR", "tiny", options=small, keep_checkpoint=False)
@@ -61,7 +60,7 @@ def test_cases_are_counted(
     mode: str, each: int, small: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Drawn ones too, and in parts of a batch: one batch may take minutes."""
-    monkeypatch.setattr(steps, "FIRST", 1e-9)
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
     said: list[str] = []
     options = {**small, "eval_args": {"mode": mode}, "eval_batch_size": 10}
     if mode == "labeled":
@@ -77,7 +76,7 @@ def test_cases_are_counted(
 
 
 def test_nobody_listens_and_nothing_is_said(small: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(steps, "Steps", None)  # would be called
+    monkeypatch.setattr(telling, "Steps", None)  # would be called
     assert train("BPR", "tiny", options=small, keep_checkpoint=False).n_epochs == 2
 
 

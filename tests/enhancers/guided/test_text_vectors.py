@@ -11,10 +11,12 @@ import pytest
 import torch
 from sklearn.decomposition import PCA
 
+from burnish import telling
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.sentence_encoder import SentenceEncoder
 from burnish.enhancers.guided.text_vectors import principal_components, text_vectors
 from burnish.errors import ConfigurationError, DataError
+from burnish.telling import summaries_told_to
 from burnish.text_encoder import PACKAGED
 
 TEXTS = Texts(
@@ -38,7 +40,7 @@ def test_components_are_those_of_scikit_learn() -> None:
         principal_components(rows, 8)
 
 
-def test_vectors_of_texts() -> None:
+def test_vectors_of_texts(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("sentence_transformers")
     before = torch.get_rng_state()
     ids, vectors = text_vectors(TEXTS, 2)
@@ -52,7 +54,14 @@ def test_vectors_of_texts() -> None:
         first[0] == first[3] == -first[1] == -first[4]
     )  # love and wedding on one side, war and battle opposite
     encoder = SentenceEncoder()
-    rows = encoder.vectors(["A love story. 1990", "The war", "", "A wedding", "The battle. 1991"])
+    texts = ["A love story. 1990", "The war", "", "A wedding", "The battle. 1991"]
+    rows = encoder.vectors(texts)
+    said: list[str] = []
+    monkeypatch.setattr(telling, "FIRST", 1e-9)
+    encoder.batch_size = 1
+    with summaries_told_to(said.append):
+        np.testing.assert_allclose(encoder.vectors(texts), rows, atol=1e-5)
+    assert said[0].startswith("texts encoded by all-MiniLM-L6-v2: batch 1 of 4 (")
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), [1, 1, 0, 1, 1], atol=1e-5)
     np.testing.assert_allclose(
         np.abs(vectors[[0, 1, 3, 4]]),

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+import re
+import shutil
+import warnings
 from pathlib import Path
 
 import pytest
@@ -392,3 +395,36 @@ def test_a_trusted_checkpoint_gives_its_enhancers(folder, tmp_path):
     file.write_bytes(content[: len(content) // 2])
     with pytest.raises(DataError):
         from_pretrained(file, plain.model, data_of(plain), trust=True)
+
+
+def changed(read_again):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        read_again()
+    return [str(one.message) for one in caught if "changed since" in str(one.message)]
+
+
+def test_a_changed_source_of_an_enhancer_of_ones_own_is_told(saved, folder, tmp_path):
+    """By its digest, which the folder has; a moved file is no other one, and folders of before have none."""
+    world, target = saved
+    content = json.loads((target / "enhancers.json").read_text())
+    assert "support/shipping.py" in content["code"]["rows"]
+    assert not [file for file in content["code"]["rows"] if Path(file).is_absolute()]
+    assert changed(lambda: from_pretrained(target, "BPR", data_of(world))) == []
+    other = shutil.copytree(target, tmp_path / "other")
+    content["code"]["rows"]["support/shipping.py"] = "0" * 16
+    (other / "enhancers.json").write_text(json.dumps(content))
+    (line,) = changed(lambda: from_pretrained(other, "BPR", data_of(world)))
+    assert re.match(
+        r"\S*shipping\.py \(enhancer 'rows'\) changed since the enhancers in \S+ were saved", line
+    )
+    del content["code"]
+    (other / "enhancers.json").write_text(json.dumps(content))
+    assert changed(lambda: from_pretrained(other, "BPR", data_of(world))) == []
+
+
+def test_enhancers_of_burnish_are_noted_without_code(folder, tmp_path):
+    """So that a burnish of before reads the folder."""
+    world = build_world(enhance("BPR", "rvrec"), folder)
+    save_pretrained(world.model, tmp_path / "saved", data_of(world))
+    assert "code" not in json.loads((tmp_path / "saved" / "enhancers.json").read_text())

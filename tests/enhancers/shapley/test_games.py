@@ -178,7 +178,7 @@ def test_what_cannot_be_valued_is_refused(folder: Path) -> None:
     data, user = world.train.dataset, a_user(world)
     with pytest.raises(UnknownNameError, match=r"'permutaton' is not known. Did you mean 'permutation'"):
         value_history(world.model, data, user, estimator="permutaton")
-    with pytest.raises(UnknownNameError, match="item_id 'nothing'"):
+    with pytest.raises(UnknownNameError, match=r"^item 'nothing'"):
         value_history(world.model, data, user, "nothing")
     with pytest.raises(ConfigurationError, match="smallest that works"):
         value_history(world.model, data, user, estimator="multilinear", budget=1)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from burnish.errors import BurnishError
-from burnish.training.inputs.loading import summaries_told_to
+from burnish.telling import summaries_told_to
 
 CLASSES = {"inter": ["user_id", "item_id"], "item": ["item_id", "class"], "user": ["user_id", "age", "city"]}
 HEADS = {"inter": "user_id:token\titem_id:token\n", "item": "item_id:token\tclass:token\n"}

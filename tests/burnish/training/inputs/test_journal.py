@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from burnish.cli.main import app
 from burnish.errors import DataError
-from burnish.training.inputs.loading import summaries_told_to
+from burnish.telling import summaries_told_to
 from burnish.training.session import log_file
 
 

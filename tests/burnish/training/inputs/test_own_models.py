@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from own_world import imports_as_before
 
 import burnish
 from burnish.enhancers.registry import make_enhancers
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 
 HEAD = """
 import torch
@@ -69,7 +70,7 @@ def run(place: str, data_path: Path, enhancers: Any = None, **options: Any) -> A
 
 
 def refusal(data_path: Path, *args: Any, **options: Any) -> str:
-    with pytest.raises(ConfigurationError) as error:
+    with pytest.raises((ConfigurationError, NonFiniteError)) as error:
         run(args[0], data_path, *args[1:], **options)
     return str(error.value)
 
@@ -325,6 +326,22 @@ def test_an_enhancer_without_a_hook() -> None:
             "give rows of the shape that came",
         ),
         (
+            "def rescore(self, scores, items):\n    return scores.view(-1)[1:]",
+            "give scores of the shape that came, (",
+        ),
+        (
+            "def rescore(self, scores, items):\n    return scores.argsort()",
+            f"enhancer 'own': rescore gave torch.int64 (mine.py, line {LINES}); give floating-point numbers",
+        ),
+        (
+            "def rescore(self, scores, items):\n    return (scores - scores.mean()).log()",
+            f"that were finite (mine.py, line {LINES}); give finite ones",
+        ),
+        (
+            "def rescore(self, scores, items):\n    return scores.mul_(float('nan'))",
+            "rescore gave NaN or infinite values for",
+        ),
+        (
             "def bind(self, anatomy, dataset):\n    nowhere",
             f"Own.bind stops in mine.py, line {LINES + 1}: nowhere (Name",
         ),
@@ -348,3 +365,16 @@ def test_recbole_s_own_models_are_left_alone(data_path: Path) -> None:
     before = dict(vars(BPR))
     run("BPR", data_path)
     assert dict(vars(BPR)) == before
+
+
+def test_scores_in_another_type_are_taken() -> None:
+    """Finite ones, and what a backbone rules out itself stays ruled out."""
+    from burnish.enhancers.own_hooks import other_scores
+
+    (own,) = make_enhancers(
+        write_enhancer("def rescore(self, scores, items):\n    return scores.double() * 2")
+    )
+    came = torch.tensor([1.0, -torch.inf, 3e38])
+    given = other_scores(own, own.rescore(came, None).clamp(max=3e38), came)
+    assert given.dtype == came.dtype
+    assert given.tolist() == torch.tensor([2.0, -torch.inf, 3e38]).tolist()
