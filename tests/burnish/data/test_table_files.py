@@ -134,7 +134,12 @@ def test_large_whole_ids_stay_exact(tmp_path: Path) -> None:
             "line 2: it is not JSON.*each line is one object",
         ),
         ("r.json", b'[{"user": 1}]\n', DataError, r"line 1: .*jq -c '\.\[\]' r\.json > r\.jsonl"),
-        ("r.csv.gz", gzip.compress(b"user,item\n" + b"1,2\n" * 9999, mtime=0)[:40], DataError, "damaged or cut off"),
+        (
+            "r.csv.gz",
+            gzip.compress(b"user,item\n" + b"1,2\n" * 9999, mtime=0)[:40],
+            DataError,
+            "damaged or cut off",
+        ),
     ],
 )
 def test_what_cannot_be_read(
