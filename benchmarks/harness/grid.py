@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from burnish.checks import whole_number
+from burnish.files.lock import held
 from burnish.telling import stages_told_to
 from burnish.training.by_name import settled_beforehand
+from burnish.training.first import InHandError
 from burnish.training.options import shared_options
 from burnish.training.result import Epoch
 
@@ -232,6 +234,8 @@ class _Grid:
         #: Of runs that are asked for, by identity (and kept, so that none takes another's): files beside the data need
         #: not be read at each look.
         self._folders: dict[int, tuple[RunSpec, Path]] = {}
+        #: By folder, the lock of what its run waits for.
+        self._waiting: dict[Path, Path] = {}
 
     def run(self) -> list[RunRecord]:
         """In one process: data sets and backbones in turn; floors, then trials of the arms, then seed by seed."""
@@ -331,6 +335,8 @@ class _Grid:
         if id(spec) not in self._folders:
             self._folders[id(spec)] = spec, spec.folder(self.plan.runs)
         folder = self._folders[id(spec)][1]
+        if folder in self._waiting and held(self._waiting[folder]):
+            return None
         told = False
 
         def begun() -> None:
@@ -347,10 +353,15 @@ class _Grid:
                     since=self.since,
                     only_look=self.only_look,
                     begun=begun,
+                    wait=False,
                     threads=self.plan.threads,
                     keep_checkpoint=self.plan.keep_checkpoints,
                     on_epoch=lambda epoch: self._tell("epoch", spec.key, _epoch_line(spec, epoch), epoch),
                 )
+        except InHandError as other:
+            # Another process trains what this run begins from: until that is done, something else is.
+            self._waiting[folder] = other.lock
+            record = None
         except Exception as error:  # whatever a model raises; the traceback is in the run's failed-*.json
             if floor and refusal(error):
                 return LeftOutError(str(error) or type(error).__name__)

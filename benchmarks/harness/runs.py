@@ -18,6 +18,7 @@ from burnish.files.whole import read_json, write_json, write_text
 from burnish.files.whole_folder import folder_written_whole, remove_leftovers_below
 from burnish.training.cases import case_digest
 from burnish.training.environment import describe_environment
+from burnish.training.first import InHandError
 from burnish.training.result import Epoch, TrainingResult
 from burnish.training.shared_base import can_share, train_shared
 from burnish.training.train import train
@@ -78,12 +79,14 @@ def carry_out(
     threads: int | None = None,
     keep_checkpoint: bool = False,
     on_epoch: Callable[[Epoch], None] | None = None,
+    wait: bool = True,
 ) -> RunRecord:
     """Train one run into its folder, or read it when it is there already.
 
     Any exception leaves no trace of the run but `failed-<run>.json` beside it, which the next success
     removes; an interruption (Ctrl-C) leaves nothing.  A trial that ends early (`RunSpec.stop`) leaves
-    `pruned-<run>.json`, with its validation curve.  Raises what training raised.
+    `pruned-<run>.json`, with its validation curve.  Raises what training raised; without `wait`, `InHandError` where
+    another process trains what the run begins from or learns from.
     """
     folder = spec.folder(runs)
     curve: list[tuple[int, float]] = []
@@ -99,6 +102,7 @@ def carry_out(
                 "on_epoch": lambda epoch: _watched(epoch, spec, curve, on_epoch),
                 "evaluate_test": spec.trial is None,
                 "bases": spec.data_folder(runs) / spec.label / "bases",
+                "wait": wait,
             }
             result = None
             # Of a training that was done before there is no curve to end a trial by.
@@ -119,6 +123,8 @@ def carry_out(
                     **how,
                 )
             _write(partial, spec, result)
+    except InHandError:
+        raise
     except PrunedError:
         note.unlink(missing_ok=True)
         write_pruned(spec, folder, curve, time.perf_counter() - began)

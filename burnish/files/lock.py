@@ -81,6 +81,12 @@ def free(lock: Path) -> Iterator[bool]:
         yield True
 
 
+def held(lock: Path) -> bool:
+    """Whether somebody holds a lock at this moment."""
+    with free(lock) as mine:
+        return not mine
+
+
 def release_dead(lock: Path) -> None:
     """Remove the file of a lock that a killed process held."""
     with contextlib.suppress(BurnishError), locked(lock, busy=_HELD):

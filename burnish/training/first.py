@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from burnish.enhancers.attach import enhancer_options, enhancers_of, split_enhanced
 from burnish.enhancers.trained_first import decisive
 from burnish.errors import BurnishError, DataError, warn
-from burnish.files.lock import locked
+from burnish.files.lock import free, locked
 from burnish.files.portable import Packer, write_file
 from burnish.files.processes import passing_folder
 from burnish.files.refusals import make_folder
@@ -97,6 +97,14 @@ class FirstRequest:
         return Request.gather(plain, self.dataset, block, self.files, self.options, None, False)
 
 
+class InHandError(Exception):
+    """Another process is training what is to be trained first.  lock: of that run; free when it is done or given up."""
+
+    def __init__(self, lock: Path) -> None:
+        super().__init__(str(lock))
+        self.lock = lock
+
+
 @dataclass(frozen=True)
 class Places:
     """Where runs that are trained first are kept, and how they are trained.
@@ -111,6 +119,8 @@ class Places:
     save_every: int = 0
     on_epoch: Callable[[Epoch], None] | None = None
     trust: bool = False
+    #: Wait for what another process trains; false: `InHandError`, so that something else can be done meanwhile.
+    wait: bool = True
     #: Models whose options may stand among those of the run without being read.
     others: tuple[type, ...] = field(default=())
     #: Folders of what was trained first since the run began, which can be of no former data.
@@ -153,14 +163,18 @@ def anew_on_other_data(run: Callable[[], Result], places: Places) -> Result:
 
 
 def _shared(request: FirstRequest, folder: Path, places: Places, read: Callable[[Path, float], Read]) -> Read:
-    """In a folder that several processes share: the first one trains it, and the others wait for it."""
+    """In a folder that several processes share: the first one trains it, others wait for it or pass it over."""
     make_folder(folder.parent)
     lock = folder.with_name(f".{folder.name}.training.lock")
 
     def waiting(holder: str) -> None:
         logger.warning("waiting for %s, which trains %s in %s", holder, request.named or "it", folder)
 
-    with locked(lock, waiting=waiting):
+    with ExitStack() as stack:
+        if places.wait:
+            stack.enter_context(locked(lock, waiting=waiting))
+        elif not stack.enter_context(free(lock)):
+            raise InHandError(lock)
         if progress_in(folder, request) != "finished":
             with folder_written_whole(
                 folder, lambda there: progress_in(there, request) == "finished"

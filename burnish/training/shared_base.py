@@ -81,12 +81,13 @@ def train_shared(
     bases: Path,
     on_epoch: Callable[[Epoch], None] | None = None,
     evaluate_test: bool = True,
+    wait: bool = True,
 ) -> TrainingResult | None:
     """What `train` gives for a plain backbone, to the last bit, trained in `bases` unless it was there already.
 
     Parameters
     ----------
-    model, dataset, options, seed, on_epoch, evaluate_test
+    model, dataset, options, seed, on_epoch, evaluate_test, wait
         As for `train`.  Epochs are told of by the one that trains.
     folder
         Receives log.txt.
@@ -106,7 +107,7 @@ def train_shared(
     request = Request.gather(model, dataset, {}, (), options, seed, False)
     given = {name: value for name, value in request.options.items() if name != "enhancers"}
     first = FirstRequest(request.model, dataset, (), given, named="")
-    places = Places(needed_first, None, bases, 0, on_epoch)
+    places = Places(needed_first, None, bases, 0, on_epoch, wait=wait)
 
     def run() -> TrainingResult | None:
         base = trained_first(first, places, BASE, lambda there, _: there)

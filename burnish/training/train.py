@@ -46,6 +46,7 @@ def train(
     evaluate_test: bool = True,
     save_every: int = 0,
     bases: Path | str | None = None,
+    wait: bool = True,
     trust: bool = False,
     keep_result: Callable[[TrainingResult], list[str]] | None = None,
 ) -> TrainingResult:
@@ -90,6 +91,8 @@ def train(
         Where runs are kept that are trained first (`guided: {base: auto}`, `compress: {teachers: softmax}`), each used
         by every run with the same options; by default `base` and `teachers` in the folder, and without a folder nothing
         is kept.
+    wait
+        Wait for what another process trains in `bases`; false raises `first.InHandError`, before anything is done.
     trust
         Let RecBole unpickle the pretrained models that options name (NeuMF's `mf_pretrain_path`, S3Rec's
         `pre_model_path`, ...): reading a pickle can run any code in it.
@@ -122,7 +125,7 @@ def train(
         refuse_interrupted(target)
     check_asked(enhancers_of(request.model), split_enhanced(request.model)[0])
     shared = None if bases is None else Path(bases)
-    places = Places(needed_first, target, shared, save_every, on_epoch, trust)
+    places = Places(needed_first, target, shared, save_every, on_epoch, trust, wait)
     return anew_on_other_data(
         lambda: train_and_test(
             request,

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from burnish.benchmarks.harness import Event, make_plan, run_plan
+from burnish.benchmarks.harness.runs import carry_out
 from burnish.benchmarks.harness.schedule import Schedule, Wanted
+from burnish.benchmarks.harness.specs import RunSpec, spec_of
+from burnish.files.lock import locked
+from burnish.training.first import InHandError
 
 
 def steps(log: list[Any], name: str, *stages: list[tuple[int, ...]]) -> Any:
@@ -106,3 +114,59 @@ def test_what_breaks_closes_the_steps() -> None:
     with pytest.raises(KeyboardInterrupt):
         schedule.run()
     assert closed
+
+
+# ---------------------------------------------------------------------- what another process trains first
+
+
+def base_lock(plan: Any, spec: RunSpec) -> Path:
+    """The lock of the base of a run, made as another process that trains it would hold it."""
+    seen: list[Path] = []
+    with pytest.raises(InHandError) as caught, patched_free(seen):
+        carry_out(spec, plan.runs, wait=False)
+    return caught.value.lock
+
+
+@contextmanager
+def patched_free(seen: list[Path]) -> Iterator[None]:
+    """While this is open, every run that is trained first is in another's hand."""
+
+    @contextmanager
+    def taken(lock: Path) -> Iterator[bool]:
+        seen.append(lock)
+        yield False
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("burnish.training.first.free", taken)
+        yield
+
+
+def test_what_waits_for_a_base_is_passed_over(
+    plan_content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The plain run and `aggregate` share a base that somebody else trains: `softmax` is done meanwhile."""
+
+    def waits(*_: Any, **__: Any) -> None:
+        raise AssertionError("it waits instead, and would forever")
+
+    monkeypatch.setattr("burnish.training.first.locked", waits)
+    arms = {"aggregate": "aggregate", "softmax": "softmax"}
+    plan = make_plan({**plan_content, "arms": arms, "seeds": [3]})
+    spec = spec_of(plan, plan.backbones[0], "aggregate", 3)
+    lock = base_lock(plan, spec)
+    assert not list(
+        spec.folder(plan.runs).parent.glob("*")
+    )  # neither a note of a failure nor a part of a run
+    events: list[tuple[str, str]] = []
+    with ExitStack() as stack:
+        stack.enter_context(locked(lock))
+
+        def told(event: Event) -> None:
+            events.append((event.kind, event.key))
+            if event.kind == "done" and "softmax" in event.key:
+                stack.close()  # the other process is done, or gives up
+
+        records = run_plan(plan, quiet=True, on_event=told)
+    done = [key for kind, key in events if kind == "done"]
+    assert done == ["BPR / softmax / seed 3", "BPR / plain / seed 3", "BPR / aggregate / seed 3"]
+    assert {record.status for record in records} == {"done"}
