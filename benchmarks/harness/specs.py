@@ -230,11 +230,12 @@ def spec_of(plan: Plan, entry: BackboneEntry, label: str, seed: int) -> RunSpec:
 
 def asks_for_base(plan: Plan, entry: BackboneEntry) -> bool:
     """Whether a floor or an arm of a backbone begins from the plain one, trained first with the options of its run."""
-    from burnish.enhancers.registry import make_enhancers
+    from burnish.enhancers.registry import list_enhancers, make_enhancers
     from burnish.enhancers.trained_first import AUTO
 
     blocks = [arm.enhancers for arm in plan.arms_of(entry).values()]
-    blocks += [{name: {}} for name in all_floors(plan.floors) if not is_shared(name)]
+    known = list_enhancers()  # of a floor that is not installed, whoever runs it says so
+    blocks += [{name: {}} for name in all_floors(plan.floors) if not is_shared(name) and name in known]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the runs say it
         asked = [one for block in blocks if block for one in make_enhancers(block)]

@@ -48,7 +48,8 @@ class _End:
         try:
             told = read_json(folder / END, "")
             tree, tensors = read_file(folder / STREAMS, "the random streams after a training")
-            names = ("losses", "best_epoch", "valid_result", "flops", "seconds")
+            names = ["losses", "best_epoch", "valid_result", "flops", "seconds"]
+            names += ["valid_scores"] if "valid_scores" in told else []  # an older burnish has not noted them
             seconds = dict(told["seconds"])
             total = float(seconds.pop("total"))
             progress = {name: told[name] for name in names} | {"seconds": seconds}
