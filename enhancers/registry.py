@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from burnish.errors import ConfigurationError, UnknownNameError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, UnknownNameError, unknown_name
 from burnish.own.announced import entry_points
 from burnish.own.classes import beside_as, find_own, is_place, place_of
 
@@ -250,4 +251,28 @@ def _make(name: Any, options: Any) -> Enhancer[Any]:
         )
     for option in options:
         _check_text(option, f"enhancers: {name}")
-    return cls(**dict(options))
+    try:
+        return cls(**dict(options))
+    except BurnishError:
+        raise
+    except Exception as error:
+        if not is_own(cls):
+            raise
+        raise _not_made(cls, name, options, error) from error
+
+
+def _not_made(
+    cls: type[Enhancer[Any]], name: str, options: Mapping[str, Any], error: Exception
+) -> ConfigurationError | UnknownNameError:
+    """What is wrong with an enhancer of one's own that cannot be made: an option that it has not, or its code."""
+    taken = inspect.signature(cls).parameters.values()
+    named = [one.name for one in taken if one.kind in (one.POSITIONAL_OR_KEYWORD, one.KEYWORD_ONLY)]
+    if not any(one.kind is one.VAR_KEYWORD for one in taken):
+        for option in options:
+            if option not in named:
+                return unknown_name(f"enhancer {name!r}: option", option, named)
+    at = traceback.extract_tb(error.__traceback__)[-1]
+    return ConfigurationError(
+        f"enhancer {name!r} cannot be made: {type(error).__name__} in {at.filename}, line {at.lineno}: {error}; mend "
+        f"{cls.__qualname__}.__init__, or its options"
+    )

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from burnish.errors import DataError
+from burnish.files.near import did_you_mean
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json
 
@@ -69,10 +70,23 @@ def find_notes(folder: Path) -> list[dict[str, Any]]:
             except DataError as error:
                 warnings.warn(f"{error} It is left out here.", stacklevel=3)
     if not found:
-        raise DataError(f"{folder} holds no runs of `burnish bench`; give the folder that a plan wrote into")
+        raise DataError(_no_runs(folder))
     if not notes:
         raise DataError(f"{folder}: every list of runs that belong together is damaged; {_NOTE_CURE}")
     return notes
+
+
+def _no_runs(folder: Path) -> str:
+    """Why a folder has nothing to report."""
+    if not folder.exists():
+        guess = did_you_mean(folder, Path.is_dir)
+        return f"{str(folder)!r} does not exist; give the folder that a plan wrote into.{guess}"
+    if (folder / "asked.json").is_file():
+        own = f"{folder} is a folder of `burnish improve`"
+        if (folder / "test").is_dir():
+            return f"{own}; its comparison is in {folder / 'test'}"
+        return f"{own} whose test set was not looked at: the same command goes on, or improve.json says why"
+    return f"{folder} holds no runs of `burnish bench`; give the folder that a plan wrote into"
 
 
 def read_note(path: Path) -> dict[str, Any]:

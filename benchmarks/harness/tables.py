@@ -194,7 +194,10 @@ def _sentence(rows: Sequence[Row], names: Mapping[int, str]) -> str | None:
 
 def _standing(backbone: str, what: str, floor: str, row: Row, turn: int) -> str:
     """turn: 1 where the row is what stands minus the floor, -1 where it is the other way round."""
-    word = {1: "above", -1: "below", 0: "not clearly above"}[turn * row.direction]
+    lower = turn * sign(row.metric) * row.difference < 0
+    word = {1: "above", -1: "below", 0: "below, though not clearly," if lower else "not clearly above"}[
+        turn * row.direction
+    ]
     mean = row.baseline_mean if turn > 0 else row.mean
     ends = sorted((turn * row.low, turn * row.high))
     interval = "" if math.isnan(row.low) else f", 95% interval {ends[0]:+.4f} to {ends[1]:+.4f}"

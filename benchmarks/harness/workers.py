@@ -136,6 +136,10 @@ def on_dask(plan: Plan, scheduler: str, since: float) -> Callable[[], None]:
         ) from error
     try:
         client = Client(scheduler, timeout=30)
+    except ValueError as error:
+        raise ConfigurationError(
+            f"scheduler {scheduler!r} is no address ({error}); give one such as tcp://head:8786"
+        ) from error
     except OSError as error:
         raise ConfigurationError(f"scheduler {scheduler!r} does not answer: {error}") from error
     names = list(client.scheduler_info(n_workers=-1)["workers"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import re
 import sys
 import zlib
 from collections.abc import Iterator
@@ -37,6 +38,7 @@ _FOREIGN = {
     b"BZh": "compressed with bzip2; unpack it",
     b"\xfd7zXZ": "compressed with xz; unpack it",
 }
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 _SEPARATORS = {"\t": "tabs", ",": "commas", ";": "semicolons", "|": "bars"}
 _BLOCK = 2**24
 #: Rows of JSON lines that are held as Python's objects at a time.
@@ -122,8 +124,10 @@ def _delimited(path: Path, kind: str, separator: str | None, encoding: str | Non
     notes: list[str] = []
     if separator is None:
         separator = "\t" if kind == "tsv" else ","
-        other = max(_SEPARATORS, key=head_line.count)
-        if separator not in head_line and other in head_line:
+        bare = _QUOTED.sub("", head_line)
+        other = max(_SEPARATORS, key=bare.count)
+        # A name may hold a comma: a head that has more of another sign is separated by that.
+        if bare.count(separator) < bare.count(other) and (kind != "tsv" or separator not in bare):
             notes.append(f"{path.name}: columns are separated by {_SEPARATORS[other]}")
             separator = other
     if len(separator) != 1 or not separator.isascii() or separator in '"\r\n':
@@ -271,7 +275,8 @@ def _uneven(path: Path, separator: str, encoding: str, quoted: bool) -> DataErro
             return DataError(
                 f"{path}, line {line}: {short(separator.join(cells))} has {len(cells)} "
                 f"field{'s' if len(cells) > 1 else ''}, and the first line {wanted}; mend the line: a field that holds "
-                f'the separator {separator!r} stands in quotes ("a{separator}b"), and quotes are closed'
+                f'the separator {separator!r} stands in quotes ("a{separator}b"), and quotes are closed; or say the '
+                f"separator of the file with {option('separator')}"
             )
     return DataError(
         f'{path} cannot be read as a table; check that each line has {wanted} fields, and that quotes (") are closed'

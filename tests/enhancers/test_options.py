@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 
@@ -236,3 +237,27 @@ def test_truth_is_no_number(enhancer: str, options: dict[str, object]) -> None:
 def test_names_are_text(block: object, says: str) -> None:
     with pytest.raises(ConfigurationError, match=says):
         make_enhancers(block)  # type: ignore[arg-type]
+
+
+def test_an_own_enhancer_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own `__init__` takes other options, or fails: a message names the class, the option, or file and line."""
+    (tmp_path / "own.py").write_text(
+        "from burnish import Enhancer\n\n\n"
+        "class Gain(Enhancer):\n"
+        "    name = 'own_gain'\n\n"
+        "    def __init__(self, weight=0.1):\n"
+        "        super().__init__()\n"
+        "        self.own = undefined_thing if weight > 1 else weight\n\n"
+        "    def weigh(self, batch):\n"
+        "        return None\n",
+        encoding="utf-8",
+    )
+    monkeypatch.chdir(tmp_path)
+    place = "own.py:Gain"
+    assert make_enhancers({place: {"weight": 0.5}})[0].own == 0.5
+    with pytest.raises(UnknownNameError, match=r"option 'weigth' is not known. Did you mean 'weight'"):
+        make_enhancers({place: {"weigth": 0.5}})
+    with pytest.raises(
+        ConfigurationError, match=r"cannot be made: NameError in .*own\.py, line 9: name 'undefined_th"
+    ):
+        make_enhancers({place: {"weight": 2}})

@@ -258,7 +258,10 @@ def test_a_damaged_list_of_floors_is_named(floors: object, note: Path) -> None:
 # ---------------------------------------------------------------- showing
 
 
-@pytest.mark.parametrize(("by", "word"), [(0.1, "above"), (0.0, "not clearly above"), (-0.1, "below")])
+@pytest.mark.parametrize(
+    ("by", "word"),
+    [(0.1, "above"), (0.0, "not clearly above"), (-0.001, "below, though not clearly,"), (-0.1, "below")],
+)
 def test_the_verdict_on_the_best_arm(by: float, word: str, tmp_path: Path) -> None:
     draw = np.random.default_rng(1)
     noise = [draw.normal(0, 0.02, USERS) for _ in PLAIN]

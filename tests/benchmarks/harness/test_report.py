@@ -130,8 +130,17 @@ def test_nothing_to_report(runs: Path, tmp_path_factory: pytest.TempPathFactory)
     empty = tmp_path_factory.mktemp("empty")
     with pytest.raises(DataError, match="holds no runs"):
         summarise(empty)
-    with pytest.raises(DataError, match="holds no runs"):
-        summarise(empty / "absent")
+    (empty.parent / "results").mkdir()
+    with pytest.raises(DataError, match=r"'.*result' does not exist.* Did you mean '.*results'"):
+        summarise(empty.parent / "result")
+    (empty / "asked.json").touch()
+    with pytest.raises(
+        DataError, match=r"of `burnish improve` whose test set was not looked at: the same command"
+    ):
+        summarise(empty)
+    (empty / "test").mkdir()
+    with pytest.raises(DataError, match=r"is a folder of `burnish improve`; its comparison is in .*test"):
+        summarise(empty)
     with pytest.raises(UnknownNameError, match=r"baseline arm 'plane' .* Did you mean 'plain'"):
         summarise(runs, baseline="plane")
     with pytest.raises(UnknownNameError, match=r"metric 'ndgc@10' .* Did you mean 'ndcg@10'"):

@@ -156,3 +156,5 @@ def test_a_scheduler_that_is_not_there(plan: dict[str, Any]) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(BurnishError, match="does not answer"):
         run_plan(make_plan(plan), quiet=True, scheduler="tcp://127.0.0.1:9")
+    with pytest.raises(BurnishError, match=r"scheduler 'localhost' is no address .* such as tcp://head:8786"):
+        run_plan(make_plan(plan), quiet=True, scheduler="localhost")

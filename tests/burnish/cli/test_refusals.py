@@ -38,8 +38,8 @@ def test_a_suffix_that_a_report_cannot_be_written_in(name: str, here: Path) -> N
 
 @pytest.mark.parametrize("name", ["t.md", "t.csv", "t.txt", "table"])
 def test_suffixes_of_reports(name: str, here: Path) -> None:
-    assert "holds no runs" in call("report", "runs", "--output", name).stderr
-    assert "holds no runs" in call("report", "runs", "--output", "t.xls", "--format", "csv").stderr
+    assert "does not exist" in call("report", "runs", "--output", name).stderr
+    assert "does not exist" in call("report", "runs", "--output", "t.xls", "--format", "csv").stderr
 
 
 def test_a_picture_that_is_no_svg(here: Path) -> None:

@@ -53,6 +53,7 @@ def test_every_kind(tmp_path: Path, ending: str) -> None:
         ("user;item;rating\n1;x,y;5\n", {}),
         ("user\titem\trating\n1\tx,y\t5\n", {}),
         ("user|item|rating\n1|x,y|5\n", {}),
+        ('user;"item";rating\n1;x,y;5\n', {}),
         ("user#item#rating\n1#x,y#5\n", {"separator": "#"}),
         ('\ufeffuser,item,rating\r\n1,"x,y",5\r\n\r\n', {}),
         ('user,item,rating\n\n\n1,"x,y",5', {}),
@@ -167,3 +168,19 @@ def test_nothing_in_a_file_is_executed(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="line 1"):
         read_file(file)
     assert not Path("ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("head", "names"),
+    [
+        ("user;item;when, local;stars", ["user", "item", "when, local", "stars"]),
+        ('user,"a;b;c;d",stars', ["user", "a;b;c;d", "stars"]),
+        ("user,item;x", ["user", "item;x"]),
+    ],
+)
+def test_what_separates_the_columns(head: str, names: list[str], tmp_path: Path) -> None:
+    """The sign that is there most often outside of quotes; a comma where it is a tie."""
+    file = tmp_path / "r.csv"
+    cells = ";" if head.count(";") == 3 and '"' not in head else ","
+    file.write_text(head + "\n" + cells.join("123456"[: len(names)]) + "\n", encoding="utf-8")
+    assert list(read_file(file).columns) == names
