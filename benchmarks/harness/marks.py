@@ -95,9 +95,11 @@ def tuning_lines(marks: Sequence[Marks]) -> list[str]:
 def _tuned(known: dict[str, TuningNote]) -> str:
     """Arms with as many trials over the same space together."""
     alike: dict[tuple[str, str], list[str]] = {}
+    parts = [f"{name}: {tuning.taken}, as given." for name, tuning in known.items() if not tuning.trials]
     for name, tuning in known.items():
+        if not tuning.trials:  # a single point is no choice
+            continue
         alike.setdefault((tuning.counted, tuning.over), []).append(name)
-    parts = []
     for (counted, over), names in alike.items():
         several = len(names) > 1
         chosen = "; ".join(f"{name} {known[name].taken}" if several else known[name].taken for name in names)

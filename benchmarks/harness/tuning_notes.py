@@ -55,6 +55,8 @@ class TuningNote:
     def __str__(self) -> str:
         if not self.space:
             return "no trials: nothing to choose"
+        if not self.trials:
+            return f"no trials: {self.taken} as given"
         return f"{self.counted} over {self.over}; chosen: {self.taken}"
 
 

@@ -15,6 +15,7 @@ from written_runs import USERS, add_floor, write_comparison
 
 from burnish.benchmarks.harness import plot, rank_arms, summarise, to_csv, to_markdown, to_table
 from burnish.benchmarks.harness.flags import Finding, RunFacts, Side, far_below, findings
+from burnish.benchmarks.harness.marks import _tuned
 from burnish.benchmarks.harness.tables import to_html
 from burnish.benchmarks.harness.tuning_notes import TuningNote
 
@@ -238,3 +239,12 @@ def test_a_folder_without_any_of_it_is_reported(tmp_path: Path) -> None:
     rows = summarise(tmp_path)
     assert {(row.marks, row.flags, row.trials, row.tuning) for row in rows} == {("", (), None, "")}
     assert (rows.flags, rows.tuning) == ((), ())
+
+
+def test_a_single_point_is_no_choice() -> None:
+    given = TuningNote(0, {"a": [1.0], "b": [2]}, {"a": 1.0, "b": 2})
+    assert str(given) == "no trials: a = 1.0, b = 2 as given"
+    tried = TuningNote(2, {"a": [1.0, 2.0]}, {"a": 2.0}, value=0.5)
+    assert _tuned({"one": given, "two": tried}) == (
+        "one: a = 1.0, b = 2, as given. two: 2 trials over a (1.0, 2.0); chosen: a = 2.0."
+    )
