@@ -59,10 +59,12 @@ class Improvement:
 
 
 def nothing_helped(search: Search, winner: Tried | None, plain: Tried, place: Path) -> Improvement:
-    tried = len({one.family for one in search.tried if one.value is not None})
+    forget_winner(place)
+    enhancements = {family.name for family in search.families if not family.held_against}
+    tried = len({one.family for one in search.tried if one.value is not None} & enhancements)
     best = "" if winner is None else f" (the best: {winner.family}, {abs(winner.value or 0.0):.4f})"
     text = (
-        f"Nothing helped: none of {tried - 1} ways is above the plain backbone on validation "
+        f"Nothing helped: none of {tried} ways is above the plain backbone on validation "
         f"({search.metric} {abs(plain.value or 0.0):.4f}){best}. The test set was not looked at. {_more_time(search)}"
     )
     floor = search.best_floor()
@@ -128,7 +130,9 @@ def write_winner(
 
     first = min((one for one in records if one.arm == WINNER), key=lambda one: one.seed)
     target = place / "winner"
-    if not (target / "run.json").is_file():
+    own = "config.json"  # has the run's settings: a longer search may have found another winner
+    if not (target / own).is_file() or (target / own).read_bytes() != (first.folder / own).read_bytes():
+        forget_winner(place)
         with folder_written_whole(target, lambda there: (there / "run.json").is_file()) as partial:
             shutil.copytree(first.folder, partial, dirs_exist_ok=True)
     spec = with_settings(RunSpec("", plain.backbone, "", "", 0, family.enhancers), winner.settings)
@@ -146,6 +150,13 @@ def write_winner(
     except UnsupportedError as error:
         search.say("left out", f"a plain checkpoint: {error}")
     return block
+
+
+def forget_winner(place: Path) -> None:
+    """Remove what an earlier, shorter search wrote of its winner."""
+    shutil.rmtree(place / "winner", ignore_errors=True)
+    for name in ("winner.yaml", "winner.pth"):
+        (place / name).unlink(missing_ok=True)
 
 
 def note(search: Search, found: Improvement, place: Path) -> None:

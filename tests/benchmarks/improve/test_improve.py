@@ -87,11 +87,18 @@ def test_from_data_to_a_winner(few: None, options: dict[str, Any], tmp_path: Pat
     users = loaded.model.user_embedding.weight
     assert checkpoint["state_dict"]["user_embedding.weight"].shape == users.shape
 
+    # What a shorter search left of another winner is replaced, with all that belongs to it.
+    (folder / "winner" / "config.json").write_text("{}", encoding="utf-8")
+    (folder / "winner" / "of the former one").touch()
+
     # Once more, nothing is trained, and the verdict is the same.
     more: list[News] = []
     assert improve("BPR", "tiny", **given, folder=folder, on_news=more.append).verdict == found.verdict
     assert not [one for one in more if one.kind == "done"]
     assert [one for one in news if one.kind == "done"]
+    assert json.loads((folder / "winner" / "config.json").read_text(encoding="utf-8"))["seed"] == 6
+    assert not (folder / "winner" / "of the former one").exists()
+    assert burnish.load_run(folder / "winner").model is not None
 
 
 def test_the_search_sees_nothing_of_the_test(few: None, options: dict[str, Any], tmp_path: Path) -> None:
