@@ -117,7 +117,9 @@ def main_table(rows: Sequence[Row]) -> MainTable:
     for known, label in zip(sources, group_names(sources), strict=True):
         for name, side in known.floors.items():
             group = FLOORS if is_shared(name) and name not in known.arms else label
-            _put(groups, (group, name, "floor"), known, side, metrics, {} if group == FLOORS else marks)
+            # The difference of one that several backbones share is not the same for all of them.
+            own = {key: ((), said) for key, (_, said) in marks.items()} if group == FLOORS else marks
+            _put(groups, (group, name, "floor"), known, side, metrics, own)
         for name, side in known.arms.items():
             kind = "baseline" if name == baseline else "floor" if name in known.standing_in else "arm"
             _put(groups, (label, name, kind), known, side, metrics, marks)
@@ -178,13 +180,14 @@ def _put(
 
 
 def _marks(rows: Sequence[Row]) -> dict[tuple[Any, ...], tuple[tuple[str, ...], str]]:
-    """What is clear of an arm on a metric, and letters of what casts doubt on its row."""
+    """What is clear of an arm on a metric, and letters of what casts doubt on its own runs, not the baseline's."""
     found: dict[tuple[Any, ...], tuple[str, ...]] = {}
     letters: dict[tuple[Any, ...], str] = {}
     for row in rows:
         key = (row.dataset, row.backbone, row.comparison, row.arm, row.metric)
         if row.kind in ("arm", "floor"):
-            letters[key] = str(getattr(row, "marks", ""))
+            letters[key] = row.arm_marks
+            letters[(*key[:3], row.baseline, row.metric)] = row.baseline_marks
         if row.kind in ("arm", "floor") and row.direction:
             found[key] = (BETTER if row.direction > 0 else WORSE, *found.get(key, ()))
         elif row.kind == "over" and row.direction > 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from .absences import labels_of
@@ -56,13 +56,21 @@ class Marks:
         tuning, of_baseline = self.tuning.get(row.arm), self.tuning.get(row.baseline)
         return replace(
             row,
-            marks="".join(letter for letter in SAYS if any(letter == one for one, _ in flags)),
+            marks=_in_order(letter for letter, _ in flags),
+            arm_marks=_in_order(one.letter for one in self.found.get(row.arm, [])),
+            baseline_marks=_in_order(one.letter for one in self.found.get(row.baseline, [])),
             flags=tuple(words for _, words in flags),
             trials=None if tuning is None else tuning.trials,
             baseline_trials=None if of_baseline is None else of_baseline.trials,
             tuning="" if tuning is None else str(tuning),
             baseline_tuning="" if of_baseline is None else str(of_baseline),
         )
+
+
+def _in_order(letters: Iterable[str]) -> str:
+    """Letters of flags, each once, the gravest first."""
+    there = set(letters)
+    return "".join(letter for letter in SAYS if letter in there)
 
 
 def marks_of(floors: Sequence[NoteFloors]) -> list[Marks]:

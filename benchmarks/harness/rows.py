@@ -58,8 +58,8 @@ class Row:
     "over" for an arm against the strongest floor; the `baseline` is that other arm or floor then.  strongest_floor:
     that of the row's comparison on its metric, as the report chose it; empty for none.
 
-    marks: letters of the flags of both sides (`flags`), with `flags` in words.  trials, tuning: how many tuning trials
-    the arm had, over what, and what was chosen; None and empty where it is not known.
+    marks: letters of the flags of both sides, with `flags` in words; arm_marks, baseline_marks: of each side.  trials,
+    tuning: how many tuning trials the arm had, over what, and what was chosen; None and empty where it is not known.
     """
 
     dataset: str
@@ -107,6 +107,8 @@ class Row:
     baseline_trials: int | None = None
     tuning: str = ""
     baseline_tuning: str = ""
+    arm_marks: str = ""
+    baseline_marks: str = ""
 
     @property
     def collapsed(self) -> bool:

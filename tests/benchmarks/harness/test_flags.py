@@ -13,8 +13,9 @@ import pytest
 from rich.console import Console
 from written_runs import USERS, add_floor, write_comparison
 
-from burnish.benchmarks.harness import plot, rank_arms, summarise, to_csv, to_markdown, to_table
+from burnish.benchmarks.harness import plot, rank_arms, summarise, to_csv, to_latex, to_markdown, to_table
 from burnish.benchmarks.harness.flags import Finding, RunFacts, Side, far_below, findings
+from burnish.benchmarks.harness.main_table import main_table
 from burnish.benchmarks.harness.marks import _tuned
 from burnish.benchmarks.harness.tables import to_html
 from burnish.benchmarks.harness.tuning_notes import TuningNote
@@ -207,6 +208,18 @@ def test_a_collapsed_baseline_is_marked_in_every_table(collapsed: Path, tmp_path
     assert line["marks"] == "pfg"
     assert line["flags"].startswith("plain: below the popularity floor; plain: stopped within")
     assert any("[p] below the popularity floor" in one for one in rank_arms(collapsed).remarks)
+
+
+def test_a_table_of_means_marks_whose_runs_they_are(collapsed: Path) -> None:
+    """In a row of differences both sides count; a mean stands for its own runs alone."""
+    rows = summarise(collapsed, metrics=["ndcg@10"])
+    (row,) = (row for row in rows if row.kind == "arm")
+    assert (row.marks, row.baseline_marks, row.arm_marks) == ("pfg", "pfg", "g")
+    lines = {line.name: line.cells[0].letters for group in main_table(rows).groups for line in group.lines}
+    assert lines == {"Pop": "", "plain": "pfg", "mine": "g"}
+    written = {line.split("&")[0].strip(" \\"): line for line in to_latex(rows).splitlines() if "&" in line}
+    assert r"\mathrm{pfg}" in written["quad plain"]
+    assert r"\mathrm{g}" in written["quad mine"]
 
 
 def test_how_many_trials_each_arm_had_and_over_what(collapsed: Path) -> None:
