@@ -9,6 +9,8 @@ from typing import Any
 
 from burnish.errors import BurnishError, ConfigurationError
 from burnish.files.data_names import data_set_in
+from burnish.splits.protocols import OPTION as SPLIT
+from burnish.splits.protocols import Dates, named
 
 from .problems import Problems
 from .schema import BackboneEntry, Plan
@@ -22,7 +24,8 @@ def look_at_runs(plan: Plan) -> None:
     """Raise for what would fail runs that are not finished: files, columns, what a backbone needs of the data.
 
     Of every backbone and arm a run's configuration is made, the first lines of the data's files are read, and enhancers
-    look at their files.  Nothing is trained, and no file is read whole but those of scores.
+    look at their files.  Nothing is trained, and no file is read whole but those of scores; and, where a split has
+    dates, which may be none of the data's, the interactions.
 
     Raises
     ------
@@ -48,11 +51,15 @@ def note_runs(plan: Plan, problems: Problems) -> None:
         for place, options, models in places:
             if place == "tune.space" or place.startswith("tune.arms."):
                 note_unread(place, options, models, problems)
+    open_: list[RunSpec] = []
     for entry in plan.backbones:
         for arm in plan.arms_of(entry):
             spec = _unfinished(plan, entry, arm)
             if spec is not None:
                 _look(spec, spec.place, problems)
+                open_.append(spec)
+    if not problems.errors:  # else the data may not even be there
+        _look_at_dates(open_, problems)
 
 
 #: Where options stand, in words, their names, and the models that they are for.
@@ -142,6 +149,21 @@ def _look(spec: RunSpec, place: str, problems: Problems) -> None:
                 # What is not in a folder that is wrong itself is told with that.
                 if elsewhere is None or elsewhere not in str(error):
                     problems.note(error, place)
+
+
+def _look_at_dates(specs: Iterable[RunSpec], problems: Problems) -> None:
+    """Note dates of splits that leave a part of the data empty: every run would fail.  Data are read once a split."""
+    from burnish.training.cases import case_digest_of
+
+    known = set()
+    for spec in specs:
+        value = spec.options.get(SPLIT)
+        if value is None or repr(value) in known or not isinstance(named(value).settings, Dates):
+            continue
+        known.add(repr(value))
+        with warnings.catch_warnings(), problems.noted(spec.place):
+            warnings.simplefilter("ignore")  # the runs say it
+            case_digest_of(spec.backbone, spec.dataset, {**spec.options, "seed": spec.seed})
 
 
 def _config(spec: RunSpec, *, files: bool = True) -> Any:

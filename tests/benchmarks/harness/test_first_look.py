@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from burnish.benchmarks.harness import make_plan, run_plan
+from burnish.benchmarks.harness.first_look import look_at_runs
 from burnish.benchmarks.harness.problems import Problems
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnknownNameError
 
@@ -106,3 +107,18 @@ def test_places_of_one_problem_are_put_together() -> None:
     with pytest.raises(DataError, match=r"^a, b, c, d and 1 more: it is gone$"):
         problems.raise_if_any()
     Problems().raise_if_any()
+
+
+def test_dates_that_are_none_of_the_data_are_told_before_anything_is_trained(
+    plan_content: dict[str, Any],
+) -> None:
+    """Each run would fail of them; times of the data are 0 to 11."""
+    arms = {"big": {"options": {"embedding_size": 16}}, "softmax": "softmax"}
+    options = plan_content["options"]
+    late = {"time": {"valid_from": 2030, "test_from": 2031}}
+    with pytest.raises(
+        BurnishError, match=r"split: time: nothing is left for validation in 'tiny'.*Give other dates"
+    ):
+        look_at_runs(make_plan({**plan_content, "arms": arms, "options": {**options, "split": late}}))
+    fits = {"time": {"valid_from": 8, "test_from": 10}}
+    look_at_runs(make_plan({**plan_content, "arms": arms, "options": {**options, "split": fits}}))
