@@ -259,7 +259,7 @@ def test_a_folder_without_floors_only_gains_them(plan_content: dict[str, Any]) -
 
     def unmarked(row: Row) -> Row:
         """Whether an arm is below the popularity floor is seen once there is one."""
-        return replace(row, strongest_floor="", marks="", flags=())
+        return replace(row, strongest_floor="", marks="", arm_marks="", baseline_marks="", flags=())
 
     arms = {row.arm: unmarked(row) for row in summarise(runs, metrics=["ndcg@10"])}
     assert "floors" not in note
