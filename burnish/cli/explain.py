@@ -178,7 +178,7 @@ def to_file(
 
 def named_frame(explanations: Sequence[Explanation], names: DataNames) -> pd.DataFrame:
     """One row a reason, with the data set's own names for users and items."""
-    from burnish.trained.explanation_formats import as_frame
+    from burnish.explanation import as_frame
 
     frame = as_frame(explanations)
     return frame.rename(columns=names.heads(frame.columns))
@@ -186,11 +186,11 @@ def named_frame(explanations: Sequence[Explanation], names: DataNames) -> pd.Dat
 
 def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.trained.explanation_formats import as_json, as_object
+    from burnish.explanation import as_json
 
     lines = []
     for one in explanations:
-        content = as_object(one)
+        content = one.to_dict()
         heads = names.heads(content)
         content = {heads.get(name, name): value for name, value in content.items()}
         if profiles is not None:
@@ -217,9 +217,10 @@ def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames
     from rich.table import Table
     from rich.text import Text
 
-    from burnish.trained.explanation_formats import PARTS, line, share
+    from burnish.explanation import PARTS
+    from burnish.trained.explanation_formats import line
 
-    shares = [share(one) for one in recommended]
+    shares = [one.share for one in recommended]
     table = Table(title=Text(f"{names.user} {user}"), title_justify="left", show_lines=True)
     table.add_column(Text(names.item))
     table.add_column("score", justify="right")
@@ -230,7 +231,7 @@ def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames
     for one, part in zip(recommended, shares, strict=True):
         lines = [line(reason) for reason in one.reasons]
         lines += [f"({one.note})"] if one.note else []
-        cells = [name_of(one), f"{one.score:.4f}"]
+        cells = [one.name, f"{one.score:.4f}"]
         if len(table.columns) == 4:
             cells.append("" if part is None else f"{part:.0%}")
         table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))
@@ -246,7 +247,7 @@ def profile_table(name: str, user: str, recommended: Sequence[Explanation], prof
         title=Text(f"attributes: {name} and the items, in standard deviations"), title_justify="left"
     )
     table.add_column("attribute")
-    for head in (name, *(name_of(one) for one in recommended)):
+    for head in (name, *(one.name for one in recommended)):
         table.add_column(Text(head), justify="right")
     for attribute, value in profiles["user", user].items():
         row = [value, *(profiles["item", one.item][attribute] for one in recommended)]
@@ -263,14 +264,9 @@ def word_table(name: str, user: str, recommended: Sequence[Explanation], profile
         title=Text(f"words: {name} and the items, with the attention on them"), title_justify="left"
     )
     columns = [profiles["user", user], *(profiles["item", one.item] for one in recommended)]
-    for head in (name, *(name_of(one) for one in recommended)):
+    for head in (name, *(one.name for one in recommended)):
         table.add_column(Text(head))
     for place in range(max(map(len, columns))):
         cells = [list(column.items())[place : place + 1] for column in columns]
         table.add_row(*(Text(f"{cell[0][0]} {cell[0][1]:.2f}" if cell else "") for cell in cells))
     return table
-
-
-def name_of(one: Explanation) -> str:
-    """The title with the id, or the id alone."""
-    return f"{one.title} ({one.item})" if one.title else one.item

@@ -146,7 +146,9 @@ class Recommender:
         self.inputs = PredictionInputs(trained, self.state)
         self.known = known_items(trained, self.state)
         seen = interactions(trained.splits.training, self.known.shape)
-        self.seen_items = np.asarray(seen.sum(axis=0)).ravel() > 0
+        #: Training users of each item.
+        self.item_counts = np.asarray(seen.sum(axis=0)).ravel()
+        self.seen_items = self.item_counts > 0
         self.seen_items[0] = False
         self.seen_users = np.asarray(seen.sum(axis=1)).ravel() > 0
         self.users_at_once = self.batch_users or max(1, min(USERS, CELLS // data.item_num))
@@ -288,6 +290,15 @@ class Recommender:
             scores[torch.from_numpy(rows).long(), torch.from_numpy(columns).long()] = -torch.inf
         values, items = torch.topk(scores, min(self.k, scores.shape[1]))
         return values.double().cpu().numpy(), items.cpu().numpy()
+
+    def rank(self, user: int, item: int, scores: Tensor) -> int | None:
+        """An item's place among what can be recommended to a user, from 1, by their scores `[n_items]`; None if not."""
+        left = np.ones(len(scores), dtype=bool) if self.include_unseen else self.seen_items.copy()
+        left[0] = False
+        if not self.include_known:
+            left[self.known[user].indices] = False
+        own = scores.double().cpu().numpy()
+        return int((own[left] > own[item]).sum()) + 1 if left[item] else None
 
     @torch.no_grad()
     def scores(self, users: np.ndarray) -> Tensor:

@@ -289,7 +289,7 @@ class Guided(Enhancer[GuidedConfig]):
             }
             words = attribute_words(name, traits[name], tastes[name], adds)
             text = f"Item {self._tokens[item]} {words}."
-            reasons.append(Reason("attribute", text, adds, evidence))
+            reasons.append(Reason("attribute", text, adds, evidence, evidence["standard_error"]))
         return reasons
 
     # ------------------------------------------------------------------ the rest

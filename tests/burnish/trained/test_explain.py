@@ -16,9 +16,9 @@ import burnish
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.explanation import Explanation, Reason
+from burnish.explanation import Explanation, Reason, as_frame
 from burnish.trained.explain import Explainer, explain
-from burnish.trained.explanation_formats import as_frame, as_object, line, told_first, with_titles
+from burnish.trained.explanation_formats import line, told_first, with_titles
 from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
 from burnish.training.train import train
@@ -237,7 +237,7 @@ def test_titles_instead_of_ids() -> None:
 def test_words_for_machines() -> None:
     reason = Reason("attribute", "a", 0.25, {"share": 0.5, "odd": float("nan"), "item": "5"})
     one = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
-    content = json.loads(json.dumps(as_object(one), allow_nan=False))
+    content = json.loads(json.dumps(one.to_dict(), allow_nan=False))
     assert content["share"] == 0.5
     assert content["reasons"][0]["evidence"] == {"share": 0.5, "odd": None, "item": "5"}
     frame = as_frame([one, Explanation("u", "6", 1.0, (), None, "none")])
