@@ -60,12 +60,20 @@ def explain(
     ] = 3,
     enhancer: Annotated[
         str | None,
-        typer.Option("--enhancer", "-e", help="Whose reasons: guided, shapley or backbone; all by default."),
+        typer.Option("--enhancer", "-e", help="Whose reasons: guided, backbone, history, ...; all but it by default."),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also what the user and the items are like (guided, DReX).")
     ] = False,
     state: State = "latest",
+    budget: Annotated[
+        int | None,
+        typer.Option("--budget", min=1, help="Histories to score for a user, where a history is estimated."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is estimated.")] = 0,
+    html: Annotated[
+        Path | None, typer.Option("--html", help="Write a page for people: one .html file that needs no network.")
+    ] = None,
     title_field: TitleField = None,
     output: Annotated[
         Path | None, out_option("Write to this file: .json (one object a line), .csv, .parquet or .txt.")
@@ -82,12 +90,17 @@ def explain(
     from burnish.errors import ConfigurationError
     from burnish.files.data_names import data_names
     from burnish.trained.explain import Explainer
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
 
     screen = Screen.of(context, quiet)
     if output is not None and output.suffix.lower() == ".txt":
         format = format or "txt"
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
+    if html is not None:
+        check_writable(html)
     if profile and kind in ("csv", "parquet"):
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
@@ -97,14 +110,24 @@ def explain(
         reasons=reasons,
         enhancer=enhancer,
         state=state,
+        budget=budget,
+        seed=seed,
         title_field=title_field,
     )
+    for text in explainer.about():
+        screen.say(text)
     explanations = list(explainer.explanations(users, items))
     profiles = collect_profiles(explainer, explanations) if profile else None
     names = data_names(explainer.trained.config)
-    if output is None:
+    if html is not None:
+        from burnish.files.whole import write_text
+        from burnish.trained.page import to_page
+
+        write_text(html, to_page(explainer, explanations))
+        screen.say(f"written: {html} ({len(explanations)} recommendations explained)")
+    if output is None and html is None:
         to_screen(screen, explanations, profiles, kind, names)
-    else:
+    elif output is not None:
         to_file(output, explanations, profiles, kind, names)
         screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
 

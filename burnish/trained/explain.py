@@ -165,6 +165,26 @@ class Explainer:
         giver = self.profile_giver
         return None if giver is None else dict(giver.module.profile(side, number))
 
+    def history(self, user: str | int) -> list[str]:
+        """The original ids of what the model's data say that a user chose, as of `state`, the latest first."""
+        number = self._id("user", self._meant("user", str(user)))
+        recommender, data = self.recommender, self.trained.dataset
+        if self.trained.sequential:
+            row = recommender.inputs.rows(np.array([number]))
+            items = row[self.trained.model.ITEM_SEQ][0][: int(row[self.trained.model.ITEM_SEQ_LEN][0])].numpy()
+        else:
+            items = recommender.known[number].indices
+            table, time = data.inter_feat, data.time_field
+            if time in table.columns:
+                own = table[data.uid_field].numpy() == number
+                when = dict(zip(table[data.iid_field].numpy()[own], table[time].numpy()[own], strict=True))
+                items = sorted(items, key=lambda item: when.get(item, 0.0))
+        return list(dict.fromkeys(self.trained.tokens(data.iid_field, np.array(items[::-1], dtype=np.int64))))
+
+    def about(self) -> list[str]:
+        """What the contributions of those who give reasons are, in a sentence each, where they say it."""
+        return [giver.module.about for giver in self.givers if isinstance(giver.module, HistoryReasons)]
+
     @property
     def profile_giver(self) -> ReasonGiver | None:
         """The enhancer or backbone that has profiles."""
