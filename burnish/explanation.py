@@ -36,7 +36,7 @@ class Reason:
     text
         A sentence for a person.
     contribution
-        Its share of the score, with its sign: in units of the score for the kinds in `PARTS`, else a weight in [0, 1].
+        Its share of the score, with its sign: in units of the score for kinds in `PARTS`, else a weight in [0, 1].
     evidence
         The ids and numbers behind the sentence; ids are those of the original data, titles stand beside them.
     standard_error
@@ -70,10 +70,10 @@ class Explanation:
     note
         What else is to be known, such as why there are no reasons; empty where there is nothing.
     rank
-        The item's place among what the model recommends the user, from 1; None where it is not among what was looked at.
+        The item's place among what can be recommended to the user, from 1; None where it cannot.
     method
-        Whose account of the score `base`, `omitted` and `remainder` are: the first that gives one of those behind the
-        reasons; reasons of others have another `method`.  Empty where reasons are weights.
+        Whose account of the score `base`, `omitted` and `remainder` are: the first that gives one among the reasons;
+        reasons of others have another `method`.  Empty where reasons are weights.
     base
         The score of which nothing is explained, from which contributions start; None where reasons are weights.
     omitted
@@ -213,10 +213,10 @@ class Explanation:
         import numpy as np
 
         if self.base is None or self.remainder is None:
+            kinds = ", ".join(sorted({one.kind for one in self.reasons})) or "none"
             raise UnsupportedError(
-                f"reasons of kind {', '.join(sorted({one.kind for one in self.reasons})) or 'none'} are weights and add up to no "
-                f"score, so they are no shap.Explanation; interactions and attributes are (explain(..., "
-                f"enhancer='history'))"
+                f"reasons of kind {kinds} are weights and add up to no score, so they are no shap.Explanation; "
+                f"interactions and attributes are one: explain(..., enhancer='history')"
             )
         parts = [(_feature(one), one.contribution, one.standard_error) for one in self.contributions]
         parts += [("others", self.omitted, None)] if self.omitted else []
@@ -282,8 +282,16 @@ def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
             rows.append((*head, *own, reason.standard_error, reason.method, *account))
     names = (*_HEAD, "reason", "kind", "contribution", "text", "evidence", "standard_error", "reason_method")
     frame = pd.DataFrame(rows, columns=pd.Index((*names, *_ACCOUNT)))
-    types = dict.fromkeys(("score", "contribution", "standard_error", "base", "omitted", "remainder"), "float64")
-    types |= {"reason": "Int32", "rank": "Int32", "budget": "Int64", "additive": "boolean", "exact": "boolean"}
+    types = dict.fromkeys(
+        ("score", "contribution", "standard_error", "base", "omitted", "remainder"), "float64"
+    )
+    types |= {
+        "reason": "Int32",
+        "rank": "Int32",
+        "budget": "Int64",
+        "additive": "boolean",
+        "exact": "boolean",
+    }
     return frame.astype({name: types.get(name, "string") for name in frame.columns})
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .compound import Ids
+from .explain_tables import Profiles, show
 from .screen import Screen, make_console, plain_console
 from .shared import (
     DataPath,
@@ -21,11 +22,11 @@ from .shared import (
     choose_format,
     format_option,
     out_option,
+    share_of,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
     from burnish.explanation import Explanation
     from burnish.files.data_names import DataNames
@@ -37,11 +38,13 @@ EPILOG = (
     "burnish explain --run out --user 196\n\n"
     "burnish explain --run out --user 196 --user 186 --top 3 --profile\n\n"
     "burnish explain --run out --user 196 --item 242 --reasons 16 --out why.json\n\n"
-    "Reasons come from the enhancers guided (attributes of the item) and shapley (the user's own history), and from "
-    "backbones that explain themselves (DReX: words of reviews); the docs say what their numbers mean "
-    "(docs/explain.md)."
+    "burnish explain out --user 196 --html why.html\n\n"
+    "burnish explain out --batch --out why.parquet (all users; --shard 1/4 for a quarter of them)\n\n"
+    "Reasons come from the enhancers guided (attributes of the item), paths and shapley, from backbones that explain "
+    "themselves (DReX: words of reviews), and for every other model from the user's history; the docs say what their "
+    "numbers mean (docs/explain.md)."
 )
-UsersToExplain = Annotated[list[str], Ids("user", "-u", "Original ids of users, separated by commas.")]
+UsersToExplain = Annotated[list[str] | None, Ids("user", "-u", "Original ids of users, separated by commas.")]
 ItemsToExplain = Annotated[
     list[str] | None,
     Ids("item", "-i", "Explain these items instead of the best ones: original ids, separated by commas."),
@@ -52,7 +55,7 @@ SHOWN, WRITTEN = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
 def explain(
     context: typer.Context,
     run: Run,
-    users: UsersToExplain,
+    users: UsersToExplain = None,
     items: ItemsToExplain = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
     reasons: Annotated[
@@ -60,7 +63,9 @@ def explain(
     ] = 3,
     enhancer: Annotated[
         str | None,
-        typer.Option("--enhancer", "-e", help="Whose reasons: guided, backbone, history, ...; all but it by default."),
+        typer.Option(
+            "--enhancer", "-e", help="Whose reasons: guided, backbone, history, ...; all but it by default."
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also what the user and the items are like (guided, DReX).")
@@ -72,7 +77,17 @@ def explain(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is estimated.")] = 0,
     html: Annotated[
-        Path | None, typer.Option("--html", help="Write a page for people: one .html file that needs no network.")
+        Path | None,
+        typer.Option("--html", help="Write a page for people: one .html file that needs no network."),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch", help="Many users, by default all, into --out, a parquet file; goes on if stopped."
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="With --batch: I/N, the I-th of N shares of the users.")
     ] = None,
     title_field: TitleField = None,
     output: Annotated[
@@ -97,6 +112,7 @@ def explain(
     if output is not None and output.suffix.lower() == ".txt":
         format = format or "txt"
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
+    check_batch(batch, shard, users=users, items=items, profile=profile, html=html, output=output)
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
     if html is not None:
@@ -116,7 +132,11 @@ def explain(
     )
     for text in explainer.about():
         screen.say(text)
-    explanations = list(explainer.explanations(users, items))
+    if batch:
+        assert output is not None
+        explain_many(screen, explainer, output, users, None if shard is None else share_of(shard))
+        return
+    explanations = list(explainer.explanations(users or [], items))
     profiles = collect_profiles(explainer, explanations) if profile else None
     names = data_names(explainer.trained.config)
     if html is not None:
@@ -132,13 +152,64 @@ def explain(
         screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
 
 
-class Profiles(dict[tuple[str, str], dict[str, float]]):
-    """Profiles by ("user" or "item", id).
+def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    from burnish.errors import ConfigurationError
 
-    words: whether they are of words, each with words of its own, and not all of the same attributes.
-    """
+    if not batch:
+        if shard is not None:
+            raise ConfigurationError(f"--shard {shard}: it shares out the users of --batch; give --batch too")
+        if not given["users"]:
+            raise typer.BadParameter(
+                "no user is named; give original ids, such as --users 196,186, or --batch for all",
+                param_hint="--users",
+            )
+        return
+    for name in ("items", "profile", "html"):
+        if given[name]:
+            raise ConfigurationError(
+                f"--{name.removesuffix('s')} has no place beside --batch, which explains many users' best items in a "
+                f"table; leave one of them out"
+            )
+    if shard is not None:
+        share_of(shard)
+    output = given["output"]
+    if output is None or output.suffix.lower() not in (".parquet", ".pq"):
+        raise ConfigurationError("--batch writes a parquet file; give --out NAME.parquet")
+    from burnish.trained.finished_shards import check_writable
 
-    words = False
+    check_writable(output)
+
+
+def explain_many(
+    screen: Screen, explainer: Explainer, output: Path, users: list[str] | None, share: tuple[int, int] | None
+) -> None:
+    """The users into a parquet file, with a bar in a terminal, else a line now and then; after Ctrl-C how to go on."""
+    from burnish.telling import stage
+    from burnish.trained.explain_batch import explain_batch
+
+    done = kept = whole = 0
+    lines = None if screen.watched else stage("explained: shard")
+    try:
+        with screen.bar("shards of users") as move:
+
+            def advance(number: int, total: int, was_there: bool) -> None:
+                nonlocal done, kept, whole
+                done, kept, whole = number, kept + was_there, total
+                move(completed=number, total=total)
+                if lines is not None:
+                    lines.step()
+
+            target, explained = explain_batch(explainer, output, users, share=share, progress=advance)
+    except KeyboardInterrupt:
+        if done:
+            screen.say(f"stopped after {done} of {whole} shards; the same command goes on from there")
+        else:
+            screen.say("stopped before the end of the first shard; nothing to go on from")
+        raise
+    if kept:
+        screen.say(f"{kept} of {whole} shards were there already")
+    screen.say(f"written: {target} ({explained} recommendations explained)")
 
 
 def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) -> Profiles:
@@ -221,75 +292,3 @@ def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None, n
             content["item_profile"] = profiles["item", one.item]
         lines.append(as_json(content))
     return lines
-
-
-def show(
-    console: Console, explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames
-) -> None:
-    """A table a user, for people; before it their profile beside those of the items, where it is wanted."""
-    for user in dict.fromkeys(one.user for one in explanations):
-        recommended = [one for one in explanations if one.user == user]
-        if profiles is not None:
-            table = word_table if profiles.words else profile_table
-            console.print(table(f"{names.user} {user}", user, recommended, profiles))
-        console.print(reason_table(user, recommended, names))
-
-
-def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames) -> Any:
-    """The recommendations of one user, each with its reasons line by line."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from burnish.explanation import PARTS
-    from burnish.trained.explanation_formats import line
-
-    shares = [one.share for one in recommended]
-    table = Table(title=Text(f"{names.user} {user}"), title_justify="left", show_lines=True)
-    table.add_column(Text(names.item))
-    table.add_column("score", justify="right")
-    if any(part is not None for part in shares):
-        table.add_column("by attributes", justify="right")
-    weights = {reason.kind for one in recommended for reason in one.reasons} - set(PARTS)
-    table.add_column("reasons, with their weight" if weights else "what adds to it, or takes from it")
-    for one, part in zip(recommended, shares, strict=True):
-        lines = [line(reason) for reason in one.reasons]
-        lines += [f"({one.note})"] if one.note else []
-        cells = [one.name, f"{one.score:.4f}"]
-        if len(table.columns) == 4:
-            cells.append("" if part is None else f"{part:.0%}")
-        table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))
-    return table
-
-
-def profile_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
-    """What a user likes, most liked first, and what each of the items is like."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(f"attributes: {name} and the items, in standard deviations"), title_justify="left"
-    )
-    table.add_column("attribute")
-    for head in (name, *(one.name for one in recommended)):
-        table.add_column(Text(head), justify="right")
-    for attribute, value in profiles["user", user].items():
-        row = [value, *(profiles["item", one.item][attribute] for one in recommended)]
-        table.add_row(attribute, *(f"{number:+.1f}" for number in row))
-    return table
-
-
-def word_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
-    """The words of a user and of each of the items, a column each, with the sum of attention on them."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(f"words: {name} and the items, with the attention on them"), title_justify="left"
-    )
-    columns = [profiles["user", user], *(profiles["item", one.item] for one in recommended)]
-    for head in (name, *(one.name for one in recommended)):
-        table.add_column(Text(head))
-    for place in range(max(map(len, columns))):
-        cells = [list(column.items())[place : place + 1] for column in columns]
-        table.add_row(*(Text(f"{cell[0][0]} {cell[0][1]:.2f}" if cell else "") for cell in cells))
-    return table

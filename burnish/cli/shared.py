@@ -214,3 +214,13 @@ def choose_format(
 
         raise unknown_name("format", format, dict.fromkeys([*shown, *written]))
     return format
+
+
+def share_of(shard: str) -> tuple[int, int]:
+    """Which share of how many `--shard I/N` names, the first 0.  Raises `ConfigurationError` for anything else."""
+    number, _, of = shard.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        from burnish.errors import ConfigurationError
+
+        raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
+    return int(number) - 1, int(of)

@@ -13,7 +13,11 @@ _BASE = Path(__file__).parent / "templates" / "base.css"
 
 
 def render(
-    folder: Path, *, more_style: str = "", filters: Mapping[str, Callable[..., Any]] | None = None, **content: Any
+    folder: Path,
+    *,
+    more_style: str = "",
+    filters: Mapping[str, Callable[..., Any]] | None = None,
+    **content: Any,
 ) -> str:
     """The text of a page from `page.html`, `page.css` and, where there is one, `page.js` in a folder.
 

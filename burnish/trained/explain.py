@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from burnish.training.trained_model import TrainedModel
 
 
+#: An item, its score and its rank.
+Scored = tuple[str, float, int | None]
+
+
 def explain(
     source: TrainedModel | TrainingResult | Path | str,
     users: Iterable[str | int] | str | int,
@@ -136,6 +140,8 @@ class Explainer:
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
         self.givers = reason_givers(self.recommender, enhancer, budget=budget, seed=seed)
+        self._asked = {"top": top, "reasons": reasons, "enhancer": enhancer, "state": state}
+        self._asked |= {"budget": budget, "seed": seed, "title_field": title_field}
         titles = self.recommender.titles
         self.titles: dict[str, str] = {} if titles is None else titles[1]
         data = trained.dataset
@@ -171,7 +177,9 @@ class Explainer:
         recommender, data = self.recommender, self.trained.dataset
         if self.trained.sequential:
             row = recommender.inputs.rows(np.array([number]))
-            items = row[self.trained.model.ITEM_SEQ][0][: int(row[self.trained.model.ITEM_SEQ_LEN][0])].numpy()
+            items = row[self.trained.model.ITEM_SEQ][0][
+                : int(row[self.trained.model.ITEM_SEQ_LEN][0])
+            ].numpy()
         else:
             items = recommender.known[number].indices
             table, time = data.inter_feat, data.time_field
@@ -180,6 +188,22 @@ class Explainer:
                 when = dict(zip(table[data.iid_field].numpy()[own], table[time].numpy()[own], strict=True))
                 items = sorted(items, key=lambda item: when.get(item, 0.0))
         return list(dict.fromkeys(self.trained.tokens(data.iid_field, np.array(items[::-1], dtype=np.int64))))
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, by name."""
+        return dict(self._asked)
+
+    def users(self, given: Iterable[str | int] | str | int) -> list[str]:
+        """These users' original ids, each once, as the data have them.  Raises `UnknownNameError` for others."""
+        return list(self._named_ids("user", given))
+
+    def nothing_for(self, user: str) -> str:
+        """Why a user can be recommended nothing, in words; empty where something can be."""
+        number = self._id("user", user)
+        status = self.recommender.statuses([number])[0]
+        if status == "ok" and self.recommender.nothing_left(number):
+            status = "nothing left"
+        return "" if status == "ok" else f"no recommendation: {status}"
 
     def about(self) -> list[str]:
         """What the contributions of those who give reasons are, in a sentence each, where they say it."""
@@ -224,24 +248,30 @@ class Explainer:
     # ------------------------------------------------------------------ one after the other
 
     def _explanations(self, users: dict[str, int], items: dict[str, int] | None) -> Iterator[Explanation]:
-        for token, user in users.items():
-            scored = self._best(token) if items is None else self._named(user, items)
+        found = (
+            self._best(list(users))
+            if items is None
+            else ((token, self._named(user, items)) for token, user in users.items())
+        )
+        for token, scored in found:
+            user = users[token]
             for giver in self.givers:
                 if isinstance(giver.module, HistoryReasons):
                     giver.module.prepare(user, [self._ids["item"][item] for item, *_ in scored])
             for item, score, rank in scored:
                 yield self._explanation(token, item, score, rank)
 
-    def _best(self, user: str) -> list[tuple[str, float, int | None]]:
-        frame = next(self.recommender.chunks([user]))
-        if frame["status"].iloc[0] != "ok":
-            raise DataError(
-                f"there is no recommendation to explain for user {user!r}: {frame['status'].iloc[0]}"
-            )
-        columns = frame["item"].astype(str), frame["score"].astype(float), frame["rank"].astype(int)
-        return list(zip(*columns, strict=True))
+    def _best(self, users: list[str]) -> Iterator[tuple[str, list[Scored]]]:
+        for frame in self.recommender.chunks(users):
+            for user, own in frame.groupby("user", sort=False):
+                if own["status"].iloc[0] != "ok":
+                    raise DataError(
+                        f"there is no recommendation to explain for user {user!r}: {own['status'].iloc[0]}"
+                    )
+                columns = own["item"].astype(str), own["score"].astype(float), own["rank"].astype(int)
+                yield str(user), list(zip(*columns, strict=True))
 
-    def _named(self, user: int, items: dict[str, int]) -> list[tuple[str, float, int | None]]:
+    def _named(self, user: int, items: dict[str, int]) -> list[Scored]:
         scores = self.recommender.scores(np.array([user]))[0]
         if bool(torch.isnan(scores).any()):
             raise NonFiniteError(
@@ -305,7 +335,9 @@ class Explainer:
         return notes
 
 
-def account_of(score: float, method: str, reasons: Sequence[Reason], told: Sequence[Reason]) -> dict[str, Any]:
+def account_of(
+    score: float, method: str, reasons: Sequence[Reason], told: Sequence[Reason]
+) -> dict[str, Any]:
     """What an `Explanation` says of the score's make-up, from all reasons of a method; empty where they are weights.
 
     The base is in the evidence as "base" (histories) or "rest" (attributes); it is 0 for a reading without one.

@@ -10,6 +10,7 @@ from burnish.enhancers.guided.wording import attribute_words
 from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
 from burnish.explanation import PARTS, Reason
 
+
 def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
     """The reason with titles where its text says `item ID`, of the explained item and of the one in its evidence.
 

@@ -38,6 +38,8 @@ CELLS = 1 << 26
 WIDTH = 64
 #: Largest difference of scores, relative to the largest, that counts as rounding.
 CLOSE = 1e-3
+#: A fold-in that tells less of the scores is said to.
+LITTLE = 0.25
 _RIDGES = tuple(10.0**power for power in range(-5, 2))
 
 
@@ -82,10 +84,11 @@ class FoldedUsers:
         """One sentence for readers of reasons."""
         if self._between is not None:
             return "The model's score is a sum over the history; a reason is that item's summand."
+        fit = max(self.settings.fit, 0.0)
+        little = " That is little: take them as hints." if fit < LITTLE else ""
         return (
             "The model keeps a vector for the user and reads no history; a reason is what that item adds to the score "
-            f"of a user folded in from the history, which tells {max(self.settings.fit, 0):.0%} of how scores differ "
-            "between users."
+            f"of a user folded in from the history, which tells {fit:.0%} of how scores differ between users.{little}"
         )
 
     def history(self, user: int, item: int) -> Tensor:

@@ -44,7 +44,7 @@ class HistoryScorer(Protocol):
         ...
 
     def scores(self, user: int, items: Sequence[int], masks: Tensor) -> Tensor:
-        """The game's values `[n_masks, n_items]` for masks `[n_masks, n]` over the history, True where an item stays."""
+        """The game's values `[n_masks, n_items]` for masks `[n_masks, n]` of the history, True where an item stays."""
         ...
 
     def contributions(self, user: int, items: Sequence[int]) -> list[HistoryContributions | None]:

@@ -62,7 +62,10 @@ class HistoryReasons:
         return self.scorer.history(user, item)
 
     def scores(self, user: int, item: int, masks: Tensor) -> Tensor:
-        """The score of an item `[n_masks]` by histories with items left out: masks `[n_masks, n]`, True for one that stays."""
+        """The scores `[n_masks]` of an item by histories with items left out.
+
+        masks: bool `[n_masks, n]` over `history(user, item)`, True for an item that stays.
+        """
         return self.scorer.scores(user, [item], masks)[:, 0]
 
     def contributions(self, user: int, items: Sequence[int]) -> list[HistoryContributions | None]:

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from burnish.checks import whole_number
-from burnish.enhancers.shapley.estimators import enumeration, multilinear, permutation
+from burnish.enhancers.shapley.estimators import enumeration, multilinear
 from burnish.enhancers.shapley.history_games import HistoryGame, kind_of_history
-from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.errors import UnsupportedError
 
 from .history_contributions import HistoryContributions
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BUDGET = 512
 #: Items of a history up to which all coalitions are asked for.
 ENUMERATED = 8
+#: The smallest budget: two samples of a pair of nodes in either half.
+LEAST = 16
 
 
 class MaskedHistories:
@@ -50,7 +52,7 @@ class MaskedHistories:
         self.recommender = recommender
         self.model: Any = recommender.trained.model
         self.kind = kind_of_history(self.model)
-        self.budget = BUDGET if budget is None else whole_number("budget", budget, 8)
+        self.budget = BUDGET if budget is None else whole_number("budget", budget, LEAST)
         self.seed = seed
         training = recommender.trained.splits.training
         self._rows = training.inter_matrix(form="csr") if self.kind == "autoencoder" else None
@@ -66,7 +68,7 @@ class MaskedHistories:
 
     def history(self, user: int, item: int) -> Tensor:
         """The items that are players for this recommendation, `[n]`, oldest first; the item itself is none."""
-        row, history = self._row_of(user)
+        history = self._row_of(user)[1]
         return history[history != item]
 
     def scores(self, user: int, items: Sequence[int], masks: Tensor) -> Tensor:
@@ -174,18 +176,14 @@ def values_of(game: Game, budget: int, seed: int) -> tuple[Valuation, Tensor, bo
 
     Up to `ENUMERATED` players all coalitions are asked for; else those of the multilinear extension, whose estimate is
     moved to add up to what everybody brings: each value by its part of all variances, which is the least change that
-    does (a sum that is known lowers the errors, too).  A budget too small for that goes to permutations, and one too
-    small for these is refused, with the smallest.
+    does (a sum that is known lowers the errors, too).  The budget is for the others, `LEAST` or more.
     """
     n = game.n_players
     device = getattr(game, "device", torch.device("cpu"))
     ends = game(torch.tensor([[False], [True]], device=device).expand(2, n)).double()
     if n <= ENUMERATED:
         return enumeration.estimate(game), ends, True
-    try:
-        valuation = multilinear.estimate(game, budget=budget, seed=seed, nodes=_nodes(n, budget))
-    except ConfigurationError:
-        return permutation.estimate(game, budget=budget, seed=seed), ends, False
+    valuation = multilinear.estimate(game, budget=budget, seed=seed, nodes=_nodes(n, budget))
     variance = valuation.standard_error.square()
     share = variance / variance.sum(dim=0, keepdim=True).clamp_min(1e-30)
     lacking = ends[1] - ends[0] - valuation.values.sum(dim=0)
@@ -199,4 +197,4 @@ def values_of(game: Game, budget: int, seed: int) -> tuple[Valuation, Tensor, bo
 def _nodes(n: int, budget: int) -> int:
     """Nodes of the quadrature: as many as are exact, or as a quarter of the budget has room for twice over."""
     exact = max(1, (n + 1) // 2)
-    return max(1, min(exact, 32, budget // 32))
+    return max(2, min(exact, 32, budget // 32))

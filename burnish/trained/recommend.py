@@ -213,6 +213,22 @@ class Recommender:
                 status.append("ok")
         return status
 
+    def statuses(self, users: Sequence[int]) -> list[str]:
+        """Of each user (internal ids) "ok", or why there is no prediction."""
+        return self._status(np.asarray(users, dtype=np.int64))
+
+    def nothing_left(self, user: int) -> bool:
+        """Whether a user (internal id) knows everything that could be recommended."""
+        return not self._left(user).any()
+
+    def _left(self, user: int) -> np.ndarray:
+        """What can be recommended to a user: `[n_items]` of booleans."""
+        left = np.ones(len(self.seen_items), dtype=bool) if self.include_unseen else self.seen_items.copy()
+        left[0] = False
+        if not self.include_known:
+            left[self.known[user].indices] = False
+        return left
+
     def _refuse_missing(self, tokens: Sequence[str], status: Sequence[str]) -> None:
         bad = [(token, why) for token, why in zip(tokens, status, strict=True) if why != "ok"]
         if not bad:
@@ -293,10 +309,7 @@ class Recommender:
 
     def rank(self, user: int, item: int, scores: Tensor) -> int | None:
         """An item's place among what can be recommended to a user, from 1, by their scores `[n_items]`; None if not."""
-        left = np.ones(len(scores), dtype=bool) if self.include_unseen else self.seen_items.copy()
-        left[0] = False
-        if not self.include_known:
-            left[self.known[user].indices] = False
+        left = self._left(user)
         own = scores.double().cpu().numpy()
         return int((own[left] > own[item]).sum()) + 1 if left[item] else None
 

@@ -77,7 +77,11 @@ def _user(explainer: Explainer, user: str, explanations: Sequence[Explanation]) 
                     (f"{number}", "gain" if reason.contribution >= 0 else "loss")
                 )
     chosen = [
-        {"name": catalogue_title(explainer.titles.get(token) or token), "id": token, "speaks": speaks.get(token, [])}
+        {
+            "name": catalogue_title(explainer.titles.get(token) or token),
+            "id": token,
+            "speaks": speaks.get(token, []),
+        }
         for token in history
     ]
     # Those that are reasons come first, then the latest.
@@ -92,7 +96,10 @@ def _user(explainer: Explainer, user: str, explanations: Sequence[Explanation]) 
 
 
 def _recommended(explainer: Explainer, one: Explanation) -> dict[str, Any]:
-    widest = max((abs(reason.contribution) + (reason.standard_error or 0) for reason in one.reasons), default=0) or 1
+    widest = (
+        max((abs(reason.contribution) + (reason.standard_error or 0) for reason in one.reasons), default=0)
+        or 1
+    )
     sided = any(reason.contribution < 0 for reason in one.reasons)
     return {
         "name": catalogue_title(one.title or one.item),
@@ -154,7 +161,9 @@ def _attributes(explainer: Explainer, one: Explanation) -> list[dict[str, Any]]:
     named = [str(reason.evidence["attribute"]) for reason in one.reasons if reason.kind == "attribute"]
     if not named:
         return []
-    tastes, traits = (explainer.profile(side, token) or {} for side, token in (("user", one.user), ("item", one.item)))  # type: ignore[arg-type]
+    tastes, traits = (
+        explainer.profile(side, token) or {} for side, token in (("user", one.user), ("item", one.item))
+    )  # type: ignore[arg-type]
     others = sorted(tastes, key=lambda name: -abs(tastes[name]))
     names = [name for name in dict.fromkeys([*named, *others]) if name in tastes and name in traits]
 
@@ -175,10 +184,16 @@ def _attributes(explainer: Explainer, one: Explanation) -> list[dict[str, Any]]:
 
 def _words(explainer: Explainer, one: Explanation) -> dict[str, list[str]]:
     """Words of the user's profile, of both and of the item's; empty where no word is a reason."""
-    shared = [str(reason.evidence["word"]) for reason in one.reasons if reason.kind == "keyword" and "word" in reason.evidence]
+    shared = [
+        str(reason.evidence["word"])
+        for reason in one.reasons
+        if reason.kind == "keyword" and "word" in reason.evidence
+    ]
     if not shared:
         return {}
-    user, item = (list(explainer.profile(side, token) or {}) for side, token in (("user", one.user), ("item", one.item)))  # type: ignore[arg-type]
+    user, item = (
+        list(explainer.profile(side, token) or {}) for side, token in (("user", one.user), ("item", one.item))
+    )  # type: ignore[arg-type]
     both = list(dict.fromkeys([*shared, *(word for word in user if word in item)]))
     return {
         "your words": [word for word in user if word not in both][:_WORDS],
@@ -196,7 +211,10 @@ def _paths(one: Explanation) -> list[list[dict[str, str]]]:
         for path in reason.evidence.get("paths", ())[:_PATHS]:
             steps = [{"step": "", "arrow": ""}]
             steps += [
-                {"step": str(edge["relation"]).replace("_", " "), "arrow": "→" if edge["direction"] == "along" else "←"}
+                {
+                    "step": str(edge["relation"]).replace("_", " "),
+                    "arrow": "→" if edge["direction"] == "along" else "←",
+                }
                 for edge in path["edges"]
             ]
             nodes = []
