@@ -223,7 +223,7 @@ class FoldedUsers:
         for kind in ("output", "refined"):
             try:
                 sides = [
-                    export_embeddings(trained, side, kind).vectors.astype(np.float64)  # type: ignore[arg-type]
+                    export_embeddings(trained, side, kind).vectors.astype(np.float64)
                     for side in ("user", "item")
                 ]
             except UnsupportedError:
@@ -288,7 +288,7 @@ def _weights_between_items(recommender: Recommender, known: scipy.sparse.csr_mat
     model = recommender.trained.model
     users = np.flatnonzero(np.diff(known.indptr))[:8]
     for name in ("item_similarity", "w"):
-        between = getattr(model, name, None)
+        between: Any = getattr(model, name, None)
         if isinstance(between, Tensor):
             between = between.detach().cpu().numpy()
         elif hasattr(between, "tocsr"):

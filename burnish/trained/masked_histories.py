@@ -11,6 +11,7 @@ from torch import Tensor
 
 from burnish.checks import whole_number
 from burnish.enhancers.shapley.estimators import enumeration, multilinear
+from burnish.enhancers.shapley.estimators.surrogate import of_history
 from burnish.enhancers.shapley.history_games import HistoryGame, kind_of_history
 from burnish.errors import UnsupportedError
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from .recommend import Recommender
 
 #: Coalitions that are asked for, unless a budget is given.
-BUDGET = 512
+BUDGET = 1024
 #: Items of a history up to which all coalitions are asked for.
 ENUMERATED = 8
 #: The smallest budget: two samples of a pair of nodes in either half.
@@ -92,7 +93,9 @@ class MaskedHistories:
                 found |= dict.fromkeys(group)
                 continue
             game = self._game(user, group)
-            valuation, ends, exact = values_of(game, self.budget, self.seed)
+            valuation, ends, exact = values_of(
+                game, self.budget, self.seed, ordered=self.kind == "sequential"
+            )
             for place, item in enumerate(group):
                 found[item] = HistoryContributions(
                     history=game.history.cpu().numpy(),
@@ -171,19 +174,21 @@ class MaskedHistories:
         return scores
 
 
-def values_of(game: Game, budget: int, seed: int) -> tuple[Valuation, Tensor, bool]:
+def values_of(game: Game, budget: int, seed: int, *, ordered: bool = False) -> tuple[Valuation, Tensor, bool]:
     """Shapley values that add up, the game's values of nobody and of everybody `[2, n_outputs]`, and whether exact.
 
-    Up to `ENUMERATED` players all coalitions are asked for; else those of the multilinear extension, whose estimate is
-    moved to add up to what everybody brings: each value by its part of all variances, which is the least change that
-    does (a sum that is known lowers the errors, too).  The budget is for the others, `LEAST` or more.
+    Up to `ENUMERATED` players all coalitions are asked for; else those of the multilinear extension, with what a sum
+    over the items, their number and (ordered) the last of them tell taken out (`surrogate`).  That estimate is moved to
+    add up to what everybody brings: each value by its part of all variances, which is the least change that does (a sum
+    that is known lowers the errors, too).  The budget is for the others, `LEAST` or more.
     """
     n = game.n_players
     device = getattr(game, "device", torch.device("cpu"))
     ends = game(torch.tensor([[False], [True]], device=device).expand(2, n)).double()
     if n <= ENUMERATED:
         return enumeration.estimate(game), ends, True
-    valuation = multilinear.estimate(game, budget=budget, seed=seed, nodes=_nodes(n, budget))
+    near = of_history(n, ordered=ordered)
+    valuation = multilinear.estimate(game, budget=budget, seed=seed, nodes=_nodes(n, budget), surrogate=near)
     variance = valuation.standard_error.square()
     share = variance / variance.sum(dim=0, keepdim=True).clamp_min(1e-30)
     lacking = ends[1] - ends[0] - valuation.values.sum(dim=0)

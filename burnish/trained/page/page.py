@@ -161,9 +161,8 @@ def _attributes(explainer: Explainer, one: Explanation) -> list[dict[str, Any]]:
     named = [str(reason.evidence["attribute"]) for reason in one.reasons if reason.kind == "attribute"]
     if not named:
         return []
-    tastes, traits = (
-        explainer.profile(side, token) or {} for side, token in (("user", one.user), ("item", one.item))
-    )  # type: ignore[arg-type]
+    tastes = explainer.profile("user", one.user) or {}
+    traits = explainer.profile("item", one.item) or {}
     others = sorted(tastes, key=lambda name: -abs(tastes[name]))
     names = [name for name in dict.fromkeys([*named, *others]) if name in tastes and name in traits]
 
@@ -191,9 +190,8 @@ def _words(explainer: Explainer, one: Explanation) -> dict[str, list[str]]:
     ]
     if not shared:
         return {}
-    user, item = (
-        list(explainer.profile(side, token) or {}) for side, token in (("user", one.user), ("item", one.item))
-    )  # type: ignore[arg-type]
+    user = list(explainer.profile("user", one.user) or {})
+    item = list(explainer.profile("item", one.item) or {})
     both = list(dict.fromkeys([*shared, *(word for word in user if word in item)]))
     return {
         "your words": [word for word in user if word not in both][:_WORDS],

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .sampling import CountedGame
+from .surrogate import Surrogate, fitted
 
 #: Samples of a node in each half: two is the least that gives an error.
 LEAST = 2
@@ -37,7 +38,11 @@ def smallest(nodes: list[Node]) -> int:
 
 
 def estimated(
-    counted: CountedGame, nodes: list[Node], budget: int, source: torch.Generator
+    counted: CountedGame,
+    nodes: list[Node],
+    budget: int,
+    source: torch.Generator,
+    surrogate: Surrogate | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Weighted slopes of the game's multilinear extension, `(values, standard errors)`, each `[n, n_outputs]`.
 
@@ -48,10 +53,11 @@ def estimated(
 
     An additive part a z of the game has slopes a that are known, so it is taken out: a is fitted by least squares on
     one half of the samples and taken out of the other half, then the reverse, which leaves the estimate unbiased.
+    With a surrogate, whose slopes are known as well, its fit is taken out in the place of the additive part.
     """
     budgets = [budget // 2, budget - budget // 2]
-    halves = [_Half(counted, nodes, part, source) for part in budgets]
-    slopes = [half.slopes(other.additive()) for half, other in zip(halves, reversed(halves), strict=True)]
+    halves = [_Half(counted, nodes, part, source, surrogate) for part in budgets]
+    slopes = [half.slopes(other.known()) for half, other in zip(halves, reversed(halves), strict=True)]
     values = (slopes[0][0] + slopes[1][0]) / 2
     return values, (slopes[0][1] + slopes[1][1]).sqrt() / 2
 
@@ -59,8 +65,15 @@ def estimated(
 class _Half:
     """Samples of all nodes: which players joined, and v less v of the complement."""
 
-    def __init__(self, counted: CountedGame, nodes: list[Node], budget: int, source: torch.Generator) -> None:
-        self.nodes = nodes
+    def __init__(
+        self,
+        counted: CountedGame,
+        nodes: list[Node],
+        budget: int,
+        source: torch.Generator,
+        surrogate: Surrogate | None,
+    ) -> None:
+        self.nodes, self.surrogate = nodes, surrogate
         n = counted.game.n_players
         self.joined: list[Tensor] = []  # a node: [pairs a sample, samples, n]
         self.differences: list[Tensor] = []  # a node: [pairs a sample, samples, n_outputs]
@@ -73,6 +86,20 @@ class _Half:
             self.joined.append(joined)
             self.differences.append((one - other).view(len(pairs), samples, -1))
 
+    def known(self) -> Tensor | None:
+        """Coefficients `[m, n_outputs]` of what is taken out: the surrogate's features, else the players themselves."""
+        if self.surrogate is None:
+            return self.additive()
+        joined = torch.cat([one.flatten(0, 1) for one in self.joined])
+        return fitted(self._features(joined), torch.cat([one.flatten(0, 1) for one in self.differences]))
+
+    def _features(self, joined: Tensor) -> Tensor:
+        """What is fitted to v less v of the complement, `[..., m]`, for coalitions `[..., n]`."""
+        if self.surrogate is None:
+            return 2 * joined.to(self.differences[0].dtype) - 1
+        flat = joined.flatten(0, -2)
+        return (self.surrogate.features(flat) - self.surrogate.features(~flat)).view(*joined.shape[:-1], -1)
+
     def additive(self) -> Tensor | None:
         """Least-squares a of difference = a (2 z - 1), `[n, n_outputs]`; None from fewer than 2 n samples."""
         signs = torch.cat([joined.flatten(0, 1) for joined in self.joined]).to(self.differences[0].dtype)
@@ -84,14 +111,14 @@ class _Half:
         moments.diagonal().add_(1e-9 * len(signs))
         return torch.linalg.solve(moments, signs.T @ differences)
 
-    def slopes(self, additive: Tensor | None) -> tuple[Tensor, Tensor]:
+    def slopes(self, known: Tensor | None) -> tuple[Tensor, Tensor]:
         """The sum over nodes of weight times slope, and the variance of that."""
         first = self.differences[0]
         shape = (self.joined[0].shape[2], first.shape[2])
         value, variance = (torch.zeros(shape, dtype=first.dtype, device=first.device) for _ in range(2))
         for node, joined, differences in zip(self.nodes, self.joined, self.differences, strict=True):
             z = joined.to(first.dtype)
-            rest = differences if additive is None else differences - (2 * z - 1) @ additive
+            rest = differences if known is None else differences - self._features(joined) @ known
             z = (z - node.q) / (node.q * (1 - node.q))
             samples = z.shape[1]
             mean = torch.einsum("pkn,pkm->nm", z, rest) / z.shape[0] / samples
@@ -100,7 +127,9 @@ class _Half:
             spread = (squares / len(z) ** 2 / samples - mean.square()).clamp_min(0) / (samples - 1)
             value += node.weight * mean
             variance += node.weight**2 * spread
-        return (value if additive is None else value + additive), variance
+        if known is not None:
+            value = value + (known if self.surrogate is None else self.surrogate.values.to(known).T @ known)
+        return value, variance
 
 
 def _samples(nodes: list[Node], budget: int) -> list[int]:
