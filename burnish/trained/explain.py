@@ -207,7 +207,8 @@ class Explainer:
 
     def about(self) -> list[str]:
         """What the contributions of those who give reasons are, in a sentence each, where they say it."""
-        return [giver.module.about for giver in self.givers if isinstance(giver.module, HistoryReasons)]
+        said = [str(getattr(giver.module, "reasons_about", "")) for giver in self.givers]
+        return [text for text in said if text]
 
     @property
     def profile_giver(self) -> ReasonGiver | None:

@@ -44,7 +44,9 @@ def _told(kind: str, reasons: Sequence[Reason]) -> str:
     if kind == "interaction" and all("item" in one.evidence for one in reasons):
         return f"Because you chose {_row(_titles(reasons[:NAMED]))}."
     if kind == "attribute" and {"attribute", "item_score", "user_score"} <= first.evidence.keys():
-        return f"It {_attribute(first)}."
+        # A second one that weighs half as much is told, too.
+        told = [one for one in reasons[:2] if one.contribution >= first.contribution / 2]
+        return f"It {'; it '.join(_attribute(one) for one in told)}."
     return first.text
 
 

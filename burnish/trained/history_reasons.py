@@ -26,7 +26,7 @@ class HistoryReasons:
     """Shapley values of the items of a user's history in the model's scores, as reasons.
 
     By leaving items out of the history of models that read one (`MaskedHistories`: sequential models, autoencoders);
-    of others by folding the user in from the history (`FoldedUsers`).  `method` and `about` say which.
+    of others by folding the user in from the history (`FoldedUsers`).  `method` and `reasons_about` say which.
 
     recommender: of the trained model; its state decides what the history is.  budget: coalitions a user, for games
     that are estimated.  seed: of what is drawn.
@@ -53,7 +53,7 @@ class HistoryReasons:
         return self.scorer.method
 
     @property
-    def about(self) -> str:
+    def reasons_about(self) -> str:
         """What the contributions are, in a sentence for readers."""
         return self.scorer.about
 

@@ -68,6 +68,10 @@ class Guided(Enhancer[GuidedConfig]):
     """
 
     name = "guided"
+    reasons_about = (
+        "A reason is what the score gains because the item has its value on an attribute instead of the average "
+        "item's."
+    )
     Config = GuidedConfig
 
     guided: Tensor

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from burnish.enhancers.guided.wording import attribute_words
 from burnish.enhancers.paths.drawing import SOMEBODY
 from burnish.enhancers.paths.names import catalogue_title
 from burnish.errors import DataError
 from burnish.explanation import PARTS, Explanation, Reason
 from burnish.files.pages import minus, render
 
-from ..explanation_formats import line
 from ..explanation_sentences import sentence
 
 if TYPE_CHECKING:
@@ -141,9 +141,13 @@ def _short(reason: Reason) -> str:
     if reason.kind == "interaction" and "item" in reason.evidence:
         title = reason.evidence.get("title")
         return f"You chose {catalogue_title(str(title)) if title else 'item ' + str(reason.evidence['item'])}"
-    if reason.kind == "attribute":
-        said = line(reason).split("  ", 1)[-1]
-        return said[:1].upper() + said[1:]
+    if reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= reason.evidence.keys():
+        scores = float(reason.evidence["item_score"]), float(reason.evidence["user_score"])
+        return (
+            attribute_words(str(reason.evidence["attribute"]), *scores, reason.contribution)
+            .removeprefix("is ")
+            .capitalize()
+        )
     return reason.text
 
 

@@ -279,7 +279,7 @@ def test_other_models_that_read_no_history(name: str, models: Any) -> None:
     assert np.isfinite(one.remainder)
     fit = module.scorer.settings.fit
     assert fit > 0.3 or name == "NeuMF"
-    assert ("That is little" in module.about) == (fit < 0.25)
+    assert ("That is little" in module.reasons_about) == (fit < 0.25)
 
 
 def test_linear_models_are_taken_at_their_word(models: Any) -> None:
