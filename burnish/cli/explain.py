@@ -89,6 +89,21 @@ def explain(
     shard: Annotated[
         str | None, typer.Option("--shard", help="With --batch: I/N, the I-th of N shares of the users.")
     ] = None,
+    written_by: Annotated[
+        str | None,
+        typer.Option(
+            "--written-by", help="With --html: a language model writes the sentences, from the reasons alone."
+        ),
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="With --written-by: file of all requests and answers.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="With --written-by: the endpoint; by default OpenAI's.")
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option("--api-key-env", help="With --written-by: the environment variable with the key.")
+    ] = "OPENAI_API_KEY",
     title_field: TitleField = None,
     output: Annotated[
         Path | None, out_option("Write to this file: .json (one object a line), .csv, .parquet or .txt.")
@@ -113,6 +128,12 @@ def explain(
         format = format or "txt"
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
     check_batch(batch, shard, users=users, items=items, profile=profile, html=html, output=output)
+    if written_by is not None and (html is None or ledger is None):
+        raise ConfigurationError(
+            "--written-by: sentences are on the page and every answer is kept; give --html PAGE.html and --ledger FILE"
+        )
+    if written_by is None and (ledger is not None or base_url is not None):
+        raise ConfigurationError("--ledger and --base-url are of --written-by MODEL, which is not given")
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
     if html is not None:
@@ -143,7 +164,15 @@ def explain(
         from burnish.files.whole import write_text
         from burnish.trained.page import to_page
 
-        write_text(html, to_page(explainer, explanations))
+        sentences = None
+        if written_by is not None:
+            from burnish.trained.written_sentences import SentenceWriter
+
+            assert ledger is not None
+            screen.say(f"asking {written_by} for {len(explanations)} sentences ...")
+            writer = SentenceWriter(written_by, ledger, explainer.titles, base_url, api_key_env)
+            sentences = writer.write(explanations)
+        write_text(html, to_page(explainer, explanations, sentences=sentences))
         screen.say(f"written: {html} ({len(explanations)} recommendations explained)")
     if output is None and html is None:
         to_screen(screen, explanations, profiles, kind, names)

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 BUDGET = 1024
 #: Items of a history up to which all coalitions are asked for.
 ENUMERATED = 8
-#: The smallest budget: two samples of a pair of nodes in either half.
-LEAST = 16
+#: The smallest budget: two samples of a pair of nodes in either half, nobody and everybody.
+LEAST = 18
 
 
 class MaskedHistories:

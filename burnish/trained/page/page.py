@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,13 @@ _HISTORY, _ATTRIBUTES, _WORDS, _PATHS = 12, 8, 12, 2
 _SPAN = 3.0
 
 
-def to_page(explainer: Explainer, explanations: Sequence[Explanation], *, title: str = "") -> str:
+def to_page(
+    explainer: Explainer,
+    explanations: Sequence[Explanation],
+    *,
+    title: str = "",
+    sentences: Mapping[tuple[str, str], str] | None = None,
+) -> str:
     """The text of an HTML page: for each user their history, and each recommendation with its reasons.
 
     The page loads nothing, runs no script, is read with the keyboard alone, and has forms for phones, dark screens and
@@ -41,6 +47,8 @@ def to_page(explainer: Explainer, explanations: Sequence[Explanation], *, title:
         What is shown.
     title
         Of the page; by default it says whose recommendations these are.
+    sentences
+        By user and item, in the place of those of `explanation_sentences` (`SentenceWriter.write`).
 
     Raises
     ------
@@ -50,6 +58,7 @@ def to_page(explainer: Explainer, explanations: Sequence[Explanation], *, title:
     if not explanations:
         raise DataError("there is no explanation, so there is nothing to make a page of")
     users = list(dict.fromkeys(one.user for one in explanations))
+    said = {(one.user, one.item): sentence(one) for one in explanations} | dict(sentences or {})
     config = explainer.trained.config
     whose = f"user {users[0]}" if len(users) == 1 else f"{len(users)} users"
     methods = dict.fromkeys(one.method for item in explanations for one in item.reasons if one.method)
@@ -61,11 +70,18 @@ def to_page(explainer: Explainer, explanations: Sequence[Explanation], *, title:
         dataset=str(config["dataset"]),
         methods=list(methods),
         about=explainer.about(),
-        users=[_user(explainer, user, [one for one in explanations if one.user == user]) for user in users],
+        users=[
+            _user(explainer, user, [one for one in explanations if one.user == user], said) for user in users
+        ],
     )
 
 
-def _user(explainer: Explainer, user: str, explanations: Sequence[Explanation]) -> dict[str, Any]:
+def _user(
+    explainer: Explainer,
+    user: str,
+    explanations: Sequence[Explanation],
+    said: Mapping[tuple[str, str], str],
+) -> dict[str, Any]:
     history = explainer.history(user)
     place = {token: number for number, token in enumerate(history)}
     speaks: dict[str, list[tuple[str, str]]] = {}
@@ -91,11 +107,13 @@ def _user(explainer: Explainer, user: str, explanations: Sequence[Explanation]) 
         "shown": chosen[:_HISTORY],
         "rest": chosen[_HISTORY:],
         "count": len(chosen),
-        "recommended": [_recommended(explainer, one) for one in explanations],
+        "recommended": [_recommended(explainer, one, said) for one in explanations],
     }
 
 
-def _recommended(explainer: Explainer, one: Explanation) -> dict[str, Any]:
+def _recommended(
+    explainer: Explainer, one: Explanation, said: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
     widest = (
         max((abs(reason.contribution) + (reason.standard_error or 0) for reason in one.reasons), default=0)
         or 1
@@ -106,7 +124,7 @@ def _recommended(explainer: Explainer, one: Explanation) -> dict[str, Any]:
         "id": one.item,
         "score": f"{one.score:.4g}",
         "rank": one.rank,
-        "sentence": sentence(one),
+        "sentence": said[one.user, one.item],
         "note": one.note,
         "reasons": [_reason(reason, widest, sided) for reason in one.reasons],
         "account": one.account(),

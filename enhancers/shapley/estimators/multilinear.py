@@ -44,7 +44,7 @@ def estimate(
     count = nodes if nodes is not None else max(1, min((n + 1) // 2, MOST_NODES))
     places = _quadrature(count)
     enough(
-        budget,
+        budget - (0 if surrogate is None else 2),
         smallest(places),
         "multilinear",
         f"{count} nodes need two samples in each half, for every player to be in and out and for an error "
