@@ -54,7 +54,7 @@ class ModelCard:
 
         style = (
             "body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; "
-            "color-scheme: light dark } td { overflow-wrap: anywhere }"
+            "color-scheme: light dark } td:last-child { overflow-wrap: anywhere }"
         )
         return (
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(self.title)}</title>'
