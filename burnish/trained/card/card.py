@@ -113,6 +113,11 @@ def card(run: Path | str) -> ModelCard:
     Intervals are for other users like those of the test, not for other seeds or data.  Groups of items and users are
     said to be weak only where their interval of 95% lies below that of the best group.  Ours; what a card should hold
     after Mitchell et al., "Model Cards for Model Reporting" (FAT* 2019), and article 27 of Regulation (EU) 2022/2065.
+
+    Examples
+    --------
+    >>> burnish.run("BPR", "ml-100k", enhancers="softmax", folder="out")  # doctest: +SKIP
+    >>> print(burnish.card("out").markdown())  # doctest: +SKIP
     """
     facts = read_facts(run)
     attached = " + ".join([facts.model, *facts.enhancers])
