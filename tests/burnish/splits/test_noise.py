@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.benchmarks.valuation.noise import inject
+from burnish.splits.noise import inject
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
 
 
