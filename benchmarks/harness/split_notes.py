@@ -76,7 +76,7 @@ def split_remarks(notes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def noise_note(plan: Plan, entry: BackboneEntry) -> dict[str, Any]:
-    """The noise that a backbone's runs have among their training interactions; empty for none.  plan: of one data set."""
+    """The noise among the training interactions of a backbone's runs; empty for none.  plan: of one data set."""
     noise = named({**plan.options, **entry.options}.get(NOISE))
     return {} if noise is None else noise.model_dump()
 
@@ -96,6 +96,6 @@ def _noise_in_words(said: Mapping[str, Any]) -> str:
     how = "by their popularity" if said.get("kind") == "popular" else "with equal chance"
     seed = "each seed has its own" if said.get("seed") is None else f"the same for all seeds ({said['seed']})"
     return (
-        f"to the training interactions {100 * float(said.get('share', 0)):g}% were added that never happened, items drawn "
-        f"{how}; {seed}, all arms of a seed the same. Validation and test have none."
+        f"to the training interactions {100 * float(said.get('share', 0)):g}% were added that never happened, items "
+        f"drawn {how}; {seed}, all arms of a seed the same. Validation and test have none."
     )

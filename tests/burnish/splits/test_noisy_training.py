@@ -1,4 +1,4 @@
-"""The option `noise`: only training has it, it is new to its users, the same for all arms of a seed, and part of a run."""
+"""The option `noise`: only training has it, it is new to its users, the same for all arms of a seed, part of a run."""
 
 from __future__ import annotations
 
