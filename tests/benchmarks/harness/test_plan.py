@@ -94,6 +94,17 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
         ),
         ({"seeds": 0}, "seeds = 0: at least one seed"),
         ({"seeds": [1, 1]}, "each seed once"),
+        (
+            {"seeds": "two"},
+            "seeds = 'two': give how many, as in 3, or a list of them, as in [1, 2, 3]. Did you mean 2?",
+        ),
+        ({"seeds": "4"}, "Did you mean 4?"),
+        ({"seeds": "some"}, "seeds = 'some': give how many, as in 3, or a list of them, as in [1, 2, 3]"),
+        ({"seeds": 2.5}, "seeds = 2.5: give how many"),
+        (
+            {"arms": {"a": {"softmax": {"temp": 0.2}}}},
+            "option 'temp' is not known. Did you mean 'temperature'?",
+        ),
         ({"threads": 0}, "threads = 0"),
         ({"tune": {"trials": 0}}, "tune.trials = 0"),
         ({"tune": {"trials": 1, "space": {"learning_rate": []}}}, "no values to try for 'learning_rate'"),
