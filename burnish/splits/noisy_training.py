@@ -79,7 +79,7 @@ def settle_noise(config: Any) -> None:
         what = (
             "histories in the order of time"
             if sequential
-            else f"what {own.__name__} makes of the interactions"
+            else f"what {getattr(own, '__name__', own)} makes of the interactions"
         )
         raise UnsupportedError(
             f"{OPTION} = {noise.model_dump()!r}: {config['model']} is trained on {what}, and noise is put among single "

@@ -150,7 +150,7 @@ def counts_by_row(
     parts = _parts_and_unseen(counts)
     asked, owner, hits = _asked(items, wanted, len(counts))
     rows, places = np.nonzero(hits[:, :k])
-    found = {}
+    found: dict[str, np.ndarray] = {}
     for name, of, what in (("wanted", owner, asked), (f"hits@{k}", rows, items[rows, places])):
         table = np.zeros((len(items), PARTS + 1), dtype=np.int32)
         np.add.at(table, (of, parts[what]), 1)

@@ -51,7 +51,7 @@ OPTIONS = ["temperature", "learning_rate", "weight_decay", "learner", "reg_weigh
         ("te", None),
         ("x", None),
         ("rate", None),
-        ("lea", None),  # of two
+        ("lea", "learner"),  # of two the likelier
     ],
 )
 def test_names_that_are_written_shorter(asked: str, meant: str | None) -> None:

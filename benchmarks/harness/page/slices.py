@@ -182,18 +182,17 @@ def popularity_parts(place: Place, k: str) -> list[tuple[str, list[Part]]]:
         ]
         seeds = sorted(summed[0].keys() & summed[1].keys())
         users = pd.Index(sorted({user for seed in seeds for user in summed[0][seed].index}))
-        cells = [
-            {
-                column: np.stack(
-                    [side[seed][column].reindex(users).to_numpy(float) for seed in seeds], axis=1
-                )
-                for column in columns
-            }
-            for side in summed
-            if seeds
-        ]
         if seeds:
-            found.append((name, [_found(*cells, k, part) for part in range(PARTS + 1)]))
+            before, after = (
+                {
+                    column: np.stack(
+                        [side[seed][column].reindex(users).to_numpy(float) for seed in seeds], axis=1
+                    )
+                    for column in columns
+                }
+                for side in summed
+            )
+            found.append((name, [_found(before, after, k, part) for part in range(PARTS + 1)]))
     return found
 
 
