@@ -152,6 +152,10 @@ def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, A
             config={name: value for name, value in rated.items() if name != "data_path"},
             folder=out,
         )
+    for model in ("Pop", "EASE"):
+        with pytest.raises(UnsupportedError, match=f"^{model} has no epochs: .*there is nothing to train"):
+            improve(model, "tiny", config=options, folder=out)
+    assert not out.exists()
     with pytest.raises(ConfigurationError, match="option enhancers has no place here"):
         improve("BPR", "tiny", config={**options, "enhancers": "softmax"}, folder=out)
     (out / "mine").mkdir(parents=True)
