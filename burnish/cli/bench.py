@@ -33,7 +33,7 @@ def bench(
     plan: Annotated[
         str,
         typer.Argument(
-            help="YAML file of the plan, or a ready one: quick, ablation, enhancers, sequential, cold, demo."
+            help="YAML file of the plan, or a ready one: quick, ablation, enhancers, sequential, cold, noise, demo."
         ),
     ],
     runs: Annotated[

@@ -175,6 +175,16 @@ NamesOnly = Annotated[bool, quiet_option("Names only, one a line.")]
 Silent = Annotated[bool, quiet_option("Say nothing.")]
 
 
+def share_of(shard: str) -> tuple[int, int]:
+    """Which part, from 0, of how many `--shard I/N` stands for.  Raises `ConfigurationError` for anything else."""
+    from burnish.errors import ConfigurationError
+
+    number, _, of = shard.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
+    return int(number) - 1, int(of)
+
+
 # ---------------------------------------------------------------------- output
 
 
@@ -214,13 +224,3 @@ def choose_format(
 
         raise unknown_name("format", format, dict.fromkeys([*shown, *written]))
     return format
-
-
-def share_of(shard: str) -> tuple[int, int]:
-    """Which share of how many `--shard I/N` names, the first 0.  Raises `ConfigurationError` for anything else."""
-    number, _, of = shard.partition("/")
-    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-        from burnish.errors import ConfigurationError
-
-        raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
-    return int(number) - 1, int(of)

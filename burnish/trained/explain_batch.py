@@ -14,7 +14,7 @@ from burnish._version import __version__
 from burnish.checks import whole_number
 from burnish.errors import ConfigurationError
 from burnish.explanation import Explanation, as_frame
-from burnish.files.tables import TableFile
+from burnish.files.tables import TableFile, part_of
 
 from .explanation_sentences import sentence
 from .finished_shards import FinishedFrames, digest_of, shards_folder
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 #: Users of a shard: about so many are explained again after an interruption.
 SHARD = 64
-
-
-def share_file(output: Path, share: tuple[int, int] | None) -> Path:
-    """Where a share of the users goes: `why.parquet` is `why.2-of-4.parquet` for the share (1, 4)."""
-    if share is None:
-        return output
-    return output.with_name(f"{output.stem}.{share[0] + 1}-of-{share[1]}{output.suffix}")
 
 
 def explain_batch(
@@ -54,7 +47,7 @@ def explain_batch(
     users
         Original ids; by default all users of the data.
     share
-        Which of how many equal shares of the users to explain, from 0, in a file of its own (`share_file`), for
+        Which of how many equal shares of the users to explain, from 0, in a file of its own (`part_of`), for
         several processes or machines.
     shard
         Users that are explained at a time.
@@ -80,10 +73,11 @@ def explain_batch(
         raise ConfigurationError(
             f"{output}: many users are explained into a parquet file; give a name ending in .parquet"
         )
-    target = share_file(output, share)
+    target = output if share is None else part_of(output, share)
     tokens = explainer.recommender.all_users() if users is None else list(explainer.users(users))
     if share is not None:
-        tokens = tokens[share[0] :: share[1]]
+        number, of = share
+        tokens = tokens[number * len(tokens) // of : (number + 1) * len(tokens) // of]
         if not tokens:
             raise ConfigurationError(
                 f"shard {share[0] + 1}/{share[1]}: there are fewer users than shards; take fewer"

@@ -174,13 +174,13 @@ def test_many_users_in_shares(run: Path, tmp_path: Path) -> None:
     frame = pd.read_parquet(whole)
     assert frame.groupby("user")["item"].nunique().eq(2).all()
     assert frame["sentence"].str.startswith("Because you chose").all()
-    halves = pd.concat([pd.read_parquet(tmp_path / f"why.{n}-of-2.parquet") for n in (1, 2)])
+    halves = pd.concat([pd.read_parquet(tmp_path / f"why-0000{n}-of-00002.parquet") for n in (1, 2)])
     order = ["user", "rank", "reason"]
     pd.testing.assert_frame_equal(
         halves.sort_values(order, ignore_index=True), frame.sort_values(order, ignore_index=True)
     )
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "all.parquet",
-        "why.1-of-2.parquet",
-        "why.2-of-2.parquet",
+        "why-00001-of-00002.parquet",
+        "why-00002-of-00002.parquet",
     ]

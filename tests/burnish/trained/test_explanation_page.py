@@ -15,7 +15,7 @@ from burnish.enhancers.conformance.presets import preset
 from burnish.errors import DataError
 from burnish.explanation import Explanation, Reason
 from burnish.trained.explain import Explainer
-from burnish.trained.explain_batch import explain_batch, share_file
+from burnish.trained.explain_batch import explain_batch
 from burnish.trained.finished_shards import FinishedFrames, shards_folder
 from burnish.trained.open import open_trained
 from burnish.trained.page import to_page
@@ -162,4 +162,3 @@ def test_users_without_a_recommendation_have_a_row(explainer: Explainer, tmp_pat
     assert len(own) == 1
     assert own["item"].isna().all()
     assert own["note"].iloc[0] == "no recommendation: not in training"
-    assert share_file(Path("a/why.parquet"), (1, 4)) == Path("a/why.2-of-4.parquet")
