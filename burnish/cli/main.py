@@ -20,6 +20,7 @@ from . import (
     doctor,
     enhancers,
     explain,
+    explain_eval,
     export,
     guide,
     improve,
@@ -79,6 +80,7 @@ def burnish(
 add_verb(app, run.run, run.EPILOG, recbole_options=True)
 add_verb(app, recommend.recommend, recommend.EPILOG, threads=True)
 add_verb(app, explain.explain, explain.EPILOG, threads=True)
+add_verb(app, explain_eval.explain_eval, explain_eval.EPILOG, threads=True)
 add_verb(app, card.card, card.EPILOG)
 add_verb(app, export.export, export.EPILOG, threads=True)
 add_verb(app, profiles.profiles, profiles.EPILOG, threads=True)

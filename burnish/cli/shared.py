@@ -27,14 +27,16 @@ def add_verb(
     threads: bool = False,
     command: type[TyperCommand] | None = None,
 ) -> None:
-    """Register a verb under its function's name; a parameter that is a dataclass stands for one option a field.
+    """Register a verb under its function's name, with - for _; a parameter that is a dataclass stands for one option a field.
 
     recbole_options: it also takes options that it does not declare, in `context.args`.
     threads: it also has --threads, and works with so many; one that trains has the option itself.
     """
     settings = {"allow_extra_args": True, "ignore_unknown_options": True} if recbole_options else None
     flat = with_threads(unfolded(verb)) if threads else unfolded(verb)
-    app.command(verb.__name__, cls=command, epilog=epilog, context_settings=settings)(guarded(flat))
+    app.command(verb.__name__.replace("_", "-"), cls=command, epilog=epilog, context_settings=settings)(
+        guarded(flat)
+    )
 
 
 def with_threads(flat: Callable[..., None]) -> Callable[..., None]:
