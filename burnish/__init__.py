@@ -21,6 +21,7 @@ from .compat import activate
 
 if TYPE_CHECKING:
     from burnish import data as data
+    from burnish.benchmarks.faithfulness.explain_eval import explain_eval
     from burnish.benchmarks.improve.improve import improve
     from burnish.enhancers.aggregate.aggregate import Aggregate
     from burnish.enhancers.attach import enhance

@@ -157,7 +157,7 @@ def _check_same_data(opened: Sequence[_Opened]) -> None:
 
 
 def _sample(opened: Sequence[_Opened], most: int, seed: int) -> list[str]:
-    """Original ids of users with a prediction in every run, drawn at random; those without a history are passed over."""
+    """Original ids of users with a prediction and a history in every run, drawn at random."""
     shared: list[str] | None = None
     for one in opened:
         tokens = one.recommender.all_users()

@@ -55,6 +55,8 @@ class Faithfulness:
     methods: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    #: Tables by name and number of rows: intervals over users and seeds take their time.
+    _made: dict[tuple[str, int], pd.DataFrame] = field(default_factory=dict, repr=False)
 
     def note(self, text: str) -> None:
         """Keep a remark, once."""
@@ -71,6 +73,15 @@ class Faithfulness:
         Columns model, measure, k, reasons, mean, low, high, users, seeds.  The interval is for other users, and for
         other seeds where there are several runs of a model (`harness.crossed`).
         """
+        return self._kept("summary", self._summary)
+
+    def _kept(self, name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+        key = (name, len(self.rows))
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key].copy()
+
+    def _summary(self) -> pd.DataFrame:
         rows = []
         for model, measure, k, tables in self._cells():
             for reasons, table in tables.items():
@@ -91,6 +102,9 @@ class Faithfulness:
         Columns model, measure, k, reference, difference, low, high, users, seeds and verdict: "better" or "worse" where
         the interval is clear of 0, "same" where no user differs, else "unclear".
         """
+        return self._kept("differences", self._differences)
+
+    def _differences(self) -> pd.DataFrame:
         rows = []
         for model, measure, k, tables in self._cells():
             if OURS not in tables:
@@ -120,9 +134,9 @@ class Faithfulness:
             parts = []
             for measure, k in (("DEL", 1), ("DEL", 5), ("INS", 1), ("INS", 5)):
                 here = {name: means.get((model, measure, k, name)) for name in (WARNING, "random", OURS)}
-                one = f"{measure}@{k} {_number(here[WARNING])}"
+                one = f"{measure}@{k} {measured(here[WARNING])}"
                 if here["random"] is not None:
-                    one += f" (one random order: {_number(here['random'])}; ours: {_number(here[OURS])})"
+                    one += f" (one random order: {measured(here['random'])}; ours: {measured(here[OURS])})"
                 parts.append(one)
             lines.append(
                 f"Warning: if each measure took the best of 11 random orders for each user, random reasons would "
@@ -158,7 +172,7 @@ class Faithfulness:
         }
 
     def write(self, folder: Path | str) -> list[Path]:
-        """Write `faithfulness.json`, `faithfulness.md` and `per_user.parquet` into a folder, each whole or not at all."""
+        """Write `FILES` into a folder, each whole or not at all; gives their paths."""
         folder = Path(folder)
         check_folder(folder)
         places = [folder / name for name in FILES]
@@ -241,7 +255,8 @@ def measure_name(measure: str, k: int) -> str:
     return f"{measure}@{k}" if k else measure
 
 
-def _number(value: float | None) -> str:
+def measured(value: float | None) -> str:
+    """Three places; `-` where there is no figure."""
     return "-" if value is None or np.isnan(value) else f"{value:.3f}"
 
 
@@ -253,7 +268,7 @@ def _means(summary: pd.DataFrame) -> list[str]:
         for retrained in (False, True):
             block = part[part["measure"].isin(RETRAINED) == retrained]
             if len(block):
-                tables.append(_table(block, "reasons", lambda row: f"{_number(row.mean)} {_interval(row)}"))
+                tables.append(_table(block, "reasons", lambda row: f"{measured(row.mean)} {_interval(row)}"))
     return tables[::-1] if len(tables) > 1 else tables
 
 
@@ -266,7 +281,9 @@ def _paired(differences: pd.DataFrame) -> list[str]:
             differences,
             "reference",
             lambda row: (
-                f"{row.difference:+.3f} {_interval(row)}{'' if row.verdict == 'unclear' else f' {row.verdict}'}"
+                "-"
+                if np.isnan(row.difference)
+                else f"{row.difference:+.3f} {_interval(row)}{'' if row.verdict == 'unclear' else f' {row.verdict}'}"
             ),
         ),
     ]

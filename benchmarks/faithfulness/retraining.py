@@ -116,7 +116,7 @@ def rows_to_remove(experiment: Experiment, user: int, items: NDArray[np.int64]) 
 
 
 def epochs_of(source: Any, trained: TrainedModel, epochs: int | None) -> int:
-    """How many epochs a retraining has: as asked for, else up to the run's best one, else as many as its options say."""
+    """How many epochs a retraining has: as asked for, else those to the run's best one, else as its options say."""
     if epochs is not None:
         return whole_number("retrain_epochs", epochs)
     if isinstance(source, str | Path) and (Path(source) / "result.json").is_file():

@@ -71,7 +71,7 @@ def explain_eval(
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
-    """How faithful interaction reasons are: what masking them does to a recommendation, beside what other reasons do."""
+    """How faithful interaction reasons are: what masking them does to a recommendation, and what other reasons do."""
     import json
 
     from burnish.benchmarks.faithfulness.explain_eval import explain_eval as study
@@ -123,7 +123,7 @@ def _show(screen: Screen, found: Faithfulness) -> None:
     """One table a model: means of ours and of the references, with a mark where ours differ."""
     from rich.table import Table
 
-    from burnish.benchmarks.faithfulness.report import OURS, measure_name
+    from burnish.benchmarks.faithfulness.report import OURS, measure_name, measured
 
     summary, differences = found.summary(), found.differences()
     verdicts = {
@@ -145,8 +145,12 @@ def _show(screen: Screen, found: Faithfulness) -> None:
             for name in across:
                 row = cells.get(name)
                 mark = marks.get(verdicts.get((model, measure, k, name), ""), "")
-                wide = f" ±{(row.high - row.low) / 2:.3f}" if row is not None and name == OURS else ""
-                shown.append("" if row is None else f"{row.mean:.3f}{wide}{mark}")
+                wide = (
+                    f" ±{(row.high - row.low) / 2:.3f}"
+                    if row is not None and name == OURS and row.low == row.low
+                    else ""
+                )
+                shown.append("" if row is None else f"{measured(row.mean)}{wide}{mark}")
             table.add_row(measure_name(measure, k), *shown)
         screen.results.print(table)
     screen.write(

@@ -27,7 +27,9 @@ def add_verb(
     threads: bool = False,
     command: type[TyperCommand] | None = None,
 ) -> None:
-    """Register a verb under its function's name, with - for _; a parameter that is a dataclass stands for one option a field.
+    """Register a verb under its function's name, with - for _.
+
+    A parameter that is a dataclass stands for one option a field.
 
     recbole_options: it also takes options that it does not declare, in `context.args`.
     threads: it also has --threads, and works with so many; one that trains has the option itself.
