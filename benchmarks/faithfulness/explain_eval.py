@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from burnish.checks import whole_number
-from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, unknown_name
 from burnish.trained.folded_users import FoldedUsers
 from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.open import open_trained
@@ -20,6 +20,7 @@ from burnish.trained.recommend import Recommender
 
 from .checks import agreement_of, with_fresh_parameters
 from .measures import best_of, in_order, masks_of, measure
+from .other_reasons import AttributeGames, path_reference
 from .references import REFERENCES, references
 from .report import OURS, WARNING, Faithfulness
 from .retraining import REMOVED, epochs_of, retrained
@@ -56,7 +57,9 @@ def explain_eval(
     """Measure whether the interaction reasons of trained models are faithful to them.
 
     Each sampled user's first recommendation is explained once (`HistoryReasons`), before anything is scored.  Then the
-    model, or the game that stands in for one that reads no history, is asked again without the reasons.
+    model, or the game that stands in for one that reads no history, is asked again without the reasons.  Attribute
+    reasons of `guided` are measured beside it (attributes set to their mean), and path reasons of `paths` as reasons
+    over the history (the items that paths begin with).
 
     Parameters
     ----------
@@ -215,6 +218,8 @@ class _Study:
         again = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed + 1)
         fresh = self._fresh(one)
         made, lacking = references(one.recommender, self.names, self.seed)
+        paths, attributes = path_reference(one.recommender), AttributeGames.of(one.recommender)
+        made += [] if paths is None else [paths]
         self._remark(one, ours, lacking)
         explained: list[Recommendation] = []
         tokens: list[str] = []
@@ -242,6 +247,8 @@ class _Study:
             rows += _agreements("stability", contributions, again.contributions(user, [item])[0], head)
             if fresh is not None:
                 rows += _agreements("sanity", contributions, fresh.contributions(user, [item])[0], head)
+            if attributes is not None:
+                rows += self._of_attributes(attributes, recommendation, head)
             explained.append(recommendation)
             tokens.append(token)
             for name, order in ranked.items():
@@ -263,13 +270,26 @@ class _Study:
             rows.append({**head, "reasons": WARNING, "measure": which, "k": k, "value": value})
         return rows
 
+    def _of_attributes(
+        self, games: AttributeGames, of: Recommendation, head: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """The same measures, where attributes of the item are masked in the place of the history."""
+        reasons: Any = games
+        one = Recommendation(reasons, of.user, of.item, of.catalogue)
+        values = {OURS: games.values(of.user, of.item)}
+        values |= {other.name: other.values(one) for other in games.references(self.names, self.seed)}
+        ranked = {name: in_order(each, (self.seed, of.user, 5)) for name, each in values.items()}
+        label = f"{head['model']}: attributes"
+        self.found.methods[label] = games.method
+        return self._measured(one, ranked, {**head, "model": label, "history": len(one)})
+
     def _fresh(self, one: _Opened) -> HistoryReasons | None:
         try:
             other = with_fresh_parameters(one.trained, self.seed)
             return HistoryReasons(
                 Recommender(other, k=1, state=one.state), budget=self.budget, seed=self.seed
             )
-        except UnsupportedError as error:
+        except BurnishError as error:
             self.found.note(f"{one.name}: no check by fresh parameters: {error}")
             return None
 

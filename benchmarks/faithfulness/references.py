@@ -82,13 +82,11 @@ def _similarity(recommender: Recommender, seed: int) -> Callable[[Recommendation
     return values
 
 
-def _leave_one_out(recommender: Recommender, seed: int) -> Callable[[Recommendation], Values]:
-    def values(one: Recommendation) -> Values:
-        n = len(one)
-        scores = one.scores(np.concatenate([np.ones((1, n), bool), ~np.eye(n, dtype=bool)]))
-        return np.asarray(scores[0] - scores[1:])
-
-    return values
+def leave_one_out(one: Recommendation) -> Values:
+    """What each player takes from the score when it alone is missing, `[n]`."""
+    n = len(one)
+    scores = one.scores(np.concatenate([np.ones((1, n), bool), ~np.eye(n, dtype=bool)]))
+    return np.asarray(scores[0] - scores[1:])
 
 
 def _gradient(recommender: Recommender, seed: int) -> Callable[[Recommendation], Values]:
@@ -112,7 +110,7 @@ _MAKERS: dict[str, Callable[[Recommender, int], Callable[[Recommendation], Value
     "popularity": _popularity,
     "similarity": _similarity,
     "gradient": _gradient,
-    "leave-one-out": _leave_one_out,
+    "leave-one-out": lambda recommender, seed: leave_one_out,
 }
 
 

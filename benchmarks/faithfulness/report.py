@@ -19,6 +19,13 @@ from burnish.files.whole import write_json, write_text, written_whole
 from .measures import MEASURES
 from .references import REFERENCES
 
+#: What paths are taken for, and what attribute reasons are compared with beside random ones and leave-one-out.
+PATHS_SAY = "the items of the history that the strongest paths of the enhancer to the item begin with"
+ATTRIBUTE_REFERENCES = {
+    "item's extremes": "the attributes that the item is furthest from the average in",
+    "user's taste": "the attributes that the user is furthest from the average in",
+}
+
 #: What our reasons are called.
 OURS = "burnish"
 #: Random reasons by the protocol that flatters: never ranked among others.
@@ -154,7 +161,9 @@ class Faithfulness:
             parts += _means(summary[summary["model"] == model])
             parts += _paired(differences[differences["model"] == model])
         parts.append("## What the measures are")
-        parts.append("\n".join(f"- {line}" for line in _legend(set(summary["measure"]))))
+        parts.append(
+            "\n".join(f"- {line}" for line in _legend(set(summary["measure"]), set(summary["reasons"])))
+        )
         if self.notes:
             parts += ["## Remarks", "\n".join(f"- {note}" for note in self.notes)]
         return "\n\n".join(parts) + "\n"
@@ -305,7 +314,7 @@ def _table(frame: pd.DataFrame, column: str, cell: Callable[[Any], str]) -> str:
     )
 
 
-def _legend(shown: set[str]) -> list[str]:
+def _legend(shown: set[str], reasons: set[str]) -> list[str]:
     lines = [
         f"{name}: {one.says} ({'larger' if one.larger else 'smaller'} is better)"
         for name, one in MEASURES.items()
@@ -321,7 +330,8 @@ def _legend(shown: set[str]) -> list[str]:
         "standing: the item's score less the mean of all items that could be recommended, over their standard "
         "deviation by the whole history"
     )
-    return [*lines, *(f"{name}: {says}" for name, says in REFERENCES.items())]
+    said = REFERENCES | ATTRIBUTE_REFERENCES | {"paths": PATHS_SAY}
+    return [*lines, *(f"{name}: {says}" for name, says in said.items() if name in reasons)]
 
 
 def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:

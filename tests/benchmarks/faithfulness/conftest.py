@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from burnish.enhancers.conformance.data import NAME, write_data
+from burnish.enhancers.conformance.data import NAME, write_data, write_scores
 from burnish.enhancers.conformance.presets import preset
 from burnish.trained.open import open_trained
 from burnish.training.train import train
@@ -22,10 +22,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
     """A trained model by name and seed."""
     folder = tmp_path_factory.mktemp("data")
     write_data(folder)
-    kept: dict[tuple[str, int], Any] = {}
+    write_scores(folder)
+    known: dict[str, Any] = {"guided": {"scores": str(folder / "scores.tsv")}, "paths": {}}
+    kept: dict[tuple[str, int, tuple[str, ...]], Any] = {}
 
-    def model(name: str, seed: int = 1) -> Any:
-        if (name, seed) not in kept:
+    def model(name: str, seed: int = 1, enhancers: tuple[str, ...] = ()) -> Any:
+        key = (name, seed, enhancers)
+        if key not in kept:
             split = LAST_OUT if name in ("SASRec", "GRU4Rec") else RATIO
             options = {
                 **preset(name),
@@ -35,9 +38,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Any]:
                 "seed": seed,
                 **split,
             }
+            chosen = {one: known[one] for one in enhancers}
             with warnings.catch_warnings():  # of options of the preset that other models read
                 warnings.simplefilter("ignore")
-                kept[name, seed] = open_trained(train(name, NAME, options=options))
-        return kept[name, seed]
+                kept[key] = open_trained(train(name, NAME, options=options, enhancers=chosen))
+        return kept[key]
 
     return model

@@ -58,7 +58,8 @@ def test_fresh_parameters(trained: Callable[..., Any], name: str) -> None:
     first, second = (
         HistoryReasons(Recommender(one, k=1), budget=64).contributions(user, [5])[0] for one in (whole, fresh)
     )
-    assert first is not None and second is not None
+    assert first is not None
+    assert second is not None
     assert not np.allclose(first.values, second.values)
     np.testing.assert_array_equal(first.history, second.history)
 

@@ -22,7 +22,6 @@ from burnish.errors import BurnishError, ConfigurationError, DataError, UnknownN
 from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.recommend import Recommender, recommend
 
-
 SOME = ["random", "gradient", "leave-one-out"]
 
 
@@ -157,7 +156,9 @@ def test_files(found: Faithfulness, tmp_path: Path) -> None:
         pd.read_parquet(tmp_path / "new" / "per_user.parquet"), found.per_user(), check_dtype=False
     )
     text = (tmp_path / "new" / "faithfulness.md").read_text(encoding="utf-8")
-    assert "## BPR (folded-in user)" in text and "| DEL@5 |" in text and "over users and seeds" in text
+    assert "## BPR (folded-in user)" in text
+    assert "| DEL@5 |" in text
+    assert "over users and seeds" in text
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(ConfigurationError, match="is a file"):
         found.write(tmp_path / "file")

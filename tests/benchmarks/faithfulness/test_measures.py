@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from types import SimpleNamespace
 from typing import Any
@@ -89,7 +90,7 @@ def slow(game: Game, item: int, catalogue: list[int], order: list[int]) -> dict[
         drops.append(standing(everything) - standing(order[k:]))
         gains.append(standing(order[:k]) - standing([]))
     for name, line in (("DEL curve", drops), ("INS curve", gains)):
-        found[name, 0] = sum((a + b) / 2 for a, b in zip(line[:-1], line[1:], strict=True)) / 10
+        found[name, 0] = sum((a + b) / 2 for a, b in itertools.pairwise(line)) / 10
     counts = [max(1, math.ceil(percent * len(order) / 100)) for percent in (1, 5, 10, 20, 50)]
     found["comprehensiveness", 0] = sum(standing(everything) - standing(order[k:]) for k in counts) / 5
     found["sufficiency", 0] = sum(standing(everything) - standing(order[:k]) for k in counts) / 5
