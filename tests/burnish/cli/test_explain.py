@@ -138,6 +138,12 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("plain", ["--batch", "-o", "why.parquet", "--shard", "3/2"], "I from 1 to N"),
         ("plain", ["--batch", "-o", "why.parquet", "--item", "i3"], "--item has no place beside --batch"),
         ("plain", ["--user", "u3", "--html", "why.svg"], "ends in .html"),
+        (
+            "plain",
+            ["--user", "u3", "--written-by", "m", "--html", "w.html"],
+            "give --html PAGE.html and --ledger FILE",
+        ),
+        ("plain", ["--user", "u3", "--ledger", "l.sqlite"], "are of --written-by MODEL"),
         ("guided", ["--user", "u3", "--budget", "99"], "this run's are of guided"),
         ("nothing", ["--user", "u3"], "does not exist"),
     ],
