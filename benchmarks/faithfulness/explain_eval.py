@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from burnish.checks import whole_number
+from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.host import Host
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, unknown_name
 from burnish.trained.folded_users import FoldedUsers
 from burnish.trained.history_reasons import HistoryReasons
@@ -135,7 +137,11 @@ class _Opened:
     @property
     def name(self) -> str:
         """What the run is of: runs of the same are seeds of each other."""
-        return str(type(self.trained.model).__name__)
+        model = self.trained.model
+        host = getattr(model, "enhancers", None)
+        names = [one.name for one in host.enhancers()] if isinstance(host, Host) else []
+        own = split_enhanced(type(model))[0].__name__
+        return f"{own}[{', '.join(names)}]" if names else own
 
     @property
     def path(self) -> str:

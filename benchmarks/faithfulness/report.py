@@ -174,8 +174,8 @@ class Faithfulness:
             "users": self.users,
             "seed": self.seed,
             "methods": self.methods,
-            "summary": _records(self.summary()),
-            "differences": _records(self.differences()),
+            "summary": records(self.summary()),
+            "differences": records(self.differences()),
             "warnings": self.warnings(),
             "notes": self.notes,
         }
@@ -277,7 +277,9 @@ def _means(summary: pd.DataFrame) -> list[str]:
         for retrained in (False, True):
             block = part[part["measure"].isin(RETRAINED) == retrained]
             if len(block):
-                tables.append(_table(block, "reasons", lambda row: f"{measured(row.mean)} {_interval(row)}"))
+                tables.append(
+                    _table(block, "reasons", lambda row: f"{measured(row['mean'])} {_interval(row)}")
+                )
     return tables[::-1] if len(tables) > 1 else tables
 
 
@@ -291,23 +293,27 @@ def _paired(differences: pd.DataFrame) -> list[str]:
             "reference",
             lambda row: (
                 "-"
-                if np.isnan(row.difference)
-                else f"{row.difference:+.3f} {_interval(row)}{'' if row.verdict == 'unclear' else f' {row.verdict}'}"
+                if row["difference"] is None
+                else f"{row['difference']:+.3f} {_interval(row)} {_SHOWN[row['verdict']]}".rstrip()
             ),
         ),
     ]
 
 
-def _interval(row: Any) -> str:
-    return "" if np.isnan(row.low) else f"[{row.low:.3f}, {row.high:.3f}]"
+#: Verdicts as tables show them.
+_SHOWN = {"better": "better", "worse": "worse", "same": "same", "unclear": ""}
 
 
-def _table(frame: pd.DataFrame, column: str, cell: Callable[[Any], str]) -> str:
+def _interval(row: dict[str, Any]) -> str:
+    return "" if row["low"] is None else f"[{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def _table(frame: pd.DataFrame, column: str, cell: Callable[[dict[str, Any]], str]) -> str:
     """Measures down, reasons across."""
     across = list(dict.fromkeys(frame[column]))
     lines: dict[str, dict[str, str]] = {}
-    for row in frame.itertuples(index=False):
-        lines.setdefault(measure_name(row.measure, row.k), {})[getattr(row, column)] = cell(row)
+    for row in records(frame):
+        lines.setdefault(measure_name(row["measure"], row["k"]), {})[row[column]] = cell(row)
     return markdown_table(
         ["measure", *across],
         [[name, *(cells.get(one, "-") for one in across)] for name, cells in lines.items()],
@@ -334,8 +340,12 @@ def _legend(shown: set[str], reasons: set[str]) -> list[str]:
     return [*lines, *(f"{name}: {says}" for name, says in said.items() if name in reasons)]
 
 
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """A table's rows; None where there is no figure."""
     return [
-        {name: None if isinstance(value, float) and np.isnan(value) else value for name, value in row.items()}
+        {
+            str(name): None if isinstance(value, float) and np.isnan(value) else value
+            for name, value in row.items()
+        }
         for row in frame.to_dict(orient="records")
     ]

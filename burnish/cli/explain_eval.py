@@ -123,12 +123,12 @@ def _show(screen: Screen, found: Faithfulness) -> None:
     """One table a model: means of ours and of the references, with a mark where ours differ."""
     from rich.table import Table
 
-    from burnish.benchmarks.faithfulness.report import OURS, measure_name, measured
+    from burnish.benchmarks.faithfulness.report import OURS, measure_name, measured, records
 
     summary, differences = found.summary(), found.differences()
     verdicts = {
-        (row.model, row.measure, row.k, row.reference): row.verdict
-        for row in differences.itertuples(index=False)
+        (row["model"], row["measure"], row["k"], row["reference"]): str(row["verdict"])
+        for row in records(differences)
     }
     marks = {"better": " +", "worse": " -", "same": " =", "unclear": "  "}
     screen.write(found.head())
@@ -139,18 +139,15 @@ def _show(screen: Screen, found: Faithfulness) -> None:
         table.add_column("measure")
         for name in across:
             table.add_column(name, justify="right")
-        for (measure, k), rows in part.groupby(["measure", "k"], sort=False):
-            cells = {row.reasons: row for row in rows.itertuples(index=False)}
+        cells = {(row["measure"], row["k"], row["reasons"]): row for row in records(part)}
+        for measure, k in dict.fromkeys(key[:2] for key in cells):
             shown = []
             for name in across:
-                row = cells.get(name)
+                row = cells.get((measure, k, name))
                 mark = marks.get(verdicts.get((model, measure, k, name), ""), "")
-                wide = (
-                    f" ±{(row.high - row.low) / 2:.3f}"
-                    if row is not None and name == OURS and row.low == row.low
-                    else ""
-                )
-                shown.append("" if row is None else f"{measured(row.mean)}{wide}{mark}")
+                low = row["low"] if row is not None and name == OURS else None
+                wide = "" if row is None or low is None else f" ±{(row['high'] - low) / 2:.3f}"
+                shown.append("" if row is None else f"{measured(row['mean'])}{wide}{mark}")
             table.add_row(measure_name(measure, k), *shown)
         screen.results.print(table)
     screen.write(

@@ -110,7 +110,7 @@ def test_paths_by_the_items_that_they_begin_with(recommender: Recommender) -> No
 
 def test_both_are_in_the_study(recommender: Recommender) -> None:
     found = burnish.explain_eval(recommender.trained, users=3, reference_reasons=["random"])
-    label = f"{type(recommender.trained.model).__name__}: attributes"
+    label = "BPR[guided, paths]: attributes"
     assert found.methods[label] == "attributes set to their mean"
     summary = found.summary()
     assert set(summary[summary["model"] == label]["reasons"]) >= {OURS, "random", "user's taste"}
