@@ -112,10 +112,8 @@ class AttributeGames:
         return self._own[1]
 
     def _game(self, user: int, item: int) -> AttributeGame:
-        guided = self.guided
-        return AttributeGame(
-            guided.state.backbone, guided.guided, self._row(user, item), item, seed=guided.state.seed
-        )
+        guided, model = self.guided, self.recommender.trained.model
+        return AttributeGame(model, guided.guided, self._row(user, item), item, seed=guided.state.seed)
 
     def _row(self, user: int, item: int) -> Any:
         row = self.recommender.inputs.batch(np.array([user]))

@@ -208,7 +208,10 @@ class Faithfulness:
         if not len(frame):
             return
         order = {name: place for place, name in enumerate((*MEASURES, *CHECKS, *RETRAINED))}
-        parts = frame.groupby(["model", "measure", "k"], sort=False)
+        parts: list[tuple[tuple[str, str, int], pd.DataFrame]] = [
+            ((str(model), str(measure), int(str(k))), part)
+            for (model, measure, k), part in frame.groupby(["model", "measure", "k"], sort=False)
+        ]
         models = list(dict.fromkeys(frame["model"]))
         for (model, measure, k), part in sorted(
             parts, key=lambda pair: (models.index(pair[0][0]), order[pair[0][1]], pair[0][2])
@@ -219,7 +222,7 @@ class Faithfulness:
             for reasons, own in part.groupby("reasons", sort=False):
                 wide = own.pivot(index="user", columns="run_seed", values="value")
                 tables[str(reasons)] = wide.reindex(index=users, columns=seeds).to_numpy(np.float64)
-            yield str(model), str(measure), int(k), tables
+            yield model, measure, k, tables
 
 
 def check_folder(folder: Path) -> None:

@@ -24,6 +24,8 @@ from burnish.benchmarks.faithfulness.measures import (
 from burnish.benchmarks.faithfulness.standing import Recommendation
 
 N_ITEMS = 40
+#: Sizes of a history, and items, of games; those of the items 0 and 1 are in the top 10 by the whole history.
+CASES = [(7, 3), (7, 1), (11, 0), (23, 11), (3, 3), (1, 8)]
 
 
 class Game:
@@ -97,7 +99,7 @@ def slow(game: Game, item: int, catalogue: list[int], order: list[int]) -> dict[
     return found
 
 
-@pytest.mark.parametrize(("n", "item"), [(7, 3), (23, 11), (3, 3), (1, 8)])
+@pytest.mark.parametrize(("n", "item"), CASES)
 def test_against_loops(n: int, item: int) -> None:
     game = Game(n, seed=n)
     catalogue = [one for one in range(N_ITEMS) if one % 3 or one == item]
@@ -114,7 +116,7 @@ def test_both_sides_of_the_top_are_met() -> None:
     """So that POS and NEG of the test above are numbers in some cases, and not in others."""
     listed = [
         recommendation(Game(n, seed=n), item, list(range(N_ITEMS))).ask(np.ones((1, n), bool)).rank[0] <= TOP
-        for n, item in ((7, 3), (23, 11), (3, 3), (1, 8))
+        for n, item in CASES
     ]
     assert set(listed) == {True, False}
 
