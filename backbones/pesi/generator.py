@@ -50,7 +50,7 @@ class SentenceGenerator(nn.Module):
         self.places = nn.Parameter(torch.randn(n_places, size) * size**-0.5)
         self.layers = nn.ModuleList(
             nn.TransformerEncoderLayer(
-                size, heads, 4 * size, dropout, activation="gelu", batch_first=True, norm_first=True
+                size, heads, 2 * size, dropout, activation="gelu", batch_first=True, norm_first=True
             )
             for _ in range(layers)
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,13 @@ class PESI(ReviewModel):
     #: What an enhancer refines: the vectors that meet in the score.
     burnish_tables = (("user_embedding.weight", "user"), ("item_embedding.weight", "item"))
 
+    @classmethod
+    def settle_options(cls, config: Any, given: Collection[str]) -> None:
+        """As for every model of ratings; and the first validation comes with the last epoch, if no earlier."""
+        super().settle_options(config, given)
+        if "eval_step" not in given and config["epochs"] > 0:
+            config["eval_step"] = min(config["eval_step"], config["epochs"])
+
     def __init__(self, config: Any, dataset: Any) -> None:
         super().__init__(config, dataset)
         size, wide = whole_number(config, "embedding_size"), whole_number(config, "word_size")
@@ -79,8 +87,8 @@ class PESI(ReviewModel):
                 f"word_size = {wide}, heads = {heads}: the heads share the width equally; give a word_size that "
                 f"{heads} divides"
             )
-        length, most = whole_number(config, "sentence_length"), whole_number(config, "review_sentences")
-        n_features = whole_number(config, "read_features", 0)
+        length, n_features = whole_number(config, "sentence_length"), whole_number(config, "read_features", 0)
+        kept = whole_number(config, "review_sentences"), whole_number(config, "vocabulary_size")
         names = ("sentence", "context", "words_rating", "contrast", "entropy", "reg")
         self.weights = {name: not_negative(config, f"{name}_weight") for name in names}
         self.temperature = not_negative(config, "temperature")
@@ -91,7 +99,7 @@ class PESI(ReviewModel):
         self.user_tokens, self.item_tokens = (
             np.asarray(dataset.field2id_token[field]) for field in (self.USER_ID, self.ITEM_ID)
         )
-        self._read_texts(SentenceReader(cleaner_of(config), length), most)
+        self._read_texts(SentenceReader(cleaner_of(config), length), *kept)
 
         self.user_embedding, self.item_embedding = self._tables(size)
         self.user_review_embedding, self.item_review_embedding = self._tables(size)
@@ -115,7 +123,7 @@ class PESI(ReviewModel):
             nn.init.normal_(table.weight, std=0.1)
         return tables
 
-    def _read_texts(self, reader: SentenceReader, most: int) -> None:
+    def _read_texts(self, reader: SentenceReader, most: int, size: int) -> None:
         """Sentences, vocabulary and feature words of the training reviews, and the classes of ratings."""
         name = type(self).__name__
         if not self.texts:
@@ -125,7 +133,7 @@ class PESI(ReviewModel):
             )
         has = (self.event_texts >= 0).nonzero()[:, 0]
         events = self.event_texts[has].numpy(), self.event_items[has].numpy()
-        self.written = TrainingSentences.of(self.texts, events, reader, most)
+        self.written = TrainingSentences.of(self.texts, events, reader, most, size)
         if not len(self.written.codes):
             raise DataError(
                 f"{name}: no sentence of the {len(self.texts)} training reviews has a word; look at REVIEW_FIELD"
@@ -238,13 +246,15 @@ class PESI(ReviewModel):
     def _sentence_loss(self, users: Tensor, items: Tensor, ratings: Tensor, events: Tensor) -> Tensor:
         known = events.clamp(min=0)
         texts = self.event_texts[known].where((events >= 0) & self.shown[known], -1)
-        sentences = self.of_text[texts.clamp(min=0)].where((texts >= 0).unsqueeze(1), -1)
-        row, _ = (sentences >= 0).nonzero(as_tuple=True)
+        has = (self.of_text[texts.clamp(min=0)] >= 0).sum(1).where(texts >= 0, 0)
+        row = has.nonzero()[:, 0]
         if not len(row):
             return users.new_zeros((), dtype=torch.float32)
-        codes = self.codes[sentences[sentences >= 0]]
-        features = self._feature_words(users, items)[row]
-        left, right = (part[row] for part in self._given(users, items))
+        # One of its sentences each time: all of them would cost so many times as much, and say little more.
+        drawn = (torch.rand(len(row), device=row.device) * has[row]).long()
+        codes = self.codes[self.of_text[texts[row], drawn]]
+        features = self._feature_words(users[row], items[row])
+        left, right = self._given(users[row], items[row])
         said, context, rated = self.generator.losses(left, right, features, codes)
         error = nn.functional.mse_loss(rated + self.mean, ratings[row])
         weights = self.weights

@@ -20,8 +20,8 @@ from .features import FeatureWords, IntArray
 #: The first numbers of every vocabulary: nothing, the beginning and the end of a sentence, and a word that is not known.
 PAD, BEGIN, END, UNKNOWN = range(4)
 _SIGNS = ("", "<begin>", "<end>", "<unknown>")
-#: Words with fewer training sentences are `UNKNOWN`.
-LEAST_SENTENCES = 3
+#: Words with fewer training sentences are `UNKNOWN`, so that nobody's own spelling or name is written.
+LEAST_SENTENCES = 2
 #: A shorter sentence is chosen only where a review has no longer one.
 LEAST_WORDS = 3
 
@@ -94,15 +94,18 @@ class TrainingSentences:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], events: tuple[IntArray, IntArray], reader: SentenceReader, most: int
+        cls, texts: Sequence[str], events: tuple[IntArray, IntArray], reader: SentenceReader, most: int, size: int
     ) -> TrainingSentences:
-        """events: the text and the item of each interaction that has a text.  most: sentences of a text."""
+        """events: the text and the item of each interaction that has a text.
+
+        most: sentences of a text.  size: words of the vocabulary, the most frequent ones.
+        """
         lemmas = [reader.lemmas(word for words in reader.sentences(text) for word in words) for text in texts]
         features = FeatureWords.find([lemmas[text] for text in events[0].tolist()], events[1].tolist())
         chosen = [reader.telling(text, features, most) for text in texts]
         counts = Counter(word for some in chosen for words in some for word in set(words))
         known = sorted((word for word, n in counts.items() if n >= LEAST_SENTENCES), key=lambda w: (-counts[w], w))
-        words = [*_SIGNS, *known]
+        words = [*_SIGNS, *known[:size]]
         numbers = {word: number for number, word in enumerate(words) if number > UNKNOWN}
         rows = [[numbers.get(word, UNKNOWN) for word in words] for some in chosen for words in some]
         codes = torch.zeros(len(rows), reader.length + 1, dtype=torch.long)
