@@ -74,7 +74,11 @@ class SentenceGenerator(nn.Module):
         users, items: vectors, `[n, size]`.  features: words, `PAD` for an empty place, `[n, n_features]`.
         words: of the sentence so far, `[n, w]`.
         """
-        begin = torch.full_like(features[:, :1], BEGIN) if self.n_features else words.new_full((len(words), 1), BEGIN)
+        begin = (
+            torch.full_like(features[:, :1], BEGIN)
+            if self.n_features
+            else words.new_full((len(words), 1), BEGIN)
+        )
         codes = torch.cat([features, begin, words], dim=1)
         at = torch.cat([users.unsqueeze(1), items.unsqueeze(1), self.words(codes)], dim=1)
         n_places = at.shape[1]

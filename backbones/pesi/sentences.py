@@ -17,7 +17,7 @@ from burnish.backbones.text.cleaning import Cleaner, word_pattern
 
 from .features import FeatureWords, IntArray
 
-#: The first numbers of every vocabulary: nothing, the beginning and the end of a sentence, and a word that is not known.
+#: The first numbers of every vocabulary: nothing, the beginning and the end of a sentence, and an unknown word.
 PAD, BEGIN, END, UNKNOWN = range(4)
 _SIGNS = ("", "<begin>", "<end>", "<unknown>")
 #: Words with fewer training sentences are `UNKNOWN`, so that nobody's own spelling or name is written.
@@ -66,7 +66,9 @@ class SentenceReader:
         cut = [words for words in cut if len(words) >= LEAST_WORDS] or cut
 
         def weight(words: list[str]) -> float:
-            return float(sum(features.weights[number] for number in sorted(features.among(self.lemmas(words)))))
+            return float(
+                sum(features.weights[number] for number in sorted(features.among(self.lemmas(words))))
+            )
 
         return sorted(cut, key=weight, reverse=True)[:most]
 
@@ -94,7 +96,12 @@ class TrainingSentences:
 
     @classmethod
     def of(
-        cls, texts: Sequence[str], events: tuple[IntArray, IntArray], reader: SentenceReader, most: int, size: int
+        cls,
+        texts: Sequence[str],
+        events: tuple[IntArray, IntArray],
+        reader: SentenceReader,
+        most: int,
+        size: int,
     ) -> TrainingSentences:
         """events: the text and the item of each interaction that has a text.
 
@@ -104,7 +111,9 @@ class TrainingSentences:
         features = FeatureWords.find([lemmas[text] for text in events[0].tolist()], events[1].tolist())
         chosen = [reader.telling(text, features, most) for text in texts]
         counts = Counter(word for some in chosen for words in some for word in set(words))
-        known = sorted((word for word, n in counts.items() if n >= LEAST_SENTENCES), key=lambda w: (-counts[w], w))
+        known = sorted(
+            (word for word, n in counts.items() if n >= LEAST_SENTENCES), key=lambda w: (-counts[w], w)
+        )
         words = [*_SIGNS, *known[:size]]
         numbers = {word: number for number, word in enumerate(words) if number > UNKNOWN}
         rows = [[numbers.get(word, UNKNOWN) for word in words] for some in chosen for words in some]

@@ -1,4 +1,4 @@
-"""Two views of users or items, that of their ratings and that of their reviews: what both share, and what each keeps."""
+"""Two views of users or items, by their ratings and by their reviews: what both share, and what each keeps."""
 
 from __future__ import annotations
 

@@ -44,8 +44,8 @@ def sentence_frame(model: Any, splits: Sequence[Any], seed: int) -> pd.DataFrame
 
     model: see `generates`.  splits: its data sets (training, validation or None, test).
     The reference is the review's most telling sentence by the rule that the model's training sentences are chosen by.
-    Only references are read from test rows: the model is shown ids.  Floors are of training sentences, by the same rule:
-    the item's commonest, and one drawn at random (seeded).
+    Only references are read from test rows: the model is shown ids.  Floors are of training sentences, by the same
+    rule: the item's commonest, and one drawn at random (seeded).
     """
     train, _, test = splits
     written = model.written

@@ -97,10 +97,11 @@ def _sentences(figures: Figures) -> list[str]:
     return [
         "## Generated sentences",
         markdown_table(["model", *(name.removeprefix("text.").upper() for name in metrics)], rows),
-        "Beside the most telling sentence of each test review that has one. BLEU of the corpus, 0 to 1; ROUGE as mean F1; "
-        "USR: different sentences / sentences; FMR: rows whose sentence names a feature word of its reference, of those "
-        "whose reference names one; FCR: feature words in any sentence / all; DIV: feature words that two sentences have "
-        "in common, less is more diverse. Feature words are found by a rule (docs/backbones-reviews.md), not annotated.",
+        "Beside the most telling sentence of each test review that has one. BLEU of the corpus, 0 to 1; ROUGE as mean "
+        "F1; USR: different sentences / sentences; FMR: rows whose sentence names a feature word of its reference, of "
+        "those whose reference names one; FCR: feature words in any sentence / all; DIV: feature words that two "
+        "sentences have in common, less is more diverse. Feature words are found by a rule "
+        "(docs/backbones-reviews.md), not annotated.",
     ]
 
 

@@ -48,7 +48,9 @@ def test_each_place_sees_what_it_may(generator: SentenceGenerator) -> None:
     for number in range(3):
         other = words.clone()
         other[0, number] = 10
-        assert moved(users, items, features, other) == places[first + 1 + number :], "no place sees what comes"
+        assert moved(users, items, features, other) == places[first + 1 + number :], (
+            "no place sees what comes"
+        )
 
 
 def test_empty_places_of_features_are_hidden(generator: SentenceGenerator) -> None:
@@ -91,7 +93,9 @@ def test_sentences_are_the_likeliest_words_in_turn(generator: SentenceGenerator)
         words: list[int] = []
         logs = []
         while len(words) < LENGTH:
-            at = generator(users[[row]], items[[row]], features[[row]], torch.tensor([words], dtype=torch.long))
+            at = generator(
+                users[[row]], items[[row]], features[[row]], torch.tensor([words], dtype=torch.long)
+            )
             scores = generator.scores(at[0, -1])
             for never in (PAD, BEGIN, UNKNOWN, *([] if words else [END])):
                 scores[never] = -math.inf

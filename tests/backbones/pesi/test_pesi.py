@@ -36,8 +36,7 @@ def telling_rows() -> list[Row]:
 
 
 def world_of(folder: Path, rows: list[Row] | None = None, **options: Any) -> Any:
-    world = build("PESI", write_reviews(folder, telling_rows() if rows is None else rows), **SMALL | options)
-    return world
+    return build("PESI", write_reviews(folder, telling_rows() if rows is None else rows), **SMALL | options)
 
 
 def spread(model: Any) -> None:
@@ -64,7 +63,9 @@ def rows_by_part(world: Any) -> dict[str, set[tuple[str, str]]]:
     found = {}
     for part in ("train", "valid", "test"):
         frame = getattr(world, part).dataset.inter_feat
-        users, items = (world.dataset.id2token(field, frame[field].numpy()) for field in ("user_id", "item_id"))
+        users, items = (
+            world.dataset.id2token(field, frame[field].numpy()) for field in ("user_id", "item_id")
+        )
         found[part] = set(zip(users.tolist(), items.tolist(), strict=True))
     return found
 
@@ -115,7 +116,9 @@ def test_the_loss_is_the_sum_of_its_parts(tmp_path: Path) -> None:
     with torch.no_grad():
         found = float(model.calculate_loss(batch))
         expected = float((model.rate(users, items) - ratings).square().mean())
-        left, right = (vectors[ids] for vectors, ids in zip(model.output_vectors(), (users, items), strict=True))
+        left, right = (
+            vectors[ids] for vectors, ids in zip(model.output_vectors(), (users, items), strict=True)
+        )
         expected += 0.2 * float((left.square().sum(1) + right.square().sum(1)).mean())
         squares = model.user_bias.weight.square().sum() + model.item_bias.weight.square().sum()
         expected += 4.0 / model.n_events * float(squares)
@@ -138,7 +141,9 @@ def test_the_loss_is_the_sum_of_its_parts(tmp_path: Path) -> None:
         has = model.event_texts[events] >= 0
         texts = model.event_texts[events[has]]
         assert 0 < len(texts) < len(events), "a batch with and without reviews"
-        given = [model.given[side](torch.cat(views[n], dim=1))[has] for n, side in enumerate(("user", "item"))]
+        given = [
+            model.given[side](torch.cat(views[n], dim=1))[has] for n, side in enumerate(("user", "item"))
+        ]
         words = model._feature_words(users, items)[has]
         said, context, rated = model.generator.losses(*given, words, model.codes[model.of_text[texts, 0]])
         expected += 0.9 * float(said) + 0.5 * float(context)
@@ -169,7 +174,9 @@ def test_reviews_of_validation_and_test_rows_are_never_read(tmp_path: Path) -> N
     rows = telling_rows()
     first = world_of(tmp_path / "a", rows)
     parts = rows_by_part(first)
-    assert len(first.model.written.features), "words of items, which would be found in the texts of test rows too"
+    assert len(first.model.written.features), (
+        "words of items, which would be found in the texts of test rows too"
+    )
 
     def rewritten(which: set[tuple[str, str]]) -> list[Row]:
         other = "My partner is here. A new broken noise. Partner of noise"
@@ -199,7 +206,10 @@ def test_the_generator_is_not_given_words_of_the_pairs_own_review(tmp_path: Path
     world = world_of(tmp_path, rows)
     model, names = world.model, world.model.written.features.names
     assert "gadget" in names
-    user, item = (torch.tensor([world.dataset.token2id(field, token)]) for field, token in (("user_id", "u1"), ("item_id", "i1")))
+    user, item = (
+        torch.tensor([world.dataset.token2id(field, token)])
+        for field, token in (("user_id", "u1"), ("item_id", "i1"))
+    )
     model.feature_weights[names.index("gadget")] = 1000.0
     assert names.index("gadget") not in model.given_features(user, item)
     other = torch.tensor([world.dataset.token2id("user_id", "u2")])
@@ -233,7 +243,8 @@ def test_it_learns_what_is_said_of_items_and_repeats_itself(tmp_path: Path) -> N
     items = torch.arange(1, model.n_items)
     written = model.write(torch.ones_like(items), items)
     right = [
-        f"part{model.item_tokens[item]}" in sentence.words for item, sentence in zip(items.tolist(), written, strict=True)
+        f"part{model.item_tokens[item]}" in sentence.words
+        for item, sentence in zip(items.tolist(), written, strict=True)
     ]
     assert sum(right) >= 7
     assert all(0 < sentence.certainty <= 1 and sentence.words for sentence in written)

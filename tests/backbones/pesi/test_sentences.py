@@ -69,5 +69,8 @@ def test_features_are_spoken_by_their_most_frequent_form() -> None:
 
 
 def test_words_as_one_reads_them() -> None:
-    assert readable_sentence(["i've", "a", "cable", ",", "and", "i", "like", "it", "!"]) == "I've a cable, and I like it!"
+    assert (
+        readable_sentence(["i've", "a", "cable", ",", "and", "i", "like", "it", "!"])
+        == "I've a cable, and I like it!"
+    )
     assert readable_sentence([]) == ""

@@ -50,7 +50,8 @@ def test_the_reader_learns_from_its_error_and_features_from_its_certainty() -> N
     assert reader.layer.weight.grad is not None
     reader.zero_grad()
     reader.certainty(features).backward()
-    assert features.grad is not None and bool(features.grad.any())
+    assert features.grad is not None
+    assert bool(features.grad.any())
     assert reader.layer.weight.grad is None or not bool(reader.layer.weight.grad.any())
     with torch.no_grad():
         probabilities = torch.softmax(reader.layer(features), dim=1).numpy()
