@@ -16,11 +16,11 @@ from burnish.backbones.checks import not_negative, share, whole_number
 from burnish.backbones.configured_texts import cleaner_of
 from burnish.backbones.rating_model import rating_levels
 from burnish.backbones.review_model import ReviewModel
-from burnish.backbones.slot_model import small_layer
+from burnish.backbones.slot_model import Side, small_layer
 from burnish.errors import ConfigurationError, DataError
 from burnish.explanation import Reason
 
-from .features import FeatureProfiles
+from .features import FeatureProfiles, IntArray
 from .generator import SentenceGenerator
 from .sentences import SentenceReader, TrainingSentences, readable_sentence
 from .views import RatingReader, Views, contrast
@@ -161,31 +161,36 @@ class PESI(ReviewModel):
 
     # ------------------------------------------------------------------ ratings
 
-    def _factors(self, side: str, vectors: Tensor, review_vectors: Tensor) -> Tensor:
-        """x of users or y of items, `[n, size]`, from their vectors in the two views."""
+    def _views(self, side: Side) -> Views:
         views = self.views[side]
+        assert isinstance(views, Views)
+        return views
+
+    def _embeddings(self, side: Side) -> tuple[nn.Embedding, nn.Embedding]:
+        """The vectors of users or items for ratings, and those for reviews."""
+        if side == "user":
+            return self.user_embedding, self.user_review_embedding
+        return self.item_embedding, self.item_review_embedding
+
+    def _factors(self, side: Side, vectors: Tensor, review_vectors: Tensor) -> Tensor:
+        """x of users or y of items, `[n, size]`, from their vectors in the two views."""
+        views = self._views(side)
         shared, private = views.rating(vectors)
         also, _ = views.review(review_vectors)
         found: Tensor = self.factors[side](torch.cat([shared, private, also], dim=1))
         return found
 
-    def _of_users(self, users: Tensor) -> Tensor:
-        return self._factors("user", self.user_embedding(users), self.user_review_embedding(users))
+    def _of(self, side: Side, ids: Tensor) -> Tensor:
+        of_ratings, of_reviews = self._embeddings(side)
+        return self._factors(side, of_ratings(ids), of_reviews(ids))
 
-    def _of_items(self, items: Tensor) -> Tensor:
-        return self._factors("item", self.item_embedding(items), self.item_review_embedding(items))
-
-    def _of_all(self, side: str) -> Tensor:
-        tables = (
-            (self.user_embedding, self.user_review_embedding)
-            if side == "user"
-            else (self.item_embedding, self.item_review_embedding)
-        )
-        return self._factors(side, tables[0].weight, tables[1].weight)
+    def _of_all(self, side: Side) -> Tensor:
+        of_ratings, of_reviews = self._embeddings(side)
+        return self._factors(side, of_ratings.weight, of_reviews.weight)
 
     def rate(self, users: Tensor, items: Tensor) -> Tensor:
         """Predicted ratings of pairs, `[n]`."""
-        return self._rated(self._of_users(users), self._of_items(items), users, items)
+        return self._rated(self._of("user", users), self._of("item", items), users, items)
 
     def _rated(self, left: Tensor, right: Tensor, users: Tensor, items: Tensor) -> Tensor:
         scores = self.output(self.dropout(left * right)) + self.user_bias(users) + self.item_bias(items)
@@ -194,7 +199,7 @@ class PESI(ReviewModel):
 
     def rate_all(self, users: Tensor) -> Tensor:
         """Predicted ratings of all items, `[n, n_items]`."""
-        products = (self._of_users(users) * self.output.weight) @ self._of_all("item").T
+        products = (self._of("user", users) * self.output.weight) @ self._of_all("item").T
         return products + self.user_bias(users) + self.item_bias.weight.T + self.mean
 
     @torch.no_grad()
@@ -212,31 +217,27 @@ class PESI(ReviewModel):
         """
         users, items = interaction[self.USER_ID], interaction[self.ITEM_ID]
         ratings = interaction[self.RATING].float()
-        left, right = self._of_users(users), self._of_items(items)
+        left, right = self._of("user", users), self._of("item", items)
         loss = self.rating_error(self._rated(left, right, users, items), ratings)
         loss = loss + self.weights["reg"] * (left.square().sum(1) + right.square().sum(1)).mean()
         biases = self.user_bias.weight.square().sum() + self.item_bias.weight.square().sum()
         loss = loss + self.bias_shrinkage / self.n_events * biases
         loss = loss + self._entropy_loss(users, items, ratings)
-        for side, ids in (("user", users), ("item", items)):
-            loss = loss + self.weights["contrast"] / 2 * self._contrast(side, ids.unique())
+        apart = self._contrast("user", users.unique()) + self._contrast("item", items.unique())
+        loss = loss + self.weights["contrast"] / 2 * apart
         return loss + self._sentence_loss(users, items, ratings, self.events_of(interaction))
 
-    def _contrast(self, side: str, ids: Tensor) -> Tensor:
-        of_ratings, of_reviews = (
-            (self.user_embedding, self.user_review_embedding)
-            if side == "user"
-            else (self.item_embedding, self.item_review_embedding)
-        )
-        views = self.views[side]
+    def _contrast(self, side: Side, ids: Tensor) -> Tensor:
+        of_ratings, of_reviews = self._embeddings(side)
+        views = self._views(side)
         one, other = views.rating(of_ratings(ids)), views.review(of_reviews(ids))
         return contrast((one[0], other[0]), (one[1], other[1]), self.temperature)
 
     def _entropy_loss(self, users: Tensor, items: Tensor, ratings: Tensor) -> Tensor:
         """The reader's own error, which reaches nothing but the reader, and what it sees in private features."""
         shared, private = zip(
-            self.views["user"].review(self.user_review_embedding(users)),
-            self.views["item"].review(self.item_review_embedding(items)),
+            self._views("user").review(self.user_review_embedding(users)),
+            self._views("item").review(self.item_review_embedding(items)),
             strict=True,
         )
         classes = torch.searchsorted(self.levels, ratings).clamp(max=len(self.levels) - 1)
@@ -264,11 +265,11 @@ class PESI(ReviewModel):
 
     def _given(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """What stands at the user's and the item's place of the generator, `[n, word_size]` each."""
-        of_user = self.views["user"].review(self.user_review_embedding(users))
-        of_item = self.views["item"].review(self.item_review_embedding(items))
+        of_user = self._views("user").review(self.user_review_embedding(users))
+        of_item = self._views("item").review(self.item_review_embedding(items))
         return self.given["user"](torch.cat(of_user, dim=1)), self.given["item"](torch.cat(of_item, dim=1))
 
-    def given_features(self, users: Tensor, items: Tensor) -> np.ndarray:
+    def given_features(self, users: Tensor, items: Tensor) -> IntArray:
         """The feature words that the generator is given for pairs, by number, -1 after the last: `[n, read_features]`.
 
         See `FeatureProfiles.strongest`; of the reviews that are shown, without those of the pair.
@@ -279,8 +280,8 @@ class PESI(ReviewModel):
             of_user, of_item, texts = (column[shown].cpu().numpy() for column in columns)
             held = self.written.held[texts]
             self._profiles = FeatureProfiles(of_user, of_item, held, self.n_users, self.n_items)
-        ids = (part.cpu().numpy() for part in (users, items))
-        return self._profiles.strongest(*ids, self.feature_weights, self.generator.n_features)
+        of_user, of_item = users.cpu().numpy(), items.cpu().numpy()
+        return self._profiles.strongest(of_user, of_item, self.feature_weights, self.generator.n_features)
 
     def _feature_words(self, users: Tensor, items: Tensor) -> Tensor:
         chosen = self.given_features(users, items)

@@ -22,13 +22,13 @@ def test_expected_items_are_the_mean_over_all_sets() -> None:
 
 
 def reviews() -> tuple[list[set[str]], list[int]]:
-    """100 reviews of 20 items: "strap" in eight of two items, "great" in eight of eight, and the limits."""
+    """100 reviews of 20 items: "strap" in eight of two items, "great" in eight of six (chance: 6.9), and limits."""
     items = [number % 20 for number in range(100)]
     words: list[set[str]] = [{"the"} for _ in items]
     for number, item in enumerate(items):
         if item in (3, 4) and number < 80:
             words[number].add("strap")
-        if item in (5, 6, 7, 8, 9, 10, 11, 12) and number < 20:
+        if (item in (5, 6, 7, 8, 9, 10) and number < 20) or number in (25, 26):
             words[number].add("great")
         if item == 13 and number < 80:
             words[number].add("four times")

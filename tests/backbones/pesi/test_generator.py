@@ -57,7 +57,7 @@ def test_empty_places_of_features_are_hidden(generator: SentenceGenerator) -> No
     users, items, features = inputs()
     before = generator(users, items, features, features[:, :0])
     with torch.no_grad():
-        generator.words.weight[PAD] += 1
+        generator.words.weight[PAD] = torch.arange(SIZE) ** 2
     after = generator(users, items, features, features[:, :0])
     first = generator.first_word
     torch.testing.assert_close(before[:, first], after[:, first])
