@@ -54,10 +54,33 @@ class NotInstalledError(BurnishError, ModuleNotFoundError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name most like `name`, ignoring case, or None when nothing is close."""
+    """The known name most like `name`, ignoring case, or None when nothing is close.
+
+    Where none is all but the same, one that is written shorter counts: `temp` for `temperature`, `lr` for
+    `learning_rate`.
+    """
     by_lower = {k.lower(): k for k in known}
-    close = difflib.get_close_matches(name.lower(), list(by_lower), n=1, cutoff=0.55)
+    asked = name.lower()
+    close = difflib.get_close_matches(asked, list(by_lower), n=1, cutoff=0.55)
+    if close and difflib.SequenceMatcher(None, close[0], asked).ratio() >= _ALIKE:
+        return by_lower[close[0]]
+    shorter = [one for one in by_lower if _shortens(asked, one)]
+    if len(shorter) == 1:
+        return by_lower[shorter[0]]
     return by_lower[close[0]] if close else None
+
+
+#: So like a known name is a misspelt one, whatever it may be short for.
+_ALIKE = 0.75
+
+
+def _shortens(short: str, name: str) -> bool:
+    """Whether a text is the beginning of a name, of three letters at least, or the initials of its words."""
+    words = re.findall(r"[a-z0-9]+", name)
+    if not short.isalpha() or short == name:
+        return False
+    initials = len(words) > 1 and short == "".join(word[0] for word in words)
+    return initials or (len(short) >= 3 and name.startswith(short))
 
 
 def plain_id(token: str) -> str:

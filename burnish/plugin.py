@@ -26,6 +26,7 @@ from typing import Any
 from burnish.own.classes import named_by
 from burnish.sequences.epochs import train_by_windows
 from burnish.sequences.options import check as check_sequence_options
+from burnish.splits.noisy_training import settle_noise
 from burnish.stopping import check_stopping, let_stop
 
 from .compat import after_import
@@ -146,7 +147,7 @@ def settle_options(config: Any) -> None:
 
 
 #: What is done with a config that has all its options, in this order: what a class settles is checked after it.
-FINISHING = (record_enhancers, settle_options, check_sequence_options, check_stopping)
+FINISHING = (record_enhancers, settle_options, check_sequence_options, check_stopping, settle_noise)
 
 
 # ---------------------------------------------------------------------- what configs build
@@ -165,10 +166,12 @@ def build_configured_class(module: ModuleType) -> None:
 
 
 def split_by_name(module: ModuleType) -> None:
-    """Let data sets be split as the option `split` says."""
+    """Let data sets be split as the option `split` says, and then have the `noise` that is asked for."""
     from burnish.splits.by_time import cut_by_time
+    from burnish.splits.noisy_training import add_noise
 
     cut_by_time(module)
+    add_noise(module)
 
 
 def build_declared_dataset(module: ModuleType) -> None:

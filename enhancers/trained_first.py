@@ -28,7 +28,7 @@ _PLACE = re.compile(r"((?:.*\.py|[^\W\d]\w*(?:\.\w+)*):[\w.]+)(?:\s*\+(.*))?", r
 OF_THE_RUN = frozenset(
     {"model", "dataset", "enhancers", "seed", "eval_args", "data_path", "benchmark_filename", "val_interval"}
     | {"user_inter_num_interval", "item_inter_num_interval", "rm_dup_inter", "filter_inter_by_user_or_item"}
-    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD"}
+    | {"USER_ID_FIELD", "ITEM_ID_FIELD", "TIME_FIELD", "split", "noise"}
 )
 
 #: The option by which an enhancer asks for another base than its own run's options would train.

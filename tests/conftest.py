@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -19,9 +20,12 @@ settings.load_profile("untimed")
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C mean something: shells start jobs in the background with it ignored, and children inherit that."""
+    """Keep no encoded texts.  Let Ctrl-C mean something: shells start jobs in the background with it ignored, and
+    children inherit that."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    # What stands for an encoder in one test is none in another, and nobody's cache is for tests to fill.
+    os.environ["BURNISH_CACHE"] = "off"
 
 
 @pytest.fixture(autouse=True)

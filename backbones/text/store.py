@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from burnish.errors import ConfigurationError
 from burnish.telling import stage
+from burnish.text_encoder import cache_folder
 
 from .cleaning import Cleaner, Word
 from .shards import FORMAT, SCHEMA, ShardFolder
@@ -217,8 +217,11 @@ def free_memory(device: torch.device) -> int:
 
 
 def default_folder() -> Path:
-    """Where token embeddings are kept: `burnish/text` in the user's folder for caches (`XDG_CACHE_HOME`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "burnish" / "text"
+    """Where token embeddings are kept: `text` in burnish's folder for caches.
+
+    With `BURNISH_CACHE=off` too, as they are read from there: `text_folder` moves them.
+    """
+    return cache_folder() / "text"
 
 
 def _hash(text: str) -> str:

@@ -18,7 +18,7 @@ from .floor_runs import Standing, noted
 from .notes import DAMAGED, read_note
 from .plan import PLAIN, BackboneEntry, Plan
 from .specs import PROTOCOL, RunSpec
-from .split_notes import split_note
+from .split_notes import noise_note, split_note
 
 
 def write_comparison(
@@ -65,6 +65,9 @@ def write_comparison(
         content |= now
         if split:
             content["split"] = split
+        noise = noise_note(plan, entry)
+        if noise:
+            content["noise"] = noise
         if plan.smallest_difference is not None:
             content["smallest_difference"] = plan.smallest_difference
         content["arms"] = {**before["arms"], **own}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
 FIRST_SEED = 2020
+_NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 _LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
 
 
@@ -30,6 +32,11 @@ def listed_seeds(value: Any) -> Any:
         if value < 1:
             raise ValueError("at least one seed is needed")
         return list(range(FIRST_SEED, FIRST_SEED + value))
+    if isinstance(value, str | float | Mapping):
+        meant = str(value).strip().lower()
+        number = meant if meant.isdecimal() else str(_NUMBERS.index(meant) + 1) if meant in _NUMBERS else ""
+        hint = f" Did you mean {number}?" if number else ""
+        raise ValueError(f"give how many, as in 3, or a list of them, as in [1, 2, 3].{hint}")
     return value
 
 

@@ -99,7 +99,8 @@ def _trained(spec: RunSpec, options: dict[str, Any]) -> str:
             spec.backbone,
             spec.dataset,
             enhancers=spec.enhancers,
-            options={**spec.options, "epochs": epochs, "eval_step": 1, **options},
+            # noise avoids test rows, so it would be other noise
+            options={**spec.options, "epochs": epochs, "eval_step": 1, "noise": None, **options},
             seed=spec.seed,
             folder=folder / "run",
             evaluate_test=False,
@@ -124,7 +125,7 @@ def _changed(plan: Plan, entry: BackboneEntry) -> Iterator[tuple[dict[str, Any],
     """Options that read a copy of the data with other test rows, and how many are others, in words."""
     from burnish.enhancers.zoo import find_backbone
 
-    options = {**plan.options, **entry.options, "seed": plan.seeds_of(entry)[0]}
+    options = {**plan.options, **entry.options, "seed": plan.seeds_of(entry)[0], "noise": None}
     with warnings.catch_warnings(), passing_folder("leaks") as place:
         warnings.simplefilter("ignore")
         config = make_config(find_backbone(entry.name), plan.dataset, {}, options)

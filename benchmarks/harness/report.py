@@ -18,7 +18,7 @@ from .marks import flag_lines, marks_of, tuning_lines
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
 from .plan import PLAIN
 from .rows import Row, Terms, judged, make_row
-from .split_notes import split_remarks
+from .split_notes import noise_remarks, split_remarks
 from .under_way import under_way
 
 DEFAULT_METRICS = ("ndcg@10", "recall@10", "mrr@10")
@@ -123,7 +123,12 @@ def summarise(
         )
     rows += beyond
     lacking = absences(floors, [row for row in rows if row.kind != "pair"], chosen, baseline)
-    remarks = [*split_remarks(notes), *smallest_remarks(notes, smallest_difference), *remarks_on(floors)]
+    remarks = [
+        *split_remarks(notes),
+        *noise_remarks(notes),
+        *smallest_remarks(notes, smallest_difference),
+        *remarks_on(floors),
+    ]
     return Comparison(rows, remarks, lacking, floors, flag_lines(marks), [*tuning_lines(marks), *further])
 
 

@@ -312,7 +312,8 @@ def _write(folder: Path, spec: RunSpec, result: TrainingResult) -> None:
     write_json(folder / "metrics.json", summary)
     write_json(folder / "environment.json", describe_environment(result.config.get("threads")))
     if result.per_user is not None:
-        result.per_user.to_parquet(folder / "per_user.parquet", index=False)
+        table = result.per_user.assign(**result.deciles_by_row)
+        table.to_parquet(folder / "per_user.parquet", index=False)
 
 
 def _note_failure(note: Path, spec: RunSpec, error: Exception) -> None:

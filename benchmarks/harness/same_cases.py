@@ -20,7 +20,7 @@ from .floors import label_of
 from .plan import BackboneEntry, Plan
 
 #: Further options that decide what is read and how it is evaluated.
-_OWN = frozenset({"cold_below", "eval_memory_mib", "encoding", "split"})
+_OWN = frozenset({"cold_below", "eval_memory_mib", "encoding", "split", "noise"})
 #: Say nothing to a floor: the length of histories; the seed, which a run has beside its options.
 _OF_BACKBONES = frozenset({"MAX_ITEM_LIST_LENGTH", "seed"})
 #: Not taken over from a kind of backbones: a floor leaves known items out of its lists unless the plan says otherwise.

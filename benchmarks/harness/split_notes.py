@@ -1,4 +1,5 @@
-"""How a comparison's data are split, and whether training knows of things that happened after what is tested."""
+"""How a comparison's data are split, and whether training knows of things that happened after what is tested; and which
+noise its training has."""
 
 from __future__ import annotations
 
@@ -9,6 +10,8 @@ from typing import Any
 from burnish.errors import BurnishError
 from burnish.settled.settle import files_beside
 from burnish.splits import TIME
+from burnish.splits.noisy_training import OPTION as NOISE
+from burnish.splits.noisy_training import named
 
 from .plan import BackboneEntry, Plan
 
@@ -70,3 +73,29 @@ def split_remarks(notes: Iterable[Mapping[str, Any]]) -> list[str]:
         f"than some that are tested (split: {TIME} leaves none)."
         for kind, names in found.items()
     ]
+
+
+def noise_note(plan: Plan, entry: BackboneEntry) -> dict[str, Any]:
+    """The noise among the training interactions of a backbone's runs; empty for none.  plan: of one data set."""
+    noise = named({**plan.options, **entry.options}.get(NOISE))
+    return {} if noise is None else noise.model_dump()
+
+
+def noise_remarks(notes: Iterable[Mapping[str, Any]]) -> list[str]:
+    """A sentence for each noise of these comparisons, with the data sets."""
+    found: dict[str, list[str]] = {}
+    for note in notes:
+        said = note.get(NOISE)
+        if isinstance(said, Mapping):
+            words = _noise_in_words(said)
+            found.setdefault(words, []).append(str(note["dataset"]))
+    return [f"Noise in {', '.join(dict.fromkeys(names))}: {words}" for words, names in found.items()]
+
+
+def _noise_in_words(said: Mapping[str, Any]) -> str:
+    how = "by their popularity" if said.get("kind") == "popular" else "with equal chance"
+    seed = "each seed has its own" if said.get("seed") is None else f"the same for all seeds ({said['seed']})"
+    return (
+        f"to the training interactions {100 * float(said.get('share', 0)):g}% were added that never happened, items "
+        f"drawn {how}; {seed}, all arms of a seed the same. Validation and test have none."
+    )

@@ -192,6 +192,12 @@ def _metric(plain: RunSpec) -> str:
         check_ranked(config)
     except BurnishError as error:
         raise UnsupportedError(f"{plain.label}: {error}; improve is for models that rank") from error
+    if config["MODEL_TYPE"].name == "TRADITIONAL":
+        raise UnsupportedError(
+            f"{plain.label} has no epochs: what improve tries, rates, objectives and enhancers, trains a backbone's "
+            f"embeddings, and there is nothing to train. Take one that has some, such as BPR or LightGCN: popularity, "
+            f"ItemKNN and EASE are tuned beside it as floors. Of {plain.label} alone `burnish bench` tunes the options"
+        )
     return str(config["valid_metric"]).lower()
 
 

@@ -21,12 +21,12 @@ from rich.table import Table
 
 from burnish.errors import BurnishError
 from burnish.files.whole import write_text
+from burnish.splits.noise import KINDS
 from burnish.training.session import torch_threads
 
 from .curves import draw
 from .detection_study import DetectionResult, detection_study, stability_study, summary
 from .judges import JUDGES, find_judges
-from .noise import KINDS
 from .removal import removal_study
 
 _HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "s")

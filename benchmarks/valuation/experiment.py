@@ -15,8 +15,7 @@ from torch import Tensor
 from burnish.compat.habits import command_line, tensorboard_in
 from burnish.enhancers.shapley.objectives import Scorer
 from burnish.errors import DataError
-
-from .noise import inject
+from burnish.splits.noise import inject, rows_with_noise
 
 Rows = NDArray[np.int64]
 
@@ -85,9 +84,7 @@ def make_experiment(
             first_item=1,
             known=(held[0], held[1]),
         )
-        training = training.copy(
-            _with_noise(training.inter_feat, user, item, noisy.users, noisy.items, noise_seed)
-        )
+        training = training.copy(rows_with_noise(training.inter_feat, user, item, noisy, noise_seed))
         users, items, is_noise = noisy.users, noisy.items, noisy.is_noise
     samplers = create_samplers(config, whole, [training, valid, test])
     loaders = [
@@ -106,20 +103,6 @@ def make_experiment(
         whole.item_num,
         [whole, valid, test],
     )
-
-
-def _with_noise(features: Any, user: str, item: str, users: Rows, items: Rows, seed: int) -> Any:
-    """The rows of `features`, and copies of rows of the users at the end with other items."""
-    n = len(features)
-    owner = features[user].numpy()
-    rng = np.random.default_rng(seed)
-    shuffled = rng.permutation(n)
-    by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
-    starts = np.searchsorted(owner[by_user], users[n:])
-    source = np.concatenate([np.arange(n), by_user[starts]])
-    rows = features[torch.as_tensor(source)]
-    rows.interaction[item] = torch.as_tensor(items).to(rows[item].dtype)
-    return rows
 
 
 def train(

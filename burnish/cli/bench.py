@@ -11,7 +11,7 @@ import typer
 
 from .failures import stop_if_asked
 from .screen import Screen
-from .shared import Threads, quiet_option
+from .shared import Threads, quiet_option, share_of
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,7 +33,7 @@ def bench(
     plan: Annotated[
         str,
         typer.Argument(
-            help="YAML file of the plan, or a ready one: quick, ablation, enhancers, sequential, cold, demo."
+            help="YAML file of the plan, or a ready one: quick, ablation, enhancers, sequential, cold, noise, demo."
         ),
     ],
     runs: Annotated[
@@ -181,10 +181,7 @@ def how_many(workers: int, shard: str | None, scheduler: str | None) -> dict[str
     if len(given) > 1:
         raise ConfigurationError(f"{' and '.join(given)} say different things; give one of them")
     if shard is not None:
-        number, _, of = shard.partition("/")
-        if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
-            raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
-        return {"share": (int(number) - 1, int(of))}
+        return {"share": share_of(shard)}
     return {"workers": workers} if scheduler is None else {"scheduler": scheduler}
 
 

@@ -15,6 +15,7 @@ from . import (
     aggregate,
     bake,
     bench,
+    card,
     data,
     doctor,
     enhancers,
@@ -78,6 +79,7 @@ def burnish(
 add_verb(app, run.run, run.EPILOG, recbole_options=True)
 add_verb(app, recommend.recommend, recommend.EPILOG, threads=True)
 add_verb(app, explain.explain, explain.EPILOG, threads=True)
+add_verb(app, card.card, card.EPILOG)
 add_verb(app, export.export, export.EPILOG, threads=True)
 add_verb(app, profiles.profiles, profiles.EPILOG, threads=True)
 add_verb(app, value.value, value.EPILOG, recbole_options=True)

@@ -23,6 +23,7 @@ from .shared import (
     choose_format,
     format_option,
     output_option,
+    share_of,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ EPILOG = (
     "burnish run --model LightGCN --dataset ml-100k --output out, then: burnish recommend out --users 196,186\n\n"
     "burnish recommend out --output top.csv --k 20\n\n"
     "burnish recommend out --users-file users.txt --missing row --output top.parquet\n\n"
+    "burnish recommend out --output top.parquet --shard 2/4 (into top-00002-of-00004.parquet)\n\n"
     "Known items (training, validation and test data) are left out, and so are items that no training interaction "
     "has; --include-known and --include-unseen keep them."
 )
@@ -74,6 +76,10 @@ def recommend(
     ] = None,
     data_path: DataPath = None,
     batch_users: Annotated[int | None, typer.Option("--batch-users", help="Users scored at a time.")] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", help="I/N: part I of N of the users, into a file that names the part."),
+    ] = None,
     model: RunModel = None,
     trust: Trust = False,
     quiet: Quiet = False,
@@ -85,6 +91,7 @@ def recommend(
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
     user_ids = read_users(users, users_file)
+    share = None if shard is None else share_of(shard)
     screen.say("reading the run and its data ...")
     recommender = Recommender(
         open_trained(run, model=model, data_path=data_path, trust=trust),
@@ -100,7 +107,15 @@ def recommend(
         screen.say(
             f"{recommender.unseen_items} items without a training interaction are left out (--include-unseen)"
         )
-    write(screen, recommender, user_ids, output, kind)
+    if share is not None and output is not None:
+        output = part_of(output, share)
+    write(screen, recommender, user_ids, output, kind, share)
+
+
+def part_of(output: Path, share: tuple[int, int]) -> Path:
+    """The file of one part: `top-00002-of-00004.parquet`, so that parts sort in the order of the users."""
+    number, of = share
+    return output.with_name(f"{output.stem}-{number + 1:05d}-of-{of:05d}{output.suffix}")
 
 
 def read_users(users: list[str] | None, file: Path | None) -> list[str] | None:
@@ -178,14 +193,22 @@ def as_table(frame: pd.DataFrame, heads: Mapping[str, str] = MappingProxyType({}
 
 
 def write(
-    screen: Screen, recommender: Recommender, users: list[str] | None, output: Path | None, kind: str
+    screen: Screen,
+    recommender: Recommender,
+    users: list[str] | None,
+    output: Path | None,
+    kind: str,
+    share: tuple[int, int] | None = None,
 ) -> None:
-    """Score batch after batch, with a bar where somebody watches a file being written."""
+    """Score batch after batch, with a bar where somebody watches a file being written.
+
+    A part without users, of which there are fewer batches than parts, is a file with heads alone.
+    """
     from burnish.files.data_names import data_names
     from burnish.files.tables import TableFile
 
-    total = len(users if users is not None else recommender.all_users())
-    batches = recommender.chunks(users)
+    total = len(recommender.share_of(users if users is not None else recommender.all_users(), share))
+    batches = recommender.chunks(users, share=share)
     batch = next(batches, None)  # unknown users are refused before any file is begun
     heads = data_names(recommender.trained.config).heads(recommender.empty().columns)
     file: Any = OnScreen(screen, kind, heads) if output is None else TableFile(output, kind)
@@ -194,5 +217,12 @@ def write(
             file.write(batch if output is None else batch.rename(columns=heads))
             move(advance=batch["user"].nunique())
             batch = next(batches, None)
+        if output is not None and not file.rows:
+            file.write(recommender.empty().rename(columns=heads))
+    if share is not None and not total:
+        screen.say(
+            f"there are no users for part {share[0] + 1} of {share[1]}: they are divided into batches of "
+            f"{recommender.users_at_once}; a smaller --batch-users, the same for all parts, divides them further"
+        )
     if output is not None:
         screen.say(f"written: {output} ({file.rows} rows, {total} users)")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from burnish.errors import ConfigurationError, UnknownNameError, nearest
-from burnish.files.yamls import read_yaml
+from burnish.files.yamls import is_yaml, read_yaml
 
 from .parse_options import merge_enhancers, parse_options
 
@@ -131,6 +131,15 @@ def _likeness(one: str, other: str) -> float:
     return SequenceMatcher(None, one.lower(), other.lower()).ratio()
 
 
+def _refuse_file(options: Mapping[str, Any]) -> None:
+    """Raise for `--config my.yaml`: nobody reads it, and what the file says would be missed before it is."""
+    for name, value in options.items():
+        if name.startswith("conf") and isinstance(value, str) and is_yaml(Path(value)):
+            raise UnknownNameError(
+                f"option --{name.replace('_', '-')} is not known. Did you mean --config-files {value}?"
+            )
+
+
 def make_request(
     *,
     model: str | None,
@@ -161,6 +170,7 @@ def make_request(
             merged["model"] = own
     options, enhancer_options = parse_options(words)
     _reject_processes(options)
+    _refuse_file(options)
     if earlier is not None:
         merged = {"model": earlier.model, "dataset": earlier.dataset, **merged}
         block = block or earlier.enhancers

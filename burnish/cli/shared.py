@@ -175,6 +175,16 @@ NamesOnly = Annotated[bool, quiet_option("Names only, one a line.")]
 Silent = Annotated[bool, quiet_option("Say nothing.")]
 
 
+def share_of(shard: str) -> tuple[int, int]:
+    """Which part, from 0, of how many `--shard I/N` stands for.  Raises `ConfigurationError` for anything else."""
+    from burnish.errors import ConfigurationError
+
+    number, _, of = shard.partition("/")
+    if not (number.isdecimal() and of.isdecimal() and 1 <= int(number) <= int(of)):
+        raise ConfigurationError(f"--shard {shard!r}: say I/N, with I from 1 to N, such as 2/4")
+    return int(number) - 1, int(of)
+
+
 # ---------------------------------------------------------------------- output
 
 

@@ -29,7 +29,6 @@ from .shared import (
 
 if TYPE_CHECKING:
     from burnish.enhancers.shapley.valuation import Valuation
-    from burnish.files.data_names import DataNames
     from burnish.trained.value import Valuer
     from burnish.trained.value_agreement import Agreement
     from burnish.training.trained_model import TrainedModel
@@ -42,6 +41,7 @@ EPILOG = (
     "burnish value --model BPR --dataset ml-100k --out values.parquet\n\n"
     "burnish value out --objectives profile,fit,standing --combine --out values.parquet --plot values.svg\n\n"
     "burnish value --model LightGCN --dataset ml-100k --run out --epochs 50 --out values.csv\n\n"
+    "burnish value out --shard 2/4 --out values.parquet (one of four jobs; without --shard the same values)\n\n"
     "burnish value --run sasrec --user 196 --item 50 (what each item of the history adds to the score of item 50)\n\n"
     "--run, or RUN alone, takes a run of `burnish run --output`; with --model it trains into that folder where no run "
     "is in it yet. A valuation that was stopped goes on where it was when the same command is given again. Only "
@@ -102,7 +102,14 @@ class ValueOptions:
     format: Annotated[str | None, format_option("parquet, csv or json (by the suffix of --out).")] = None
     data_path: DataPath = None
     shard: Annotated[
-        int | None, typer.Option("--shard", help="About how many interactions to value at a time.")
+        str | None,
+        typer.Option(
+            "--shard",
+            help="I/N: value part I of N of the users; the job that ends last writes the file. A number: --at-once.",
+        ),
+    ] = None
+    at_once: Annotated[
+        int | None, typer.Option("--at-once", help="About how many interactions to value at a time.")
     ] = None
     user: Annotated[
         str | None,
@@ -174,6 +181,7 @@ def by_place(options: ValueOptions, words: list[str]) -> tuple[ValueOptions, lis
 
 def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -> None:
     """The verb, its options read.  words: options of RecBole's."""
+    from burnish.errors import ConfigurationError
     from burnish.files.data_names import data_names
     from burnish.telling import summaries_told_to
     from burnish.trained.finished_shards import check_writable, shards_folder
@@ -182,7 +190,8 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     from burnish.trained.value_picture import plot as draw
 
     from .run_request import refuse_misspelt
-    from .value_tables import show
+    from .value_share import share_and_size, value_share
+    from .value_tables import show, write
 
     screen = Screen.of(context, options.quiet)
     output, plot = options.output, options.plot
@@ -190,12 +199,18 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     if output is not None:
         check_writable(output)
     settings: dict[str, Any] = {name: getattr(options, name) for name in ("repeats", "folds", "combine")}
-    settings["shard"] = SHARD if options.shard is None else options.shard
     check_history(options)
+    share, at_once = share_and_size(options.shard, options.at_once, output, plot)
+    settings["shard"] = SHARD if at_once is None else at_once
     check_settings(options.objectives, **settings)
     if plot is not None:
         check_writable(check_picture(plot))
     request = training_request(options, words)
+    if request is not None and share is not None:
+        raise ConfigurationError(
+            f"--shard {options.shard}: parts are of one trained model, and each job would train one of its own; train "
+            f"first (burnish run --output FOLDER), and give that folder as RUN"
+        )
     if request is not None:
         refuse_misspelt(request, context)
     with summaries_told_to(screen.say), trained(screen, options, request) as source:
@@ -203,6 +218,10 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")
             valuation = value_history_of(source, options)
+        elif share is not None:
+            assert output is not None
+            value_share(screen, valuer_of(source, options, settings), share, output, kind)
+            return
         else:
             valuation, agreed = value_interactions(screen, source, options, settings)
     if output is not None:
@@ -225,11 +244,11 @@ def check_history(options: ValueOptions) -> None:
 
     defaults = ValueOptions()
     alone = ("item", "estimator", "budget")
-    others = ("objectives", "combine", "repeats", "folds", "shard", "table")
+    others = ("objectives", "combine", "repeats", "folds", "shard", "at_once", "table")
     for name in alone if options.user is None else others:
         if getattr(options, name) != getattr(defaults, name):
             raise ConfigurationError(
-                f"--{name}{'' if name == 'combine' else f' {getattr(options, name)}'}: "
+                f"--{name.replace('_', '-')}{'' if name == 'combine' else f' {getattr(options, name)}'}: "
                 + (
                     "it belongs to the history of one user; give --user too"
                     if options.user is None
@@ -262,9 +281,18 @@ def value_interactions(
     screen: Screen, source: TrainedModel, options: ValueOptions, settings: dict[str, Any]
 ) -> tuple[Valuation, Agreement | None]:
     """The values of all training interactions, and how far two halves of the users agree on such values."""
+    from .value_tables import shown
+
+    valuer = valuer_of(source, options, settings)
+    screen.say(f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}")
+    return value_shards(screen, valuer, options), valuer.agreement()
+
+
+def valuer_of(source: TrainedModel, options: ValueOptions, settings: dict[str, Any]) -> Valuer:
+    """What values the interactions of a trained model as the options say."""
     from burnish.trained.value import Valuer
 
-    valuer = Valuer(
+    return Valuer(
         source,
         options.objectives,
         seed=options.seed or 0,
@@ -272,8 +300,6 @@ def value_interactions(
         title_field=options.title_field,
         **settings,
     )
-    screen.say(f"valuing {valuer.interactions.n} training interactions by {', '.join(shown(valuer.outputs))}")
-    return value_shards(screen, valuer, options), valuer.agreement()
 
 
 # ---------------------------------------------------------------------- the trained model
@@ -410,25 +436,3 @@ def say_where_it_stopped(screen: Screen, done: int, total: int, parts: Path | No
             f"stopped after {done} of {total} shards, kept in {shlex.quote(str(parts))}; the same command goes on "
             f"from there{more}"
         )
-
-
-def write(valuation: Valuation, output: Path, kind: str, parts: Path, names: DataNames) -> None:
-    """The file, and away with the shards that it was made from.
-
-    The parquet file is what `Valuation.load` reads; the others have the data set's own names for users and items.
-    """
-    from burnish.files.tables import TableFile
-    from burnish.trained.finished_shards import FinishedShards
-
-    if kind == "parquet":
-        valuation.save(output, kind)
-    else:
-        with TableFile(output, kind) as file:
-            frame = valuation.frame()
-            file.write(frame.rename(columns=names.heads(frame.columns)))
-    FinishedShards(parts, "").remove()
-
-
-def shown(outputs: tuple[str, ...]) -> list[str]:
-    """The outputs, the middle of a long list left out."""
-    return list(outputs) if len(outputs) <= 8 else [*outputs[:3], "...", outputs[-1]]

@@ -1,4 +1,4 @@
-"""The tables that `burnish value` shows."""
+"""The tables that `burnish value` shows, and the file that it writes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from .screen import Screen
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
 
     from burnish.enhancers.shapley.valuation import Valuation
@@ -81,3 +83,25 @@ def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) ->
         cells = ("" if pd.isna(cell) else as_text(cell) for cell, as_text in zip(row, formats, strict=True))
         table.add_row(*(Text(cell) for cell in cells))
     return table
+
+
+def write(valuation: Valuation, output: Path, kind: str, parts: Path, names: DataNames) -> None:
+    """The file, and away with the shards that it was made from.
+
+    The parquet file is what `Valuation.load` reads; the others have the data set's own names for users and items.
+    """
+    from burnish.files.tables import TableFile
+    from burnish.trained.finished_shards import FinishedShards
+
+    if kind == "parquet":
+        valuation.save(output, kind)
+    else:
+        with TableFile(output, kind) as file:
+            frame = valuation.frame()
+            file.write(frame.rename(columns=names.heads(frame.columns)))
+    FinishedShards(parts, "").remove()
+
+
+def shown(outputs: tuple[str, ...]) -> list[str]:
+    """The outputs, the middle of a long list left out."""
+    return list(outputs) if len(outputs) <= 8 else [*outputs[:3], "...", outputs[-1]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
     from burnish.training.trained_model import TrainedModel
 
+SequenceT = TypeVar("SequenceT", list[str], range)
 #: Scores that one batch of users may have (float32: 64 MiB), and the most users in it.
 CELLS, USERS = 1 << 24, 256
 
@@ -164,9 +165,27 @@ class Recommender:
         data = self.trained.dataset
         return self.trained.tokens(data.uid_field, np.arange(1, data.user_num))
 
-    def chunks(self, users: Iterable[str | int] | str | int | None = None) -> Iterator[pd.DataFrame]:
+    def share_of(self, users: SequenceT, share: tuple[int, int] | None) -> SequenceT:
+        """One part of the users: whole batches, so that each is scored beside the same others as without parts.
+
+        share: which, from 0, and of how many; None for all of them.
+        """
+        if share is None:
+            return users
+        number, of = share
+        batches = -(-len(users) // self.users_at_once)
+        first, end = (batches * one // of * self.users_at_once for one in (number, number + 1))
+        return users[first:end]
+
+    def chunks(
+        self,
+        users: Iterable[str | int] | str | int | None = None,
+        *,
+        share: tuple[int, int] | None = None,
+    ) -> Iterator[pd.DataFrame]:
         """The frames of `recommend`, one a batch of users, in the order of `users` (each once).
 
+        share: of one part of the users only (`share_of`).
         Raises `DataError`, before anything is scored, for users without a prediction where those are errors.
         """
         named = users is not None
@@ -179,8 +198,9 @@ class Recommender:
         status = self._status(ids)
         if self.missing == "error" or (self.missing is None and named):
             self._refuse_missing(tokens, status)
-        for start in range(0, len(tokens), self.users_at_once):
-            part = slice(start, start + self.users_at_once)
+        places = self.share_of(range(len(tokens)), share)
+        for start in range(places.start, places.stop, self.users_at_once):
+            part = slice(start, min(start + self.users_at_once, places.stop))
             yield self._frame(tokens[part], ids[part], status[part])
 
     def empty(self) -> pd.DataFrame:

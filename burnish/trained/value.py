@@ -233,6 +233,34 @@ class Valuer:
             self.players(),
         )
 
+    def run_share(
+        self,
+        shards_in: Path,
+        share: tuple[int, int],
+        progress: Callable[[int, int, bool], None] | None = None,
+    ) -> None:
+        """Value one part of the shards, and keep them for `run`, which finds all of them there in the end.
+
+        share: which part, from 0, and of how many.  progress: as for `run`, of this part.
+        """
+        finished = FinishedShards(shards_in, self.fingerprint())
+        own = self.shards_of(share)
+        for done, number in enumerate(own, start=1):
+            kept = finished.read(number) is not None
+            if not kept:
+                finished.write(number, *self._shard(number))
+            if progress is not None:
+                progress(done, len(own), kept)
+
+    def shards_of(self, share: tuple[int, int]) -> range:
+        """The shards of one part."""
+        return range(share[0], self.n_shards, share[1])
+
+    def missing_in(self, shards_in: Path) -> int:
+        """How many shards are not there yet."""
+        finished = FinishedShards(shards_in, self.fingerprint())
+        return sum(finished.read(number) is None for number in range(self.n_shards))
+
     def agreement(self) -> Agreement | None:
         """How far two halves of the users agree on what the interactions are worth; None where that cannot be told."""
         return agreement(self.interactions.users, self.interactions.items, seed=abs(self.seed))

@@ -29,12 +29,14 @@ class Beyond:
     """Of one run's lists.
 
     values: over all rows, {"itemcoverage@10": ...}.  rows: by row, {"averagepopularity@10": [n_rows], ...}.
-    deciles: counts by popularity of items, ready for JSON; see `popularity_deciles`.
+    deciles: counts by popularity of items, ready for JSON; see `popularity_deciles`.  deciles_by_row: of these what is
+    wanted and found, by row; see `counts_by_row`.
     """
 
     values: dict[str, float] = field(default_factory=dict)
     rows: dict[str, np.ndarray] = field(default_factory=dict)
     deciles: dict[str, list[int]] = field(default_factory=dict)
+    deciles_by_row: dict[str, np.ndarray] = field(default_factory=dict)
 
 
 def wants_beyond(config: Any, trainer: Any) -> bool:
@@ -77,7 +79,9 @@ def look_beyond(config: Any, struct: Any, loader: Any, training: Any) -> Beyond:
         rows[f"averagepopularity@{k}"] = popularity[:, :k].mean(axis=1)
         rows[f"novelty@{k}"] = surprise[:, :k].mean(axis=1)
     values |= {name: float(column.mean()) for name, column in rows.items()}
-    return Beyond(values, rows, popularity_deciles(items, positives_of(loader), counts, config["topk"]))
+    wanted = positives_of(loader)
+    deciles = popularity_deciles(items, wanted, counts, config["topk"])
+    return Beyond(values, rows, deciles, counts_by_row(items, wanted, counts, min(config["topk"])))
 
 
 def activity(training: Any, users: np.ndarray) -> np.ndarray:
@@ -121,16 +125,13 @@ def popularity_deciles(
     Gives, of eleven numbers each: `items` in the part, their `interactions` in training, `wanted` (test interactions)
     and for each k `hits@k` (of these in the lists) and `listed@k` (places in lists).
     """
-    parts = item_parts(counts) + 1
-    parts[counts == 0] = 0
+    parts = _parts_and_unseen(counts)
     real = np.arange(1, len(counts))  # 0 is RecBole's padding
 
     def by_part(ids: np.ndarray, weights: np.ndarray | None = None) -> list[int]:
         return np.bincount(parts[ids], weights, minlength=PARTS + 1).astype(int).tolist()
 
-    owner = np.repeat(np.arange(len(wanted)), [len(own) for own in wanted])
-    asked = np.concatenate(wanted) if wanted else np.zeros(0, dtype=np.int64)
-    hits = np.isin(np.arange(len(items))[:, None] * len(counts) + items, owner * len(counts) + asked)
+    asked, _, hits = _asked(items, wanted, len(counts))
     found = {
         "items": by_part(real),
         "interactions": by_part(real, counts[real]),
@@ -140,6 +141,38 @@ def popularity_deciles(
         listed = items[:, :k]
         found |= {f"hits@{k}": by_part(listed[hits[:, :k]]), f"listed@{k}": by_part(listed.ravel())}
     return found
+
+
+def counts_by_row(
+    items: np.ndarray, wanted: list[np.ndarray], counts: np.ndarray, k: int
+) -> dict[str, np.ndarray]:
+    """`wanted` and `hits@k` of `popularity_deciles` row by row: {"wanted.0": [n_rows], ..., "hits@10.10": [n_rows]}."""
+    parts = _parts_and_unseen(counts)
+    asked, owner, hits = _asked(items, wanted, len(counts))
+    rows, places = np.nonzero(hits[:, :k])
+    found: dict[str, np.ndarray] = {}
+    for name, of, what in (("wanted", owner, asked), (f"hits@{k}", rows, items[rows, places])):
+        table = np.zeros((len(items), PARTS + 1), dtype=np.int32)
+        np.add.at(table, (of, parts[what]), 1)
+        found |= {f"{name}.{part}": table[:, part].copy() for part in range(PARTS + 1)}
+    return found
+
+
+def _parts_and_unseen(counts: np.ndarray) -> np.ndarray:
+    """The tenth of each item, from 1 for the least popular; 0 for one that training has not."""
+    parts = item_parts(counts) + 1
+    parts[counts == 0] = 0
+    return parts
+
+
+def _asked(
+    items: np.ndarray, wanted: list[np.ndarray], n_items: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Test items, the row of each, and which places of lists have one of their row: `[n]`, `[n]`, `[n_rows, K]`."""
+    owner = np.repeat(np.arange(len(wanted)), [len(own) for own in wanted])
+    asked = np.concatenate(wanted) if wanted else np.zeros(0, dtype=np.int64)
+    hits = np.isin(np.arange(len(items))[:, None] * n_items + items, owner * n_items + asked)
+    return asked, owner, hits
 
 
 def equal_parts(values: np.ndarray, parts: int) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""The same metrics for items that training hardly saw: ranks in the whole catalogue, counted for cold items alone."""
+"""The same metrics for items that training hardly saw: ranks among all candidates, counted for cold items alone.
+
+Candidates are the whole catalogue, or those that were drawn where the test draws some (`mode: uni100`).
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,7 @@ def collect_items(trainer: Any) -> None:
 def cold_values(config: Any, struct: Any, loader: Any, training: Any) -> dict[str, np.ndarray]:
     """Each of NDCG, recall, hit and MRR that the config asks for: {"cold.ndcg@10": [n_rows], ...}.
 
-    A row counts its cold positives only, at their ranks among all items; NaN for a row without any.
+    A row counts its cold positives only, at their ranks among all candidates; NaN for a row without any.
     training: the training split, whose interactions are counted.
     """
     limit = cold_limit(config)
@@ -65,6 +68,10 @@ def _value(name: str, ranks: np.ndarray, wanted: int, k: int) -> float:
 def positives_of(loader: Any) -> list[np.ndarray]:
     """The items asked for in each evaluated row, in evaluation order."""
     data = loader._dataset
+    rows = getattr(loader, "uid2index", None)
+    if rows is not None:  # candidates are drawn: a row is a user, whatever the model
+        items = data.inter_feat[data.iid_field].numpy()
+        return [items[rows[int(user)]] for user in loader.uid_list]
     if getattr(loader, "uid_list", None) is None or getattr(loader, "is_sequential", False):
         return [np.array([item]) for item in data.inter_feat[data.iid_field].tolist()]
     return [np.asarray(loader.uid2positive_item[int(user)]) for user in loader.uid_list]

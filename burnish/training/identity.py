@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from burnish.errors import DataError
+from burnish.errors import BurnishError, DataError
+from burnish.splits.noisy_training import OPTION as NOISE
+from burnish.splits.noisy_training import as_option as noise_as_option
 
 
 class OtherDataError(DataError):
@@ -226,16 +229,23 @@ def _other_settings(theirs: Mapping[str, Any], ours: Any) -> str:
     """`: seed is 1 there and 2 here; ...` of what decides a split, defaults of the models included; empty for none."""
     before, now = (
         {
-            "seed": options["seed"],
-            **{f"eval_args.{key}": value for key, value in options["eval_args"].items()},
+            "seed": _option(options, "seed"),
+            "noise": _option(options, "noise"),
+            **{f"eval_args.{key}": value for key, value in (_option(options, "eval_args") or {}).items()},
         }
-        for options in ({"seed": None, "eval_args": {}, **theirs}, ours)
+        for options in (theirs, ours)
     )
-    other = [name for name in before if name in now and before[name] not in (None, now[name])]
+    known = [name for name in before if before[name] is not None or name == "noise"]
+    other = [name for name in known if name in now and before[name] != now[name]]
     return "".join(
         f"{'; ' if number else ': '}{name} is {before[name]} there and {now[name]} here"
         for number, name in enumerate(other)
     )
+
+
+def _option(options: Any, name: str) -> Any:
+    """An option of a mapping or a config, which has None for those that it has not."""
+    return options.get(name) if isinstance(options, Mapping) else options[name]
 
 
 def digest_tokens(tokens: Any) -> str:
@@ -248,8 +258,14 @@ def digest_tokens(tokens: Any) -> str:
 
 
 def computing(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options without those that only say how a run is carried out and watched."""
-    return {key: value for key, value in options.items() if key not in _EXECUTION}
+    """The options without those that only say how a run is carried out and watched; `noise` as it is written out."""
+    found = {key: value for key, value in options.items() if key not in _EXECUTION}
+    if NOISE in found:
+        with suppress(BurnishError):  # what cannot be is told elsewhere
+            found[NOISE] = noise_as_option(found[NOISE])
+        if found[NOISE] is None:
+            del found[NOISE]
+    return found
 
 
 def digest(settings: Any) -> str:

@@ -27,6 +27,7 @@ OWN_OPTIONS = frozenset(
         "beyond_accuracy",
         "cold_below",
         "split",
+        "noise",
         "stopping_from",
         "eval_memory_mib",
         "sequence_training",

@@ -79,6 +79,8 @@ class TrainingResult:
         "novelty@10"; empty for other tests.
     popularity_deciles
         Test items, hits and places in lists by tenths of the items' popularity; see `beyond.popularity_deciles`.
+    deciles_by_row
+        Of these, test items and hits of each line of `per_user`; see `beyond.counts_by_row`.
     data
         Counts of the data set, and digests of it and of the parts of its split.
     """
@@ -107,6 +109,7 @@ class TrainingResult:
     valid_scores: dict[int, float] = field(default_factory=dict, repr=False)
     beyond: dict[str, float] = field(default_factory=dict)
     popularity_deciles: dict[str, list[int]] = field(default_factory=dict, repr=False)
+    deciles_by_row: dict[str, Any] = field(default_factory=dict, repr=False)
     data: dict[str, Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -148,7 +151,7 @@ class TrainingResult:
 
     def summary(self) -> dict[str, Any]:
         """Everything but the tables and the objects, ready for JSON."""
-        left_out = {"trained", "per_user", "config"}
+        left_out = {"trained", "per_user", "config", "deciles_by_row"}
         shown = {name: value for name, value in vars(self).items() if name not in left_out}
         shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
         return shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +55,9 @@ def run(
     seed : int, optional
         RecBole's `seed`; wins over `config`.
     folder : Path or str, optional
-        Where the log, the checkpoint, the weights (`model.safetensors`) and the state of training go; by default only
-        the checkpoint is kept, in RecBole's `checkpoint_dir`.
+        Where the log, the checkpoint, the weights (`model.safetensors`), the state of training and the results
+        (`result.json`, `config.json`, `per_user.parquet`) go; by default only the checkpoint is kept, in RecBole's
+        `checkpoint_dir`.
     save_every : int, default 1
         With a folder, save the state of training after each so many epochs; 0 saves none.
     resume : Path or str, optional
@@ -81,8 +83,8 @@ def run(
         For a name, an option or a data set that cannot be used, an option in `config` that is almost the name of one
         and that nobody reads; for a keyword that is no argument of this function, with the place where it belongs.
     FinishedError
-        With `resume`, for a run that has nothing left to do: `burnish.load_run` opens it, and a run that the command
-        line made has its figures in `result.json`.
+        With `resume`, for a run that has nothing left to do: `burnish.load_run` opens it, and its figures are in
+        `result.json`.
 
     Examples
     --------
@@ -95,6 +97,7 @@ def run(
 
     from . import train as training
     from .options import refuse_misspelt
+    from .run_folder import write_results
 
     files = either(config_files, config_file_list, ("config_files", "config_file_list"), nothing=())
     options = options_of(either(config, config_dict, ("config", "config_dict")))
@@ -119,6 +122,7 @@ def run(
                 dataset=dataset,
                 save_every=save_every or 1,
                 on_epoch=on_epoch,
+                keep_result=partial(write_results, folder=Path(resume)),
                 **common,
             )
     model, dataset = (
@@ -138,6 +142,7 @@ def run(
             folder=Path(folder) if folder is not None else None,
             save_every=save_every if folder is not None else 0,
             on_epoch=on_epoch,
+            keep_result=None if folder is None else partial(write_results, folder=Path(folder)),
             **common,
         )
 

@@ -429,6 +429,7 @@ class Run:
             valid_scores=self.valid_scores,
             beyond=self.beyond.values,
             popularity_deciles=self.beyond.deciles,
+            deciles_by_row=self.beyond.deciles_by_row,
             data={} if self.fingerprint is None else data_digests(self.fingerprint, self.test_data),
         )
 

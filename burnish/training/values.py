@@ -12,7 +12,7 @@ from typing import Any
 from burnish.sequences.options import check_mode, checked_stride
 from burnish.speed.evaluation import budget_bytes
 from burnish.splits import OPTION as SPLIT
-from burnish.splits import named
+from burnish.splits import named, noisy_training
 from burnish.stopping import OPTION as STOPPING_FROM
 from burnish.stopping import first_counted
 
@@ -63,6 +63,7 @@ _OWN: dict[str, Callable[[Any], object]] = {
     beyond.OPTION: beyond.checked,
     STOPPING_FROM: lambda value: first_counted({STOPPING_FROM: value}),
     SPLIT: lambda value: None if value is None else named(value),
+    noisy_training.OPTION: noisy_training.named,
     cold.OPTION: lambda value: cold.cold_limit({cold.OPTION: value}),
     "eval_memory_mib": lambda value: budget_bytes({"eval_memory_mib": value}),
     **{option: partial(check_shape, option) for option in SHAPED},

@@ -17,7 +17,11 @@ from burnish.files.jsons import parse_json
 from burnish.telling import stage
 from burnish.text_encoder import CURE, INSTALL, PACKAGED_NAME, packaged_encoder, undisturbed
 
+from .kept_vectors import kept_vectors
+
 VectorArray = NDArray[np.float32]
+#: Texts encoded at a time.
+BATCH = 64
 
 
 class SentenceEncoder:
@@ -30,7 +34,7 @@ class SentenceEncoder:
     """
 
     def __init__(
-        self, model: str | Path | None = None, *, device: str | None = None, batch_size: int = 64
+        self, model: str | Path | None = None, *, device: str | None = None, batch_size: int = BATCH
     ) -> None:
         if batch_size < 1:
             raise ConfigurationError(f"batch_size = {batch_size}: encode at least one text at a time")
@@ -123,7 +127,13 @@ def _refuse_code(folder: Path) -> None:
 
 @functools.lru_cache(maxsize=4)
 def remembered_vectors(texts: tuple[str, ...], model: str | None, device: str | None) -> VectorArray:
-    """`SentenceEncoder.vectors`, kept for the next time in this process (read-only)."""
-    vectors = SentenceEncoder(model, device=device).vectors(texts)
+    """`SentenceEncoder.vectors`, kept for the next time in this process (read-only), and on disk for all others."""
+    vectors = kept_vectors(
+        texts,
+        lambda: SentenceEncoder(model, device=device).vectors(texts),
+        model=model,
+        device=device,
+        batch_size=BATCH,
+    )
     vectors.flags.writeable = False
     return vectors

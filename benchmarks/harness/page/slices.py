@@ -116,7 +116,7 @@ def by_activity(places: list[Place]) -> Section:
             (
                 Cell(place.name),
                 named(name, kinds[name]),
-                *(Cell(f"{one.difference:+.4f}", one.difference, _clear(one, metric)) for one in own),
+                *(_change(one, _clear(one, metric), 4) for one in own),
             )
             for name, own in found
         ]
@@ -141,7 +141,8 @@ def by_activity(places: list[Place]) -> Section:
                 ("place", "arm", *(str(part + 1) for part in range(parts))),
                 tuple(lines_of),
                 2,
-                f"Change of {written(metric)} to {places[0].baseline}, by part of users, the least active first",
+                f"Change of {written(metric)} to {places[0].baseline}, with half of its 95% interval, by part "
+                f"of users, the least active first",
                 grouped=True,
             )
             for parts, lines_of in by_size.items()
@@ -158,6 +159,88 @@ def _clear(part: Part, metric: str) -> str:
 
 def _points(values: list[float]) -> tuple[tuple[float, float], ...]:
     return tuple((place + 1.0, value) for place, value in enumerate(values) if math.isfinite(value))
+
+
+def popularity_parts(place: Place, k: str) -> list[tuple[str, list[Part]]]:
+    """Each arm against the baseline by parts of the items: those that training has not, then tenths by popularity.
+
+    A part's mean is the share of its test interactions that are found, of all users and seeds that both arms have; its
+    interval is of a mean over interactions, of which a user's belong together.  `n_users` have any in the part.
+    Gives nothing where runs did not note them by user.  k: "hits@10".
+    """
+    columns = [f"{what}.{part}" for what in ("wanted", k) for part in range(PARTS + 1)]
+    found = []
+    for name, kind, _ in place.sides():
+        if kind == "baseline":
+            continue
+        ours, theirs = place.known.paired(place.baseline, name)
+        if not all({*columns} <= {*table} for side in (ours, theirs) for table in side.users.values()):
+            continue
+        summed = [
+            {seed: table.groupby("user")[columns].sum() for seed, table in side.users.items()}
+            for side in (ours, theirs)
+        ]
+        seeds = sorted(summed[0].keys() & summed[1].keys())
+        users = pd.Index(sorted({user for seed in seeds for user in summed[0][seed].index}))
+        if seeds:
+            before, after = (
+                {
+                    column: np.stack(
+                        [side[seed][column].reindex(users).to_numpy(float) for seed in seeds], axis=1
+                    )
+                    for column in columns
+                }
+                for side in summed
+            )
+            found.append((name, [_found(before, after, k, part) for part in range(PARTS + 1)]))
+    return found
+
+
+def _found(ours: dict[str, np.ndarray], theirs: dict[str, np.ndarray], k: str, part: int) -> Part:
+    """Of one part; ours, theirs: by column, `[n_users, n_seeds]`."""
+    wanted = ours[f"wanted.{part}"]
+    if not np.array_equal(wanted, theirs[f"wanted.{part}"], equal_nan=True):  # not tested on the same items
+        return Part(math.nan, math.nan, math.nan, math.nan, 0)
+    asked = np.nan_to_num(wanted)
+    total = asked.sum()
+    if not total:
+        return Part(math.nan, math.nan, math.nan, math.nan, 0)
+    hits = [np.nan_to_num(side[f"{k}.{part}"]) for side in (ours, theirs)]
+    before, after = (float(one.sum() / total) for one in hits)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        differences = np.where(asked > 0, (hits[1] - hits[0]) / asked, np.nan)
+    low, high = over_both(differences, asked).interval(after - before)
+    return Part(before, after, low, high, int((asked > 0).any(axis=1).sum()))
+
+
+def _change(part: Part, tone: str, digits: int = 3) -> Cell:
+    """A difference with half the width of its interval."""
+    if not math.isfinite(part.difference):
+        return Cell("–", None, "muted")
+    half = (part.high - part.low) / 2
+    spread = f" ± {half:.{digits}f}" if math.isfinite(half) else ""
+    return Cell(f"{part.difference:+.{digits}f}{spread}", part.difference, tone)
+
+
+def _changes_by_popularity(places: list[Place], k: str) -> tuple[Table, ...]:
+    """The table of differences; none where runs did not note enough."""
+    lines = []
+    for place in places:
+        kinds = {name: kind for name, kind, _ in place.sides()}
+        for name, parts in popularity_parts(place, k):
+            cells = (_change(one, _clear(one, k)) for one in parts)
+            lines.append((Cell(place.name), named(name, kinds[name]), *cells))
+    if not lines:
+        return ()
+    return (
+        Table(
+            ("place", "arm", "unseen", *(str(part) for part in range(1, PARTS + 1))),
+            tuple(lines),
+            2,
+            f"Change of that share to {places[0].baseline}, with half of its 95% interval",
+            grouped=True,
+        ),
+    )
 
 
 def by_popularity(places: list[Place]) -> Section:
@@ -207,7 +290,8 @@ def by_popularity(places: list[Place]) -> Section:
         "Items by popularity",
         (
             f"The share of test interactions whose item is among the first {k[5:]}, by tenths of the items "
-            f"ordered by their training interactions; all seeds together.",
+            f"ordered by their training interactions; all seeds together. Coloured changes have an uncorrected 95% "
+            f"interval over users and seeds without 0.",
         ),
         tuple(figures),
         (
@@ -218,6 +302,7 @@ def by_popularity(places: list[Place]) -> Section:
                 f"Share found ({k[5:]} listed); unseen: items without training interactions",
                 grouped=True,
             ),
+            *_changes_by_popularity(places, k),
         ),
     )
 

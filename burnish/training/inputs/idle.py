@@ -42,6 +42,8 @@ def idle_options(config: Any, given: Collection[str]) -> dict[str, str]:
         reasons["split"] = "where benchmark_filename names the files of each part"
     if "topk" in given and config["eval_type"].name == "VALUE":
         reasons["topk"] = f"on metrics = {config['metrics']}, which list no items"
+    if config["cold_below"] and "cold_below" in given and config["eval_type"].name == "VALUE":
+        reasons["cold_below"] = f"on metrics = {config['metrics']}, which rank no items"
     if "MAX_ITEM_LIST_LENGTH" in given and config["MODEL_TYPE"].name != "SEQUENTIAL":
         reasons["MAX_ITEM_LIST_LENGTH"] = f"on {model}, which reads no histories"
     if "train_batch_size" in given and _trains_over_users(config.model_class):

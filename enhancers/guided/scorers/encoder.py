@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from burnish.errors import DataError
+from burnish.text_encoder import PACKAGED_NAME
 
 from ..attributes import AttributeSchema
-from ..sentence_encoder import SentenceEncoder
+from ..kept_vectors import kept_vectors
+from ..sentence_encoder import BATCH, SentenceEncoder
 from .protocol import FloatArray, Scores, Texts
 
 #: So many standard deviations above or below the mean of the texts are the ends of the scale.
@@ -49,7 +51,7 @@ class EncoderScorer:
     name = "encoder"
 
     def __init__(
-        self, model: str | Path | None = None, *, device: str | None = None, batch_size: int = 64
+        self, model: str | Path | None = None, *, device: str | None = None, batch_size: int = BATCH
     ) -> None:
         self.model = model
         self.device = device
@@ -91,7 +93,7 @@ class EncoderScorer:
                 f"{len(full)} of {len(texts)} ids have a text; the encoder scores texts beside each other and needs "
                 f"at least two"
             )
-        vectors = self.encoder.vectors([as_text(texts.one(number)) for number in full]).astype(np.float64)
+        vectors = self._encode([as_text(texts.one(number)) for number in full])
         judged = np.stack([_standardised(vectors @ axes.T) for axes in self._axes(schema)])  # [3, n, m]
         half = (schema.scale[1] - schema.scale[0]) / 2
         values = np.full((len(texts), len(schema.names)), np.nan)
@@ -100,7 +102,7 @@ class EncoderScorer:
         values[full] = scores.clip(*schema.scale)
         spread[full] = judged.std(axis=0, ddof=1) * half / REACH
         notes = dict.fromkeys(sorted(set(texts.ids) - {texts.ids[number] for number in full}), "no text")
-        source = f"sentence encoder {self.encoder.model_name}"
+        source = f"sentence encoder {PACKAGED_NAME if self.model is None else self.model}"
         scale = (float(schema.scale[0]), float(schema.scale[1]))
         return Scores(texts.ids, schema.names, values, spread, scale, source, notes)
 
@@ -125,7 +127,15 @@ class EncoderScorer:
         return [described - neutral, np.where(has_ends, high - low, others), above]
 
     def _encode(self, texts: list[str]) -> FloatArray:
-        return self.encoder.vectors(texts).astype(np.float64)
+        """Unit vectors `[n, d]`, from the disk where they are there."""
+        vectors = kept_vectors(
+            texts,
+            lambda: self.encoder.vectors(texts),
+            model=self.model,
+            device=self.device,
+            batch_size=self.batch_size,
+        )
+        return vectors.astype(np.float64)
 
 
 def as_text(fields: dict[str, str]) -> str:

@@ -94,6 +94,13 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
         ),
         ({"seeds": 0}, "seeds = 0: at least one seed"),
         ({"seeds": [1, 1]}, "each seed once"),
+        ({"seeds": "two"}, r"seeds = 'two': give how many, as in 3, or a list .* Did you mean 2\?"),
+        ({"seeds": "4"}, r"Did you mean 4\?"),
+        (
+            {"seeds": "some"},
+            r"seeds = 'some': give how many, as in 3, or a list of them, as in \[1, 2, 3\]\.$",
+        ),
+        ({"seeds": 2.5}, "seeds = 2.5: give how many"),
         ({"threads": 0}, "threads = 0"),
         ({"tune": {"trials": 0}}, "tune.trials = 0"),
         ({"tune": {"trials": 1, "space": {"learning_rate": []}}}, "no values to try for 'learning_rate'"),

@@ -122,14 +122,21 @@ def test_nothing_helped_is_said_and_the_test_is_left_alone(
     harmful = Family("softmax", "", {"softmax": {"temperature": 50.0}}, {"learning_rate": [1e-6]})
     plain = Family("plain", "", {}, {"learning_rate": [0.02]})
     monkeypatch.setattr(module, "families_for", lambda options: [plain, harmful])
-    found = improve("BPR", "tiny", budget=600, config=options, folder=tmp_path / "out", threads=1)
+    out = tmp_path / "out"
+    found = improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1)
     assert found.verdict.startswith(
         "Nothing helped: none of 1 ways is above the plain backbone on validation"
     )
     assert not found.helped
     assert found.winner is None
-    assert not (tmp_path / "out" / "test").exists()
-    assert not (tmp_path / "out" / "winner").exists()
+    assert not (out / "test").exists()
+    assert not (out / "winner").exists()
+    # What a shorter search had found to help goes with it.
+    (out / "winner").mkdir()
+    for name in ("winner/run.json", "winner.yaml", "winner.pth"):
+        (out / name).touch()
+    improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1)
+    assert not [path.name for path in out.iterdir() if path.name.startswith("winner")]
 
 
 def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, Any], tmp_path: Path) -> None:
@@ -145,6 +152,10 @@ def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, A
             config={name: value for name, value in rated.items() if name != "data_path"},
             folder=out,
         )
+    for model in ("Pop", "EASE"):
+        with pytest.raises(UnsupportedError, match=f"^{model} has no epochs: .*there is nothing to train"):
+            improve(model, "tiny", config=options, folder=out)
+    assert not out.exists()
     with pytest.raises(ConfigurationError, match="option enhancers has no place here"):
         improve("BPR", "tiny", config={**options, "enhancers": "softmax"}, folder=out)
     (out / "mine").mkdir(parents=True)

@@ -230,7 +230,7 @@ def test_every_tenth_candidate_is_told_and_long_stages(monkeypatch: pytest.Monke
     assert [line.strip() for line in page.getvalue().splitlines()] == lines
 
 
-@pytest.mark.parametrize("name", ["quick", "ablation", "enhancers", "sequential", "cold", "demo"])
+@pytest.mark.parametrize("name", ["quick", "ablation", "enhancers", "sequential", "cold", "noise", "demo"])
 def test_a_plan_that_comes_with_burnish_is_sound(name: str) -> None:
     """Every name, option and value of it is one; arms with a space of their own have as many points as others."""
     plan = load_plan(find_plan(name))

@@ -50,6 +50,53 @@ def test_to_every_format(run: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == ["top.csv", "top.json", "top.parquet"]
 
 
+@pytest.mark.parametrize(("suffix", "parts"), [("parquet", 3), ("csv", 2), ("json", 8)])
+def test_parts_are_together_what_is_written_without(
+    run: Path, tmp_path: Path, suffix: str, parts: int
+) -> None:
+    words = ["recommend", str(run), "-k", "4", "--batch-users", "7", "-o", str(tmp_path / f"top.{suffix}")]
+    assert call(*words).exit_code == 0
+    whole = (tmp_path / f"top.{suffix}").read_text("latin-1")
+    files = [tmp_path / f"top-{one:05d}-of-{parts:05d}.{suffix}" for one in range(1, parts + 1)]
+    for number, file in enumerate(files, start=1):
+        done = call(*words, "--shard", f"{number}/{parts}")
+        assert done.exit_code == 0, done.output
+        # Six batches of seven users.
+        assert ("a smaller --batch-users" in done.stderr) == (parts == 8 and not file.read_bytes())
+    if suffix == "parquet":
+        read = [pd.read_parquet(file) for file in files]
+        pd.testing.assert_frame_equal(
+            pd.concat(read, ignore_index=True), pd.read_parquet(tmp_path / "top.parquet"), check_exact=True
+        )
+        assert [part["user"].nunique() for part in read] == [14, 14, 12]
+        return
+    texts = [file.read_text("latin-1") for file in files]
+    if suffix == "csv":
+        head = whole[: whole.index("\n") + 1]
+        assert all(text.startswith(head) for text in texts)
+        texts = [head, *(text.removeprefix(head) for text in texts)]
+    assert "".join(texts) == whole
+
+
+def test_a_part_without_users_has_heads_alone(run: Path, tmp_path: Path) -> None:
+    for suffix in ("csv", "parquet"):
+        words = ["recommend", str(run), "-u", "u1", "-o", str(tmp_path / f"t.{suffix}"), "--shard", "1/2"]
+        done = call(*words)
+        assert done.exit_code == 0, done.output
+        assert "there are no users for part 1 of 2" in done.stderr
+    columns = ["user", "rank", "item", "score", "status"]
+    for frame in (
+        pd.read_csv(tmp_path / "t-00001-of-00002.csv"),
+        pd.read_parquet(tmp_path / "t-00001-of-00002.parquet"),
+    ):
+        assert list(frame.columns) == columns
+        assert not len(frame)
+    for wrong in ("0/2", "3/2", "2", "a/b"):
+        done = call("recommend", str(run), "--shard", wrong)
+        assert done.exit_code == 2
+        assert f"--shard '{wrong}': say I/N, with I from 1 to N" in done.stderr
+
+
 def test_named_users_on_the_screen(run: Path, tmp_path: Path) -> None:
     done = call("recommend", str(run), "--users", "u3, u1", "-k", "2", "--format", "csv", "-q")
     assert done.exit_code == 0, done.output

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from burnish.cli.run_request import RunRequest, make_request, split_files
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 def request(words: list[str] | None = None, **given: Any) -> RunRequest:
@@ -104,3 +105,13 @@ def test_several_processes_are_refused() -> None:
     assert request(["--nproc", "1"], model="BPR", dataset="ml-100k").options == {}
     with pytest.raises(ConfigurationError, match="--nproc"):
         request(["--nproc", "2"], model="BPR", dataset="ml-100k")
+
+
+@pytest.mark.parametrize("name", ["config", "config-file", "config_file", "configs"])
+def test_a_file_under_another_name_is_not_passed_over(config: Path, name: str) -> None:
+    """Its model and data set would be missed before anybody says that nobody reads the option."""
+    words = [f"--{name}", str(config)]
+    with pytest.raises(
+        UnknownNameError, match=rf"not known\. Did you mean --config-files {re.escape(str(config))}\?"
+    ):
+        make_request(model=None, dataset=None, enhancers=None, config_files=None, seed=None, words=words)

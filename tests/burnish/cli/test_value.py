@@ -124,10 +124,54 @@ def test_trains_into_a_folder_once(here: Path) -> None:
     assert "trained already" in done.stderr
 
 
+def test_jobs_that_share_a_valuation(run: Path, tmp_path: Path) -> None:
+    """Whoever ends last writes the file, which is that of one job; ranks are over all of it."""
+    words = ["value", str(run), "--objectives", "profile,regression", "--combine", "--at-once", "100"]
+    alone, shared = tmp_path / "alone.parquet", tmp_path / "shared.parquet"
+    assert call(*words, "-o", str(alone)).exit_code == 0
+    for number in (3, 1):
+        done = call(*words, "-o", str(shared), "--shard", f"{number}/3")
+        assert done.exit_code == 0, done.output
+        assert not shared.exists()
+        assert "shards are still to come" in done.stderr
+    done = call(*words, "-o", str(shared), "--shard", "2/3")
+    assert done.exit_code == 0, done.output
+    assert f"written: {shared} (640 interactions, of all parts)" in done.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["alone.parquet", "shared.parquet"]
+    pd.testing.assert_frame_equal(pd.read_parquet(shared), pd.read_parquet(alone), check_exact=True)
+    done = call(*words[:-2], "-o", str(tmp_path / "n.parquet"), "--shard", "2/2")  # all in one shard
+    assert done.exit_code == 0
+    assert "nothing is left for part 2 of 2: a smaller --at-once than 200000" in done.stderr
+
+
+def test_a_part_after_another_job_wrote_all(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both see all parts there; one is first with the lock, and its parts are gone when the other has it."""
+    from burnish.trained.value import Valuer
+
+    file = tmp_path / "v.parquet"
+    words = ["value", str(run), "--at-once", "100", "-o", str(file), "--shard", "1/1"]
+    first = Valuer.run_share
+
+    def overtaken(self: Valuer, *given: Any) -> None:
+        first(self, *given)
+        with monkeypatch.context() as patch:
+            patch.setattr(Valuer, "run_share", first)
+            assert call(*words).exit_code == 0
+        file.with_suffix(".seen").write_bytes(file.read_bytes())
+
+    monkeypatch.setattr(Valuer, "run_share", overtaken)
+    done = call(*words)
+    assert done.exit_code == 0, done.output
+    assert f"all parts are in {file}, which another job wrote" in done.stderr
+    assert file.read_bytes() == file.with_suffix(".seen").read_bytes()
+
+
 def test_interrupted_and_given_again(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from burnish.trained.value import Valuer
 
-    words = ["value", "--run", str(run), "--shard", "100", "--out", str(tmp_path / "v.parquet")]
+    words = ["value", "--run", str(run), "--at-once", "100", "--out", str(tmp_path / "v.parquet")]
     judge = Valuer._shard
     with monkeypatch.context() as patch:
 
@@ -193,6 +237,18 @@ def test_training_that_was_interrupted_goes_on(here: Path, monkeypatch: pytest.M
         ([*MODEL, "--item", "i1"], "--item i1: it belongs to the history of one user; give --user too"),
         ([*MODEL, "--budget", "9"], "--budget 9: it belongs to the history of one user"),
         ([*MODEL, "--user", "u1", "--folds", "3"], "--folds 3: it has no effect on the history of one user"),
+        ([*MODEL, "--shard", "1/2", "-o", "v.csv"], "each job would train one of its own; train first"),
+        ([*MODEL, "--shard", "1/2"], "--shard 1/2: give --out, the file that all parts end up in"),
+        ([*MODEL, "--shard", "1/2", "-o", "v.csv", "--plot", "v.svg"], "a part has not all values to draw"),
+        ([*MODEL, "--shard", "3/2"], "--shard '3/2': say I/N, with I from 1 to N"),
+        (
+            [*MODEL, "--shard", "9", "--at-once", "8"],
+            "--shard 9 and --at-once 8 say the same; give --at-once",
+        ),
+        (
+            [*MODEL, "--user", "u1", "--at-once", "3"],
+            "--at-once 3: it has no effect on the history of one user",
+        ),
         ([*MODEL, "--user", "u1", "--combine"], "it has no effect on the history of one user"),
     ],
 )

@@ -100,6 +100,15 @@ def test_lists_and_activity_by_hand(result: TrainingResult) -> None:
     found = {name: result.popularity_deciles[name] for name in expected}
     assert found == expected
     assert sum(expected["hits@3"]) > 0
+    by_row = result.deciles_by_row
+    assert set(by_row) == {f"{name}.{number}" for name in ("wanted", "hits@3") for number in range(11)}
+    for place, token in enumerate(result.per_user["user"]):
+        user = training.token2id("user_id", token)
+        own = [part.get(item, 0) for item in wanted[user]]
+        hit = [part.get(item, 0) for item in lists[user][:3] if item in wanted[user]]
+        for number in range(11):
+            assert by_row[f"wanted.{number}"][place] == own.count(number)
+            assert by_row[f"hits@3.{number}"][place] == hit.count(number)
 
 
 #: What asks ranx, in a process of its own: compiled, as it usually is, it takes minutes to begin.

@@ -11,7 +11,9 @@ import torch
 from burnish.benchmarks.harness.statistics import pair_users
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
+from burnish.enhancers.zoo import find_backbone
 from burnish.errors import ConfigurationError
+from burnish.training.request import make_config
 from burnish.training.train import train
 
 
@@ -73,6 +75,44 @@ def test_a_sequential_backbone_has_one_item_a_row(folder):
     assert (frame["cold.ndcg@10"][cold] == frame["ndcg@10"][cold]).all()
     assert (frame["cold.hit@5"][cold] == frame["hit@5"][cold]).all()
     assert cold.any()
+
+
+@pytest.mark.parametrize("model", ["BPR", "GRU4Rec"])
+def test_among_drawn_candidates(folder, model):
+    """Where every item is cold, the figures are RecBole's own; else those of the rows whose items all are."""
+    given = options(folder, model)
+    split = {"split": {"LS": "valid_and_test"}, "order": "TO"} if model == "GRU4Rec" else {}
+    drawn = {"eval_args": {**split, "mode": "uni20"}}
+    found = {
+        limit: train(model, NAME, options={**given, **drawn, "cold_below": limit}) for limit in (10**6, 6)
+    }
+    everything, frame = found[10**6].per_user, found[6].per_user
+    names = [f"{name}@{k}" for name in ("ndcg", "recall", "hit", "mrr") for k in (5, 10)]
+    for name in names:
+        np.testing.assert_allclose(everything[f"cold.{name}"], everything[name], rtol=1e-12)
+        assert found[10**6].test_result[f"cold.{name}"] == pytest.approx(found[10**6].test_result[name])
+    training, _, test = found[6].splits
+    counts = np.bincount(training.inter_feat["item_id"].numpy(), minlength=training.item_num)
+    users, items = (test.inter_feat[name].numpy() for name in ("user_id", "item_id"))
+    seen = set()
+    for token, row in frame.set_index("user").iterrows():
+        cold = counts[items[users == test.token2id("user_id", token)]] < 6
+        assert math.isnan(row["cold.ndcg@10"]) == (not cold.any())
+        if cold.all():
+            assert [row[f"cold.{name}"] for name in names] == pytest.approx([row[name] for name in names])
+        seen.add((bool(cold.any()), bool(cold.all())))
+    assert {(False, False), (True, True)} <= seen
+
+
+def test_where_nothing_is_ranked_it_is_told(folder):
+    labels = {
+        "eval_args": {"mode": "labeled"},
+        "metrics": ["AUC"],
+        "valid_metric": "AUC",
+        "threshold": {"rating": 4},
+    }
+    with pytest.warns(UserWarning, match="option 'cold_below' = 6 has no effect on metrics = .*AUC"):
+        make_config(find_backbone("BPR"), NAME, {}, {**options(folder, "BPR"), **labels})
 
 
 def test_without_the_option_nothing_changes(folder):

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 from written_runs import USERS, add_floor, write_comparison
 
 from burnish.benchmarks.harness import make_plan, run_plan, summarise, to_page
 from burnish.benchmarks.harness.page.parts import Place, places_of
-from burnish.benchmarks.harness.page.slices import activity_parts
+from burnish.benchmarks.harness.page.slices import activity_parts, by_popularity, popularity_parts
 from burnish.benchmarks.harness.page.tuned import at_edge
 from burnish.benchmarks.harness.ranks import rank_arms
 from burnish.errors import DataError
@@ -191,6 +192,89 @@ def test_parts_of_users_by_activity(tmp_path: Path) -> None:
         assert (part.baseline_mean, part.mean) == pytest.approx(tuple(means))
         assert part.n_users == len(by_user)
         assert part.low < part.difference < part.high
+
+
+def with_deciles(
+    folder: Path, n_seeds: int, *, of_arm: bool = True
+) -> tuple[Place, list[dict[str, np.ndarray]]]:
+    """Runs that noted test items and hits of each user by popularity; with what they noted, by seed."""
+    import pandas as pd
+
+    draw = np.random.default_rng(5)
+    values = [np.full(USERS, 0.5) for _ in range(n_seeds)]
+    note = write_comparison(folder, {"plain": values, "arm": values})
+    noted = []
+    for seed in range(n_seeds):
+        wanted = draw.poisson(np.linspace(0.0, 2.0, 11), (USERS, 11))
+        liking = draw.uniform(-0.2, 0.2, (USERS, 1))
+        hits = {
+            "plain": draw.binomial(wanted, np.clip(0.3 + liking, 0, 1)),
+            "arm": draw.binomial(wanted, np.clip(0.45 + liking, 0, 1)),
+        }
+        noted.append({"wanted": wanted, **hits})
+        for name in ("plain", "arm"):
+            place = note.parent / name / f"{seed}-0a"
+            measured = json.loads((place / "metrics.json").read_text())
+            measured["popularity_deciles"] = {
+                "wanted": wanted.sum(axis=0).tolist(),
+                "hits@10": hits[name].sum(axis=0).tolist(),
+            }
+            (place / "metrics.json").write_text(json.dumps(measured))
+            if name == "arm" and not of_arm:
+                continue
+            more = {f"wanted.{part}": wanted[:, part] for part in range(11)}
+            more |= {f"hits@10.{part}": hits[name][:, part] for part in range(11)}
+            pd.read_parquet(place / "per_user.parquet").assign(**more).to_parquet(place / "per_user.parquet")
+    return places_of(summarise(folder, metrics="ndcg@10"))[0], noted
+
+
+def test_changes_by_popularity_have_the_interval_of_a_ratio(tmp_path: Path) -> None:
+    """Of one seed: the delta method for a ratio of sums over users (Cochran 1977, section 6.4), and the bootstrap."""
+    place, (noted,) = with_deciles(tmp_path, 1)
+    ((name, parts),) = popularity_parts(place, "hits@10")
+    assert (name, len(parts)) == ("arm", 11)
+    assert parts[0].n_users == 0
+    assert np.isnan(parts[0].difference)  # nothing is wanted of it
+    draw = np.random.default_rng(0)
+    for number in (3, 10):
+        part, wanted = parts[number], noted["wanted"][:, number]
+        gained = noted["arm"][:, number] - noted["plain"][:, number]
+        share = gained.sum() / wanted.sum()
+        assert part.difference == pytest.approx(share)
+        assert part.mean == pytest.approx(noted["arm"][:, number].sum() / wanted.sum())
+        n = int((wanted > 0).sum())
+        assert part.n_users == n
+        left = (gained - share * wanted)[wanted > 0]
+        error = np.sqrt(n / (n - 1) * (left**2).sum()) / wanted.sum()
+        half = stats.t.ppf(0.975, n - 1) * error
+        assert (part.low, part.high) == pytest.approx((share - half, share + half))
+        drawn = draw.integers(USERS, size=(4000, USERS))
+        again = gained[drawn].sum(axis=1) / wanted[drawn].sum(axis=1)
+        assert again.std() == pytest.approx(error, rel=0.1)
+
+
+def test_changes_by_popularity_of_several_seeds(tmp_path: Path) -> None:
+    place, noted = with_deciles(tmp_path, 3)
+    ((_, parts),) = popularity_parts(place, "hits@10")
+    totals = {name: sum(one[name].sum(axis=0) for one in noted) for name in ("wanted", "plain", "arm")}
+    for number in range(1, 11):
+        assert parts[number].baseline_mean == pytest.approx(
+            totals["plain"][number] / totals["wanted"][number]
+        )
+        assert parts[number].mean == pytest.approx(totals["arm"][number] / totals["wanted"][number])
+        assert parts[number].low < parts[number].difference < parts[number].high
+    _, changes = by_popularity([place]).tables
+    last = changes.lines[0][-1]
+    half = (parts[10].high - parts[10].low) / 2
+    assert last.text == f"{parts[10].difference:+.3f} ± {half:.3f}"
+    assert (last.tone == "gain") == (parts[10].low > 0)
+    assert changes.lines[0][2].text == "–"
+
+
+def test_earlier_runs_have_shares_alone(tmp_path: Path) -> None:
+    place, _ = with_deciles(tmp_path, 2, of_arm=False)
+    assert popularity_parts(place, "hits@10") == []
+    assert len(by_popularity([place]).tables) == 1
 
 
 def test_ends_of_spaces() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,3 +89,22 @@ def _chances(items: Ids, n_items: int, first_item: int, kind: str) -> NDArray[np
     counts = np.bincount(items, minlength=n_items) if kind == "popular" else np.ones(n_items)
     counts[:first_item] = 0
     return counts / counts.sum()
+
+
+def rows_with_noise(features: Any, user: str, item: str, noisy: Noisy, seed: int) -> Any:
+    """RecBole's rows of interactions, and the noise at their end: copies of random rows of its users with its items.
+
+    So a noisy row has a time, a rating and a label that its user gave.  features: the clean rows, in the order of
+    `noisy`.  user, item: the columns.
+    """
+    import torch
+
+    n = len(features)
+    owner = features[user].numpy()
+    shuffled = np.random.default_rng(seed).permutation(n)
+    by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
+    starts = np.searchsorted(owner[by_user], noisy.users[n:])
+    source = np.concatenate([np.arange(n), by_user[starts]])
+    rows = features[torch.as_tensor(source)]
+    rows.interaction[item] = torch.as_tensor(noisy.items).to(rows[item].dtype)
+    return rows

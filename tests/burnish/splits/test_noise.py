@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from burnish.benchmarks.valuation.noise import inject
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.splits.noise import inject
 
 
 def _clean(n_users=40, n_items=60, n=400, seed=0):
