@@ -98,6 +98,11 @@ class EMF(RatingModel):
 
     # ------------------------------------------------------------------ reasons
 
+    #: What the numbers of its reasons are, for readers.
+    reasons_about = (
+        "A reason is how many users of similar ratings gave the item which rating; its number is their share."
+    )
+
     def explain(self, user: int, item: int) -> list[Reason]:
         """How the user's neighbours rated the item in the training split: a `Reason` for each rating that occurs.
 

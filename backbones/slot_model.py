@@ -212,6 +212,11 @@ class SlotModel(ReviewModel):
         ids = ids.to(self.event_users.device)
         return self.slots(side).events[ids], self.weights(side, ids)
 
+    #: What the numbers of its reasons are, for readers.
+    reasons_about = (
+        "A reason is a review of the item; its number is its share of the model's attention, 0 to 1."
+    )
+
     def explain(self, user: int, item: int) -> list[Reason]:
         """The item's reviews that the prediction reads, the most attended first; none for an item without reviews.
 

@@ -74,6 +74,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
     #: Whether `interaction_weights` also weigh the edges of a graph backbone's propagation.
     propagates: bool = False
 
+    #: Of one that explains: what its reasons' contributions are, in a sentence for readers.
+    reasons_about: ClassVar[str] = ""
     #: Whether `refine` comes after that of all others, in whatever order they are attached.
     refines_last: ClassVar[bool] = False
     #: Names of teachers that it computes itself, beside the runs of `teacher_runs`.

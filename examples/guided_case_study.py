@@ -20,7 +20,7 @@ import torch
 
 from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.trained.explain import Explainer
-from burnish.trained.explanation_formats import line, share
+from burnish.trained.explanation_formats import line
 from burnish.training.load import load_run
 from burnish.training.trained_model import TrainedModel
 
@@ -114,7 +114,7 @@ def main() -> None:
         tastes = made.profile("user", user) or {}
         print(f"  profile: {', '.join(f'{name} {value:+.1f}' for name, value in tastes.items())}")
         for one in made.explanations(user):
-            print(f"  {one.title} ({one.item}): score {one.score:.2f}, by attributes {share(one) or 0:.0%}")
+            print(f"  {one.title} ({one.item}): score {one.score:.2f}, by attributes {one.share or 0:.0%}")
             for reason in one.reasons:
                 print(f"    {line(reason)}")
         steer(made, user, next(everything.explanations(user)))

@@ -32,6 +32,12 @@ class ExplainedByWords(ReviewModel):
         self._profiles: dict[str, KeywordProfiles] = {}
         self.weigh_words(str(config["profile_weighting"]))
 
+    #: What the numbers of its reasons are, for readers.
+    reasons_about = (
+        "A reason is a word that the user's reviews and the item's have in common; its number is the smaller of its "
+        "shares of the model's attention to either, 0 to 1."
+    )
+
     @property
     def explains(self) -> bool:
         """Whether the model has reasons to give: it reads reviews."""

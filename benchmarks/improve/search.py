@@ -8,6 +8,7 @@ Jamieson and Talwalkar (AISTATS 2016); what is halved, ways instead of single se
 
 from __future__ import annotations
 
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -43,7 +44,8 @@ class Tried:
     """One setting of a way, trained.
 
     value: on validation, larger is better; None where it failed.  epochs: at most so many were allowed.
-    seconds: of training, with what was trained first for it.
+    seconds: of training, with what was trained first for it.  ended: whether it stopped by itself before the last of
+    these epochs, so that more would change nothing.
     """
 
     family: str
@@ -53,6 +55,7 @@ class Tried:
     seconds: float
     error: str | None = None
     refused: bool = False
+    ended: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,8 @@ class Search:
     tried: list[Tried] = field(default_factory=list)
     floors: dict[str, list[Tried]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    #: Ways of which no setting was tried, for want of time.
+    no_time: list[str] = field(default_factory=list)
     #: How many ways a rung began with, for the report.
     rungs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -165,7 +170,9 @@ class Search:
             record = failed_record(spec, self.runs, problem)
         took = time.perf_counter() - began if not kept else record.seconds or 0.0
         value = self._value(record)
-        done = Tried(name, dict(settings), value, epochs, took, error, refused)
+        step = int(spec.options.get("eval_step") or 1)
+        ended = bool(record.curve) and record.curve[-1][0] + step <= epochs
+        done = Tried(name, dict(settings), value, epochs, took, error, refused, ended)
         self._keep()
         if kept:
             self.say("kept", f"{shown}: {self._shown(value)}")
@@ -226,9 +233,12 @@ class Search:
         cap = self._first_epochs(alive)
         rung = 0
         while True:
-            more = 1 if rung == 0 else self._more(rung, alive, after, cap, reserve)
-            if more is None:
-                return
+            more = 1
+            if rung:
+                coming = self._next(rung, alive, after, cap, reserve)
+                if coming is None:
+                    return
+                cap, more = coming
             self.rungs.append({"ways": len(alive), "new": more, "epochs": cap})
             if rung:
                 self.say(
@@ -239,14 +249,14 @@ class Search:
                 self._again(family, cap)
                 points = family.settings(self.base.seed)
                 for settings in points[after[family.name] : after[family.name] + more]:
-                    if self._refused(family.name):
+                    if self._refused(family.name) or not self._fits(rung, family, after, cap, reserve):
                         break
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
             alive = self._better_half([one for one in alive if not self._refused(one.name)])
             if all(family.held_against for family in alive):
                 return
-            cap, rung = min(self.most, cap * GROWTH), rung + 1
+            rung += 1
 
     def _first_epochs(self, alive: list[Family]) -> int:
         """Epochs of the first rung: so that a look at every way takes its share of the budget."""
@@ -262,36 +272,70 @@ class Search:
 
         return int(self.decide("epochs", epochs))
 
-    def _more(
+    def _next(
         self, rung: int, alive: list[Family], after: Mapping[str, int], cap: int, reserve: float
-    ) -> int | None:
-        """How many new settings of each way the time allows in this rung; None where it is over."""
+    ) -> tuple[int, int] | None:
+        """Epochs and number of new settings of each way in the next rung, by the time; None where it is over.
 
-        def count() -> int | None:
+        More epochs come first, as long as the time for them leaves as much for each rung to come, each with half as
+        many ways; then new settings with the epochs that there are; and what is left in the end is for one rung more.
+        """
+
+        def choose() -> list[int] | None:
             left = self.clock.left - reserve * self.clock.budget
-            again = sum(self.cost(family.name, cap) for family in alive)
-            # What is left is for this rung and the others to come, each with half as many ways.
             to_come = max(1, math.ceil(math.log2(max(2, len(alive)))))
-            room = (left / to_come - again) / max(again, 1e-9)
-            open_ = max(len(family.settings(0)) - after[family.name] for family in alive)
-            nothing_new = open_ == 0 and cap == self.rungs[-1]["epochs"]
-            return None if room < 0 or nothing_new else int(min(MOST_NEW, room, open_))
+            for rungs, epochs in itertools.product(
+                dict.fromkeys((to_come, 1)), dict.fromkeys((min(self.most, cap * GROWTH), cap))
+            ):
+                again = sum(self.cost(one.name, epochs) for one in alive if self._wants_more(one, epochs))
+                open_ = {one.name: len(one.settings(0)) - after[one.name] for one in alive}
+                each = sum(self.cost(name, epochs) for name, number in open_.items() if number)
+                room = left / rungs - again
+                new = int(min(MOST_NEW, max(open_.values()), room / max(each, 1e-9))) if room >= 0 else -1
+                if new > 0 or (new == 0 and again > 0):
+                    return [epochs, new]
+            return None
 
-        decided = self.decide(f"time: rung {rung}", count)
-        return None if decided is None else int(decided)
+        decided = self.decide(f"time: rung {rung}", choose)
+        return None if decided is None else (int(decided[0]), int(decided[1]))
+
+    def _fits(self, rung: int, family: Family, after: Mapping[str, int], cap: int, reserve: float) -> bool:
+        """Whether the time is enough for one more setting of a way; plain is always looked at once."""
+        tried = after[family.name]
+        if not family.space or (family.name == PLAIN and not tried):
+            return True
+        price = self.cost(family.name, cap) or self.cost(PLAIN, cap) * DEARER
+
+        def enough() -> bool:
+            return price <= self.clock.left - reserve * self.clock.budget
+
+        fits = bool(self.decide(f"time: rung {rung}, {family.name} {tried}", enough))
+        if not fits:
+            self.say("no time", f"{family.name}: a run takes about {price:.0f} s, longer than there is time")
+            if not tried:
+                self.no_time.append(family.name)
+        return fits
 
     def cost(self, name: str, cap: int) -> float:
         """Seconds that a run of a way takes with so many epochs, by those that were seen; at most thrice as many."""
         seen = [one for one in self.tried if one.family == name and one.error is None]
         if not seen:
             return 0.0
-        return max(one.seconds * min(1.0 if one.epochs >= cap else cap / one.epochs, GROWTH) for one in seen)
+        return max(
+            one.seconds * (1.0 if one.ended or one.epochs >= cap else min(cap / one.epochs, GROWTH))
+            for one in seen
+        )
+
+    def _wants_more(self, family: Family, cap: int) -> bool:
+        """Whether the best setting of a way had fewer epochs than that, and was still at it."""
+        best = self.best_of(family.name)
+        # Without a space there is nothing that is trained.
+        return best is not None and best.epochs < cap and not best.ended and bool(family.space)
 
     def _again(self, family: Family, cap: int) -> None:
         """Train the best setting of a way with more epochs, where it had fewer."""
         best = self.best_of(family.name)
-        # Without a space there is nothing that is trained.
-        if best is not None and best.epochs < cap and family.space:
+        if best is not None and self._wants_more(family, cap):
             self.tried.append(self.run(self._spec(family, cap), family.name, best.settings, cap))
 
     def _spec(self, family: Family, epochs: int) -> RunSpec:

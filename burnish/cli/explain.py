@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from .compound import Ids
+from .explain_tables import Profiles, show
 from .screen import Screen, make_console, plain_console
 from .shared import (
     DataPath,
@@ -21,11 +22,11 @@ from .shared import (
     choose_format,
     format_option,
     out_option,
+    share_of,
 )
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console
 
     from burnish.explanation import Explanation
     from burnish.files.data_names import DataNames
@@ -37,11 +38,13 @@ EPILOG = (
     "burnish explain --run out --user 196\n\n"
     "burnish explain --run out --user 196 --user 186 --top 3 --profile\n\n"
     "burnish explain --run out --user 196 --item 242 --reasons 16 --out why.json\n\n"
-    "Reasons come from the enhancers guided (attributes of the item) and shapley (the user's own history), and from "
-    "backbones that explain themselves (DReX: words of reviews); the docs say what their numbers mean "
-    "(docs/explain.md)."
+    "burnish explain out --user 196 --html why.html\n\n"
+    "burnish explain out --batch --out why.parquet (all users; --shard 1/4 for a quarter of them)\n\n"
+    "Reasons come from the enhancers guided (attributes of the item), paths and shapley, from backbones that explain "
+    "themselves (DReX: words of reviews), and for every other model from the user's history; the docs say what their "
+    "numbers mean (docs/explain.md)."
 )
-UsersToExplain = Annotated[list[str], Ids("user", "-u", "Original ids of users, separated by commas.")]
+UsersToExplain = Annotated[list[str] | None, Ids("user", "-u", "Original ids of users, separated by commas.")]
 ItemsToExplain = Annotated[
     list[str] | None,
     Ids("item", "-i", "Explain these items instead of the best ones: original ids, separated by commas."),
@@ -52,7 +55,7 @@ SHOWN, WRITTEN = ("table", "csv", "json"), ("json", "csv", "parquet", "txt")
 def explain(
     context: typer.Context,
     run: Run,
-    users: UsersToExplain,
+    users: UsersToExplain = None,
     items: ItemsToExplain = None,
     top: Annotated[int, typer.Option("--top", "-k", help="How many recommendations a user.")] = 5,
     reasons: Annotated[
@@ -60,12 +63,47 @@ def explain(
     ] = 3,
     enhancer: Annotated[
         str | None,
-        typer.Option("--enhancer", "-e", help="Whose reasons: guided, shapley or backbone; all by default."),
+        typer.Option(
+            "--enhancer", "-e", help="Whose reasons: guided, backbone, history, ...; all but it by default."
+        ),
     ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Also what the user and the items are like (guided, DReX).")
     ] = False,
     state: State = "latest",
+    budget: Annotated[
+        int | None,
+        typer.Option("--budget", min=1, help="Histories to score for a user, where a history is estimated."),
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of what is estimated.")] = 0,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", help="Write a page for people: one .html file that needs no network."),
+    ] = None,
+    batch: Annotated[
+        bool,
+        typer.Option(
+            "--batch", help="Many users, by default all, into --out, a parquet file; goes on if stopped."
+        ),
+    ] = False,
+    shard: Annotated[
+        str | None, typer.Option("--shard", help="With --batch: I/N, the I-th of N shares of the users.")
+    ] = None,
+    written_by: Annotated[
+        str | None,
+        typer.Option(
+            "--written-by", help="With --html: a language model writes the sentences, from the reasons alone."
+        ),
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option("--ledger", help="With --written-by: file of all requests and answers.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option("--base-url", help="With --written-by: the endpoint; by default OpenAI's.")
+    ] = None,
+    api_key_env: Annotated[
+        str, typer.Option("--api-key-env", help="With --written-by: the environment variable with the key.")
+    ] = "OPENAI_API_KEY",
     title_field: TitleField = None,
     output: Annotated[
         Path | None, out_option("Write to this file: .json (one object a line), .csv, .parquet or .txt.")
@@ -82,12 +120,24 @@ def explain(
     from burnish.errors import ConfigurationError
     from burnish.files.data_names import data_names
     from burnish.trained.explain import Explainer
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
 
     screen = Screen.of(context, quiet)
     if output is not None and output.suffix.lower() == ".txt":
         format = format or "txt"
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
+    check_batch(batch, shard, users=users, items=items, profile=profile, html=html, output=output)
+    if written_by is not None and (html is None or ledger is None):
+        raise ConfigurationError(
+            "--written-by: sentences are on the page and every answer is kept; give --html PAGE.html and --ledger FILE"
+        )
+    if written_by is None and (ledger is not None or base_url is not None):
+        raise ConfigurationError("--ledger and --base-url are of --written-by MODEL, which is not given")
+    if html is not None and html.suffix.lower() not in (".html", ".htm"):
+        raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
+    if html is not None:
+        check_writable(html)
     if profile and kind in ("csv", "parquet"):
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
@@ -97,25 +147,98 @@ def explain(
         reasons=reasons,
         enhancer=enhancer,
         state=state,
+        budget=budget,
+        seed=seed,
         title_field=title_field,
     )
-    explanations = list(explainer.explanations(users, items))
+    for text in explainer.about():
+        screen.say(text)
+    if batch:
+        assert output is not None
+        explain_many(screen, explainer, output, users, None if shard is None else share_of(shard))
+        return
+    explanations = list(explainer.explanations(users or [], items))
     profiles = collect_profiles(explainer, explanations) if profile else None
     names = data_names(explainer.trained.config)
-    if output is None:
+    if html is not None:
+        from burnish.files.whole import write_text
+        from burnish.trained.page import to_page
+
+        sentences = None
+        if written_by is not None:
+            from burnish.trained.written_sentences import SentenceWriter
+
+            assert ledger is not None
+            screen.say(f"asking {written_by} for {len(explanations)} sentences ...")
+            writer = SentenceWriter(written_by, ledger, explainer.titles, base_url, api_key_env)
+            sentences = writer.write(explanations)
+        write_text(html, to_page(explainer, explanations, sentences=sentences))
+        screen.say(f"written: {html} ({len(explanations)} recommendations explained)")
+    if output is None and html is None:
         to_screen(screen, explanations, profiles, kind, names)
-    else:
+    elif output is not None:
         to_file(output, explanations, profiles, kind, names)
         screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
 
 
-class Profiles(dict[tuple[str, str], dict[str, float]]):
-    """Profiles by ("user" or "item", id).
+def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    from burnish.errors import ConfigurationError
 
-    words: whether they are of words, each with words of its own, and not all of the same attributes.
-    """
+    if not batch:
+        if shard is not None:
+            raise ConfigurationError(f"--shard {shard}: it shares out the users of --batch; give --batch too")
+        if not given["users"]:
+            raise typer.BadParameter(
+                "no user is named; give original ids, such as --users 196,186, or --batch for all",
+                param_hint="--users",
+            )
+        return
+    for name in ("items", "profile", "html"):
+        if given[name]:
+            raise ConfigurationError(
+                f"--{name.removesuffix('s')} has no place beside --batch, which explains many users' best items in a "
+                f"table; leave one of them out"
+            )
+    if shard is not None:
+        share_of(shard)
+    output = given["output"]
+    if output is None or output.suffix.lower() not in (".parquet", ".pq"):
+        raise ConfigurationError("--batch writes a parquet file; give --out NAME.parquet")
+    from burnish.trained.finished_shards import check_writable
 
-    words = False
+    check_writable(output)
+
+
+def explain_many(
+    screen: Screen, explainer: Explainer, output: Path, users: list[str] | None, share: tuple[int, int] | None
+) -> None:
+    """The users into a parquet file, with a bar in a terminal, else a line now and then; after Ctrl-C how to go on."""
+    from burnish.telling import stage
+    from burnish.trained.explain_batch import explain_batch
+
+    done = kept = whole = 0
+    lines = None if screen.watched else stage("explained: shard")
+    try:
+        with screen.bar("shards of users") as move:
+
+            def advance(number: int, total: int, was_there: bool) -> None:
+                nonlocal done, kept, whole
+                done, kept, whole = number, kept + was_there, total
+                move(completed=number, total=total)
+                if lines is not None:
+                    lines.step()
+
+            target, explained = explain_batch(explainer, output, users, share=share, progress=advance)
+    except KeyboardInterrupt:
+        if done:
+            screen.say(f"stopped after {done} of {whole} shards; the same command goes on from there")
+        else:
+            screen.say("stopped before the end of the first shard; nothing to go on from")
+        raise
+    if kept:
+        screen.say(f"{kept} of {whole} shards were there already")
+    screen.say(f"written: {target} ({explained} recommendations explained)")
 
 
 def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) -> Profiles:
@@ -178,7 +301,7 @@ def to_file(
 
 def named_frame(explanations: Sequence[Explanation], names: DataNames) -> pd.DataFrame:
     """One row a reason, with the data set's own names for users and items."""
-    from burnish.trained.explanation_formats import as_frame
+    from burnish.explanation import as_frame
 
     frame = as_frame(explanations)
     return frame.rename(columns=names.heads(frame.columns))
@@ -186,11 +309,11 @@ def named_frame(explanations: Sequence[Explanation], names: DataNames) -> pd.Dat
 
 def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames) -> list[str]:
     """One object a recommendation, with the profiles of its user and item where they are wanted."""
-    from burnish.trained.explanation_formats import as_json, as_object
+    from burnish.explanation import as_json
 
     lines = []
     for one in explanations:
-        content = as_object(one)
+        content = one.to_dict()
         heads = names.heads(content)
         content = {heads.get(name, name): value for name, value in content.items()}
         if profiles is not None:
@@ -198,79 +321,3 @@ def json_lines(explanations: Sequence[Explanation], profiles: Profiles | None, n
             content["item_profile"] = profiles["item", one.item]
         lines.append(as_json(content))
     return lines
-
-
-def show(
-    console: Console, explanations: Sequence[Explanation], profiles: Profiles | None, names: DataNames
-) -> None:
-    """A table a user, for people; before it their profile beside those of the items, where it is wanted."""
-    for user in dict.fromkeys(one.user for one in explanations):
-        recommended = [one for one in explanations if one.user == user]
-        if profiles is not None:
-            table = word_table if profiles.words else profile_table
-            console.print(table(f"{names.user} {user}", user, recommended, profiles))
-        console.print(reason_table(user, recommended, names))
-
-
-def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames) -> Any:
-    """The recommendations of one user, each with its reasons line by line."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from burnish.trained.explanation_formats import PARTS, line, share
-
-    shares = [share(one) for one in recommended]
-    table = Table(title=Text(f"{names.user} {user}"), title_justify="left", show_lines=True)
-    table.add_column(Text(names.item))
-    table.add_column("score", justify="right")
-    if any(part is not None for part in shares):
-        table.add_column("by attributes", justify="right")
-    weights = {reason.kind for one in recommended for reason in one.reasons} - set(PARTS)
-    table.add_column("reasons, with their weight" if weights else "what adds to it, or takes from it")
-    for one, part in zip(recommended, shares, strict=True):
-        lines = [line(reason) for reason in one.reasons]
-        lines += [f"({one.note})"] if one.note else []
-        cells = [name_of(one), f"{one.score:.4f}"]
-        if len(table.columns) == 4:
-            cells.append("" if part is None else f"{part:.0%}")
-        table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))
-    return table
-
-
-def profile_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
-    """What a user likes, most liked first, and what each of the items is like."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(f"attributes: {name} and the items, in standard deviations"), title_justify="left"
-    )
-    table.add_column("attribute")
-    for head in (name, *(name_of(one) for one in recommended)):
-        table.add_column(Text(head), justify="right")
-    for attribute, value in profiles["user", user].items():
-        row = [value, *(profiles["item", one.item][attribute] for one in recommended)]
-        table.add_row(attribute, *(f"{number:+.1f}" for number in row))
-    return table
-
-
-def word_table(name: str, user: str, recommended: Sequence[Explanation], profiles: Profiles) -> Any:
-    """The words of a user and of each of the items, a column each, with the sum of attention on them."""
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(
-        title=Text(f"words: {name} and the items, with the attention on them"), title_justify="left"
-    )
-    columns = [profiles["user", user], *(profiles["item", one.item] for one in recommended)]
-    for head in (name, *(name_of(one) for one in recommended)):
-        table.add_column(Text(head))
-    for place in range(max(map(len, columns))):
-        cells = [list(column.items())[place : place + 1] for column in columns]
-        table.add_row(*(Text(f"{cell[0][0]} {cell[0][1]:.2f}" if cell else "") for cell in cells))
-    return table
-
-
-def name_of(one: Explanation) -> str:
-    """The title with the id, or the id alone."""
-    return f"{one.title} ({one.item})" if one.title else one.item

@@ -108,14 +108,10 @@ def recommend(
             f"{recommender.unseen_items} items without a training interaction are left out (--include-unseen)"
         )
     if share is not None and output is not None:
+        from burnish.files.tables import part_of
+
         output = part_of(output, share)
     write(screen, recommender, user_ids, output, kind, share)
-
-
-def part_of(output: Path, share: tuple[int, int]) -> Path:
-    """The file of one part: `top-00002-of-00004.parquet`, so that parts sort in the order of the users."""
-    number, of = share
-    return output.with_name(f"{output.stem}-{number + 1:05d}-of-{of:05d}{output.suffix}")
 
 
 def read_users(users: list[str] | None, file: Path | None) -> list[str] | None:

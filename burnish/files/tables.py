@@ -44,6 +44,15 @@ def format_of(path: Path, format: str | None, allowed: Sequence[str]) -> str:
     return chosen
 
 
+def part_of(output: Path, share: tuple[int, int]) -> Path:
+    """The file of one part: `top-00002-of-00004.parquet`, so that parts sort in the order of the users.
+
+    share: which part, from 0, and of how many.
+    """
+    number, of = share
+    return output.with_name(f"{output.stem}-{number + 1:05d}-of-{of:05d}{output.suffix}")
+
+
 def write_text(frame: pd.DataFrame, format: str, stream: TextIO, *, header: bool) -> None:
     """One piece of a table as CSV, TSV, or as JSON with one object a line, on a text stream."""
     if format in ("csv", "tsv"):

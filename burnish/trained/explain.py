@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,11 +14,12 @@ import torch
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_id
-from burnish.explanation import Explanation, Explanations, Reason
+from burnish.explanation import PARTS, ROUNDING, Explanation, Explanations, Reason
 from burnish.files.data_names import data_names
 from burnish.training.inputs.arguments import ids_of, if_several
 
 from .explanation_formats import told_first, with_titles
+from .history_reasons import HistoryReasons
 from .open import open_trained
 from .reason_givers import ReasonGiver, reason_givers
 from .recommend import Recommender
@@ -26,8 +28,9 @@ if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
     from burnish.training.trained_model import TrainedModel
 
-#: Difference between a score and what its reasons add up to, relative to the score, that counts as rounding.
-ROUNDING = 1e-3
+
+#: An item, its score and its rank.
+Scored = tuple[str, float, int | None]
 
 
 def explain(
@@ -39,6 +42,8 @@ def explain(
     reasons: int = 3,
     enhancer: str | None = None,
     state: str = "latest",
+    budget: int | None = None,
+    seed: int = 0,
     title_field: str | None = None,
     model: str | type | None = None,
     data_path: Path | str | None = None,
@@ -60,10 +65,15 @@ def explain(
         How many reasons of each enhancer to give, 1 or more: what speaks for the item, the largest contribution first,
         then what speaks against it, at most one in three where there is enough of the other.
     enhancer : str, optional
-        The enhancer that gives the reasons, or "backbone" (or its name) for a backbone that explains itself; by default
-        such a backbone and every attached enhancer that gives reasons, in that order.
+        The enhancer that gives the reasons, "backbone" (or its name) for a backbone that explains itself, or "history"
+        for Shapley values of the user's history, which every model has; by default such a backbone and every attached
+        enhancer that gives reasons, in that order, and where there are none the history.
     state : {"latest", "test"}
         What is known of a user, see `recommend`.
+    budget : int, optional
+        Histories that the model may be asked to score for a user, where values of a history are estimated.
+    seed : int, default 0
+        Of such estimates.
     title_field : str, optional
         The column of the item file with the names of items; by default a usual one, if there is any.
     model : str or type, optional
@@ -82,7 +92,7 @@ def explain(
     Raises
     ------
     UnsupportedError
-        Where neither the backbone nor an attached enhancer gives reasons.
+        For an enhancer or backbone that gives no reasons.
     UnknownNameError
         For users, items or an enhancer that are not known.
     DataError
@@ -100,6 +110,8 @@ def explain(
         reasons=reasons,
         enhancer=enhancer,
         state=state,
+        budget=budget,
+        seed=seed,
         title_field=title_field,
     )
     return Explanations(explainer.explanations(users, items))
@@ -119,13 +131,17 @@ class Explainer:
         reasons: int = 3,
         enhancer: str | None = None,
         state: str = "latest",
+        budget: int | None = None,
+        seed: int = 0,
         title_field: str | None = None,
     ) -> None:
         whole_number("top", top)
         self.trained = trained
-        self.givers = reason_givers(trained.model, enhancer, str(trained.config["dataset"]))
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
+        self.givers = reason_givers(self.recommender, enhancer, budget=budget, seed=seed)
+        self._asked = {"top": top, "reasons": reasons, "enhancer": enhancer, "state": state}
+        self._asked |= {"budget": budget, "seed": seed, "title_field": title_field}
         titles = self.recommender.titles
         self.titles: dict[str, str] = {} if titles is None else titles[1]
         data = trained.dataset
@@ -154,6 +170,45 @@ class Explainer:
         number = self._id(side, self._meant(side, str(token)))
         giver = self.profile_giver
         return None if giver is None else dict(giver.module.profile(side, number))
+
+    def history(self, user: str | int) -> list[str]:
+        """The original ids of what the model's data say that a user chose, as of `state`, the latest first."""
+        number = self._id("user", self._meant("user", str(user)))
+        recommender, data = self.recommender, self.trained.dataset
+        if self.trained.sequential:
+            row = recommender.inputs.rows(np.array([number]))
+            items = row[self.trained.model.ITEM_SEQ][0][
+                : int(row[self.trained.model.ITEM_SEQ_LEN][0])
+            ].numpy()
+        else:
+            items = recommender.known[number].indices
+            table, time = data.inter_feat, data.time_field
+            if time in table.columns:
+                own = table[data.uid_field].numpy() == number
+                when = dict(zip(table[data.iid_field].numpy()[own], table[time].numpy()[own], strict=True))
+                items = sorted(items, key=lambda item: when.get(item, 0.0))
+        return list(dict.fromkeys(self.trained.tokens(data.iid_field, np.array(items[::-1], dtype=np.int64))))
+
+    def settings(self) -> dict[str, Any]:
+        """What was asked for, by name."""
+        return dict(self._asked)
+
+    def users(self, given: Iterable[str | int] | str | int) -> list[str]:
+        """These users' original ids, each once, as the data have them.  Raises `UnknownNameError` for others."""
+        return list(self._named_ids("user", given))
+
+    def nothing_for(self, user: str) -> str:
+        """Why a user can be recommended nothing, in words; empty where something can be."""
+        number = self._id("user", user)
+        status = self.recommender.statuses([number])[0]
+        if status == "ok" and self.recommender.nothing_left(number):
+            status = "nothing left"
+        return "" if status == "ok" else f"no recommendation: {status}"
+
+    def about(self) -> list[str]:
+        """What the contributions of those who give reasons are, in a sentence each, where they say it."""
+        said = [str(getattr(giver.module, "reasons_about", "")) for giver in self.givers]
+        return [text for text in said if text]
 
     @property
     def profile_giver(self) -> ReasonGiver | None:
@@ -194,44 +249,60 @@ class Explainer:
     # ------------------------------------------------------------------ one after the other
 
     def _explanations(self, users: dict[str, int], items: dict[str, int] | None) -> Iterator[Explanation]:
-        for token, user in users.items():
-            scored = self._best(token) if items is None else self._named(user, items)
-            for item, score in scored:
-                yield self._explanation(token, item, score)
+        found = (
+            self._best(list(users))
+            if items is None
+            else ((token, self._named(user, items)) for token, user in users.items())
+        )
+        for token, scored in found:
+            user = users[token]
+            for giver in self.givers:
+                if isinstance(giver.module, HistoryReasons):
+                    giver.module.prepare(user, [self._ids["item"][item] for item, *_ in scored])
+            for item, score, rank in scored:
+                yield self._explanation(token, item, score, rank)
 
-    def _best(self, user: str) -> list[tuple[str, float]]:
-        frame = next(self.recommender.chunks([user]))
-        if frame["status"].iloc[0] != "ok":
-            raise DataError(
-                f"there is no recommendation to explain for user {user!r}: {frame['status'].iloc[0]}"
-            )
-        return list(zip(frame["item"].astype(str), frame["score"].astype(float), strict=True))
+    def _best(self, users: list[str]) -> Iterator[tuple[str, list[Scored]]]:
+        for frame in self.recommender.chunks(users):
+            for user, own in frame.groupby("user", sort=False):
+                if own["status"].iloc[0] != "ok":
+                    raise DataError(
+                        f"there is no recommendation to explain for user {user!r}: {own['status'].iloc[0]}"
+                    )
+                columns = own["item"].astype(str), own["score"].astype(float), own["rank"].astype(int)
+                yield str(user), list(zip(*columns, strict=True))
 
-    def _named(self, user: int, items: dict[str, int]) -> list[tuple[str, float]]:
+    def _named(self, user: int, items: dict[str, int]) -> list[Scored]:
         scores = self.recommender.scores(np.array([user]))[0]
         if bool(torch.isnan(scores).any()):
             raise NonFiniteError(
                 f"{self.trained.config['model']} gives NaN as a score: its training went wrong"
             )
-        return [(token, float(scores[item])) for token, item in items.items()]
+        rank = self.recommender.rank
+        return [(token, float(scores[item]), rank(user, item, scores)) for token, item in items.items()]
 
-    def _explanation(self, user: str, item: str, score: float) -> Explanation:
+    def _explanation(self, user: str, item: str, score: float, rank: int | None) -> Explanation:
         user_id, item_id = self._ids["user"][user], self._ids["item"][item]
         notes = self._remarks(user_id, item_id)
         shown: list[Reason] = []
+        account: dict[str, Any] = {}
         for giver in self.givers:
             reasons = self._reasons_of(giver, user_id, item_id)
             if not reasons:
                 notes.append(giver.silence(user_id, item_id))
                 continue
-            shown += [with_titles(one, item, self.titles) for one in told_first(reasons, self.reasons)]
+            method = reasons[0].method or giver.name
+            told = [replace(one, method=method) for one in told_first(reasons, self.reasons)]
+            account = account or account_of(score, method, reasons, told)
+            shown += [with_titles(one, item, self.titles) for one in told]
         explained = next((r.evidence["score"] for r in shown if "score" in r.evidence), score)
         if abs(explained - score) > ROUNDING * max(abs(score), 1e-3):
             notes.append(
                 f"{self.trained.config['model']} ranks by {score:.4g} and predicts the pair as {explained:.4g}, "
                 f"which is what the contributions are of"
             )
-        return Explanation(user, item, score, tuple(shown), self.titles.get(item), "; ".join(notes))
+        title = self.titles.get(item)
+        return Explanation(user, item, score, tuple(shown), title, "; ".join(notes), rank, **account)
 
     def _reasons_of(self, giver: ReasonGiver, user: int, item: int) -> list[Reason] | None:
         """The reasons; of this very prediction, where `explain` takes the row that the model predicts from.
@@ -263,6 +334,31 @@ class Explainer:
         if recommender.known[user, item]:
             notes.append("the user knows the item already")
         return notes
+
+
+def account_of(
+    score: float, method: str, reasons: Sequence[Reason], told: Sequence[Reason]
+) -> dict[str, Any]:
+    """What an `Explanation` says of the score's make-up, from all reasons of a method; empty where they are weights.
+
+    The base is in the evidence as "base" (histories) or "rest" (attributes); it is 0 for a reading without one.
+    """
+    first = reasons[0].evidence
+    if reasons[0].kind not in PARTS or not ({"base", "rest", "profile_score"} & first.keys()):
+        return {}
+    base = float(first.get("base", first.get("rest", 0.0)))
+    parts = [one.contribution for one in reasons]
+    lacking = score - base - sum(parts)
+    size = max(abs(score), abs(base), max(map(abs, parts)), 1e-6)
+    omitted = sum(parts) - sum(one.contribution for one in told) if len(told) < len(reasons) else 0.0
+    return {
+        "method": method,
+        "base": base,
+        "omitted": omitted,
+        "additive": abs(lacking) <= ROUNDING * size,
+        "exact": bool(first.get("exact", all(not one.standard_error for one in reasons))),
+        "budget": first.get("budget"),
+    }
 
 
 def _tokens(given: Iterable[str | int] | str | int) -> Sequence[str]:

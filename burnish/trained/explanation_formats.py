@@ -1,22 +1,14 @@
-"""Explanations for people and for files: titles instead of ids, one line a reason, JSON objects, rows of a table."""
+"""Reasons for people: titles instead of ids, which are told first, one line a reason."""
 
 from __future__ import annotations
 
-import json
-import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
-
-import pandas as pd
 
 from burnish.enhancers.guided.wording import attribute_words
 from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
-from burnish.explanation import Explanation, Reason
-
-#: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
-PARTS = ("interaction", "attribute")
+from burnish.explanation import PARTS, Reason
 
 
 def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
@@ -69,57 +61,3 @@ def line(reason: Reason) -> str:
             f"the item's; “{evidence['item_sentence']}”"
         )
     return f"{reason.contribution:{'+' if reason.kind in PARTS else ''}.4f}  {what}"
-
-
-def share(explanation: Explanation) -> float | None:
-    """The share of the score that attributes explain, 0 to 1; None where no attribute is among the reasons."""
-    return next((r.evidence["share"] for r in explanation.reasons if "share" in r.evidence), None)
-
-
-def as_object(explanation: Explanation) -> dict[str, Any]:
-    """An explanation as JSON has it: plain types, nothing that is not a number where numbers are."""
-    return {
-        "user": explanation.user,
-        "item": explanation.item,
-        "title": explanation.title,
-        "score": _finite(explanation.score),
-        "share": share(explanation),
-        "note": explanation.note,
-        "reasons": [
-            {
-                "kind": reason.kind,
-                "text": reason.text,
-                "contribution": _finite(reason.contribution),
-                "evidence": {name: _finite(value) for name, value in reason.evidence.items()},
-            }
-            for reason in explanation.reasons
-        ],
-    }
-
-
-def as_json(content: Mapping[str, Any]) -> str:
-    """One line of JSON; what has no form in JSON becomes text."""
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, default=str)
-
-
-def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
-    """One row a reason, and one without a reason for an explanation that has none.
-
-    Columns: user, item, title, score, note, reason (from 1), kind, contribution, text, evidence (JSON).
-    """
-    rows: list[tuple[Any, ...]] = []
-    for one in explanations:
-        head = (one.user, one.item, one.title, one.score, one.note)
-        if not one.reasons:
-            rows.append((*head, None, None, math.nan, None, None))
-        for place, reason in enumerate(one.reasons, start=1):
-            evidence = as_json({name: _finite(value) for name, value in reason.evidence.items()})
-            rows.append((*head, place, reason.kind, reason.contribution, reason.text, evidence))
-    names = ("user", "item", "title", "score", "note", "reason", "kind", "contribution", "text", "evidence")
-    frame = pd.DataFrame(rows, columns=pd.Index(names))
-    numbers = {"score": "float64", "contribution": "float64", "reason": "Int32"}
-    return frame.astype({name: numbers.get(name, "string") for name in names})
-
-
-def _finite(value: Any) -> Any:
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,11 +1,17 @@
-"""Finished shards of a valuation, kept beside the file that it will be until all are there."""
+"""Finished shards of a long computation, kept beside the file that it will be until all are there."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
@@ -18,19 +24,50 @@ def shards_folder(output: Path) -> Path:
     return output.with_name(f".{output.name}.parts")
 
 
-class FinishedShards:
-    """One file a shard, each written whole.  fingerprint: of all that the values depend on."""
+def digest_of(settings: Any, tensors: Mapping[str, Any]) -> str:
+    """A digest of settings, which JSON has a form for, and of what is in dense tensors, by name."""
+    digest = hashlib.blake2b(digest_size=16)
+    digest.update(json.dumps(settings).encode())
+    for name, tensor in sorted(tensors.items()):
+        if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
+            plain = tensor.detach().cpu().contiguous().reshape(-1)
+            digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(plain.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+class _Finished:
+    """One file a shard, each written whole.  fingerprint: of all that is in them depends on."""
+
+    suffix = ""
 
     def __init__(self, folder: Path | None, fingerprint: str) -> None:
         if folder is not None and folder.is_symlink():
             raise ConfigurationError(
-                f"{folder} is a link, and finished parts of a valuation are not written through links; remove it"
+                f"{folder} is a link, and finished parts are not written through links; remove it"
             )
         self.folder = folder
         self.fingerprint = fingerprint
 
     def _file(self, number: int) -> Path | None:
-        return None if self.folder is None else self.folder / f"{number:06d}.safetensors"
+        return None if self.folder is None else self.folder / f"{number:06d}{self.suffix}"
+
+    def remove(self) -> None:
+        """Forget them all, once all is in its file."""
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _unwritable(self, file: Path, error: Exception) -> ConfigurationError:
+        return ConfigurationError(
+            f"{file.parent} cannot be written ({error.__cause__ or error}); it holds what is finished. Give an output "
+            f"in a folder that you may write to"
+        )
+
+
+class FinishedShards(_Finished):
+    """Shards of a valuation: values and standard errors."""
+
+    suffix = ".safetensors"
 
     def read(self, number: int) -> tuple[Tensor, Tensor] | None:
         """Values and standard errors of a finished shard; None where there is none of this very valuation."""
@@ -55,15 +92,45 @@ class FinishedShards:
             with written_whole(file) as beside:
                 save_tensors(beside, tensors, {"fingerprint": self.fingerprint})
         except (ConfigurationError, SafetensorError) as error:
-            raise ConfigurationError(
-                f"{file.parent} cannot be written ({error.__cause__ or error}); it holds the finished part of a "
-                f"valuation. Give an output in a folder that you may write to"
-            ) from error
+            raise self._unwritable(file, error) from error
 
-    def remove(self) -> None:
-        """Forget them all, once the valuation is in its file."""
-        if self.folder is not None:
-            shutil.rmtree(self.folder, ignore_errors=True)
+
+class FinishedFrames(_Finished):
+    """Shards that are tables."""
+
+    suffix = ".parquet"
+    _KEY = b"burnish.fingerprint"
+
+    def read(self, number: int) -> pd.DataFrame | None:
+        """A finished shard's table; None where there is none of this very computation."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = self._file(number)
+        if file is None or not file.is_file():
+            return None
+        try:
+            table = pq.read_table(file)
+        except (pa.ArrowException, OSError):
+            return None  # damaged: computed again
+        kept = (table.schema.metadata or {}).get(self._KEY, b"").decode()
+        return table.to_pandas() if kept == self.fingerprint else None
+
+    def write(self, number: int, frame: pd.DataFrame) -> None:
+        """Keep a finished shard.  Raises `ConfigurationError` where nothing can be written."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        file = self._file(number)
+        if file is None:
+            return
+        table = pa.Table.from_pandas(frame, preserve_index=False)
+        kept = {**(table.schema.metadata or {}), self._KEY: self.fingerprint.encode()}
+        try:
+            with written_whole(file) as beside:
+                pq.write_table(table.replace_schema_metadata(kept), beside)
+        except ConfigurationError as error:
+            raise self._unwritable(file, error) from error
 
 
 def check_writable(output: Path) -> None:

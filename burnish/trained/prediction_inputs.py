@@ -57,6 +57,10 @@ class PredictionInputs:
 
     def batch(self, users: np.ndarray) -> Any:
         """RecBole's interaction of these users (internal ids, all available), on the CPU."""
+        return self.transformed(self.rows(users))
+
+    def rows(self, users: np.ndarray) -> Any:
+        """The same before what RecBole's option `transform` makes of it: lists begin with the oldest item."""
         from recbole.data.interaction import Interaction
 
         data = self.trained.dataset
@@ -65,7 +69,7 @@ class PredictionInputs:
         rows = self._part.inter_feat[torch.from_numpy(self._row_of[users])]
         if self.state == "latest":
             rows = Interaction({**rows.interaction, **self._histories_after(rows.interaction)})
-        return self._transformed(self._part.join(rows))
+        return self._part.join(rows)
 
     def _rows(self) -> np.ndarray:
         """The row that a user's sequence is taken from, -1 where there is none: `[n_users]`.
@@ -92,7 +96,10 @@ class PredictionInputs:
             longest=config["MAX_ITEM_LIST_LENGTH"],
         )
 
-    def _transformed(self, rows: Any) -> Any:
+    def transformed(self, rows: Any) -> Any:
+        """What a model that is trained on transformed rows predicts from; rows as they are of others."""
+        if self._row_of is None:
+            return rows
         # The other transforms only add columns for training, at random.
         if self.trained.config["transform"] not in ("inverse_itemseq", "user_defined"):
             return rows

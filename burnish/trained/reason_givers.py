@@ -1,16 +1,21 @@
-"""What gives reasons: attached enhancers, and backbones that explain themselves."""
+"""What gives reasons: attached enhancers, backbones that explain themselves, and the history of any model."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import Host
 from burnish.enhancers.registry import list_enhancers
-from burnish.errors import UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 from burnish.own.announced import entry_points
+
+from .history_reasons import HISTORY, HistoryReasons
+
+if TYPE_CHECKING:
+    from .recommend import Recommender
 
 #: What `enhancer` may say instead of the class name of the backbone.
 BACKBONE = "backbone"
@@ -20,7 +25,8 @@ BACKBONE = "backbone"
 class ReasonGiver:
     """An enhancer or a backbone with `explain(user, item)`, internal ids.
 
-    name: of the enhancer, or of the backbone's class.  module: the enhancer, or the model.
+    name: of the enhancer, or of the backbone's class, or "history".  module: the enhancer, the model, or
+        `HistoryReasons`.
     """
 
     name: str
@@ -35,34 +41,48 @@ class ReasonGiver:
         tell = getattr(self.module, "no_reason", None)
         why = tell(user, item) if tell is not None else None
         if why is None:
-            why = (
-                "it knows of none for this pair"
-                if self.is_backbone
-                else "it needs training interactions of the user"
-            )
+            why = "it knows of none for this pair"
+            if isinstance(self.module, HistoryReasons):
+                why = "there is no other item in the user's history"
+            elif not self.is_backbone:
+                why = "it needs training interactions of the user"
         return f"{self.name} has no reason to give: {why}"
 
 
-def reason_givers(model: Any, name: str | None = None, dataset: str = "NAME") -> list[ReasonGiver]:
+def reason_givers(
+    recommender: Recommender, name: str | None = None, *, budget: int | None = None, seed: int = 0
+) -> list[ReasonGiver]:
     """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
 
-    name: of an enhancer, of the backbone's class, or "backbone".  dataset: for messages, the model's.
-    Raises `UnsupportedError` where there is none, `UnknownNameError` for a name that is not attached.
+    Where nobody does, and by the name "history", the user's history gives reasons (`HistoryReasons`, which budget and
+    seed are for).
+
+    name: of an enhancer, of the backbone's class, "backbone" or "history".
+    Raises `UnsupportedError` where one that is named gives none, `UnknownNameError` for a name that is not attached,
+    `ConfigurationError` for a budget without a game that is estimated.
     """
+    model, dataset = recommender.trained.model, str(recommender.trained.config["dataset"])
     host = getattr(model, "enhancers", None)
     attached = host.enhancers() if isinstance(host, Host) else []
     own = split_enhanced(type(model))[0].__name__
     backbone = [ReasonGiver(own, model, True)] if explains_itself(model) else []
     if name is not None and name in (BACKBONE, own):
         attached = []
-    elif name is not None and (attached or backbone):
-        known = [*(one.name for one in backbone), *(enhancer.name for enhancer in attached)]
+    elif name is not None and name != HISTORY:
+        known = [*(one.name for one in backbone), *(enhancer.name for enhancer in attached), HISTORY]
         if name not in known:
             raise unknown_name("attached enhancer", name, known)
         attached, backbone = [enhancer for enhancer in attached if enhancer.name == name], []
     enhancers = [
         ReasonGiver(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))
     ]
+    if name == HISTORY or (name is None and not backbone and not enhancers):
+        return [ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed))]
+    if budget is not None:
+        raise ConfigurationError(
+            f"budget = {budget}: it is for reasons from histories, and this run's are of "
+            f"{', '.join(one.name for one in [*backbone, *enhancers])}; leave it out, or ask for enhancer = 'history'"
+        )
     if not backbone and not enhancers:
         raise UnsupportedError(
             _nobody(own, [one.name for one in attached], dataset, backbone_named=name in (BACKBONE, own))
@@ -114,4 +134,5 @@ def _nobody(own: str, attached: list[str], dataset: str, *, backbone_named: bool
     )
     themselves = [name for name in explaining_backbones() if name != own]
     more = f". Backbones that explain themselves: {', '.join(themselves)}" if themselves else ""
-    return f"there are no reasons to be had from this model ({have}); {cure}{more}"
+    history = "; without a name, or by the name 'history', the user's history gives reasons"
+    return f"there are no reasons to be had from this model ({have}){history}; {cure}{more}"

@@ -147,7 +147,9 @@ class Recommender:
         self.inputs = PredictionInputs(trained, self.state)
         self.known = known_items(trained, self.state)
         seen = interactions(trained.splits.training, self.known.shape)
-        self.seen_items = np.asarray(seen.sum(axis=0)).ravel() > 0
+        #: Training users of each item.
+        self.item_counts = np.asarray(seen.sum(axis=0)).ravel()
+        self.seen_items = self.item_counts > 0
         self.seen_items[0] = False
         self.seen_users = np.asarray(seen.sum(axis=1)).ravel() > 0
         self.users_at_once = self.batch_users or max(1, min(USERS, CELLS // data.item_num))
@@ -231,6 +233,22 @@ class Recommender:
                 status.append("ok")
         return status
 
+    def statuses(self, users: Sequence[int]) -> list[str]:
+        """Of each user (internal ids) "ok", or why there is no prediction."""
+        return self._status(np.asarray(users, dtype=np.int64))
+
+    def nothing_left(self, user: int) -> bool:
+        """Whether a user (internal id) knows everything that could be recommended."""
+        return not self._left(user).any()
+
+    def _left(self, user: int) -> np.ndarray:
+        """What can be recommended to a user: `[n_items]` of booleans."""
+        left = np.ones(len(self.seen_items), dtype=bool) if self.include_unseen else self.seen_items.copy()
+        left[0] = False
+        if not self.include_known:
+            left[self.known[user].indices] = False
+        return left
+
     def _refuse_missing(self, tokens: Sequence[str], status: Sequence[str]) -> None:
         bad = [(token, why) for token, why in zip(tokens, status, strict=True) if why != "ok"]
         if not bad:
@@ -308,6 +326,12 @@ class Recommender:
             scores[torch.from_numpy(rows).long(), torch.from_numpy(columns).long()] = -torch.inf
         values, items = torch.topk(scores, min(self.k, scores.shape[1]))
         return values.double().cpu().numpy(), items.cpu().numpy()
+
+    def rank(self, user: int, item: int, scores: Tensor) -> int | None:
+        """An item's place among what can be recommended to a user, from 1, by their scores `[n_items]`; None if not."""
+        left = self._left(user)
+        own = scores.double().cpu().numpy()
+        return int((own[left] > own[item]).sum()) + 1 if left[item] else None
 
     @torch.no_grad()
     def scores(self, users: np.ndarray) -> Tensor:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -20,7 +18,7 @@ from burnish.enhancers.shapley.objectives import combined
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError, DataError, warn
 
-from .finished_shards import FinishedShards
+from .finished_shards import FinishedShards, digest_of
 from .open import open_trained
 from .titles import read_titles
 from .value_agreement import Agreement, agreement
@@ -282,18 +280,10 @@ class Valuer:
 
     def fingerprint(self) -> str:
         """A digest of all that the values depend on: weights, interactions and settings."""
-        digest = hashlib.blake2b(digest_size=16)
         settings = [self.repeats, self.folds, self.seed, self.shard, list(self.outputs)]
-        digest.update(json.dumps(settings).encode())
-        state: dict[str, Any] = dict(self.trained.model.state_dict())
         valued = self.interactions
         named = {"users": valued.users, "items": valued.items, "vectors": valued.vectors}
-        for name, tensor in sorted({**state, **named}.items()):
-            if isinstance(tensor, Tensor) and tensor.layout == torch.strided:
-                plain = tensor.detach().cpu().contiguous().reshape(-1)
-                digest.update(f"{name}{list(tensor.shape)}{tensor.dtype}".encode())
-                digest.update(plain.view(torch.uint8).numpy().tobytes())
-        return digest.hexdigest()
+        return digest_of(settings, {**self.trained.model.state_dict(), **named})
 
     def _rows(self, number: int) -> Tensor:
         """The places of a shard's interactions in `interactions`."""

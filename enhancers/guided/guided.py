@@ -68,6 +68,10 @@ class Guided(Enhancer[GuidedConfig]):
     """
 
     name = "guided"
+    reasons_about = (
+        "A reason is what the score gains because the item has its value on an attribute instead of the average "
+        "item's."
+    )
     Config = GuidedConfig
 
     guided: Tensor
@@ -289,7 +293,7 @@ class Guided(Enhancer[GuidedConfig]):
             }
             words = attribute_words(name, traits[name], tastes[name], adds)
             text = f"Item {self._tokens[item]} {words}."
-            reasons.append(Reason("attribute", text, adds, evidence))
+            reasons.append(Reason("attribute", text, adds, evidence, evidence["standard_error"]))
         return reasons
 
     # ------------------------------------------------------------------ the rest

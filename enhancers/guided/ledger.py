@@ -306,6 +306,16 @@ class Ledger:
                     scores[key] = self._scores(values)
         return scores
 
+    def text_of(self, key: str) -> str | None:
+        """The first answer that is kept under a key, as it came; None where there is none."""
+        query = (
+            "SELECT answers.text FROM scores JOIN answers ON answers.id = scores.answer WHERE scores.key = ? "
+            "ORDER BY scores.id LIMIT 1"
+        )
+        with self._lock, self._errors():
+            found = self._connection.execute(query, (key,)).fetchone()
+        return None if found is None else str(found[0])
+
     def _scores(self, values: str) -> dict[str, int]:
         try:
             found = parse_json(values)

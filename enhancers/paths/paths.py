@@ -96,6 +96,9 @@ class Paths(Enhancer[PathsConfig]):
     """
 
     name = "paths"
+    reasons_about = (
+        "A reason is a way from the user to the item; its number is its share of the paths' score, 0 to 1."
+    )
     Config = PathsConfig
 
     student: Student

@@ -63,6 +63,8 @@ class HistoryGame:
     row: the fields of one row, as the training data have them: the user and, for sequential models, every list.
     history: `[n]` items, which are the players.  objectives: by name, see `log_likelihood` and others.
     batch: coalitions that the model scores at once.
+    scorer: scores of rows `[n_masks, n_items]` in the place of the model's `full_sort_predict`, for models that need
+        other columns or score pairs alone.
 
     `HistoryGame.of_user` makes all of that from the training data.  Raises `UnsupportedError` for a backbone
     that keeps no history.
@@ -77,6 +79,7 @@ class HistoryGame:
         *,
         batch: int = 256,
         seed: int = 0,
+        scorer: Callable[[Any], Tensor] | None = None,
     ) -> None:
         if not len(history):
             raise DataError("the history is empty, so the game has no players")
@@ -87,7 +90,7 @@ class HistoryGame:
         if batch < 1:
             raise ConfigurationError(f"batch = {batch}; give at least 1")
         self.model: Any = model
-        self.sequential = _kind(model) == "sequential"
+        self.sequential = kind_of_history(model) == "sequential"
         self.device = next(model.parameters()).device
         self.history = history.to(self.device)
         self.row = {name: value.to(self.device) for name, value in row.items()}
@@ -100,6 +103,7 @@ class HistoryGame:
                 )
         self.objectives = dict(objectives)
         self.batch, self.seed = batch, seed
+        self._scorer: Any = self.model.full_sort_predict if scorer is None else scorer
         self._steps = stage("valuing: histories scored")
 
     @classmethod
@@ -123,7 +127,7 @@ class HistoryGame:
 
         Raises `UnknownNameError` or `DataError` for a user who is not in the training data or has one interaction.
         """
-        kind = _kind(model)
+        kind = kind_of_history(model)
         inner: Any = model
         named = f"{data_names(dataset.config).user} {str(user)!r}"
         number = _number(dataset, "user", inner.USER_ID, user)
@@ -204,7 +208,7 @@ class HistoryGame:
             del self.model.get_rating_matrix
 
     def _full_scores(self, rows: Any, count: int) -> Tensor:
-        scores: Tensor = self.model.full_sort_predict(rows)
+        scores: Tensor = self._scorer(rows)
         return scores.view(count, -1).float()
 
     def _lists(self, masks: Tensor) -> dict[str, Tensor]:
@@ -270,7 +274,7 @@ class ScoreGame(HistoryGame):
         The whole of the history takes part: for sequential models the longest list and the item that follows it
         (the most recent ones that the model's lists hold), for autoencoders every training item.
         """
-        kind = _kind(model)
+        kind = kind_of_history(model)
         inner: Any = model
         base = HistoryGame.of_user(model, dataset, user, seed=seed)
         number = _number(dataset, "item", inner.ITEM_ID, item)
@@ -305,7 +309,7 @@ def _score_of(model: Any, item: int) -> Objective:
     return lambda scores: scores[:, item]
 
 
-def _kind(model: Any) -> str:
+def kind_of_history(model: Any) -> str:
     """`sequential` or `autoencoder`; `UnsupportedError` for a backbone that keeps no history."""
     if callable(getattr(model, "full_sort_predict", None)):
         if hasattr(model, "ITEM_SEQ") and hasattr(model, "ITEM_SEQ_LEN"):

@@ -57,6 +57,7 @@ class TrainingHistory(nn.Module):
                 ),
                 contribution=float(parts[place]),
                 evidence={"item": self.tokens[other], "item_id": other, "profile_score": score},
+                standard_error=0.0,  # a closed form
             )
             for place, other in (
                 (place, int(own[place])) for place in parts.argsort(descending=True).tolist()

@@ -66,6 +66,10 @@ class Shapley(Enhancer[ShapleyConfig]):
     """
 
     name = "shapley"
+    reasons_about = (
+        "A reason is an item's part in the score by the mean of the history's vectors, which need not be the user's "
+        "own."
+    )
     Config = ShapleyConfig
 
     values: Tensor

@@ -1,4 +1,4 @@
-"""A valuation as a `shap.Explanation`.  shap is loaded here and nowhere else, and only when it is asked for."""
+"""A valuation as a `shap.Explanation`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError
+from burnish.explanation import load_shap
 
 
 def explanation(
@@ -70,13 +71,3 @@ def player_names(players: pd.DataFrame | None, n: int) -> list[str]:
     for title, item in zip(players[column], items, strict=True):
         names.append(str(title) if isinstance(title, str) and title else str(item))
     return names
-
-
-def load_shap() -> Any:
-    """The module shap.  Raises `UnsupportedError` where it is not installed."""
-    try:
-        import shap
-    except ImportError as error:
-        cure = "`pip install 'burnish[plots]'` adds it"
-        raise UnsupportedError(f"shap cannot be imported ({error}); {cure}") from error
-    return shap

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
-import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError
+from burnish.files.pages import minus, render
 from burnish.files.svg import DARK, GREY, LIGHT
 
 from ..cd_diagram import diagram
@@ -75,25 +73,14 @@ def to_page(
     """
     if not isinstance(rows, Comparison) or not rows or not rows.sources:
         raise DataError("the page needs a report with its runs, as `summarise` gives it")
-    import jinja2
     from markupsafe import Markup
 
     places = places_of(rows)
-    style = (_HERE / "page.css").read_text(encoding="utf-8") + _colours()
-    script = (_HERE / "page.js").read_text(encoding="utf-8")
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_HERE),
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    environment.filters |= {"written": written, "minus": _minus}
-    return environment.get_template("page.html").render(
+    return render(
+        _HERE,
+        more_style=_colours(),
+        filters={"written": written, "minus": minus},
         title=title,
-        style=Markup(style),
-        script=Markup(script),
-        policy=_policy(style, script),
         lead=_lead(places),
         said=verdicts(rows),
         flags=[*flags, *getattr(rows, "flags", ()), *_doubts(rows, places)],
@@ -118,17 +105,6 @@ def to_page(
         svg=Markup,
         sign=sign,
     )
-
-
-def _minus(text: str) -> str:
-    """Figures with the sign of minus, which is as wide as plus."""
-    return re.sub(r"(?<![\w.])-(?=\d)", "−", text)
-
-
-def _policy(style: str, script: str) -> str:
-    """Nothing from elsewhere; the style and the script that are inside, by their digests."""
-    digests = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in (style, script)]
-    return f"default-src 'none'; style-src 'sha256-{digests[0]}'; script-src 'sha256-{digests[1]}'; base-uri 'none'"
 
 
 def _colours() -> str:

@@ -10,13 +10,20 @@ from burnish.errors import ConfigurationError
 
 from .bernoulli import Node, estimated, smallest
 from .sampling import CountedGame, enough, generator
+from .surrogate import Surrogate
 
 #: Nodes at most, unless asked for.
 MOST_NODES = 32
 
 
 def estimate(
-    game: Game, *, budget: int = 2048, seed: int = 0, nodes: int | None = None, tolerance: float = 0.05
+    game: Game,
+    *,
+    budget: int = 2048,
+    seed: int = 0,
+    nodes: int | None = None,
+    tolerance: float = 0.05,
+    surrogate: Surrogate | None = None,
 ) -> Valuation:
     """Shapley values: the slope of the multilinear extension along the diagonal, integrated over q from 0 to 1.
 
@@ -24,6 +31,8 @@ def estimate(
     players; for more, what 32 leave is a bias that no error bar shows (tiny for games that are smooth in q).
     budget: coalitions that may be asked for; the smallest is named when it is too small.
     tolerance: see `permutation.estimate`.
+    surrogate: games near this one whose Shapley values are known, such as `surrogate.of_history`; what they tell is
+        not sampled.
 
     Sampling is described in `bernoulli.estimated`; a game that is nearly additive needs few samples.
     Source: Okhrati and Lipani, "A multilinear sampling algorithm to estimate Shapley values" (arXiv 2010.12082);
@@ -35,14 +44,14 @@ def estimate(
     count = nodes if nodes is not None else max(1, min((n + 1) // 2, MOST_NODES))
     places = _quadrature(count)
     enough(
-        budget,
+        budget - (0 if surrogate is None else 2),
         smallest(places),
         "multilinear",
         f"{count} nodes need two samples in each half, for every player to be in and out and for an error "
         "(fewer nodes need less)",
     )
     counted = CountedGame(game)
-    values, error = estimated(counted, places, budget, generator(seed))
+    values, error = estimated(counted, places, budget, generator(seed), surrogate)
     return counted.valuation(values, error, tolerance=tolerance)
 
 

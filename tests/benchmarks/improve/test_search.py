@@ -33,7 +33,9 @@ WAYS = [
 def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Makes a search whose runs take a second an epoch and have the values that a function gives."""
 
-    def make(value: Value, budget: float = 600.0, **more: Any) -> tuple[Search, list[RunSpec]]:
+    def make(
+        value: Value, budget: float = 600.0, ends: int | None = None, **more: Any
+    ) -> tuple[Search, list[RunSpec]]:
         now = itertools.count()
         time = {"now": 0.0}
         monkeypatch.setattr(module.time, "perf_counter", lambda: time["now"] + 1e-6 * next(now))
@@ -57,6 +59,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
                 "done",
                 valid={"ndcg@10": figure},
                 seconds=seconds,
+                curve=() if ends is None else ((min(ends, spec.options["epochs"]), figure),),
             )
 
         monkeypatch.setattr(module, "carry_out", carry_out)
@@ -109,8 +112,46 @@ def test_plain_has_as_many_settings_as_the_winner(made: Callable[..., Any]) -> N
     assert best.settings["learning_rate"] == 0.005
 
 
+def test_what_is_left_goes_into_more_settings(made: Callable[..., Any]) -> None:
+    """Thrice the epochs for every way that goes on are too dear here, more settings with as many epochs are not."""
+    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}), budget=2.0)
+    search.halve(0.2)
+    assert [one["epochs"] for one in search.rungs][:2] == [10, 10]
+    settings = {
+        name: {str(one.settings) for one in search.tried if one.family == name}
+        for name in ("plain", "softmax")
+    }
+    assert len(settings["plain"]) == len(settings["softmax"]) > 1
+    assert search.clock.left < 0.2 * 2.0 + 0.3
+
+
+def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[..., Any]) -> None:
+    search, done = made(by_way({"softmax": 0.5, "plain": 0.3}), ends=8)
+    search.halve(0.2)
+    assert all(one.ended for one in search.tried)
+    assert len({(spec.arm, rate_of(spec)) for spec in done if spec.options["epochs"] > 3}) == len(
+        search.tried
+    )
+    assert search.cost("softmax", 90) == pytest.approx(
+        max(one.seconds for one in search.tried if one.family == "softmax")
+    )
+
+
+def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
+    """A look at every way would take ten times as long as there is time: what does not fit is left for another day."""
+    told: list[News] = []
+    search, done = made(by_way({"softmax": 0.5}), budget=0.45, tell=told.append)
+    search.halve(0.2)
+    assert [spec.arm for spec in done] == ["plain", "plain", "prior", "compress"]
+    assert search.no_time == ["softmax", "average", "aggregate"]
+    assert [news.message.partition(":")[0] for news in told if news.kind == "no time"] == search.no_time
+    again, _ = made(by_way({"softmax": 0.5}), budget=0.45)
+    again.halve(0.2)
+    assert again.no_time == search.no_time  # decided once, whatever the clock says now
+
+
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
-    search, done = made(by_way({"softmax": 0.5}), budget=1.0)
+    search, done = made(by_way({"softmax": 0.5}), budget=1.2)
     search.halve(0.3)
     assert {spec.arm for spec in done} == {way.name for way in WAYS}
     assert all(one.epochs == 10 for one in search.tried)

@@ -130,7 +130,21 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("guided", ["--user", "u3", "-o", "why.csv", "--profile"], "--profile has no place in csv"),
         ("guided", ["--user", "u3", "--reasons", "0"], "reasons = 0"),
         ("guided", ["--user", "u3", "--title-field", "nam"], "Did you mean 'name'"),
-        ("plain", ["--user", "u3"], "shapley, guided and paths give reasons"),
+        ("plain", ["--user", "u3", "-e", "backbone"], "by the name 'history', the user's history"),
+        ("plain", ["--top", "2"], "no user is named"),
+        ("plain", ["--user", "u3", "--shard", "1/2"], "give --batch too"),
+        ("plain", ["--batch"], "give --out NAME.parquet"),
+        ("plain", ["--batch", "-o", "why.csv"], "give --out NAME.parquet"),
+        ("plain", ["--batch", "-o", "why.parquet", "--shard", "3/2"], "I from 1 to N"),
+        ("plain", ["--batch", "-o", "why.parquet", "--item", "i3"], "--item has no place beside --batch"),
+        ("plain", ["--user", "u3", "--html", "why.svg"], "ends in .html"),
+        (
+            "plain",
+            ["--user", "u3", "--written-by", "m", "--html", "w.html"],
+            "give --html PAGE.html and --ledger FILE",
+        ),
+        ("plain", ["--user", "u3", "--ledger", "l.sqlite"], "are of --written-by MODEL"),
+        ("guided", ["--user", "u3", "--budget", "99"], "this run's are of guided"),
         ("nothing", ["--user", "u3"], "does not exist"),
     ],
 )
@@ -142,3 +156,37 @@ def test_bad_input(
     assert done.exit_code == 2
     assert says in " ".join(done.stderr.split())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_page(run: Path, tmp_path: Path) -> None:
+    page = tmp_path / "why.html"
+    done = call("explain", str(run / "plain"), "--user", "u3", "--html", str(page), "--top", "2")
+    assert done.exit_code == 0, done.output
+    assert done.stdout == ""
+    assert "folded in from the history" in done.stderr
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<li class="card"') == 2
+    assert "Because you chose The " in text
+
+
+def test_many_users_in_shares(run: Path, tmp_path: Path) -> None:
+    whole, part = tmp_path / "all.parquet", tmp_path / "why.parquet"
+    done = call("explain", str(run / "plain"), "--batch", "--out", str(whole), "--top", "2", "--reasons", "2")
+    assert done.exit_code == 0, done.output
+    assert f"written: {whole} (80 recommendations explained)" in " ".join(done.stderr.split())
+    for share in ("1/2", "2/2"):
+        words = ["--batch", "--out", str(part), "--top", "2", "--reasons", "2", "--shard", share]
+        assert call("explain", str(run / "plain"), *words).exit_code == 0
+    frame = pd.read_parquet(whole)
+    assert frame.groupby("user")["item"].nunique().eq(2).all()
+    assert frame["sentence"].str.startswith("Because you chose").all()
+    halves = pd.concat([pd.read_parquet(tmp_path / f"why-0000{n}-of-00002.parquet") for n in (1, 2)])
+    order = ["user", "rank", "reason"]
+    pd.testing.assert_frame_equal(
+        halves.sort_values(order, ignore_index=True), frame.sort_values(order, ignore_index=True)
+    )
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "all.parquet",
+        "why-00001-of-00002.parquet",
+        "why-00002-of-00002.parquet",
+    ]

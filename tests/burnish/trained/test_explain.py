@@ -16,9 +16,9 @@ import burnish
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.errors import ConfigurationError, DataError, UnknownNameError, UnsupportedError
-from burnish.explanation import Explanation, Reason
+from burnish.explanation import Explanation, Reason, as_frame
 from burnish.trained.explain import Explainer, explain
-from burnish.trained.explanation_formats import as_frame, as_object, line, told_first, with_titles
+from burnish.trained.explanation_formats import line, told_first, with_titles
 from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender, recommend
 from burnish.training.train import train
@@ -118,6 +118,11 @@ def test_shapley_explains_by_the_history(data: Path) -> None:
     item = int(source.dataset.token2id("item_id", np.array([one.item]))[0])
     total = sum(reason.contribution for reason in one.reasons)
     assert total == pytest.approx(float(table[own].mean(dim=0) @ table[item]), rel=1e-4)
+    assert (one.base, one.additive) == (
+        0.0,
+        False,
+    )  # of the mean of a history, and not of the model's own user
+    assert one.remainder == pytest.approx(one.score - total)
     assert {reason.kind for reason in one.reasons} == {"interaction"}
 
 
@@ -131,17 +136,41 @@ def test_several_enhancers_and_one_of_them(data: Path) -> None:
     assert {reason.kind for reason in one.reasons} == {"interaction"}
     with pytest.raises(UnknownNameError, match="Did you mean 'guided'"):
         explain(source, "u3", enhancer="guidet")
-    with pytest.raises(UnsupportedError, match="shapley, guided and paths give reasons"):
+    with pytest.raises(UnsupportedError, match="no reasons to be had"):
         explain(source, "u3", enhancer="rvrec")
 
 
-@pytest.mark.parametrize("enhancers", [None, {"rvrec": {}}])
-def test_a_run_without_reasons_says_which_have_some(data: Path, enhancers: Any) -> None:
-    result = trained("BPR", data, enhancers, **RATIO)
-    with pytest.raises(
-        UnsupportedError, match=r"shapley, guided and paths give reasons.*--enhancers shapley"
-    ):
-        explain(result, "u3")
+def test_a_run_that_nobody_explains_is_explained_by_the_history(data: Path) -> None:
+    source = open_trained(trained("BPR", data, {"rvrec": {}}, **RATIO))
+    (one,) = explain(source, "u3", top=1)
+    assert {reason.kind for reason in one.reasons} == {"interaction"}
+    assert one.method == "folded-in user"
+    assert [giver.name for giver in Explainer(source).givers] == ["history"]
+    for name in ("rvrec", "backbone"):
+        with pytest.raises(
+            UnsupportedError,
+            match=r"by the name 'history'.*shapley, guided and paths give reasons.*--enhancers shapley",
+        ):
+            explain(source, "u3", enhancer=name)
+    with pytest.raises(UnknownNameError, match="Did you mean 'history'"):
+        explain(source, "u3", enhancer="histori")
+
+
+def test_the_history_of_a_run_that_explains_itself_otherwise(bpr: Any) -> None:
+    (one,) = explain(bpr, "u3", top=1, enhancer="history")
+    assert {reason.method for reason in one.reasons} == {"folded-in user"}
+    with pytest.raises(ConfigurationError, match=r"budget = 99: .*this run's are of guided"):
+        explain(bpr, "u3", budget=99)
+
+
+def test_attributes_and_their_rest_are_the_account_of_the_score(bpr: Any) -> None:
+    few, every = (explain(bpr, "u3", top=1, reasons=n)[0] for n in (1, len(NAMES)))
+    for one in (few, every):
+        assert (one.method, one.additive, one.exact, one.rank) == ("guided", True, True, 1)
+        assert one.base == one.reasons[0].evidence["rest"]
+        assert one.remainder == pytest.approx(0, abs=1e-4)
+    rest = sum(reason.contribution for reason in every.reasons) - few.reasons[0].contribution
+    assert few.omitted == pytest.approx(rest)
 
 
 def test_names_are_checked_before_anything(bpr: Any) -> None:
@@ -237,7 +266,7 @@ def test_titles_instead_of_ids() -> None:
 def test_words_for_machines() -> None:
     reason = Reason("attribute", "a", 0.25, {"share": 0.5, "odd": float("nan"), "item": "5"})
     one = Explanation("u", "5", 1.5, (reason,), "Alien", "so")
-    content = json.loads(json.dumps(as_object(one), allow_nan=False))
+    content = json.loads(json.dumps(one.to_dict(), allow_nan=False))
     assert content["share"] == 0.5
     assert content["reasons"][0]["evidence"] == {"share": 0.5, "odd": None, "item": "5"}
     frame = as_frame([one, Explanation("u", "6", 1.0, (), None, "none")])

@@ -132,7 +132,8 @@ def test_backbones_without_words(data: Path) -> None:
     options = {**FEW, "data_path": str(data)}
     ratings = open_trained(train("DReX", NAME, options={**options, "modalities": ["rating"]}))
     with pytest.raises(UnsupportedError, match="no reasons to be had"):
-        explain(ratings, "u1")
+        explain(ratings, "u1", enhancer="backbone")
+    assert {reason.kind for reason in explain(ratings, "u1", top=1)[0].reasons} == {"interaction"}
     with pytest.raises(UnsupportedError, match=r"modalities: \[review, rating\]"):
         keyword_profiles(ratings)
     plain = open_trained(train("BPR", NAME, options={"threads": 1, "epochs": 1, "data_path": str(data)}))

@@ -22,7 +22,7 @@ from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.paths.reasons import reasons_for
 from burnish.enhancers.paths.weight_tables import edge_table, metapath_table
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
-from burnish.trained.explanation_formats import as_json
+from burnish.explanation import as_json
 
 PAIRS = [(user, item) for user in range(1, 6) for item in range(1, 7)]
 SVG = "{http://www.w3.org/2000/svg}"

@@ -1,0 +1,109 @@
+"""Reasons from a user's history for any trained model, whether or not anything on it explains."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from torch import Tensor
+
+from burnish.errors import UnsupportedError
+from burnish.explanation import Reason
+
+from .folded_users import FoldedUsers
+from .history_contributions import HistoryContributions, HistoryScorer
+from .masked_histories import MaskedHistories
+
+if TYPE_CHECKING:
+    from .recommend import Recommender
+
+#: What `enhancer` says for these reasons.
+HISTORY = "history"
+
+
+class HistoryReasons:
+    """Shapley values of the items of a user's history in the model's scores, as reasons.
+
+    By leaving items out of the history of models that read one (`MaskedHistories`: sequential models, autoencoders);
+    of others by folding the user in from the history (`FoldedUsers`).  `method` and `reasons_about` say which.
+
+    recommender: of the trained model; its state decides what the history is.  budget: coalitions a user, for games
+    that are estimated.  seed: of what is drawn.
+
+    For measures of faithfulness: `contributions(user, items)` gives the signed values over `history(user, item)`, and
+    `scores(user, items, masks)` what the game gives for histories with items left out; ids are internal.
+    """
+
+    def __init__(self, recommender: Recommender, *, budget: int | None = None, seed: int = 0) -> None:
+        self.recommender = recommender
+        self.scorer: HistoryScorer
+        try:
+            self.scorer = MaskedHistories(recommender, budget=budget, seed=seed)
+        except UnsupportedError:
+            self.scorer = FoldedUsers(recommender, seed=seed)
+        data = recommender.trained.dataset
+        self._tokens = [str(token) for token in data.field2id_token[data.iid_field]]
+        self._n_users = max(int(np.sum(recommender.seen_users)), 1)
+        self._kept: dict[tuple[int, int], HistoryContributions | None] = {}
+
+    @property
+    def method(self) -> str:
+        """How contributions come about, in two words."""
+        return self.scorer.method
+
+    @property
+    def reasons_about(self) -> str:
+        """What the contributions are, in a sentence for readers."""
+        return self.scorer.about
+
+    def history(self, user: int, item: int) -> Tensor:
+        """The items `[n]` that are players in the score of an item, which is never among them."""
+        return self.scorer.history(user, item)
+
+    def scores(self, user: int, item: int, masks: Tensor) -> Tensor:
+        """The scores `[n_masks]` of an item by histories with items left out.
+
+        masks: bool `[n_masks, n]` over `history(user, item)`, True for an item that stays.
+        """
+        return self.scorer.scores(user, [item], masks)[:, 0]
+
+    def contributions(self, user: int, items: Sequence[int]) -> list[HistoryContributions | None]:
+        """Signed contributions of the history to the score of each item; None where there is no other item in it."""
+        missing = [item for item in dict.fromkeys(items) if (user, item) not in self._kept]
+        if missing:
+            found = self.scorer.contributions(user, missing)
+            self._kept |= {(user, item): one for item, one in zip(missing, found, strict=True)}
+        return [self._kept[user, item] for item in items]
+
+    def prepare(self, user: int, items: Sequence[int]) -> None:
+        """Compute what is to be asked of a user's items at once, and forget other users."""
+        self._kept = {}
+        self.contributions(user, items)
+
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """One reason an item of the history, the largest contribution first; None for an empty history."""
+        (found,) = self.contributions(user, [item])
+        if found is None:
+            return None
+        chosen_by = self.recommender.item_counts
+        reasons = []
+        for place in np.argsort(-found.values, kind="stable").tolist():
+            other, adds = int(found.history[place]), float(found.values[place])
+            token = self._tokens[other]
+            evidence = {
+                "item": token,
+                "item_id": other,
+                **({"place": place + 1} if self.recommender.trained.sequential else {}),
+                "of": len(found.history),
+                "chosen_by": float(chosen_by[other]) / self._n_users,
+                "base": found.base,
+                "whole": found.whole,
+                "exact": found.exact,
+                "budget": found.budget,
+            }
+            side = "for" if adds >= 0 else "against"
+            text = f"You chose item {token}, which speaks {side} item {self._tokens[item]}."
+            error = float(found.standard_error[place])
+            reasons.append(Reason("interaction", text, adds, evidence, error, self.method))
+        return reasons
