@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from burnish.backbones.narre import NARRE as NARRE
     from burnish.backbones.neighbour_means import NeighbourMeans as NeighbourMeans
     from burnish.backbones.path_walks import PathWalks as PathWalks
+    from burnish.backbones.pesi.pesi import PESI as PESI
     from burnish.backbones.rating_model import RatingModel as RatingModel
 
 _HOME = {
@@ -28,6 +29,7 @@ _HOME = {
     "NARRE": "burnish.backbones.narre",
     "NeighbourMeans": "burnish.backbones.neighbour_means",
     "PathWalks": "burnish.backbones.path_walks",
+    "PESI": "burnish.backbones.pesi.pesi",
     "RatingModel": "burnish.backbones.rating_model",
 }
 
@@ -35,6 +37,7 @@ __all__ = [
     "EMF",
     "HRDR",
     "NARRE",
+    "PESI",
     "DReX",
     "DReXMLP",
     "DeepCoNN",

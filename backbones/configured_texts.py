@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .text.cleaning import Cleaner
     from .text.static import StaticWords
     from .text.store import TokenStore
 
@@ -24,8 +25,16 @@ def open_words(texts: Sequence[str], config: Any) -> StaticWords:
     return open_static(texts, width=int(config["word_width"]), seed=int(config["seed"]), **_common(config))
 
 
-def _common(config: Any) -> dict[str, Any]:
+def cleaner_of(config: Any) -> Cleaner:
+    """The cleaner of the options `stop_words` and `language`."""
     from .text.cleaning import Cleaner
 
-    cleaner = Cleaner(stop_words=config["stop_words"] or "none", language=config["language"])
-    return {"cleaner": cleaner, "encoder": config["text_encoder"], "max_tokens": int(config["max_tokens"])}
+    return Cleaner(stop_words=config["stop_words"] or "none", language=config["language"])
+
+
+def _common(config: Any) -> dict[str, Any]:
+    return {
+        "cleaner": cleaner_of(config),
+        "encoder": config["text_encoder"],
+        "max_tokens": int(config["max_tokens"]),
+    }

@@ -92,7 +92,9 @@ class DeepCoNN(ReviewModel):
     over the ends of a document by zeros (so that a document of one word has one), zeros for a document without words.
     """
 
-    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "deepconn"))
+    options_files = tuple(
+        PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "encoder", "deepconn")
+    )
     #: No row of a parameter belongs to a user or an item.
     burnish_tables = ()
 

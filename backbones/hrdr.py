@@ -31,7 +31,7 @@ class HRDR(SlotModel):
     vectors, see `SlotModel`.
     """
 
-    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "hrdr"))
+    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "encoder", "hrdr"))
 
     def __init__(self, config: Any, dataset: Any) -> None:
         size = whole_number(config, "embedding_size")

@@ -29,7 +29,7 @@ class NARRE(SlotModel):
     biases where they would end alone; word vectors, see `SlotModel`.
     """
 
-    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "narre"))
+    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "encoder", "narre"))
 
     def __init__(self, config: Any, dataset: Any) -> None:
         size = whole_number(config, "embedding_size")

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.softmax.softmax import Softmax
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
-    from burnish.trained.card import card
+    from burnish.trained.card.card import card
     from burnish.trained.explain import explain
     from burnish.trained.export import export_embeddings
     from burnish.trained.keyword_profiles import keyword_profiles

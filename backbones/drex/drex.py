@@ -44,7 +44,7 @@ class DReX(ExplainedByWords):
     items in closed form that the network's rating is added to; a training rating meets biases that leave it out.
     """
 
-    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "drex"))
+    options_files = tuple(PROPERTIES / f"{name}.yaml" for name in ("rating", "reviews", "encoder", "drex"))
     #: How many states are carried a user or item while training.
     lanes = 1
 

@@ -78,7 +78,7 @@ class Cleaner:
     def words(self, text: str) -> list[Word]:
         """The words of a text in their order, without stop words; maybe none."""
         words = []
-        for surface in _word_pattern().findall(plain_text(text)):
+        for surface in word_pattern().findall(plain_text(text)):
             lemma = self._known.get(surface, "")
             if lemma == "":
                 lemma = self._known[surface] = self._lemma(surface)
@@ -120,7 +120,7 @@ def plain_text(text: str) -> str:
 
 
 @functools.cache
-def _word_pattern() -> re.Pattern[str]:
+def word_pattern() -> re.Pattern[str]:
     """Letters and digits with the marks that scripts such as Devanagari write on them, and apostrophes between."""
     # Python's \w leaves marks out, and cuts Hindi words at every vowel sign.
     marks = [chr(code) for code in range(0x300, 0x11000) if unicodedata.category(chr(code))[0] == "M"]

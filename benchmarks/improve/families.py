@@ -16,6 +16,8 @@ HELD_AGAINST = (PLAIN, PRIOR)
 #: Where the softmax's temperature and weight decay are looked for; the first values are the defaults of most data.
 TEMPERATURES = [0.2, 0.1, 0.35, 0.15, 0.5]
 WEIGHT_DECAYS = [0.0, 1e-5, 1e-4, 3e-5]
+#: And where the weight of a loss that regularises by itself is, beside the model's default.
+REG_WEIGHTS = [1e-4, 1e-2, 1e-3, 1e-1]
 #: RecBole's default, and what it is multiplied by.
 LEARNING_RATE, FACTORS = 0.001, (1.0, 2.0, 5.0)
 #: A softmax over the catalogue has more to say in a step than a drawn pair: its first rate.
@@ -51,17 +53,19 @@ class Family:
         return digest([self.name, self.enhancers, self.space])
 
 
-def families_for(options: Mapping[str, Any]) -> list[Family]:
+def families_for(options: Mapping[str, Any], own: float | None = None) -> list[Family]:
     """All ways, plain first; one that does not go with a backbone or its data refuses to be trained, with the reason.
 
-    options: RecBole's, as given; a `learning_rate` among them is the one that is varied.
+    options: RecBole's, as given; a `learning_rate` among them is the one that is varied.  own: the default of the
+    backbone's `reg_weight`, which is then varied in the place of `weight_decay`; None where it has none.
     """
     rate = float(options.get("learning_rate", LEARNING_RATE))
-    given_decay = options.get("weight_decay")
-    decays = WEIGHT_DECAYS if given_decay is None else [float(given_decay)]
-    slow: Space = {"learning_rate": [rate * factor for factor in FACTORS], "weight_decay": decays}
+    decay = "weight_decay" if own is None or "weight_decay" in options else "reg_weight"
+    usual = WEIGHT_DECAYS if decay == "weight_decay" else list(dict.fromkeys([own, *REG_WEIGHTS]))
+    decays = usual if options.get(decay) is None else [float(options[decay])]
+    slow: Space = {"learning_rate": [rate * factor for factor in FACTORS], decay: decays}
     rates = [rate * factor for factor in FASTER]
-    fast: Space = {"learning_rate": rates, "weight_decay": [decays[0]]}
+    fast: Space = {"learning_rate": rates, decay: [decays[0]]}
     soft: Space = {"softmax.temperature": TEMPERATURES, **fast}
     base_points = [
         {"softmax.temperature": point["softmax.temperature"], "learning_rate": point["learning_rate"]}

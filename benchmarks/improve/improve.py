@@ -105,13 +105,13 @@ def improve(
     plan = _plan(plain, [plain.seed], place, threads)
     check_names(plan)
     look_at_runs(plan)
-    metric = _metric(plain)
+    metric, own = _measured_by(plain)
     make_folder(place)
     with locked(
         lock_of(place / "improve.json"),
         waiting=lambda who: warn(f"waiting for {who}, which works at {place}"),
     ):
-        return _improve(plain, metric, place, seconds, threads, on_news or (lambda news: None))
+        return _improve(plain, metric, own, place, seconds, threads, on_news or (lambda news: None))
 
 
 def seconds_of(budget: str | float) -> float:
@@ -180,8 +180,8 @@ def _plan(plain: RunSpec, seeds: list[int], place: Path, threads: int | None, **
     )
 
 
-def _metric(plain: RunSpec) -> str:
-    """The validation metric, in lower case."""
+def _measured_by(plain: RunSpec) -> tuple[str, float | None]:
+    """The validation metric, in lower case, and the backbone's own weight of regularisation, None where it has none."""
     from burnish.benchmarks.harness.same_cases import check_ranked
     from burnish.enhancers.zoo import find_backbone
 
@@ -198,16 +198,24 @@ def _metric(plain: RunSpec) -> str:
             f"embeddings, and there is nothing to train. Take one that has some, such as BPR or LightGCN: popularity, "
             f"ItemKNN and EASE are tuned beside it as floors. Of {plain.label} alone `burnish bench` tunes the options"
         )
-    return str(config["valid_metric"]).lower()
+    own = config["reg_weight"]
+    return str(config["valid_metric"]).lower(), own if isinstance(own, float) else None
 
 
 # ---------------------------------------------------------------------- the work
 
 
 def _improve(
-    plain: RunSpec, metric: str, place: Path, budget: float, threads: int | None, tell: Callable[[News], None]
+    plain: RunSpec,
+    metric: str,
+    own: float | None,
+    place: Path,
+    budget: float,
+    threads: int | None,
+    tell: Callable[[News], None],
 ) -> Improvement:
-    families = families_for(plain.options)
+    """own: as `families_for` takes it."""
+    families = families_for(plain.options, own)
     _check_same(plain, place, families)
     clock = Clock(budget)
     search = Search(

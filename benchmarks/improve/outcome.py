@@ -65,8 +65,11 @@ def nothing_helped(search: Search, winner: Tried | None, plain: Tried, place: Pa
     best = "" if winner is None else f" (the best: {winner.family}, {abs(winner.value or 0.0):.4f})"
     text = (
         f"Nothing helped: none of {tried} ways is above the plain backbone on validation "
-        f"({search.metric} {abs(plain.value or 0.0):.4f}){best}. The test set was not looked at. {_more_time(search)}"
+        f"({search.metric} {abs(plain.value or 0.0):.4f}){best}."
+        if tried
+        else "There was no time to try anything beside the plain backbone: the budget is too small."
     )
+    text += f" The test set was not looked at. {_more_time(search)}"
     floor = search.best_floor()
     if floor is not None and (floor.value or 0.0) > (plain.value or 0.0):
         text += f" But {floor.family} alone is above it ({abs(floor.value or 0.0):.4f})."
@@ -79,13 +82,13 @@ def _more_time(search: Search) -> str:
         family.name
         for family in search.families
         if not family.held_against
-        and family.name not in search.left_out
+        and family.name not in (*search.left_out, *search.no_time)
         and len({str(one.settings) for one in search.tried if one.family == family.name})
         < len(family.settings(0))
     ]
-    return (
-        f"With more time: more settings of {', '.join(open_[:4])}." if open_ else "All settings were tried."
-    )
+    wanted = [f"a first look at {', '.join(search.no_time)}"] if search.no_time else []
+    wanted += [f"more settings of {', '.join(open_[:4])}"] if open_ else []
+    return f"With more time: {'; '.join(wanted)}." if wanted else "All settings were tried."
 
 
 def verdict(rows: list[Row], winner: Tried, floor: Tried | None, search: Search) -> tuple[bool, str]:

@@ -109,6 +109,8 @@ class Search:
     tried: list[Tried] = field(default_factory=list)
     floors: dict[str, list[Tried]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
+    #: Ways of which no setting was tried, for want of time.
+    no_time: list[str] = field(default_factory=list)
     #: How many ways a rung began with, for the report.
     rungs: list[dict[str, Any]] = field(default_factory=list)
 
@@ -247,7 +249,7 @@ class Search:
                 self._again(family, cap)
                 points = family.settings(self.base.seed)
                 for settings in points[after[family.name] : after[family.name] + more]:
-                    if self._refused(family.name):
+                    if self._refused(family.name) or not self._fits(rung, family, after, cap, reserve):
                         break
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
@@ -296,6 +298,23 @@ class Search:
 
         decided = self.decide(f"time: rung {rung}", choose)
         return None if decided is None else (int(decided[0]), int(decided[1]))
+
+    def _fits(self, rung: int, family: Family, after: Mapping[str, int], cap: int, reserve: float) -> bool:
+        """Whether the time is enough for one more setting of a way; plain is always looked at once."""
+        tried = after[family.name]
+        if not family.space or (family.name == PLAIN and not tried):
+            return True
+        price = self.cost(family.name, cap) or self.cost(PLAIN, cap) * DEARER
+
+        def enough() -> bool:
+            return price <= self.clock.left - reserve * self.clock.budget
+
+        fits = bool(self.decide(f"time: rung {rung}, {family.name} {tried}", enough))
+        if not fits:
+            self.say("no time", f"{family.name}: a run takes about {price:.0f} s, longer than there is time")
+            if not tried:
+                self.no_time.append(family.name)
+        return fits
 
     def cost(self, name: str, cap: int) -> float:
         """Seconds that a run of a way takes with so many epochs, by those that were seen; at most thrice as many."""

@@ -10,6 +10,7 @@ import pandas as pd
 
 from burnish.benchmarks.harness.statistics import holm
 
+from .generated import TEXT_FLOORS, sentence_summary
 from .judging import Judgement, mean_and_spread
 from .paired import ERRORS, Difference, ranking_difference, rating_difference
 from .study import Measured, StudyResult
@@ -38,7 +39,10 @@ class Robust:
 
 @dataclass
 class Figures:
-    """What the report shows.  models, floors: label -> metric -> (mean, standard deviation) over seeds."""
+    """What the report shows.  models, floors: label -> metric -> (mean, standard deviation) over seeds.
+
+    text_floors: the same of sentences that no model wrote; empty where no model writes any.
+    """
 
     plan: StudyPlan
     models: dict[str, dict[str, tuple[float, float]]]
@@ -48,6 +52,7 @@ class Figures:
     robust: list[Robust]
     chosen: dict[str, dict[str, Any]]
     errors: list[str] = field(default_factory=list)
+    text_floors: dict[str, dict[str, tuple[float, float]]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -55,6 +60,7 @@ class Figures:
             "plan": self.plan.model_dump(mode="json"),
             "models": _plain(self.models),
             "floors": _plain(self.floors),
+            "text_floors": _plain(self.text_floors),
             "seeds": self.seeds,
             "compared": [
                 {"label": one.label, **vars(one.difference), "p_holm": one.p_holm} for one in self.compared
@@ -102,7 +108,24 @@ def summarise(plan: StudyPlan, result: StudyResult) -> Figures:
         _robust(plan, tables, whole),
         result.chosen,
         [_failure(run) for run in result.failed],
+        _text_floors(whole),
     )
+
+
+def _text_floors(
+    whole: Mapping[str, Mapping[int, Judgement]],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Of the first model that writes sentences: what is compared is the same for each that reads them alike."""
+    for by_seed in whole.values():
+        frames = [by_seed[seed].sentences for seed in sorted(by_seed)]
+        known = [frame for frame in frames if frame is not None]
+        if known:
+            return {name: _means([_text_summary(frame, name) for frame in known]) for name in TEXT_FLOORS}
+    return {}
+
+
+def _text_summary(frame: pd.DataFrame, column: str) -> dict[str, float]:
+    return {f"text.{name}": value for name, value in sentence_summary(frame, column).items()}
 
 
 def _failure(run: Measured) -> str:
@@ -111,7 +134,10 @@ def _failure(run: Measured) -> str:
 
 
 def _over_seeds(by_seed: Mapping[int, Judgement]) -> dict[str, tuple[float, float]]:
-    summaries = [by_seed[seed].summary() for seed in sorted(by_seed)]
+    return _means([by_seed[seed].summary() for seed in sorted(by_seed)])
+
+
+def _means(summaries: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, float]]:
     return {
         name: mean_and_spread([one[name] for one in summaries if name in one])
         for name in dict.fromkeys(name for one in summaries for name in one)

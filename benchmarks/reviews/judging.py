@@ -17,10 +17,12 @@ from burnish.files.tables import read_parquet
 from .cases import Cases
 from .error_tables import error_frame, error_summary, predicted
 from .floors import Bias, Popularity, rating_floors
+from .generated import generates, sentence_frame, sentence_summary
 from .protocols import Protocol, place_all, random_frame, ranking_frame
 from .scale import Scale
 
 ERRORS_FILE, RANKING_FILE = "rating_errors.parquet", "ranking.parquet"
+SENTENCES_FILE = "sentences.parquet"
 #: What to do about a damaged table.
 CURE = "remove the folder that it is in, and give the same command again: the run is then judged anew"
 RANDOM, POPULARITY = "random order", "popularity"
@@ -37,18 +39,24 @@ FLOORS = (
 
 @dataclass(frozen=True)
 class Judgement:
-    """Tables of one model on one split: `ranking_frame` and `error_frame`, None where it does not give these."""
+    """Tables of one model on one split, None where it does not give these.
+
+    ranking, errors, sentences: `ranking_frame`, `error_frame`, `sentence_frame`.
+    """
 
     ranking: pd.DataFrame | None
     errors: pd.DataFrame | None
+    sentences: pd.DataFrame | None = None
 
     def summary(self) -> dict[str, float]:
-        """Means: of errors over rows, of rankings over users with a relevant item."""
+        """Means: of errors over rows, of rankings over users with a relevant item; and `TEXT_METRICS` as `text.*`."""
         means: dict[str, float] = {}
         if self.errors is not None:
             means |= error_summary(self.errors)
         if self.ranking is not None:
             means |= _ranking_means(self.ranking)
+        if self.sentences is not None:
+            means |= {f"text.{name}": value for name, value in sentence_summary(self.sentences).items()}
         return means
 
     def write(self, folder: Path) -> None:
@@ -57,11 +65,13 @@ class Judgement:
             self.errors.to_parquet(folder / ERRORS_FILE, index=False)
         if self.ranking is not None:
             self.ranking.to_parquet(folder / RANKING_FILE, index=False)
+        if self.sentences is not None:
+            self.sentences.to_parquet(folder / SENTENCES_FILE, index=False)
 
     @classmethod
     def read(cls, folder: Path) -> Judgement:
         """What `write` wrote.  Raises `DataError` for a damaged table."""
-        tables = [folder / name for name in (RANKING_FILE, ERRORS_FILE)]
+        tables = [folder / name for name in (RANKING_FILE, ERRORS_FILE, SENTENCES_FILE)]
         return cls(*(read_parquet(file, CURE) if file.is_file() else None for file in tables))
 
 
@@ -143,7 +153,7 @@ def judge(
     ratings: bool,
     rating_field: str = "rating",
 ) -> Judgement:
-    """Rankings, and errors of ratings where the model predicts any.
+    """Rankings, errors of ratings where the model predicts any, and sentences where it writes some.
 
     model: a trained RecBole model, in evaluation mode afterwards.  splits: its data sets (training, validation or None,
     test), as in `TrainingResult.splits`.  ratings: whether `predict` gives ratings.
@@ -155,7 +165,8 @@ def judge(
     if ratings:
         ratings_of_rows = predicted(predictor.ratings, cases.test, device=predictor.device)
         errors = error_frame(ratings_of_rows, cases, scale)
-    return Judgement(ranking_frame(placed, cases, scale, protocol), errors)
+    sentences = sentence_frame(model, splits, protocol.seed) if generates(model) else None
+    return Judgement(ranking_frame(placed, cases, scale, protocol), errors, sentences)
 
 
 def judge_floors(cases: Cases, scale: Scale, protocol: Protocol) -> dict[str, Judgement]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from burnish.benchmarks.harness.tables import markdown_table, p_value
 
 from .figures import Figures, counts, main_metrics
+from .generated import TEXT_METRICS
 from .paired import ERRORS
 
 _Values = Mapping[str, tuple[float, float]]
@@ -16,6 +17,7 @@ _Values = Mapping[str, tuple[float, float]]
 def to_markdown(figures: Figures) -> str:
     """The report: main table with floors, P1 at every cut, paired differences, robustness, and how to read them."""
     parts = [f"# {figures.plan.name}: {figures.plan.dataset}", *_main(figures), *_curves(figures)]
+    parts += _sentences(figures)
     parts += _unclipped(figures)
     parts += _paired(figures)
     parts += _robustness(figures)
@@ -80,6 +82,27 @@ def _curves(figures: Figures) -> list[str]:
 
 def _cell_mean(values: Mapping[str, tuple[float, float]], metric: str) -> str:
     return _cell({metric: (values[metric][0], math.nan)}, metric) if metric in values else "–"
+
+
+def _sentences(figures: Figures) -> list[str]:
+    """Measures of generated sentences beside the errors of ratings, with floors; nothing where no model writes any."""
+    if not figures.text_floors:
+        return []
+    errors = [(label, values) for label, values in figures.models.items() if ERRORS[0] in values]
+    only_text = [(label, values) for label, values in figures.models.items() if ERRORS[0] not in values]
+    only_text = [(label, values) for label, values in only_text if f"text.{TEXT_METRICS[0]}" in values]
+    named = [*errors, *only_text, *((f"*{name}*", values) for name, values in figures.text_floors.items())]
+    metrics = [*ERRORS, *(f"text.{name}" for name in TEXT_METRICS)]
+    rows = [[name, *(_cell(values, metric) for metric in metrics)] for name, values in named]
+    return [
+        "## Generated sentences",
+        markdown_table(["model", *(name.removeprefix("text.").upper() for name in metrics)], rows),
+        "Beside the most telling sentence of each test review that has one. BLEU of the corpus, 0 to 1; ROUGE as mean "
+        "F1; USR: different sentences / sentences; FMR: rows whose sentence names a feature word of its reference, of "
+        "those whose reference names one; FCR: feature words in any sentence / all; DIV: feature words that two "
+        "sentences have in common, less is more diverse. Feature words are found by a rule "
+        "(docs/backbones-reviews.md), not annotated.",
+    ]
 
 
 def _unclipped(figures: Figures) -> list[str]:

@@ -41,3 +41,13 @@ def test_given_options_are_where_the_search_begins() -> None:
     plain, *_, last = families_for({"learning_rate": 0.01, "weight_decay": 1e-6})
     assert plain.space == {"learning_rate": [0.01, 0.02, 0.05], "weight_decay": [1e-6]}
     assert last.space["learning_rate"][0] == pytest.approx(0.05)
+
+
+def test_a_loss_that_regularises_by_itself_is_varied_in_its_own_weight() -> None:
+    plain, _, soft, *_ = families_for({}, own=1e-5)
+    assert plain.space["reg_weight"] == [1e-5, 1e-4, 1e-2, 1e-3, 1e-1]
+    assert soft.space["reg_weight"] == [1e-5]
+    assert not any("weight_decay" in way.space for way in families_for({}, own=1e-5))
+    assert families_for({"reg_weight": 0.1}, own=1e-5)[0].space["reg_weight"] == [0.1]
+    # Who gives a weight decay has decided for that.
+    assert "reg_weight" not in families_for({"weight_decay": 1e-6}, own=1e-5)[0].space

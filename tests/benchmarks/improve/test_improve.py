@@ -29,7 +29,7 @@ FEW = [
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "families_for", lambda options: FEW)
+    monkeypatch.setattr(module, "families_for", lambda options, own: FEW)
     monkeypatch.setattr(module, "MOST_SEEDS", 2)
     monkeypatch.setattr(search, "SHARED", {"Pop": {}, "EASE": {"reg_weight": [50.0, 250.0]}})
 
@@ -121,7 +121,7 @@ def test_nothing_helped_is_said_and_the_test_is_left_alone(
 ) -> None:
     harmful = Family("softmax", "", {"softmax": {"temperature": 50.0}}, {"learning_rate": [1e-6]})
     plain = Family("plain", "", {}, {"learning_rate": [0.02]})
-    monkeypatch.setattr(module, "families_for", lambda options: [plain, harmful])
+    monkeypatch.setattr(module, "families_for", lambda options, own: [plain, harmful])
     out = tmp_path / "out"
     found = improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1)
     assert found.verdict.startswith(

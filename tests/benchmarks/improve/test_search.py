@@ -137,8 +137,21 @@ def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[...,
     )
 
 
+def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
+    """A look at every way would take ten times as long as there is time: what does not fit is left for another day."""
+    told: list[News] = []
+    search, done = made(by_way({"softmax": 0.5}), budget=0.45, tell=told.append)
+    search.halve(0.2)
+    assert [spec.arm for spec in done] == ["plain", "plain", "prior", "compress"]
+    assert search.no_time == ["softmax", "average", "aggregate"]
+    assert [news.message.partition(":")[0] for news in told if news.kind == "no time"] == search.no_time
+    again, _ = made(by_way({"softmax": 0.5}), budget=0.45)
+    again.halve(0.2)
+    assert again.no_time == search.no_time  # decided once, whatever the clock says now
+
+
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
-    search, done = made(by_way({"softmax": 0.5}), budget=1.0)
+    search, done = made(by_way({"softmax": 0.5}), budget=1.2)
     search.halve(0.3)
     assert {spec.arm for spec in done} == {way.name for way in WAYS}
     assert all(one.epochs == 10 for one in search.tried)

@@ -44,7 +44,7 @@ def test_burnishs_own_models_are_listed_by_what_they_read() -> None:
     from burnish.backbones.review_model import ReviewModel
 
     own = {name: kind for name, kind in list_backbones().items() if kind in ("ratings", "reviews")}
-    assert set(own) == {"DReX", "DReXMLP", "EMF", "DeepCoNN", "NARRE", "HRDR"}
+    assert set(own) == {"DReX", "DReXMLP", "EMF", "DeepCoNN", "NARRE", "HRDR", "PESI"}
     for name, kind in own.items():
         assert issubclass(find_backbone(name), ReviewModel) == (kind == "reviews"), name
 

@@ -49,7 +49,7 @@ REFUSED: dict[str, tuple[type[BurnishError], str]] = {
         DataError,
         r"cut.ent does not exist, and KSR reads vectors of entities.*put them there, as in ent_id:token",
     ),
-    **dict.fromkeys(("DReX", "DReXMLP", "DeepCoNN", "HRDR", "NARRE"), _NO_REVIEWS),
+    **dict.fromkeys(("DReX", "DReXMLP", "DeepCoNN", "HRDR", "NARRE", "PESI"), _NO_REVIEWS),
 }
 if not (find_spec("xgboost") and find_spec("lightgbm")):
     cure = r"needs a package that is not installed.*pip install lightgbm xgboost"

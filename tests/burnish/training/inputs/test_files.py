@@ -123,7 +123,7 @@ def test_empty_numbers_are_filled_in_aloud(world: Any) -> None:
         world.train()
 
 
-@pytest.mark.parametrize("model", ["EMF", "NARRE", "HRDR", "DeepCoNN", "DReX", "DReXMLP"])
+@pytest.mark.parametrize("model", ["EMF", "NARRE", "HRDR", "DeepCoNN", "DReX", "DReXMLP", "PESI"])
 def test_missing_ratings_are_refused_by_every_model_of_ratings(world: Any, model: str) -> None:
     world.spoil("inter", "u1\ti5\t4\t", "u1\ti5\t\t")
     reviews = {} if model == "EMF" else {"review_file": "none"}
