@@ -12,13 +12,10 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import Any, Literal
 
-import numpy as np
 from pydantic import Field
 
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.strict import Strict, validated
-
-from .noise import Noisy, inject, rows_with_noise
 
 #: burnish's own option.
 OPTION = "noise"
@@ -102,6 +99,10 @@ def add_noise(module: ModuleType) -> None:
 
 def _noisy(whole: Any, parts: list[Any], noise: Noise) -> Any:
     """The training part with noise at its end."""
+    import numpy as np  # here, as the plug-in imports this file, and a broken library is told by name elsewhere
+
+    from .noise import inject, rows_with_noise
+
     training, *held = parts
     user, item = whole.uid_field, whole.iid_field
     if item is None or not len(training.inter_feat):  # without rows: told elsewhere
@@ -112,7 +113,7 @@ def _noisy(whole: Any, parts: list[Any], noise: Noise) -> Any:
 
     seed = whole.config["seed"] if noise.seed is None else noise.seed
     try:
-        noisy: Noisy = inject(
+        noisy = inject(
             ids(user, [training]),
             ids(item, [training]),
             n_items=whole.item_num,
