@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -14,7 +15,7 @@ from burnish.cli.run import EpochLines
 from burnish.cli.screen import Screen
 from burnish.cli.value_tables import show
 from burnish.enhancers.shapley.valuation import Valuation
-from burnish.errors import ConfigurationError, UnknownNameError
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.files.data_names import DataNames
 from burnish.trained.reason_givers import reason_givers
 from burnish.training.result import Epoch
@@ -130,5 +131,7 @@ def test_candidates_are_not_a_line_each(capsys: pytest.CaptureFixture[str]) -> N
 
 @pytest.mark.parametrize(("dataset", "advice"), [("shop", "shapley"), ("ml-100k", "guided")])
 def test_the_advice_for_reasons_is_for_these_data(dataset: str, advice: str) -> None:
-    with pytest.raises(Exception, match=f"--dataset {dataset} --enhancers {advice} --output out"):
-        reason_givers(torch.nn.Linear(1, 1), None, dataset)
+    trained = SimpleNamespace(model=torch.nn.Linear(1, 1), config={"dataset": dataset})
+    recommender = SimpleNamespace(trained=trained)
+    with pytest.raises(UnsupportedError, match=f"--dataset {dataset} --enhancers {advice} --output out"):
+        reason_givers(recommender, "backbone")  # type: ignore[arg-type]

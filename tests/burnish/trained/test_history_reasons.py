@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.shapley.estimators import enumeration
 from burnish.errors import ConfigurationError
+from burnish.trained import masked_histories
 from burnish.trained.explain import Explainer, explain
 from burnish.trained.folded_users import FoldedUsers
 from burnish.trained.history_reasons import HistoryReasons
@@ -177,6 +179,37 @@ def test_estimates_add_up_and_know_how_far_they_are_off(budget: int) -> None:
         far.append((valuation.values - exact) / valuation.standard_error)
     spread = float(torch.cat(far).square().mean().sqrt())
     assert 0.5 < spread < (1.6 if budget > 40 else 3)
+
+
+def off_by(estimates: list[torch.Tensor], exact: torch.Tensor) -> float:
+    return float(torch.stack([(one - exact).square().mean() for one in estimates]).mean().sqrt())
+
+
+def test_what_items_are_worth_alone_steadies_estimates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where leaving out an item alone tells its value nearly, errors are smaller; where it tells nothing, no larger."""
+    game = Products(12)
+    exact = enumeration.estimate(game).values
+    with_them = [values_of(game, 80, seed)[0].values for seed in range(30)]
+    monkeypatch.setattr(masked_histories, "_towards", lambda valuation, known: None)
+    without = [values_of(game, 80, seed)[0].values for seed in range(30)]
+    assert off_by(with_them, exact) < 0.7 * off_by(without, exact)
+
+
+def test_values_that_have_nothing_to_do_with_it_stay() -> None:
+    generator = torch.Generator().manual_seed(0)
+    values, known = torch.randn(2, 200, 1, generator=generator, dtype=torch.float64)
+    error = torch.full((200, 1), 0.1, dtype=torch.float64)
+    valuation = SimpleNamespace(values=values.clone(), standard_error=error.clone())
+    masked_histories._towards(valuation, known)  # type: ignore[arg-type]
+    assert float((valuation.values - values).abs().max()) < 0.05
+    assert float((valuation.standard_error / error).min()) > 0.98
+    # Values that are all error about a line come to lie on it, and their errors are the line's.
+    noise = SimpleNamespace(values=2 * known + 1 + error * values, standard_error=error.clone())
+    masked_histories._towards(noise, known)  # type: ignore[arg-type]
+    assert off_by([noise.values], 2 * known + 1) < 0.35 * off_by(
+        [2 * known + 1 + error * values], 2 * known + 1
+    )
+    assert float(noise.standard_error.max()) < 0.07
 
 
 @pytest.mark.parametrize("name", ["SASRec", "MultiVAE", "BPR"])
