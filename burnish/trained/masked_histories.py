@@ -163,7 +163,7 @@ class MaskedHistories:
             scores: Tensor = self.model.full_sort_predict(rows)
             return scores.view(len(rows), -1)
         except NotImplementedError:
-            pass
+            pass  # RecBole's answer of a model that scores pairs alone, as below
         except KeyError as error:
             raise UnsupportedError(
                 f"{self.recommender.trained.config['model']} reads the column {error} of an interaction, which is not "

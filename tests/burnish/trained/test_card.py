@@ -250,11 +250,22 @@ def test_what_is_no_finished_run_is_refused(run: Path, tmp_path: Path) -> None:
         card(tmp_path)
 
 
-def test_nothing_of_a_run_is_executed(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_neither_model_nor_data_are_loaded(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import recbole.data.utils
+    import safetensors.torch
     import torch
 
-    def refuse(*args: Any, **options: Any) -> None:
-        raise AssertionError("the card loaded a model")
-
-    monkeypatch.setattr(torch, "load", refuse)
-    card(run)
+    loaded: list[str] = []
+    for module, name in (
+        (torch, "load"),
+        (safetensors.torch, "load_file"),
+        (recbole.data.utils, "create_dataset"),
+    ):
+        monkeypatch.setattr(module, name, lambda *args, name=name, **options: loaded.append(name))
+    (run / "checkpoint.pth").rename(run / "elsewhere.pth")
+    try:
+        made = card(run)
+    finally:
+        (run / "elsewhere.pth").rename(run / "checkpoint.pth")
+    assert made.title.startswith("BPR + softmax")
+    assert not loaded
