@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What sorts of evidence there are.  Enhancers and backbones of one's own may have others.
-KINDS = ("interaction", "attribute", "keyword", "path", "neighbour", "review", "uncertainty")
+KINDS = ("interaction", "attribute", "keyword", "path", "neighbour", "review")
 #: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
 PARTS = ("interaction", "attribute")
 #: Difference between a score and what it is said to consist of, relative to their size, that counts as rounding.
