@@ -296,7 +296,7 @@ class Search:
                     return [epochs, new]
             return None
 
-        decided = self.decide(f"time: rung {rung}", choose)
+        decided = self.decide(f"time: coming, {rung}", choose)  # another name than that of a number once
         return None if decided is None else (int(decided[0]), int(decided[1]))
 
     def _fits(self, rung: int, family: Family, after: Mapping[str, int], cap: int, reserve: float) -> bool:
