@@ -61,6 +61,8 @@ class MaskedHistories:
         training = recommender.trained.splits.training
         self._rows = training.inter_matrix(form="csr") if self.kind == "autoencoder" else None
         self._item_columns = recommender.trained.dataset.get_item_feature()
+        #: Whether the model reads lists shorter than its own; None until a game has tried.
+        self._shorter: bool | None = None
 
     @property
     def about(self) -> str:
@@ -99,6 +101,7 @@ class MaskedHistories:
             valuation, ends, exact = values_of(
                 game, self.budget, self.seed, ordered=self.kind == "sequential"
             )
+            self._shorter = game.shorter
             for place, item in enumerate(group):
                 found[item] = HistoryContributions(
                     history=game.history.cpu().numpy(),
@@ -140,6 +143,7 @@ class MaskedHistories:
             objectives,
             seed=self.seed,
             scorer=lambda rows: self._scores(rows, wanted),
+            shorter=self._shorter,
         )
 
     def _without(self, row: dict[str, Tensor], kept: Tensor) -> dict[str, Tensor]:

@@ -6,7 +6,7 @@ For sequential models (the history is a list of items) and autoencoders (it is a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 #: What a coalition's scores are worth: scores `[n_masks, n_items]` (item 0, the padding, first) to `[n_masks]`.
 Objective = Callable[[Tensor], Tensor]
+#: Places of lists that a processor scores at once, so that what layers hand on stays in its cache.
+CACHED = 1536
+#: Coalitions whose values a game keeps, at most.
+REMEMBERED = 1 << 16
+#: Differences of scores, relative to the largest, that are the rounding of sums in another order.
+SAME = 1e-5
 
 
 def log_likelihood(held_out: Tensor) -> Objective:
@@ -59,12 +65,17 @@ class HistoryGame:
     list of one padding item, or a row of zeros.  Scores are those of evaluation mode; a backbone that draws random
     numbers then (DiffRec) draws the same ones at every call, from a stream of its own.
 
+    A history that is asked for several times is scored once.  Histories of about a length are scored together, in
+    lists no longer than the longest of them, where the model gives the same scores so (`shorter`).
+
     model: a trained backbone, enhanced or not; its mode is put back after every call and it is never changed.
     row: the fields of one row, as the training data have them: the user and, for sequential models, every list.
     history: `[n]` items, which are the players.  objectives: by name, see `log_likelihood` and others.
     batch: coalitions that the model scores at once.
     scorer: scores of rows `[n_masks, n_items]` in the place of the model's `full_sort_predict`, for models that need
         other columns or score pairs alone.
+    shorter: whether lists may be shorter than the model's own; None, and it is tried on parts of the history at the
+        first call.
 
     `HistoryGame.of_user` makes all of that from the training data.  Raises `UnsupportedError` for a backbone
     that keeps no history.
@@ -80,6 +91,7 @@ class HistoryGame:
         batch: int = 256,
         seed: int = 0,
         scorer: Callable[[Any], Tensor] | None = None,
+        shorter: bool | None = None,
     ) -> None:
         if not len(history):
             raise DataError("the history is empty, so the game has no players")
@@ -104,6 +116,8 @@ class HistoryGame:
         self.objectives = dict(objectives)
         self.batch, self.seed = batch, seed
         self._scorer: Any = self.model.full_sort_predict if scorer is None else scorer
+        self.shorter = shorter if self.sequential else False
+        self._known: tuple[Tensor, Tensor] | None = None  # coalitions, and their values
         self._steps = stage("valuing: histories scored")
 
     @classmethod
@@ -177,24 +191,70 @@ class HistoryGame:
         return tuple(self.objectives)
 
     def __call__(self, masks: Tensor) -> Tensor:
+        if not len(masks):
+            return torch.zeros(0, len(self.outputs), device=masks.device)
+        before = 0 if self._known is None else len(self._known[0])
+        given = masks.to(self.device)
+        asked, place = (given if self._known is None else torch.cat([self._known[0], given])).unique(
+            dim=0, return_inverse=True
+        )
+        new = torch.ones(len(asked), dtype=torch.bool, device=self.device)
+        new[place[:before]] = False
+        values = torch.zeros(len(asked), len(self.outputs), device=self.device)
+        if self._known is not None:
+            values[place[:before]] = self._known[1]
+        if bool(new.any()):
+            at = new.nonzero().squeeze(1)
+            at = at[asked[at].sum(1).argsort(stable=True)]
+            values[at] = self._asked(asked[at]).to(values.dtype)
+        if len(asked) <= REMEMBERED:
+            self._known = asked, values
+        return values[place[before:]].to(masks.device)
+
+    def _asked(self, masks: Tensor) -> Tensor:
+        """Values of different coalitions in the order of their sizes, `[n_masks, n_outputs]`."""
         values = []
         with evaluating(self.model), torch.no_grad(), forked_randomness(self.seed, self.device):
-            for part in masks.to(self.device).split(self.batch):
-                scores = self.scores(part)
+            if self.shorter is None:
+                self.shorter = self._reads_shorter_lists()
+            for part, longest in self._parts(masks):
+                scores = self.scores(part, longest)
                 values.append(torch.stack([value(scores) for value in self.objectives.values()], dim=1))
                 if self._steps is not None:
                     self._steps.step(len(part))
-        if not values:
-            return torch.zeros(0, len(self.outputs), device=masks.device)
-        return torch.cat(values).to(masks.device)
+        return torch.cat(values)
 
-    def scores(self, masks: Tensor) -> Tensor:
-        """The model's scores of all items, `[n_masks, n_items]`, for histories of the coalitions' members."""
+    def _parts(self, masks: Tensor) -> Iterator[tuple[Tensor, int | None]]:
+        """What the model scores at once of masks in the order of their sizes, and how long its lists are.
+
+        A list of nothing but padding has the model's own length: what models make of it (SASRec: the mean over all
+        places) depends on that.
+        """
+        if not self.shorter:
+            yield from ((part, None) for part in masks.split(self.batch))
+            return
+        sizes = masks.sum(1).tolist()
+        first = sizes.count(0)
+        if first:
+            yield masks[:first], None
+        places = self.batch * sizes[-1] if self.device.type != "cpu" else CACHED
+        while first < len(masks):
+            end = first + 1
+            while end < len(masks) and end - first < self.batch and (end + 1 - first) * sizes[end] <= places:
+                end += 1
+            yield masks[first:end], sizes[end - 1]
+            first = end
+
+    def scores(self, masks: Tensor, longest: int | None = None) -> Tensor:
+        """The model's scores of all items, `[n_masks, n_items]`, for histories of the coalitions' members.
+
+        longest: of the lists that it reads, as long as every coalition at least; None for its own length.
+        """
         from recbole.data.interaction import Interaction
 
         fields = {name: value.expand(len(masks), *value.shape) for name, value in self.row.items()}
         if self.sequential:
-            fields |= self._lists(masks)
+            fields |= self._lists(masks, longest)
             return self._full_scores(Interaction(fields), len(masks))
         ratings = torch.zeros(len(masks), self.model.n_items, device=self.device)
         places = self.history.expand(len(masks), -1)
@@ -211,7 +271,24 @@ class HistoryGame:
         scores: Tensor = self._scorer(rows)
         return scores.view(count, -1).float()
 
-    def _lists(self, masks: Tensor) -> dict[str, Tensor]:
+    def _reads_shorter_lists(self) -> bool:
+        """Whether the beginnings of the history have the same scores from lists that are as long as they."""
+        n, own = self.n_players, len(self.row[str(self.model.ITEM_SEQ)])
+        for length in sorted({1, 2, (n + 1) // 2, n}):
+            if length > n or length == own:
+                continue
+            masks = torch.arange(n, device=self.device) < torch.tensor([[1], [length]], device=self.device)
+            whole = self.scores(masks)
+            try:
+                cut = self.scores(masks, length)
+            except Exception:  # whatever a model raises whose layers are made for lists of one length
+                return False
+            near = SAME * float(whole[:, 1:].abs().max())
+            if cut.shape != whole.shape or not bool(((cut - whole)[:, 1:].abs() <= near).all()):
+                return False
+        return True
+
+    def _lists(self, masks: Tensor, longest: int | None) -> dict[str, Tensor]:
         """The row's lists with the members moved to the front, and how many there are (at least 1)."""
         n = self.n_players
         order = (~masks).to(torch.uint8).argsort(dim=1, stable=True)
@@ -223,8 +300,9 @@ class HistoryGame:
             own = self.history if name == model.ITEM_SEQ else whole[:n]
             moved = own[order]
             moved = moved.masked_fill(absent.view(*absent.shape, *[1] * (moved.dim() - 2)), 0)
-            padded = whole.new_zeros(len(masks), *whole.shape)
-            padded[:, :n] = moved
+            length = len(whole) if longest is None else max(longest, 1)
+            padded = whole.new_zeros(len(masks), length, *whole.shape[1:])
+            padded[:, :n] = moved[:, :length]
             lists[name] = padded
         lists[model.ITEM_SEQ_LEN] = count.clamp_min(1).to(self.row[model.ITEM_SEQ_LEN].dtype)
         return lists

@@ -99,11 +99,13 @@ class _Half:
         for node, samples in zip(nodes, _samples(nodes, budget), strict=True):
             drawn = torch.rand(samples, n, generator=source, dtype=torch.float64)
             pairs = [drawn < node.q] + ([drawn > 1 - node.q] if node.masks == 4 else [])
-            joined = torch.stack(pairs).to(counted.device)
-            flat = joined.flatten(0, 1)
-            one, other = counted(torch.cat([flat, ~flat])).chunk(2)
-            self.joined.append(joined)
-            self.differences.append((one - other).view(len(pairs), samples, -1))
+            self.joined.append(torch.stack(pairs).to(counted.device))
+        # Of all nodes at once: games are quicker with many coalitions.
+        flat = torch.cat([joined.flatten(0, 1) for joined in self.joined])
+        one, other = counted(torch.cat([flat, ~flat])).chunk(2)
+        parts = (one - other).split([joined[..., 0].numel() for joined in self.joined])
+        for joined, part in zip(self.joined, parts, strict=True):
+            self.differences.append(part.view(*joined.shape[:2], -1))
 
     def known(self) -> Tensor | None:
         """Coefficients `[m, n_outputs]` of what is taken out: the surrogate's features, else the players themselves."""

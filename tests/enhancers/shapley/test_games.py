@@ -96,6 +96,39 @@ def test_members_are_the_history_of_a_sequential_model(name: str, folder: Path) 
     assert n == 1 or not torch.equal(every[0], every[1])
 
 
+@pytest.mark.parametrize("name", SEQUENTIAL)
+def test_shorter_lists_give_the_same_scores(name: str, folder: Path) -> None:
+    """Lists are cut where the model takes no notice: never those of Caser, and never the empty one of SASRec."""
+    world, game = game_of(name, folder)
+    n = game.n_players
+    masks = torch.rand(40, n, generator=torch.Generator().manual_seed(0)) < torch.linspace(
+        0, 1, 40
+    ).unsqueeze(1)
+    masks[0] = False
+    with torch.no_grad():
+        world.model.eval()
+        expected = torch.stack([value(game.scores(masks)) for value in game.objectives.values()], dim=1)
+    found = game(masks)
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    assert game.shorter == {"SASRec": True, "GRU4Rec": True, "Caser": False}.get(name, game.shorter)
+
+
+def test_a_history_is_scored_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world, game = game_of("SASRec", folder, batch=4)
+    real, scored = world.model.full_sort_predict, []
+    monkeypatch.setattr(game, "_scorer", lambda rows: scored.append(rows[world.model.ITEM_SEQ]) or real(rows))
+    game.shorter = True
+    n = game.n_players
+    masks = torch.cat([~torch.eye(n, dtype=torch.bool), torch.ones(3, n, dtype=torch.bool)])
+    first = game(masks)
+    assert sum(map(len, scored)) == n + 1
+    assert all(int((rows != 0).sum(1).max()) == rows.shape[1] for rows in scored)
+    again = game(torch.cat([torch.zeros(1, n, dtype=torch.bool), masks.flip(0)]))
+    torch.testing.assert_close(again[1:], first.flip(0), rtol=0, atol=0)
+    assert sum(map(len, scored)) == n + 2
+    assert scored[-1].shape[1] == len(game.row[world.model.ITEM_SEQ])
+
+
 @pytest.mark.parametrize("name", AUTOENCODERS)
 def test_members_are_the_row_of_an_autoencoder(name: str, folder: Path) -> None:
     world, game = game_of(name, folder)
