@@ -22,7 +22,7 @@ PARTS = ("interaction", "attribute")
 ROUNDING = 1e-3
 #: What `Explanation.to_frame` has a column for, beside the reasons.
 _HEAD = ("user", "item", "title", "score", "note")
-_ACCOUNT = ("rank", "method", "base", "omitted", "remainder", "additive", "exact", "budget")
+_ACCOUNT = ("rank", "method", "of", "average", "base", "omitted", "remainder", "additive", "exact", "budget")
 
 
 @dataclass(frozen=True)
@@ -74,6 +74,11 @@ class Explanation:
     method
         Whose account of the score `base`, `omitted` and `remainder` are: the first that gives one among the reasons;
         reasons of others have another `method`.  Empty where reasons are weights.
+    of
+        What contributions are of: "score", or "standing", the score less the mean score of what could be recommended to
+        the user; empty where reasons are weights.
+    average
+        That mean, where they are of the standing; it is a part of `base`.
     base
         The score of which nothing is explained, from which contributions start; None where reasons are weights.
     omitted
@@ -96,6 +101,8 @@ class Explanation:
     note: str = ""
     rank: int | None = None
     method: str = ""
+    of: str = ""
+    average: float | None = None
     base: float | None = None
     omitted: float = 0.0
     additive: bool | None = None
@@ -132,6 +139,8 @@ class Explanation:
             "share": self.share,
             "note": self.note,
             "method": self.method,
+            "of": self.of,
+            "average": finite(self.average),
             "base": finite(self.base),
             "omitted": finite(self.omitted),
             "remainder": finite(self.remainder),
@@ -177,7 +186,11 @@ class Explanation:
         if self.base is None or self.remainder is None:
             return ""
         listed = sum(one.contribution for one in self.contributions)
-        parts = [f"{self.base:.4g} before any reason", f"{listed:+.4g} by those listed"]
+        parts = [f"{self.base:.4g} before any reason"]
+        if self.average is not None:
+            parts = [f"{self.average:.4g} as the average item has"]
+            parts.append(f"{self.base - self.average:+.4g} before any reason")
+        parts.append(f"{listed:+.4g} by those listed")
         parts += [f"{self.omitted:+.4g} by others"] if self.omitted else []
         parts += [] if self.additive else [f"{self.remainder:+.4g} that no reason explains"]
         asked = f" from {self.budget:,} coalitions" if self.budget else ""
@@ -198,7 +211,8 @@ class Explanation:
         heads = ("reason", "kind", "contribution", *(("±",) if errors else ()))
         parts = [table(heads, rows, text=2)] if rows else []
         if self.base is not None:
-            known = {"base": self.base, "others": self.omitted or None}
+            level = 0.0 if self.average is None else self.average
+            known = {"average item": self.average, "base": self.base - level, "others": self.omitted or None}
             parts.append(facts(known | {"remainder": None if self.additive else self.remainder}))
         title = f"{self.name} for user {self.user}: score {self.score:.4g}"
         return page(title, *parts, notes=[self.note])

@@ -46,6 +46,7 @@ def explain_eval(
     users: int = USERS,
     seed: int = 0,
     budget: int | None = None,
+    of: str | None = None,
     reference_reasons: Sequence[str] | None = None,
     retrain: bool = False,
     retrain_k: int = REMOVED,
@@ -74,6 +75,8 @@ def explain_eval(
         Of the sample, of the explanations, of random references and of ties.
     budget : int, optional
         Coalitions a user, where contributions are estimated.
+    of : {"score", "standing"}, optional
+        What ours, leave-one-out and the gradient are of, as for `burnish.explain`; the measures are of the standing.
     reference_reasons : sequence of str, optional
         Of "random", "popularity", "similarity", "gradient", "leave-one-out"; by default all of them.
     retrain : bool, default False
@@ -118,7 +121,7 @@ def explain_eval(
     _check_same_data(opened)
     sample = _sample(opened, users, seed)
     found = Faithfulness(users=len(sample), asked=users, seed=seed)
-    _Study(found, names, seed, budget, retrain, retrain_k, retrain_epochs, tell).run(opened, sample)
+    _Study(found, names, seed, budget, of, retrain, retrain_k, retrain_epochs, tell).run(opened, sample)
     return found
 
 
@@ -204,6 +207,7 @@ class _Study:
     names: list[str]
     seed: int
     budget: int | None
+    of: str | None
     retrain: bool
     retrain_k: int
     retrain_epochs: int | None
@@ -220,11 +224,11 @@ class _Study:
                 self.found.rows.extend(rows)
 
     def _of_run(self, one: _Opened, sample: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
-        ours = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed)
-        again = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed + 1)
+        ours = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed, of=self.of)
+        again = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed + 1, of=self.of)
         fresh = self._fresh(one)
         made, lacking = references(one.recommender, self.names, self.seed)
-        paths, attributes = path_reference(one.recommender), AttributeGames.of(one.recommender)
+        paths, attributes = path_reference(one.recommender), AttributeGames.on(one.recommender)
         made += [] if paths is None else [paths]
         self._remark(one, ours, lacking)
         explained: list[Recommendation] = []
@@ -233,7 +237,7 @@ class _Study:
         items = dict(zip(sample, _first_items(one, sample), strict=True))
         for token, item in items.items():
             user = _user(one, token)
-            recommendation = Recommendation(ours, user, item, _catalogue(one.recommender, user))
+            recommendation = Recommendation(ours, user, item, one.recommender.candidates(user))
             # Chosen before anything is scored: one explanation of each kind, and its one order.
             (contributions,) = ours.contributions(user, [item])
             if contributions is None:
@@ -293,14 +297,14 @@ class _Study:
         try:
             other = with_fresh_parameters(one.trained, self.seed)
             return HistoryReasons(
-                Recommender(other, k=1, state=one.state), budget=self.budget, seed=self.seed
+                Recommender(other, k=1, state=one.state), budget=self.budget, seed=self.seed, of=self.of
             )
         except BurnishError as error:
             self.found.note(f"{one.name}: no check by fresh parameters: {error}")
             return None
 
     def _remark(self, one: _Opened, ours: HistoryReasons, lacking: dict[str, str]) -> None:
-        self.found.methods[one.name] = ours.method
+        self.found.methods[one.name] = f"{ours.method}, of the {ours.of}"
         for name, why in lacking.items():
             self.found.note(f"{one.name}: no reference {name}: {why}")
         if isinstance(ours.scorer, FoldedUsers):
@@ -359,13 +363,6 @@ def _first_items(one: _Opened, sample: Sequence[str]) -> list[int]:
     known = one.trained.dataset.field2token_id[one.trained.dataset.iid_field]
     first = dict(zip(frame["user"], frame["item"], strict=True))
     return [int(known[first[token]]) for token in sample]
-
-
-def _catalogue(recommender: Recommender, user: int) -> Any:
-    """The items that could be recommended to a user."""
-    left = recommender.seen_items.copy()
-    left[recommender.known[user].indices] = False
-    return np.flatnonzero(left)
 
 
 def _agreements(check: str, ours: Any, other: Any, head: dict[str, Any]) -> list[dict[str, Any]]:

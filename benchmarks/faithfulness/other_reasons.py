@@ -42,6 +42,7 @@ class AttributeGames:
     """
 
     method = "attributes set to their mean"
+    of = "score"
 
     def __init__(self, recommender: Recommender, guided: Guided) -> None:
         self.recommender, self.guided = recommender, guided
@@ -49,7 +50,7 @@ class AttributeGames:
         self._own: tuple[tuple[int, int], Contributions] | None = None
 
     @classmethod
-    def of(cls, recommender: Recommender) -> AttributeGames | None:
+    def on(cls, recommender: Recommender) -> AttributeGames | None:
         """Those of a model with `guided`; None of others."""
         guided = attached(recommender, Guided)
         return None if guided is None else cls(recommender, guided)

@@ -42,8 +42,8 @@ REFERENCES = {
     "random": "an order drawn at random",
     "popularity": "the items that most users have",
     "similarity": "the items whose vectors are nearest to the recommended one's (cosine)",
-    "gradient": "the derivative of the score by each item's entry, at the whole history",
-    "leave-one-out": "the score by all items less that by all but one",
+    "gradient": "the derivative, by each item's entry, of what ours are of, at the whole history",
+    "leave-one-out": "what ours are of, by all items less by all but one",
 }
 
 
@@ -83,9 +83,9 @@ def _similarity(recommender: Recommender, seed: int) -> Callable[[Recommendation
 
 
 def leave_one_out(one: Recommendation) -> Values:
-    """What each player takes from the score when it alone is missing, `[n]`."""
+    """What each player takes from the score, or the standing, when it alone is missing, `[n]`."""
     n = len(one)
-    scores = one.scores(np.concatenate([np.ones((1, n), bool), ~np.eye(n, dtype=bool)]))
+    scores = one.worth(np.concatenate([np.ones((1, n), bool), ~np.eye(n, dtype=bool)]))
     return np.asarray(scores[0] - scores[1:])
 
 
@@ -101,7 +101,7 @@ def _gradient(recommender: Recommender, seed: int) -> Callable[[Recommendation],
 
 def _slopes(one: Recommendation) -> Values:
     n = len(one)
-    scores = one.scores(np.concatenate([np.zeros((1, n), bool), np.eye(n, dtype=bool)]))
+    scores = one.worth(np.concatenate([np.zeros((1, n), bool), np.eye(n, dtype=bool)]))
     return np.asarray(scores[1:] - scores[0])
 
 
@@ -115,7 +115,7 @@ _MAKERS: dict[str, Callable[[Recommender, int], Callable[[Recommendation], Value
 
 
 def score_gradient(recommender: Recommender, one: Recommendation, seed: int = 0) -> Values:
-    """The derivative of a model's score by the entries of a history, each of which is 1, `[n]`.
+    """The derivative of what reasons are of (score or standing) by the entries of a history, each of which is 1, `[n]`.
 
     Autoencoders: by the user's row of the rating matrix.  Sequential models: by a factor on the item's embedding at its
     place in the list.  seed: of what the model draws in evaluation, if it does.
@@ -132,7 +132,12 @@ def score_gradient(recommender: Recommender, one: Recommendation, seed: int = 0)
         torch.enable_grad(),
         torch.backends.cudnn.flags(enabled=False),
     ):
-        score = (_by_list if sequential else _by_row)(model, batch, one, entries)
+        scores = (_by_list if sequential else _by_row)(model, batch, one, entries)
+        if one.reasons.of == "standing":
+            others = torch.from_numpy(one.catalogue).to(device)
+            score = scores[one.item] - scores[others].mean()
+        else:
+            score = scores[one.item]
         (slope,) = torch.autograd.grad(score, entries)
     return np.asarray(slope.double().cpu().numpy())
 
@@ -147,7 +152,7 @@ def _by_row(model: Any, batch: Any, one: Recommendation, entries: Tensor) -> Ten
         scores: Tensor = model.full_sort_predict(batch)
     finally:
         del model.get_rating_matrix
-    return scores.view(-1)[one.item]
+    return scores.view(-1)
 
 
 def _by_list(model: Any, batch: Any, one: Recommendation, entries: Tensor) -> Tensor:
@@ -173,7 +178,7 @@ def _by_list(model: Any, batch: Any, one: Recommendation, entries: Tensor) -> Te
         scores: Tensor = model.full_sort_predict(batch)
     finally:
         hook.remove()
-    return scores.view(-1)[one.item]
+    return scores.view(-1)
 
 
 def _embedding(model: Any) -> torch.nn.Module:

@@ -74,6 +74,10 @@ class Recommendation:
         """The game's scores of the item alone, `[n_masks]`."""
         return self._asked(masks, [self.item])[:, 0]
 
+    def worth(self, masks: Masks) -> NDArray[np.float64]:
+        """What reasons are of, `[n_masks]`: the item's score, or its standing."""
+        return self.ask(masks).standing if self.reasons.of == "standing" else self.scores(masks)
+
     def _scores(self, masks: Masks) -> NDArray[np.float64]:
         return self._asked(masks, self.catalogue.tolist())
 

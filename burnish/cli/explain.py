@@ -76,6 +76,12 @@ def explain(
         typer.Option("--budget", min=1, help="Histories to score for a user, where a history is estimated."),
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of what is estimated.")] = 0,
+    of: Annotated[
+        str | None,
+        typer.Option(
+            "--of", help="What reasons from a history are of: score, or standing (above the average item)."
+        ),
+    ] = None,
     html: Annotated[
         Path | None,
         typer.Option("--html", help="Write a page for people: one .html file that needs no network."),
@@ -149,6 +155,7 @@ def explain(
         state=state,
         budget=budget,
         seed=seed,
+        of=of,
         title_field=title_field,
     )
     for text in explainer.about():

@@ -38,6 +38,10 @@ def explain_eval(
     budget: Annotated[
         int | None, typer.Option("--budget", help="Histories that a model may score for one explanation.")
     ] = None,
+    of: Annotated[
+        str | None,
+        typer.Option("--of", help="What ours, gradient and leave-one-out are of: score or standing."),
+    ] = None,
     references: Annotated[
         str | None,
         typer.Option(
@@ -97,6 +101,7 @@ def explain_eval(
             users=users,
             seed=seed,
             budget=budget,
+            of=of,
             reference_reasons=None if references is None else [one.strip() for one in references.split(",")],
             retrain=retrain,
             retrain_k=retrain_k,

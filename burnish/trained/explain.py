@@ -44,6 +44,7 @@ def explain(
     state: str = "latest",
     budget: int | None = None,
     seed: int = 0,
+    of: str | None = None,
     title_field: str | None = None,
     model: str | type | None = None,
     data_path: Path | str | None = None,
@@ -74,6 +75,8 @@ def explain(
         Histories that the model may be asked to score for a user, where values of a history are estimated.
     seed : int, default 0
         Of such estimates.
+    of : {"score", "standing"}, optional
+        What reasons from histories are of: the score, or the score less the mean score of what could be recommended.
     title_field : str, optional
         The column of the item file with the names of items; by default a usual one, if there is any.
     model : str or type, optional
@@ -112,6 +115,7 @@ def explain(
         state=state,
         budget=budget,
         seed=seed,
+        of=of,
         title_field=title_field,
     )
     return Explanations(explainer.explanations(users, items))
@@ -133,15 +137,16 @@ class Explainer:
         state: str = "latest",
         budget: int | None = None,
         seed: int = 0,
+        of: str | None = None,
         title_field: str | None = None,
     ) -> None:
         whole_number("top", top)
         self.trained = trained
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)
-        self.givers = reason_givers(self.recommender, enhancer, budget=budget, seed=seed)
+        self.givers = reason_givers(self.recommender, enhancer, budget=budget, seed=seed, of=of)
         self._asked = {"top": top, "reasons": reasons, "enhancer": enhancer, "state": state}
-        self._asked |= {"budget": budget, "seed": seed, "title_field": title_field}
+        self._asked |= {"budget": budget, "seed": seed, "of": of, "title_field": title_field}
         titles = self.recommender.titles
         self.titles: dict[str, str] = {} if titles is None else titles[1]
         data = trained.dataset
@@ -353,6 +358,8 @@ def account_of(
     omitted = sum(parts) - sum(one.contribution for one in told) if len(told) < len(reasons) else 0.0
     return {
         "method": method,
+        "of": str(first.get("explains", "score")),
+        "average": first.get("average"),
         "base": base,
         "omitted": omitted,
         "additive": abs(lacking) <= ROUNDING * size,

@@ -21,7 +21,7 @@ from torch import Tensor
 from burnish.errors import UnsupportedError
 
 from .export import export_embeddings
-from .history_contributions import HistoryContributions
+from .history_contributions import HistoryContributions, worth_of
 from .prediction_inputs import interactions
 from .valued_interactions import item_vectors
 
@@ -69,10 +69,14 @@ class FoldedUsers:
 
     Models whose scores *are* a sum over the history with weights between items (EASE, SLIM, ItemKNN) are taken at
     their word: base 0, nothing left over.
+
+    All of this is linear in the target, so that the standing takes the place of a score by the mean target in the place
+    of the target: base(t) and weights less their means over what can be recommended to the user.
     """
 
-    def __init__(self, recommender: Recommender, *, seed: int = 0) -> None:
-        self.recommender, self.seed = recommender, seed
+    def __init__(self, recommender: Recommender, *, seed: int = 0, of: str | None = None) -> None:
+        """of: one of `WORTH`, `DEFAULT` by default."""
+        self.recommender, self.seed, self.of = recommender, seed, worth_of(of)
         trained = recommender.trained
         shape = (int(trained.dataset.user_num), int(trained.dataset.item_num))
         self._known = interactions(trained.splits.training, shape).astype(np.float64).tocsr()
@@ -82,13 +86,17 @@ class FoldedUsers:
     @property
     def about(self) -> str:
         """One sentence for readers of reasons."""
+        standing = self.of == "standing"
         if self._between is not None:
-            return "The model's score is a sum over the history; a reason is that item's summand."
+            less = ", less what it adds to the average item's score" if standing else ""
+            return f"The model's score is a sum over the history; a reason is that item's summand{less}."
+        what = "lead of the score over the average item's, for" if standing else "score of"
         fit = max(self.settings.fit, 0.0)
         little = " That is little: take them as hints." if fit < LITTLE else ""
         return (
-            "The model keeps a vector for the user and reads no history; a reason is what that item adds to the score "
-            f"of a user folded in from the history, which tells {fit:.0%} of how scores differ between users.{little}"
+            f"The model keeps a vector for the user and reads no history; a reason is what that item adds to the "
+            f"{what} a user folded in from the history, which tells {fit:.0%} of how scores differ between users."
+            f"{little}"
         )
 
     def history(self, user: int, item: int) -> Tensor:
@@ -108,6 +116,11 @@ class FoldedUsers:
         if not len(whole) or not len(items):
             return [None] * len(items)
         base, parts = self._parts(user, whole, items)
+        average = 0.0
+        if self.of == "standing":
+            average = self.recommender.average(user)
+            level, each = self._mean_parts(user, whole)
+            base, parts = base - level, parts - each[:, None]
         found: list[HistoryContributions | None] = []
         for place, item in enumerate(items):
             kept = whole != item
@@ -120,6 +133,7 @@ class FoldedUsers:
                     base=float(base[place]),
                     whole=float(base[place] + values.sum()),
                     exact=True,
+                    average=average,
                 )
                 if kept.any()
                 else None
@@ -134,8 +148,23 @@ class FoldedUsers:
             dense = block.toarray() if scipy.sparse.issparse(block) else np.asarray(block)
             return np.zeros(len(wanted)), dense.astype(np.float64)
         n = self._known[user].nnz
-        intercept, slopes = self._targets(wanted)
+        intercept, slopes = self._fit(self._target_columns(wanted))
         return intercept, self._features[history] @ slopes / n**self.settings.power
+
+    def _mean_parts(self, user: int, history: np.ndarray) -> tuple[float, np.ndarray]:
+        """The means of both over what can be recommended: a number, and `[n]`."""
+        items = self.recommender.candidates(user)
+        if self._between is not None:
+            return 0.0, np.asarray(self._between[history][:, items].mean(axis=1), dtype=np.float64).ravel()
+        if self._vectors is not None:
+            users, vectors = self._vectors
+            column = users[self._users] @ vectors[items].mean(axis=0)
+        else:  # most items are among them: the sum over all less the others is quicker
+            others = np.setdiff1d(np.arange(self._known.shape[1]), items)
+            column = (self._sums - self._columns(others).sum(axis=1)) / len(items)
+        intercept, slopes = self._fit(column[:, None])
+        n = self._known[user].nnz
+        return float(intercept[0]), (self._features[history] @ slopes / n**self.settings.power).ravel()
 
     # ------------------------------------------------------------------ the regression
 
@@ -149,14 +178,16 @@ class FoldedUsers:
         """w_j q_j, `[n_items, d]`, padding first."""
         return self._fitted[1]
 
-    def _targets(self, items: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """base(t) `[k]` and W(t) `[d, k]` of items."""
-        _, _, solve, mean = self._fitted
+    def _target_columns(self, items: np.ndarray) -> np.ndarray:
+        """The scores `[n_users, k]` of items that base and weights are fitted to."""
         if self._vectors is not None:  # scores are products, so that weights are, too
             users, vectors = self._vectors
-            columns = users[self._users] @ vectors[items].T
-        else:
-            columns = self._columns(items)
+            return np.asarray(users[self._users] @ vectors[items].T)
+        return self._columns(items)
+
+    def _fit(self, columns: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """base(t) `[k]` and W(t) `[d, k]` of columns of scores `[n_users, k]`."""
+        _, _, solve, mean = self._fitted
         centre = columns.mean(axis=0)
         slopes = solve @ (columns - centre)
         return centre - mean @ slopes, slopes
@@ -250,6 +281,11 @@ class FoldedUsers:
     def _columns(self, items: np.ndarray) -> np.ndarray:
         """The model's scores of items by the users that it is learned of, `[n_users, k]`."""
         return np.asarray(self._matrix[:, items].astype(np.float64))
+
+    @cached_property
+    def _sums(self) -> np.ndarray:
+        """The sums of all of a user's scores, `[n_users]`."""
+        return np.asarray(self._matrix.sum(axis=1, dtype=np.float64))
 
     @cached_property
     def _matrix(self) -> np.ndarray:

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
-from burnish.errors import UnsupportedError
 from burnish.explanation import Reason
 
 from .folded_users import FoldedUsers
 from .history_contributions import HistoryContributions, HistoryScorer
-from .masked_histories import MaskedHistories
+from .masked_histories import MaskedHistories, reads_histories
 
 if TYPE_CHECKING:
     from .recommend import Recommender
@@ -29,19 +28,21 @@ class HistoryReasons:
     of others by folding the user in from the history (`FoldedUsers`).  `method` and `reasons_about` say which.
 
     recommender: of the trained model; its state decides what the history is.  budget: coalitions a user, for games
-    that are estimated.  seed: of what is drawn.
+    that are estimated.  seed: of what is drawn.  of: whether contributions are of the score or the standing (`WORTH`).
 
     For measures of faithfulness: `contributions(user, items)` gives the signed values over `history(user, item)`, and
     `scores(user, items, masks)` what the game gives for histories with items left out; ids are internal.
     """
 
-    def __init__(self, recommender: Recommender, *, budget: int | None = None, seed: int = 0) -> None:
+    def __init__(
+        self, recommender: Recommender, *, budget: int | None = None, seed: int = 0, of: str | None = None
+    ) -> None:
         self.recommender = recommender
         self.scorer: HistoryScorer
-        try:
-            self.scorer = MaskedHistories(recommender, budget=budget, seed=seed)
-        except UnsupportedError:
-            self.scorer = FoldedUsers(recommender, seed=seed)
+        if reads_histories(recommender):
+            self.scorer = MaskedHistories(recommender, budget=budget, seed=seed, of=of)
+        else:
+            self.scorer = FoldedUsers(recommender, seed=seed, of=of)
         data = recommender.trained.dataset
         self._tokens = [str(token) for token in data.field2id_token[data.iid_field]]
         self._n_users = max(int(np.sum(recommender.seen_users)), 1)
@@ -51,6 +52,11 @@ class HistoryReasons:
     def method(self) -> str:
         """How contributions come about, in two words."""
         return self.scorer.method
+
+    @property
+    def of(self) -> str:
+        """What contributions are of, one of `WORTH`."""
+        return self.scorer.of
 
     @property
     def reasons_about(self) -> str:
@@ -69,7 +75,7 @@ class HistoryReasons:
         return self.scorer.scores(user, [item], masks)[:, 0]
 
     def contributions(self, user: int, items: Sequence[int]) -> list[HistoryContributions | None]:
-        """Signed contributions of the history to the score of each item; None where there is no other item in it."""
+        """Signed contributions to the score or standing of each item; None where no other item is in the history."""
         missing = [item for item in dict.fromkeys(items) if (user, item) not in self._kept]
         if missing:
             found = self.scorer.contributions(user, missing)
@@ -97,8 +103,10 @@ class HistoryReasons:
                 **({"place": place + 1} if self.recommender.trained.sequential else {}),
                 "of": len(found.history),
                 "chosen_by": float(chosen_by[other]) / self._n_users,
-                "base": found.base,
-                "whole": found.whole,
+                "explains": self.of,
+                **({"average": found.average} if self.of == "standing" else {}),
+                "base": found.average + found.base,
+                "whole": found.average + found.whole,
                 "exact": found.exact,
                 "budget": found.budget,
             }

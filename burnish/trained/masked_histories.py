@@ -16,7 +16,7 @@ from burnish.enhancers.shapley.estimators.surrogate import of_history
 from burnish.enhancers.shapley.history_games import HistoryGame, kind_of_history
 from burnish.errors import UnsupportedError
 
-from .history_contributions import HistoryContributions
+from .history_contributions import HistoryContributions, worth_of
 
 if TYPE_CHECKING:
     from burnish.enhancers.shapley.games import Game
@@ -34,13 +34,22 @@ LEAST = 18
 _PASSES = 3
 
 
+def reads_histories(recommender: Recommender) -> bool:
+    """Whether a model predicts from a history that items can be left out of."""
+    try:
+        kind_of_history(recommender.trained.model)
+    except UnsupportedError:
+        return False
+    return True
+
+
 class MaskedHistories:
-    """For sequential models and autoencoders: the game is the model's own score of a history with items left out.
+    """For sequential models and autoencoders: the game is what the model makes of a history with items left out.
 
     Every other item keeps its place (the list closes up), or the entry in the rating matrix is 0.  The base is the
     model's score of an empty history (of a list of one padding item).  Contributions are exact for up to `ENUMERATED`
     items, else estimated from `budget` coalitions, with standard errors; in both cases they and the base add up to the
-    score of the whole history.
+    score of the whole history.  Of a standing, the mean over what can be recommended is taken of each such history.
 
     All items that are explained to one user share the coalitions, but for those in the history: an item is never
     among the reasons for itself, and not in the history that its score is asked of.
@@ -48,16 +57,20 @@ class MaskedHistories:
 
     method = "masked history"
 
-    def __init__(self, recommender: Recommender, *, budget: int | None = None, seed: int = 0) -> None:
-        """budget: coalitions a user, `BUDGET` by default.
+    def __init__(
+        self, recommender: Recommender, *, budget: int | None = None, seed: int = 0, of: str | None = None
+    ) -> None:
+        """budget: coalitions a user, `BUDGET` by default.  of: one of `WORTH`, by default `DEFAULT`.
 
-        Raises `UnsupportedError` for a model that reads no history.
+        Raises `UnsupportedError` for a model that reads no history, and for the standing where a model scores pairs
+        alone: every history would have to be scored with every item.
         """
         self.recommender = recommender
         self.model: Any = recommender.trained.model
         self.kind = kind_of_history(self.model)
         self.budget = BUDGET if budget is None else whole_number("budget", budget, LEAST)
         self.seed = seed
+        self.of = self._chosen(of)
         training = recommender.trained.splits.training
         self._rows = training.inter_matrix(form="csr") if self.kind == "autoencoder" else None
         self._item_columns = recommender.trained.dataset.get_item_feature()
@@ -67,9 +80,22 @@ class MaskedHistories:
     @property
     def about(self) -> str:
         """One sentence for readers of reasons."""
+        what = "the score the model gives"
+        if self.of == "standing":
+            what = "the lead of the model's score over the average item's"
         return (
-            "A reason is what leaving that item out of the history takes from the score the model gives, on average "
-            "over which other items are there (Shapley values)."
+            f"A reason is what leaving that item out of the history takes from {what}, on average over which other "
+            f"items are there (Shapley values)."
+        )
+
+    def _chosen(self, of: str | None) -> str:
+        wanted = worth_of(of)
+        if wanted == "score" or not self.recommender.scores_pairs_alone:
+            return wanted
+        raise UnsupportedError(
+            f"{self.recommender.trained.config['model']} scores one item at a time, so that an average item would take "
+            f"{self.recommender.trained.dataset.item_num - 1:,} scores of every history; explain its scores: "
+            f"of = 'score' (--of score)"
         )
 
     def history(self, user: int, item: int) -> Tensor:
@@ -82,7 +108,7 @@ class MaskedHistories:
 
         masks: bool `[n_masks, n]`, over `history(user, item)`, which has to be the same for all the items.
         """
-        return self._game(user, items)(masks)
+        return self._game(user, items, "score")(masks)
 
     def contributions(self, user: int, items: Sequence[int]) -> list[HistoryContributions | None]:
         """What each item of the history adds to each of the scores; None where nothing else is in the history."""
@@ -90,6 +116,7 @@ class MaskedHistories:
         mine = set(history.tolist())
         groups: list[list[int]] = [[item for item in items if item not in mine]]
         groups += [[item] for item in items if item in mine]
+        average = self.recommender.average(user) if self.of == "standing" else 0.0
         found: dict[int, HistoryContributions | None] = {}
         for group in groups:
             if not group:
@@ -97,7 +124,7 @@ class MaskedHistories:
             if not len(self.history(user, group[0])):
                 found |= dict.fromkeys(group)
                 continue
-            game = self._game(user, group)
+            game = self._game(user, group, self.of)
             valuation, ends, exact = values_of(
                 game, self.budget, self.seed, ordered=self.kind == "sequential"
             )
@@ -111,6 +138,7 @@ class MaskedHistories:
                     whole=float(ends[1, place]),
                     exact=exact,
                     budget=valuation.evaluations,
+                    average=average,
                 )
         return [found[item] for item in items]
 
@@ -127,7 +155,7 @@ class MaskedHistories:
         history = row[self.model.ITEM_SEQ][:length]
         return row, history[history != 0]
 
-    def _game(self, user: int, items: Sequence[int]) -> HistoryGame:
+    def _game(self, user: int, items: Sequence[int], of: str) -> HistoryGame:
         row, history = self._row_of(user)
         kept = torch.ones(len(history), dtype=torch.bool)
         for item in items:
@@ -136,13 +164,23 @@ class MaskedHistories:
             row = self._without(row, kept)
         objectives = {str(item): (lambda scores, item=item: scores[:, item]) for item in items}
         wanted = torch.tensor(list(items))
+        others = None
+        if of == "standing":
+            others = torch.from_numpy(self.recommender.candidates(user)).to(
+                next(self.model.parameters()).device
+            )
+
+        def scorer(rows: Any) -> Tensor:
+            scores = self._scores(rows, wanted)
+            return scores if others is None else scores - scores[:, others].mean(dim=1, keepdim=True)
+
         return HistoryGame(
             self.model,
             row,
             history[kept],
             objectives,
             seed=self.seed,
-            scorer=lambda rows: self._scores(rows, wanted),
+            scorer=scorer,
             shorter=self._shorter,
         )
 

@@ -50,16 +50,21 @@ class ReasonGiver:
 
 
 def reason_givers(
-    recommender: Recommender, name: str | None = None, *, budget: int | None = None, seed: int = 0
+    recommender: Recommender,
+    name: str | None = None,
+    *,
+    budget: int | None = None,
+    seed: int = 0,
+    of: str | None = None,
 ) -> list[ReasonGiver]:
     """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
 
-    Where nobody does, and by the name "history", the user's history gives reasons (`HistoryReasons`, which budget and
-    seed are for).
+    Where nobody does, and by the name "history", the user's history gives reasons (`HistoryReasons`, which budget,
+    seed and of are for).
 
     name: of an enhancer, of the backbone's class, "backbone" or "history".
     Raises `UnsupportedError` where one that is named gives none, `UnknownNameError` for a name that is not attached,
-    `ConfigurationError` for a budget without a game that is estimated.
+    `ConfigurationError` for a budget, or for what reasons are of, where no reasons are from a history.
     """
     model, dataset = recommender.trained.model, str(recommender.trained.config["dataset"])
     host = getattr(model, "enhancers", None)
@@ -77,10 +82,12 @@ def reason_givers(
         ReasonGiver(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))
     ]
     if name == HISTORY or (name is None and not backbone and not enhancers):
-        return [ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed))]
-    if budget is not None:
+        return [ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed, of=of))]
+    for option, given in (("budget", budget), ("of", of)):
+        if given is None:
+            continue
         raise ConfigurationError(
-            f"budget = {budget}: it is for reasons from histories, and this run's are of "
+            f"{option} = {given}: it is for reasons from histories, and this run's are of "
             f"{', '.join(one.name for one in [*backbone, *enhancers])}; leave it out, or ask for enhancer = 'history'"
         )
     if not backbone and not enhancers:

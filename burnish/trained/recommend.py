@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -248,6 +249,34 @@ class Recommender:
         if not self.include_known:
             left[self.known[user].indices] = False
         return left
+
+    def candidates(self, user: int) -> np.ndarray:
+        """Internal ids of what can be recommended to a user; of everything seen in training where nothing is left."""
+        left = self._left(user)
+        return np.flatnonzero(left if left.any() else self.seen_items)
+
+    def average(self, user: int) -> float:
+        """The mean score of what can be recommended to a user."""
+        scores = self.scores(np.array([user]))[0].double().cpu().numpy()
+        return float(scores[self.candidates(user)].mean())
+
+    @cached_property
+    def scores_pairs_alone(self) -> bool:
+        """Whether the model scores the catalogue item by item: asked once, of the first user who has a prediction."""
+        users = np.arange(1, self.trained.dataset.user_num)
+        ready = users[self.inputs.available(users)][:1]
+        if not len(ready):
+            return False
+        batch = self.inputs.batch(ready).to(self.trained.config["device"])
+        device, seed = torch.device(self.trained.config["device"]), int(self.trained.config["seed"] or 0)
+        with torch.no_grad(), forked_randomness(seed, device):
+            try:
+                self.trained.model.eval().full_sort_predict(batch)
+            except NotImplementedError:
+                return True
+            except KeyError as error:
+                raise self._lacks(error) from error
+        return False
 
     def _refuse_missing(self, tokens: Sequence[str], status: Sequence[str]) -> None:
         bad = [(token, why) for token, why in zip(tokens, status, strict=True) if why != "ok"]

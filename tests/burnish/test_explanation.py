@@ -25,6 +25,18 @@ def one(**more: Any) -> Explanation:
     return Explanation("u", "5", 2.0, PARTS, "Five", rank=3, additive=False, **given | more)
 
 
+def test_a_standing_adds_up_to_the_score_by_way_of_the_average_item() -> None:
+    lead = one(of="standing", average=0.75)
+    assert lead.remainder == one().remainder
+    assert lead.account().startswith(
+        f"score {lead.score:.4g}: 0.75 as the average item has, +0.25 before any reason, "
+    )
+    assert json.loads(lead.to_json())["average"] == 0.75
+    assert list(lead.to_frame()["of"].unique()) == ["standing"]
+    assert "average item" in lead._repr_html_()
+    assert "average item" not in one()._repr_html_()
+
+
 def test_the_parts_of_a_score_are_those_of_one_method() -> None:
     assert one().remainder == pytest.approx(2.0 - 1.0 - 0.5 - 0.25)
     assert one(base=None).remainder is None

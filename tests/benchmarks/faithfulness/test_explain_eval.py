@@ -111,7 +111,10 @@ def test_what_is_in_it(found: Faithfulness) -> None:
     assert set(CHECKS) <= set(summary.index.get_level_values("measure"))
     assert summary.loc[("BPR", "stability: Spearman", OURS), "mean"].item() == pytest.approx(1.0)
     assert abs(summary.loc[("BPR", "sanity: Spearman", OURS), "mean"].item()) < 0.7
-    assert found.methods == {"BPR": "folded-in user", "MultiVAE": "masked history"}
+    assert found.methods == {
+        "BPR": "folded-in user, of the score",
+        "MultiVAE": "masked history, of the score",
+    }
 
 
 def test_the_warning_is_above_one_random_order(found: Faithfulness) -> None:
@@ -156,7 +159,7 @@ def test_files(found: Faithfulness, tmp_path: Path) -> None:
         pd.read_parquet(tmp_path / "new" / "per_user.parquet"), found.per_user(), check_dtype=False
     )
     text = (tmp_path / "new" / "faithfulness.md").read_text(encoding="utf-8")
-    assert "## BPR (folded-in user)" in text
+    assert "## BPR (folded-in user, of the score)" in text
     assert "| DEL@5 |" in text
     assert "over users and seeds" in text
     (tmp_path / "file").write_text("", encoding="utf-8")

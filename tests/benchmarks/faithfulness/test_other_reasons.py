@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import burnish
-from burnish.benchmarks.faithfulness.explain_eval import _catalogue
 from burnish.benchmarks.faithfulness.other_reasons import GROUPS, AttributeGames, attached, path_reference
 from burnish.benchmarks.faithfulness.report import OURS
 from burnish.benchmarks.faithfulness.standing import Recommendation
@@ -27,7 +26,7 @@ def recommender(trained: Callable[..., Any]) -> Recommender:
 
 def test_a_plain_model_has_neither(trained: Callable[..., Any]) -> None:
     plain = Recommender(trained("BPR"), k=1)
-    assert AttributeGames.of(plain) is None
+    assert AttributeGames.on(plain) is None
     assert path_reference(plain) is None
 
 
@@ -35,10 +34,10 @@ def test_a_plain_model_has_neither(trained: Callable[..., Any]) -> None:
 def test_an_attribute_at_its_mean(
     recommender: Recommender, additive: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    games = AttributeGames.of(recommender)
+    games = AttributeGames.on(recommender)
     assert games is not None
     user = 3
-    catalogue = _catalogue(recommender, user)
+    catalogue = recommender.candidates(user)
     item = int(catalogue[4])
     reasons: Any = games
     one = Recommendation(reasons, user, item, catalogue)
@@ -66,10 +65,10 @@ def test_an_attribute_at_its_mean(
 
 
 def test_references_of_attributes(recommender: Recommender) -> None:
-    games = AttributeGames.of(recommender)
+    games = AttributeGames.on(recommender)
     assert games is not None
     user = 5
-    catalogue = _catalogue(recommender, user)
+    catalogue = recommender.candidates(user)
     reasons: Any = games
     one = Recommendation(reasons, user, int(catalogue[0]), catalogue)
     own = games.values(user, one.item)
@@ -88,7 +87,7 @@ def test_paths_by_the_items_that_they_begin_with(recommender: Recommender) -> No
     paths = attached(recommender, Paths)
     met: Counter[str] = Counter()
     for user in range(1, 8):
-        catalogue = _catalogue(recommender, user)
+        catalogue = recommender.candidates(user)
         one = Recommendation(HistoryReasons(recommender), user, int(catalogue[1]), catalogue)
         values = reference.values(one)
         # The sentence and the drawing name the same: what explain says of each path.

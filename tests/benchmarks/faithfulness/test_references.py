@@ -10,17 +10,16 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from burnish.benchmarks.faithfulness.explain_eval import _catalogue
 from burnish.benchmarks.faithfulness.references import REFERENCES, references, score_gradient
 from burnish.benchmarks.faithfulness.standing import Recommendation
 from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.recommend import Recommender
 
 
-def explained(trained: Any, user: int = 3) -> tuple[Recommender, Recommendation]:
+def explained(trained: Any, user: int = 3, of: str = "score") -> tuple[Recommender, Recommendation]:
     recommender = Recommender(trained, k=1)
-    catalogue = _catalogue(recommender, user)
-    return recommender, Recommendation(HistoryReasons(recommender), user, int(catalogue[2]), catalogue)
+    catalogue = recommender.candidates(user)
+    return recommender, Recommendation(HistoryReasons(recommender, of=of), user, int(catalogue[2]), catalogue)
 
 
 def values(recommender: Recommender, one: Recommendation, name: str, seed: int = 0) -> np.ndarray:
@@ -54,6 +53,26 @@ def test_leave_one_out(trained: Callable[..., Any], name: str) -> None:
         mask[1, place] = False
         scores = one.reasons.scores(one.user, one.item, mask)
         assert value == pytest.approx(float(scores[0] - scores[1]), abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["BPR", "MultiVAE", "SASRec"])
+def test_references_are_of_what_ours_are_of(trained: Callable[..., Any], name: str) -> None:
+    """The standing is a difference of scores, and so are its slopes and what is lost by leaving one out."""
+    recommender, one = explained(trained(name), of="standing")
+    _, plain = explained(trained(name))
+    spread = plain.reasons.scorer.scores(
+        one.user, one.catalogue.tolist(), torch.ones(1, len(one), dtype=torch.bool)
+    ).std(unbiased=False)
+    for reference in ("gradient", "leave-one-out"):
+        every = []
+        for item in one.catalogue.tolist():
+            other = Recommendation(plain.reasons, one.user, item, one.catalogue)
+            every.append(values(recommender, other, reference))
+        expected = every[2] - np.mean(every, axis=0)
+        found = values(recommender, one, reference)
+        scale = 1.0 if reference == "gradient" and name != "BPR" else float(spread)
+        np.testing.assert_allclose(scale * found, expected, atol=2e-5)
+        assert np.abs(expected - every[2]).max() > 1e-4
 
 
 def row_score(model: Any, one: Recommendation) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from burnish.benchmarks.faithfulness import retraining
-from burnish.benchmarks.faithfulness.explain_eval import _catalogue
 from burnish.benchmarks.faithfulness.retraining import (
     NOTHING,
     epochs_of,
@@ -31,7 +30,7 @@ def explained(trained: Any, users: list[int]) -> list[Recommendation]:
     reasons = HistoryReasons(recommender)
     found = []
     for user in users:
-        catalogue = _catalogue(recommender, user)
+        catalogue = recommender.candidates(user)
         best = catalogue[recommender.scores(np.array([user]))[0].numpy()[catalogue].argmax()]
         found.append(Recommendation(reasons, user, int(best), catalogue))
     return found

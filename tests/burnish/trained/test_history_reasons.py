@@ -15,7 +15,7 @@ from sklearn.linear_model import Ridge
 from burnish.enhancers.conformance.data import NAME, write_data
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.shapley.estimators import enumeration
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.trained import masked_histories
 from burnish.trained.explain import Explainer, explain
 from burnish.trained.folded_users import FoldedUsers
@@ -108,6 +108,99 @@ def test_a_sequence_by_all_orders_of_arrival(models: Any) -> None:
     np.testing.assert_allclose(reasons.scores(user, item, masks), [value((0, 2, 4)), value(())], atol=1e-5)
 
 
+def test_the_standing_by_all_orders_of_arrival(models: Any) -> None:
+    trained = models("SASRec")
+    one = explain(trained, "u3", reasons=100, top=1, of="standing")[0]
+    reasons = giver(trained, of="standing")
+    user, item = ids(trained, "u3", one.item)
+    history = reasons.history(user, item).tolist()
+    catalogue = np.setdiff1d(
+        np.unique(trained.splits.training.inter_feat["item_id"].numpy()),
+        reasons.recommender.known[user].indices,
+    )
+    known: dict[tuple[int, ...], float] = {}
+
+    def value(places: tuple[int, ...]) -> float:
+        if places not in known:
+            chosen = [history[place] for place in places]
+            every = [sasrec_score(trained.model, chosen, other) for other in catalogue]
+            known[places] = sasrec_score(trained.model, chosen, item) - float(np.mean(every))
+        return known[places]
+
+    wanted = dict(zip(history, shapley(value, len(history)), strict=True))
+    for reason in one.reasons:
+        assert reason.contribution == pytest.approx(wanted[reason.evidence["item_id"]], abs=1e-5)
+    whole = value(tuple(range(len(history))))
+    assert one.of == "standing"
+    assert one.average == pytest.approx(one.score - whole, abs=1e-5)
+    assert one.base == pytest.approx(one.average + value(()), abs=1e-5)
+    assert one.additive
+    assert one.remainder == pytest.approx(0, abs=1e-4)
+    assert "as the average item has" in one.account()
+    plain = explain(trained, "u3", reasons=100, top=1, of="score")[0]
+    assert (plain.of, plain.average, plain.score) == ("score", None, one.score)
+    assert plain.base != pytest.approx(one.base, abs=1e-3)
+    reasons_of_score = {reason.evidence["item_id"]: reason.contribution for reason in plain.reasons}
+    assert any(abs(reasons_of_score[other] - wanted[other]) > 1e-3 for other in history)
+
+
+@pytest.mark.parametrize("name", ["BPR", "NeuMF", "EASE", "MultiVAE"])
+def test_the_standing_is_the_score_less_the_mean_of_what_can_be_recommended(name: str, models: Any) -> None:
+    """Each item's contributions to scores, less the mean of those to the scores of everything else."""
+    trained = models(name)
+    user, item = ids(trained, "u3", "i31")
+    of_score, of_standing = (giver(trained, of=of, budget=None) for of in ("score", "standing"))
+    items = of_score.recommender.candidates(user).tolist()
+    assert item in items
+    assert not set(items) & set(of_score.recommender.known[user].indices.tolist())
+    assert set(items) | set(of_score.recommender.known[user].indices.tolist()) == set(
+        np.flatnonzero(of_score.recommender.item_counts).tolist()
+    )
+    every = of_score.contributions(user, items)
+    (found,) = of_standing.contributions(user, [item])
+    own = every[items.index(item)]
+    assert found is not None
+    assert own is not None
+    # Estimates that share their coalitions are linear in scores, but for what settles on a line (`_towards`).
+    near = {"atol": 3 * float(found.standard_error.max()) + 1e-6}
+    level = np.mean([one.values for one in every if one is not None], axis=0)
+    np.testing.assert_allclose(found.values, own.values - level, **near)
+    assert found.base == pytest.approx(
+        own.base - np.mean([one.base for one in every if one is not None]), abs=1e-5
+    )
+    assert found.values.sum() == pytest.approx(found.whole - found.base, abs=1e-5)
+    scores = of_score.recommender.scores(np.array([user]))[0].numpy()
+    assert found.average == pytest.approx(scores[items].mean(), abs=1e-5)
+    masks = torch.ones(1, len(found.history), dtype=torch.bool)
+    np.testing.assert_allclose(
+        of_standing.scores(user, item, masks), of_score.scores(user, item, masks), atol=1e-6
+    )  # what is asked again is always the score
+    one = explain(trained, "u3", "i31", reasons=100, of="standing", enhancer="history")[0]
+    assert one.base + sum(reason.contribution for reason in one.reasons) + one.remainder == pytest.approx(
+        one.score
+    )
+    if name in ("EASE", "MultiVAE"):
+        assert one.additive
+        assert one.remainder == pytest.approx(0, abs=1e-3)
+
+
+def test_what_reasons_can_be_of(models: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    trained = models("BPR")
+    with pytest.raises(UnknownNameError, match="standing"):
+        giver(trained, of="standings")
+    with pytest.raises(UnknownNameError, match="standing"):
+        giver(models("SASRec"), of="standings")
+    pairs = models("SASRec")
+
+    def nothing(rows: Any) -> Any:
+        raise NotImplementedError
+
+    monkeypatch.setattr(pairs.model, "full_sort_predict", nothing)
+    with pytest.raises(UnsupportedError, match="--of score"):
+        giver(pairs, of="standing")
+    assert giver(pairs).of == "score"
+
+
 def test_the_same_by_the_package_shap(models: Any) -> None:
     shap = pytest.importorskip("shap")
     trained = models("SASRec")
@@ -133,7 +226,7 @@ def test_a_row_of_the_rating_matrix_with_errors_that_are_true(models: Any) -> No
     assert isinstance(scorer, MaskedHistories)
     n = len(reasons.history(user, first))
     assert ENUMERATED < n <= 16
-    exact = enumeration.estimate(scorer._game(user, [first])).values[:, 0].numpy()
+    exact = enumeration.estimate(scorer._game(user, [first], "score")).values[:, 0].numpy()
     (own,) = reasons.contributions(user, [first])
     assert own is not None
     assert (own.exact, own.budget is not None and own.budget <= 512) == (False, True)
