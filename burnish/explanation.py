@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 #: What sorts of evidence there are.  Enhancers and backbones of one's own may have others.
-KINDS = ("interaction", "attribute", "keyword", "path", "neighbour", "review")
+KINDS = ("interaction", "attribute", "keyword", "path", "neighbour", "review", "uncertainty")
 #: Kinds of reasons whose contributions are parts of a score; those of other kinds are weights.
-PARTS = ("interaction", "attribute")
+PARTS = ("interaction", "attribute", "uncertainty")
 #: Difference between a score and what it is said to consist of, relative to their size, that counts as rounding.
 ROUNDING = 1e-3
 #: What `Explanation.to_frame` has a column for, beside the reasons.
@@ -51,6 +51,11 @@ class Reason:
     evidence: dict[str, Any] = field(default_factory=dict)
     standard_error: float | None = None
     method: str = ""
+
+    @property
+    def counts(self) -> bool:
+        """Whether its contribution is anything: it is not where a reason only says how sure the model is."""
+        return self.kind != "uncertainty" or self.contribution != 0
 
 
 @dataclass(frozen=True)
@@ -175,7 +180,9 @@ class Explanation:
         for one in self.reasons:
             sure = f" ± {one.standard_error:.2g}" if one.standard_error else ""
             sign = "+" if one.kind in PARTS else ""
-            lines.append(f"  {one.contribution:{sign}.4g}{sure}  {one.text}")
+            lines.append(
+                f"  {one.contribution:{sign}.4g}{sure}  {one.text}" if one.counts else f"  {one.text}"
+            )
         lines += [f"  {text}" for text in (self.account(), self.note) if text]
         return "\n".join(lines)
 

@@ -76,6 +76,8 @@ class Enhancer(nn.Module, Generic[ConfigT]):
 
     #: Of one that explains: what its reasons' contributions are, in a sentence for readers.
     reasons_about: ClassVar[str] = ""
+    #: Of one that explains: whether its reasons say why.  Those of others are told beside reasons that do.
+    says_why: ClassVar[bool] = True
     #: Whether `refine` comes after that of all others, in whatever order they are attached.
     refines_last: ClassVar[bool] = False
     #: Names of teachers that it computes itself, beside the runs of `teacher_runs`.

@@ -293,6 +293,8 @@ class Explainer:
         account: dict[str, Any] = {}
         for giver in self.givers:
             reasons = self._reasons_of(giver, user_id, item_id)
+            if not reasons and len(self.givers) > 1 and not getattr(giver.module, "says_why", True):
+                continue
             if not reasons:
                 notes.append(giver.silence(user_id, item_id))
                 continue
@@ -346,13 +348,18 @@ def account_of(
 ) -> dict[str, Any]:
     """What an `Explanation` says of the score's make-up, from all reasons of a method; empty where they are weights.
 
-    The base is in the evidence as "base" (histories) or "rest" (attributes); it is 0 for a reading without one.
+    The base is in the evidence as "base" (histories) or "rest" (attributes); it is 0 for a reading without one, and what
+    contributions leave by "rest_of_score" (spreads).
     """
     first = reasons[0].evidence
-    if reasons[0].kind not in PARTS or not ({"base", "rest", "profile_score"} & first.keys()):
+    if reasons[0].kind not in PARTS or not (
+        {"base", "rest", "profile_score", "rest_of_score"} & first.keys()
+    ):
         return {}
-    base = float(first.get("base", first.get("rest", 0.0)))
     parts = [one.contribution for one in reasons]
+    base = float(first.get("base", first.get("rest", 0.0)))
+    if first.get("rest_of_score"):  # exact parts of the score, whose rest is not told
+        base = score - sum(parts)
     lacking = score - base - sum(parts)
     size = max(abs(score), abs(base), max(map(abs, parts)), 1e-6)
     omitted = sum(parts) - sum(one.contribution for one in told) if len(told) < len(reasons) else 0.0

@@ -60,4 +60,6 @@ def line(reason: Reason) -> str:
             f"{evidence['word']}: {evidence['user_share']:.1%} of the user's profile, {evidence['item_share']:.1%} of "
             f"the item's; “{evidence['item_sentence']}”"
         )
+    if not reason.counts:
+        return what
     return f"{reason.contribution:{'+' if reason.kind in PARTS else ''}.4f}  {what}"

@@ -17,13 +17,16 @@ COMMON = 0.5
 def sentence(one: Explanation) -> str:
     """Why the item is recommended, as a sentence of what is in the reasons and of nothing else; empty without any.
 
-    Reasons of one kind are told together, kinds in their own order; what speaks against the item comes last.
+    Reasons of one kind are told together, kinds in their own order; then what speaks against the item, and how sure the
+    model is.
     """
-    good = [reason for reason in one.reasons if reason.contribution >= 0]
-    bad = [reason for reason in one.reasons if reason.contribution < 0]
+    why = [reason for reason in one.reasons if reason.kind != "uncertainty"]
+    good = [reason for reason in why if reason.contribution >= 0]
+    bad = [reason for reason in why if reason.contribution < 0]
     told = [_told(kind, most_telling(good, kind)) for kind in dict.fromkeys(reason.kind for reason in good)]
     if bad:
         told.append(_against(max(bad, key=lambda reason: -reason.contribution), nothing_for=not good))
+    told += [reason.text for reason in one.reasons if not reason.counts][:1]
     return " ".join(text for text in told if text)
 
 

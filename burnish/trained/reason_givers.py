@@ -59,8 +59,9 @@ def reason_givers(
 ) -> list[ReasonGiver]:
     """The backbone, if it explains itself, and the attached enhancers that give reasons, or the one of that name.
 
-    Where nobody does, and by the name "history", the user's history gives reasons (`HistoryReasons`, which budget,
-    seed and of are for).
+    What says no more than how sure the model is (`Enhancer.says_why`) comes last, beside reasons that say why.
+    Where nobody gives such, and by the name "history", the user's history gives reasons (`HistoryReasons`, which
+    budget, seed and of are for).
 
     name: of an enhancer, of the backbone's class, "backbone" or "history".
     Raises `UnsupportedError` where one that is named gives none, `UnknownNameError` for a name that is not attached,
@@ -79,10 +80,15 @@ def reason_givers(
             raise unknown_name("attached enhancer", name, known)
         attached, backbone = [enhancer for enhancer in attached if enhancer.name == name], []
     enhancers = [
-        ReasonGiver(enhancer.name, enhancer) for enhancer in attached if gives_reasons(type(enhancer))
+        ReasonGiver(enhancer.name, enhancer)
+        for enhancer in attached
+        if gives_reasons(type(enhancer)) and getattr(enhancer, "explains", True)
     ]
-    if name == HISTORY or (name is None and not backbone and not enhancers):
-        return [ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed, of=of))]
+    enhancers.sort(key=lambda one: not one.module.says_why)
+    say_why = [*backbone, *(one for one in enhancers if one.module.says_why)]
+    if name == HISTORY or (name is None and not say_why):
+        history = ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed, of=of))
+        return [history] if name == HISTORY else [history, *enhancers]
     for option, given in (("budget", budget), ("of", of)):
         if given is None:
             continue
@@ -107,8 +113,9 @@ _SCORED, _READ_FILES = "ml-100k", ("guided", "paths")
 
 
 def explaining_names() -> list[str]:
-    """The known enhancers that give reasons."""
-    return [name for name, info in list_enhancers().items() if gives_reasons(info.load())]
+    """The known enhancers whose reasons say why."""
+    known = ((name, info.load()) for name, info in list_enhancers().items())
+    return [name for name, enhancer in known if gives_reasons(enhancer) and enhancer.says_why]
 
 
 def explaining_backbones() -> list[str]:

@@ -120,6 +120,7 @@ class SentenceWriter:
         reasons = [
             {"reason": reason.text, "speaks": "for" if reason.contribution >= 0 else "against"}
             for reason in one.reasons
+            if reason.counts
         ]
         content = {
             "item": catalogue_title(one.title) if one.title else f"item {one.item}",

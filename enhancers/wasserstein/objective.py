@@ -18,12 +18,14 @@ from burnish.enhancers.newcomers import with_mean_of_others
 from burnish.enhancers.softmax.catalogue import CatalogueObjective
 from burnish.enhancers.softmax.losses import user_means
 from burnish.errors import UnsupportedError
+from burnish.explanation import Reason
 
 from .blocks import Similarity
 from .distance import spread_guard
 from .logsumexp import log_sum_exp
 from .options import ContrastConfig, RVRecConfig
 from .spread_note import spread_note
+from .spread_reasons import ABOUT, spread_reasons
 from .spreads import CountSpreads, RowSpreads, negative_weights
 
 if TYPE_CHECKING:
@@ -218,6 +220,8 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
 
     name = "rvrec"
     Config = RVRecConfig
+    reasons_about = ABOUT
+    says_why = False
 
     def bind(self, anatomy: Anatomy, dataset: Dataset) -> None:
         """Also see how often ids are seen, by the median, which says where the guard wants a spread."""
@@ -293,6 +297,23 @@ class GaussianObjective(DistanceObjective[RVRecConfig]):
             return None
         found: Any = self.spreads[side]
         return found.log_deviation().exp()
+
+    @property
+    def explains(self) -> bool:
+        """Whether it has spreads that say how sure it is of anything."""
+        return len(self.spreads) > 0
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """How sure the model is of the item and of the user, and with score: w2 what their spreads take from it."""
+        apart = None
+        if self._by_distance:
+            ids = torch.tensor([user, item], device=self.n_by_user.device)
+            rows = self._scored_spreads(ids[:1]) - self.spreads["item"](ids[1:])
+            apart = float(rows.double().square().sum())
+        return spread_reasons(
+            self.spread_of, {"user": self.n_by_user, "item": self.n_by_item}, user, item, apart
+        )
 
     def note(self) -> str | None:
         """How spreads go with how often ids were seen."""

@@ -18,6 +18,7 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side
 from burnish.enhancers.interactions import training_pairs
 from burnish.errors import UnsupportedError
+from burnish.explanation import Reason
 
 from .contrast import contrast
 from .contrasting import Contrasting
@@ -28,6 +29,7 @@ from .objective import GaussianObjective, PointObjective
 from .options import ContrastConfig, RVRecConfig
 from .rows import GaussianRows, PooledRows, TableRows
 from .spread_note import spread_note
+from .spread_reasons import ABOUT, spread_reasons
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -67,6 +69,8 @@ class RVRec(Contrasting[RVRecConfig]):
     name = "rvrec"
     Config = RVRecConfig
     as_objective = GaussianObjective
+    reasons_about = ABOUT
+    says_why = False
 
     n_by_user: Tensor
     n_by_item: Tensor
@@ -108,6 +112,16 @@ class RVRec(Contrasting[RVRecConfig]):
         tables = (one for pair in self._pairs for one in pair if isinstance(one, TableRows))
         found = next((one for one in tables if one.side == side), None)
         return None if found is None else found.network.spread(found.table.raw()).log().mean(dim=1).exp()
+
+    @property
+    def explains(self) -> bool:
+        """Whether it has spreads that say how sure it is of anything."""
+        return any(self.spread_of(side) is not None for side in ("user", "item"))
+
+    @torch.no_grad()
+    def explain(self, user: int, item: int) -> list[Reason] | None:
+        """How sure the model is of the item and of the user, by their spreads, which are no part of the score."""
+        return spread_reasons(self.spread_of, {"user": self.n_by_user, "item": self.n_by_item}, user, item)
 
     def note(self) -> str | None:
         """How spreads go with how often ids were seen."""

@@ -118,6 +118,7 @@ def _recommended(
         max((abs(reason.contribution) + (reason.standard_error or 0) for reason in one.reasons), default=0)
         or 1
     )
+    counted = [reason for reason in one.reasons if reason.counts]
     sided = any(reason.contribution < 0 for reason in one.reasons)
     return {
         "name": catalogue_title(one.title or one.item),
@@ -126,7 +127,8 @@ def _recommended(
         "rank": one.rank,
         "sentence": said[one.user, one.item],
         "note": one.note,
-        "reasons": [_reason(reason, widest, sided) for reason in one.reasons],
+        "reasons": [_reason(reason, widest, sided) for reason in counted],
+        "sure": [reason.text for reason in one.reasons if not reason.counts],
         "account": one.account(),
         "attributes": _attributes(explainer, one),
         "words": _words(explainer, one),

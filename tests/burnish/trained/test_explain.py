@@ -129,24 +129,24 @@ def test_shapley_explains_by_the_history(data: Path) -> None:
 def test_several_enhancers_and_one_of_them(data: Path) -> None:
     both = {"guided": {"scores": str(data / "scores.tsv")}, "rvrec": {}, "shapley": {}}
     source = open_trained(trained("BPR", data, both, **RATIO))
-    assert [one.name for one in Explainer(source).givers] == ["guided", "shapley"]
+    assert [one.name for one in Explainer(source).givers] == ["guided", "shapley", "rvrec"]
     kinds = [reason.kind for reason in explain(source, "u3", top=1, reasons=2)[0].reasons]
-    assert kinds == ["attribute", "attribute", "interaction", "interaction"]
+    assert kinds == ["attribute", "attribute", "interaction", "interaction", "uncertainty", "uncertainty"]
     one = explain(source, "u3", top=1, enhancer="shapley")[0]
     assert {reason.kind for reason in one.reasons} == {"interaction"}
     with pytest.raises(UnknownNameError, match="Did you mean 'guided'"):
         explain(source, "u3", enhancer="guidet")
     with pytest.raises(UnsupportedError, match="no reasons to be had"):
-        explain(source, "u3", enhancer="rvrec")
+        explain(source, "u3", enhancer="backbone")
 
 
 def test_a_run_that_nobody_explains_is_explained_by_the_history(data: Path) -> None:
-    source = open_trained(trained("BPR", data, {"rvrec": {}}, **RATIO))
+    source = open_trained(trained("BPR", data, {"euclid2d": {}}, **RATIO))
     (one,) = explain(source, "u3", top=1)
     assert {reason.kind for reason in one.reasons} == {"interaction"}
     assert one.method == "folded-in user"
     assert [giver.name for giver in Explainer(source).givers] == ["history"]
-    for name in ("rvrec", "backbone"):
+    for name in ("euclid2d", "backbone"):
         with pytest.raises(
             UnsupportedError,
             match=r"by the name 'history'.*shapley, guided and paths give reasons.*--enhancers shapley",

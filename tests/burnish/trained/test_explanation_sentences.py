@@ -36,6 +36,14 @@ def test_what_speaks_against_it_comes_last() -> None:
     assert told(chose("2", -0.7)) == "Nothing listed speaks for it; against it speaks that you chose item 2."
 
 
+def test_how_sure_the_model_is_comes_last() -> None:
+    sure = Reason(
+        "uncertainty", "The model is less sure of it than of 80% of items; it was chosen twice.", 0.0
+    )
+    assert told(sure, chose("1", 0.5), chose("2", -0.4)).endswith(f"that you chose item 2. {sure.text}")
+    assert told(sure) == sure.text
+
+
 def test_kinds_in_their_order() -> None:
     scores = {"attribute": "dark_humor", "item_score": 2.0, "user_score": 1.0}
     attribute = Reason("attribute", "Item 5 is so.", 0.9, scores)

@@ -271,6 +271,37 @@ def test_scores_by_distance(world: Any, backbone: str, spread: str) -> None:
         )
 
 
+@pytest.mark.parametrize("spread", ["free", "count"])
+def test_what_spreads_take_from_a_score_is_a_reason(world: Any, spread: str) -> None:
+    options = {"objective": True, "spread": spread, "spread_role": "distance", "initial_spread": 1.0}
+    made = world(enhance("BPR", RVRec(score="w2", **options)), embedding_size=4)
+    stir(made.model)
+    enhancer = made.model.eval().enhancers["rvrec"]
+    spreads, (users, items) = spreads_of(made, enhancer, 4), means_of(made)
+    user, item = USERS[0], 3
+    pair, of_item, of_user = enhancer.explain(user, item)
+    wanted = -w2([0.0], spreads["user"][user], [0.0], spreads["item"][item])
+    assert pair.contribution == pytest.approx(wanted, rel=1e-4)
+    with torch.no_grad():
+        score = float(made.model.full_sort_predict(users_batch(user)).view(-1)[item])
+    assert score - pair.contribution == pytest.approx(-w2(users[user], [0.0], items[item], [0.0]), abs=1e-4)
+    n = {side: counts(made, f"{side}_id", len(spreads[side])) for side in ("user", "item")}
+    for reason, side, number in ((of_item, "item", item), (of_user, "user", user)):
+        sizes = [geometric(row) for row, seen in zip(spreads[side], n[side], strict=True) if seen]
+        own = geometric(spreads[side][number])
+        less = sum(size < own * (1 - 1e-6) for size in sizes) / len(sizes)
+        assert reason.evidence["less_sure_than"] == pytest.approx(less)
+        assert reason.evidence["interactions"] == n[side][number]
+        assert reason.contribution == 0
+    plain = (
+        world(enhance("BPR", RVRec(**options)), embedding_size=4).model.enhancers["rvrec"].explain(user, item)
+    )
+    assert [one.evidence["about"] for one in plain] == ["item", "user"]
+    none = world(enhance("BPR", RVRec(objective=True, spread="none"))).model.enhancers["rvrec"]
+    assert not none.explains
+    assert none.explain(user, item) is None
+
+
 def test_what_can_be_baked(world: Any) -> None:
     for options in ({"spread_role": "distance"}, {"spread_role": "length"}, {"spread": "free"}):
         made = world(enhance("BPR", RVRec(objective=True, **options)))
