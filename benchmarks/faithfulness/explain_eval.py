@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from burnish.benchmarks.harness.faithful import OURS, WARNING
 from burnish.checks import whole_number
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.host import Host
@@ -24,7 +25,7 @@ from .checks import agreement_of, with_fresh_parameters
 from .measures import best_of, in_order, masks_of, measure
 from .other_reasons import AttributeGames, path_reference
 from .references import REFERENCES, references
-from .report import OURS, WARNING, Faithfulness
+from .report import Faithfulness
 from .retraining import REMOVED, epochs_of, retrained
 from .standing import Recommendation
 

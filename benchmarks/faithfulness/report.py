@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from burnish.benchmarks.harness.crossed import over_both
+from burnish.benchmarks.harness.faithful import FILE, OURS, WARNING
 from burnish.benchmarks.harness.tables import markdown_table
 from burnish.errors import ConfigurationError
 from burnish.files.whole import write_json, write_text, written_whole
@@ -26,10 +27,6 @@ ATTRIBUTE_REFERENCES = {
     "user's taste": "the attributes that the user is furthest from the average in",
 }
 
-#: What our reasons are called.
-OURS = "burnish"
-#: Random reasons by the protocol that flatters: never ranked among others.
-WARNING = "best of 11 random"
 #: Figures that stand alone: reasons of ours against ours by another seed, or of an untrained model.
 CHECKS = {
     "stability: Spearman": "rank correlation with the contributions by another seed; 1 where they are exact",
@@ -45,7 +42,7 @@ RETRAINED = {
     ),
     "retrained: standing": (False, "the item's standing in the model that was trained without the k"),
 }
-FILES = ("faithfulness.json", "faithfulness.md", "per_user.parquet")
+FILES = (FILE, "faithfulness.md", "per_user.parquet")
 
 
 @dataclass(eq=False)

@@ -13,6 +13,7 @@ from burnish.training.beyond import NAMES as BEYOND
 
 from .absences import absences
 from .equivalence import Smallest, noted_smallest, smallest_remarks
+from .faithful import Study, find_studies
 from .floor_rows import NoteFloors, against, remarks_on, strongest
 from .marks import flag_lines, marks_of, tuning_lines
 from .notes import ArmRuns, find_notes, load_arm, name_other_damage
@@ -30,7 +31,7 @@ class Comparison(list[Row]):
     remarks: sentences on the floors (what was chosen, which of them were left out, and why), then `absences`: one on
     each comparison, arm and floor of which a row is missing.  sources: the comparisons that they are of, with all runs.
     flags: a line for each kind of flag (`flags`), with the cure.  tuning: a line for each comparison whose arms were
-    tuned, and for each arm that still is.
+    tuned, and for each arm that still is.  faithfulness: what `explain-eval` found of the reasons of their models.
     """
 
     def __init__(
@@ -41,12 +42,14 @@ class Comparison(list[Row]):
         sources: Iterable[NoteFloors] = (),
         flags: Iterable[str] = (),
         tuning: Iterable[str] = (),
+        faithfulness: Iterable[Study] = (),
     ) -> None:
         super().__init__(rows)
         self.flags, self.tuning = tuple(flags), tuple(tuning)
         self.absences = tuple(absences)
         self.remarks = (*remarks, *self.absences)
         self.sources = tuple(sources)
+        self.faithfulness = tuple(faithfulness)
 
     def _repr_html_(self) -> str:
         from .tables import to_html
@@ -62,6 +65,7 @@ def summarise(
     pairs: bool = False,
     seeds_random: bool = True,
     smallest_difference: float | str | None = None,
+    faithfulness: Sequence[Path | str] = (),
 ) -> Comparison:
     """Compare every arm and every floor with the baseline, from the files in `runs_folder` alone.
 
@@ -73,6 +77,9 @@ def summarise(
     smallest_difference: the smallest one that matters, such as 0.002, or "1%" of the baseline's mean; by default what
         the plan says.  Verdicts then say which differences are smaller or larger, which arms are equal within it, and
         which are not worse by it.
+
+    faithfulness: folders that `burnish explain-eval` wrote to (`--output`), beside those called `faithfulness` in
+        `runs_folder`.
 
     p values are corrected within families of a metric: all arms against the baseline; all floors against it; all arms
     against the strongest floor of their backbone; with `pairs` all pairs of arms, those with the baseline too.  So
@@ -129,7 +136,9 @@ def summarise(
         *smallest_remarks(notes, smallest_difference),
         *remarks_on(floors),
     ]
-    return Comparison(rows, remarks, lacking, floors, flag_lines(marks), [*tuning_lines(marks), *further])
+    tuned = [*tuning_lines(marks), *further]
+    studies = find_studies(folder, faithfulness)
+    return Comparison(rows, remarks, lacking, floors, flag_lines(marks), tuned, studies)
 
 
 def _names_in(note: dict[str, Any]) -> list[str]:

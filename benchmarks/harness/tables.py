@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from burnish.html_tables import page, table
 
 from .across import cells_across, legend
+from .faithful import LEGEND
 from .flags import SAYS
 from .metrics import sign
 from .plan import PLAIN
@@ -19,6 +20,8 @@ from .rows import Row
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from .faithful import Study
 
 
 #: What is paired and what is taken as random, in words.
@@ -309,7 +312,20 @@ def to_markdown(rows: Sequence[Row]) -> str:
     *said, last = _below(rows)
     if said:
         parts.append("\n".join(f"- {sentence}" for sentence in said))
-    return "\n\n".join([*parts, last]) + "\n"
+    return "\n\n".join([*parts, last, *_reasons(getattr(rows, "faithfulness", ()))]) + "\n"
+
+
+def _reasons(studies: Sequence[Study]) -> list[str]:
+    """Whether the models' reasons are faithful, as paragraphs; none without a study."""
+    parts = []
+    for study in studies:
+        lines = [
+            [model, measure, *("-" if one is None else str(one) for one in cells)]
+            for model, measure, cells in study.lines()
+        ]
+        heads = ["model", "measure", "ours", *study.references]
+        parts += [study.head(), markdown_table(heads, lines, align="---"), *study.warnings]
+    return ["**Faithfulness of reasons**", *parts, LEGEND] if parts else []
 
 
 #: What the two sides of a row are, where they are not the report's baseline and an arm.

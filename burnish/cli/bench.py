@@ -235,7 +235,8 @@ def tables(rows: Comparison, width: int) -> list[Table | str]:
     """What a terminal shows of a comparison: a table across data sets, where there are several, and the full one."""
     from burnish.benchmarks import harness
     from burnish.benchmarks.harness.across import legend
+    from burnish.benchmarks.harness.faithful import faithfulness_tables
 
     across = harness.to_table_across(rows)
     before: list[Table | str] = [] if across is None else [across, legend(rows), ""]
-    return [*before, harness.to_table(rows, width=width)]
+    return [*before, harness.to_table(rows, width=width), *faithfulness_tables(rows.faithfulness)]

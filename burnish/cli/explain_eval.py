@@ -128,7 +128,8 @@ def _show(screen: Screen, found: Faithfulness) -> None:
     """One table a model: means of ours and of the references, with a mark where ours differ."""
     from rich.table import Table
 
-    from burnish.benchmarks.faithfulness.report import OURS, measure_name, measured, records
+    from burnish.benchmarks.faithfulness.report import measure_name, measured, records
+    from burnish.benchmarks.harness.faithful import OURS
 
     summary, differences = found.summary(), found.differences()
     verdicts = {

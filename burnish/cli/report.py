@@ -71,6 +71,12 @@ def report(
             "--cd", help="Also rank all arms and floors: a critical-difference diagram, as .svg or .json."
         ),
     ] = None,
+    faithfulness: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--faithfulness", help="Folder of `burnish explain-eval --output`; also those so called in RUNS."
+        ),
+    ] = None,
     quiet: Annotated[bool, quiet_option("Print the table only.")] = False,
 ) -> None:
     """Compare every arm with the plain backbone: difference, 95% interval, corrected p, a verdict in words.
@@ -105,6 +111,7 @@ def report(
             pairs=pairs,
             seeds_random=interval == "both",
             smallest_difference=smallest,
+            faithfulness=faithfulness or (),
         )
     except DataError as error:
         if not tell_under_way(screen, runs, error, asked=output or plot or cd):
@@ -133,6 +140,10 @@ def report(
     if kind in ("csv", "latex"):  # which have no place for remarks
         for remark in rows.absences:
             screen.say(remark)
+        if rows.faithfulness:
+            screen.say(
+                f"--format {kind} has no place for the faithfulness of reasons; html and markdown have"
+            )
     if output is None:
         screen.write(text)
         return

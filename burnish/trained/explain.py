@@ -348,8 +348,8 @@ def account_of(
 ) -> dict[str, Any]:
     """What an `Explanation` says of the score's make-up, from all reasons of a method; empty where they are weights.
 
-    The base is in the evidence as "base" (histories) or "rest" (attributes); it is 0 for a reading without one, and what
-    contributions leave by "rest_of_score" (spreads).
+    The base is in the evidence as "base" (histories) or "rest" (attributes), or what contributions leave by
+    "rest_of_score" (spreads); it is 0 for a reading without one.
     """
     first = reasons[0].evidence
     if reasons[0].kind not in PARTS or not (

@@ -24,6 +24,7 @@ from .costs import costs
 from .drawings import COLOURS, forest
 from .learning import learning
 from .parts import Cell, Figure, Place, Section, Table, named, number, places_of, tone, verdict
+from .reasons import reasons
 from .slices import beyond, by_activity, by_popularity
 from .tuned import tuning_section
 from .verdicts import at_a_glance, no_help
@@ -98,6 +99,7 @@ def to_page(
             costs(places),
             learning(places),
             tuning_section(places, getattr(rows, "tuning", ())),
+            *reasons(rows.faithfulness),
             _controls(places),
             checklist(places),
         ],

@@ -16,8 +16,9 @@ import pytest
 import burnish
 from burnish.benchmarks.faithfulness import explain_eval as study
 from burnish.benchmarks.faithfulness.measures import in_order
-from burnish.benchmarks.faithfulness.report import CHECKS, FILES, OURS, WARNING, Faithfulness
+from burnish.benchmarks.faithfulness.report import CHECKS, FILES, Faithfulness
 from burnish.benchmarks.harness.crossed import over_both
+from burnish.benchmarks.harness.faithful import OURS, WARNING
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnknownNameError
 from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.recommend import Recommender, recommend

@@ -12,8 +12,8 @@ import torch
 
 import burnish
 from burnish.benchmarks.faithfulness.other_reasons import GROUPS, AttributeGames, attached, path_reference
-from burnish.benchmarks.faithfulness.report import OURS
 from burnish.benchmarks.faithfulness.standing import Recommendation
+from burnish.benchmarks.harness.faithful import OURS
 from burnish.enhancers.paths.paths import Paths
 from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.recommend import Recommender
