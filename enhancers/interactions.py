@@ -241,3 +241,15 @@ def group_mean(values: Tensor, group: Tensor, n_groups: int) -> Tensor:
     sums = values.new_zeros(n_groups, *values.shape[1:]).index_add(0, group, values)
     counts = torch.bincount(group, minlength=n_groups).clamp(min=1).to(values.dtype)
     return sums / counts.view(-1, *[1] * (values.dim() - 1))
+
+
+def transformed(dataset: Any, rows: Any) -> Any:
+    """Rows as RecBole's option `transform` makes them for prediction: SHAN's lists with the padding in front.
+
+    The other transforms only add columns for training, at random: there rows stay as they are.
+    """
+    if dataset.config["transform"] not in ("inverse_itemseq", "user_defined"):
+        return rows
+    from recbole.data.transform import construct_transform
+
+    return construct_transform(dataset.config)(dataset, rows)

@@ -9,7 +9,7 @@ import scipy.sparse
 import torch
 from torch import Tensor
 
-from burnish.enhancers.interactions import moved_on
+from burnish.enhancers.interactions import moved_on, transformed
 from burnish.training.trained_model import TrainedModel
 
 #: `latest`: after everything known of a user.  `test`: as RecBole's evaluation on the test set sees the user.
@@ -100,9 +100,4 @@ class PredictionInputs:
         """What a model that is trained on transformed rows predicts from; rows as they are of others."""
         if self._row_of is None:
             return rows
-        # The other transforms only add columns for training, at random.
-        if self.trained.config["transform"] not in ("inverse_itemseq", "user_defined"):
-            return rows
-        from recbole.data.transform import construct_transform
-
-        return construct_transform(self.trained.config)(self._part, rows)
+        return transformed(self._part, rows)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor, nn
 
+from burnish.enhancers.interactions import transformed
 from burnish.enhancers.unchanged import evaluating
 from burnish.errors import ConfigurationError, DataError, UnsupportedError, unknown_id
 from burnish.files.data_names import data_names
@@ -144,7 +145,7 @@ class HistoryGame:
         kind = kind_of_history(model)
         inner: Any = model
         named = f"{data_names(dataset.config).user} {str(user)!r}"
-        number = _number(dataset, "user", inner.USER_ID, user)
+        number = internal_id(dataset, "user", inner.USER_ID, user)
         table = dataset.inter_feat
         rows = (table[inner.USER_ID] == number).nonzero().squeeze(1)
         if not len(rows):
@@ -175,7 +176,7 @@ class HistoryGame:
                 "margin": margin(judges),
                 "tail": tail_share(popularity),
             }
-        game = cls(model, row, history, objectives, batch=batch, seed=seed)
+        game = cls(model, row, history, objectives, batch=batch, seed=seed, scorer=scorer_of(model, dataset))
         game.held_out = judges
         return game
 
@@ -295,7 +296,7 @@ class HistoryGame:
         count = masks.sum(1)
         absent = torch.arange(n, device=masks.device) >= count.unsqueeze(1)
         model, lists = self.model, {}
-        for name in self._list_fields():
+        for name in self.list_fields():
             whole = self.row[name]
             own = self.history if name == model.ITEM_SEQ else whole[:n]
             moved = own[order]
@@ -307,7 +308,7 @@ class HistoryGame:
         lists[model.ITEM_SEQ_LEN] = count.clamp_min(1).to(self.row[model.ITEM_SEQ_LEN].dtype)
         return lists
 
-    def _list_fields(self) -> list[str]:
+    def list_fields(self) -> list[str]:
         """Fields that have one entry an item of the history."""
         model = self.model
         suffix = model.ITEM_SEQ[len(model.ITEM_ID) :]
@@ -319,72 +320,9 @@ class HistoryGame:
         ]
 
 
-class ScoreGame(HistoryGame):
-    """The score of one recommendation as a function of the history: which items speak for it, which against.
-
-    item: its number.  The one output is `score`.  Other arguments are those of `HistoryGame`.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        row: Mapping[str, Tensor],
-        history: Tensor,
-        item: int,
-        *,
-        batch: int = 256,
-        seed: int = 0,
-    ) -> None:
-        super().__init__(model, row, history, {"score": _score_of(model, item)}, batch=batch, seed=seed)
-
-    @staticmethod
-    def for_item(
-        model: nn.Module,
-        dataset: Dataset,
-        user: str | int,
-        item: str | int,
-        *,
-        batch: int = 256,
-        seed: int = 0,
-    ) -> ScoreGame:
-        """The game of a user's training history and an item, both by their original ids.
-
-        The whole of the history takes part: for sequential models the longest list and the item that follows it
-        (the most recent ones that the model's lists hold), for autoencoders every training item.
-        """
-        kind = kind_of_history(model)
-        inner: Any = model
-        base = HistoryGame.of_user(model, dataset, user, seed=seed)
-        number = _number(dataset, "item", inner.ITEM_ID, item)
-        assert base.held_out is not None
-        history = torch.cat([base.history, base.held_out])
-        row = base.row
-        if kind == "sequential":
-            longest = len(row[inner.ITEM_SEQ])
-            row = _followed(inner, base, longest)
-            history = history[-longest:]
-        return ScoreGame(model, row, history, number, batch=batch, seed=seed)
-
-
-def _followed(model: Any, base: HistoryGame, longest: int) -> dict[str, Tensor]:
-    """The row as it is for the item after next: every list with the row's own entry at its end."""
-    n, row = base.n_players, dict(base.row)
-    suffix = model.ITEM_SEQ[len(model.ITEM_ID) :]
-    for name in base._list_fields():
-        entry = base.row.get(name.removesuffix(suffix))
-        if entry is None:
-            continue
-        whole = torch.zeros_like(base.row[name])
-        entries = torch.cat([base.row[name][:n], entry.to(whole.dtype).unsqueeze(0)])[-longest:]
-        whole[: len(entries)] = entries
-        row[name] = whole
-    return row
-
-
-def _score_of(model: Any, item: int) -> Objective:
-    if not 0 < item < model.n_items:
-        raise DataError(f"item = {item}; the model has items 1 to {model.n_items - 1}")
-    return lambda scores: scores[:, item]
+def scorer_of(model: Any, dataset: Dataset) -> Callable[[Any], Tensor]:
+    """A model's scores of all items for rows as the data have them: by RecBole's option `transform` first."""
+    return lambda rows: model.full_sort_predict(transformed(dataset, rows))
 
 
 def kind_of_history(model: Any) -> str:
@@ -402,7 +340,7 @@ def kind_of_history(model: Any) -> str:
     )
 
 
-def _number(dataset: Dataset, side: Literal["user", "item"], field: str, token: str | int) -> int:
+def internal_id(dataset: Dataset, side: Literal["user", "item"], field: str, token: str | int) -> int:
     """An original id's number.  Raises `UnknownNameError` with the name of the column that the user's table has."""
     known = dataset.field2token_id[field]
     if str(token) not in known or known[str(token)] == 0:

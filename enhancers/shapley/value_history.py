@@ -9,7 +9,8 @@ import pandas as pd
 from torch import nn
 
 from .estimators import estimate
-from .history_games import HistoryGame, ScoreGame
+from .history_games import HistoryGame
+from .score_game import ScoreGame
 from .valuation import Valuation
 
 if TYPE_CHECKING:

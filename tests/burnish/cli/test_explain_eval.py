@@ -35,7 +35,7 @@ def test_a_table_and_files(runs: Path, tmp_path: Path) -> None:
     words = ["--users", "3", "--references", "random, gradient", "--output", str(tmp_path / "found")]
     done = call("explain-eval", str(runs / "seed-1"), *words)
     assert done.exit_code == 0, done.output
-    assert "BPR (folded-in user)" in done.stdout
+    assert "BPR (folded-in user, of the score)" in done.stdout
     assert "DEL@5" in done.stdout
     assert " =" in done.stdout
     assert "Warning: if each measure took the best of 11 random orders" in done.stderr

@@ -282,7 +282,7 @@ def test_the_history_of_a_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
     import torch
 
     import burnish
-    from burnish.enhancers.shapley.history_games import ScoreGame
+    from burnish.enhancers.shapley.score_game import ScoreGame
 
     folder = Path("dataset/timed")
     folder.mkdir()

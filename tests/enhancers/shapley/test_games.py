@@ -14,11 +14,24 @@ from burnish import RVRec, enhance
 from burnish.enhancers.conformance.world import World, build_world
 from burnish.enhancers.shapley.estimators import enumeration, permutation
 from burnish.enhancers.shapley.games import Game, checked
-from burnish.enhancers.shapley.history_games import HistoryGame, ScoreGame, log_likelihood, margin, tail_share
+from burnish.enhancers.shapley.history_games import HistoryGame, log_likelihood, margin, tail_share
+from burnish.enhancers.shapley.score_game import ScoreGame
 from burnish.enhancers.shapley.value_history import value_history
 from burnish.errors import ConfigurationError, DataError, NonFiniteError, UnknownNameError, UnsupportedError
 
-SEQUENTIAL = ["SASRec", "GRU4Rec", "NARM", "STAMP", "BERT4Rec", "Caser", "SRGNN", "FDSA", "GRU4RecF", "FPMC"]
+SEQUENTIAL = [
+    "SASRec",
+    "GRU4Rec",
+    "NARM",
+    "STAMP",
+    "BERT4Rec",
+    "Caser",
+    "SRGNN",
+    "FDSA",
+    "GRU4RecF",
+    "FPMC",
+    "SHAN",
+]
 AUTOENCODERS = ["MultiVAE", "MultiDAE", "CDAE", "RecVAE", "MacridVAE", "DiffRec"]
 
 
@@ -111,6 +124,35 @@ def test_shorter_lists_give_the_same_scores(name: str, folder: Path) -> None:
     found = game(masks)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
     assert game.shorter == {"SASRec": True, "GRU4Rec": True, "Caser": False}.get(name, game.shorter)
+
+
+def test_lists_that_a_transform_makes_are_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SHAN is trained on lists with the padding in front, and RecBole ranks by others; here it ranks by the former."""
+    world, _ = game_of("SHAN", folder)
+    model, data = world.model, world.train.dataset
+    monkeypatch.setattr(
+        type(model),
+        "full_sort_predict",
+        lambda self, rows: (
+            self.forward(rows["Inverse_item_id_list"], rows["user_id"]) @ self.item_embedding.weight.T
+        ),
+    )
+    with torch.no_grad():
+        model.item_embedding.weight[1:] += torch.randn(
+            model.n_items - 1, 1, generator=torch.Generator().manual_seed(0)
+        )
+    user = a_user(world)
+    judged, asked = HistoryGame.of_user(model, data, user), ScoreGame.for_item(model, data, user, "i9")
+    for game in (judged, asked):
+        n, longest = game.n_players, len(game.row["item_id_list"])
+        mask = torch.arange(n).unsqueeze(0) > 0
+        lists = torch.zeros(1, longest, dtype=torch.long)
+        lists[0, longest - n + 1 :] = game.history[1:]
+        with torch.no_grad():
+            scores = model.eval()(lists, game.row["user_id"].view(1)) @ model.item_embedding.weight.T
+            wanted = [float(value(scores)) for value in game.objectives.values()]
+        assert n > 1
+        assert game(mask)[0].tolist() == pytest.approx(wanted, abs=1e-5)
 
 
 def test_a_history_is_scored_once(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
