@@ -127,7 +127,7 @@ class TrainingResult:
 
     @property
     def edges(self) -> list[str]:
-        """What enhancers chose at the edge of candidates that they tried, as in "compress: no lower ridge was tried"."""
+        """What enhancers chose at the edge of candidates tried, as in "compress: no lower ridge was tried"."""
         from burnish.enhancers.chosen import chosen_edges
         from burnish.enhancers.host import Host
 
