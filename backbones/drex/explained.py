@@ -35,7 +35,7 @@ class ExplainedByWords(ReviewModel):
     #: What the numbers of its reasons are, for readers.
     reasons_about = (
         "A reason is a word that the user's reviews and the item's have in common; its number is the smaller of its "
-        "shares of the model's attention to either, 0 to 1."
+        "shares of the model's attention to either, times how few items' reviews have it, 0 to 1."
     )
 
     @property
