@@ -307,8 +307,8 @@ class Explainer:
         found = Explanation(user, item, score, tuple(shown), title, rank=rank, scale=scale, **account)
         if scale is not None and abs(found.shown - score) > ROUNDING:
             notes.append(
-                f"{self.trained.config['model']} predicts {score:.4g}, beyond the scale of ratings from {scale[0]:g} to "
-                f"{scale[1]:g}, and {found.shown:g} is shown"
+                f"{self.trained.config['model']} predicts {score:.4g}, beyond the scale of ratings from {scale[0]:g} "
+                f"to {scale[1]:g}, and {found.shown:g} is shown"
             )
         return replace(found, note="; ".join(notes))
 
