@@ -11,6 +11,7 @@ from torch import Tensor
 
 from .drex import DReX, Side
 from .modalities import ReviewModality
+from .profiles import IntArray
 from .reasons import Pair
 
 
@@ -42,8 +43,8 @@ class MaskedWords:
         self._part: ReviewModality = model._attention()
         profiles = model.keyword_profiles()
         pair = Pair(model, self._part, profiles, user, item)
-        found = [np.unique(profiles.attention[pair.texts[side]].indices) for side in ("user", "item")]
-        self.words = np.intersect1d(*found).astype(np.int64)
+        by_user, of_item = (profiles.attention[pair.texts[side]].indices for side in ("user", "item"))
+        self.words: IntArray = np.intersect1d(by_user, of_item).astype(np.int64)
         self._asked: dict[Side, Tensor] = {
             "user": (model.event_users == user).nonzero()[:, 0],
             "item": (model.event_items == item).nonzero()[:, 0],

@@ -13,6 +13,7 @@ from burnish.backbones.drex.drex import DReX
 from burnish.backbones.drex.masked_words import MaskedWords
 from burnish.backbones.pesi.pesi import PESI, GeneratedSentence
 from burnish.backbones.slot_model import SlotModel
+from burnish.backbones.text_cnn import TextCNN
 
 from .evidence import EvidenceGames, Makers, cosines, drawn, slopes
 from .references import REFERENCES, Values, leave_one_out
@@ -173,9 +174,10 @@ class ReviewGames(EvidenceGames):
             return np.array([len(model.texts[text].split()) for text in texts], dtype=np.float64)
 
         def similar(one: Recommendation) -> Values:
-            vectors = model.text_cnn["item"].vectors
+            cnn = model.text_cnn["item"]
+            assert isinstance(cnn, TextCNN)
             means = [
-                vectors[words.long()].sum(1) / (words > 0).sum(1, keepdim=True).clamp(min=1)
+                cnn.vectors[words.long()].sum(1) / (words > 0).sum(1, keepdim=True).clamp(min=1)
                 for words in (
                     words_of(model.slots("item").texts[one.item][self._slots]),
                     words_of(model.slots("user").texts[one.user]).view(1, -1),
