@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any, ClassVar
 
 import torch
@@ -63,6 +63,16 @@ class Choosing(Enhancer[ConfigT]):
         if f"{prefix}chosen" not in state_dict:
             state_dict[f"{prefix}chosen"] = torch.tensor(NOT_NOTED)
         super()._load_from_state_dict(state_dict, prefix, *args)
+
+
+def chosen_edges(enhancers: Iterable[Enhancer[Any]]) -> list[str]:
+    """What enhancers hold from the edge of what they tried, as in "compress: no lower ridge was tried"."""
+    return [
+        f"{enhancer.name}: {found}"
+        for enhancer in enhancers
+        if isinstance(enhancer, Choosing) and enhancer.candidates() and int(enhancer.chosen) >= 0
+        for found in enhancer.edges(int(enhancer.chosen))
+    ]
 
 
 def edge(

@@ -6,6 +6,7 @@ first epochs, near its tuning trial and the other seeds, above the popularity fl
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
@@ -57,7 +58,7 @@ class RunFacts:
 
     epochs, stopping_step, eval_step, stopping_from: as options of the run.  trains: whether there are epochs of
     training, rather than a table that is counted or candidates that are tried.  begun: whether an enhancer began it
-    from a trained model.
+    from a trained model.  edges: what an enhancer that tries candidates chose at the edge of them.
     """
 
     n_epochs: int | None = None
@@ -70,13 +71,14 @@ class RunFacts:
     begun: bool = False
     valid: Mapping[str, float] = field(default_factory=dict)
     valid_metric: str | None = None
+    edges: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, metrics: Mapping[str, Any], config: Mapping[str, Any]) -> RunFacts:
         """From metrics.json and config.json of a run."""
         recbole = config.get("recbole")
         recbole = recbole if isinstance(recbole, Mapping) else {}
-        losses, seconds = metrics.get("losses"), metrics.get("seconds")
+        losses, seconds, edges = metrics.get("losses"), metrics.get("seconds"), metrics.get("edges")
         valid = metrics.get("valid_result")
         numbers = {name: _whole(metrics.get(name)) for name in ("n_epochs", "best_epoch")}
         numbers |= {name: _whole(recbole.get(name)) for name in ("epochs", "stopping_step", "eval_step")}
@@ -89,6 +91,7 @@ class RunFacts:
             begun=isinstance(seconds, Mapping) and "base" in seconds and bool(config.get("enhancers")),
             valid={str(name): value for name, value in figures if isinstance(value, int | float)},
             valid_metric=metrics.get("valid_metric"),
+            edges=tuple(map(str, edges)) if isinstance(edges, list) else (),
         )
 
     @property
@@ -243,11 +246,14 @@ def _by_epochs(side: Side) -> Iterator[Finding]:
 
 
 def _at_edge(side: Side) -> Iterator[Finding]:
-    if side.tuning is not None and side.tuning.edge:
-        words = ", ".join(
-            f"{option} = {shown(side.tuning.chosen.get(option))}" for option in side.tuning.edge
-        )
-        yield Finding("g", (), 0, words)
+    """Of the plan's tuning, and of what enhancers chose in each run among candidates of their own."""
+    words = []
+    if side.tuning is not None:
+        words += [f"{option} = {shown(side.tuning.chosen.get(option))}" for option in side.tuning.edge]
+    inside = Counter(edge for facts in side.facts.values() for edge in facts.edges)
+    words += [f"{edge}, {count} of {len(side.facts)} runs" for edge, count in inside.items()]
+    if words:
+        yield Finding("g", (), 0, ", ".join(words))
 
 
 def lines(found: Iterable[tuple[str, Sequence[Finding]]]) -> list[str]:

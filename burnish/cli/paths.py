@@ -18,6 +18,7 @@ from .shared import (
     choose_format,
     config_files_option,
     format_option,
+    out_option,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ FORMATS = ("table", "markdown", "json")
 #: Columns of words.
 TEXTS = ("relation", "from", "to", "meta-path", "collaborative")
 EPILOG = "Examples:\n\nburnish paths graph --dataset ml-100k\n\nburnish paths mine --dataset ml-100k --keep 8"
+EXPORT_EPILOG = (
+    "Examples:\n\n"
+    "burnish paths export --dataset ml-100k --out dataset/ml-100k-graph\n\n"
+    "burnish run --model KGAT --dataset ml-100k-graph\n\n"
+    "All interactions are copied; the graph has none of them, so that nothing of the test gets into it."
+)
 GRAPH_EPILOG = (
     "Examples:\n\n"
     "burnish paths graph --dataset ml-100k\n\n"
@@ -152,8 +159,28 @@ def mine(
     show(screen, kind, shown, mined_rows(mined))
 
 
+def export(
+    context: typer.Context,
+    options: GraphOptions,
+    out: Annotated[Path, out_option("A new folder, which names the new data set.")],
+    quiet: Quiet = False,
+) -> None:
+    """The data set anew, with its graph as RecBole's .kg and .link: what KGAT, KGIN, CKE, ... train on."""
+    from burnish.enhancers.paths.knowledge_files import write_knowledge_files
+
+    screen = Screen.of(context, quiet)
+    built, split = read_with_split(screen, options, context.args)
+    for line in write_knowledge_files(built, split, out):
+        screen.say(line)
+
+
 def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
     """The graph of the training split; says what was left out of it."""
+    return read_with_split(screen, options, words)[0]
+
+
+def read_with_split(screen: Screen, options: GraphOptions, words: Sequence[str]) -> tuple[Graph, Any]:
+    """Likewise, with RecBole's data set of the training split."""
     from burnish.enhancers.paths.graph_options import GraphConfig
     from burnish.enhancers.paths.sources import read_graph
     from burnish.files.yamls import read_yaml
@@ -188,11 +215,12 @@ def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
     built = read_graph(split, config)
     for note in built.notes:
         screen.say(note)
-    return built
+    return built, split
 
 
 add_verb(app, graph, GRAPH_EPILOG, recbole_options=True, threads=True)
 add_verb(app, mine, MINE_EPILOG, recbole_options=True, threads=True)
+add_verb(app, export, EXPORT_EPILOG, recbole_options=True, threads=True)
 
 
 # ---------------------------------------------------------------------- tables

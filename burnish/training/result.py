@@ -126,6 +126,15 @@ class TrainingResult:
         return "candidates" if isinstance(host, Host) and host.trying is not None else "epochs"
 
     @property
+    def edges(self) -> list[str]:
+        """What enhancers chose at the edge of candidates tried, as in "compress: no lower ridge was tried"."""
+        from burnish.enhancers.chosen import chosen_edges
+        from burnish.enhancers.host import Host
+
+        host = getattr(self.trained.model, "enhancers", None)
+        return chosen_edges(host.enhancers()) if isinstance(host, Host) else []
+
+    @property
     def dataset(self) -> Any:
         """RecBole's whole data set."""
         return self.trained.dataset
@@ -154,6 +163,7 @@ class TrainingResult:
         left_out = {"trained", "per_user", "config", "deciles_by_row"}
         shown = {name: value for name, value in vars(self).items() if name not in left_out}
         shown["checkpoint"] = str(self.checkpoint) if self.checkpoint else None
+        shown["edges"] = self.edges
         return shown
 
 

@@ -52,5 +52,5 @@ class Teachers(TeacherScores):
                 [self.of(name, candidate.ridge) for name, _ in candidate.shares],
                 [share for _, share in candidate.shares],
             )
-            self._tables[mixture] = truncated_svd(scores, self.highest, seed=self.seed)
+            self._tables[mixture] = truncated_svd(scores.cheaper(self._budget), self.highest, seed=self.seed)
         return self._tables[mixture]

@@ -28,6 +28,10 @@ class Users(Protocol):
     def device(self) -> torch.device:
         """Where products are computed."""
 
+    @property
+    def cost(self) -> int:
+        """Entries."""
+
     def times(self, thin: Tensor, users: slice) -> Tensor:
         """Of a block of users, times `[width, k]`: `[b, k]`."""
 
@@ -40,7 +44,7 @@ class KnownItems:
 
     def __init__(self, known: Sparse) -> None:
         self.known = known
-        self.n_users, self.device = known.shape[0], known.device
+        self.n_users, self.device, self.cost = known.shape[0], known.device, int(known.matrix.nnz)
         self._weighted: tuple[Tensor, Sparse] | None = None
 
     def times(self, thin: Tensor, users: slice) -> Tensor:
@@ -61,7 +65,7 @@ class UserRows:
 
     def __init__(self, table: Tensor) -> None:
         self.table = table
-        self.n_users, self.device = len(table), table.device
+        self.n_users, self.device, self.cost = len(table), table.device, table.numel()
 
     def times(self, thin: Tensor, users: slice) -> Tensor:
         return self.table[users] @ thin
@@ -72,6 +76,10 @@ class UserRows:
 
 class ItemSide(Protocol):
     """`[width, n_items]`, by its products."""
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product with one column."""
 
     def times(self, thin: Tensor) -> Tensor:
         """Times `[n_items, k]`: `[width, k]`."""
@@ -90,7 +98,7 @@ class ItemRows:
     """The rows `[n_items, d]` of a table, transposed; moments by the `d x d` covariance of the rows."""
 
     def __init__(self, table: Tensor) -> None:
-        self.table = table
+        self.table, self.cost = table, table.numel()
         real = table[1:].double()
         self._mean = real.mean(0)
         centred = real - self._mean
@@ -115,7 +123,7 @@ class WrittenOut:
     """Nothing: the users' rows are their scores."""
 
     def __init__(self, n_items: int) -> None:
-        self.n_items = n_items
+        self.n_items, self.cost = n_items, 0
 
     def times(self, thin: Tensor) -> Tensor:
         return thin
@@ -135,7 +143,7 @@ class Weights:
     """A dense matrix `[n_items, n_items]` of weights from items to items."""
 
     def __init__(self, weights: Tensor) -> None:
-        self.weights = weights
+        self.weights, self.cost = weights, weights.numel()
 
     def times(self, thin: Tensor) -> Tensor:
         return self.weights @ thin
@@ -154,7 +162,7 @@ class SparseWeights:
     """A sparse matrix `[n_items, n_items]` of weights from items to items."""
 
     def __init__(self, weights: Sparse) -> None:
-        self.weights = weights
+        self.weights, self.cost = weights, int(weights.matrix.nnz)
 
     def times(self, thin: Tensor) -> Tensor:
         return self.weights.times(thin)
@@ -186,6 +194,7 @@ class LowRankWeights:
 
     def __init__(self, factors: Tensor, diagonal: Tensor) -> None:
         self.factors, self.diagonal = factors, diagonal.unsqueeze(1)
+        self.cost = 2 * factors.numel()
         self._own = factors.square().sum(1, keepdim=True) / self.diagonal
         self._own_share = self._own / self.diagonal
 

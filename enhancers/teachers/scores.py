@@ -15,7 +15,16 @@ from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError
 
-from .item_sides import ItemRows, ItemSide, KnownItems, SparseWeights, UserRows, Users
+from .item_sides import (
+    ItemRows,
+    ItemSide,
+    KnownItems,
+    SparseWeights,
+    UserRows,
+    Users,
+    Weights,
+    WrittenOut,
+)
 from .sparse import Sparse, blocks
 
 #: Working memory of products, beyond what comes in and goes out.
@@ -42,6 +51,10 @@ class Scores(Protocol):
     n_items: int
     #: Where products are computed.
     device: torch.device
+
+    @property
+    def cost(self) -> int:
+        """Multiplications of a product with one column, about; the scores written out have one an entry."""
 
     def times(self, thin: Tensor) -> Product:
         """The scores times `thin`, `[n_items, k]`: rows `[b, k]` for each block of users that is asked for."""
@@ -92,6 +105,10 @@ class Bilinear:
         self.budget_bytes = budget_bytes
         self._new_items = new_items
 
+    @property
+    def cost(self) -> int:
+        return self.users.cost + self.side.cost
+
     def times(self, thin: Tensor) -> Product:
         inner = self.side.times(thin)
         return lambda users: self.users.times(inner, users)
@@ -103,11 +120,12 @@ class Bilinear:
         if isinstance(self.users, UserRows):
             return self.side.transposed_times(self.users.table[users].T).T
         assert isinstance(self.users, KnownItems)
+        theirs = self.users.known.matrix[users.cpu().numpy()]
         if isinstance(self.side, SparseWeights):
             weights = self.side.weights
-            return Sparse(
-                self.users.known.matrix[users.cpu().numpy()] @ weights.matrix, weights.device
-            ).dense(torch.arange(len(users)))
+            return Sparse(theirs @ weights.matrix, weights.device).dense(torch.arange(len(users)))
+        if isinstance(self.side, Weights):  # a user knows few of the items
+            return Sparse(theirs, self.device).times(self.side.weights)
         return self.side.transposed_times(self.users.known.dense(users).T).T
 
     @cached_property
@@ -185,6 +203,10 @@ class Standardised:
         scale = torch.where(told_apart, 1 / deviation, torch.zeros_like(deviation)).float()
         return mean.float(), scale
 
+    @property
+    def cost(self) -> int:
+        return self.scores.cost
+
     def times(self, thin: Tensor) -> Product:
         product, total = self.scores.times(thin), thin[1:].sum(0)
         mean, scale = self._shift_and_scale
@@ -259,6 +281,20 @@ class Mixture:
             )
         ((self.n_users, self.n_items),) = sizes
         self.parts, self.weights, self.device = list(parts), list(weights), parts[0].device
+
+    @property
+    def cost(self) -> int:
+        return sum(part.cost for part in self.parts)
+
+    def cheaper(self, budget_bytes: int) -> Scores:
+        """The same scores, written out where products then cost less and the memory allows."""
+        size = self.n_users * self.n_items
+        if size >= self.cost or 4 * size > budget_bytes:
+            return self
+        scores = torch.empty(self.n_users, self.n_items, device=self.device)
+        for block in blocks(self.n_users, 16 * self.n_items, BLOCK_BYTES):
+            scores[block] = self.rows(torch.arange(block.start, block.stop, device=self.device))
+        return Bilinear(UserRows(scores), WrittenOut(self.n_items), self.n_items, name="the mixture")
 
     def times(self, thin: Tensor) -> Product:
         products = [part.times(thin) for part in self.parts]

@@ -122,6 +122,19 @@ def test_below_popularity_where_both_were_asked_the_same() -> None:
     assert findings({"plain": mine, "Pop": other}, "Pop") == {}
 
 
+def test_at_the_edge_of_what_an_enhancer_tried() -> None:
+    low, high = "compress: no lower ridge was tried", "compress: no higher rank was tried"
+    runs = {seed: facts(edges=(low, high) if seed == 2 else (low,)) for seed in (1, 2, 3)}
+    note = TuningNote(3, {"a": [1, 2, 3]}, {"a": 3}, ("a",))
+    (found,) = findings({"mine": Side(runs, {}, tuning=note)})["mine"]
+    assert found.letter == "g"
+    assert found.words == f"a = 3, {low}, 3 of 3 runs, {high}, 1 of 3 runs"
+    (found,) = findings({"mine": Side(runs, {})})["mine"]
+    assert found.words == f"{low}, 3 of 3 runs, {high}, 1 of 3 runs"
+    assert RunFacts.of({"edges": [low]}, {}).edges == (low,)
+    assert RunFacts.of({}, {}).edges == ()
+
+
 def test_at_the_edge_of_a_grid_and_of_a_range() -> None:
     def edge(space: dict[str, Any], chosen: dict[str, Any]) -> str:
         from burnish.benchmarks.harness.ranges import at_edge

@@ -165,3 +165,15 @@ def test_a_data_set_is_needed(shop: Path) -> None:
     result = call("graph", "--dataset", "shp")
     assert result.exit_code == 2
     assert "'shp' is not known" in result.stderr
+
+
+def test_a_data_set_with_the_graph_as_knowledge_files(shop: Path) -> None:
+    result = call("export", *SPLIT, "--out", "dataset/known")
+    assert result.exit_code == 0, result.output
+    assert "40 items linked" in result.stderr
+    assert (shop / "dataset/known/known.valid.inter").read_bytes() == (
+        shop / "dataset/shop/shop.valid.inter"
+    ).read_bytes()
+    again = call("export", *SPLIT, "--out", "dataset/known")
+    assert again.exit_code == 2
+    assert "dataset/known is there" in again.stderr

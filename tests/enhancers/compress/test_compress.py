@@ -151,7 +151,12 @@ class TestRuns:
         result = burnish.run("BPR", "tiny", enhancers=BLOCK, config=small, folder=tmp_path / "run", seed=3)
         assert result.n_epochs == 2 * 2 * 5
         read = burnish.load_run(tmp_path / "run")
-        assert int(read.model.enhancers["compress"].chosen) == result.best_epoch - 1
+        enhancer = read.model.enhancers["compress"]
+        assert int(enhancer.chosen) == result.best_epoch - 1
+        edges = [f"compress: {one}" for one in enhancer.edges(result.best_epoch - 1)]
+        assert result.edges == edges  # of ridges 1 and 10 each is one
+        assert any("ridge was tried" in one for one in edges)
+        assert result.summary()["edges"] == edges
         for name, value in result.model.state_dict().items():
             assert torch.equal(value, read.model.state_dict()[name])
         plain = burnish.bake(read.model)

@@ -10,7 +10,7 @@ import torch
 
 from burnish.enhancers.teachers.ease import GramMatrix, ease
 from burnish.enhancers.teachers.item_knn import item_knn
-from burnish.enhancers.teachers.scores import Mixture, Standardised, table_scores
+from burnish.enhancers.teachers.scores import Bilinear, Mixture, Standardised, table_scores
 from burnish.enhancers.teachers.sparse import Sparse, blocks, blocks_by_cost, incidence
 from burnish.errors import ConfigurationError, DataError
 
@@ -104,6 +104,22 @@ def test_rows_and_moments(pair):
     assert mean.dtype == deviation.dtype == torch.float64
     np.testing.assert_allclose(mean, formed[:, 1:].mean(1), atol=1e-5)
     np.testing.assert_allclose(deviation, formed[:, 1:].std(1), atol=1e-5)
+
+
+def test_a_mixture_is_written_out_where_that_is_cheaper_and_fits(small_world):
+    mixture, formed = made("mixture", small_world)
+    n_users, n_items = formed.shape
+    entries = n_users * n_items
+    knn, _ = made("standardised itemknn", small_world)
+    assert mixture.cost > entries, "EASE's weights are a table of items times items"
+    written = mixture.cheaper(4 * entries)
+    assert isinstance(written, Bilinear)
+    assert written.cost == entries
+    np.testing.assert_allclose(written.rows(torch.arange(n_users)).numpy(), formed, atol=1e-4)
+    assert mixture.cheaper(4 * entries - 1) is mixture, "beyond the budget"
+    thin = Mixture([knn], [1.0])
+    assert thin.cost < entries
+    assert thin.cheaper(AMPLE) is thin
 
 
 def test_padding_and_users_without_items_have_no_scores(small_world):
