@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,6 +19,9 @@ from .standing import Recommendation
 if TYPE_CHECKING:
     from burnish.benchmarks.faithfulness.report import Faithfulness
     from burnish.trained.recommend import Recommender
+
+#: Recommendations an item from which on a remark says how few items they are of.
+FEW_ITEMS = 5
 
 Makers = Mapping[str, Callable[[Recommendation], Values]]
 
@@ -98,12 +101,16 @@ class EvidenceGames:
 
 @dataclass
 class EvidenceStudy:
-    """What is done with the games of one run, those of the same model before training, and how many had reasons."""
+    """What is done with the games of one run and with those of the same model before training.
+
+    asked, there: how many recommendations were asked for, and had reasons.  items: what was recommended.
+    """
 
     games: EvidenceGames
     fresh: EvidenceGames | None
     asked: int = 0
     there: int = 0
+    items: set[int] = field(default_factory=set)
 
     def rows(
         self,
@@ -121,6 +128,7 @@ class EvidenceStudy:
         if not len(one):
             return []
         self.there += 1
+        self.items.add(of.item)
         # Chosen before anything is scored: one explanation of each kind, and its one order.
         values = {OURS: games.values(of.user, of.item)}
         values |= {other.name: other.values(one) for other in games.references(names, seed)}
@@ -142,6 +150,12 @@ class EvidenceStudy:
             found.note(
                 f"{model}: {self.asked - self.there} of {self.asked} recommendations of {run} have no {kind} as "
                 f"reasons and are left out of their table"
+            )
+        if self.there >= FEW_ITEMS * len(self.items) > 0:
+            several = "items" if len(self.items) > 1 else "item"
+            found.note(
+                f"{model}: {kind}: the {self.there} recommendations of {run} are of {len(self.items)} different "
+                f"{several}: what reasons share by item, intervals over users do not show"
             )
         for remark in self.games.remarks():
             found.note(f"{model}: {remark}")

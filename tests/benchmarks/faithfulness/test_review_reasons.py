@@ -15,6 +15,7 @@ from slot_reference import StandInWords
 
 import burnish
 from burnish.benchmarks.faithfulness.checks import with_fresh_parameters
+from burnish.benchmarks.faithfulness.evidence import EvidenceStudy
 from burnish.benchmarks.faithfulness.explain_eval import _catalogue
 from burnish.benchmarks.faithfulness.measures import OURS
 from burnish.benchmarks.faithfulness.references import REFERENCES, leave_one_out
@@ -349,6 +350,14 @@ def test_they_are_in_the_study(opened: Callable[[str], Recommender]) -> None:
     text = found.markdown()
     assert "DReX: keywords: plain overlap: the words with the largest smaller share" in text
     assert "the predicted rating of PESI reads no word" in text
+    assert "different item" not in text
+    study = EvidenceStudy(ReviewGames.of(opened("NARRE")), None, asked=12, there=10, items={3, 4})  # type: ignore[arg-type]
+    study.tell("NARRE", "out", found)
+    assert found.notes[-2:] == [
+        "NARRE: 2 of 12 recommendations of out have no reviews as reasons and are left out of their table",
+        "NARRE: reviews: the 10 recommendations of out are of 2 different items: what reasons share by item, intervals "
+        "over users do not show",
+    ]
     # One figure from scores asked one by one.
     frame = found.per_user()
     chosen = frame[(frame["model"] == "NARRE: reviews") & (frame["measure"] == "MOVE") & (frame["k"] == 1)]
