@@ -351,7 +351,9 @@ def test_they_are_in_the_study(opened: Callable[[str], Recommender]) -> None:
     assert "DReX: keywords: plain overlap: the words with the largest smaller share" in text
     assert "the predicted rating of PESI reads no word" in text
     assert "different item" not in text
-    study = EvidenceStudy(ReviewGames.of(opened("NARRE")), None, asked=12, there=10, items={3, 4})  # type: ignore[arg-type]
+    games = ReviewGames.of(opened("NARRE"))
+    assert games is not None
+    study = EvidenceStudy(games, None, asked=12, there=10, items={3, 4})
     study.tell("NARRE", "out", found)
     assert found.notes[-2:] == [
         "NARRE: 2 of 12 recommendations of out have no reviews as reasons and are left out of their table",
