@@ -30,12 +30,14 @@ class Family:
 
     name: a label that can name a folder.  enhancers: what is attached.  space: settings to try by option, the most
     promising first; a setting of an enhancer is `enhancer.option`.  about: what it is, in words for a person.
+    instead_of: a way that comes before it; this one is for backbones with which that one does not go.
     """
 
     name: str
     about: str
     enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     space: Space = field(default_factory=dict)
+    instead_of: str | None = None
 
     def settings(self, seed: int) -> list[dict[str, Any]]:
         """All points of the space: that of all first values first, the others in an order that the seed draws."""
@@ -50,7 +52,7 @@ class Family:
 
     def digest(self) -> str:
         """Equal for equal content."""
-        return digest([self.name, self.enhancers, self.space])
+        return digest([self.name, self.enhancers, self.space, self.instead_of])
 
 
 def families_for(options: Mapping[str, Any], own: float | None = None) -> list[Family]:
@@ -73,6 +75,15 @@ def families_for(options: Mapping[str, Any], own: float | None = None) -> list[F
     ]
     after = "softmax+average"
     line = f"{after}+aggregate"
+    taught = {
+        "teachers": {"BPR+compress": None},
+        "teacher_options": {
+            "BPR+compress": {
+                "compress.teachers": {"ease": None, line: None},
+                "compress.teacher_options": {line: base_points[0]},
+            }
+        },
+    }
     return [
         Family(PLAIN, "the backbone as it is", {}, slow),
         Family(PRIOR, "the backbone with a popularity prior", {"prior": {}}, slow),
@@ -95,6 +106,20 @@ def families_for(options: Mapping[str, Any], own: float | None = None) -> list[F
             "tables in closed form from EASE and a softmax run",
             {"compress": {"teachers": {"ease": None, line: None}}},
             {"compress.teacher_options": [{line: point} for point in base_points]},
+        ),
+        Family(
+            "taught",
+            "trained by a softmax, learning from BPR's line beside",
+            {"softmax": {}, "average": {}, "distil": taught},
+            {**soft, "distil.share": [0.6, 1.0, 0.3]},
+            instead_of="line",
+        ),
+        Family(
+            "taught-own-loss",
+            "learning from BPR's line beside its own loss",
+            {"average": {}, "distil": taught},
+            {**slow, "learning_rate": rates, "distil.share": [0.6, 0.3, 0.9]},
+            instead_of="line",
         ),
         Family(
             "aggregate", "the trained backbone, whose users hear from neighbours", {"aggregate": {}}, slow

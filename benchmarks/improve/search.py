@@ -230,7 +230,7 @@ class Search:
         """The rungs.  reserve: the share of the budget that is left for the test of the winner."""
         alive = list(self.families)
         after = {family.name: 0 for family in alive}  # settings tried of each
-        cap = self._first_epochs(alive)
+        cap = self._first_epochs([one for one in alive if one.instead_of is None])
         rung = 0
         while True:
             more = 1
@@ -239,13 +239,16 @@ class Search:
                 if coming is None:
                     return
                 cap, more = coming
-            self.rungs.append({"ways": len(alive), "new": more, "epochs": cap})
+            sure = [one for one in alive if rung or one.instead_of is None]
+            self.rungs.append({"ways": len(sure), "new": more, "epochs": cap})
             if rung:
                 self.say(
                     "rung",
                     f"{len(alive)} ways go on: up to {cap} epochs, {more} more setting{'s' if more != 1 else ''} each",
                 )
             for family in alive:
+                if not self._needed(family):
+                    continue
                 self._again(family, cap)
                 points = family.settings(self.base.seed)
                 for settings in points[after[family.name] : after[family.name] + more]:
@@ -253,7 +256,9 @@ class Search:
                         break
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
-            alive = self._better_half([one for one in alive if not self._refused(one.name)])
+            alive = self._better_half(
+                [one for one in alive if not self._refused(one.name) and self._needed(one)]
+            )
             if all(family.held_against for family in alive):
                 return
             rung += 1
@@ -348,6 +353,10 @@ class Search:
             self.left_out.setdefault(name, own[-1].error or "")
             return True
         return False
+
+    def _needed(self, family: Family) -> bool:
+        """Whether nothing stands for this way: it has no other in its place, or that one does not go."""
+        return family.instead_of is None or self._refused(family.instead_of)
 
     def _better_half(self, alive: list[Family]) -> list[Family]:
         """Ways that go on: what is held against, and the better half of the others, by their best setting."""

@@ -26,6 +26,7 @@ WAYS = [
     Family("average", "", {"average": {}}, {"learning_rate": RATES}),
     Family("compress", "", {"compress": {}}, {}),
     Family("aggregate", "", {"aggregate": {}}, {"learning_rate": RATES}),
+    Family("distil", "", {"distil": {}}, {"learning_rate": RATES}, instead_of="compress"),
 ]
 
 
@@ -153,7 +154,7 @@ def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
     search, done = made(by_way({"softmax": 0.5}), budget=1.2)
     search.halve(0.3)
-    assert {spec.arm for spec in done} == {way.name for way in WAYS}
+    assert {spec.arm for spec in done} == {way.name for way in WAYS if way.instead_of is None}
     assert all(one.epochs == 10 for one in search.tried)
 
 
@@ -209,6 +210,19 @@ def test_what_is_refused_is_left_out_with_the_reason(made: Callable[..., Any]) -
     search.halve(0.2)
     assert search.left_out == {"compress": "the score is no product"}
     assert [one.message for one in news if one.kind == "left out"] == ["compress: the score is no product"]
+    # What stands in its place is tried then, and only then.
+    assert any(one.family == "distil" for one in search.tried)
+
+
+def test_what_stands_in_the_place_of_another_way_is_tried_where_that_does_not_go(
+    made: Callable[..., Any],
+) -> None:
+    search, done = made(by_way({"softmax": 0.5, "distil": 0.9}))
+    search.halve(0.2)
+    assert not any(spec.arm == "distil" for spec in done)
+    winner = search.winner(0.2)
+    assert winner is not None
+    assert winner.family == "softmax"
 
 
 def test_a_way_that_fails_once_keeps_its_other_settings(made: Callable[..., Any]) -> None:
