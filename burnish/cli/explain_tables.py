@@ -52,7 +52,7 @@ def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames
     for one, part in zip(recommended, shares, strict=True):
         lines = [line(reason) for reason in one.reasons]
         lines += [f"({one.note})"] if one.note else []
-        cells = [one.name, f"{one.score:.4f}"]
+        cells = [one.name, f"{one.shown:.4f}"]
         if len(table.columns) == 4:
             cells.append("" if part is None else f"{part:.0%}")
         table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))

@@ -12,8 +12,8 @@ import torch
 
 import burnish
 from burnish.benchmarks.faithfulness.explain_eval import _catalogue
+from burnish.benchmarks.faithfulness.measures import OURS
 from burnish.benchmarks.faithfulness.other_reasons import GROUPS, AttributeGames, attached, path_reference
-from burnish.benchmarks.faithfulness.report import OURS
 from burnish.benchmarks.faithfulness.standing import Recommendation
 from burnish.enhancers.paths.paths import Paths
 from burnish.trained.history_reasons import HistoryReasons
