@@ -58,10 +58,12 @@ class HRDR(SlotModel):
         reading = self.read(side, ids)
         return reading.weights(self.informative[side](reading, self.rated[side](ids)))
 
-    def represent(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def represent(
+        self, side: Side, ids: Tensor, hidden: Tensor | None = None, factors: Tensor | None = None
+    ) -> Tensor:
         """[m; n] of users or items, `[n, filters + embedding_size]`."""
         rated = self.rated[side](ids, hidden)
-        reading = self.read(side, ids, hidden)
+        reading = self.read(side, ids, hidden, factors)
         pooled = reading.pooled(reading.weights(self.informative[side](reading, rated)))
         return torch.cat([rated, self.dense[side](self.dropout(pooled))], dim=1)
 

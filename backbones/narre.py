@@ -48,9 +48,11 @@ class NARRE(SlotModel):
         reading = self.read(side, ids)
         return reading.weights(self.usefulness[side](reading))
 
-    def represent(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def represent(
+        self, side: Side, ids: Tensor, hidden: Tensor | None = None, factors: Tensor | None = None
+    ) -> Tensor:
         """X_u of users or Y_i of items, `[n, embedding_size]`."""
-        reading = self.read(side, ids, hidden)
+        reading = self.read(side, ids, hidden, factors)
         pooled = reading.pooled(reading.weights(self.usefulness[side](reading)))
         represented: Tensor = self.dense[side](self.dropout(pooled))
         return represented

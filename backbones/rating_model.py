@@ -112,11 +112,12 @@ class RatingModel(GeneralRecommender):
         return self.rating_error.read(scores) if isinstance(self.rating_error, OrdinalError) else scores
 
     def full_sort_predict(self, interaction: Any) -> Tensor:
-        """Predicted ratings of all items, `[n * n_items]`; ordinal: means, since many items share a median."""
-        scores = self.rate_all(interaction[self.USER_ID]).reshape(-1)
-        return (
-            self.rating_error.read(scores, "mean") if isinstance(self.rating_error, OrdinalError) else scores
-        )
+        """Predicted ratings of all items, `[n * n_items]`, see `ranking_scores`."""
+        return self.ranking_scores(self.rate_all(interaction[self.USER_ID]).reshape(-1))
+
+    def ranking_scores(self, rated: Tensor) -> Tensor:
+        """What items are ranked by, from what `rate_all` gives; ordinal: means, since many items share a median."""
+        return self.rating_error.read(rated, "mean") if isinstance(self.rating_error, OrdinalError) else rated
 
 
 def rating_error(config: Any, ratings: Tensor, scale: tuple[float, float]) -> nn.Module:

@@ -109,12 +109,15 @@ class SlotModel(ReviewModel):
         """The attention on each review of users or items, `[n, max_reviews]`, see `slots`."""
         raise UnsupportedError(f"{type(self).__name__} must define weights(side, ids)")
 
-    def represent(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Tensor:
+    def represent(
+        self, side: Side, ids: Tensor, hidden: Tensor | None = None, factors: Tensor | None = None
+    ) -> Tensor:
         """What the training split says of users or items, but for their embeddings, `[n, k]`.
 
         hidden: for each of them the item (user) of the rating to be predicted, see `ReviewSlots.kept`.
+        factors: of the weights of their reviews, see `Reading`.
         """
-        raise UnsupportedError(f"{type(self).__name__} must define represent(side, ids, hidden)")
+        raise UnsupportedError(f"{type(self).__name__} must define represent(side, ids, hidden, factors)")
 
     def join(self, side: Side, embedded: Tensor, represented: Tensor) -> Tensor:
         """The factors of users or items, `[n, width]`, from their embeddings and from what `represent` gave."""
@@ -134,11 +137,13 @@ class SlotModel(ReviewModel):
             self._slots[side] = fill_slots(owners, others, texts, n, self.max_reviews)
         return self._slots[side]
 
-    def read(self, side: Side, ids: Tensor, hidden: Tensor | None = None) -> Reading:
+    def read(
+        self, side: Side, ids: Tensor, hidden: Tensor | None = None, factors: Tensor | None = None
+    ) -> Reading:
         """Features of the reviews of users or items."""
         cnn = self.text_cnn[side]
         assert isinstance(cnn, TextCNN)
-        return read_slots(self.slots(side), self.tokens, cnn, ids, hidden)
+        return read_slots(self.slots(side), self.tokens, cnn, ids, hidden, factors)
 
     def forget(self) -> None:
         """Drop the places of reviews and what is kept for predictions."""
@@ -189,8 +194,7 @@ class SlotModel(ReviewModel):
         """Predicted ratings of pairs, `[n]`."""
         left = self.join("user", self.user_embedding(users), self.final("user")[users])
         right = self.join("item", self.item_embedding(items), self.final("item")[items])
-        factors = self.output(left * right)
-        return (factors + self.user_bias(users) + self.item_bias(items)).squeeze(1) + self.mean
+        return self._rated(left, right, users, items)
 
     def rate_all(self, users: Tensor) -> Tensor:
         """Predicted ratings of all items, `[n, n_items]`."""
@@ -198,6 +202,22 @@ class SlotModel(ReviewModel):
         right = self.join("item", self.item_embedding.weight, self.final("item"))
         factors = (left * self.output.weight) @ right.T
         return factors + self.user_bias(users) + self.item_bias.weight.T + self.mean
+
+    def rate_by_reviews(self, user: int, item: int, factors: Tensor) -> Tensor:
+        """Predicted ratings of a pair by parts of the item's reviews, `[n]`.
+
+        factors: `[n, max_reviews]` in the order of `review_attention`: 0 leaves a review out, the others share its
+        weight.
+        """
+        items = torch.full((len(factors),), item, device=self.event_users.device)
+        users = torch.full_like(items, user)
+        left = self.join("user", self.user_embedding(users), self.final("user")[users])
+        right = self.join("item", self.item_embedding(items), self.represent("item", items, factors=factors))
+        return self._rated(left, right, users, items)
+
+    def _rated(self, left: Tensor, right: Tensor, users: Tensor, items: Tensor) -> Tensor:
+        product = self.output(left * right)
+        return (product + self.user_bias(users) + self.item_bias(items)).squeeze(1) + self.mean
 
     # ------------------------------------------------------------------ explanations
 

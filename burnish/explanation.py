@@ -96,6 +96,8 @@ class Explanation:
         are weights.
     budget
         Coalitions that were asked for; None where none were.
+    scale
+        Lowest and highest rating, where the score is a predicted one; None elsewhere.
     """
 
     user: str
@@ -113,6 +115,12 @@ class Explanation:
     additive: bool | None = None
     exact: bool | None = None
     budget: int | None = None
+    scale: tuple[float, float] | None = None
+
+    @property
+    def shown(self) -> float:
+        """The score as people see it: a predicted rating is never beyond its scale."""
+        return self.score if self.scale is None else min(max(self.score, self.scale[0]), self.scale[1])
 
     @property
     def contributions(self) -> tuple[Reason, ...]:
@@ -176,7 +184,7 @@ class Explanation:
     def to_text(self) -> str:
         """Plain lines: a head, a line a reason, and what the score consists of."""
         ranked = "" if self.rank is None else f"rank {self.rank}, "
-        lines = [f"{self.name} for user {self.user}: {ranked}score {self.score:.4g}"]
+        lines = [f"{self.name} for user {self.user}: {ranked}score {self.shown:.4g}"]
         for one in self.reasons:
             sure = f" ± {one.standard_error:.2g}" if one.standard_error else ""
             sign = "+" if one.kind in PARTS else ""
@@ -221,7 +229,7 @@ class Explanation:
             level = 0.0 if self.average is None else self.average
             known = {"average item": self.average, "base": self.base - level, "others": self.omitted or None}
             parts.append(facts(known | {"remainder": None if self.additive else self.remainder}))
-        title = f"{self.name} for user {self.user}: score {self.score:.4g}"
+        title = f"{self.name} for user {self.user}: score {self.shown:.4g}"
         return page(title, *parts, notes=[self.note])
 
     def to_shap(self) -> Any:

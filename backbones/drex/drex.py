@@ -211,14 +211,18 @@ class DReX(ExplainedByWords):
     def rate_all(self, users: Tensor) -> Tensor:
         """Predicted ratings of all items, `[n, n_items]`."""
         of_users, of_items = self.final_states()
+        return self.head_all(of_users[users], of_items) + self.user_bias[users].unsqueeze(1) + self.item_bias
+
+    def head_all(self, users: Tensor, items: Tensor) -> Tensor:
+        """`head` of every user's state `[n, size]` with every item's `[m, size]`, without dropout: `[n, m]`."""
         left, right = self.hidden.weight.split(self.size, dim=1)
-        from_items = of_items @ right.T + self.hidden.bias
+        from_items = items @ right.T + self.hidden.bias
         some = max(1, (1 << 25) // from_items.numel())
         parts = [
             self.output(torch.relu(from_users.unsqueeze(1) + from_items)).squeeze(2)
-            for from_users in (of_users[users] @ left.T).split(some)
+            for from_users in (users @ left.T).split(some)
         ]
-        return torch.cat(parts) + self.user_bias[users].unsqueeze(1) + self.item_bias
+        return torch.cat(parts)
 
 
 def _among(wanted: Tensor, ascending: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from burnish.explanation import Reason
 
 from .modalities import ReviewModality
 from .profiles import WEIGHTINGS, KeywordProfiles, Side
-from .reasons import keyword_reasons, missing_words
+from .reasons import Overlap, Pair, keyword_reasons, missing_words
 
 
 class ExplainedByWords(ReviewModel):
@@ -35,7 +35,7 @@ class ExplainedByWords(ReviewModel):
     #: What the numbers of its reasons are, for readers.
     reasons_about = (
         "A reason is a word that the user's reviews and the item's have in common; its number is the smaller of its "
-        "shares of the model's attention to either, 0 to 1."
+        "shares of the model's attention to either, times how few items' reviews have it, 0 to 1."
     )
 
     @property
@@ -80,6 +80,10 @@ class ExplainedByWords(ReviewModel):
         return keyword_reasons(
             self, part, profiles, self.tokens, (user, item), max(k, self.keep_profile_words)
         )
+
+    def overlaps(self, user: int, item: int, k: int) -> list[Overlap]:
+        """The words of `explain`, at most k, without the sentences that carry them.  Internal ids."""
+        return Pair(self, self._attention(), self.keyword_profiles(), user, item).overlaps(k)
 
     def no_reason(self, user: int, item: int) -> str:
         """Why `explain` has nothing to say of a pair."""

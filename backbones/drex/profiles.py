@@ -46,6 +46,8 @@ class KeywordProfiles:
         "distinctive": the attention times ln(texts / texts with the word), so that a word which stands in every text
             counts nothing.  Ours.
     owners, texts: of each training interaction that shows a text, `[n]`.
+    rarity: ln(items / items with the word) / ln(items), over the items with such a text, `[V]`: 1 for a word that one
+        item's texts have, 0 for one that all have (such as "album" and "song" of records).  1 where there is one item.
 
     A profile is the sum of the masses over the reviews of a user (item); its share divides by the sum over all words.
     """
@@ -55,6 +57,7 @@ class KeywordProfiles:
     mass: sparse.csr_matrix
     owners: dict[Side, IntArray]
     texts: IntArray
+    rarity: FloatArray
     weighting: str = "attention"
 
     @classmethod
@@ -79,14 +82,9 @@ class KeywordProfiles:
             texts = np.bincount(attention.indices, minlength=attention.shape[1])
             with_words = max(1, int((np.diff(attention.indptr) > 0).sum()))
             mass = sparse.csr_matrix(attention @ sparse.diags(np.log(with_words / np.maximum(texts, 1))))
-        return cls(
-            part.store.vocabulary,
-            attention,
-            mass,
-            owners,
-            model.event_texts[shown].cpu().numpy(),
-            weighting,
-        )
+        shown_texts = model.event_texts[shown].cpu().numpy()
+        rarity = _rarity(attention, owners["item"], shown_texts)
+        return cls(part.store.vocabulary, attention, mass, owners, shown_texts, rarity, weighting)
 
     def row(self, texts: IntArray) -> FloatArray:
         """The profile of whoever has these texts, `[V]`, never below 0."""
@@ -181,6 +179,17 @@ def _masses(part: ReviewModality, n_texts: int) -> tuple[sparse.csr_matrix, spar
         for values in (alphas, 1.0 / lengths[text])
     )
     return attention, even
+
+
+def _rarity(attention: sparse.csr_matrix, items: IntArray, texts: IntArray) -> FloatArray:
+    """How few of the items have a word in a text, `[V]`, see `KeywordProfiles.rarity`."""
+    owners, place = np.unique(items, return_inverse=True)
+    if len(owners) < 2:
+        return np.ones(attention.shape[1])
+    shape = (len(owners), attention.shape[0])
+    members = sparse.csr_matrix((np.ones(len(texts)), (place.reshape(-1), texts)), shape=shape)
+    with_word = np.bincount(sparse.csr_matrix(members @ attention).indices, minlength=attention.shape[1])
+    return np.asarray(np.log(len(owners) / np.maximum(with_word, 1)) / np.log(len(owners)))
 
 
 def weights_of(part: ReviewModality, texts: torch.Tensor) -> torch.Tensor:

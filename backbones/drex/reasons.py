@@ -25,17 +25,19 @@ class Overlap:
     """A word in the profiles of a user and of an item, made without what the user wrote of that very item.
 
     word: its number.  masses, shares, ranks (from 1): in the user's profile and in the item's.
+    rarity: how few items' reviews have it, 0 to 1, see `KeywordProfiles`.
     """
 
     word: int
     masses: tuple[float, float]
     shares: tuple[float, float]
     ranks: tuple[int, int]
+    rarity: float
 
     @property
     def weight(self) -> float:
-        """The smaller of the two shares, 0 to 1."""
-        return min(self.shares)
+        """The smaller of the two shares times the rarity, 0 to 1."""
+        return min(self.shares) * self.rarity
 
 
 @dataclass(frozen=True)
@@ -71,17 +73,22 @@ class Pair:
         self.texts: dict[Side, IntArray] = {side: texts[events] for side, events in self.events.items()}
 
     def overlaps(self, k: int) -> list[Overlap]:
-        """The words in both profiles, the largest smaller share first; at most k."""
+        """The words in both profiles by smaller share times rarity, the largest first; at most k.
+
+        A word that every item's reviews have is none of them.
+        """
         masses = [self._profiles.row(self.texts[side]) for side in ("user", "item")]
         shares = [mass / max(mass.sum(), np.finfo(float).tiny) for mass in masses]
+        rarity = self._profiles.rarity
         return [
             Overlap(
                 int(word),
                 (float(masses[0][word]), float(masses[1][word])),
                 (float(shares[0][word]), float(shares[1][word])),
                 (_rank(masses[0], word), _rank(masses[1], word)),
+                float(rarity[word]),
             )
-            for word in self._profiles.largest(np.minimum(*shares), k)
+            for word in self._profiles.largest(np.minimum(*shares) * rarity, k)
         ]
 
     def sentence(self, side: Side, word: int) -> Sentence:
@@ -130,7 +137,8 @@ def keyword_reasons(
 
     model: a DReX.  part: its attention over reviews.  profiles: of its present parameters.  tokens: original ids.
     pair: user and item, internal ids.  k: how many words at most.
-    A contribution is the smaller of the word's two shares, 0 to 1: a weight, not part of the predicted rating.
+    A contribution is the smaller of the word's two shares times its rarity, 0 to 1: a weight, not part of the
+    predicted rating.  (Rarity is ours: words such as "album" and "song" are in every profile and no reasons.)
     Empty where there is no such word.
     """
     user, item = pair
@@ -153,6 +161,7 @@ def keyword_reasons(
             "item_share": overlap.shares[1],
             "user_rank": overlap.ranks[0],
             "item_rank": overlap.ranks[1],
+            "rarity": overlap.rarity,
             "user_sentence": by_user.text,
             "item": other,
             "item_sentence": of_item.text,
@@ -175,7 +184,9 @@ def missing_words(model: ReviewModel, user: int, item: int) -> str:
         )
         if not bool(has.any())
     ]
-    return " and ".join(lacking) or "the reviews of the user and of the item have no word in common"
+    return " and ".join(lacking) or (
+        "the reviews of the user and of the item have no word in common that is not in the reviews of every item"
+    )
 
 
 def _rank(mass: FloatArray, word: int) -> int:

@@ -113,6 +113,17 @@ class SentenceGenerator(nn.Module):
         context = -any_order[rows, codes[real]].mean()
         return said, context, self.rating(at[:, USER]).squeeze(1)
 
+    def likelihoods(self, users: Tensor, items: Tensor, features: Tensor, codes: Tensor) -> Tensor:
+        """The mean log-probability of the words of sentences and of their ends, `[n]`.
+
+        codes: words with `END` and then `PAD`, `[n, length + 1]`.
+        """
+        at = self(users, items, features, codes[:, :-1])
+        each = nn.functional.log_softmax(self.scores(at[:, self.first_word :]), dim=2)
+        real = codes != PAD
+        said = each.gather(2, codes.unsqueeze(2)).squeeze(2) * real
+        return said.sum(1) / real.sum(1)
+
     def ratings(self, users: Tensor, items: Tensor) -> Tensor:
         """The ratings that stand at the user, `[n]`: they read no words."""
         none = torch.full((len(users), self.n_features), PAD, device=users.device)

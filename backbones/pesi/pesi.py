@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -255,7 +255,7 @@ class PESI(ReviewModel):
         drawn = (torch.rand(len(row), device=row.device) * has[row]).long()
         codes = self.codes[self.of_text[texts[row], drawn]]
         features = self._feature_words(users[row], items[row])
-        left, right = self._given(users[row], items[row])
+        left, right = self.standing_for(users[row], items[row])
         said, context, rated = self.generator.losses(left, right, features, codes)
         error = nn.functional.mse_loss(rated + self.mean, ratings[row])
         weights = self.weights
@@ -263,7 +263,7 @@ class PESI(ReviewModel):
 
     # ------------------------------------------------------------------ sentences
 
-    def _given(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
+    def standing_for(self, users: Tensor, items: Tensor) -> tuple[Tensor, Tensor]:
         """What stands at the user's and the item's place of the generator, `[n, word_size]` each."""
         of_user = self._views("user").review(self.user_review_embedding(users))
         of_item = self._views("item").review(self.item_review_embedding(items))
@@ -305,7 +305,7 @@ class PESI(ReviewModel):
 
     def _write(self, users: Tensor, items: Tensor) -> list[GeneratedSentence]:
         users, items = users.to(self.codes.device), items.to(self.codes.device)
-        found = self.generator.write(*self._given(users, items), self._feature_words(users, items))
+        found = self.generator.write(*self.standing_for(users, items), self._feature_words(users, items))
         names, chosen = self.written.features.names, self.given_features(users, items)
         return [
             GeneratedSentence(
@@ -316,13 +316,33 @@ class PESI(ReviewModel):
             for code, certainty, given in zip(found.codes, found.certainty, chosen, strict=True)
         ]
 
+    def sentence_likelihoods(
+        self, sentence: Sequence[str], users: Tensor, items: Tensor, kept: Tensor | None = None
+    ) -> Tensor:
+        """How likely the generator is to write a sentence for pairs: mean log-probability of its words, `[n]`.
+
+        sentence: as `write` gives it.  kept: which of the feature words of each pair it is given,
+        `[n, read_features]`; None: all.
+        """
+        device = self.codes.device
+        users, items = users.to(device), items.to(device)
+        code = self.written.code(sentence).to(device)
+        features = self._feature_words(users, items)
+        if kept is not None:
+            features = features * kept.to(device)
+        codes = code.expand(len(users), -1)
+        parts = zip(
+            *(rows.split(PART) for rows in (*self.standing_for(users, items), features, codes)), strict=True
+        )
+        return torch.cat([self.generator.likelihoods(*part) for part in parts])
+
     @torch.no_grad()
     def words_ratings(self, users: Tensor, items: Tensor) -> Tensor:
         """The ratings that the generator would give while it writes, from the view of reviews alone, `[n]`.
 
         Where they are far from `rate`'s, reviews and ratings of user and item do not say the same.
         """
-        return self.generator.ratings(*self._given(users, items)) + self.mean
+        return self.generator.ratings(*self.standing_for(users, items)) + self.mean
 
     def forget(self) -> None:
         """Drop the counts of feature words: what is shown may have changed."""

@@ -144,6 +144,12 @@ class TrainingSentences:
         """The feature words that a sentence names."""
         return {self.features.names[number] for number in self.features.among(self.reader.lemmas(words))}
 
+    def code(self, words: Sequence[str]) -> Tensor:
+        """The row of `codes` that a sentence of known words would be, cut where it is too long: `[length + 1]`."""
+        numbers = {word: number for number, word in enumerate(self.words)}
+        code = [*(numbers.get(word, UNKNOWN) for word in words[: self.codes.shape[1] - 1]), END]
+        return torch.tensor([*code, *[PAD] * (self.codes.shape[1] - len(code))])
+
     def sentence(self, code: Tensor) -> list[str]:
         """The words of a row of `codes`."""
         return [self.words[number] for number in code.tolist() if number not in (PAD, BEGIN, END)]

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import copy
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import stats
 
+from burnish.benchmarks.harness.faithful import OURS
 from burnish.errors import UnsupportedError
 from burnish.randomness import forked_randomness
 
@@ -48,6 +51,15 @@ def agreement_of(one: HistoryContributions | None, other: HistoryContributions |
     if one is None or other is None or not np.array_equal(one.history, other.history):
         return Agreement(float("nan"), float("nan"))
     return agreement(one.values, other.values)
+
+
+def rows_of_agreement(check: str, found: Agreement, head: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The figures of an agreement that are there, a row each.  head: what all rows have."""
+    return [
+        {**head, "reasons": OURS, "measure": f"{check}: {what}", "k": 0, "value": value}
+        for what, value in (("Spearman", found.spearman), ("top-5 overlap", found.overlap))
+        if not math.isnan(value)
+    ]
 
 
 def with_fresh_parameters(trained: TrainedModel, seed: int) -> TrainedModel:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from burnish.benchmarks.harness.faithful import OURS, WARNING
+from burnish.benchmarks.harness.faithful import OURS
 from burnish.checks import whole_number
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.host import Host
@@ -21,12 +20,14 @@ from burnish.trained.history_reasons import HistoryReasons
 from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender
 
-from .checks import agreement_of, with_fresh_parameters
-from .measures import best_of, in_order, masks_of, measure
+from .checks import agreement_of, rows_of_agreement, with_fresh_parameters
+from .evidence import EvidenceGames, EvidenceStudy
+from .measures import in_order, rows_of
 from .other_reasons import AttributeGames, path_reference
 from .references import REFERENCES, references
 from .report import Faithfulness
 from .retraining import REMOVED, epochs_of, retrained
+from .review_reasons import KeywordGames, ReviewGames, SentenceGames
 from .standing import Recommendation
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ if TYPE_CHECKING:
 
     Source = TrainedModel | TrainingResult | Path | str
 
-#: Random reasons of which the protocol that flatters takes the best: as many draws as SPINRec's.
-DRAWS = 11
 #: Users that are sampled, unless told otherwise.
 USERS = 200
+#: Reasons of other kinds than a history's, each where a model has such.
+EVIDENCE: tuple[type[EvidenceGames], ...] = (AttributeGames, KeywordGames, ReviewGames, SentenceGames)
 
 
 def explain_eval(
@@ -62,8 +63,9 @@ def explain_eval(
 
     Each sampled user's first recommendation is explained once (`HistoryReasons`), before anything is scored.  Then the
     model, or the game that stands in for one that reads no history, is asked again without the reasons.  Attribute
-    reasons of `guided` are measured beside it (attributes set to their mean), and path reasons of `paths` as reasons
-    over the history (the items that paths begin with).
+    reasons of `guided` are measured beside it (attributes set to their mean), path reasons of `paths` as reasons
+    over the history (the items that paths begin with), and of models that read reviews the reasons that they give
+    themselves: DReX's words, the reviews that NARRE and HRDR attend to, the words that PESI's sentences are made with.
 
     Parameters
     ----------
@@ -229,7 +231,12 @@ class _Study:
         again = HistoryReasons(one.recommender, budget=self.budget, seed=self.seed + 1, of=self.of)
         fresh = self._fresh(one)
         made, lacking = references(one.recommender, self.names, self.seed)
-        paths, attributes = path_reference(one.recommender), AttributeGames.on(one.recommender)
+        paths = path_reference(one.recommender)
+        evidence = [
+            EvidenceStudy(games, None if fresh is None or not kind.learned else kind.of(fresh.recommender))
+            for kind in EVIDENCE
+            if (games := kind.of(one.recommender)) is not None
+        ]
         made += [] if paths is None else [paths]
         self._remark(one, ours, lacking)
         explained: list[Recommendation] = []
@@ -254,45 +261,22 @@ class _Study:
                 "item": str(one.trained.tokens(one.trained.dataset.iid_field, [item])[0]),
                 "history": len(recommendation),
             }
-            rows = self._measured(recommendation, ranked, head)
-            rows += _agreements("stability", contributions, again.contributions(user, [item])[0], head)
-            if fresh is not None:
-                rows += _agreements("sanity", contributions, fresh.contributions(user, [item])[0], head)
-            if attributes is not None:
-                rows += self._of_attributes(attributes, recommendation, head)
+            rows = rows_of(recommendation, ranked, head, self.seed)
+            for check, others in (("stability", again), ("sanity", fresh)):
+                if others is not None:
+                    other = others.contributions(user, [item])[0]
+                    rows += rows_of_agreement(check, agreement_of(contributions, other), head)
+            for each in evidence:
+                rows += each.rows(recommendation, head, self.names, self.seed, self.found)
             explained.append(recommendation)
             tokens.append(token)
             for name, order in ranked.items():
                 orders[name].append(order)
             yield rows
+        for each in evidence:
+            each.tell(one.name, one.path, self.found)
         if self.retrain:
             self._retrain(one, explained, tokens, orders)
-
-    def _measured(
-        self, recommendation: Recommendation, ranked: dict[str, Any], head: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        recommendation.ask(np.concatenate([masks_of(order) for order in ranked.values()]))
-        rows = []
-        for name, order in ranked.items():
-            for (which, k), value in measure(recommendation, order).items():
-                rows.append({**head, "reasons": name, "measure": which, "k": k, "value": value})
-        flattered = best_of(recommendation, DRAWS, (self.seed, recommendation.user, 3))
-        for (which, k), value in flattered.items():
-            rows.append({**head, "reasons": WARNING, "measure": which, "k": k, "value": value})
-        return rows
-
-    def _of_attributes(
-        self, games: AttributeGames, of: Recommendation, head: dict[str, Any]
-    ) -> list[dict[str, Any]]:
-        """The same measures, where attributes of the item are masked in the place of the history."""
-        reasons: Any = games
-        one = Recommendation(reasons, of.user, of.item, of.catalogue)
-        values = {OURS: games.values(of.user, of.item)}
-        values |= {other.name: other.values(one) for other in games.references(self.names, self.seed)}
-        ranked = {name: in_order(each, (self.seed, of.user, 5)) for name, each in values.items()}
-        label = f"{head['model']}: attributes"
-        self.found.methods[label] = games.method
-        return self._measured(one, ranked, {**head, "model": label, "history": len(one)})
 
     def _fresh(self, one: _Opened) -> HistoryReasons | None:
         try:
@@ -305,7 +289,7 @@ class _Study:
             return None
 
     def _remark(self, one: _Opened, ours: HistoryReasons, lacking: dict[str, str]) -> None:
-        self.found.methods[one.name] = f"{ours.method}, of the {ours.of}"
+        self.found.methods[one.name] = f"{ours.method}, of the {ours.valued}"
         for name, why in lacking.items():
             self.found.note(f"{one.name}: no reference {name}: {why}")
         if isinstance(ours.scorer, FoldedUsers):
@@ -364,12 +348,3 @@ def _first_items(one: _Opened, sample: Sequence[str]) -> list[int]:
     known = one.trained.dataset.field2token_id[one.trained.dataset.iid_field]
     first = dict(zip(frame["user"], frame["item"], strict=True))
     return [int(known[first[token]]) for token in sample]
-
-
-def _agreements(check: str, ours: Any, other: Any, head: dict[str, Any]) -> list[dict[str, Any]]:
-    found = agreement_of(ours, other)
-    return [
-        {**head, "reasons": OURS, "measure": f"{check}: {what}", "k": 0, "value": value}
-        for what, value in (("Spearman", found.spearman), ("top-5 overlap", found.overlap))
-        if not math.isnan(value)
-    ]

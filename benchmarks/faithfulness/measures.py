@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from burnish.benchmarks.harness.faithful import WARNING
+
 from .standing import Masks, Recommendation
 
+#: Random orders of which the protocol that flatters takes the best: as many as SPINRec's.
+DRAWS = 11
 #: How many items are masked or kept, one measure each.
 LENGTHS = (1, 2, 3, 4, 5)
 #: A recommendation is what is among so many.
@@ -39,6 +44,9 @@ MEASURES = {
         Measure("POS", True, f"share of users whose item leaves the top {TOP} without the k strongest"),
         Measure("NEG", True, f"share of users whose item stays in the top {TOP} without the k weakest"),
         Measure("CDCG", False, "1 / log2(1 + rank) without the k strongest reasons"),
+        Measure(
+            "MOVE", True, "how far the score moves, up or down, without the k strongest, in its own units"
+        ),
         Measure("DEL curve", True, "mean drop along 0 to 100% of the history, strongest masked first", False),
         Measure("INS curve", True, "mean gain along 0 to 100% of the history, strongest kept first", False),
         Measure("comprehensiveness", True, "mean drop without the strongest 1, 5, 10, 20 and 50%", False),
@@ -74,8 +82,10 @@ def masks_of(order: NDArray[np.int64]) -> Masks:
     return np.stack([*cut, *(~mask for mask in cut), *weakest])
 
 
-def measure(recommendation: Recommendation, order: NDArray[np.int64]) -> dict[tuple[str, int], float]:
-    """Every measure of one order, by name and k (0 where there is none).
+def measure(
+    recommendation: Recommendation, order: NDArray[np.int64], *, moved: bool = False
+) -> dict[tuple[str, int], float]:
+    """Every measure of one order, by name and k (0 where there is none); moved: MOVE too.
 
     POS and NEG are NaN for an item that the game itself has below the top `TOP` by the whole history (that of models
     that read no history may): it cannot leave.  For a history of fewer than k items, all of it is masked or kept.
@@ -99,6 +109,8 @@ def measure(recommendation: Recommendation, order: NDArray[np.int64]) -> dict[tu
         found["POS", k] = float(without.rank[place] > TOP) if listed else math.nan
         found["NEG", k] = float(weakest.rank[place] <= TOP) if listed else math.nan
         found["CDCG", k] = 1 / math.log2(1 + without.rank[place])
+        if moved:
+            found["MOVE", k] = abs(float(without.score[place] - ends.score[0]))
     deletion, insertion = curves(recommendation, order)
     found["DEL curve", 0] = _area(deletion)
     found["INS curve", 0] = _area(insertion)
@@ -123,10 +135,34 @@ def _area(heights: NDArray[np.float64]) -> float:
     return float((heights.sum() - (heights[0] + heights[-1]) / 2) / (len(heights) - 1))
 
 
-def best_of(recommendation: Recommendation, draws: int, seed: Sequence[int]) -> dict[tuple[str, int], float]:
+def best_of(
+    recommendation: Recommendation, draws: int, seed: Sequence[int], *, moved: bool = False
+) -> dict[tuple[str, int], float]:
     """What the best of several random orders scores where each measure chooses its own: a protocol that flatters."""
     rng = np.random.default_rng(list(seed))
     orders = [rng.permutation(len(recommendation)) for _ in range(draws)]
     recommendation.ask(np.concatenate([masks_of(order) for order in orders]))
-    each = [measure(recommendation, order) for order in orders]
+    each = [measure(recommendation, order, moved=moved) for order in orders]
     return {key: (max if MEASURES[key[0]].larger else min)(one[key] for one in each) for key in each[0]}
+
+
+def rows_of(
+    recommendation: Recommendation,
+    ranked: Mapping[str, NDArray[np.int64]],
+    head: Mapping[str, Any],
+    seed: int,
+    *,
+    moved: bool = False,
+) -> list[dict[str, Any]]:
+    """Every figure of every sort of reasons for one recommendation, and of the protocol that flatters, a row each.
+
+    ranked: their orders.  head: what all rows have.  moved: see `measure`.
+    """
+    recommendation.ask(np.concatenate([masks_of(order) for order in ranked.values()]))
+    found = {name: measure(recommendation, order, moved=moved) for name, order in ranked.items()}
+    found[WARNING] = best_of(recommendation, DRAWS, (seed, recommendation.user, 3), moved=moved)
+    return [
+        {**head, "reasons": name, "measure": which, "k": k, "value": value}
+        for name, values in found.items()
+        for (which, k), value in values.items()
+    ]

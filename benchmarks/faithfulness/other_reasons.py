@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from burnish.enhancers.guided.guided import Guided
@@ -17,8 +16,9 @@ from burnish.enhancers.paths.paths import Paths
 from burnish.enhancers.paths.reasons import reasons_for
 from burnish.errors import UnsupportedError
 
+from .evidence import EvidenceGames, Makers, drawn
 from .references import REFERENCES, Reference, Values, leave_one_out
-from .report import ATTRIBUTE_REFERENCES, PATHS_SAY
+from .report import PATHS_SAY
 from .standing import Recommendation
 
 if TYPE_CHECKING:
@@ -35,30 +35,31 @@ def attached(recommender: Recommender, kind: type) -> Any:
     return next((one for one in found if isinstance(one, kind)), None)
 
 
-class AttributeGames:
-    """The game over an item's attributes, with the face of a game over a history: places stand for attributes.
+class AttributeGames(EvidenceGames):
+    """The game over an item's attributes.
 
     A mask leaves an attribute as it is or sets it to the mean of the catalogue; the other items stay as they are.
     """
 
-    method = "attributes set to their mean"
-    of = "score"
+    kind, method = "attributes", "attributes set to their mean"
+    says: ClassVar = {
+        "random": REFERENCES["random"],
+        "item's extremes": "the attributes that the item is furthest from the average in",
+        "user's taste": "the attributes that the user is furthest from the average in",
+        "leave-one-out": REFERENCES["leave-one-out"],
+    }
+    unsigned, learned = False, False
 
     def __init__(self, recommender: Recommender, guided: Guided) -> None:
-        self.recommender, self.guided = recommender, guided
-        self._catalogue: tuple[int, NDArray[np.float64]] | None = None
+        super().__init__(recommender)
+        self.guided = guided
         self._own: tuple[tuple[int, int], Contributions] | None = None
 
     @classmethod
-    def on(cls, recommender: Recommender) -> AttributeGames | None:
+    def of(cls, recommender: Recommender) -> AttributeGames | None:
         """Those of a model with `guided`; None of others."""
         guided = attached(recommender, Guided)
         return None if guided is None else cls(recommender, guided)
-
-    @property
-    def scorer(self) -> AttributeGames:
-        """Itself."""
-        return self
 
     def history(self, user: int, item: int) -> Tensor:
         """The places `[m]` of the attributes."""
@@ -70,39 +71,28 @@ class AttributeGames:
 
     def scores(self, user: int, items: Sequence[int], masks: Tensor) -> Tensor:
         """Scores `[n_masks, n_items]` with masked attributes of the explained item."""
-        if self._catalogue is None or self._catalogue[0] != user:
-            whole = self.recommender.scores(np.array([user]))[0].double().cpu().numpy()
-            self._catalogue = (user, whole)
         assert self._own is not None
         item, own = self._own[0][1], self._own[1]
-        table = np.repeat(self._catalogue[1][np.asarray(items)][None], len(masks), axis=0)
         if own.additive:
             asked = own.rest + masks.double().numpy() @ own.values.double().cpu().numpy()
         else:
             asked = self._game(user, item)(masks)[:, 0].double().cpu().numpy()
-        table[:, list(items).index(item)] = asked
-        return torch.from_numpy(table)
+        return self.with_own(user, items, item, asked)
 
-    def references(self, names: Sequence[str], seed: int) -> list[Reference]:
-        """Random ones and leave-one-out if they are asked for, and `ATTRIBUTE_REFERENCES`."""
+    def makers(self, seed: int) -> Makers:
+        """Those of `says`."""
         guided = self.guided
 
         def taste(one: Recommendation) -> Values:
             likes = guided.profile("user", one.user)
             return np.abs([likes[name] for name in guided.attributes])
 
-        makers: dict[str, Callable[[Recommendation], Values]] = {
-            "random": lambda one: np.random.default_rng([seed, one.user, 4]).random(len(one)),
+        return {
+            "random": drawn(seed, 4),
             "item's extremes": lambda one: guided.guided[one.item].abs().double().cpu().numpy(),
             "user's taste": taste,
             "leave-one-out": leave_one_out,
         }
-        said = REFERENCES | ATTRIBUTE_REFERENCES
-        return [
-            Reference(name, values, said[name])
-            for name, values in makers.items()
-            if name in names or name in ATTRIBUTE_REFERENCES
-        ]
 
     def _contributions(self, user: int, item: int) -> Contributions:
         if self._own is None or self._own[0] != (user, item):

@@ -133,7 +133,7 @@ def score_gradient(recommender: Recommender, one: Recommendation, seed: int = 0)
         torch.backends.cudnn.flags(enabled=False),
     ):
         scores = (_by_list if sequential else _by_row)(model, batch, one, entries)
-        if one.reasons.of == "standing":
+        if one.reasons.valued == "standing":
             others = torch.from_numpy(one.catalogue).to(device)
             score = scores[one.item] - scores[others].mean()
         else:

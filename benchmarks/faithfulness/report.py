@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,12 +20,8 @@ from burnish.files.whole import write_json, write_text, written_whole
 from .measures import MEASURES
 from .references import REFERENCES
 
-#: What paths are taken for, and what attribute reasons are compared with beside random ones and leave-one-out.
+#: What paths are taken for.
 PATHS_SAY = "the items of the history that the strongest paths of the enhancer to the item begin with"
-ATTRIBUTE_REFERENCES = {
-    "item's extremes": "the attributes that the item is furthest from the average in",
-    "user's taste": "the attributes that the user is furthest from the average in",
-}
 
 #: Figures that stand alone: reasons of ours against ours by another seed, or of an untrained model.
 CHECKS = {
@@ -49,7 +45,8 @@ FILES = (FILE, "faithfulness.md", "per_user.parquet")
 class Faithfulness:
     """Figures of reasons: one a user, run, sort of reasons, measure and k.
 
-    users: how many were sampled, of `asked`.  methods: how contributions come about, by model.  notes: remarks.
+    users: how many were sampled, of `asked`.  methods: how contributions come about, by model.
+    said: by model what its references are, where they are not those of histories.  notes: remarks.
     rows: as `per_user` has them.
     """
 
@@ -57,6 +54,7 @@ class Faithfulness:
     asked: int
     seed: int
     methods: dict[str, str] = field(default_factory=dict)
+    said: dict[str, dict[str, str]] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list, repr=False)
     #: Tables by name and number of rows: intervals over users and seeds take their time.
@@ -152,18 +150,25 @@ class Faithfulness:
     def markdown(self) -> str:
         """Everything as text: tables of means and of differences for each model, checks, warnings, remarks."""
         summary, differences = self.summary(), self.differences()
-        parts = ["# Faithfulness of interaction reasons", self.head(), *self.warnings()]
+        parts = ["# Faithfulness of reasons", self.head(), *self.warnings()]
         for model, method in self.methods.items():
             parts.append(f"## {model} ({method})")
             parts += _means(summary[summary["model"] == model])
             parts += _paired(differences[differences["model"] == model])
         parts.append("## What the measures are")
-        parts.append(
-            "\n".join(f"- {line}" for line in _legend(set(summary["measure"]), set(summary["reasons"])))
-        )
+        parts.append("\n".join(f"- {line}" for line in self._legend(summary)))
         if self.notes:
             parts += ["## Remarks", "\n".join(f"- {note}" for note in self.notes)]
         return "\n\n".join(parts) + "\n"
+
+    def _legend(self, summary: pd.DataFrame) -> list[str]:
+        """What measures and references are, a line each."""
+        of_histories = summary[~summary["model"].isin(self.said)]
+        lines = _legend(set(summary["measure"]), set(of_histories["reasons"]))
+        for model, said in self.said.items():
+            there = set(summary[summary["model"] == model]["reasons"])
+            lines += [f"{model}: {name}: {says}" for name, says in said.items() if name in there]
+        return lines
 
     def as_object(self) -> dict[str, Any]:
         """Everything but the figures a user, for JSON: NaN is null."""
@@ -264,9 +269,15 @@ def measure_name(measure: str, k: int) -> str:
     return f"{measure}@{k}" if k else measure
 
 
-def measured(value: float | None) -> str:
-    """Three places; `-` where there is no figure."""
-    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
+def measured(value: float | None, places: int = 3) -> str:
+    """Rounded; `-` where there is no figure."""
+    return "-" if value is None or np.isnan(value) else f"{value:.{places}f}"
+
+
+def places_of(values: Iterable[float | None]) -> int:
+    """Decimal places of the figures of one line: three, or five where all are small (but not rounding alone)."""
+    sizes = [abs(value) for value in values if value is not None and np.isfinite(value)]
+    return 5 if sizes and 1e-7 < max(sizes) < 0.01 else 3
 
 
 def _means(summary: pd.DataFrame) -> list[str]:
@@ -278,7 +289,12 @@ def _means(summary: pd.DataFrame) -> list[str]:
             block = part[part["measure"].isin(RETRAINED) == retrained]
             if len(block):
                 tables.append(
-                    _table(block, "reasons", lambda row: f"{measured(row['mean'])} {_interval(row)}")
+                    _table(
+                        block,
+                        "reasons",
+                        "mean",
+                        lambda row, places: f"{measured(row['mean'], places)} {_interval(row, places)}",
+                    )
                 )
     return tables[::-1] if len(tables) > 1 else tables
 
@@ -291,10 +307,11 @@ def _paired(differences: pd.DataFrame) -> list[str]:
         _table(
             differences,
             "reference",
-            lambda row: (
+            "difference",
+            lambda row, places: (
                 "-"
                 if row["difference"] is None
-                else f"{row['difference']:+.3f} {_interval(row)} {_SHOWN[row['verdict']]}".rstrip()
+                else f"{row['difference']:+.{places}f} {_interval(row, places)} {_SHOWN[row['verdict']]}".rstrip()
             ),
         ),
     ]
@@ -304,20 +321,21 @@ def _paired(differences: pd.DataFrame) -> list[str]:
 _SHOWN = {"better": "better", "worse": "worse", "same": "same", "unclear": ""}
 
 
-def _interval(row: dict[str, Any]) -> str:
-    return "" if row["low"] is None else f"[{row['low']:.3f}, {row['high']:.3f}]"
+def _interval(row: dict[str, Any], places: int) -> str:
+    return "" if row["low"] is None else f"[{row['low']:.{places}f}, {row['high']:.{places}f}]"
 
 
-def _table(frame: pd.DataFrame, column: str, cell: Callable[[dict[str, Any]], str]) -> str:
-    """Measures down, reasons across."""
+def _table(frame: pd.DataFrame, column: str, value: str, cell: Callable[[dict[str, Any], int], str]) -> str:
+    """Measures down, reasons across; value: the column of the figures."""
     across = list(dict.fromkeys(frame[column]))
-    lines: dict[str, dict[str, str]] = {}
+    lines: dict[str, dict[str, dict[str, Any]]] = {}
     for row in records(frame):
-        lines.setdefault(measure_name(row["measure"], row["k"]), {})[row[column]] = cell(row)
-    return markdown_table(
-        ["measure", *across],
-        [[name, *(cells.get(one, "-") for one in across)] for name, cells in lines.items()],
-    )
+        lines.setdefault(measure_name(row["measure"], row["k"]), {})[row[column]] = row
+    body = []
+    for name, rows in lines.items():
+        places = places_of(row[value] for row in rows.values())
+        body.append([name, *(cell(rows[one], places) if one in rows else "-" for one in across)])
+    return markdown_table(["measure", *across], body)
 
 
 def _legend(shown: set[str], reasons: set[str]) -> list[str]:
@@ -336,7 +354,7 @@ def _legend(shown: set[str], reasons: set[str]) -> list[str]:
         "standing: the item's score less the mean of all items that could be recommended, over their standard "
         "deviation by the whole history"
     )
-    said = REFERENCES | ATTRIBUTE_REFERENCES | {"paths": PATHS_SAY}
+    said = REFERENCES | {"paths": PATHS_SAY}
     return [*lines, *(f"{name}: {says}" for name, says in said.items() if name in reasons)]
 
 

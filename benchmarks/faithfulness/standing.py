@@ -22,10 +22,12 @@ class Standings:
     standing: its score less the mean of the catalogue's, over the standard deviation of the catalogue's scores under
         the whole history.  The divisor is the same for all masks, so that a model whose scores shrink with the history
         does not hide a drop.  rank: its place in the catalogue, from 1; items of the same score do not push it back.
+    score: its own score, as it is.
     """
 
     standing: NDArray[np.float64]
     rank: NDArray[np.int64]
+    score: NDArray[np.float64]
 
 
 class Recommendation:
@@ -39,7 +41,7 @@ class Recommendation:
         self.reasons, self.user, self.item, self.catalogue = reasons, user, item, catalogue
         self.history: NDArray[np.int64] = reasons.history(user, item).cpu().numpy()
         self._place = int(np.flatnonzero(catalogue == item)[0])
-        self._known: dict[bytes, tuple[float, int]] = {}
+        self._known: dict[bytes, tuple[float, int, float]] = {}
         self._spread: float | None = None
 
     def __len__(self) -> int:
@@ -62,12 +64,14 @@ class Recommendation:
             standing = (own - scores.mean(axis=1)) / self._spread
             ranks = (scores > own[:, None]).sum(axis=1) + 1
             self._known |= {
-                key: (float(one), int(rank)) for key, one, rank in zip(new, standing, ranks, strict=True)
+                key: (float(one), int(rank), float(score))
+                for key, one, rank, score in zip(new, standing, ranks, own, strict=True)
             }
         found = [self._known[mask.tobytes()] for mask in masks]
         return Standings(
-            np.array([one for one, _ in found], dtype=np.float64),
-            np.array([rank for _, rank in found], dtype=np.int64),
+            np.array([one for one, *_ in found], dtype=np.float64),
+            np.array([rank for _, rank, _ in found], dtype=np.int64),
+            np.array([score for *_, score in found], dtype=np.float64),
         )
 
     def scores(self, masks: Masks) -> NDArray[np.float64]:
@@ -76,7 +80,7 @@ class Recommendation:
 
     def worth(self, masks: Masks) -> NDArray[np.float64]:
         """What reasons are of, `[n_masks]`: the item's score, or its standing."""
-        return self.ask(masks).standing if self.reasons.of == "standing" else self.scores(masks)
+        return self.ask(masks).standing if self.reasons.valued == "standing" else self.scores(masks)
 
     def _scores(self, masks: Masks) -> NDArray[np.float64]:
         return self._asked(masks, self.catalogue.tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ FILE, FOLDER = "faithfulness.json", "faithfulness"
 OURS, WARNING = "burnish", "best of 11 random"
 #: What reports show, where a study has it: the measure and its k.
 SHOWN = (
-    *(("DEL", 1), ("DEL", 5), ("INS", 1), ("INS", 5), ("POS", 5), ("NEG", 5), ("CDCG", 5)),
+    *(("DEL", 1), ("DEL", 5), ("INS", 1), ("INS", 5), ("POS", 5), ("NEG", 5), ("CDCG", 5), ("MOVE", 5)),
     *(("retrained: gone", 5), ("stability: Spearman", 0), ("sanity: Spearman", 0)),
 )
 #: A letter for what a verdict says of ours beside a reference.
@@ -41,12 +41,15 @@ class Figure:
     low: float | None = None
     high: float | None = None
     mark: str = ""
+    places: int = 3
 
     def __str__(self) -> str:
         if self.mean is None:
             return "-"
-        wide = "" if self.low is None or self.high is None else f" ±{(self.high - self.low) / 2:.3f}"
-        return f"{self.mean:.3f}{wide}{' ' if self.mark else ''}{self.mark}"
+        wide = (
+            "" if self.low is None or self.high is None else f" ±{(self.high - self.low) / 2:.{self.places}f}"
+        )
+        return f"{self.mean:.{self.places}f}{wide}{' ' if self.mark else ''}{self.mark}"
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,10 @@ class Study:
             for measure, k in SHOWN:
                 figures = self.figures.get((model, measure, k))
                 if figures is not None and OURS in figures and figures[OURS].mean is not None:
-                    cells = [figures.get(name) for name in (OURS, *self.references)]
+                    shown = [figures.get(name) for name in (OURS, *self.references)]
+                    sizes = [abs(one.mean) for one in shown if one is not None and one.mean is not None]
+                    places = 5 if 1e-7 < max(sizes) < 0.01 else 3  # as explain-eval shows them
+                    cells = [None if one is None else replace(one, places=places) for one in shown]
                     found.append((model, f"{measure}@{k}" if k else measure, cells))
         return found
 

@@ -31,6 +31,7 @@ class Family:
     name: a label that can name a folder.  enhancers: what is attached.  space: settings to try by option, the most
     promising first; a setting of an enhancer is `enhancer.option`.  about: what it is, in words for a person.
     instead_of: a way that comes before it; this one is for backbones with which that one does not go.
+    as_well_as: a way that comes before it; this one does not go with backbones with which that one does not.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     enhancers: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     space: Space = field(default_factory=dict)
     instead_of: str | None = None
+    as_well_as: str | None = None
 
     def settings(self, seed: int) -> list[dict[str, Any]]:
         """All points of the space: that of all first values first, the others in an order that the seed draws."""
@@ -52,7 +54,7 @@ class Family:
 
     def digest(self) -> str:
         """Equal for equal content."""
-        return digest([self.name, self.enhancers, self.space, self.instead_of])
+        return digest([self.name, self.enhancers, self.space, self.instead_of, self.as_well_as])
 
 
 def families_for(options: Mapping[str, Any], own: float | None = None) -> list[Family]:
@@ -106,20 +108,21 @@ def families_for(options: Mapping[str, Any], own: float | None = None) -> list[F
             "tables in closed form from EASE and a softmax run",
             {"compress": {"teachers": {"ease": None, line: None}}},
             {"compress.teacher_options": [{line: point} for point in base_points]},
+            as_well_as="compress",
         ),
         Family(
             "taught",
             "trained by a softmax, learning from BPR's line beside",
             {"softmax": {}, "average": {}, "distil": taught},
             {**soft, "distil.share": [0.6, 1.0, 0.3]},
-            instead_of="line",
+            instead_of="compress",
         ),
         Family(
             "taught-own-loss",
             "learning from BPR's line beside its own loss",
             {"average": {}, "distil": taught},
             {**slow, "learning_rate": rates, "distil.share": [0.6, 0.3, 0.9]},
-            instead_of="line",
+            instead_of="compress",
         ),
         Family(
             "aggregate", "the trained backbone, whose users hear from neighbours", {"aggregate": {}}, slow
@@ -129,6 +132,7 @@ def families_for(options: Mapping[str, Any], own: float | None = None) -> list[F
             "a softmax run, whose users hear from neighbours",
             {"aggregate": {"base": after}},
             {"aggregate.base_options": base_points},
+            as_well_as="aggregate",
         ),
         Family(
             "paths",

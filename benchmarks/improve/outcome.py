@@ -82,6 +82,7 @@ def _more_time(search: Search) -> str:
         family.name
         for family in search.families
         if not family.held_against
+        and search.needed(family)
         and family.name not in (*search.left_out, *search.no_time)
         and len({str(one.settings) for one in search.tried if one.family == family.name})
         < len(family.settings(0))

@@ -247,7 +247,8 @@ class Search:
                     f"{len(alive)} ways go on: up to {cap} epochs, {more} more setting{'s' if more != 1 else ''} each",
                 )
             for family in alive:
-                if not self._needed(family):
+                if not self.needed(family):
+                    self._leave_out_with(family)
                     continue
                 self._again(family, cap)
                 points = family.settings(self.base.seed)
@@ -257,7 +258,7 @@ class Search:
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
             alive = self._better_half(
-                [one for one in alive if not self._refused(one.name) and self._needed(one)]
+                [one for one in alive if not self._refused(one.name) and self.needed(one)]
             )
             if all(family.held_against for family in alive):
                 return
@@ -354,9 +355,17 @@ class Search:
             return True
         return False
 
-    def _needed(self, family: Family) -> bool:
-        """Whether nothing stands for this way: it has no other in its place, or that one does not go."""
+    def needed(self, family: Family) -> bool:
+        """Whether a way is worth a look: what it goes together with goes, and what it would stand in for does not."""
+        if family.as_well_as is not None and self._refused(family.as_well_as):
+            return False
         return family.instead_of is None or self._refused(family.instead_of)
+
+    def _leave_out_with(self, family: Family) -> None:
+        """Say that a way is left out for the same reason as another."""
+        if family.as_well_as in self.left_out and family.name not in self.left_out:
+            self.left_out[family.name] = self.left_out[family.as_well_as]
+            self.say("left out", f"{family.name}: as {family.as_well_as}")
 
     def _better_half(self, alive: list[Family]) -> list[Family]:
         """Ways that go on: what is held against, and the better half of the others, by their best setting."""

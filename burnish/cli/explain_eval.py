@@ -75,7 +75,7 @@ def explain_eval(
     trust: Trust = False,
     quiet: Quiet = False,
 ) -> None:
-    """How faithful interaction reasons are: what masking them does to a recommendation, and what other reasons do."""
+    """How faithful reasons are: what masking them does to a recommendation, and what other reasons do."""
     import json
 
     from burnish.benchmarks.faithfulness.explain_eval import explain_eval as study
@@ -128,7 +128,7 @@ def _show(screen: Screen, found: Faithfulness) -> None:
     """One table a model: means of ours and of the references, with a mark where ours differ."""
     from rich.table import Table
 
-    from burnish.benchmarks.faithfulness.report import measure_name, measured, records
+    from burnish.benchmarks.faithfulness.report import measure_name, measured, places_of, records
     from burnish.benchmarks.harness.faithful import OURS
 
     summary, differences = found.summary(), found.differences()
@@ -148,12 +148,13 @@ def _show(screen: Screen, found: Faithfulness) -> None:
         cells = {(row["measure"], row["k"], row["reasons"]): row for row in records(part)}
         for measure, k in dict.fromkeys(key[:2] for key in cells):
             shown = []
+            places = places_of(row["mean"] for key, row in cells.items() if key[:2] == (measure, k))
             for name in across:
                 row = cells.get((measure, k, name))
                 mark = marks.get(verdicts.get((model, measure, k, name), ""), "")
                 low = row["low"] if row is not None and name == OURS else None
-                wide = "" if row is None or low is None else f" ±{(row['high'] - low) / 2:.3f}"
-                shown.append("" if row is None else f"{measured(row['mean'])}{wide}{mark}")
+                wide = "" if row is None or low is None else f" ±{(row['high'] - low) / 2:.{places}f}"
+                shown.append("" if row is None else f"{measured(row['mean'], places)}{wide}{mark}")
             table.add_row(measure_name(measure, k), *shown)
         screen.results.print(table)
     screen.write(

@@ -53,7 +53,7 @@ def reason_table(user: str, recommended: Sequence[Explanation], names: DataNames
         lines = [line(reason) for reason in one.reasons]
         lines += [f"({one.note})"] if one.note else []
         level = "" if one.average is None else f"\n(average item: {one.average:.4f})"
-        cells = [one.name, f"{one.score:.4f}{level}"]
+        cells = [one.name, f"{one.shown:.4f}{level}"]
         if len(table.columns) == 4:
             cells.append("" if part is None else f"{part:.0%}")
         table.add_row(*(Text(cell) for cell in [*cells, "\n".join(lines)]))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from burnish.backbones.rating_model import RatingModel
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
 from burnish.errors import DataError, NonFiniteError, unknown_id
@@ -308,8 +309,15 @@ class Explainer:
                 f"{self.trained.config['model']} ranks by {score:.4g} and predicts the pair as {explained:.4g}, "
                 f"which is what the contributions are of"
             )
-        title = self.titles.get(item)
-        return Explanation(user, item, score, tuple(shown), title, "; ".join(notes), rank, **account)
+        title, model = self.titles.get(item), self.trained.model
+        scale = model.scale if isinstance(model, RatingModel) else None
+        found = Explanation(user, item, score, tuple(shown), title, rank=rank, scale=scale, **account)
+        if scale is not None and abs(found.shown - score) > ROUNDING:
+            notes.append(
+                f"{self.trained.config['model']} predicts {score:.4g}, beyond the scale of ratings from {scale[0]:g} "
+                f"to {scale[1]:g}, and {found.shown:g} is shown"
+            )
+        return replace(found, note="; ".join(notes))
 
     def _reasons_of(self, giver: ReasonGiver, user: int, item: int) -> list[Reason] | None:
         """The reasons; of this very prediction, where `explain` takes the row that the model predicts from.

@@ -54,7 +54,7 @@ class HistoryReasons:
         return self.scorer.method
 
     @property
-    def of(self) -> str:
+    def valued(self) -> str:
         """What contributions are of, one of `WORTH`."""
         return self.scorer.of
 
@@ -103,8 +103,8 @@ class HistoryReasons:
                 **({"place": place + 1} if self.recommender.trained.sequential else {}),
                 "of": len(found.history),
                 "chosen_by": float(chosen_by[other]) / self._n_users,
-                "explains": self.of,
-                **({"average": found.average} if self.of == "standing" else {}),
+                "explains": self.valued,
+                **({"average": found.average} if self.valued == "standing" else {}),
                 "base": found.average + found.base,
                 "whole": found.average + found.whole,
                 "exact": found.exact,

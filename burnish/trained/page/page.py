@@ -123,7 +123,7 @@ def _recommended(
     return {
         "name": catalogue_title(one.title or one.item),
         "id": one.item,
-        "score": f"{one.score:.4g}",
+        "score": f"{one.shown:.4g}",
         "rank": one.rank,
         "sentence": said[one.user, one.item],
         "note": one.note,

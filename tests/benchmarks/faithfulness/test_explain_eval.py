@@ -16,7 +16,7 @@ import pytest
 import burnish
 from burnish.benchmarks.faithfulness import explain_eval as study
 from burnish.benchmarks.faithfulness.measures import in_order
-from burnish.benchmarks.faithfulness.report import CHECKS, FILES, Faithfulness
+from burnish.benchmarks.faithfulness.report import CHECKS, FILES, Faithfulness, measured, places_of
 from burnish.benchmarks.harness.crossed import over_both
 from burnish.benchmarks.harness.faithful import OURS, WARNING
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnknownNameError
@@ -221,3 +221,9 @@ def test_what_is_refused(trained: Callable[..., Any], monkeypatch: pytest.Monkey
 class _Named:
     def __init__(self, trained: Any) -> None:
         self.trained, self.path, self.name = trained, "path", "BPR"
+
+
+def test_small_figures_have_more_places() -> None:
+    assert places_of([0.2, 0.0001]) == places_of([None, math.nan]) == places_of([1e-12, 0.0]) == 3
+    assert places_of([0.0004, -0.002, None]) == 5
+    assert [measured(0.0004, 5), measured(0.2), measured(None)] == ["0.00040", "0.200", "-"]

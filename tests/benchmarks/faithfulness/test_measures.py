@@ -85,6 +85,7 @@ def slow(game: Game, item: int, catalogue: list[int], order: list[int]) -> dict[
         found["INS", k] = standing(order[:k]) - standing([])
         found["POS", k] = float(rank(order[k:]) > TOP) if listed else math.nan
         found["NEG", k] = float(rank(order[: max(len(order) - k, 0)]) <= TOP) if listed else math.nan
+        found["MOVE", k] = abs(game.of(sorted(order[k:]))[item] - game.of(everything)[item])
         found["CDCG", k] = math.log(2) / math.log(1 + rank(order[k:]))
     drops, gains = [], []
     for tenth in range(11):
@@ -104,7 +105,8 @@ def test_against_loops(n: int, item: int) -> None:
     game = Game(n, seed=n)
     catalogue = [one for one in range(N_ITEMS) if one % 3 or one == item]
     order = np.random.default_rng(0).permutation(n)
-    found = measure(recommendation(game, item, catalogue), order)
+    found = measure(recommendation(game, item, catalogue), order, moved=True)
+    assert "MOVE" not in {name for name, _ in measure(recommendation(game, item, catalogue), order)}
     expected = slow(game, item, catalogue, order.tolist())
     assert {name for name, _ in found} == set(MEASURES)
     assert found.keys() == expected.keys()

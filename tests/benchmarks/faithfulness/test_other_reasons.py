@@ -26,7 +26,7 @@ def recommender(trained: Callable[..., Any]) -> Recommender:
 
 def test_a_plain_model_has_neither(trained: Callable[..., Any]) -> None:
     plain = Recommender(trained("BPR"), k=1)
-    assert AttributeGames.on(plain) is None
+    assert AttributeGames.of(plain) is None
     assert path_reference(plain) is None
 
 
@@ -34,7 +34,7 @@ def test_a_plain_model_has_neither(trained: Callable[..., Any]) -> None:
 def test_an_attribute_at_its_mean(
     recommender: Recommender, additive: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    games = AttributeGames.on(recommender)
+    games = AttributeGames.of(recommender)
     assert games is not None
     user = 3
     catalogue = recommender.candidates(user)
@@ -65,7 +65,7 @@ def test_an_attribute_at_its_mean(
 
 
 def test_references_of_attributes(recommender: Recommender) -> None:
-    games = AttributeGames.on(recommender)
+    games = AttributeGames.of(recommender)
     assert games is not None
     user = 5
     catalogue = recommender.candidates(user)

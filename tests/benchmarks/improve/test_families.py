@@ -20,7 +20,7 @@ def test_plain_comes_first_and_names_are_labels_of_their_own() -> None:
     assert [checked_label(name) for name in names] == names
     assert set(HELD_AGAINST) < set(names)
     for place, way in enumerate(WAYS):
-        assert way.instead_of is None or way.instead_of in names[:place]
+        assert {way.instead_of, way.as_well_as} <= {None, *names[:place]}
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)

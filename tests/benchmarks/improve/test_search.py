@@ -26,7 +26,12 @@ WAYS = [
     Family("average", "", {"average": {}}, {"learning_rate": RATES}),
     Family("compress", "", {"compress": {}}, {}),
     Family("aggregate", "", {"aggregate": {}}, {"learning_rate": RATES}),
+]
+#: With one in the place of `compress`, and one that goes where that goes.
+TIED = [
+    *WAYS,
     Family("distil", "", {"distil": {}}, {"learning_rate": RATES}, instead_of="compress"),
+    Family("line", "", {"compress": {}}, {"learning_rate": RATES}, as_well_as="compress"),
 ]
 
 
@@ -35,7 +40,11 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Makes a search whose runs take a second an epoch and have the values that a function gives."""
 
     def make(
-        value: Value, budget: float = 600.0, ends: int | None = None, **more: Any
+        value: Value,
+        budget: float = 600.0,
+        ends: int | None = None,
+        ways: list[Family] = WAYS,
+        **more: Any,
     ) -> tuple[Search, list[RunSpec]]:
         now = itertools.count()
         time = {"now": 0.0}
@@ -68,7 +77,7 @@ def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
         given: dict[str, Any] = {"tell": lambda news: None, **more}
         return (
             Search(
-                base, WAYS, tmp_path / "runs", Clock(budget), "ndcg@10", 90, tmp_path / "state.json", **given
+                base, ways, tmp_path / "runs", Clock(budget), "ndcg@10", 90, tmp_path / "state.json", **given
             ),
             done,
         )
@@ -154,7 +163,7 @@ def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
     search, done = made(by_way({"softmax": 0.5}), budget=1.2)
     search.halve(0.3)
-    assert {spec.arm for spec in done} == {way.name for way in WAYS if way.instead_of is None}
+    assert {spec.arm for spec in done} == {way.name for way in WAYS}
     assert all(one.epochs == 10 for one in search.tried)
 
 
@@ -206,10 +215,12 @@ def test_what_is_refused_is_left_out_with_the_reason(made: Callable[..., Any]) -
         return by_way({"softmax": 0.5})(spec)
 
     news: list[News] = []
-    search, _ = made(value, tell=news.append)
+    search, _ = made(value, ways=TIED, tell=news.append)
     search.halve(0.2)
-    assert search.left_out == {"compress": "the score is no product"}
-    assert [one.message for one in news if one.kind == "left out"] == ["compress: the score is no product"]
+    assert search.left_out == dict.fromkeys(["compress", "line"], "the score is no product")
+    told = [one.message for one in news if one.kind == "left out"]
+    assert told == ["compress: the score is no product", "line: as compress"]
+    assert not any(one.family == "line" for one in search.tried)
     # What stands in its place is tried then, and only then.
     assert any(one.family == "distil" for one in search.tried)
 
@@ -217,9 +228,9 @@ def test_what_is_refused_is_left_out_with_the_reason(made: Callable[..., Any]) -
 def test_what_stands_in_the_place_of_another_way_is_tried_where_that_does_not_go(
     made: Callable[..., Any],
 ) -> None:
-    search, done = made(by_way({"softmax": 0.5, "distil": 0.9}))
+    search, done = made(by_way({"softmax": 0.5, "distil": 0.9}), ways=TIED)
     search.halve(0.2)
-    assert not any(spec.arm == "distil" for spec in done)
+    assert {spec.arm for spec in done} == {way.name for way in TIED} - {"distil"}
     winner = search.winner(0.2)
     assert winner is not None
     assert winner.family == "softmax"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -9,17 +10,21 @@ from typing import Any
 import pandas as pd
 import pytest
 from review_world import NAME, StandInStore, rows_of, write_reviews
+from rich.console import Console
 from typer.testing import CliRunner
 
 import burnish
 from burnish.backbones.drex.drex import DReX
+from burnish.cli.explain_tables import show
 from burnish.cli.main import app
 from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.explanation import Reason
+from burnish.files.data_names import data_names
 from burnish.trained.explain import Explainer, explain
 from burnish.trained.explanation_formats import line
 from burnish.trained.keyword_profiles import keyword_profiles, save_profiles
 from burnish.trained.open import open_trained
+from burnish.trained.page import to_page
 from burnish.training.train import train
 
 FEW = {"threads": 1, "epochs": 2, "embedding_size": 8, "train_batch_size": 16, "keep_profile_words": 4}
@@ -238,3 +243,28 @@ def test_the_verb_explain_with_words(run: Path, tmp_path: Path) -> None:
     word, mass = next(iter(explanations[0]["user_profile"].items()))
     assert f"{word} {mass:.2f}" in text
     assert f"{explanations[0]['reasons'][0]['contribution']:.4f}" in text
+
+
+def test_a_predicted_rating_is_shown_on_its_scale(run: Path, tmp_path: Path) -> None:
+    source = open_trained(run)
+    model = source.model
+    assert model.scale == (1.0, 5.0)
+    (before,) = explain(source, "u1", top=1)
+    model.output.bias.data += 5.25 - before.score
+    (one,) = explain(source, "u1", top=1)
+    assert one.score == pytest.approx(5.25, abs=1e-4)
+    assert one.shown == 5
+    assert one.to_text().splitlines()[0].endswith("rank 1, score 5")
+    assert "DReX predicts 5.25, beyond the scale of ratings from 1 to 5, and 5 is shown" in one.note
+    assert ": score 5<" in one._repr_html_()
+    console = Console(file=io.StringIO(), width=200)
+    show(console, [one], None, data_names(source.config))
+    assert "5.0000" in console.file.getvalue()
+    assert "score 5<" in to_page(Explainer(source, top=1), [one])
+    model.output.bias.data -= 10
+    (low,) = explain(source, "u1", top=1)
+    assert (low.shown, round(low.score, 2)) == (1, -4.75)
+    model.output.bias.data += 4.75 + 3
+    (within,) = explain(source, "u1", top=1)
+    assert within.shown == within.score == pytest.approx(3, abs=1e-4)
+    assert "scale" not in within.note

@@ -198,7 +198,7 @@ def test_what_reasons_can_be_of(models: Any, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(pairs.model, "full_sort_predict", nothing)
     with pytest.raises(UnsupportedError, match="--of score"):
         giver(pairs, of="standing")
-    assert giver(pairs).of == "score"
+    assert giver(pairs).valued == "score"
 
 
 def test_the_same_by_the_package_shap(models: Any) -> None:
