@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from .screen import Screen
-from .shared import Run, choose_format, format_option, output_option, quiet_option
+from .shared import Run, choose_format, format_of_suffix, format_option, output_option, quiet_option
 
 EPILOG = (
     "Examples:\n\n"
@@ -18,7 +18,7 @@ EPILOG = (
     "Neither the model nor the data are loaded: all of it stands in the run's folder."
 )
 FORMATS = ("markdown", "html", "json")
-_BY_SUFFIX = {".md": "markdown", ".markdown": "markdown", ".html": "html", ".htm": "html", ".json": "json"}
+_BY_SUFFIX = {".md": "markdown", ".html": "html", ".json": "json", ".markdown": "markdown", ".htm": "html"}
 
 
 def card(
@@ -38,7 +38,7 @@ def card(
 
     screen = Screen.of(context, quiet)
     if output is not None and format is None:
-        format = _format_of_suffix(output)
+        format = format_of_suffix(output, _BY_SUFFIX)
     kind = choose_format(format, None, shown=FORMATS)
     made = make_card(run)
     text = {
@@ -51,15 +51,3 @@ def card(
         return
     write_text(output, text)
     screen.say(f"written: {output}")
-
-
-def _format_of_suffix(output: Path) -> str:
-    from burnish.errors import ConfigurationError
-
-    suffix = output.suffix.lower()
-    if suffix not in _BY_SUFFIX:
-        raise ConfigurationError(
-            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give .md, .html or "
-            f".json, or say --format"
-        )
-    return _BY_SUFFIX[suffix]

@@ -10,7 +10,7 @@ import typer
 from .bench import tables
 from .compound import EitherWay
 from .screen import Screen, plain_console
-from .shared import choose_format, format_option, output_option, quiet_option
+from .shared import choose_format, format_of_suffix, format_option, output_option, quiet_option
 
 if TYPE_CHECKING:
     from burnish.benchmarks.harness.ranks import Ranking
@@ -26,8 +26,8 @@ EPILOG = (
 FORMATS = ("table", "markdown", "csv", "latex", "html")
 INTERVALS = ("both", "users")
 _BY_SUFFIX = {
-    **{".md": "markdown", ".markdown": "markdown", ".csv": "csv", ".txt": "table", "": "table"},
-    **{".tex": "latex", ".html": "html", ".htm": "html"},
+    **{".html": "html", ".md": "markdown", ".csv": "csv", ".tex": "latex", ".txt": "table"},
+    **{".markdown": "markdown", ".htm": "html", "": "table"},
 }
 
 
@@ -92,7 +92,7 @@ def report(
 
     screen = Screen.of(context, quiet)
     if output is not None and format is None:
-        format = format_of_suffix(output)
+        format = format_of_suffix(output, _BY_SUFFIX)
     if output is not None:
         check_writable(output)
     if plot is not None:
@@ -182,19 +182,6 @@ def _ranked(runs: Path, rows: Comparison) -> Ranking | str:
         return rank_arms(runs, metric=rows[0].metric)
     except DataError as error:
         return f"There is no ranking: {error}."
-
-
-def format_of_suffix(output: Path) -> str:
-    """The format that the suffix of a file names; `ConfigurationError` for one that names none that can be written."""
-    from burnish.errors import ConfigurationError
-
-    suffix = output.suffix.lower()
-    if suffix not in _BY_SUFFIX:
-        raise ConfigurationError(
-            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give .html, .md, .csv, "
-            f".tex or .txt, or say --format"
-        )
-    return _BY_SUFFIX[suffix]
 
 
 def as_text(table: object) -> str:

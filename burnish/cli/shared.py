@@ -192,6 +192,24 @@ def share_of(shard: str) -> tuple[int, int]:
 # ---------------------------------------------------------------------- output
 
 
+def format_of_suffix(output: Path, by_suffix: Mapping[str, str]) -> str:
+    """The format that the suffix of a file names; `ConfigurationError` for one that names none that can be written.
+
+    by_suffix: the first suffix of a format is the one that people are told.
+    """
+    suffix = output.suffix.lower()
+    if suffix not in by_suffix:
+        from burnish.errors import ConfigurationError
+
+        first = {by_suffix[one]: one for one in reversed(by_suffix)}
+        names = sorted(first.values(), key=list(by_suffix).index)
+        raise ConfigurationError(
+            f"{output}: the suffix {output.suffix!r} names no format that can be written here; give "
+            f"{', '.join(names[:-1])} or {names[-1]}, or say --format"
+        )
+    return by_suffix[suffix]
+
+
 def choose_format(
     format: str | None, output: Path | None, *, shown: Sequence[str] = (), written: Sequence[str] = ()
 ) -> str:
