@@ -11,6 +11,8 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
+from burnish.speed.reading import numbered_rows
+
 #: Rows that are looked at, from the first.
 LOOKED_AT = 20_000
 #: A column is a feature where at most this many of its values, to one row, are distinct: others are names or texts.
@@ -118,11 +120,8 @@ class Beside:
 
     def _rows(self, source: str) -> Iterator[list[str]]:
         """Rows as lists of cells, the head first; none where the file cannot be read."""
-        encoding = self.encoding or "utf-8"
         try:
-            with self.file(source).open(encoding="utf-8-sig" if encoding == "utf-8" else encoding) as lines:
-                for line in lines:
-                    if line.strip():
-                        yield line.rstrip("\n").split(self.separator)
+            for _, row in numbered_rows(self.file(source), self.separator, self.encoding):
+                yield row
         except (OSError, ValueError, LookupError, TypeError):
             return

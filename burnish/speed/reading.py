@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import codecs
 import csv
+import itertools
 import logging
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -123,6 +125,60 @@ def read_atomic(read: Any, file: Any, options: dict[str, Any]) -> Any:
         pass
     logger.warning("%s: quotes (\") are read as plain text; RecBole's reader %s", file, problem)
     return read(file, **fast, quoting=csv.QUOTE_NONE)
+
+
+def numbered_rows(
+    file: str | Path, separator: str, encoding: str | None = None, errors: str = "strict"
+) -> Iterator[tuple[int, list[str]]]:
+    """The rows of an atomic file as lists of cells, the head first, each with the number of its first line, from 1.
+
+    Cells are those that `read_atomic` gives a data set: `i1,"Van, The"` has two where commas separate, and a quote that
+    only stands somewhere in a text is a character as any other.  Blank lines are left out.
+
+    Raises `OSError`, and `UnicodeError` unless `errors` says otherwise (as of `open`).
+    """
+    name = encoding or "utf-8"
+    name = "utf-8-sig" if name.lower().replace("_", "-") in ("utf-8", "utf8") else name
+    plain = False
+    with Path(file).open(encoding=name, errors=errors, newline="") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not plain and '"' in line:
+                if _has_quoted_cells(file, separator, name, errors):
+                    yield from _quoted_rows(itertools.chain([line], lines), separator, number)
+                    return
+                plain = True
+            cells = line.rstrip("\r\n").split(separator)
+            if _says_something(cells):
+                yield number, cells
+
+
+def _says_something(cells: list[str]) -> bool:
+    return len(cells) > 1 or bool(cells and cells[0].strip())
+
+
+def _quoted_rows(lines: Iterable[str], separator: str, first: int) -> Iterator[tuple[int, list[str]]]:
+    reader, read = csv.reader(lines, delimiter=separator, strict=True), 0
+    for row in reader:
+        if _says_something(row):
+            yield first + read, row
+        read = reader.line_num
+
+
+def _has_quoted_cells(file: str | Path, separator: str, encoding: str, errors: str) -> bool:
+    """Whether quotes stand around cells; where they do not, or lines would be lost between two, they are text."""
+    if len(separator) != 1 or separator in '"\r\n\0':
+        return False
+    with Path(file).open(encoding=encoding, errors=errors, newline="") as lines:
+        counts = [line.count(separator) for line in lines if separator in line or line.strip()]
+    even = len(set(counts)) == 1
+    try:
+        with Path(file).open(encoding=encoding, errors=errors, newline="") as lines:
+            found = sum(1 for _ in _quoted_rows(lines, separator, 1))
+    except csv.Error as error:
+        if not even:
+            logger.warning('%s: quotes (") are read as plain text, as not all of them close: %s', file, error)
+        return False
+    return not even or found == len(counts)
 
 
 def _single_ascii(separator: Any) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 
 from burnish.errors import DataError, unknown_name
 from burnish.files.data_names import own_columns
+from burnish.speed.reading import numbered_rows
 
 
 def read_titles(config: Any, field: str | None = None) -> tuple[str, dict[str, str]] | None:
@@ -23,22 +24,19 @@ def read_titles(config: Any, field: str | None = None) -> tuple[str, dict[str, s
             raise DataError(f"title field {field!r}: there is no file {path} that could hold it")
         return None
     own = own_columns(config)
-    separator = config["field_separator"] or "\t"
-    with path.open(encoding=config["encoding"] or "utf-8", errors="replace") as lines:
-        names = [column.split(":")[0] for column in next(lines, "").rstrip("\r\n").split(separator)]
-        key = config["ITEM_ID_FIELD"]
-        if field is not None:
-            chosen: str | None = own.written(field, names, "item")
-        else:
-            chosen = own.title_of([name for name in names if name != key])
-        if chosen is None:
-            return None
-        if chosen not in names:
-            raise unknown_name("title field", chosen, own.shown(names, "item"))
-        at, title_at = names.index(key) if key in names else 0, names.index(chosen)
-        titles = {}
-        for line in lines:
-            cells = line.rstrip("\r\n").split(separator)
-            if len(cells) > max(at, title_at):
-                titles[cells[at]] = cells[title_at]
-    return chosen, titles
+    rows = (
+        row
+        for _, row in numbered_rows(path, config["field_separator"] or "\t", config["encoding"], "replace")
+    )
+    names = [column.split(":")[0] for column in next(rows, [""])]
+    key = config["ITEM_ID_FIELD"]
+    if field is not None:
+        chosen: str | None = own.written(field, names, "item")
+    else:
+        chosen = own.title_of([name for name in names if name != key])
+    if chosen is None:
+        return None
+    if chosen not in names:
+        raise unknown_name("title field", chosen, own.shown(names, "item"))
+    at, title_at = names.index(key) if key in names else 0, names.index(chosen)
+    return chosen, {cells[at]: cells[title_at] for cells in rows if len(cells) > max(at, title_at)}

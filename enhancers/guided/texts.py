@@ -18,6 +18,7 @@ from burnish.checks import short
 from burnish.errors import ConfigurationError, DataError, unknown_name
 from burnish.files.data_names import OwnColumns, columns_beside, data_names, names_beside, own_columns
 from burnish.files.near import did_you_mean
+from burnish.speed.reading import numbered_rows
 
 from .scorers.protocol import Texts
 from .split import training_fingerprint
@@ -151,10 +152,10 @@ def _text_file(place: _Place, asked: Path | str | bool) -> Path | None:
 
 def _read_item_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:
     """All columns of RecBole's item file, and those of them that are numbers and pointers."""
-    with path.open(encoding=place.encoding, errors="replace") as lines:
-        head = [column.split(":") for column in next(lines, "").rstrip("\r\n").split(place.separator)]
-        names = [column[0] for column in head]
-        rows = [line.rstrip("\r\n").split(place.separator) for line in lines if line.strip("\r\n")]
+    found = list(numbered_rows(path, place.separator, place.encoding, "replace"))
+    head = [column.split(":") for column in found[0][1]] if found else [[""]]
+    names = [column[0] for column in head]
+    rows = found[1:]
     kinds = {column[0]: column[1] if len(column) > 1 else "token" for column in head}
     others = {
         name
@@ -178,7 +179,7 @@ def _read_text_file(path: Path, place: _Place) -> tuple[Texts, set[str]]:
         with opened(path, "rt", encoding="utf-8", newline="") as stream:
             reader = csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE)
             names = [name.split(":")[0] for name in next(reader, [])]
-            rows = [row for row in reader if row]
+            rows = [(reader.line_num, row) for row in reader if row]
     except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"file of item texts {path} cannot be read: {error}") from error
     finally:
@@ -191,7 +192,7 @@ def _columns(
     path: Path,
     names: list[str],
     keys: tuple[str, ...],
-    rows: list[list[str]],
+    rows: list[tuple[int, list[str]]],
     cleaned: Callable[[str, str], str],
 ) -> Texts:
     """Cells as texts by field.  Raises `DataError` for a missing column of ids, short rows and repeated ids."""
@@ -201,19 +202,19 @@ def _columns(
         raise DataError(
             f"{path} has no column {keys[0]!r} of item ids (it has {shown}); rename it, or set RecBole's ITEM_ID_FIELD"
         )
-    for number, row in enumerate(rows, start=2):
+    for number, row in rows:
         if len(row) != len(names):
             raise DataError(f"{path}, line {number} has {len(row)} cells and the first line {len(names)}")
     at = names.index(key)
-    ids = tuple(row[at].strip() for row in rows)
+    ids = tuple(row[at].strip() for _, row in rows)
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
-        for number, token in enumerate(ids, start=2):
+        for (number, _), token in zip(rows, ids, strict=True):
             if token in seen:
                 raise DataError(f"{path}, line {number}: the item {short(token)} has been there already")
             seen.add(token)
     fields = {
-        name: tuple(cleaned(name, row[place]) for row in rows)
+        name: tuple(cleaned(name, row[place]) for _, row in rows)
         for place, name in enumerate(names)
         if place != at
     }

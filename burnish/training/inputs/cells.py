@@ -16,7 +16,7 @@ from typing import Any
 from burnish.compat.names_ import MISSING_NUMBERS
 from burnish.compat.view import ModuleView
 from burnish.errors import DataError
-from burnish.speed.reading import look_at
+from burnish.speed.reading import look_at, numbered_rows
 
 from .heads import TIMES, learns_ratings, not_decodable, reading_encoding
 
@@ -99,6 +99,15 @@ def _lines(path: Path, encoding: str) -> Iterator[tuple[int, str]]:
         raise DataError(not_decodable(path, _line_of(path, encoding), error, encoding)) from error
 
 
+def _rows(path: Path, separator: str, encoding: str | None) -> Iterator[tuple[int, list[str]]]:
+    """Numbered rows of cells; raises `DataError` for bytes that are not in the encoding."""
+    try:
+        yield from numbered_rows(path, separator, encoding)
+    except UnicodeError as error:
+        name = encoding or "utf-8"
+        raise DataError(not_decodable(path, _line_of(path, name), error, name)) from error
+
+
 def _line_of(path: Path, encoding: str) -> int:
     """The first line that cannot be decoded."""
     with path.open("rb") as lines:
@@ -120,14 +129,12 @@ def _check_lines(path: Path, separator: str, encoding: str) -> None:
         if b"\0" in path.read_bytes():
             raise DataError(f"{path}, line {_line_with(path, chr(0), encoding)} holds a NUL byte; remove it")
     wanted = None
-    for number, line in _lines(path, encoding):
-        if not line.strip():
-            continue
-        count = line.count(separator) + 1
+    for number, cells in _rows(path, separator, encoding):
+        count = len(cells)
         wanted = count if wanted is None else wanted
-        if count != wanted and '"' not in line:
+        if count != wanted:
             raise DataError(
-                f"{path}, line {number}: {line[:80]!r} has {count} field{'s' if count > 1 else ''}, and the first "
+                f"{path}, line {number}: {separator.join(cells)[:80]!r} has {count} field{'s' if count > 1 else ''}, and the first "
                 f"line {wanted}; mend the line (fields are separated by field_separator = {separator!r})"
             )
 
@@ -141,8 +148,7 @@ def _first_wrong(
 ) -> DataError:
     """The first cell of a number column that is not a number, or else what the reader said."""
     head: list[str] = []
-    for number, line in _lines(path, encoding):
-        cells = line.split(separator)
+    for number, cells in _rows(path, separator, encoding):
         if not head:
             head = cells
             continue
@@ -302,10 +308,5 @@ def _bare(name: str) -> str:
 
 def line_of_row(config: Any, path: Path, row: int) -> int:
     """The number of the line that holds a row of data, where blank lines are none."""
-    at = -1
-    encoding = config["encoding"] or "utf-8"
-    for number, line in _lines(path, encoding):
-        at += bool(line.strip())
-        if at == row + 1:
-            return number
-    return row + 2
+    rows = numbered_rows(path, config["field_separator"], config["encoding"])
+    return next((number for at, (number, _) in enumerate(rows) if at == row + 1), row + 2)

@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, DataError, nearest
 from burnish.files.data_names import own_columns
+from burnish.speed.reading import numbered_rows
 
 from .declared import misspelt
 
@@ -203,9 +204,9 @@ def reading_encoding(file: Path, encoding: str | None) -> str:
 def first_cell(head: Head, column: str, separator: str, encoding: str | None) -> str:
     """What stands in a column's first row of data, for messages; "" where there is none."""
     try:
-        with head.path.open(encoding=reading_encoding(head.path, encoding)) as lines:
-            next(lines, None)
-            cells = next(lines, "").rstrip("\n").split(separator)
+        rows = numbered_rows(head.path, separator, encoding)
+        next(rows, None)
+        cells = next(rows, (0, [""]))[1]
     except UnicodeError:
         return ""
     place = list(head.types).index(column)

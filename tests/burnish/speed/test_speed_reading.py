@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from burnish.speed.reading import look_at, read_atomic
+from burnish.speed.reading import look_at, numbered_rows, read_atomic
 from burnish.speed.switches import without
 
 
@@ -128,3 +128,33 @@ def test_recbole_reads_equal_data_sets(tmp_path):
         one, other = getattr(fast, part), getattr(slow, part)
         assert one.columns == other.columns
         assert all(one[column].equal(other[column]) for column in one.columns)
+
+
+@pytest.mark.parametrize(
+    ("separator", "text"),
+    [
+        (",", 'i:token,t:token\n\n1,"Van, The"\n2,"He said ""hi"", loudly"\n3,plain "words"\n'),
+        (",", 'i:token,t:token,g:token\n1,"two\nlines, and\nmore",x\n2,last,y\n'),
+        (",", 'i:token,t:token\n1,"Van"\n2,"Up"\n'),
+        ("\t", 'i:token\tt:token\n1\tThe "Third" Man\n2\t"Up"\n'),
+        ("\t", 'i:token\tt:token\n1\t"Up\n2\tDown"\n3\tOver\n'),  # RecBole loses lines
+        ("\t", 'i:token\tt:token\n1\t"Up" again\n2\tDown\n'),  # RecBole fails
+    ],
+)
+def test_rows_are_those_of_the_frame(tmp_path, separator, text):
+    """Titles and texts of items are read beside RecBole, and must be the ones that it reads."""
+    file = tmp_path / "d.item"
+    file.write_text(text, encoding="utf-8")
+    frame = read_atomic(pd.read_csv, file, options_of(file, separator))
+    rows = list(numbered_rows(file, separator))
+    assert [row for _, row in rows] == [list(frame.columns), *frame.to_numpy().tolist()]
+    lines = text.split("\n")
+    for number, row in rows:
+        assert lines[number - 1].startswith(row[0])
+
+
+def test_quotes_that_do_not_close_are_told(tmp_path, caplog):
+    file = tmp_path / "d.item"
+    file.write_text('i,t\n1,"Van, The\n2,Up\n')
+    assert [row for _, row in numbered_rows(file, ",")] == [["i", "t"], ["1", '"Van', " The"], ["2", "Up"]]
+    assert "d.item" in caplog.text and "not all of them close" in caplog.text

@@ -17,6 +17,7 @@ import burnish  # noqa: F401  (mends RecBole)
 from burnish.enhancers.guided.scorers.protocol import Texts
 from burnish.enhancers.guided.texts import item_texts, title_field, user_texts
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+from burnish.trained.titles import read_titles
 
 #: Data that may be tested with but not shipped; a folder with ml-100k-plot.tar.xz.
 PLOTS = Path(os.environ.get("BURNISH_TEST_DATA", "test-data")) / "ml-100k-plot.tar.xz"
@@ -40,6 +41,30 @@ def test_columns_of_text_are_taken_by_default(tmp_path: Path) -> None:
     assert texts.ids == ("007", "2")
     assert texts.one(0) == {"title": "Dr. No", "year": "1962", "genres": "Action Spy"}
     assert texts.one(1)["title"] == 'The "Third" Man'
+
+
+def test_texts_and_titles_in_quotes_may_hold_the_separator(tmp_path: Path) -> None:
+    item = (
+        'item_id:token,title:token_seq,genre:token\ni0,"Van, The",Drama\ni1,"He said ""hi"" to me",Comedy\n'
+    )
+    folder = folder_with(tmp_path, item=item)
+    config = {
+        "data_path": str(folder),
+        "dataset": "shop",
+        "field_separator": ",",
+        "seq_separator": " ",
+        "encoding": None,
+        "ITEM_ID_FIELD": "item_id",
+        "USER_ID_FIELD": "user_id",
+    }
+    assert item_texts(config).fields == {
+        "title": ("Van, The", 'He said "hi" to me'),
+        "genre": ("Drama", "Comedy"),
+    }
+    assert read_titles(config) == ("title", {"i0": "Van, The", "i1": 'He said "hi" to me'})
+    (folder / "shop.item").write_text(f"{item}i2,too,many,cells\n")
+    with pytest.raises(DataError, match="line 4 has 4 cells and the first line 3"):
+        item_texts(config)
 
 
 def test_columns_by_name(tmp_path: Path) -> None:
