@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
+
+from burnish.readable import readable_html
 
 #: Grey lines are seen on white and on black; text keeps the colour that the notebook gives it.
 _LINE = "1px solid rgba(128, 128, 128, 0.35)"
@@ -13,8 +14,10 @@ _CELL = f"padding: 0.15em 0.8em; border: 0; border-bottom: {_LINE}; background: 
 
 def page(title: str, *parts: str, notes: Iterable[str] = ()) -> str:
     """A title above parts that are HTML already.  notes: sentences below them, as text."""
-    lines = [f'<p style="margin: 0.3em 0"><strong>{escape(title)}</strong></p>', *parts]
-    lines += [f'<p style="margin: 0.3em 0; opacity: 0.75">{escape(note)}</p>' for note in notes if note]
+    lines = [f'<p style="margin: 0.3em 0"><strong>{readable_html(title)}</strong></p>', *parts]
+    lines += [
+        f'<p style="margin: 0.3em 0; opacity: 0.75">{readable_html(note)}</p>' for note in notes if note
+    ]
     return f"<div>{''.join(lines)}</div>"
 
 
@@ -27,11 +30,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, text: int =
     def line(cells: Sequence[object], kind: str) -> str:
         sides = ["left" if place < text else "right" for place in range(len(cells))]
         return "".join(
-            f'<{kind} style="{_CELL}; text-align: {side}">{escape(shown(cell))}</{kind}>'
+            f'<{kind} style="{_CELL}; text-align: {side}">{readable_html(shown(cell))}</{kind}>'
             for cell, side in zip(cells, sides, strict=True)
         )
 
-    above = f'<p style="margin: 0.6em 0 0.2em"><em>{escape(title)}</em></p>' if title else ""
+    above = f'<p style="margin: 0.6em 0 0.2em"><em>{readable_html(title)}</em></p>' if title else ""
     body = "".join(f"<tr>{line(row, 'td')}</tr>" for row in rows)
     return (
         f'{above}<table style="border-collapse: collapse; margin: 0.2em 0"><thead><tr>{line(heads, "th")}</tr></thead>'
@@ -42,7 +45,7 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]], *, text: int =
 def facts(known: Mapping[str, object]) -> str:
     """Names and values in one line; what is None is left out."""
     said = [f"{name} {shown(value)}" for name, value in known.items() if value is not None]
-    return f'<p style="margin: 0.3em 0">{escape(" · ".join(said))}</p>'
+    return f'<p style="margin: 0.3em 0">{readable_html(" · ".join(said))}</p>'
 
 
 def shown(cell: object) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 
 from burnish.errors import DataError
@@ -25,6 +24,7 @@ from burnish.files.svg import (
     with_margin,
     write_svg,
 )
+from burnish.readable import readable_html
 
 from .metrics import sign
 from .report import Comparison
@@ -171,6 +171,6 @@ def _mark(row: Row, y: int, across: Callable[[float], float], columns: _Columns)
         parts.append(f"<rect x='{x - 4}' y='{y - 4}' width='8' height='8' fill='{colour}'/>")
     else:
         parts.append(f"<circle cx='{x}' cy='{y}' r='4.5' fill='{colour}'/>")
-    verdict = escape(_verdict(row))
+    verdict = readable_html(_verdict(row))
     parts.append(f"<text x='{columns.end + _GAP}' y='{y + 4}' fill='{colour}'>{verdict}</text>")
     return parts

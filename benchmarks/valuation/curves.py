@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 
 from burnish.errors import DataError
@@ -19,6 +18,7 @@ from burnish.files.svg import (
     with_margin,
     write_svg,
 )
+from burnish.readable import readable_html
 
 from .removal import Point
 
@@ -55,5 +55,5 @@ def draw(points: Sequence[Point], path: Path | str, metric: str) -> Path:
         parts.append(f"<polyline points='{curve}' stroke='{colour}'{look}/>")
         x, y = _WIDTH - _RIGHT + 16, _TOP + 24 * number
         parts.append(line((x, x + 28), (y, y), colour, look))
-        parts.append(f"<text x='{x + 36}' y='{y + 4}'>{escape(judge)}, {end} first</text>")
+        parts.append(f"<text x='{x + 36}' y='{y + 4}'>{readable_html(judge)}, {end} first</text>")
     return write_svg(path, parts, width=_WIDTH, height=_HEIGHT, title=title, font_size=13)

@@ -7,27 +7,30 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import typer
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
+from rich.text import Text
+
+from burnish.readable import readable
 
 #: Width of tables that go to a file or a pipe, where rich would otherwise fold them at 80 columns.
 PIPE_WIDTH = 160
 
 
-#: Control characters but tab and line feed, each with the picture that Unicode has for it.
-_PICTURES = {code: 0x2400 + code for code in range(32) if code not in (9, 10)} | {127: 0x2421}
-_PICTURES |= dict.fromkeys(range(128, 160), 0xFFFD)
-
-
 class _SafeConsole(Console):
-    """A console on which text from data moves no cursor and changes no colour of a terminal."""
+    """A console on which text from data moves no cursor and changes no colour of any terminal."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Before cells are measured: a sign takes room, and what it stands for takes none."""
+        return super().render_str(readable(text), **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterator[Segment]:
         for segment in super().render(renderable, options):
-            if self.is_terminal and segment.control is None:
-                yield segment._replace(text=segment.text.translate(_PICTURES))
+            if segment.control is None:
+                yield segment._replace(text=readable(segment.text))
             else:
                 yield segment
 
@@ -69,8 +72,15 @@ class Screen:
             self.notes.print(text, soft_wrap=not self.notes.is_terminal)
 
     def write(self, text: str) -> None:
-        """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured."""
-        self.results.print(text, soft_wrap=True)
+        """Plain text as it is (CSV, Markdown, JSON) to standard output, never folded or coloured.
+
+        On a terminal people read it, and control characters are shown as anywhere else.
+        """
+        if self.results.is_terminal:
+            self.results.print(text, soft_wrap=True)
+            return
+        self.results.file.write(f"{text}\n")
+        self.results.file.flush()
 
     @contextmanager
     def bar(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from burnish.readable import readable
+
 _BASE = Path(__file__).parent / "templates" / "base.css"
 
 
@@ -22,7 +24,7 @@ def render(
     """The text of a page from `page.html`, `page.css` and, where there is one, `page.js` in a folder.
 
     What all pages share (colours, also on a dark screen, sizes, phone and paper) comes before `page.css`, and
-    `more_style` after it.  All texts are escaped.  The template gets `style`, `script` and `policy`, a
+    `more_style` after it.  All texts are escaped, and `readable`.  The template gets `style`, `script` and `policy`, a
     Content-Security-Policy that allows these two by their digests and nothing else, beside `content`.
     """
     import jinja2
@@ -37,11 +39,17 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=_readable,
     )
     environment.filters |= dict(filters or {})
     # Both are files of burnish, and no text of anybody's.
     texts = {"style": Markup(style), "script": Markup(script), "policy": policy(style, script)}
     return environment.get_template("page.html").render(**texts, **content)
+
+
+def _readable(value: Any) -> Any:
+    """What the template shows; what is HTML already is ours."""
+    return readable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
 
 
 def policy(style: str, script: str) -> str:

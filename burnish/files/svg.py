@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from html import escape
 from pathlib import Path
 
 from burnish.errors import ConfigurationError
+from burnish.readable import readable_html
 
 from .whole import write_text
 
@@ -33,7 +33,7 @@ def svg_text(parts: Sequence[str], *, width: float, height: float, title: str, f
     body = "\n".join(parts)
     return (
         f"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {width} {height}' role='img' "
-        f"width='{width}' height='{height}'>\n<title>{escape(title)}</title>\n"
+        f"width='{width}' height='{height}'>\n<title>{readable_html(title)}</title>\n"
         f"<rect width='{width}' height='{height}' fill='#ffffff'/>\n<g {style}>\n{body}\n</g>\n</svg>\n"
     )
 
@@ -101,13 +101,13 @@ def text_width(text: str, font_size: float) -> float:
 def fitted(text: str, room: float, font_size: float) -> str:
     """What stands in a text element: where the text is wider than `room`, both ends of it and the whole as a title."""
     if text_width(text, font_size) <= room:
-        return escape(text)
+        return readable_html(text)
     for kept in range(len(text) - 1, -1, -1):
         first = (kept + 1) // 2
         short = f"{text[:first]}…{text[len(text) - (kept - first) :]}"
         if text_width(short, font_size) <= room:
             break
-    return f"<title>{escape(text)}</title>{escape(short)}"
+    return f"<title>{readable_html(text)}</title>{readable_html(short)}"
 
 
 def folded(text: str, room: float, font_size: float) -> list[str]:

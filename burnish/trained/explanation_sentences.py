@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from burnish.enhancers.guided.wording import attribute_words
 from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
 from burnish.explanation import Explanation, Reason
+from burnish.readable import readable
 
 #: Items of a history that a sentence names.
 NAMED = 3
@@ -27,7 +28,7 @@ def sentence(one: Explanation) -> str:
     if bad:
         told.append(_against(max(bad, key=lambda reason: -reason.contribution), nothing_for=not good))
     told += [reason.text for reason in one.reasons if not reason.counts][:1]
-    return " ".join(text for text in told if text)
+    return readable(" ".join(text for text in told if text))
 
 
 def most_telling(reasons: Sequence[Reason], kind: str) -> list[Reason]:

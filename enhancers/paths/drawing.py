@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from burnish.errors import DataError
 from burnish.files.svg import DARK, GREY, LIGHT, label, line, svg_path, write_svg
+from burnish.readable import readable_html
 
 from .best_paths import PathInstance
 from .graph import ITEM, USER, Graph
@@ -200,7 +200,7 @@ def _edge(
     return [
         *parts,
         f"<text x='{round(x, 1)}' y='{round(y - 6 + 14 * turn, 1)}' text-anchor='middle' font-size='11' "
-        f"paint-order='stroke' stroke='#ffffff' stroke-width='4'>{escape(shown)}</text>",
+        f"paint-order='stroke' stroke='#ffffff' stroke-width='4'>{readable_html(shown)}</text>",
     ]
 
 
@@ -211,8 +211,8 @@ def _node(x: float, y: float, name: str, kind: str) -> list[str]:
     edge = {USER: DARK, ITEM: _BLUE}.get(kind, GREY)
     parts = [
         f"<rect x='{x - _BOX / 2}' y='{y - _TALL / 2}' width='{_BOX}' height='{_TALL}' rx='6' fill='{LIGHT}' "
-        f"stroke='{edge}'><title>{escape(f'{kind}: {name}')}</title></rect>"
+        f"stroke='{edge}'><title>{readable_html(f'{kind}: {name}')}</title></rect>"
     ]
     for number, text in enumerate(rows):
-        parts.append(label(x, y + 4 + 14 * (number - (len(rows) - 1) / 2), escape(text)))
+        parts.append(label(x, y + 4 + 14 * (number - (len(rows) - 1) / 2), readable_html(text)))
     return parts

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from typing import TypeVar
 from urllib.parse import unquote
 
+from burnish.readable import readable
+
 from .graph import ITEM, Graph
 
 Key = TypeVar("Key")
@@ -40,7 +42,7 @@ def catalogue_title(title: str, *, year: bool = False) -> str:
 
     year: keep it.
     """
-    title = title.strip()
+    title = readable(title).strip()
     dated = _YEAR.match(title)
     if dated is not None:
         behind = title[len(dated["title"]) :].strip() if year else ""

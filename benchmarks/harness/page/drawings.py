@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
 
 from burnish.files.svg import (
     GREY,
@@ -19,6 +18,7 @@ from burnish.files.svg import (
     ticks,
     with_margin,
 )
+from burnish.readable import readable_html
 
 from ..picture import row_colour
 from ..rows import Row
@@ -150,7 +150,7 @@ def scatter(
     low, high = with_margin(min([0.0, *ys]), max([0.0, *ys]))
     span = with_margin(min(xs) - 0.05, max(xs) + 0.05)
     across, up = scale(*span, left, right), scale(low, high, height, 22)
-    parts = [f"<text x='{_EDGE}' y='12' font-size='{_SMALL}' fill='{GREY}'>{escape(y_name)}</text>"]
+    parts = [f"<text x='{_EDGE}' y='12' font-size='{_SMALL}' fill='{GREY}'>{readable_html(y_name)}</text>"]
     for tick in ticks(low, high, 5):
         y = up(tick)
         parts.append(line((left, right), (y, y), GREY if tick == 0 else LIGHT))
@@ -160,7 +160,7 @@ def scatter(
         parts += [line((x, x), (height, height + 4), GREY), label(x, height + 17, f"{tick:g}")]
     parts.append(
         f"<text x='{(left + right) / 2}' y='{height + 33}' text-anchor='middle' font-size='{_SMALL}' fill='{GREY}'>"
-        f"{escape(x_name)}</text>"
+        f"{readable_html(x_name)}</text>"
     )
     ends = []
     for name, cost, gain, under, over, colour in points:
@@ -210,7 +210,7 @@ def _frame(
     return [
         *parts,
         f"<text x='{middle}' y='{height + 29}' text-anchor='middle' font-size='{_SMALL}' fill='{GREY}'>"
-        f"{escape(x_name)}</text>",
+        f"{readable_html(x_name)}</text>",
     ]
 
 
@@ -229,7 +229,7 @@ def _path(
     dashes = f" stroke-dasharray='{stroke}'" if stroke else ""
     return (
         f"<polyline points='{places}' fill='none' stroke='{colour}' stroke-width='{width}' "
-        f"stroke-linejoin='round'{dashes}><title>{escape(one.name)}</title></polyline>"
+        f"stroke-linejoin='round'{dashes}><title>{readable_html(one.name)}</title></polyline>"
     )
 
 

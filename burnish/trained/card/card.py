@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from burnish import html_tables
+from burnish.readable import readable, readable_html
 
 from .read import Facts, read_facts
 from .slices import Estimate, by_activity, by_popularity, figures, weaknesses
@@ -46,20 +47,18 @@ class ModelCard:
 
     def markdown(self) -> str:
         """The card as Markdown."""
-        return "\n".join([f"# {self.title}", "", *_markdown(self.sections)])
+        return readable("\n".join([f"# {self.title}", "", *_markdown(self.sections)]))
 
     def html(self) -> str:
         """The card as a page of its own: no script, nothing from elsewhere."""
-        from html import escape
-
         style = (
             "body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; "
             "color-scheme: light dark } td:last-child { overflow-wrap: anywhere }"
         )
         return (
-            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(self.title)}</title>'
+            f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{readable_html(self.title)}</title>'
             f'<meta name="viewport" content="width=device-width, initial-scale=1"><style>{style}</style></head>'
-            f"<body><main><h1>{escape(self.title)}</h1>{''.join(self._html('h2'))}</main></body></html>\n"
+            f"<body><main><h1>{readable_html(self.title)}</h1>{''.join(self._html('h2'))}</main></body></html>\n"
         )
 
     def as_object(self) -> dict[str, Any]:
@@ -77,11 +76,9 @@ class ModelCard:
         }
 
     def _html(self, heading: str) -> Iterator[str]:
-        from html import escape
-
         for one in self.sections:
-            yield f"<{heading}>{escape(one.title)}</{heading}>"
-            yield "".join(f"<p>{escape(sentence).replace('`', '')}</p>" for sentence in one.sentences)
+            yield f"<{heading}>{readable_html(one.title)}</{heading}>"
+            yield "".join(f"<p>{readable_html(sentence).replace('`', '')}</p>" for sentence in one.sentences)
             if one.rows:
                 yield html_tables.table(one.heads, one.rows, text=one.text)
 

@@ -133,9 +133,10 @@ def _check_lines(path: Path, separator: str, encoding: str) -> None:
         count = len(cells)
         wanted = count if wanted is None else wanted
         if count != wanted:
+            line = separator.join(cells)
             raise DataError(
-                f"{path}, line {number}: {separator.join(cells)[:80]!r} has {count} field{'s' if count > 1 else ''}, and the first "
-                f"line {wanted}; mend the line (fields are separated by field_separator = {separator!r})"
+                f"{path}, line {number}: {line[:80]!r} has {count} field{'s' if count > 1 else ''}, and "
+                f"the first line {wanted}; mend the line (fields are separated by field_separator = {separator!r})"
             )
 
 

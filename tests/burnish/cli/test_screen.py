@@ -61,9 +61,9 @@ def test_bars_show_text_as_it_is(text: str) -> None:
 
 
 @pytest.mark.parametrize("on_a_terminal", [True, False])
-def test_control_characters_reach_files_and_no_terminal(on_a_terminal: bool) -> None:
-    """A title may move the cursor, clear the screen, or set the title of the window: shown, not done."""
-    text = "a\x1b[2Jb\x1b]0;c\x07d\x9bm"
+def test_control_characters_are_shown_and_not_done(on_a_terminal: bool) -> None:
+    """A title may move the cursor, clear the screen, turn the line, or set the title of the window."""
+    text = "a\x1b[2Jb\x1b]0;c\x07d\x9bm\u202ee\u2066f\u200fg"
     shown = io.StringIO()
     console = plain_console(file=shown, force_terminal=on_a_terminal, color_system=None, width=120)
     table = Table(title=Text(text), box=None)
@@ -71,10 +71,20 @@ def test_control_characters_reach_files_and_no_terminal(on_a_terminal: bool) -> 
     table.add_row(text)
     console.print(table)
     console.print(text)
+    assert shown.getvalue().count("a\u241b[2Jb\u241b]0;c") == 3
+    assert shown.getvalue().count("m\ufffde\ufffdf\ufffdg") == 3
+    assert not set(shown.getvalue()) & set("\x1b\x07\x9b\u202e\u2066\u200f")
+
+
+@pytest.mark.parametrize("on_a_terminal", [True, False])
+def test_data_are_written_as_they_are(on_a_terminal: bool) -> None:
+    """CSV into a pipe keeps each character; on a terminal people look at it."""
+    shown = io.StringIO()
+    screen = Screen(results=plain_console(file=shown, force_terminal=on_a_terminal, color_system=None))
+    screen.write("i1,\x1b[31mRed\t\x07\u202e")
+    plain = "i1,\x1b[31mRed\t\x07\u202e\n"
+    assert (shown.getvalue() == plain) is not on_a_terminal
     assert ("\x1b" in shown.getvalue()) is not on_a_terminal
-    if on_a_terminal:
-        assert shown.getvalue().count("a\u241b[2Jb\u241b]0;c") == 3
-        assert not set(shown.getvalue()) & {"\x07", "\x9b"}
 
 
 def test_every_console_of_the_command_line_shows_text_as_it_is() -> None:
