@@ -35,11 +35,14 @@ def card(
     """What a run optimises, what decides its recommendations, how good it is, and where it is weak: in plain words."""
     from burnish.files.whole import write_text
     from burnish.trained.card import card as make_card
+    from burnish.trained.finished_shards import check_writable
 
     screen = Screen.of(context, quiet)
     if output is not None and format is None:
         format = format_of_suffix(output, _BY_SUFFIX)
     kind = choose_format(format, None, shown=FORMATS)
+    if output is not None:
+        check_writable(output)
     made = make_card(run)
     text = {
         "markdown": made.markdown,

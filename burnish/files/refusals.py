@@ -20,15 +20,31 @@ _TORCH = re.compile(
     r"PytorchStreamWriter failed writing|inline_container\.cc.*(unexpected pos|writing)", re.S
 )
 
+#: The same where torch.save cannot open its file at all.
+_TORCH_TOLD = re.compile(r"inline_container\.cc.*open file failed with strerror: ([^\n]+)", re.S)
+
 
 def reason(error: BaseException) -> str | None:
     """Why nothing could be written, in the system's words; None for an error that is about something else."""
     code = code_of(error)
     if code is not None:
         return os.strerror(code)
+    told = _TORCH_TOLD.search(str(error)) if type(error) is RuntimeError else None
+    if told is not None:
+        return told[1].strip()
     if type(error) is RuntimeError and _TORCH.search(str(error)):
         return f"{os.strerror(errno.ENOSPC)}, or the file was cut off"
     return None
+
+
+def of_place(error: BaseException, place: Path) -> str | None:
+    """Why a file with a name of ours could not be made, where the error names it; None for other errors.
+
+    Places of the system's own, such as /proc, say other things than that nothing may be written.
+    """
+    if not isinstance(error, OSError) or place.name not in str(error):
+        return None
+    return error.strerror if error.filename is not None else os.strerror(error.errno or errno.EIO)
 
 
 def code_of(error: BaseException) -> int | None:
@@ -53,7 +69,7 @@ def sentence(error: BaseException, place: Path | str | None) -> str | None:
     code = code_of(error)
     # A file that may not be opened may be one that was to be read.
     verb = "opened" if code in (errno.EACCES, errno.EPERM) else "written"
-    if code in FULL or code is None:
+    if code in FULL or (code is None and not _TORCH_TOLD.search(str(error))):
         cure = "free some space there, or give another folder, and start again: what was finished is kept"
     else:
         cure = "give a path that you may read and write"

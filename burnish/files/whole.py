@@ -11,11 +11,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from burnish.errors import ConfigurationError, DataError
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 from .jsons import parse_json
 from .processes import MARK, is_dead, mark, start_of
-from .refusals import reason
+from .refusals import of_place, reason
 from .traces import without_traces
 
 if TYPE_CHECKING:
@@ -61,11 +61,11 @@ def written_whole(path: Path, *, durable: bool = False) -> Iterator[Path]:
                     os.fsync(handle.fileno())
             os.replace(beside, path)
         except Exception as error:
-            why = reason(error)
             named = error.filename if isinstance(error, OSError) else None
             # Of another file than this one, it is the caller's affair.
             other = named is not None and Path(os.fsdecode(named)) not in (beside, path, *path.parents)
-            if why is None or other or isinstance(error, ConfigurationError):
+            why = reason(error) or (None if other else of_place(error, beside))
+            if why is None or other or isinstance(error, BurnishError):
                 raise
             raise ConfigurationError(
                 f"{path} cannot be written ({why}); give a path in a folder that you may write to "

@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from burnish.errors import BurnishError, ConfigurationError
+
 from .lock import lock_of, locked, release_dead
 from .processes import MARK, is_dead, mark
-from .refusals import told_why
+from .refusals import reason
 from .whole import remove_leftovers
 
 #: `.partial-<folder>@<mark of the process>`
@@ -25,12 +27,13 @@ def folder_written_whole(folder: Path, is_whole: Callable[[Path], bool]) -> Iter
     is_whole: whether a folder is complete.  One that is complete already stands: another process was quicker.
     """
     partial = folder.with_name(f".partial-{folder.name}@{mark()}")
-    with told_why(folder):
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    shutil.rmtree(partial, ignore_errors=True)
     try:
-        yield partial
-        with told_why(folder):
+        with _told_of(folder, partial, ours=True):
+            partial.mkdir(parents=True)
+        with _told_of(folder, partial):
+            yield partial
+        with _told_of(folder, partial, ours=True):
             _flush(partial)
             with locked(lock_of(folder)):
                 if not is_whole(folder):
@@ -40,6 +43,31 @@ def folder_written_whole(folder: Path, is_whole: Callable[[Path], bool]) -> Iter
                     _flush_folder(folder.parent)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _told_of(folder: Path, partial: Path, *, ours: bool = False) -> Iterator[None]:
+    """What is refused in the folder beside is told of the folder that was asked for: nobody knows the other's name.
+
+    ours: whatever is refused is, as nothing else is done.
+    """
+    try:
+        yield
+    except ConfigurationError as error:
+        if partial.name not in str(error):
+            raise
+        raise ConfigurationError(str(error).replace(str(partial), str(folder))) from error
+    except Exception as error:
+        why = reason(error) if ours or partial.name in str(error) else None
+        if (
+            ours and why is None and isinstance(error, OSError)
+        ):  # as places of the system's own say it, such as /proc
+            why = error.strerror
+        if why is None or isinstance(error, BurnishError):
+            raise
+        raise ConfigurationError(
+            f"{folder} cannot be written ({why}); give a folder where you may write and that has space left"
+        ) from error
 
 
 def remove_leftovers_below(folder: Path) -> list[Path]:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -140,7 +141,16 @@ def check_writable(output: Path) -> None:
     folder = output.absolute().parent
     while not folder.exists():
         folder = folder.parent
-    if not folder.is_dir() or not os.access(folder, os.W_OK):
+    why = "" if folder.is_dir() and os.access(folder, os.W_OK) else "not permitted"
+    if not why:
+        try:
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except (
+            OSError
+        ) as error:  # read-only for everybody, full, or a place of the system's own, such as /proc
+            why = error.strerror or "not permitted"
+    if why:
         raise ConfigurationError(
-            f"{output} cannot be written: {folder} is not a folder that you may write to; give another output"
+            f"{output} cannot be written: {folder} is not a folder that you may write to ({why}); give another output"
         )

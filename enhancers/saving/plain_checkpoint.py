@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from burnish.enhancers.attach import is_enhanced, split_enhanced
-from burnish.errors import ConfigurationError, unknown_name
+from burnish.errors import unknown_name
 from burnish.files.whole import written_whole
 
 if TYPE_CHECKING:
@@ -48,10 +48,7 @@ def write_plain_checkpoint(
         "optimizer": _new_optimizer(model, plain).state_dict(),
     }
     with written_whole(path) as beside:
-        try:
-            torch.save(state, beside, pickle_module=_PlainPickle, pickle_protocol=4)
-        except RuntimeError as error:  # torch's own writer, where the disk is full
-            raise ConfigurationError(f"cannot write the checkpoint {str(path)!r}: {error}") from error
+        torch.save(state, beside, pickle_module=_PlainPickle, pickle_protocol=4)
     return path
 
 

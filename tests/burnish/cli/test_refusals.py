@@ -49,6 +49,23 @@ def test_a_picture_that_is_no_svg(here: Path) -> None:
     assert "'d.png': the picture is an SVG" in done.stderr
 
 
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="a system without /proc")
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("bake", "run", "--output", "/proc/b.pth"),
+        ("card", "run", "--output", "/proc/b.md"),
+        ("explain", "run", "--users", "u1", "--html", "/proc/b.html"),
+    ],
+)
+def test_a_place_that_nothing_can_be_written_to_is_told_first(words: tuple[str, ...], here: Path) -> None:
+    """Before the run is looked at: there is none."""
+    (here / "run").mkdir()
+    done = call(*words)
+    assert done.exit_code == 2
+    assert f"{words[-1]} cannot be written: /proc is not a folder that you may write to" in done.stderr
+
+
 def test_a_valuation_is_parquet(tmp_path: Path) -> None:
     one = valuation(3)
     for name in ("v.txt", "v.csv", "v"):

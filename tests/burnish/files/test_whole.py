@@ -10,6 +10,7 @@ import pytest
 
 from burnish.errors import ConfigurationError
 from burnish.files.whole import write_json, write_text, written_whole
+from burnish.files.whole_folder import folder_written_whole
 
 
 def test_what_was_written_takes_the_place(tmp_path: Path) -> None:
@@ -92,3 +93,63 @@ def test_a_failure_takes_the_folder_that_it_made_with_it(tmp_path: Path) -> None
     with pytest.raises(RuntimeError):
         fail_at(tmp_path / "new" / "other.txt")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]
+
+
+#: A folder where nobody can make anything, root neither.
+PROC = Path("/proc")
+needs_proc = pytest.mark.skipif(not PROC.joinpath("self").exists(), reason="a system without /proc")
+
+
+@needs_proc
+def test_a_place_of_the_systems_own_is_told_by_its_name() -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import torch
+
+    def pickle(beside: Path) -> None:
+        torch.save({}, beside)
+
+    def parquet(beside: Path) -> None:
+        pq.write_table(pa.table({"a": [1]}), beside)
+
+    for write in (lambda beside: beside.write_text("x"), pickle, parquet):
+        with (
+            pytest.raises(
+                ConfigurationError, match=r"^/proc/c\.md cannot be written \(No such file"
+            ) as caught,
+            written_whole(PROC / "c.md") as beside,
+        ):
+            write(beside)
+        assert ".c.md" not in str(caught.value)
+
+
+@needs_proc
+@pytest.mark.parametrize("place", ["g", "deep/g"])
+def test_a_folder_in_a_place_of_the_systems_own(place: str) -> None:
+    with (
+        pytest.raises(
+            ConfigurationError, match=rf"^/proc/{place} cannot be written \(No such file"
+        ) as caught,
+        folder_written_whole(PROC / place, Path.is_dir),
+    ):
+        pass
+    assert "partial" not in str(caught.value)
+
+
+def test_refusals_inside_a_folder_name_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    def refuse(where: str) -> None:
+        with folder_written_whole(tmp_path / "g", Path.is_dir) as partial:
+            if where == "file":
+                (partial / "a.txt").mkdir()
+                write_text(partial / "a.txt", "x")
+            (partial / "a.txt").write_text("")
+            raise PermissionError(13, "Permission denied", str(partial / "a.txt"))
+
+    for where in ("file", "folder"):
+        with pytest.raises(ConfigurationError) as caught:
+            refuse(where)
+        assert str(caught.value).startswith(f"{tmp_path / 'g'}")
+        assert "partial" not in str(caught.value)
+        assert not list(tmp_path.iterdir())
+    with pytest.raises(PermissionError), folder_written_whole(tmp_path / "g", Path.is_dir):
+        raise PermissionError(13, "Permission denied", "elsewhere")
