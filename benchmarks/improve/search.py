@@ -257,6 +257,7 @@ class Search:
                         break
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
+                    self.no_time = [name for name in self.no_time if name != family.name]
             alive = self._better_half(
                 [one for one in alive if not self._refused(one.name) and self.needed(one)]
             )
@@ -316,7 +317,7 @@ class Search:
             return price <= self.clock.left - reserve * self.clock.budget
 
         fits = bool(self.decide(f"time: rung {rung}, {family.name} {tried}", enough))
-        if not fits:
+        if not fits and family.name not in self.no_time:
             self.say("no time", f"{family.name}: a run takes about {price:.0f} s, longer than there is time")
             if not tried:
                 self.no_time.append(family.name)
