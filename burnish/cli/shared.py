@@ -201,8 +201,10 @@ def format_of_suffix(output: Path, by_suffix: Mapping[str, str]) -> str:
     if suffix not in by_suffix:
         from burnish.errors import ConfigurationError
 
-        first = {by_suffix[one]: one for one in reversed(by_suffix)}
-        names = sorted(first.values(), key=list(by_suffix).index)
+        first: dict[str, str] = {}
+        for one, format in by_suffix.items():
+            first.setdefault(format, one)
+        names = list(first.values())
         raise ConfigurationError(
             f"{output}: the suffix {output.suffix!r} names no format that can be written here; give "
             f"{', '.join(names[:-1])} or {names[-1]}, or say --format"
