@@ -42,8 +42,10 @@ def bake(
 ) -> None:
     """Write what enhancers learned into the tables of a plain RecBole checkpoint, which scores the same."""
     from burnish.enhancers.bake import bake as bake_model
+    from burnish.trained.finished_shards import check_writable
 
     screen = Screen.of(context, quiet)
+    check_writable(output)
     screen.say("building the model ...")
     trained, config, progress = open_model(source, trust, model)
     baked = bake_model(trained, output, config=config, progress=progress)

@@ -142,8 +142,9 @@ def explain(
         raise ConfigurationError("--ledger and --base-url are of --written-by MODEL, which is not given")
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
-    if html is not None:
-        check_writable(html)
+    for path in (html, output):
+        if path is not None:
+            check_writable(path)
     if profile and kind in ("csv", "parquet"):
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
@@ -212,9 +213,6 @@ def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
     output = given["output"]
     if output is None or output.suffix.lower() not in (".parquet", ".pq"):
         raise ConfigurationError("--batch writes a parquet file; give --out NAME.parquet")
-    from burnish.trained.finished_shards import check_writable
-
-    check_writable(output)
 
 
 def explain_many(

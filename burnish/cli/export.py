@@ -51,9 +51,11 @@ def export(
 ) -> None:
     """The embeddings of all items or users of a trained model, with the ids of the original data."""
     from burnish.trained.export import export_embeddings, save_embeddings
+    from burnish.trained.finished_shards import check_writable
 
     screen = Screen.of(context, quiet)
     file_format = choose_format(format, output, written=("npz", "parquet", "csv"))
+    check_writable(output)
     sides: Any = side
     kinds: Any = kind
     embeddings = export_embeddings(

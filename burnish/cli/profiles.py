@@ -43,10 +43,13 @@ def profiles(
 ) -> None:
     """Keyword profiles of users and items: the words of their reviews that a model's attention rests on."""
     from burnish.files.tables import write_text
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.keyword_profiles import FORMATS, keyword_profiles, save_profiles
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, shown=FORMATS[1:], written=FORMATS)
+    if output is not None:
+        check_writable(output)
     screen.say("reading the run and its data ...")
     sides: Any = side
     words = keyword_profiles(

@@ -85,6 +85,7 @@ def recommend(
     quiet: Quiet = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
     from burnish.trained.recommend import Recommender
 
@@ -92,6 +93,8 @@ def recommend(
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
     user_ids = read_users(users, users_file)
     share = None if shard is None else share_of(shard)
+    if output is not None:
+        check_writable(output)
     screen.say("reading the run and its data ...")
     recommender = Recommender(
         open_trained(run, model=model, data_path=data_path, trust=trust),
