@@ -243,6 +243,11 @@ def explain_many(
         raise
     if kept:
         screen.say(f"{kept} of {whole} shards were there already")
+    if share is not None and not whole:
+        screen.say(
+            f"there are no users for part {share[0] + 1} of {share[1]}: they are fewer than the parts; the "
+            f"file has heads alone"
+        )
     screen.say(f"written: {target} ({explained} recommendations explained)")
 
 
