@@ -240,7 +240,7 @@ def test_what_is_no_finished_run_is_refused(run: Path, tmp_path: Path) -> None:
         card(tmp_path)
     content = json.loads((run / "run.json").read_text(encoding="utf-8"))
     (tmp_path / "run.json").write_text(json.dumps({**content, "finished": False}), encoding="utf-8")
-    with pytest.raises(DataError, match="has not ended"):
+    with pytest.raises(DataError, match=f"has not ended; `burnish run --resume {tmp_path}` goes on"):
         card(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError, match=r"result\.json is missing"):
