@@ -125,6 +125,7 @@ def explain(
     """Why users are recommended what they are: reasons with their share of the score, in words."""
     from burnish.errors import ConfigurationError
     from burnish.files.data_names import data_names
+    from burnish.telling import counted
     from burnish.trained.explain import Explainer
     from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
@@ -177,16 +178,16 @@ def explain(
             from burnish.trained.written_sentences import SentenceWriter
 
             assert ledger is not None
-            screen.say(f"asking {written_by} for {len(explanations)} sentences ...")
+            screen.say(f"asking {written_by} for {counted(len(explanations), 'sentence')} ...")
             writer = SentenceWriter(written_by, ledger, explainer.titles, base_url, api_key_env)
             sentences = writer.write(explanations)
         write_text(html, to_page(explainer, explanations, sentences=sentences))
-        screen.say(f"written: {html} ({len(explanations)} recommendations explained)")
+        screen.say(f"written: {html} ({counted(len(explanations), 'recommendation')} explained)")
     if output is None and html is None:
         to_screen(screen, explanations, profiles, kind, names)
     elif output is not None:
         to_file(output, explanations, profiles, kind, names)
-        screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
+        screen.say(f"written: {output} ({counted(len(explanations), 'recommendation')} explained)")
 
 
 def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
@@ -219,7 +220,7 @@ def explain_many(
     screen: Screen, explainer: Explainer, output: Path, users: list[str] | None, share: tuple[int, int] | None
 ) -> None:
     """The users into a parquet file, with a bar in a terminal, else a line now and then; after Ctrl-C how to go on."""
-    from burnish.telling import stage
+    from burnish.telling import counted, stage
     from burnish.trained.explain_batch import explain_batch
 
     done = kept = whole = 0
@@ -248,7 +249,7 @@ def explain_many(
             f"there are no users for part {share[0] + 1} of {share[1]}: they are fewer than the parts; the "
             f"file has heads alone"
         )
-    screen.say(f"written: {target} ({explained} recommendations explained)")
+    screen.say(f"written: {target} ({counted(explained, 'recommendation')} explained)")
 
 
 def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) -> Profiles:

@@ -43,6 +43,7 @@ def profiles(
 ) -> None:
     """Keyword profiles of users and items: the words of their reviews that a model's attention rests on."""
     from burnish.files.tables import write_text
+    from burnish.telling import counted
     from burnish.trained.finished_shards import check_writable
     from burnish.trained.keyword_profiles import FORMATS, keyword_profiles, save_profiles
 
@@ -60,7 +61,7 @@ def profiles(
         return
     save_profiles(words, output, kind)
     profiled = words.groupby("side", observed=True)["id"].nunique().to_dict()
-    counts = ", ".join(f"{count} {name}s" for name, count in profiled.items())
+    counts = ", ".join(counted(count, name) for name, count in profiled.items())
     screen.say(
-        f"written: {output} ({len(words)} words of {counts or 'nobody: there are no training reviews'})"
+        f"written: {output} ({counted(len(words), 'word')} of {counts or 'nobody: there are no training reviews'})"
     )

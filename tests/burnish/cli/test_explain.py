@@ -131,6 +131,8 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("guided", ["--user", "u3", "--reasons", "0"], "reasons = 0"),
         ("guided", ["--user", "u3", "--title-field", "nam"], "Did you mean 'name'"),
         ("plain", ["--user", "u3", "-e", "backbone"], "by the name 'history', the user's history"),
+        ("guided", ["--user", "u3", "-e", "histroy"], "'histroy' is not known. Did you mean 'history'"),
+        ("guided", ["--user", "u3", "-e", "backbon"], "method or attached enhancer 'backbon' is not known"),
         ("plain", ["--top", "2"], "no user is named"),
         ("plain", ["--user", "u3", "--shard", "1/2"], "give --batch too"),
         ("plain", ["--batch"], "give --out NAME.parquet"),
