@@ -28,7 +28,7 @@ from burnish.training.request import make_config
 
 from .families import Family, families_for
 from .outcome import WINNER, Improvement, note, nothing_helped, verdict, write_winner
-from .search import Clock, News, Search, Tried, in_words
+from .search import Clock, News, Search, Tried, named
 
 if TYPE_CHECKING:
     from burnish.benchmarks.harness.progress import Event
@@ -294,9 +294,8 @@ def _tested(
 ) -> Improvement:
     family = next(one for one in search.families if one.name == winner.family)
     floor = search.best_floor()
-    search.say(
-        "test", f"the test set, once: {winner.family} ({in_words(winner.settings)}), plain and the best floor"
-    )
+    shown = named(winner.family, winner.settings)
+    search.say("test", f"the test set, once: {shown}, plain and the best floor")
     began = search.clock.now()
     records: list[RunRecord] = []
     for seeds in _seeds(search, plain.seed, lambda: search.clock.now() - began):

@@ -18,7 +18,7 @@ from burnish.files.whole import write_json, write_text
 from burnish.files.whole_folder import folder_written_whole
 
 from .families import Family
-from .search import Search, Tried, in_words
+from .search import Search, Tried, named
 
 #: The arm of the winner in its comparison.
 WINNER = "winner"
@@ -96,7 +96,7 @@ def verdict(rows: list[Row], winner: Tried, floor: Tried | None, search: Search)
     against_plain = next(row for row in rows if row.arm == WINNER and row.kind == "arm")
     over = next((row for row in rows if row.arm == WINNER and row.kind == "over"), None)
     helped = against_plain.direction > 0
-    shown = f"{winner.family} ({in_words(winner.settings)})" if winner.settings else winner.family
+    shown = named(winner.family, winner.settings)
     figures = (
         f"{search.metric} {against_plain.mean:.4f}, plain {against_plain.baseline_mean:.4f} "
         f"({against_plain.relative:+.1%}; {against_plain.low:+.4f} to {against_plain.high:+.4f}, "

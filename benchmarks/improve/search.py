@@ -149,7 +149,7 @@ class Search:
         """One training, or its result where it is there; what fails is told and noted."""
         self._number += 1
         spec = replace(with_settings(spec, settings), trial=self._number)
-        shown = f"{name} ({in_words(settings)})" if settings else name
+        shown = named(name, settings)
         kept = is_done(spec.folder(self.runs))
         if not kept:
             self.say("start", shown)
@@ -257,6 +257,7 @@ class Search:
                         break
                     self.tried.append(self.run(self._spec(family, cap), family.name, settings, cap))
                     after[family.name] += 1
+                    self.no_time = [name for name in self.no_time if name != family.name]
             alive = self._better_half(
                 [one for one in alive if not self._refused(one.name) and self.needed(one)]
             )
@@ -308,7 +309,7 @@ class Search:
     def _fits(self, rung: int, family: Family, after: Mapping[str, int], cap: int, reserve: float) -> bool:
         """Whether the time is enough for one more setting of a way; plain is always looked at once."""
         tried = after[family.name]
-        if not family.space or (family.name == PLAIN and not tried):
+        if family.name == PLAIN and not tried:
             return True
         price = self.cost(family.name, cap) or self.cost(PLAIN, cap) * DEARER
 
@@ -316,7 +317,7 @@ class Search:
             return price <= self.clock.left - reserve * self.clock.budget
 
         fits = bool(self.decide(f"time: rung {rung}, {family.name} {tried}", enough))
-        if not fits:
+        if not fits and family.name not in self.no_time:
             self.say("no time", f"{family.name}: a run takes about {price:.0f} s, longer than there is time")
             if not tried:
                 self.no_time.append(family.name)
@@ -429,6 +430,11 @@ def _best(tries: Iterable[Tried]) -> Tried | None:
     """The one with the largest value; of equal ones that with more epochs, then the first."""
     found = [one for one in tries if one.value is not None]
     return max(found, key=lambda one: (one.value or 0.0, one.epochs), default=None)
+
+
+def named(way: str, settings: Mapping[str, Any]) -> str:
+    """`softmax (temperature 0.2)`: a way with its settings, where it has any."""
+    return f"{way} ({in_words(settings)})" if settings else way
 
 
 def in_words(settings: Mapping[str, Any]) -> str:

@@ -120,7 +120,7 @@ def show(
     from burnish.training.inputs.arguments import if_several
 
     from .guide_texts import config_of, titles_of
-    from .run_request import make_request
+    from .run_request import make_request, refuse_misspelt
 
     screen = Screen.of(context, quiet)
     if items is not None and top is not None:
@@ -135,6 +135,7 @@ def show(
         request = make_request(
             model="BPR", dataset=named, enhancers=None, config_files=config_files, seed=None, words=words
         )
+        refuse_misspelt(request, context)
         config = config_of(request)
     scores = load_scores(source, names=None if config is None else data_names(config))
     for item in items or ():

@@ -135,7 +135,7 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
     from burnish.telling import counted
 
     from .guide_texts import config_of, texts_to_score
-    from .run_request import make_request
+    from .run_request import make_request, refuse_misspelt
 
     screen = Screen.of(context, options.quiet)
     check_combination(options)
@@ -152,6 +152,7 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
         seed=options.seed,
         words=context.args,
     )
+    refuse_misspelt(request, context)
     config = config_of(request)
     texts = texts_to_score(
         config,

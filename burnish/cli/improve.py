@@ -54,7 +54,7 @@ def improve(
     from burnish.benchmarks.improve.improve import seconds_of
     from burnish.errors import ConfigurationError
 
-    from .run_request import make_request
+    from .run_request import make_request, refuse_misspelt
 
     screen = Screen.of(context, quiet)
     request = make_request(
@@ -65,6 +65,7 @@ def improve(
         seed=None,
         words=list(context.args),
     )
+    refuse_misspelt(request, context)
     if request.enhancers:
         raise ConfigurationError("enhancers have no place here, since improve chooses them; leave them out")
     seconds = seconds_of(budget)

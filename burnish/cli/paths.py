@@ -93,7 +93,7 @@ def graph(
     """The relations of a data set's graph: types at their ends, edges, and nodes that have any."""
     screen = Screen.of(context, quiet)
     kind = choose_format(format, None, shown=FORMATS)
-    built = read(screen, options, context.args)
+    built = read(screen, options, context)
     names = ("relation", "from", "to", "edges", "nodes from", "nodes to")
     show(screen, kind, {name: name for name in names}, built.table())
     if kind == "table":
@@ -125,7 +125,7 @@ def mine(
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, None, shown=(*FORMATS, "yaml"))
-    built = read(screen, options, context.args)
+    built = read(screen, options, context)
     settings: dict[str, Any] = {"longest": longest, "keep": keep, "users": users, "share": share, "at": at}
     with screen.bar("meta-paths") as move:
         mined = search(
@@ -169,24 +169,24 @@ def export(
     from burnish.enhancers.paths.knowledge_files import write_knowledge_files
 
     screen = Screen.of(context, quiet)
-    built, split = read_with_split(screen, options, context.args)
+    built, split = read_with_split(screen, options, context)
     for line in write_knowledge_files(built, split, out):
         screen.say(line)
 
 
-def read(screen: Screen, options: GraphOptions, words: Sequence[str]) -> Graph:
+def read(screen: Screen, options: GraphOptions, context: typer.Context) -> Graph:
     """The graph of the training split; says what was left out of it."""
-    return read_with_split(screen, options, words)[0]
+    return read_with_split(screen, options, context)[0]
 
 
-def read_with_split(screen: Screen, options: GraphOptions, words: Sequence[str]) -> tuple[Graph, Any]:
+def read_with_split(screen: Screen, options: GraphOptions, context: typer.Context) -> tuple[Graph, Any]:
     """Likewise, with RecBole's data set of the training split."""
     from burnish.enhancers.paths.graph_options import GraphConfig
     from burnish.enhancers.paths.sources import read_graph
     from burnish.files.yamls import read_yaml
     from burnish.strict import validated
 
-    from .run_request import make_request, split_files
+    from .run_request import make_request, refuse_misspelt, split_files
     from .splits import data_config, training_split
 
     settings = {} if options.graph is None else read_yaml(options.graph)
@@ -200,8 +200,9 @@ def read_with_split(screen: Screen, options: GraphOptions, words: Sequence[str])
         enhancers="none",
         config_files=options.config_files,
         seed=options.seed,
-        words=[*words, *data_path],
+        words=[*context.args, *data_path],
     )
+    refuse_misspelt(request, context)
     screen.say(f"reading the graph of {request.dataset} ...")
     split = training_split(
         data_config(

@@ -61,7 +61,7 @@ def profiles(
         return
     save_profiles(words, output, kind)
     profiled = words.groupby("side", observed=True)["id"].nunique().to_dict()
-    counts = ", ".join(counted(count, name) for name, count in profiled.items())
+    counts = ", ".join(counted(count, str(name)) for name, count in profiled.items())
     screen.say(
         f"written: {output} ({counted(len(words), 'word')} of {counts or 'nobody: there are no training reviews'})"
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.zoo import find_backbone
-from burnish.errors import DataError
+from burnish.errors import DataError, warn
 from burnish.own.classes import loaded_only
 
 from .inputs.arguments import options_of
@@ -69,6 +69,11 @@ def load_run(
         raise DataError(
             f"{saved.folder} holds no trained weights yet ({MODEL_FILE}): the run stopped before its first "
             f"epoch was kept, or its model has none that can be saved (trees)"
+        )
+    if not saved.finished:
+        warn(
+            f"{saved.folder} holds a run that has not ended: its best epoch so far is used; `burnish run --resume "
+            f"{saved.folder}` goes on with it"
         )
     known = None if model is None else split_enhanced(find_backbone(model))[0]
     with loaded_only(trust):

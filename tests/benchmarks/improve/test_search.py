@@ -152,8 +152,8 @@ def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
     told: list[News] = []
     search, done = made(by_way({"softmax": 0.5}), budget=0.45, tell=told.append)
     search.halve(0.2)
-    assert [spec.arm for spec in done] == ["plain", "plain", "prior", "compress"]
-    assert search.no_time == ["softmax", "average", "aggregate"]
+    assert {spec.arm for spec in done} == {"plain", "prior"}
+    assert search.no_time == ["softmax", "average", "compress", "aggregate"]
     assert [news.message.partition(":")[0] for news in told if news.kind == "no time"] == search.no_time
     again, _ = made(by_way({"softmax": 0.5}), budget=0.45)
     again.halve(0.2)

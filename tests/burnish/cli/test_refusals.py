@@ -124,6 +124,29 @@ def test_an_option_that_is_almost_one(option: str, meant: str, here: Path) -> No
     assert "reading the data" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("improve", "--budgt", "10s"), "--budget"),
+        (("improve", "--epoch", "3"), "--epochs"),
+        (("paths", "graph", "--formt", "json"), "--format"),
+        (("paths", "mine", "--longst", "2"), "--longest"),
+        (("guide", "score", "--column", "title"), "--columns"),
+    ],
+)
+def test_an_option_that_is_almost_one_of_another_verb(words: tuple[str, ...], meant: str, here: Path) -> None:
+    given = [
+        "--dataset",
+        "tiny",
+        *(["--model", "BPR", "--output", "better"] if words[0] == "improve" else []),
+    ]
+    given += ["--out", "scores.tsv", "--schema", "films"] if words[0] == "guide" else []
+    done = call(*words, *given)
+    assert done.exit_code == 2, done.stderr
+    assert f"Did you mean {meant}?" in done.stderr
+    assert not Path("better").exists()
+
+
 def test_a_run_among_data(here: Path) -> None:
     done = call("run", *MODEL, "--epochs", "1", "--output", "dataset/tiny")
     assert done.exit_code == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +100,17 @@ def interrupted(
         Interrupt(patch, in_epoch)
         with pytest.raises(KeyboardInterrupt):
             train(model, NAME, options=options, enhancers=enhancers, folder=folder, save_every=save_every)
+
+
+def test_a_run_that_has_not_ended_is_used_with_a_warning(data: Path, tmp_path: Path) -> None:
+    interrupted("BPR", tmp_path / "run", options_of("BPR", data, train_batch_size=64), {})
+    with pytest.warns(UserWarning, match=r"holds a run that has not ended.*burnish run --resume .*run"):
+        load_run(tmp_path / "run")
+    resume(tmp_path / "run")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        load_run(tmp_path / "run")
+    assert not any("has not ended" in str(one.message) for one in told)
 
 
 @pytest.mark.parametrize(("model", "enhancers"), CASES, ids=str)
