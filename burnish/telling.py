@@ -17,6 +17,14 @@ _stages: ContextVar[Say | None] = ContextVar("stages_told_to", default=None)
 _whose: ContextVar[str] = ContextVar("stages_of", default="")
 
 
+def counted(count: int, one: str, many: str = "") -> str:
+    """A number with its noun: "1 item", "1,200 items".
+
+    many: the plural, where it is not `one` with an s.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 @contextmanager
 def summaries_told_to(say: Say) -> Iterator[None]:
     """While this is open, `say` is called with what is told of a run besides its epochs, each line once.

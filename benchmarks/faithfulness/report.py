@@ -16,6 +16,8 @@ from burnish.benchmarks.harness.faithful import FILE, OURS, WARNING
 from burnish.benchmarks.harness.tables import markdown_table
 from burnish.errors import ConfigurationError
 from burnish.files.whole import write_json, write_text, written_whole
+from burnish.trained.finished_shards import check_writable
+from burnish.training.record import MODEL_FILE, RUN_FILE
 
 from .measures import MEASURES
 from .references import REFERENCES
@@ -39,6 +41,8 @@ RETRAINED = {
     "retrained: standing": (False, "the item's standing in the model that was trained without the k"),
 }
 FILES = (FILE, "faithfulness.md", "per_user.parquet")
+#: What tells the folder of a run, of `burnish run` or of `burnish bench`.
+_OF_RUNS = (RUN_FILE, MODEL_FILE, "result.json", "config.json", "metrics.json", "DONE")
 
 
 @dataclass(eq=False)
@@ -228,11 +232,21 @@ class Faithfulness:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise `ConfigurationError` where a study cannot be written, before it is made."""
+    """Raise `ConfigurationError`, before a study is made, where it cannot be written or a run's files are."""
     if folder.exists() and not folder.is_dir():
         raise ConfigurationError(
             f"{folder} is a file; --output is the folder that {', '.join(FILES)} go into"
         )
+    of_run = [name for name in _OF_RUNS if (folder / name).exists()]
+    if not of_run and (folder / FILES[2]).exists() and not (folder / FILE).exists():
+        of_run = [FILES[2]]  # what is left of a run, or somebody else's
+    if of_run:
+        raise ConfigurationError(
+            f"{folder} holds a run ({', '.join(of_run[:3])}), and {FILES[2]} there would be lost; give another folder, "
+            f"such as {folder / 'faithfulness'} (--output)"
+        )
+    for name in FILES:
+        check_writable(folder / name)
 
 
 def _with_interval(table: NDArray[np.float64], name: str) -> dict[str, Any]:

@@ -125,6 +125,7 @@ def explain(
     """Why users are recommended what they are: reasons with their share of the score, in words."""
     from burnish.errors import ConfigurationError
     from burnish.files.data_names import data_names
+    from burnish.telling import counted
     from burnish.trained.explain import Explainer
     from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
@@ -142,8 +143,9 @@ def explain(
         raise ConfigurationError("--ledger and --base-url are of --written-by MODEL, which is not given")
     if html is not None and html.suffix.lower() not in (".html", ".htm"):
         raise ConfigurationError(f"--html {html}: the page is HTML; give a file name that ends in .html")
-    if html is not None:
-        check_writable(html)
+    for path in (html, output):
+        if path is not None:
+            check_writable(path)
     if profile and kind in ("csv", "parquet"):
         raise ConfigurationError(f"--profile has no place in {kind}; use a table, .txt or .json")
     screen.say("reading the run and its data ...")
@@ -176,16 +178,16 @@ def explain(
             from burnish.trained.written_sentences import SentenceWriter
 
             assert ledger is not None
-            screen.say(f"asking {written_by} for {len(explanations)} sentences ...")
+            screen.say(f"asking {written_by} for {counted(len(explanations), 'sentence')} ...")
             writer = SentenceWriter(written_by, ledger, explainer.titles, base_url, api_key_env)
             sentences = writer.write(explanations)
         write_text(html, to_page(explainer, explanations, sentences=sentences))
-        screen.say(f"written: {html} ({len(explanations)} recommendations explained)")
+        screen.say(f"written: {html} ({counted(len(explanations), 'recommendation')} explained)")
     if output is None and html is None:
         to_screen(screen, explanations, profiles, kind, names)
     elif output is not None:
         to_file(output, explanations, profiles, kind, names)
-        screen.say(f"written: {output} ({len(explanations)} recommendations explained)")
+        screen.say(f"written: {output} ({counted(len(explanations), 'recommendation')} explained)")
 
 
 def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
@@ -212,16 +214,13 @@ def check_batch(batch: bool, shard: str | None, **given: Any) -> None:
     output = given["output"]
     if output is None or output.suffix.lower() not in (".parquet", ".pq"):
         raise ConfigurationError("--batch writes a parquet file; give --out NAME.parquet")
-    from burnish.trained.finished_shards import check_writable
-
-    check_writable(output)
 
 
 def explain_many(
     screen: Screen, explainer: Explainer, output: Path, users: list[str] | None, share: tuple[int, int] | None
 ) -> None:
     """The users into a parquet file, with a bar in a terminal, else a line now and then; after Ctrl-C how to go on."""
-    from burnish.telling import stage
+    from burnish.telling import counted, stage
     from burnish.trained.explain_batch import explain_batch
 
     done = kept = whole = 0
@@ -245,7 +244,12 @@ def explain_many(
         raise
     if kept:
         screen.say(f"{kept} of {whole} shards were there already")
-    screen.say(f"written: {target} ({explained} recommendations explained)")
+    if share is not None and not whole:
+        screen.say(
+            f"there are no users for part {share[0] + 1} of {share[1]}: they are fewer than the parts; the "
+            f"file has heads alone"
+        )
+    screen.say(f"written: {target} ({counted(explained, 'recommendation')} explained)")
 
 
 def collect_profiles(explainer: Explainer, explanations: Sequence[Explanation]) -> Profiles:

@@ -50,10 +50,13 @@ def export(
     quiet: Annotated[bool, quiet_option("Say nothing but errors.")] = False,
 ) -> None:
     """The embeddings of all items or users of a trained model, with the ids of the original data."""
+    from burnish.telling import counted
     from burnish.trained.export import export_embeddings, save_embeddings
+    from burnish.trained.finished_shards import check_writable
 
     screen = Screen.of(context, quiet)
     file_format = choose_format(format, output, written=("npz", "parquet", "csv"))
+    check_writable(output)
     sides: Any = side
     kinds: Any = kind
     embeddings = export_embeddings(
@@ -61,4 +64,6 @@ def export(
     )
     save_embeddings(embeddings, output, file_format)
     rows, width = embeddings.vectors.shape
-    screen.say(f"written: {output} ({rows} {side}s, {width} numbers each, {kind}, table {embeddings.table})")
+    screen.say(
+        f"written: {output} ({counted(rows, side)}, {counted(width, 'number')} each, {kind}, table {embeddings.table})"
+    )

@@ -140,7 +140,7 @@ def show(
     scores = load_scores(source, names=None if config is None else data_names(config))
     for item in items or ():
         if item not in scores.ids:
-            raise unknown_id("id", item, scores.ids, cure=if_several([item]).strip())
+            raise unknown_id("id", item, scores.ids, cure=if_several([item], "--items").strip())
     if top is not None and top not in scores.attributes:
         raise unknown_name("attribute", top, scores.attributes)
     titles = {} if config is None else titles_of(config)

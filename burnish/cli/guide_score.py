@@ -132,6 +132,7 @@ class ScoreOptions:
 def score(context: typer.Context, options: ScoreOptions) -> None:
     """Score items on attributes: by a language model, a sentence encoder, a file, or the scores in the package."""
     from burnish.enhancers.guided.scorers.files import check_output, write_scores
+    from burnish.telling import counted
 
     from .guide_texts import config_of, texts_to_score
     from .run_request import make_request, refuse_misspelt
@@ -166,7 +167,7 @@ def score(context: typer.Context, options: ScoreOptions) -> None:
     if options.scorer == "llm":
         scores = score_by_llm(screen, options, texts, schema)
     else:
-        screen.say(f"scoring {len(texts)} items by {options.scorer} ...")
+        screen.say(f"scoring {counted(len(texts), 'item')} by {options.scorer} ...")
         scores = make_scorer(options, config).score(texts, schema)
     assert options.output is not None
     write_scores(scores, options.output, id_column="user_id" if options.users else "item_id")
@@ -241,10 +242,12 @@ def make_scorer(options: ScoreOptions, config: Any) -> Any:
 
 def score_by_llm(screen: Screen, options: ScoreOptions, texts: Texts, schema: AttributeSchema) -> Scores:
     """Ask the model, with a bar where somebody watches."""
+    from burnish.telling import counted
+
     scorer = make_llm(options)
     ledger = scorer.settings.ledger
-    who = "users" if options.users else "items"
-    screen.say(f"scoring {len(texts)} {who} by {options.model}; ledger: {ledger}")
+    who = counted(len(texts), "user" if options.users else "item")
+    screen.say(f"scoring {who} by {options.model}; ledger: {ledger}")
     with screen.bar("answers") as move:
         scorer.progress = lambda done, total: move(completed=done, total=total)
         try:

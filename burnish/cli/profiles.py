@@ -43,10 +43,14 @@ def profiles(
 ) -> None:
     """Keyword profiles of users and items: the words of their reviews that a model's attention rests on."""
     from burnish.files.tables import write_text
+    from burnish.telling import counted
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.keyword_profiles import FORMATS, keyword_profiles, save_profiles
 
     screen = Screen.of(context, quiet)
     kind = choose_format(format, output, shown=FORMATS[1:], written=FORMATS)
+    if output is not None:
+        check_writable(output)
     screen.say("reading the run and its data ...")
     sides: Any = side
     words = keyword_profiles(
@@ -57,7 +61,7 @@ def profiles(
         return
     save_profiles(words, output, kind)
     profiled = words.groupby("side", observed=True)["id"].nunique().to_dict()
-    counts = ", ".join(f"{count} {name}s" for name, count in profiled.items())
+    counts = ", ".join(counted(count, str(name)) for name, count in profiled.items())
     screen.say(
-        f"written: {output} ({len(words)} words of {counts or 'nobody: there are no training reviews'})"
+        f"written: {output} ({counted(len(words), 'word')} of {counts or 'nobody: there are no training reviews'})"
     )

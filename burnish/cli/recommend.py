@@ -85,6 +85,8 @@ def recommend(
     quiet: Quiet = False,
 ) -> None:
     """The best items for all or some users, with the ids of the original data, scores and titles."""
+    from burnish.telling import counted
+    from burnish.trained.finished_shards import check_writable
     from burnish.trained.open import open_trained
     from burnish.trained.recommend import Recommender
 
@@ -92,6 +94,8 @@ def recommend(
     kind = choose_format(format, output, shown=SHOWN, written=WRITTEN)
     user_ids = read_users(users, users_file)
     share = None if shard is None else share_of(shard)
+    if output is not None:
+        check_writable(output)
     screen.say("reading the run and its data ...")
     recommender = Recommender(
         open_trained(run, model=model, data_path=data_path, trust=trust),
@@ -105,7 +109,7 @@ def recommend(
     )
     if recommender.unseen_items and not include_unseen:
         screen.say(
-            f"{recommender.unseen_items} items without a training interaction are left out (--include-unseen)"
+            f"{counted(recommender.unseen_items, 'item')} without a training interaction left out (--include-unseen)"
         )
     if share is not None and output is not None:
         from burnish.files.tables import part_of
@@ -202,6 +206,7 @@ def write(
     """
     from burnish.files.data_names import data_names
     from burnish.files.tables import TableFile
+    from burnish.telling import counted
 
     total = len(recommender.share_of(users if users is not None else recommender.all_users(), share))
     batches = recommender.chunks(users, share=share)
@@ -221,4 +226,4 @@ def write(
             f"{recommender.users_at_once}; a smaller --batch-users, the same for all parts, divides them further"
         )
     if output is not None:
-        screen.say(f"written: {output} ({file.rows} rows, {total} users)")
+        screen.say(f"written: {output} ({counted(file.rows, 'row')}, {counted(total, 'user')})")

@@ -237,7 +237,7 @@ class Explainer:
         if token == "[PAD]" or token not in known:
             names = [str(name) for name in known if name != "[PAD]"]
             named = getattr(data_names(self.trained.config), side)
-            raise unknown_id(named, token, names, cure=if_several([token]).strip())
+            raise unknown_id(named, token, names, cure=if_several([token], f"--{side}s").strip())
         return int(known[token])
 
     def _check_user(self, token: str, user: int, *, named_items: bool) -> None:

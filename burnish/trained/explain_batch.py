@@ -48,7 +48,7 @@ def explain_batch(
         Original ids; by default all users of the data.
     share
         Which of how many equal shares of the users to explain, from 0, in a file of its own (`part_of`), for
-        several processes or machines.
+        several processes or machines.  Where there are fewer users than shares, those without users have heads alone.
     shard
         Users that are explained at a time.
     progress
@@ -78,10 +78,6 @@ def explain_batch(
     if share is not None:
         number, of = share
         tokens = tokens[number * len(tokens) // of : (number + 1) * len(tokens) // of]
-        if not tokens:
-            raise ConfigurationError(
-                f"shard {share[0] + 1}/{share[1]}: there are fewer users than shards; take fewer"
-            )
     finished = FinishedFrames(shards_folder(target), _fingerprint(explainer, tokens, shard))
     starts = range(0, len(tokens), shard)
     for number, start in enumerate(starts):
@@ -98,6 +94,8 @@ def explain_batch(
                 frame = _table(explainer, tokens[start : start + shard])
             explained += int(frame.loc[frame["item"].notna(), ["user", "item"]].drop_duplicates().shape[0])
             file.write(frame)
+        if not tokens:
+            file.write(_table(explainer, []))
     finished.remove()
     return target, explained
 

@@ -73,13 +73,17 @@ def _may_be_run(path: Path) -> bool:
 
 @alone()
 def _open_checkpoint(path: Path, data_path: Path | str | None, trust: bool) -> TrainedModel:
-    from burnish.enhancers.saving.trusted import load_trusted
+    from burnish.enhancers.saving.trusted import is_pickle, load_trusted
     from burnish.training.data import check_files
     from burnish.training.stages import Run
     from burnish.training.weights import unlike
 
+    beside = path.parent / RUN_FILE
+    if not is_pickle(path):
+        what = "is empty" if not path.stat().st_size else "is no checkpoint of RecBole's, or was cut short"
+        cure = f", such as {path.parent}," if beside.is_file() else " (burnish run --output)"
+        raise DataError(f"{path} {what}; give the folder of a run{cure} or a checkpoint")
     if not trust:
-        beside = path.parent / RUN_FILE
         better = f"Give the run's folder instead: {path.parent}. " if beside.is_file() else ""
         raise ConfigurationError(
             f"{path} is a checkpoint of RecBole's, and reading it can execute code that somebody put into it. "

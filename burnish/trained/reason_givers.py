@@ -77,7 +77,9 @@ def reason_givers(
     elif name is not None and name != HISTORY:
         known = [*(one.name for one in backbone), *(enhancer.name for enhancer in attached), HISTORY]
         if name not in known:
-            raise unknown_name("attached enhancer", name, known)
+            raise unknown_name(
+                "method or attached enhancer", name, [*known, *([BACKBONE] if backbone else [])]
+            )
         attached, backbone = [enhancer for enhancer in attached if enhancer.name == name], []
     enhancers = [
         ReasonGiver(enhancer.name, enhancer)

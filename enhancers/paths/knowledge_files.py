@@ -10,6 +10,7 @@ from typing import Any
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.files.whole_folder import folder_written_whole
+from burnish.telling import counted
 
 from .graph import ITEM, USER, Graph, Relation
 
@@ -85,11 +86,14 @@ def write_knowledge_files(graph: Graph, dataset: Any, folder: Path) -> list[str]
             for item in range(1, len(items)):
                 stream.write(f"{items[item]}{separator}{names[ITEM][item]}\n")
     told.insert(
-        0, f"{folder}: {n_triples:,} triples of {len(relations)} relations, {len(items) - 1:,} items linked"
+        0,
+        f"{folder}: {counted(n_triples, 'triple')} of {counted(len(relations), 'relation')}, "
+        f"{counted(len(items) - 1, 'item')} linked",
     )
     if alone:
         told.append(
-            f"{len(alone):,} items have no edge and got a triple to themselves ({ITSELF!r}), as RecBole drops items "
+            f"{counted(len(alone), 'item')} without an edge got a triple with the same at both ends "
+            f"({ITSELF!r}), as RecBole drops items "
             f"without one"
         )
     return told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,8 @@ def read_facts(folder: Path | str) -> Facts:
     saved = read_run(folder)
     if not saved.finished:
         raise DataError(
-            f"{folder} holds a run that has not ended; `burnish run ... --output {folder} --resume` goes on with it"
+            f"{folder} holds a run that has not ended; `burnish run --resume {shlex.quote(str(folder))}` goes on "
+            f"with it"
         )
     name = next((name for name in _RESULTS if (folder / name).is_file()), _RESULTS[0])
     # A run of `bench` that was kept with its model has RecBole's options as they were told apart there.

@@ -184,6 +184,8 @@ def _of_users(facts: Facts) -> str:
         return ""
     counts = facts.per_user.groupby("user")["n_training"].first()
     low, middle, high = (int(counts.quantile(share)) for share in (0.05, 0.5, 0.95))
+    if low == high:
+        return f" (most of the tested users have {low:,})"
     return f" (half of the tested users have {middle:,} or fewer; most have {low:,} to {high:,})"
 
 

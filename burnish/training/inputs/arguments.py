@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import shlex
 from collections.abc import Callable, Iterable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -104,13 +105,17 @@ def ids_of(given: Any) -> list[str]:
     return list(dict.fromkeys(str(one) for one in ([given] if single else given)))
 
 
-def if_several(ids: Iterable[str]) -> str:
-    """The hint that belongs to an unknown id with commas: several may have been meant."""
+def if_several(ids: Iterable[str], option: str = "--users") -> str:
+    """The hint that belongs to an unknown id with commas: several may have been meant.
+
+    option: what takes several on the command line.
+    """
     one = next((token for token in ids if "," in token), None)
     if one is None:
         return ""
     parts = [part.strip() for part in one.split(",")]
-    return f" {one!r} was taken for one id; give several as a list, {parts!r}."
+    words = shlex.quote(",".join(parts))
+    return f" {one!r} was taken for one id; give several as a list, {parts!r} (on the command line {option} {words})."
 
 
 def keywords_checked(

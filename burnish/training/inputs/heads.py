@@ -84,12 +84,13 @@ def _why_wanted(config: Any, source: str) -> str:
     if source == "kg":
         return (
             f"{model} reads a knowledge graph; put its triples there, as in "
-            f"head_id:token<TAB>relation_id:token<TAB>tail_id:token, or take a model that reads none"
+            f"head_id:token<TAB>relation_id:token<TAB>tail_id:token, or make a data set with a graph of the items' "
+            f"columns (burnish paths export), or take a model that reads none"
         )
     if source == "link":
         return (
             f"{model} reads which entity of the graph an item is; put it there, as in "
-            f"item_id:token<TAB>entity_id:token"
+            f"item_id:token<TAB>entity_id:token (burnish paths export makes both files of what the items' columns say)"
         )
     if model in _KNOWLEDGE_SEQUENTIAL and source in ("ent", "rel"):
         what = "entities" if source == "ent" else "relations"

@@ -131,6 +131,8 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("guided", ["--user", "u3", "--reasons", "0"], "reasons = 0"),
         ("guided", ["--user", "u3", "--title-field", "nam"], "Did you mean 'name'"),
         ("plain", ["--user", "u3", "-e", "backbone"], "by the name 'history', the user's history"),
+        ("guided", ["--user", "u3", "-e", "histroy"], "'histroy' is not known. Did you mean 'history'"),
+        ("guided", ["--user", "u3", "-e", "backbon"], "method or attached enhancer 'backbon' is not known"),
         ("plain", ["--top", "2"], "no user is named"),
         ("plain", ["--user", "u3", "--shard", "1/2"], "give --batch too"),
         ("plain", ["--batch"], "give --out NAME.parquet"),
@@ -146,6 +148,8 @@ def test_to_files(run: Path, tmp_path: Path) -> None:
         ("plain", ["--user", "u3", "--ledger", "l.sqlite"], "are of --written-by MODEL"),
         ("guided", ["--user", "u3", "--budget", "99"], "this run's are of guided"),
         ("nothing", ["--user", "u3"], "does not exist"),
+        ("plain", ["--user", "u3,u1"], "on the command line --users u3,u1)"),
+        ("plain", ["--user", "u3", "--item", "i3,i1"], "on the command line --items i3,i1)"),
     ],
 )
 def test_bad_input(
@@ -167,6 +171,21 @@ def test_a_page(run: Path, tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert text.count('<li class="card"') == 2
     assert "Because you chose The " in text
+
+
+def test_more_shares_than_users(run: Path, tmp_path: Path) -> None:
+    parts = []
+    for number in (1, 2):
+        words = ["--users", "u3", "--batch", "--top", "2", "--out", str(tmp_path / "b.parquet")]
+        done = call("explain", str(run / "plain"), *words, "--shard", f"{number}/2")
+        assert done.exit_code == 0, done.output
+        parts.append(pd.read_parquet(tmp_path / f"b-0000{number}-of-00002.parquet"))
+    assert [part["user"].nunique() for part in parts] == [0, 1]
+    assert parts[0].dtypes.equals(parts[1].dtypes)
+    assert "there are no users for part" in " ".join(
+        call("explain", str(run / "plain"), *words, "--shard", "1/2").stderr.split()
+    )
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".parquet", ".parquet"]
 
 
 def test_many_users_in_shares(run: Path, tmp_path: Path) -> None:

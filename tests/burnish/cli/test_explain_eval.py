@@ -87,3 +87,26 @@ def test_what_is_refused(runs: Path, tmp_path: Path) -> None:
     assert done.exit_code == 2
     assert "is a file" in done.output
     assert call("explain-eval").exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "files", [("run.json",), ("metrics.json", "DONE"), ("per_user.parquet",), ("result.json",)]
+)
+def test_a_folder_with_a_run_in_it_is_no_output(files: tuple[str, ...], tmp_path: Path) -> None:
+    """Refused before the run, which is not there, is looked for."""
+    for name in (*files, "per_user.parquet"):
+        (tmp_path / name).write_text("kept", encoding="utf-8")
+    done = call("explain-eval", "nowhere", "--output", str(tmp_path))
+    assert done.exit_code == 2
+    said = "".join(done.stderr.split())
+    assert f"{tmp_path}holdsarun({files[0]}" in said
+    assert f"suchas{tmp_path / 'faithfulness'}" in said
+    assert (tmp_path / "per_user.parquet").read_text(encoding="utf-8") == "kept"
+
+
+def test_an_earlier_study_is_written_over(tmp_path: Path) -> None:
+    for name in FILES:
+        (tmp_path / name).write_text("", encoding="utf-8")
+    done = call("explain-eval", "nowhere", "--output", str(tmp_path))
+    assert "nowhere" in done.stderr
+    assert "holds a run" not in done.stderr

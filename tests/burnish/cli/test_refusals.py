@@ -37,6 +37,29 @@ def test_a_suffix_that_a_report_cannot_be_written_in(name: str, here: Path) -> N
     assert [path.name for path in here.iterdir()] == ["dataset"]
 
 
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["recommend", "nowhere"], "t.csv"),
+        (["explain", "nowhere", "--user", "u1"], "t.csv"),
+        (["explain", "nowhere", "--batch"], "t.parquet"),
+        (["explain-eval", "nowhere"], "found"),
+        (["export", "nowhere"], "t.npz"),
+        (["profiles", "nowhere"], "t.tsv"),
+        (["bake", "nowhere"], "t.pth"),
+    ],
+)
+def test_an_output_that_cannot_be_written(words: list[str], name: str, here: Path) -> None:
+    """Before any work: the run is not there, and not looked for."""
+    Path("file.txt").write_text("", encoding="utf-8")
+    done = call(*words, "--output" if words[0] != "explain" else "--out", str(Path("file.txt", name)))
+    assert done.exit_code == 2
+    said = "".join(done.stderr.split())
+    assert "cannotbewritten:" in said
+    assert "file.txtisnotafolderthatyoumaywriteto" in said
+    assert "nowhere" not in said
+
+
 @pytest.mark.parametrize("name", ["t.md", "t.csv", "t.txt", "table"])
 def test_suffixes_of_reports(name: str, here: Path) -> None:
     assert "does not exist" in call("report", "runs", "--output", name).stderr

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from burnish import cli
 from burnish.cli.screen import PIPE_WIDTH, Screen, plain_console
+from burnish.telling import counted
 
 
 def test_remarks_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,3 +138,8 @@ def test_a_bar_only_where_somebody_watches(quiet: bool, hidden: bool) -> None:
     with Screen(notes=Console(file=piped)).bar(of_bytes=True) as move:
         move(description="a.json", completed=10, total=20)
     assert not piped.getvalue().strip()
+
+
+def test_counts_with_their_nouns() -> None:
+    assert [counted(one, "item") for one in (0, 1, 1200)] == ["0 items", "1 item", "1,200 items"]
+    assert counted(2, "entity", "entities") == "2 entities"

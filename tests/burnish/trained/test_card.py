@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from burnish.errors import DataError
 from burnish.trained.card import ModelCard, card
 from burnish.trained.card.read import Facts
 from burnish.trained.card.slices import by_activity, by_popularity, figures, weaknesses, wilson
-from burnish.trained.card.words import deciding, objective, split_in_words
+from burnish.trained.card.words import _of_users, deciding, objective, split_in_words
 
 
 @pytest.fixture(scope="module")
@@ -240,7 +241,7 @@ def test_what_is_no_finished_run_is_refused(run: Path, tmp_path: Path) -> None:
         card(tmp_path)
     content = json.loads((run / "run.json").read_text(encoding="utf-8"))
     (tmp_path / "run.json").write_text(json.dumps({**content, "finished": False}), encoding="utf-8")
-    with pytest.raises(DataError, match="has not ended"):
+    with pytest.raises(DataError, match=f"has not ended; `burnish run --resume {tmp_path}` goes on"):
         card(tmp_path)
     (tmp_path / "run.json").write_text(json.dumps(content), encoding="utf-8")
     with pytest.raises(DataError, match=r"result\.json is missing"):
@@ -269,3 +270,11 @@ def test_neither_model_nor_data_are_loaded(run: Path, monkeypatch: pytest.Monkey
         (run / "elsewhere.pth").rename(run / "checkpoint.pth")
     assert made.title.startswith("BPR + softmax")
     assert not loaded
+
+
+def test_users_with_as_many_interactions_each() -> None:
+    per_user = pd.DataFrame({"user": ["a", "b", "c"], "n_training": [10, 10, 10]})
+    facts: Any = SimpleNamespace(per_user=per_user)
+    assert _of_users(facts) == " (most of the tested users have 10)"
+    per_user["n_training"] = [1, 5, 21]
+    assert "half of the tested users have 5 or fewer; most have 1 to 19" in _of_users(facts)

@@ -207,6 +207,21 @@ def test_nothing_left(data: Path) -> None:
     assert list(frame["status"]) == ["nothing left"]
 
 
+@pytest.mark.parametrize(("content", "says"), [("", "is empty"), ("BPR\n", "is no checkpoint of RecBole's")])
+def test_a_text_file_is_no_checkpoint(content: str, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "nothing.txt"
+    file.write_text(content, encoding="utf-8")
+    for trust in (False, True):
+        with pytest.raises(
+            DataError, match=rf"nothing\.txt {says}.*give the folder of a run \(burnish run"
+        ) as told:
+            open_trained(file, trust=trust)
+        assert "--trust" not in str(told.value)
+    (tmp_path / "run.json").write_text("{}", encoding="utf-8")
+    with pytest.raises(DataError, match=f"such as {tmp_path},"):
+        open_trained(file)
+
+
 def test_a_checkpoint_needs_trust(data: Path, tmp_path: Path) -> None:
     result = trained("LightGCN", data, tmp_path / "run", {"rvrec": {}})
     with pytest.raises(ConfigurationError, match=r"can execute code.*Give the run's folder instead"):

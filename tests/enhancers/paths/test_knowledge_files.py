@@ -56,9 +56,9 @@ def test_a_knowledge_model_gets_the_same_split_and_every_edge(shop: Path) -> Non
     train, before = splits("BPR", "shop")
     graph = read_graph(train, GraphConfig())
     told = write_knowledge_files(graph, train, shop / "dataset" / "known")
-    assert f"{ITEMS - 1} triples of 1 relations, {ITEMS} items linked" in told[0]
+    assert f"{ITEMS - 1} triples of 1 relation, {ITEMS} items linked" in told[0]
     assert any("rated, age" in line for line in told)
-    assert any("1 items have no edge" in line for line in told)
+    assert any("1 item without an edge" in line for line in told)
 
     triples = pd.read_csv("dataset/known/known.kg", sep="\t")
     found = set(triples.itertuples(index=False, name=None))

@@ -76,7 +76,7 @@ def test_two_names_of_one_argument() -> None:
 def test_ids() -> None:
     assert ids_of("196") == ids_of(196) == ids_of(np.int64(196)) == ids_of(["196", 196]) == ["196"]
     assert if_several(["196"]) == ""
-    assert "['196', '186']" in if_several(["196, 186"])
+    assert "['196', '186'] (on the command line --users 196,186)" in if_several(["196, 186"])
 
 
 def test_a_run_by_files_and_by_recboles_words(

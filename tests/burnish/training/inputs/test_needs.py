@@ -89,5 +89,8 @@ def test_knowledge_graphs_need_their_files(world: Any) -> None:
     with pytest.raises(BurnishError, match=r"CKE reads kg files"):
         world.train("CKE", load_col={"inter": ["user_id", "item_id"]})
     (world.folder / "d.kg").unlink()
-    with pytest.raises(BurnishError, match=r"d\.kg does not exist, and CKE reads a knowledge graph; put"):
+    with pytest.raises(
+        BurnishError,
+        match=r"d\.kg does not exist, and CKE reads a knowledge graph; put.*burnish paths export",
+    ):
         world.train("CKE")
