@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -28,7 +29,7 @@ FEW_ITEMS = 5
 Makers = Mapping[str, Callable[[Recommendation], Values]]
 
 
-class EvidenceGames:
+class EvidenceGames(ABC):
     """A game over pieces of evidence, with the face of a game over a history: places stand for the pieces.
 
     kind: what the pieces are called.  method: what masking does.
@@ -52,30 +53,30 @@ class EvidenceGames:
         self._catalogue: tuple[int, NDArray[np.float64]] | None = None
 
     @classmethod
+    @abstractmethod
     def of(cls, recommender: Recommender) -> EvidenceGames | None:
         """Those of a model that has such reasons; None of others."""
-        raise NotImplementedError
 
     @property
     def scorer(self) -> EvidenceGames:
         """Itself."""
         return self
 
+    @abstractmethod
     def history(self, user: int, item: int) -> Tensor:
         """The places `[n]` of the pieces of evidence for a pair; none where there is no reason."""
-        raise NotImplementedError
 
+    @abstractmethod
     def values(self, user: int, item: int) -> Values:
         """What the reasons say that each piece is worth, `[n]`."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self, user: int, items: Sequence[int], masks: Tensor) -> Tensor:
         """Scores `[n_masks, n_items]`, with masked evidence for the item that `history` was last asked for."""
-        raise NotImplementedError
 
+    @abstractmethod
     def makers(self, seed: int) -> Makers:
         """What gives the values of each reference."""
-        raise NotImplementedError
 
     def references(self, names: Sequence[str], seed: int) -> list[Reference]:
         """Those of the usual references that are asked for, and those of this game alone."""

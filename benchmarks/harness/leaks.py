@@ -6,6 +6,7 @@ training and validation stay as they are.  Whatever an arm trains must then be t
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import itertools
 import random
@@ -21,6 +22,7 @@ import torch
 
 from burnish.errors import BurnishError, DataError
 from burnish.files.processes import passing_folder
+from burnish.speed.reading import numbered_rows
 from burnish.training.data import load_dataset
 from burnish.training.identity import split_rows
 from burnish.training.request import make_config
@@ -187,10 +189,9 @@ def exchanged(
         config["field_separator"],
         (config["USER_ID_FIELD"], config["ITEM_ID_FIELD"]),
     )
-    head, *lines = source.read_text(encoding="utf-8").rstrip("\n").split("\n")
-    names = [one.partition(":")[0] for one in head.split(separator)]
+    head, *rows = (cells for _, cells in numbered_rows(source, separator))
+    names = [one.partition(":")[0] for one in head]
     user_at, item_at = names.index(user_field), names.index(item_field)
-    rows = [line.split(separator) for line in lines]
     pairs = Counter((row[user_at], row[item_at]) for row in rows)
     first: dict[str, int] = {}
     for number, row in enumerate(rows):
@@ -225,6 +226,6 @@ def exchanged(
         changed |= {one, other}
     if not changed:
         raise DataError(f"{source}: no two test rows can exchange their items, so nothing can be told")
-    text = "\n".join([head, *(separator.join(row) for row in rows)]) + "\n"
-    target.write_text(text, encoding="utf-8")
+    with target.open("w", encoding="utf-8", newline="") as stream:  # cells with a separator or a quote are quoted
+        csv.writer(stream, delimiter=separator, lineterminator="\n").writerows([head, *rows])
     return len(changed), sum(tests.values())

@@ -166,9 +166,10 @@ def export(
     quiet: Quiet = False,
 ) -> None:
     """The data set anew, with its graph as RecBole's .kg and .link: what KGAT, KGIN, CKE, ... train on."""
-    from burnish.enhancers.paths.knowledge_files import write_knowledge_files
+    from burnish.enhancers.paths.knowledge_files import check_new, write_knowledge_files
 
     screen = Screen.of(context, quiet)
+    check_new(out)
     built, split = read_with_split(screen, options, context)
     for line in write_knowledge_files(built, split, out):
         screen.say(line)

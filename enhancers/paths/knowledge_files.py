@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import itertools
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,10 +46,9 @@ def write_knowledge_files(graph: Graph, dataset: Any, folder: Path) -> list[str]
     ConfigurationError
         For a `folder` that is there.
     DataError
-        For a graph without relations between items and others; for ids that `.link` could not hold.
+        For a graph without relations between items and others, or one with another number of items than the data set.
     """
-    if folder.exists():
-        raise ConfigurationError(f"{folder} is there; give the name of a new folder, or remove it")
+    check_new(folder)
     relations = [one for one in graph.relations if USER not in (one.source, one.target) and len(one)]
     if not relations:
         raise DataError(
@@ -58,7 +59,7 @@ def write_knowledge_files(graph: Graph, dataset: Any, folder: Path) -> list[str]
     if len(items) != graph.counts[ITEM]:
         raise DataError(f"the graph has {graph.counts[ITEM] - 1} items, and the data set {len(items) - 1}")
     separator = dataset.config["field_separator"] or "\t"
-    names = {kind: entity_names(graph, kind, separator) for kind in graph.counts if kind not in (USER, ITEM)}
+    names = {kind: entity_names(graph, kind) for kind in graph.counts if kind not in (USER, ITEM)}
     names[ITEM] = [f"{ITEM}:{token}" for token in items]
     told = _what_stays_out(graph, relations)
     alone = set(range(1, len(items)))
@@ -69,22 +70,15 @@ def write_knowledge_files(graph: Graph, dataset: Any, folder: Path) -> list[str]
             if file.is_file() and ending not in (".kg", ".link"):
                 shutil.copyfile(file, partial / f"{folder.name}{ending}")
         n_triples = 0
-        with (partial / f"{folder.name}.kg").open("w", encoding="utf-8", newline="") as stream:
-            stream.write(separator.join(("head_id:token", "relation_id:token", "tail_id:token")) + "\n")
-            for one in relations:
-                for kind, ends in ((one.source, one.sources), (one.target, one.targets)):
-                    if kind == ITEM:
-                        alone.difference_update(ends.tolist())
-                for head, tail in zip(one.sources.tolist(), one.targets.tolist(), strict=True):
-                    stream.write(f"{names[one.source][head]}{separator}{one.name}{separator}")
-                    stream.write(f"{names[one.target][tail]}\n")
-                n_triples += len(one)
-            for item in sorted(alone):
-                stream.write(f"{names[ITEM][item]}{separator}{ITSELF}{separator}{names[ITEM][item]}\n")
-        with (partial / f"{folder.name}.link").open("w", encoding="utf-8", newline="") as stream:
-            stream.write(separator.join((f"{dataset.iid_field}:token", "entity_id:token")) + "\n")
-            for item in range(1, len(items)):
-                stream.write(f"{items[item]}{separator}{names[ITEM][item]}\n")
+        for one in relations:
+            for kind, ends in ((one.source, one.sources), (one.target, one.targets)):
+                if kind == ITEM:
+                    alone.difference_update(ends.tolist())
+            n_triples += len(one)
+        _write(partial / f"{folder.name}.kg", separator, _triples(relations, names, sorted(alone)))
+        heads = (f"{dataset.iid_field}:token", "entity_id:token")
+        links = zip(items[1:], names[ITEM][1:], strict=True)
+        _write(partial / f"{folder.name}.link", separator, itertools.chain([heads], links))
     told.insert(
         0,
         f"{folder}: {counted(n_triples, 'triple')} of {counted(len(relations), 'relation')}, "
@@ -92,27 +86,42 @@ def write_knowledge_files(graph: Graph, dataset: Any, folder: Path) -> list[str]
     )
     if alone:
         told.append(
-            f"{counted(len(alone), 'item')} without an edge got a triple with the same at both ends "
-            f"({ITSELF!r}), as RecBole drops items "
-            f"without one"
+            f"{counted(len(alone), 'item')} without an edge got a triple with the same at both ends ({ITSELF!r}), as "
+            f"RecBole drops items without one"
         )
     return told
 
 
-def entity_names(graph: Graph, kind: str, separator: str = "\t") -> list[str]:
+def check_new(folder: Path) -> None:
+    """`ConfigurationError` for a folder that is there."""
+    if folder.exists():
+        raise ConfigurationError(f"{folder} is there; give the name of a new folder, or remove it")
+
+
+def _triples(
+    relations: Sequence[Relation], names: Mapping[str, Sequence[str]], alone: Iterable[int]
+) -> Iterator[tuple[str, str, str]]:
+    yield "head_id:token", "relation_id:token", "tail_id:token"
+    for one in relations:
+        for head, tail in zip(one.sources.tolist(), one.targets.tolist(), strict=True):
+            yield names[one.source][head], one.name, names[one.target][tail]
+    for item in alone:
+        yield names[ITEM][item], ITSELF, names[ITEM][item]
+
+
+def _write(file: Path, separator: str, rows: Iterable[Sequence[str]]) -> None:
+    """As RecBole reads it: a cell that holds the separator or a quote is quoted."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, delimiter=separator, lineterminator="\n").writerows(rows)
+
+
+def entity_names(graph: Graph, kind: str) -> list[str]:
     """A name for each node of a type, `TYPE:label` where labels tell nodes apart and fit a cell, else `TYPE:number`."""
     labels = graph.labels.get(kind)
     if labels is None:
         return [f"{kind}:{node}" for node in range(graph.counts[kind])]
     often = Counter(labels)
-    fits = [
-        often[label] == 1
-        and label.isprintable()
-        and label.strip() == label != ""
-        and separator not in label
-        and '"' not in label  # RecBole would read a quoted cell
-        for label in labels
-    ]
+    fits = [often[label] == 1 and label.isprintable() and label.strip() == label != "" for label in labels]
     # A number could be another node's label, so that none stays where one does not fit.
     return [f"{kind}:{label if all(fits) else node}" for node, label in enumerate(labels)]
 

@@ -12,6 +12,8 @@ from burnish.files.pages import minus, render
 from burnish.files.svg import DARK, GREY, LIGHT
 
 from ..cd_diagram import diagram
+from ..faithful import LEGEND, Study
+from ..faithful import Figure as Measured
 from ..main_table import MainTable, main_table
 from ..metrics import sign, written
 from ..notes import ended, shortened
@@ -24,7 +26,6 @@ from .costs import costs
 from .drawings import COLOURS, forest
 from .learning import learning
 from .parts import Cell, Figure, Place, Section, Table, named, number, places_of, tone, verdict
-from .reasons import reasons
 from .slices import beyond, by_activity, by_popularity
 from .tuned import tuning_section
 from .verdicts import at_a_glance, no_help
@@ -99,7 +100,7 @@ def to_page(
             costs(places),
             learning(places),
             tuning_section(places, getattr(rows, "tuning", ())),
-            *reasons(rows.faithfulness),
+            *_reasons(rows.faithfulness),
             _controls(places),
             checklist(places),
         ],
@@ -312,3 +313,25 @@ def _why_control(side: Any) -> str:
         except (DataError, KeyError, AttributeError, TypeError):
             continue
     return ""
+
+
+def _reasons(studies: Sequence[Study]) -> list[Section]:
+    """A section with a table a study, and the warnings; none where there is no study."""
+    if not studies:
+        return []
+    tables = []
+    for study in studies:
+        lines = tuple(
+            (Cell(model), Cell(measure), *map(_reference, cells)) for model, measure, cells in study.lines()
+        )
+        heads = ("model", "measure", "ours", *study.references)
+        tables.append(Table(heads, lines, 2, study.head(), grouped=True))
+    said = tuple(line for study in studies for line in study.warnings)
+    return [Section("reasons", "Faithfulness of reasons", (LEGEND,), (), tuple(tables), notes=said)]
+
+
+def _reference(figure: Measured | None) -> Cell:
+    """Green where ours are better than this reference."""
+    if figure is None or figure.mean is None:
+        return Cell("–", None, "muted")
+    return Cell(str(figure), figure.mean, {"+": "gain", "-": "loss"}.get(figure.mark, ""))

@@ -121,6 +121,28 @@ def test_rows_change_places_and_nothing_else(data_path: Path, tmp_path: Path) ->
     assert list(dict.fromkeys(item for _, item, _ in new)) == list(dict.fromkeys(item for _, item, _ in rows))
 
 
+def test_quoted_ids_change_places_as_others(tmp_path: Path) -> None:
+    """Nine users with three items each, of which `a,b` and `say "c"` are quoted; the last of each user is tested."""
+    file = tmp_path / "quoted.inter"
+    names = ["a,b", 'say "c"', *"defghij"]
+    rows = [[f"u{user}", names[(user + step) % 9]] for step in range(3) for user in range(9)]
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream).writerows([["user_id:token", "item_id:token"], *rows])
+    config = {
+        "field_separator": ",",
+        "USER_ID_FIELD": "user_id",
+        "ITEM_ID_FIELD": "item_id",
+        "benchmark_filename": None,
+    }
+    tests = Counter((user, item) for user, item in rows[18:])
+    changed, _ = exchanged(file, tmp_path / "other", config, tests, seed=1)
+    with (tmp_path / "other").open(encoding="utf-8", newline="") as stream:
+        _, *new = csv.reader(stream)
+    assert new[:18] == rows[:18]
+    assert sum(one != other for one, other in zip(new, rows, strict=True)) == changed > 0
+    assert Counter(item for _, item in new) == Counter(item for _, item in rows)
+
+
 def test_rows_that_cannot_change_places(tmp_path: Path) -> None:
     file = tmp_path / "one.inter"
     file.write_text("user_id:token\titem_id:token\nu\ti\nv\ti\n", encoding="utf-8")

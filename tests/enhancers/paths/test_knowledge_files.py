@@ -37,9 +37,13 @@ def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def splits(model: str, name: str) -> tuple[Any, list[set[tuple[str, str]]]]:
+def splits(
+    model: str, name: str, options: dict[str, Any] | None = None
+) -> tuple[Any, list[set[tuple[str, str]]]]:
     """RecBole's training split, and the pairs of all three by their own ids."""
-    config = Config(model=model, dataset=name, config_dict={"data_path": "dataset", "seed": 3})
+    config = Config(
+        model=model, dataset=name, config_dict={"data_path": "dataset", "seed": 3, **(options or {})}
+    )
     init_seed(config["seed"], config["reproducibility"])
     dataset = load_dataset(config)
     parts = data_preparation(config, dataset)
@@ -96,20 +100,39 @@ def test_refusals_leave_nothing(shop: Path) -> None:
     assert sorted(one.name for one in (shop / "dataset").iterdir()) == ["shop"]
 
 
+def test_ids_and_names_with_separators_and_quotes_are_those_of_the_data(shop: Path) -> None:
+    """Cells that `.inter` and `.item` quote are quoted in `.kg` and `.link`, too."""
+    here = shop / "dataset" / "shop"
+    for file in here.iterdir():
+        text = file.read_text().replace("\t", ",").replace("i1,", '"i,1",').replace("g0", '"""so, so"""')
+        file.write_text(text.replace("i1\n", '"i,1"\n'))
+    options = {"field_separator": ","}
+    train, before = splits("BPR", "shop", options)
+    assert any(item == "i,1" for _, item in before[0])
+    write_knowledge_files(read_graph(train, GraphConfig()), train, shop / "dataset" / "known")
+    triples = pd.read_csv("dataset/known/known.kg")
+    found = set(triples.itertuples(index=False, name=None))
+    assert ("item:i,1", "genre", "genre:g1") in found
+    assert any(tail == 'genre:"so, so"' for _, _, tail in found)
+    known, after = splits("KGAT", "known", options)
+    assert after == before
+    assert known.entity_num == ITEMS + 3 + 1
+
+
 @pytest.mark.parametrize(
     ("labels", "wanted"),
     [
         (["a", "b"], ["genre:a", "genre:b"]),
         (["a", "a"], ["genre:0", "genre:1"]),
         (["a\tb", "c"], ["genre:0", "genre:1"]),
-        (['"a', "c"], ["genre:0", "genre:1"]),
+        (['"a', "c"], ['genre:"a', "genre:c"]),
         ([" a", "c"], ["genre:0", "genre:1"]),
         (["", "c"], ["genre:0", "genre:1"]),
-        (["a,b", "c"], ["genre:0", "genre:1"]),
+        (["a,b", "c"], ["genre:a,b", "genre:c"]),
     ],
 )
 def test_names_tell_nodes_apart_and_fit_a_cell(labels: list[str], wanted: list[str]) -> None:
     edges = torch.tensor([1]), torch.tensor([0])
     counts = {USER: 3, ITEM: 3, "genre": 2}
     graph = Graph(counts, [Relation.of("genre", ITEM, "genre", *edges)], {"genre": labels})
-    assert entity_names(graph, "genre", ",") == wanted
+    assert entity_names(graph, "genre") == wanted
