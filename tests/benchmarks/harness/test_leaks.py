@@ -122,10 +122,10 @@ def test_rows_change_places_and_nothing_else(data_path: Path, tmp_path: Path) ->
 
 
 def test_quoted_ids_change_places_as_others(tmp_path: Path) -> None:
-    """Nine users with three items each, of which `a,b` and `say "c"` are quoted; the last of each user is tested."""
+    """Fifteen users with three items each, of which `a,b` and `say "c"` are quoted; the last of each user is tested."""
     file = tmp_path / "quoted.inter"
-    names = ["a,b", 'say "c"', *"defghij"]
-    rows = [[f"u{user}", names[(user + step) % 9]] for step in range(3) for user in range(9)]
+    names = ["a,b", 'say "c"', *"defghijklmnop"]
+    rows = [[f"u{user}", names[(user + step) % 15]] for step in range(3) for user in range(15)]
     with file.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream).writerows([["user_id:token", "item_id:token"], *rows])
     config = {
@@ -134,13 +134,13 @@ def test_quoted_ids_change_places_as_others(tmp_path: Path) -> None:
         "ITEM_ID_FIELD": "item_id",
         "benchmark_filename": None,
     }
-    tests = Counter((user, item) for user, item in rows[18:])
+    tests = Counter((user, item) for user, item in rows[30:])
     moved = set()
     for seed in range(6):
         changed, _ = exchanged(file, tmp_path / "other", config, tests, seed=seed)
         with (tmp_path / "other").open(encoding="utf-8", newline="") as stream:
             _, *new = csv.reader(stream)
-        assert new[:18] == rows[:18]
+        assert new[:30] == rows[:30]
         different = [one for one, other in zip(new, rows, strict=True) if one != other]
         assert len(different) == changed
         assert Counter(item for _, item in new) == Counter(item for _, item in rows)
