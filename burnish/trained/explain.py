@@ -19,7 +19,7 @@ from burnish.explanation import PARTS, ROUNDING, Explanation, Explanations, Reas
 from burnish.files.data_names import data_names
 from burnish.training.inputs.arguments import ids_of, if_several
 
-from .explanation_formats import told_first, with_titles
+from .explanation_formats import told_first, with_original_ids, with_titles
 from .history_reasons import HistoryReasons
 from .open import open_trained
 from .reason_givers import ReasonGiver, reason_givers
@@ -154,6 +154,10 @@ class Explainer:
         self._ids: dict[Side, dict[str, int]] = {
             "user": data.field2token_id[data.uid_field],
             "item": data.field2token_id[data.iid_field],
+        }
+        self._original_ids = {
+            "user": lambda node: str(data.id2token(data.uid_field, node)),
+            "item": lambda node: str(data.id2token(data.iid_field, node)),
         }
         self._item_features = data.get_item_feature().to(trained.config["device"])
 
@@ -302,7 +306,9 @@ class Explainer:
             method = reasons[0].method or giver.name
             told = [replace(one, method=method) for one in told_first(reasons, self.reasons)]
             account = account or account_of(score, method, reasons, told)
-            shown += [with_titles(one, item, self.titles) for one in told]
+            shown += [
+                with_original_ids(with_titles(one, item, self.titles), self._original_ids) for one in told
+            ]
         explained = next((r.evidence["score"] for r in shown if "score" in r.evidence), score)
         if abs(explained - score) > ROUNDING * max(abs(score), 1e-3):
             notes.append(

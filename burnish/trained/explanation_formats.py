@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from burnish.enhancers.guided.wording import attribute_words
@@ -27,6 +27,26 @@ def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
     if other is not None and str(other) in named:
         evidence["title"] = named[str(other)]
     return replace(reason, text=text, evidence=evidence)
+
+
+def with_original_ids(reason: Reason, ids: Mapping[str, Callable[[int], str]]) -> Reason:
+    """The reason with `original`, the id of the data, beside the graph's own id of users and items on its paths.
+
+    ids: from "user" and "item" to what gives a node's original id by its internal one.
+    """
+    if reason.kind != "path":
+        return reason
+    paths = [
+        {
+            **path,
+            "nodes": [
+                {**node, "original": ids[node["type"]](node["id"])} if node["type"] in ids else node
+                for node in path["nodes"]
+            ],
+        }
+        for path in reason.evidence.get("paths", ())
+    ]
+    return replace(reason, evidence={**reason.evidence, "paths": paths})
 
 
 def told_first(reasons: Sequence[Reason], most: int) -> list[Reason]:

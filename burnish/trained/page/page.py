@@ -10,6 +10,7 @@ import numpy as np
 
 from burnish.enhancers.guided.wording import attribute_words
 from burnish.enhancers.paths.drawing import SOMEBODY
+from burnish.enhancers.paths.graph import USER
 from burnish.enhancers.paths.names import catalogue_title
 from burnish.errors import DataError
 from burnish.explanation import PARTS, Explanation, Reason
@@ -87,11 +88,10 @@ def _user(
     speaks: dict[str, list[tuple[str, str]]] = {}
     for number, one in enumerate(explanations, start=1):
         for reason in one.reasons:
-            token = str(reason.evidence.get("item", ""))
-            if reason.kind == "interaction" and token in place:
-                speaks.setdefault(token, []).append(
-                    (f"{number}", "gain" if reason.contribution >= 0 else "loss")
-                )
+            tone = "gain" if reason.contribution >= 0 else "loss"
+            for token in _told_of(reason):
+                if token in place and (f"{number}", tone) not in speaks.setdefault(token, []):
+                    speaks[token].append((f"{number}", tone))
     chosen = [
         {
             "name": catalogue_title(explainer.titles.get(token) or token),
@@ -109,6 +109,14 @@ def _user(
         "count": len(chosen),
         "recommended": [_recommended(explainer, one, said) for one in explanations],
     }
+
+
+def _told_of(reason: Reason) -> list[str]:
+    """Original ids of what was chosen, as far as the page tells it of this reason."""
+    if reason.kind == "interaction":
+        return [str(reason.evidence.get("item", ""))]
+    nodes = (path["nodes"][1] for path in _drawn(reason))
+    return [str(node.get("original", "")) for node in nodes if node["type"] == "item"]
 
 
 def _recommended(
@@ -224,25 +232,38 @@ def _words(explainer: Explainer, one: Explanation) -> dict[str, list[str]]:
     }
 
 
+def _drawn(reason: Reason) -> list[Mapping[str, Any]]:
+    """The first of a reason's paths that look different where other users are not named."""
+    if reason.kind != "path":
+        return []
+    different: dict[tuple[str, ...], Mapping[str, Any]] = {}
+    for path in reason.evidence.get("paths", ()):
+        different.setdefault(tuple(_labels(path)), path)
+    return list(different.values())[:_PATHS]
+
+
+def _labels(path: Mapping[str, Any]) -> list[str]:
+    """What its nodes are called; other users are not named."""
+    others = [SOMEBODY if node["type"] == USER else str(node["label"]) for node in path["nodes"][1:]]
+    return ["you", *others]
+
+
 def _paths(one: Explanation) -> list[list[dict[str, str]]]:
-    """Paths as nodes with the step that leads to them; other users are not named."""
+    """Paths as nodes with the step that leads to them."""
     drawn = []
-    for reason in one.reasons:
-        if reason.kind != "path":
-            continue
-        for path in reason.evidence.get("paths", ())[:_PATHS]:
-            steps = [{"step": "", "arrow": ""}]
-            steps += [
-                {
-                    "step": str(edge["relation"]).replace("_", " "),
-                    "arrow": "→" if edge["direction"] == "along" else "←",
-                }
-                for edge in path["edges"]
+    for path in (path for reason in one.reasons for path in _drawn(reason)):
+        steps = [{"step": "", "arrow": ""}]
+        steps += [
+            {
+                "step": str(edge["relation"]).replace("_", " "),
+                "arrow": "→" if edge["direction"] == "along" else "←",
+            }
+            for edge in path["edges"]
+        ]
+        drawn.append(
+            [
+                {**step, "type": str(node["type"]), "label": label}
+                for node, label, step in zip(path["nodes"], _labels(path), steps, strict=True)
             ]
-            nodes = []
-            for number, (node, step) in enumerate(zip(path["nodes"], steps, strict=True)):
-                other = node["type"] == "user" and number > 0
-                label = "you" if number == 0 else SOMEBODY if other else str(node["label"])
-                nodes.append({**step, "type": str(node["type"]), "label": label})
-            drawn.append(nodes)
+        )
     return drawn

@@ -363,6 +363,9 @@ def test_a_run_explains_itself_by_paths(finished: tuple[Any, Path]) -> None:
     ]
     assert len(few.reasons) == 1
     assert len(every.reasons) > 3
+    for node in few.reasons[0].evidence["paths"][0]["nodes"]:
+        field = {"user": "user_id", "item": "item_id"}.get(node["type"])
+        assert node.get("original") == (field and result.dataset.id2token(field, node["id"]))
     assert {one.text for one in every.reasons} == {
         one.text for one in reasons_for(result.model.enhancers["paths"].finder(), *asked, k=1000)
     }
