@@ -27,6 +27,8 @@ from .progress import Event
 _RESTARTS = 3
 #: Seconds that a worker has to leave its run, and to notice that all is done.
 _PATIENCE = 30.0
+#: Seconds that a scheduler has to answer.
+_ANSWERS_WITHIN = 30
 
 
 class Workers:
@@ -135,7 +137,7 @@ def on_dask(plan: Plan, scheduler: str, since: float) -> Callable[[], None]:
             f"a scheduler ({scheduler}) needs dask: pip install 'burnish[cluster]' ({error})"
         ) from error
     try:
-        client = Client(scheduler, timeout=30)
+        client = Client(scheduler, timeout=_ANSWERS_WITHIN)
     except ValueError as error:
         raise ConfigurationError(
             f"scheduler {scheduler!r} is no address ({error}); give one such as tcp://head:8786"

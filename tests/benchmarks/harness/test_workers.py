@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 import pytest
 
-from burnish.benchmarks.harness import Event, make_plan, run_plan
+from burnish.benchmarks.harness import Event, make_plan, run_plan, workers
 from burnish.benchmarks.harness.runs import carried_out, carry_out
 from burnish.benchmarks.harness.specs import spec_of
 from burnish.errors import BurnishError, ConfigurationError
@@ -152,8 +152,9 @@ def test_a_dask_cluster_does_the_same_though_a_worker_is_killed(
     assert figures(runs) == alone
 
 
-def test_a_scheduler_that_is_not_there(plan: dict[str, Any]) -> None:
+def test_a_scheduler_that_is_not_there(plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("distributed")
+    monkeypatch.setattr(workers, "_ANSWERS_WITHIN", 1)
     with pytest.raises(BurnishError, match="does not answer"):
         run_plan(make_plan(plan), quiet=True, scheduler="tcp://127.0.0.1:9")
     with pytest.raises(BurnishError, match=r"scheduler 'localhost' is no address .* such as tcp://head:8786"):
