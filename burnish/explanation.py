@@ -167,7 +167,7 @@ class Explanation:
                     "contribution": finite(reason.contribution),
                     "standard_error": finite(reason.standard_error),
                     "method": reason.method,
-                    "evidence": {name: finite(value) for name, value in reason.evidence.items()},
+                    "evidence": finite(reason.evidence),
                 }
                 for reason in self.reasons
             ],
@@ -294,8 +294,8 @@ def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
     """One row a reason, and one without a reason for an explanation that has none.
 
     Columns: user, item, title, score, note, reason (from 1), kind, contribution, text, evidence (JSON), then
-    standard_error and reason_method of the reason, and rank, method, base, omitted, remainder, additive, exact and
-    budget of the explanation.
+    standard_error and reason_method of the reason, and rank, method, of, average, base, omitted, remainder, additive,
+    exact and budget of the explanation.
     """
     import pandas as pd
 
@@ -306,13 +306,13 @@ def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
         if not one.reasons:
             rows.append((*head, None, None, math.nan, None, None, math.nan, None, *account))
         for place, reason in enumerate(one.reasons, start=1):
-            evidence = as_json({name: finite(value) for name, value in reason.evidence.items()})
+            evidence = as_json(finite(reason.evidence))
             own = (place, reason.kind, reason.contribution, reason.text, evidence)
             rows.append((*head, *own, reason.standard_error, reason.method, *account))
     names = (*_HEAD, "reason", "kind", "contribution", "text", "evidence", "standard_error", "reason_method")
     frame = pd.DataFrame(rows, columns=pd.Index((*names, *_ACCOUNT)))
     types = dict.fromkeys(
-        ("score", "contribution", "standard_error", "base", "omitted", "remainder"), "float64"
+        ("score", "contribution", "standard_error", "average", "base", "omitted", "remainder"), "float64"
     )
     types |= {
         "reason": "Int32",
@@ -325,7 +325,16 @@ def as_frame(explanations: Iterable[Explanation]) -> pd.DataFrame:
 
 
 def finite(value: Any) -> Any:
-    """The value; None for a number that JSON has no form for."""
+    """The value in plain types, as far down as it goes: None for a number that JSON has no form for.
+
+    Numbers of numpy and torch, and arrays of them, are numbers and lists, as enhancers of one's own may give them.
+    """
+    if isinstance(value, Mapping):
+        return {name: finite(one) for name, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(one) for one in value]
+    if not isinstance(value, str | bytes | int | float) and hasattr(value, "tolist"):
+        return finite(value.tolist())
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from .floor_rows import NoteFloors, held_against
@@ -83,7 +84,10 @@ def _why(known: NoteFloors, baseline: str, name: str, metric: str) -> str:
         measured = {seed for seed, test in side.tests.items() if metric in test}
         if not measured:
             return f"{one} was not tested on {metric}"
-        seeds.append(measured)
+        numbers = {seed for seed in measured if math.isfinite(side.tests[seed][metric])}
+        if not numbers:
+            return f"{metric} of {one} is no number (a run that diverged; its log.txt tells)"
+        seeds.append(numbers)
     if not set.intersection(*seeds):
         return f"{baseline} and {name} have finished no seed that both have"
     return f"{baseline} and {name} were tested on other cases"

@@ -192,6 +192,21 @@ def _over(common: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
     return {option: values for option, values in {**common, **own}.items() if values is not None}
 
 
+def check_left_out(own: OwnTuning, common: Any, place: str, problems: Problems) -> None:
+    """Note options that a data set leaves out (null) of a space that does not have them.
+
+    common: the plan's tuning; None for none.  place: where it is said.
+    """
+    spaces = [("space", own.space, {} if common is None else common.space)]
+    for label, space in own.arms.items():
+        spaces.append((f"arms.{label}", space, {} if common is None else common.arms.get(label, {})))
+    for name, space, known in spaces:
+        for option, values in space.items():
+            if values is None and option not in known:
+                cure = "null leaves out what the plan tries."
+                problems.note(unknown_name(f"{place}.{name}: option", option, known, cure=cure))
+
+
 def check_datasets(
     plan: Any, problems: Problems, *, unread: Collection[str], backbones: Collection[str] | None
 ) -> None:

@@ -9,13 +9,15 @@ from typing import Any
 #: The arm that is always there: the backbone without any enhancer.
 PLAIN = "plain"
 FIRST_SEED = 2020
+#: Seeds that a number may stand for; a larger one is a seed itself, or a date, that was to stand in a list.
+MOST_SEEDS = 1000
 _NUMBERS = ("one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
-_LABEL = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._+-]{0,63}$")
+_LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,63}")
 
 
 def checked_label(value: str) -> str:
     """A label that can name a folder; `ValueError` for others."""
-    if not _LABEL.match(value):
+    if not _LABEL.fullmatch(value):
         raise ValueError("a label becomes a folder: use letters, digits and . _ + - (at most 64 characters)")
     return value
 
@@ -23,7 +25,7 @@ def checked_label(value: str) -> str:
 def fitting_label(value: str) -> str | None:
     """The label nearest to a text that cannot be one; None where there is none."""
     fit = re.sub(r"[^A-Za-z0-9._+-]+", "-", value).strip("-._+")[:64]
-    return fit if _LABEL.match(fit) else None
+    return fit if _LABEL.fullmatch(fit) else None
 
 
 def listed_seeds(value: Any) -> Any:
@@ -31,6 +33,10 @@ def listed_seeds(value: Any) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 1:
             raise ValueError("at least one seed is needed")
+        if value > MOST_SEEDS:
+            raise ValueError(
+                f"a number says how many, and {value:,} are more than {MOST_SEEDS:,}; for this seed alone write [{value}]"
+            )
         return list(range(FIRST_SEED, FIRST_SEED + value))
     if isinstance(value, str | float | Mapping):
         meant = str(value).strip().lower()
@@ -41,7 +47,16 @@ def listed_seeds(value: Any) -> Any:
 
 
 def distinct_seeds(value: list[int] | None) -> list[int] | None:
-    """The seeds as they are; `ValueError` for none at all, or one twice."""
+    """The seeds as they are; `ValueError` for none at all, one twice, or one that no generator takes."""
     if value is not None and (not value or len(set(value)) < len(value)):
         raise ValueError("give at least one seed, and each seed once")
+    for seed in value or ():
+        checked_seed(seed)
+    return value
+
+
+def checked_seed(value: int) -> int:
+    """The seed as it is; `ValueError` for one that no generator takes."""
+    if not 0 <= value < 2**32:
+        raise ValueError(f"{value} is no seed: give whole numbers from 0 to 4294967295")
     return value

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from burnish.errors import DataError
 from burnish.files.near import did_you_mean
 from burnish.files.tables import read_parquet
 from burnish.files.whole import read_json
+from burnish.training.beyond import PARTS
 
 from .flags import RunFacts
 from .runs import CURE, is_done
@@ -201,9 +203,65 @@ def _read_run(folder: Path) -> tuple[dict[str, Any], dict[str, float], pd.DataFr
         test = {str(name): float(value) for name, value in both.items()}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} is damaged ({error!r}); {CURE}") from error
+    metrics = _of_shape(metrics, path)
     table = folder / "per_user.parquet"
     users = read_parquet(table, CURE, ("user", "row")) if table.exists() else None
     return metrics, test, users
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _pairs(value: Any) -> bool:
+    """Whether these are numbers by epoch, as a mapping or as pairs."""
+    listed = list(value.items()) if isinstance(value, Mapping) else value
+    try:
+        return all(isinstance(float(epoch) + float(score), float) for epoch, score in listed)
+    except (TypeError, ValueError):
+        return False
+
+
+def _counted(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        _number(value.get(name)) for name in ("users", "items", "interactions")
+    )
+
+
+def _by_parts(value: Any) -> bool:
+    """Whether these are numbers of eleven parts, as `popularity_deciles` gives them."""
+    return (
+        isinstance(value, Mapping)
+        and "wanted" in value
+        and any(re.fullmatch(r"hits@\d+", str(name)) for name in value)
+        and all(isinstance(one, list) and len(one) == PARTS + 1 and all(map(_number, one)) for one in value.values())
+    )
+
+
+#: What a page asks of metrics.json beside the figures, and whether a value can be one.
+_SHAPES: dict[str, Callable[[Any], bool]] = {
+    **dict.fromkeys(("n_epochs", "best_epoch", "best_valid_score", "n_parameters", "peak_memory_mb"), _number),
+    **dict.fromkeys(("valid_metric", "test_cases"), lambda value: isinstance(value, str)),
+    "seconds": lambda value: isinstance(value, Mapping) and all(map(_number, value.values())),
+    "valid_scores": _pairs,
+    "data": _counted,
+    "popularity_deciles": _by_parts,
+}
+
+
+def _of_shape(metrics: dict[str, Any], path: Path) -> dict[str, Any]:
+    """metrics.json without what has another shape than burnish writes, which is named in a warning."""
+    other = [
+        name
+        for name, fits in _SHAPES.items()
+        if metrics.get(name) not in (None, {}, []) and not fits(metrics[name])
+    ]
+    if other:
+        warnings.warn(
+            f"{path} is damaged ({', '.join(other)}: not what is written there); {CURE}. What needs it is left out.",
+            stacklevel=4,
+        )
+    return {name: value for name, value in metrics.items() if name not in other}
 
 
 def shortened(error: str, most: int = 240) -> str:

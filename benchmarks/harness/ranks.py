@@ -104,7 +104,7 @@ def rank_blocks(
     values: `[n_blocks, k]`, finite.  metric: says whether larger values are better.
     Friedman's chi2 is as in Conover (1999, section 5.8) with ties; its F is (n - 1) chi2 / (n (k - 1) - chi2), with
     k - 1 and (k - 1)(n - 1) degrees of freedom (Demsar 2006, equation 6).  Where all blocks agree, F is infinite and p
-    is exact: (1 / k!)^(n - 1).
+    is exact: (1 / k!)^(n - 1), of fewer orders than k! where arms share a rank.
 
     Raises `DataError` for less than two arms or blocks, or a value that is not finite.
     """
@@ -155,7 +155,9 @@ def _friedman(ranks: NDArray[np.float64]) -> tuple[float, float, float]:
     chi2 = (k - 1) * float(((ranks.sum(axis=0) - n * (k + 1) / 2) ** 2).sum()) / spread
     left = n * (k - 1) - chi2
     if left <= 1e-9 * n * k:
-        return chi2, math.inf, math.factorial(k) ** -float(n - 1)
+        # The same ranks in every block: what shares a rank can be put in any order.
+        alike = math.prod(math.factorial(int(times)) for times in np.unique(ranks[0], return_counts=True)[1])
+        return chi2, math.inf, (alike / math.factorial(k)) ** (n - 1)
     f = (n - 1) * chi2 / left
     return chi2, f, float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
 

@@ -136,17 +136,19 @@ def make_row(
     kind: str = "arm",
     terms: Terms = USUAL,
 ) -> Row | None:
-    """One arm against a baseline, not yet corrected; None where they share no seed.
+    """One arm against a baseline, not yet corrected; None where they share no seed with numbers.
 
     names: of the baseline and of the arm.  sides: their runs.
     Raises `DataError` where they were tested on different rows.
     """
     base, arm = sides
-    seeds = [
+    both = [
         seed
         for seed in sorted(set(base.tests) & set(arm.tests))
         if metric in base.tests[seed] and metric in arm.tests[seed]
     ]
+    # A value that is no number (a run that diverged) is neither larger nor smaller than another.
+    seeds = [seed for seed in both if all(math.isfinite(side.tests[seed][metric]) for side in sides)]
     if not seeds:
         return None
     for seed in seeds:
@@ -174,7 +176,7 @@ def make_row(
         unit=unit,
         comparison=note["comparison"],
         verdict="",
-        notes=_remarks(sides, seeds, names),
+        notes=_remarks(sides, seeds, names, metric),
         kind=kind,
         interval=unit if unit == "seeds" else "users and seeds" if result.spread.two_way else "users",
         users_better=None if unit == "seeds" else n_better,
@@ -216,7 +218,9 @@ def _figures(result: Paired, metric: str, terms: Terms) -> dict[str, float]:
     return figures
 
 
-def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str, str]) -> tuple[str, ...]:
+def _remarks(
+    sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str, str], metric: str
+) -> tuple[str, ...]:
     remarks = []
     if len(seeds) == 1:
         remarks.append("one seed: other random starts are unknown")
@@ -229,6 +233,9 @@ def _remarks(sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str,
             remarks.append(f"{name}: {finished} of {side.planned} runs finished{why}")
         if side.damaged:
             remarks.append(f"{name}: {len(side.damaged)} of {side.planned} runs damaged and left out")
+        none = sum(not math.isfinite(test.get(metric, 0.0)) for test in side.tests.values())
+        if none:
+            remarks.append(f"{name}: {metric} is no number in {none} of {side.planned} runs, left out here")
     return tuple(remarks)
 
 

@@ -13,12 +13,20 @@ from burnish.own.classes import is_place
 from burnish.strict import Strict, carried
 from burnish.training.classes import class_name
 
-from .datasets import DatasetEntry, check_datasets, checked_split, listed_datasets, options_with_split
+from .datasets import (
+    DatasetEntry,
+    OwnTuning,
+    check_datasets,
+    check_left_out,
+    checked_split,
+    listed_datasets,
+    options_with_split,
+)
 from .equivalence import Smallest
 from .floors import DEFAULT, Floor, listed_floors, plain_class
-from .labels import FIRST_SEED, PLAIN, checked_label, distinct_seeds, fitting_label, listed_seeds
+from .labels import FIRST_SEED, PLAIN, checked_label, checked_seed, distinct_seeds, fitting_label, listed_seeds
 from .problems import Problems
-from .space_checks import as_given, one_of
+from .space_checks import as_given, note_other_cases, one_of
 from .spaces import Space, checked_space, plain_options, recbole_options
 
 #: The context of a plan that is read in parts: whether they go together is asked of those that could be read.
@@ -149,6 +157,7 @@ class Tune(Strict):
     _plain = field_validator("options")(plain_options)
     _usable = field_validator("space")(checked_space)
     _lists = field_validator("space", mode="before")(as_given)
+    _seed = field_validator("seed")(checked_seed)
     _method = field_validator("method")(one_of("tune.method", ("grid", "tpe", "random")))
     _named = field_validator("pruning", mode="before")(
         lambda value: {"method": value} if isinstance(value, str) else value
@@ -346,9 +355,15 @@ def check_consistent(
         for label in arm.backbones or ():
             if backbones is not None and label not in (*labels, *backbones):
                 problems.note(unknown_name(f"arm {name!r}: backbone", label, [*labels, *backbones]))
+    for label, arm in plan.arms.items():
+        note_other_cases(plan, label, arm, problems)
     check_datasets(plan, problems, unread=arms, backbones=backbones)
     if plan.tune is not None:
         _check_tuning(plan.tune, plan.arms, problems, arms)
+    for one in plan.datasets:
+        if isinstance(one.tune, OwnTuning):
+            _check_tuning(one.tune, plan.arms, problems, arms, place=f"data set {one.label!r}: ")
+            check_left_out(one.tune, plan.tune, f"data set {one.label!r}: tune", problems)
 
 
 def _check_arm_label(label: str) -> None:
@@ -360,20 +375,29 @@ def _check_arm_label(label: str) -> None:
         raise ConfigurationError(f"arm {label!r}: {error}{hint}") from error
 
 
-def _check_tuning(tune: Tune, arms: Mapping[str, Arm], problems: Problems, unread: Collection[str]) -> None:
+def _check_tuning(
+    tune: Tune | OwnTuning,
+    arms: Mapping[str, Arm],
+    problems: Problems,
+    unread: Collection[str],
+    place: str = "",
+) -> None:
+    """place: what messages begin with, as of the tuning of a data set."""
     known = dict.fromkeys([*arms, *unread])
     for label in tune.arms:
         if label not in known:
-            problems.note(unknown_name("tune.arms: arm", label, known))
+            problems.note(unknown_name(f"{place}tune.arms: arm", label, known))
     attached = {name for arm in arms.values() for name in arm.enhancers}
-    for place, options in (("tune.space", tune.space), ("tune.options", tune.options)):
+    for field, options in (("tune.space", tune.space), ("tune.options", tune.options)):
         for enhancer in dict.fromkeys(option.partition(".")[0] for option in options if "." in option):
             if enhancer not in attached and not unread:
-                problems.note(unknown_name(f"{place}: enhancer", enhancer, attached, cure="No arm has it."))
+                problems.note(
+                    unknown_name(f"{place}{field}: enhancer", enhancer, attached, cure="No arm has it.")
+                )
     for label, space in tune.arms.items():
         if label not in arms or label in unread:
             continue
         for enhancer in dict.fromkeys(option.partition(".")[0] for option in space if "." in option):
             if enhancer not in arms[label].enhancers:
                 known_here = arms[label].enhancers
-                problems.note(unknown_name(f"tune.arms.{label}: enhancer", enhancer, known_here))
+                problems.note(unknown_name(f"{place}tune.arms.{label}: enhancer", enhancer, known_here))

@@ -166,3 +166,40 @@ def note_unread(place: str, space: Iterable[str], models: Sequence[type], proble
                 f"same; leave it out"
             )
             problems.note(error)
+
+
+def note_other_cases(plan: Any, label: str, arm: Any, problems: Problems) -> None:
+    """Note an arm that would be tested on other cases than the rest, so that nothing could be compared with it.
+
+    plan, arm: a `Plan`, and an `Arm` of it.
+    """
+    beside = [plan.options, *(one.options for one in plan.backbones)]
+    for name in ("split", "eval_args"):
+        value = arm.options.get(name)
+        if value is None or any(options.get(name) == value for options in beside):
+            continue
+        if name == "eval_args" and not _other_cases(value, beside):
+            continue
+        problems.note(
+            ConfigurationError(
+                f"arm {label!r}: options: {name} = {value!r}: arms are compared on the same test cases, and this one "
+                f"would have others; say it in the plan's `options`, or list the data set again in `datasets`, with "
+                f"another `label`"
+            )
+        )
+
+
+#: RecBole's, of general and of sequential models.
+_EVAL_ARGS: tuple[dict[str, Any], ...] = (
+    {"split": {"RS": [0.8, 0.1, 0.1]}, "order": "RO", "group_by": "user", "mode": "full"},
+    {"split": {"LS": "valid_and_test"}, "order": "TO", "group_by": "user", "mode": "full"},
+)
+
+
+def _other_cases(args: Any, beside: Iterable[Mapping[str, Any]]) -> bool:
+    """Whether `eval_args` say something that neither the plan nor RecBole's defaults do."""
+    said = [options["eval_args"] for options in beside if isinstance(options.get("eval_args"), Mapping)]
+    known = [*said, *_EVAL_ARGS]
+    return isinstance(args, Mapping) and any(
+        all(one.get(key) != value for one in known if key in one) for key, value in args.items()
+    )

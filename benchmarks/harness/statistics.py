@@ -62,11 +62,13 @@ def compare(baseline: np.ndarray, other: np.ndarray, *, level: float = LEVEL) ->
     (Cohen 1988, section 2.3.5).  Where all differences are equal, the interval is a point, and p is 1 for no
     difference and 0 otherwise.
 
-    Raises `DataError` for vectors of different length or none at all.
+    Raises `DataError` for vectors of different length, none at all, or values that are no finite numbers.
     """
     baseline, other = np.asarray(baseline, dtype=np.float64), np.asarray(other, dtype=np.float64)
     if baseline.shape != other.shape or baseline.ndim != 1 or not len(baseline):
         raise DataError(f"paired vectors of equal length are needed; got {baseline.shape} and {other.shape}")
+    if not (np.isfinite(baseline).all() and np.isfinite(other).all()):
+        raise DataError("paired vectors: each value has to be a finite number")
     differences = other - baseline
     means = float(baseline.mean()), float(other.mean())
     return paired(differences, means, over_users(differences[:, None]), level=level)

@@ -17,7 +17,7 @@ from burnish.benchmarks.harness.report import summarise
 from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.same_cases import comparable_options
 from burnish.benchmarks.harness.specs import RunSpec
-from burnish.errors import BurnishError, ConfigurationError, UnsupportedError, warn
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, warn
 from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json
@@ -39,6 +39,7 @@ RESERVE = 0.35
 MOST_SEEDS, FEWEST_SEEDS = 5, 2
 #: Epochs of a run at most, and validations without a gain that end it, where nothing is said.
 EPOCHS, PATIENCE = 500, 10
+_ANEW = "remove the folder to begin anew"
 _PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)\s*(hours?|h|minutes?|min|m|seconds?|sec|s)\s*)")
 _SECONDS = {"h": 3600.0, "m": 60.0, "s": 1.0}
 
@@ -268,7 +269,9 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
             )
         write_json(file, own)
         return
-    kept = read_json(file, "remove the folder to begin anew")
+    kept = read_json(file, _ANEW)
+    if not isinstance(kept, dict):
+        raise DataError(f"{file} is damaged (it holds no mapping); {_ANEW}")
     for name, value in own.items():
         if kept.get(name) != value:
             shown = (

@@ -21,7 +21,7 @@ from burnish.benchmarks.harness.metrics import sign
 from burnish.benchmarks.harness.runs import RunRecord, carry_out, failed_record, refusal
 from burnish.benchmarks.harness.spaces import candidates
 from burnish.benchmarks.harness.specs import RunSpec, is_done, with_settings
-from burnish.errors import BurnishError
+from burnish.errors import BurnishError, DataError
 from burnish.files.whole import read_json, write_json
 from burnish.training.result import Epoch
 
@@ -117,9 +117,13 @@ class Search:
     def __post_init__(self) -> None:
         self._decided: dict[str, Any] = {}
         if self.state.is_file():
-            kept = read_json(self.state, "remove the folder to begin anew")
-            self._decided = dict(kept["decided"])
-            self.clock.spent = float(kept["spent"])
+            anew = "remove the folder to begin anew"
+            kept = read_json(self.state, anew)
+            try:
+                self._decided = dict(kept["decided"])
+                self.clock.spent = float(kept["spent"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise DataError(f"{self.state} is damaged ({error!r}); {anew}") from error
         self._number = 0
 
     # ------------------------------------------------------------------ decisions and single runs

@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from burnish.checks import whole_number
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.host import Host
 from burnish.enhancers.registry import list_enhancers
-from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, UnsupportedError, unknown_name, warn
 from burnish.own.announced import entry_points
 
+from .folded_users import FoldedUsers
 from .history_reasons import HISTORY, HistoryReasons
 
 if TYPE_CHECKING:
@@ -90,6 +92,12 @@ def reason_givers(
     say_why = [*backbone, *(one for one in enhancers if one.module.says_why)]
     if name == HISTORY or (name is None and not say_why):
         history = ReasonGiver(HISTORY, HistoryReasons(recommender, budget=budget, seed=seed, of=of))
+        if budget is not None and isinstance(history.module.scorer, FoldedUsers):
+            whole_number("budget", budget)
+            warn(
+                f"budget = {budget} has no effect: reasons from histories of {own} are exact, and no histories are "
+                f"scored for them; leave it out"
+            )
         return [history] if name == HISTORY else [history, *enhancers]
     for option, given in (("budget", budget), ("of", of)):
         if given is None:

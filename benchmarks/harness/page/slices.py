@@ -243,19 +243,30 @@ def _changes_by_popularity(places: list[Place], k: str) -> tuple[Table, ...]:
     )
 
 
+def _shortest(places: list[Place]) -> str:
+    """The shortest lists that all runs have counted hits in, else that most have; "hits@10", empty for none."""
+    noted = [
+        one["popularity_deciles"]
+        for place in places
+        for _, _, side in place.sides()
+        for one in side.measured.values()
+        if one.get("popularity_deciles")
+    ]
+    keys = {key for one in noted for key in one if key.startswith("hits@")}
+    return min(keys, key=lambda key: (-sum(key in one for one in noted), int(key[5:])), default="")
+
+
 def by_popularity(places: list[Place]) -> Section:
     """Share of test interactions that are listed, by tenths of the items; cold items beside them."""
     figures, lines = [], []
-    k = ""
+    k = _shortest(places)
     for place in places:
         drawn = []
         for name, kind, side in place.sides():
-            known = [
-                one["popularity_deciles"] for one in side.measured.values() if one.get("popularity_deciles")
-            ]
+            noted = [one.get("popularity_deciles") or {} for one in side.measured.values()]
+            known = [one for one in noted if k and k in one]
             if not known:
                 continue
-            k = min((key for key in known[0] if key.startswith("hits@")), key=lambda key: int(key[5:]))
             totals = {key: np.sum([one[key] for one in known], axis=0) for key in ("wanted", k)}
             with np.errstate(invalid="ignore", divide="ignore"):
                 shares = totals[k] / totals["wanted"]

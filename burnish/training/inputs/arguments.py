@@ -100,8 +100,10 @@ def either(first: Any, second: Any, names: tuple[str, str], nothing: Any = None)
 
 
 def ids_of(given: Any) -> list[str]:
-    """Original ids as text, each once; a single one stands for a list of one."""
-    single = isinstance(given, str | int) or getattr(given, "ndim", 1) == 0  # a number of numpy's
+    """Original ids as text, each once; a single one stands for a list of one, None for none."""
+    if given is None:
+        return []
+    single = isinstance(given, str | int | float) or getattr(given, "ndim", 1) == 0  # a number of numpy's
     return list(dict.fromkeys(str(one) for one in ([given] if single else given)))
 
 
