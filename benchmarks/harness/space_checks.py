@@ -54,6 +54,13 @@ def note_spaces(plan: Any, problems: Problems) -> None:
             places[f"tune.arms.{label}"] = (space, {**tune.space, **space})
         for place, (space, beside) in places.items():
             _note(place, space, beside, method, problems)
+        if tune.metric is None and "valid_metric" in every:
+            problems.note(
+                ConfigurationError(
+                    "tune: valid_metric is to be tried, and trials are judged by it, so that their values could not be "
+                    "compared; say `metric`, which judges all of them, or leave it out"
+                )
+            )
         _note_rules(tune, problems)
     for name, floor in plan.floors.items():
         if floor.tune:

@@ -23,8 +23,8 @@ _ELSEWHERE = {
 }
 
 
-#: What trials are judged on, and by: values of these could not be chosen among.
-_JUDGES = frozenset({"split", "eval_args", "data_path", "metrics", "topk", "valid_metric"})
+#: What trials are judged on: values of these could not be chosen among.
+_JUDGES = frozenset({"split", "eval_args", "data_path"})
 
 
 def plain_options(options: dict[str, Any]) -> dict[str, Any]:
@@ -81,11 +81,11 @@ def those_for(enhancers: Collection[str], options: Mapping[str, Value]) -> dict[
 def checked_space(space: Space) -> Space:
     """A space as it is; `ValueError` for an option without values, and for one that is no choice of trials.
 
-    That is what the plan itself decides, and what trials are judged by.
+    That is what the plan itself decides, and what trials are judged on.
     """
     empty = {option: f"no values to try for {option!r}" for option, values in space.items() if not values}
     judges = {
-        option: f"option {option!r} has no place here: it decides what trials are judged on or by, so that their "
+        option: f"option {option!r} has no place here: it decides what trials are judged on, so that their "
         f"values could not be compared; say it in the plan's `options`"
         for option in space
         if option in _JUDGES

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from burnish.errors import UnsupportedError
 from burnish.explanation import Explanation, Explanations, Reason, as_frame
@@ -33,6 +34,8 @@ def test_a_standing_adds_up_to_the_score_by_way_of_the_average_item() -> None:
     )
     assert json.loads(lead.to_json())["average"] == 0.75
     assert list(lead.to_frame()["of"].unique()) == ["standing"]
+    assert lead.to_frame()["average"].tolist() == [0.75] * 3
+    assert one().to_frame()["average"].isna().all()
     assert "average item" in lead._repr_html_()
     assert "average item" not in one()._repr_html_()
 
@@ -68,6 +71,24 @@ def test_json_and_tables_have_it_all() -> None:
     assert list(frame["reason_method"].iloc[:3]) == ["history", "history", "guided"]
     assert frame["rank"].isna().tolist() == [False, False, False, True]
     assert frame.dtypes.equals(as_frame([Explanation("u", "6", 1.0)]).dtypes)
+
+
+def test_evidence_of_numpy_and_torch_is_plain_numbers_however_deep() -> None:
+    evidence = {
+        "count": np.int64(3),
+        "share": np.float32(0.5),
+        "parts": (np.array([1.5, np.nan]), torch.tensor([1, 2])),
+        "paths": [{"weight": float("inf"), "good": np.bool_(True)}],
+    }
+    found = Explanation("u", "5", 2.0, (Reason("path", "So.", 0.5, evidence),))
+    plain = {
+        "count": 3,
+        "share": 0.5,
+        "parts": [[1.5, None], [1, 2]],
+        "paths": [{"weight": None, "good": True}],
+    }
+    assert json.loads(found.to_json())["reasons"][0]["evidence"] == plain
+    assert json.loads(found.to_frame()["evidence"].iloc[0]) == plain
 
 
 def test_a_notebook_shows_texts_escaped() -> None:

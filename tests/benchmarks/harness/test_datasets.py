@@ -317,6 +317,16 @@ def test_two_comparisons_of_one_data_set_have_a_column_each() -> None:
             "'trials' is missing",
         ),
         (
+            {"datasets": [{**TIMED, "tune": {"trials": 2, "arms": {"bg": {"learning_rate": [0.1]}}}}]},
+            UnknownNameError,
+            "data set 'tiny-time': tune.arms: arm 'bg'.*'big'",
+        ),
+        (
+            {"datasets": [{**TIMED, "tune": {"trials": 2, "space": {"learning_rat": None}}}]},
+            UnknownNameError,
+            "data set 'tiny-time': tune.space: option 'learning_rat' .*null leaves out what the plan tries",
+        ),
+        (
             {"datasets": ["tiny", {**TIMED, "options": {"epochs": 0.5}}]},
             ConfigurationError,
             "data set 'tiny-time': options: epochs = 0.5",

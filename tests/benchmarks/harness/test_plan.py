@@ -101,6 +101,16 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
             r"seeds = 'some': give how many, as in 3, or a list of them, as in \[1, 2, 3\]\.$",
         ),
         ({"seeds": 2.5}, "seeds = 2.5: give how many"),
+        ({"seeds": [-1]}, r"seeds = \[-1\]: -1 is no seed: give whole numbers from 0"),
+        ({"backbones": [{"name": "BPR", "seeds": [2**32]}]}, "4294967296 is no seed"),
+        ({"seeds": 20240101}, r"20,240,101 are more than 1,000; for this seed alone write \[20240101\]"),
+        ({"tune": {"trials": 1, "seed": -1}}, "tune.seed = -1: -1 is no seed"),
+        ({"arms": {"a\n": {}}}, "a label becomes a folder"),
+        ({"arms": {"late": {"options": {"split": "time"}}}}, "arm 'late': .*would have others"),
+        (
+            {"arms": {"few": {"options": {"eval_args": {"mode": "uni10"}}}}},
+            r"arm 'few': options: eval_args = .*would have others",
+        ),
         ({"threads": 0}, "threads = 0"),
         ({"tune": {"trials": 0}}, "tune.trials = 0"),
         ({"tune": {"trials": 1, "space": {"learning_rate": []}}}, "no values to try for 'learning_rate'"),
@@ -110,6 +120,16 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
 def test_values_that_cannot_be(change: dict[str, Any], message: str, plan_content: dict[str, Any]) -> None:
     with pytest.raises(ConfigurationError, match=message):
         make_plan({**plan_content, **change})
+
+
+def test_cases_that_arms_may_name(plan_content: dict[str, Any]) -> None:
+    """Those of the plan, of the backbone, or RecBole's own."""
+    content = {**plan_content, "options": {**plan_content["options"]}}
+    content["options"].pop("eval_args", None)
+    arms = {"same": {"options": {"eval_args": {"mode": "full", "order": "RO"}}}}
+    assert "same" in make_plan({**content, "arms": arms}).arms
+    late = {"split": {"time": {"valid": 0.1, "test": 0.1}}}
+    assert "late" in make_plan({**content, "split": "time", "arms": {"late": {"options": late}}}).arms
 
 
 @pytest.mark.parametrize(
@@ -125,6 +145,9 @@ def test_values_that_cannot_be(change: dict[str, Any], message: str, plan_conten
             {"space": {"user_inter_num_interval": ["5"]}},
             r"tune\.space: user_inter_num_interval = 5: '5' is an illegal",
         ),
+        ({"space": {"split": ["random", "time"]}}, r"tune\.space: option 'split' has no place here"),
+        ({"arms": {"odd": {"eval_args": [{"order": "TO"}]}}}, r"tune\.arms\.odd: option 'eval_args' has no place"),
+        ({"space": {"valid_metric": ["MRR@10", "NDCG@10"]}}, "tune: valid_metric is to be tried"),
         ({"arms": {"plain": {"weight_decay": [-1]}}}, r"tune\.arms\.plain: weight_decay = -1"),
         ({"space": {"uneven.spread": [1, "wide"]}}, r"tune\.space: enhancer 'uneven': spread = 'wide'"),
         ({"space": {"uneven.spred": [1]}}, r"tune\.space: enhancer 'uneven': option 'spred' .*mean 'spread'"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import xml.etree.ElementTree as ElementTree
-from itertools import product
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,11 @@ def test_two_arms_are_a_sign_test_and_full_agreement_has_an_exact_p() -> None:
     # By enumeration: of all orders of three blocks, how many agree.
     orders = list(product(range(6), repeat=3))
     assert agreed.f_p == pytest.approx(sum(len(set(one)) == 1 for one in orders) / len(orders))
+    # Two that share a rank can change places: three orders of a block, not six.
+    alike = rank_blocks(np.tile([0.1, 0.1, 0.3], (3, 1)), "abc")
+    ranks = [tuple(one) for one in permutations((1.0, 2.5, 2.5))]
+    agreeing = np.mean([len(set(one)) == 1 for one in product(ranks, repeat=3)])
+    assert (alike.f, alike.f_p) == (math.inf, pytest.approx(agreeing)) == (math.inf, pytest.approx(1 / 9))
     tied = rank_blocks(np.zeros((4, 3)), "abc")
     assert (tied.chi2, tied.f_p, tied.cliques) == (0.0, 1.0, (("a", "b", "c"),))
 

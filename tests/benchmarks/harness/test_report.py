@@ -17,7 +17,17 @@ import pytest
 from rich.console import Console
 from written_runs import USERS, write_comparison
 
-from burnish.benchmarks.harness import make_plan, plot, run_plan, summarise, to_csv, to_markdown, to_table
+from burnish.benchmarks.harness import (
+    make_plan,
+    plot,
+    run_plan,
+    summarise,
+    to_csv,
+    to_markdown,
+    to_page,
+    to_table,
+)
+from burnish.benchmarks.harness.main_table import main_table
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.files.svg import text_width
 
@@ -347,3 +357,54 @@ def test_picture_refusals(runs: Path, tmp_path: Path) -> None:
         plot(summarise(runs), tmp_path / "a.png")
     with pytest.raises(DataError, match="no rows"):
         plot([], tmp_path / "a.svg")
+
+
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_a_metric_that_is_no_number_is_no_gain(odd: float, runs: Path) -> None:
+    """Of a metric without users, seeds are compared: one whose value is no number is left out, and this is told."""
+
+    def diverge(arm: str, pattern: str) -> None:
+        for path in (runs / "tiny" / "BPR" / arm).glob(f"{pattern}/metrics.json"):
+            content = json.loads(path.read_text())
+            content["test_result"]["logloss"] = odd
+            path.write_text(json.dumps(content))
+
+    diverge("good", "0-*")
+    diverge("noise", "*")
+    found = summarise(runs, metrics="logloss")
+    rows = {row.arm: row for row in found}
+    assert (rows["good"].n_seeds, rows["bad"].n_seeds) == (2, 3)
+    assert math.isfinite(rows["good"].difference)
+    assert "good: logloss is no number in 1 of 3 runs, left out here" in rows["good"].notes
+    assert "noise" not in rows
+    assert any("noise: logloss of noise is no number" in one for one in found.absences)
+    (line,) = (one for one in main_table(found).groups[0].lines if one.name == "good")
+    assert line.cells[0].n_seeds == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("data", 7),
+        ("data", {"users": 3}),
+        ("popularity_deciles", {"wanted": [1], "hits@10": "x"}),
+        ("popularity_deciles", {"a": "b"}),
+        ("seconds", {"train": "long"}),
+        ("seconds", [1]),
+        ("valid_scores", ["y"]),
+        ("valid_scores", {"1": None}),
+        ("n_epochs", "three"),
+        ("peak_memory_mb", [1]),
+        ("valid_metric", 7),
+        ("test_cases", ["a"]),
+    ],
+)
+def test_what_is_of_another_shape_is_named_and_the_page_is_made_without_it(
+    name: str, value: Any, runs: Path
+) -> None:
+    path = next((runs / "tiny" / "BPR" / "good").glob("0-*/metrics.json"))
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.warns(UserWarning, match=rf"metrics\.json is damaged \({name}: not what is written there\)"):
+        found = summarise(runs)
+    assert {row.arm: row.n_seeds for row in found}["good"] == 3
+    assert "<h1>" in to_page(found, title="Report")

@@ -110,6 +110,12 @@ def test_vectors_that_do_not_pair(shapes: tuple[int, int]) -> None:
 # ---------------------------------------------------------------- sign flips
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_values_that_are_no_numbers_are_refused(odd: float) -> None:
+    with pytest.raises(DataError, match="finite number"):
+        compare(np.array([odd, 1.0, 2.0]), np.array([1.0, 2.0, 3.0]))
+
+
 def test_sign_flips_against_all_of_them_counted_here() -> None:
     differences = np.array([0.3, -0.1, 0.0, 0.5, 0.2, 0.45, -0.05, 0.3])
     observed = abs(sum(differences))

@@ -18,7 +18,7 @@ from burnish.benchmarks.improve import search
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.improve import improve, seconds_of
 from burnish.benchmarks.improve.search import News
-from burnish.errors import BurnishError, ConfigurationError, UnsupportedError
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 
 FEW = [
     Family("plain", "", {}, {"learning_rate": [0.01, 0.02]}),
@@ -172,6 +172,9 @@ def test_the_folder_of_another_search_is_refused(few: None, options: dict[str, A
         improve("BPR", "tiny", config=options, folder=out, seed=1)
     with pytest.raises(ConfigurationError, match="was made with options"):
         improve("BPR", "tiny", config={**options, "embedding_size": 16}, folder=out)
+    (out / "asked.json").write_text("[]")
+    with pytest.raises(DataError, match=r"asked\.json is damaged .*remove the folder to begin anew"):
+        improve("BPR", "tiny", config=options, folder=out)
 
 
 @pytest.mark.parametrize(

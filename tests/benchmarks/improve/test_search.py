@@ -15,7 +15,7 @@ from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import search as module
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.search import Clock, News, Search, in_words
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, DataError
 
 Value = Callable[[RunSpec], float]
 RATES = [0.001, 0.002, 0.005, 0.01]
@@ -191,6 +191,15 @@ def test_it_goes_on_with_the_same_decisions_and_trains_nothing_twice(made: Calla
     assert again.rungs[: len(search.rungs)] == search.rungs
     assert len(more) > 0
     assert whole.clock.spent >= again.clock.spent - 1
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"decided": 3, "spent": 1}', '{"decided": {}, "spent": "x"}'])
+def test_decisions_of_another_shape_are_damaged(
+    content: str, made: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "state.json").write_text(content)
+    with pytest.raises(DataError, match=r"state\.json is damaged .*remove the folder to begin anew"):
+        made(by_way({}))
 
 
 def test_more_time_makes_other_decisions(made: Callable[..., Any]) -> None:

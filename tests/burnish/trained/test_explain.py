@@ -161,6 +161,10 @@ def test_the_history_of_a_run_that_explains_itself_otherwise(bpr: Any) -> None:
     assert {reason.method for reason in one.reasons} == {"folded-in user"}
     with pytest.raises(ConfigurationError, match=r"budget = 99: .*this run's are of guided"):
         explain(bpr, "u3", budget=99)
+    with pytest.warns(UserWarning, match=r"budget = 99 has no effect: reasons from histories of BPR are exact"):
+        explain(bpr, "u3", top=1, enhancer="history", budget=99)
+    with pytest.raises(ConfigurationError, match="budget = 0"):
+        explain(bpr, "u3", enhancer="history", budget=0)
 
 
 def test_attributes_and_their_rest_are_the_account_of_the_score(bpr: Any) -> None:
@@ -180,8 +184,11 @@ def test_names_are_checked_before_anything(bpr: Any) -> None:
         explain(bpr, "u3", "i5x")
     with pytest.raises(UnknownNameError, match=r"user .*PAD"):
         explain(bpr, "[PAD]")
-    with pytest.raises(DataError, match="no user or item is named"):
-        explain(bpr, [])
+    for nobody in ([], None, " "):
+        with pytest.raises(DataError, match="no user or item is named"):
+            explain(bpr, nobody)
+    with pytest.raises(UnknownNameError, match=r"user '3\.0' is not known"):
+        explain(bpr, 3.0)  # type: ignore[arg-type]  # as pandas gives numbers beside empty cells
     with pytest.raises(ConfigurationError, match="reasons = 0"):
         explain(bpr, "u3", reasons=0)
 
@@ -259,6 +266,9 @@ def test_titles_instead_of_ids() -> None:
     assert titled.evidence == {"item": "5", "title": "Alien"}
     assert line(titled) == "+0.5000  you chose Alien"
     assert line(reason) == "+0.5000  you chose item 5"
+    # An id with a title may be the beginning of one without.
+    begins = Reason("interaction", "You chose item a,b, which speaks for item a.", 0.5, {"item": "a,b"})
+    assert with_titles(begins, "a", {"a": "Alien"}).text == "You chose item a,b, which speaks for Alien."
     assert with_titles(reason, "50", {}) is reason
     assert line(Reason("keyword", "because of tea", -1.0)) == "-1.0000  because of tea"
 
