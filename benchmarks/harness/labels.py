@@ -35,7 +35,8 @@ def listed_seeds(value: Any) -> Any:
             raise ValueError("at least one seed is needed")
         if value > MOST_SEEDS:
             raise ValueError(
-                f"a number says how many, and {value:,} are more than {MOST_SEEDS:,}; for this seed alone write [{value}]"
+                f"a number says how many, and {value:,} are more than {MOST_SEEDS:,}; for this seed alone write "
+                f"[{value}]"
             )
         return list(range(FIRST_SEED, FIRST_SEED + value))
     if isinstance(value, str | float | Mapping):

@@ -165,9 +165,7 @@ def _put(
     note = known.note
     cells = groups.setdefault(group, {}).setdefault((name, kind), {})
     for metric in metrics:
-        values = [
-            test[metric] for test in side.tests.values() if math.isfinite(test.get(metric, math.nan))
-        ]
+        values = [test[metric] for test in side.tests.values() if math.isfinite(test.get(metric, math.nan))]
         own, letters = marks.get((note["dataset"], note["label"], note["comparison"], name, metric), ((), ""))
         failure = side.failure if len(side.tests) < max(1, side.planned) else ""
         cell = Cell(planned=side.planned, failure=failure)

@@ -234,13 +234,18 @@ def _by_parts(value: Any) -> bool:
         isinstance(value, Mapping)
         and "wanted" in value
         and any(re.fullmatch(r"hits@\d+", str(name)) for name in value)
-        and all(isinstance(one, list) and len(one) == PARTS + 1 and all(map(_number, one)) for one in value.values())
+        and all(
+            isinstance(one, list) and len(one) == PARTS + 1 and all(map(_number, one))
+            for one in value.values()
+        )
     )
 
 
 #: What a page asks of metrics.json beside the figures, and whether a value can be one.
 _SHAPES: dict[str, Callable[[Any], bool]] = {
-    **dict.fromkeys(("n_epochs", "best_epoch", "best_valid_score", "n_parameters", "peak_memory_mb"), _number),
+    **dict.fromkeys(
+        ("n_epochs", "best_epoch", "best_valid_score", "n_parameters", "peak_memory_mb"), _number
+    ),
     **dict.fromkeys(("valid_metric", "test_cases"), lambda value: isinstance(value, str)),
     "seconds": lambda value: isinstance(value, Mapping) and all(map(_number, value.values())),
     "valid_scores": _pairs,

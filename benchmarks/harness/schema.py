@@ -24,7 +24,15 @@ from .datasets import (
 )
 from .equivalence import Smallest
 from .floors import DEFAULT, Floor, listed_floors, plain_class
-from .labels import FIRST_SEED, PLAIN, checked_label, checked_seed, distinct_seeds, fitting_label, listed_seeds
+from .labels import (
+    FIRST_SEED,
+    PLAIN,
+    checked_label,
+    checked_seed,
+    distinct_seeds,
+    fitting_label,
+    listed_seeds,
+)
 from .problems import Problems
 from .space_checks import as_given, note_other_cases, one_of
 from .spaces import Space, checked_space, plain_options, recbole_options

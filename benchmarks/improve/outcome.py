@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -142,11 +143,10 @@ def write_winner(
     spec = with_settings(RunSpec("", plain.backbone, "", "", 0, family.enhancers), winner.settings)
     block = {**dict(spec.options), "enhancers": {name: dict(one) for name, one in spec.enhancers.items()}}
     given = {name: value for name, value in plain.options.items() if name not in spec.options}
-    text = yaml.safe_dump(
-        {"model": plain.backbone, "dataset": plain.dataset, **given, **block},
-        sort_keys=False,
-        allow_unicode=True,
-    )
+    settings = {"model": plain.backbone, "dataset": plain.dataset, **given, **block}
+    # Of plain types, whatever was given: paths, tuples, numbers of numpy.
+    settings = json.loads(json.dumps(settings, default=as_plain))
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
     write_text(place / "winner.yaml", f"# burnish run --config-files winner.yaml\n{text}")
     run = load_run(target)
     try:
@@ -154,6 +154,11 @@ def write_winner(
     except UnsupportedError as error:
         search.say("left out", f"a plain checkpoint: {error}")
     return block
+
+
+def as_plain(value: Any) -> Any:
+    """What JSON has no form for: numbers of numpy as numbers, paths and the like as texts."""
+    return value.tolist() if hasattr(value, "tolist") else str(value)
 
 
 def forget_winner(place: Path) -> None:

@@ -23,9 +23,7 @@ def with_titles(reason: Reason, item: str, titles: Mapping[str, str]) -> Reason:
     said = quoted_where_unclear({token: catalogue_title(title) for token, title in named.items()})
     # Those without a title, too: the id `a` of one that has a title may be the beginning of the other's, `a,b`.
     tokens = "|".join(re.escape(token) for token in sorted({item, str(other)}, key=len, reverse=True))
-    text = re.sub(
-        rf"\b[Ii]tem ({tokens})(?!\w)", lambda match: said.get(match[1], match[0]), reason.text
-    )
+    text = re.sub(rf"\b[Ii]tem ({tokens})(?!\w)", lambda match: said.get(match[1], match[0]), reason.text)
     evidence = dict(reason.evidence)
     if other is not None and str(other) in named:
         evidence["title"] = named[str(other)]

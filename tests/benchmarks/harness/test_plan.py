@@ -146,7 +146,10 @@ def test_cases_that_arms_may_name(plan_content: dict[str, Any]) -> None:
             r"tune\.space: user_inter_num_interval = 5: '5' is an illegal",
         ),
         ({"space": {"split": ["random", "time"]}}, r"tune\.space: option 'split' has no place here"),
-        ({"arms": {"odd": {"eval_args": [{"order": "TO"}]}}}, r"tune\.arms\.odd: option 'eval_args' has no place"),
+        (
+            {"arms": {"odd": {"eval_args": [{"order": "TO"}]}}},
+            r"tune\.arms\.odd: option 'eval_args' has no place",
+        ),
         ({"space": {"valid_metric": ["MRR@10", "NDCG@10"]}}, "tune: valid_metric is to be tried"),
         ({"arms": {"plain": {"weight_decay": [-1]}}}, r"tune\.arms\.plain: weight_decay = -1"),
         ({"space": {"uneven.spread": [1, "wide"]}}, r"tune\.space: enhancer 'uneven': spread = 'wide'"),

@@ -193,7 +193,9 @@ def test_it_goes_on_with_the_same_decisions_and_trains_nothing_twice(made: Calla
     assert whole.clock.spent >= again.clock.spent - 1
 
 
-@pytest.mark.parametrize("content", ["[]", "{}", '{"decided": 3, "spent": 1}', '{"decided": {}, "spent": "x"}'])
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"decided": 3, "spent": 1}', '{"decided": {}, "spent": "x"}']
+)
 def test_decisions_of_another_shape_are_damaged(
     content: str, made: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -161,7 +161,9 @@ def test_the_history_of_a_run_that_explains_itself_otherwise(bpr: Any) -> None:
     assert {reason.method for reason in one.reasons} == {"folded-in user"}
     with pytest.raises(ConfigurationError, match=r"budget = 99: .*this run's are of guided"):
         explain(bpr, "u3", budget=99)
-    with pytest.warns(UserWarning, match=r"budget = 99 has no effect: reasons from histories of BPR are exact"):
+    with pytest.warns(
+        UserWarning, match=r"budget = 99 has no effect: reasons from histories of BPR are exact"
+    ):
         explain(bpr, "u3", top=1, enhancer="history", budget=99)
     with pytest.raises(ConfigurationError, match="budget = 0"):
         explain(bpr, "u3", enhancer="history", budget=0)
