@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import warnings
@@ -28,7 +27,7 @@ from burnish.training.inputs.arguments import listed_files, options_of
 from burnish.training.request import make_config
 
 from .families import Family, families_for
-from .outcome import WINNER, Improvement, as_plain, note, nothing_helped, verdict, write_winner
+from .outcome import WINNER, Improvement, in_plain_types, note, nothing_helped, verdict, write_winner
 from .search import Clock, News, Search, Tried, named
 
 if TYPE_CHECKING:
@@ -261,7 +260,7 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
         "options": computing(dict(plain.options)),
         "ways": digest([family.digest() for family in families]),
     }
-    own = json.loads(json.dumps(own, default=as_plain))  # as the file has them: tuples are lists, paths are texts
+    own = in_plain_types(own)  # as the file has them
     file = place / "asked.json"
     if not file.is_file():
         others = sorted(one.name for one in place.iterdir() if not one.name.startswith("."))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -143,10 +143,7 @@ def write_winner(
     spec = with_settings(RunSpec("", plain.backbone, "", "", 0, family.enhancers), winner.settings)
     block = {**dict(spec.options), "enhancers": {name: dict(one) for name, one in spec.enhancers.items()}}
     given = {name: value for name, value in plain.options.items() if name not in spec.options}
-    settings = {"model": plain.backbone, "dataset": plain.dataset, **given, **block}
-    # Of plain types, whatever was given: paths, tuples, numbers of numpy.
-    settings = json.loads(json.dumps(settings, default=as_plain))
-    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
+    text = as_yaml({"model": plain.backbone, "dataset": plain.dataset, **given, **block})
     write_text(place / "winner.yaml", f"# burnish run --config-files winner.yaml\n{text}")
     run = load_run(target)
     try:
@@ -156,9 +153,19 @@ def write_winner(
     return block
 
 
-def as_plain(value: Any) -> Any:
-    """What JSON has no form for: numbers of numpy as numbers, paths and the like as texts."""
-    return value.tolist() if hasattr(value, "tolist") else str(value)
+def in_plain_types(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings as JSON has them, whatever was given: tuples as lists, numbers of numpy as numbers, paths as texts."""
+
+    def plain(value: Any) -> Any:
+        return value.tolist() if hasattr(value, "tolist") else str(value)
+
+    found: dict[str, Any] = json.loads(json.dumps(settings, default=plain))
+    return found
+
+
+def as_yaml(settings: Mapping[str, Any]) -> str:
+    """Settings as a YAML file has them, in plain types."""
+    return yaml.safe_dump(in_plain_types(settings), sort_keys=False, allow_unicode=True)
 
 
 def forget_winner(place: Path) -> None:

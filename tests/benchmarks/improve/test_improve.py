@@ -8,15 +8,18 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 
 import burnish
+from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import improve as module
 from burnish.benchmarks.improve import search
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.improve import improve, seconds_of
+from burnish.benchmarks.improve.outcome import as_yaml
 from burnish.benchmarks.improve.search import News
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 
@@ -172,9 +175,17 @@ def test_the_folder_of_another_search_is_refused(few: None, options: dict[str, A
         improve("BPR", "tiny", config=options, folder=out, seed=1)
     with pytest.raises(ConfigurationError, match="was made with options"):
         improve("BPR", "tiny", config={**options, "embedding_size": 16}, folder=out)
-    (out / "asked.json").write_text("[]")
+
+
+def test_options_of_any_type_are_found_again_and_can_be_copied(tmp_path: Path) -> None:
+    options = {"topk": (5, 10), "data_path": Path("data"), "weight_decay": np.float64(0.5)}
+    plain = RunSpec("tiny", "BPR", "BPR", "plain", 7, {}, options)
+    for _ in range(2):  # the second time goes on with the first
+        module._check_same(plain, tmp_path, FEW)
+    assert yaml.safe_load(as_yaml(options)) == {"topk": [5, 10], "data_path": "data", "weight_decay": 0.5}
+    (tmp_path / "asked.json").write_text("[]")
     with pytest.raises(DataError, match=r"asked\.json is damaged .*remove the folder to begin anew"):
-        improve("BPR", "tiny", config=options, folder=out)
+        module._check_same(plain, tmp_path, FEW)
 
 
 @pytest.mark.parametrize(
