@@ -165,7 +165,7 @@ def in_plain_types(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def as_yaml(settings: Mapping[str, Any]) -> str:
     """Settings as a YAML file has them, in plain types."""
-    return yaml.safe_dump(in_plain_types(settings), sort_keys=False, allow_unicode=True)
+    return str(yaml.safe_dump(in_plain_types(settings), sort_keys=False, allow_unicode=True))
 
 
 def forget_winner(place: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from burnish import html_tables
+from burnish.errors import BurnishError, DataError
 from burnish.readable import readable, readable_html
 
-from .read import Facts, read_facts
+from .read import CURE, Facts, read_facts
 from .slices import Estimate, by_activity, by_popularity, figures, weaknesses
 from .words import deciding, objective, settings, split_in_words
 
@@ -119,17 +120,27 @@ def card(run: Path | str) -> ModelCard:
     facts = read_facts(run)
     attached = " + ".join([facts.model, *facts.enhancers])
     seed = facts.result.get("seed", facts.config.get("seed"))
-    return ModelCard(
-        f"{attached} on {facts.dataset}, seed {seed}",
-        (
-            Section("What it optimises", tuple(objective(facts))),
-            Section("What decides a recommendation", tuple(deciding(facts))),
-            _settings(facts),
-            _data(facts),
-            *_figures(facts),
-            *_weaknesses(facts),
-            _reproduction(facts),
-        ),
+    try:
+        sections = _sections(facts)
+    except BurnishError:
+        raise
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        # JSON that can be read and has another shape than what was written.
+        raise DataError(
+            f"the figures or settings in {facts.folder} are damaged ({error!r}); {CURE}"
+        ) from error
+    return ModelCard(f"{attached} on {facts.dataset}, seed {seed}", sections)
+
+
+def _sections(facts: Facts) -> tuple[Section, ...]:
+    return (
+        Section("What it optimises", tuple(objective(facts))),
+        Section("What decides a recommendation", tuple(deciding(facts))),
+        _settings(facts),
+        _data(facts),
+        *_figures(facts),
+        *_weaknesses(facts),
+        _reproduction(facts),
     )
 
 

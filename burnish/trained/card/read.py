@@ -19,7 +19,7 @@ from burnish.training.trust import refuse_links
 #: What holds the figures: of `burnish run`, and of `burnish bench`, which keeps no model unless it is asked to.
 _RESULTS = ("result.json", "metrics.json")
 _USERS = "per_user.parquet"
-_CURE = "restore the file, or train the run again"
+CURE = "restore the file, or train the run again"
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _of_bench(folder: Path) -> Facts:
             _mapping(folder / "environment.json") if (folder / "environment.json").is_file() else {},
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(f"{folder / 'config.json'} is damaged ({error!r}); {_CURE}") from error
+        raise DataError(f"{folder / 'config.json'} is damaged ({error!r}); {CURE}") from error
 
 
 def _environment(saved: SavedRun) -> dict[str, Any]:
@@ -105,11 +105,11 @@ def _environment(saved: SavedRun) -> dict[str, Any]:
 
 def _users(folder: Path) -> pd.DataFrame | None:
     path = folder / _USERS
-    return read_parquet(path, _CURE, ("user",)) if path.is_file() else None
+    return read_parquet(path, CURE, ("user",)) if path.is_file() else None
 
 
 def _mapping(path: Path) -> dict[str, Any]:
-    content = read_json(path, _CURE)
+    content = read_json(path, CURE)
     if not isinstance(content, dict):
-        raise DataError(f"{path} is damaged (it holds no mapping); {_CURE}")
+        raise DataError(f"{path} is damaged (it holds no mapping); {CURE}")
     return content

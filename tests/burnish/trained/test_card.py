@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -234,6 +235,25 @@ def test_runs_of_bench_have_cards(run: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match=r"config\.json is damaged"):
         card(folder)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"data": 7},
+        {"data": {"users": 3}},
+        {"test_result": {"ndcg@10": "x"}},
+        {"seconds": [1]},
+        {"popularity_deciles": {"hits@10": 3}},
+    ],
+)
+def test_results_of_another_shape_are_damaged(change: dict[str, Any], run: Path, tmp_path: Path) -> None:
+    there = tmp_path / "run"
+    shutil.copytree(run, there)
+    path = there / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text(encoding="utf-8")), **change}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"figures or settings in .*run are damaged .*; restore the file"):
+        card(there)
 
 
 def test_what_is_no_finished_run_is_refused(run: Path, tmp_path: Path) -> None:
