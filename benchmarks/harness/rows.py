@@ -176,7 +176,7 @@ def make_row(
         unit=unit,
         comparison=note["comparison"],
         verdict="",
-        notes=_remarks(sides, seeds, names, metric),
+        notes=(*_remarks(sides, seeds, names, metric), *_without_users(unit, sides, seeds, names, metric)),
         kind=kind,
         interval=unit if unit == "seeds" else "users and seeds" if result.spread.two_way else "users",
         users_better=None if unit == "seeds" else n_better,
@@ -237,6 +237,22 @@ def _remarks(
         if none:
             remarks.append(f"{name}: {metric} is no number in {none} of {side.planned} runs, left out here")
     return tuple(remarks)
+
+
+def _without_users(
+    unit: str, sides: tuple[ArmRuns, ArmRuns], seeds: list[int], names: tuple[str, str], metric: str
+) -> tuple[str, ...]:
+    """Why seeds are compared on a metric that other runs have by user."""
+    columns = {metric, "error"} if metric in ERRORS else {metric}
+    there = [[bool(columns & {*side.users.get(seed, ())}) for seed in seeds] for side in sides]
+    if unit != "seeds" or not any(map(any, there)):
+        return ()
+    return tuple(
+        f"{name}: {len(known) - sum(known)} of {len(known)} runs have no {metric} by user (per_user.parquet), so seeds "
+        f"are compared and not users"
+        for name, known in zip(names, there, strict=True)
+        if not all(known)
+    )
 
 
 def judged(family: Sequence[Row], further: Sequence[Row] = ()) -> list[Row]:

@@ -408,3 +408,13 @@ def test_what_is_of_another_shape_is_named_and_the_page_is_made_without_it(
         found = summarise(runs)
     assert {row.arm: row.n_seeds for row in found}["good"] == 3
     assert "<h1>" in to_page(found, title="Report")
+
+
+def test_runs_without_users_are_told(runs: Path) -> None:
+    next((runs / "tiny" / "BPR" / "good").glob("1-*/per_user.parquet")).unlink()
+    rows = {row.arm: row for row in summarise(runs)}
+    assert (rows["good"].unit, rows["bad"].unit) == ("seeds", "users")
+    said = "good: 1 of 3 runs have no ndcg@10 by user (per_user.parquet), so seeds are compared and not users"
+    assert said in rows["good"].notes
+    assert not any("by user" in one for one in rows["bad"].notes)
+    assert not any("by user" in one for row in summarise(runs, metrics="logloss") for one in row.notes)
