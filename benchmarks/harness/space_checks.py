@@ -54,7 +54,7 @@ def note_spaces(plan: Any, problems: Problems) -> None:
             places[f"tune.arms.{label}"] = (space, {**tune.space, **space})
         for place, (space, beside) in places.items():
             _note(place, space, beside, method, problems)
-        if tune.metric is None and "valid_metric" in every:
+        if tune.metric is None and len(Tried.of(every.get("valid_metric", [None])).values or ()) > 1:
             problems.note(
                 ConfigurationError(
                     "tune: valid_metric is to be tried, and trials are judged by it, so that their values could not be "
