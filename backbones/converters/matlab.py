@@ -280,7 +280,9 @@ def _places(file: Path, content: _Content) -> list[tuple[str, str]]:
             f"{file}: the first relation is {content.named(0)}; that of users and items comes first"
         )
     if not len(first.rows):
-        raise DataError(f"{file}: relation{{1}}, {content.named(0)}, has no entry, and its entries are the interactions")
+        raise DataError(
+            f"{file}: relation{{1}}, {content.named(0)}, has no entry, so there is no interaction"
+        )
     places: list[tuple[str, str]] = [("inter", "")]
     for number, one in enumerate(content.relations[1:], 1):
         ends = (one.source, one.target)

@@ -235,8 +235,8 @@ def _cut(values: _Values, asked: Column, path: Path, told: Told) -> _Values:
     if asked.step is not None:
         if np.abs(clean).max() / asked.step > _MOST_BINS:
             raise DataError(
-                f"{path}: column {asked.column!r} goes up to {np.abs(clean).max():g}, which bins of step = {asked.step:g} "
-                f"cannot be told apart at; give a larger step"
+                f"{path}: column {asked.column!r} goes up to {np.abs(clean).max():g}, where bins of step = "
+                f"{asked.step:g} cannot be told apart; give a larger step"
             )
         place = np.floor(clean / asked.step + 1e-9).astype(np.int64)
         used = np.unique(place[real])

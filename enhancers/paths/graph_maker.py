@@ -110,7 +110,9 @@ class GraphMaker:
         place = {name: number for number, name in enumerate(self.relations)}
         renumbered = np.array([place.get(name, -1) for name in names], dtype=np.int32)
         # A name of nothing but white space is none.
-        named = np.append(np.array([bool(name) for name in names], dtype=bool), False)[triples.relations.codes]
+        named = np.append(np.array([bool(name) for name in names], dtype=bool), False)[
+            triples.relations.codes
+        ]
         whole = named & (triples.sources.codes >= 0) & (triples.targets.codes >= 0)
         if not whole.all():
             self.told.warn(f"{triples.origin}: {(~whole).sum():,} rows with an empty cell were left out")

@@ -37,9 +37,9 @@ _PLAIN_ENDS = re.compile(
     r"(source|target|head|tail|src|dst|from|to|user|friend)(_?user)?(_?\d)?(_?id)?", re.I
 )
 #: Names, in small letters, that are taken for types which there are.
-_ALMOST = {f"{kind}{more}": kind for kind in (USER, ITEM) for more in ("", "s")} | {
-    name: ENTITY for name in (ENTITY, "entities")
-}
+_ALMOST = {f"{kind}{more}": kind for kind in (USER, ITEM) for more in ("", "s")} | dict.fromkeys(
+    (ENTITY, "entities"), ENTITY
+)
 _ITEM_TEXTS = ("itemtext.tsv", "itemtext.tsv.gz")
 #: Published files that join items to the entities of other items, by the SHA-256 of their bytes, with how it is seen.
 MISLINKED = {

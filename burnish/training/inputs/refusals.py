@@ -87,7 +87,9 @@ def told_who_knows_all(dataset: Any) -> Iterator[None]:
     except ValueError as error:
         if "interacted with all items" not in str(error):
             raise
-        users, items = (np.asarray(dataset.inter_feat[name]) for name in (dataset.uid_field, dataset.iid_field))
+        users, items = (
+            np.asarray(dataset.inter_feat[name]) for name in (dataset.uid_field, dataset.iid_field)
+        )
         n_items = dataset.item_num - 1
         pairs = np.unique(np.stack([users, items], axis=1), axis=0)
         ids, known = np.unique(pairs[:, 0], return_counts=True)
@@ -97,9 +99,9 @@ def told_who_knows_all(dataset: Any) -> Iterator[None]:
         shown = ", ".join(map(repr, found[:3])) + (", ..." if len(found) > 3 else "")
         filters = f"user_inter_num_interval: '[0,{n_items})' leaves users with so many out"
         raise DataError(
-            f"{dataset.dataset_name}.inter: {len(found):,} of {dataset.user_num - 1:,} users have all {n_items:,} items "
-            f"({dataset.uid_field} = {shown}), so that RecBole finds no item that is none of theirs; give more items, or "
-            + (filters if len(found) < dataset.user_num - 1 else "fewer interactions")
+            f"{dataset.dataset_name}.inter: {len(found):,} of {dataset.user_num - 1:,} users have all {n_items:,} "
+            f"items ({dataset.uid_field} = {shown}), so that RecBole finds no item that is none of theirs; give more "
+            f"items, or " + (filters if len(found) < dataset.user_num - 1 else "fewer interactions")
         ) from error
 
 

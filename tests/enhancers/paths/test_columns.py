@@ -248,5 +248,7 @@ def test_bins_have_names_of_their_own(world: World) -> None:
     assert graph.counts["time"] == len(set(graph.labels["time"])) == 10
     edges = {item: text.partition("-") for item, text in world.edges(graph, "time", train)}
     assert all(int(edges[f"i{n}"][0]) <= value <= int(edges[f"i{n}"][2]) for n, value in enumerate(numbers))
-    with pytest.raises(DataError, match="goes up to 1.5e.12, which bins of step = 1e-09 cannot.*a larger step"):
+    with pytest.raises(
+        DataError, match=r"goes up to 1\.5e\+12, where bins of step = 1e-09 cannot.*a larger step"
+    ):
         world.graph(train, item_columns=[{"column": "time", "step": 1e-9}])
