@@ -279,8 +279,7 @@ def _read_parquet(path: Path, wanted: list[str]) -> dict[str, Cells]:
     except (OSError, ValueError, KeyError, NotImplementedError) as error:  # pyarrow's own are of these
         raise DataError(
             f"{path} cannot be read ({' '.join(str(error).split())}); give a Parquet file whose "
-            f"{'columns' if len(shown) > 1 else 'column'} {', '.join(map(short, shown))} "
-            f"{'are' if len(shown) > 1 else 'is'} of texts or whole numbers"
+            f"values in {', '.join(map(short, shown))} are texts or whole numbers"
         ) from error
     return found
 

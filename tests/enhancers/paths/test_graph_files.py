@@ -142,7 +142,7 @@ def test_parquet_without_numbers_has_empty_cells(tmp_path: Path) -> None:
     pq.write_table(pa.table({"a": [1.0, float("nan"), None, 3.0], "b": ["x", "y", "z", ""]}), path)
     assert rows(read(path, Written())) == [("1", "x"), (None, "y"), (None, "z"), ("3", None)]
     pq.write_table(pa.table({"a": ["x", "y"], "b": [1.0, 2.5]}), path)
-    with pytest.raises(DataError, match=r"whose column 'b' is of texts or whole numbers"):
+    with pytest.raises(DataError, match=r"whose values in 'b' are texts or whole numbers"):
         read(path, Written())
 
 
