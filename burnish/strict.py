@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError, ValidationInfo, fie
 from .errors import BurnishError, ConfigurationError, nearest, placed, unknown_name
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
+#: pydantic's names of a fault: it would ask for "a valid tuple".
+_LISTS = frozenset(("list_type", "tuple_type"))
 
 
 class Strict(BaseModel):
@@ -157,7 +159,8 @@ def _told(one: Any, model: type[BaseModel], origin: str, kind: str, secret: Sequ
             Fault((*place, key), ConfigurationError(f"{where}: {reason}"))
             for key, reason in raised.reasons.items()
         ]
-    return [Fault(place, ConfigurationError(f"{where}: {one['msg'].removeprefix('Value error, ')}"))]
+    said = "give a list" if one["type"] in _LISTS else one["msg"].removeprefix("Value error, ")
+    return [Fault(place, ConfigurationError(f"{where}: {said}"))]
 
 
 def model_at(model: type[BaseModel], place: Sequence[int | str]) -> type[BaseModel]:

@@ -104,6 +104,11 @@ class EnhancerConfig(OptionsWithoutLoss):
     weight: float = Field(default=1.0, ge=0.0, description="factor of this enhancer's loss in the total loss")
 
 
+def listed(value: Any) -> Any:
+    """A number alone, where an option takes several, as a list of it; anything else as it is."""
+    return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+
 def _placed(value: Any, names: Sequence[str], folder: Path) -> Any:
     """A value whose part of a name, below mappings and lists, is named in full where it is a file of the folder's."""
     if isinstance(value, list | tuple):

@@ -29,8 +29,14 @@ _FOREIGN = {
 _EVERY = 2000  # lines between two reports of progress
 
 
-def check_file(path: Path) -> int:
+def check_file(
+    path: Path,
+    wanted: str = "a file of one JSON object a line, plain or gzip",
+    packed: str = "the .json or .jsonl file",
+) -> int:
     """The size in bytes of a file that can be read twice.
+
+    wanted, packed: what messages ask for, and what of it lies in an archive.
 
     Raises `DataError` for what is missing, not a regular file, empty, unreadable, or not what its name says.
     """
@@ -38,7 +44,7 @@ def check_file(path: Path) -> int:
         raise DataError(f"{path}: there is no such file")
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "not a regular file (it is read twice, so a pipe will not do)"
-        raise DataError(f"{path} is {kind}; give a file of one JSON object a line, plain or gzip")
+        raise DataError(f"{path} is {kind}; give {wanted}")
     try:
         with path.open("rb") as file:
             start = file.read(512)
@@ -48,9 +54,9 @@ def check_file(path: Path) -> int:
         raise DataError(f"{path} is empty")
     for magic, kind in _FOREIGN.items():
         if start.startswith(magic):
-            raise DataError(f"{path} is {kind}; unpack it, and give the .json or .jsonl file (plain or .gz)")
+            raise DataError(f"{path} is {kind}; unpack it, and give {packed}")
     if start[257:262] == b"ustar":
-        raise DataError(f"{path} is a tar archive; unpack it, and give the .json or .jsonl file in it")
+        raise DataError(f"{path} is a tar archive; unpack it, and give {packed} in it")
     if path.suffix.lower() == ".gz" and not start.startswith(_GZIP):
         raise DataError(
             f"{path} is named .gz but is not gzip; download it again, or drop .gz from its name if it is plain text"

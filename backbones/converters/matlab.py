@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,8 @@ from .matlab_file import Cell, Other, Sparse, read_matlab
 from .record_values import decimal, token, token_cell
 from .records import BrokenLineError
 
+#: Columns of `NAME.inter`, which no other file may have for something else.
+_OF_INTERACTIONS = ("user_id", "item_id", "rating")
 _KEYS = ("entityName", "entity", "relationIdx", "relation")
 
 
@@ -123,7 +125,7 @@ def convert_matlab(file: Path | str, out: Path | str, *, force: bool = False) ->
     """
     file, out = Path(file), Path(out)
     check_target(out, force)
-    size = check_file(file)
+    size = check_file(file, "a MATLAB file", "the .mat file")
     content = _read(file)
     user, item = content.relations[0].source, content.relations[0].target
     places = _places(file, content)
@@ -190,7 +192,7 @@ def _read(file: Path) -> _Content:
 
 def _cells(file: Path, place: str, value: Any) -> list[Any]:
     """The values of a cell array with one row or one column."""
-    if isinstance(value, Cell) and len(value.shape) == 2 and 1 in value.shape:
+    if isinstance(value, Cell) and len(value.shape) == 2 and (1 in value.shape or not value.values):
         return value.values
     raise DataError(f"{file}: {place} is {_what(value)}; a cell array in one row or column belongs there")
 
@@ -277,19 +279,22 @@ def _places(file: Path, content: _Content) -> list[tuple[str, str]]:
         raise DataError(
             f"{file}: the first relation is {content.named(0)}; that of users and items comes first"
         )
-    places, taken = [("inter", "")], {"net": 0}
+    if not len(first.rows):
+        raise DataError(
+            f"{file}: relation{{1}}, {content.named(0)}, has no entry, so there is no interaction"
+        )
+    places: list[tuple[str, str]] = [("inter", "")]
     for number, one in enumerate(content.relations[1:], 1):
         ends = (one.source, one.target)
         own = [kind for kind in ends if kind in (first.source, first.target)]
-        if ends == (first.source, first.source) and not taken["net"]:
-            taken["net"] = 1
+        if ends == (first.source, first.source) and ("net", "") not in places:
             places.append(("net", ""))
         elif len(own) == 1:
             other = ends[1] if own[0] == ends[0] else ends[0]
-            name = "_".join(content.types[other].removeprefix("a_").split())
+            name = "_".join((content.types[other].removeprefix("a_") or content.types[other]).split())
             side = "user" if own[0] == first.source else "item"
-            count = taken[f"{side} {name}"] = taken.get(f"{side} {name}", 0) + 1
-            places.append((side, name if count == 1 else f"{name}_{count}"))
+            taken = {*_OF_INTERACTIONS, *(column for there, column in places if there == side)}
+            places.append((side, _free(name, taken)))
         else:
             raise DataError(
                 f"{file}: relation{{{number + 1}}} is {content.named(number)}; what can be converted are one relation "
@@ -327,13 +332,17 @@ def _words(names: Sequence[str]) -> list[str]:
     """Names as words of their own: blanks become underscores."""
     words: dict[str, None] = {}
     for name in names:
-        word = base = "_".join(token_cell(name).split())
-        count = 1
-        while word in words:
-            count += 1
-            word = f"{base}_{count}"
-        words[word] = None
+        words[_free("_".join(token_cell(name).split()), words)] = None
     return list(words)
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, or the first of name_2, name_3, ... that is not taken."""
+    found, count = name, 1
+    while found in taken:
+        count += 1
+        found = f"{name}_{count}"
+    return found
 
 
 def _write(file: Path, heads: Sequence[str], columns: Sequence[Sequence[str]]) -> None:

@@ -25,7 +25,7 @@ from .data import load_dataset
 from .few_steps import warn_of_few_steps
 from .identity import check_data, check_split, data_digests, fingerprint, split_rows
 from .inputs.own_models import check_made, check_scores, first_results_checked
-from .inputs.refusals import check_best, check_kernels, explained
+from .inputs.refusals import check_best, check_kernels, explained, told_who_knows_all
 from .per_user import Capture, captured, per_user_frame, row_users, unrounded_result
 from .result import Epoch, TrainingResult, plain
 from .steps import evaluation_told, training_told
@@ -138,7 +138,8 @@ class Run:
             self.fingerprint = fingerprint(self.dataset)
             if expected is not None:
                 check_data(expected, self.fingerprint, config["dataset"])
-        with no_saved_data(config), explained(config, "making batches"):
+        batches = explained(config, "making batches")
+        with no_saved_data(config), batches, told_who_knows_all(self.dataset):
             self.train_data, self.valid_data, self.test_data = data_preparation(config, self.dataset)
         if self.fingerprint is not None:
             for part, loader in (("training", self.train_data), ("validation", self.valid_data)):

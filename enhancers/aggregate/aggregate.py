@@ -13,14 +13,14 @@ from itertools import product
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import PositiveFrom, positives, training_pairs
 from burnish.enhancers.newcomers import have_mean_of_others, newcomers, with_mean_of_others
-from burnish.enhancers.options import OptionsWithoutLoss
+from burnish.enhancers.options import OptionsWithoutLoss, listed
 from burnish.enhancers.softmax.vectors import find_vectors
 from burnish.enhancers.trained_first import BaseOptions, check_base_options, first_run
 from burnish.errors import UnsupportedError
@@ -65,6 +65,12 @@ class AggregateConfig(OptionsWithoutLoss):
         "others' rows (mean), by the base's row of theirs (own), or as the mean where that is what the base has (base)",
     )
     positive_from: PositiveFrom = None
+
+    @field_validator("hops", "neighbour", "own", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """One number is a list of it."""
+        return listed(value)
 
     @model_validator(mode="after")
     def _of_base(self) -> AggregateConfig:

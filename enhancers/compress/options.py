@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from burnish.enhancers.newcomers import ABOUT, Newcomers
+from burnish.enhancers.options import listed
 from burnish.enhancers.teachers.options import EASE, ITEM_KNN, WHO, TeacherOptions
 
 #: Default ranks, as shares of the tables' width.
@@ -41,7 +42,10 @@ class CompressConfig(TeacherOptions):
     )
     newcomers: Newcomers = Field(default="mean", description=ABOUT)
     seed: int | None = Field(
-        default=None, ge=0, description="of the decompositions' first directions; null for the run's"
+        default=None,
+        ge=0,
+        lt=2**63,
+        description="of the decompositions' first directions; null for the run's",
     )
 
     @field_validator("teachers", mode="before")
@@ -51,18 +55,13 @@ class CompressConfig(TeacherOptions):
         value = super()._mapping(value)
         if not isinstance(value, dict):
             return value
-        return {
-            name: (weights,)
-            if isinstance(weights, int | float) and not isinstance(weights, bool)
-            else weights
-            for name, weights in value.items()
-        }
+        return {name: listed(weights) for name, weights in value.items()}
 
     @field_validator("ridge", "ranks", "mix", mode="before")
     @classmethod
     def _several(cls, value: Any) -> Any:
         """One number is a list of it."""
-        return (value,) if isinstance(value, int | float) and not isinstance(value, bool) else value
+        return listed(value)
 
     @field_validator("ridge", "ranks", "mix")
     @classmethod

@@ -222,9 +222,10 @@ def with_drawn(best: Tensor, drawn: int, n_items: int, generator: torch.Generato
 
 def seen_before(items: Tensor) -> Tensor:
     """Bool `[b, n]`: whether an item stands further to the front of its row, too."""
-    n = items.shape[1]
-    earlier = torch.ones(n, n, dtype=torch.bool, device=items.device).tril(-1)
-    return ((items.unsqueeze(2) == items.unsqueeze(1)) & earlier).any(2)
+    ordered, order = items.sort(dim=1, stable=True)
+    again = torch.zeros_like(items, dtype=torch.bool)
+    again[:, 1:] = ordered[:, 1:] == ordered[:, :-1]
+    return torch.zeros_like(again).scatter_(1, order, again)
 
 
 def divergence(teacher: Tensor, student: Tensor, left_out: Tensor | None, temperature: float) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ _SMALL_WORDS = frozenset(
 _OWN = 0.8
 #: More values in a cell than these, on average, are a text.
 _LONG = 30
+#: Bins from 0 on that numbers in double precision can be told by.
+_MOST_BINS = 1e15
 
 
 @dataclass(frozen=True)
@@ -231,26 +233,39 @@ def _cut(values: _Values, asked: Column, path: Path, told: Told) -> _Values:
     whole = bool((numbers[real] == np.round(numbers[real])).all())
     clean = np.where(real, numbers, 0.0)
     if asked.step is not None:
+        if np.abs(clean).max() / asked.step > _MOST_BINS:
+            raise DataError(
+                f"{path}: column {asked.column!r} goes up to {np.abs(clean).max():g}, where bins of step = "
+                f"{asked.step:g} cannot be told apart; give a larger step"
+            )
         place = np.floor(clean / asked.step + 1e-9).astype(np.int64)
         used = np.unique(place[real])
         bounds = [(number * asked.step, (number + 1) * asked.step) for number in used.tolist()]
         whole = whole and asked.step.is_integer()
-        names = [
-            _span(low, high - 1 if whole else high, joined="-" if whole else " to below ")
-            for low, high in bounds
-        ]
+        if whole:
+            bounds = [(low, high - 1) for low, high in bounds]
+        names = _spans(bounds, "-" if whole else " to below ")
     else:
         assert asked.quantiles is not None
         edges = np.unique(np.quantile(numbers[codes], np.linspace(0, 1, asked.quantiles + 1)))
         place = np.clip(np.searchsorted(edges, clean, side="right") - 1, 0, max(len(edges) - 2, 0))
         used = np.unique(place[real])
-        names = [_span(edges[n], edges[min(n + 1, len(edges) - 1)], joined=" to ") for n in used.tolist()]
+        names = _spans([(edges[n], edges[min(n + 1, len(edges) - 1)]) for n in used.tolist()], " to ")
     codes = np.searchsorted(used, place)[codes]
     return _Values(np.array(names, dtype=object), rows, codes)
 
 
-def _span(low: float, high: float, joined: str) -> str:
-    return f"{low:.10g}" if low == high else f"{low:.10g}{joined}{high:.10g}"
+def _spans(bounds: Sequence[tuple[float, float]], joined: str) -> list[str]:
+    """Names of bins, with as many digits as tell them apart: nodes of one name are one."""
+
+    def named(digits: int) -> list[str]:
+        return [
+            f"{low:.{digits}g}" if low == high else f"{low:.{digits}g}{joined}{high:.{digits}g}"
+            for low, high in bounds
+        ]
+
+    names = named(10)
+    return names if len(set(names)) == len(names) else named(17)
 
 
 # ---------------------------------------------------------------------- which are worth it

@@ -118,7 +118,11 @@ def _check_asked(name: str, option: str, folder: Path) -> None:
 def head(path: Path, written: Written) -> dict[str, str]:
     """The columns of a file in their order, each with its type (of RecBole's `name:type`; "" where none is said)."""
     if path.suffix.lower() in _PARQUET:
-        return dict.fromkeys(_parquet(path).schema_arrow.names, "")
+        named = _parquet(path).schema_arrow.names
+        twice = next((name for name in named if named.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{path}: two columns are called {twice!r}; rename or remove one of them")
+        return dict.fromkeys(named, "")
     try:
         with _opened(path) as raw, io.TextIOWrapper(raw, encoding=_encoding(written), newline="") as lines:
             line = next(csv.reader([lines.readline().rstrip("\r\n")], delimiter=written.separator), [])
@@ -254,16 +258,17 @@ def _read_parquet(path: Path, wanted: list[str]) -> dict[str, Cells]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    found = {}
+    found, shown = {}, wanted
     try:
         schema = _parquet(path).schema_arrow
         texts = [name for name in wanted if pa.types.is_string(schema.field(name).type)]
         table = pq.read_table(path, columns=wanted, read_dictionary=texts, partitioning=None)
         for name in wanted:
+            shown = [name]
             values = table.column(name)
             if not pa.types.is_dictionary(values.type):
                 if pa.types.is_floating(values.type):
-                    values = values.cast(pa.int64())  # refuses what is not whole
+                    values = _whole_numbers(values)
                 values = values.cast(pa.string()).dictionary_encode()
             whole = values.unify_dictionaries().combine_chunks()
             whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
@@ -273,10 +278,19 @@ def _read_parquet(path: Path, wanted: list[str]) -> dict[str, Cells]:
             found[name] = Cells(kept, codes)
     except (OSError, ValueError, KeyError, NotImplementedError) as error:  # pyarrow's own are of these
         raise DataError(
-            f"{path} cannot be read ({' '.join(str(error).split())}); give a Parquet file whose columns "
-            f"{', '.join(map(short, wanted))} are texts or whole numbers"
+            f"{path} cannot be read ({' '.join(str(error).split())}); give a Parquet file whose "
+            f"values in {', '.join(map(short, shown))} are texts or whole numbers"
         ) from error
     return found
+
+
+def _whole_numbers(values: Any) -> Any:
+    """A column of floats as integers; NaN, as some write an empty cell of numbers, is empty."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = pc.if_else(pc.is_nan(values), pa.scalar(None, values.type), values)
+    return values.cast(pa.int64())  # refuses what is not whole
 
 
 def _parquet(path: Path) -> Any:

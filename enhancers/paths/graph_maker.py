@@ -30,6 +30,7 @@ from .triples import (
     digest_of,
     distinct,
     joined,
+    numbers_of,
     rows_by,
     sorted_texts,
     written_name,
@@ -80,7 +81,7 @@ class GraphMaker:
         kept = np.flatnonzero(
             np.isin(triples.relations.codes, np.flatnonzero(pd.Index(names).isin(list(wanted))))
         )
-        left_out = len(names) - len(wanted)
+        left_out = len(names) - len(set(wanted))
         if left_out:
             self.told.note(
                 f"{triples.origin}: {left_out:,} relations are not among `relations` and were left out"
@@ -104,11 +105,15 @@ class GraphMaker:
         """Its whole edges with known ends; those that are not are counted and told."""
         names = [written_name(str(name)) for name in triples.relations.texts]
         for name in sorted(names):
-            if name not in self.relations:
+            if name and name not in self.relations:
                 self.relations.append(name)
         place = {name: number for number, name in enumerate(self.relations)}
-        renumbered = np.array([place[name] for name in names], dtype=np.int32)
-        whole = (triples.relations.codes >= 0) & (triples.sources.codes >= 0) & (triples.targets.codes >= 0)
+        renumbered = np.array([place.get(name, -1) for name in names], dtype=np.int32)
+        # A name of nothing but white space is none.
+        named = np.append(np.array([bool(name) for name in names], dtype=bool), False)[
+            triples.relations.codes
+        ]
+        whole = named & (triples.sources.codes >= 0) & (triples.targets.codes >= 0)
         if not whole.all():
             self.told.warn(f"{triples.origin}: {(~whole).sum():,} rows with an empty cell were left out")
         sources = self._end(triples.source, triples.sources)
@@ -139,8 +144,7 @@ class GraphMaker:
     def _end(self, kind: str, cells: Cells) -> Ends:
         """Numbers of nodes; -1 for users and items that the data do not have."""
         if kind in self.ids:
-            known = pd.Index(self.ids[kind]).get_indexer(pd.Index(cells.texts, dtype=object)).astype(np.int64)
-            known[known == 0] = -1  # padding is no node
+            known = numbers_of(self.ids[kind], cells.texts)
         else:
             known = self.texts.get_indexer(pd.Index(cells.texts, dtype=object)).astype(np.int64)
         codes = np.append(known, -1)[cells.codes]

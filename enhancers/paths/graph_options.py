@@ -90,8 +90,12 @@ class EdgeList(Strict):
             _word(self.name, "a name")
         if self.name == RATED:
             raise ValueError(f"name = {RATED!r} is the relation of the interactions; give another")
-        if self.separator is not None and len(self.separator) != 1:
-            raise ValueError(f"separator = {self.separator!r}: give one character")
+        if self.separator is not None and (
+            len(self.separator) != 1 or not self.separator.isascii() or self.separator in '"\r\n'
+        ):
+            raise ValueError(
+                f"separator = {self.separator!r}: give one ASCII character, no quote and no line end, such as ';'"
+            )
         return self
 
 

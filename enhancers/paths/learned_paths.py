@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from burnish.errors import UnsupportedError, warn
+from burnish.errors import DataError, UnsupportedError, warn
 
 from .graph import ITEM, RATED, USER, Graph, Relation
 from .lists import MixedLists, Pairs
@@ -40,6 +40,8 @@ def walked(origin: str, config: WalkConfig, dataset: Dataset, seed: int) -> tupl
 
     Raises
     ------
+    DataError
+        Where no meta-path that is looked for finds anything.
     UnsupportedError
         Where `control: collaborative` leaves no meta-path.
     """
@@ -48,6 +50,11 @@ def walked(origin: str, config: WalkConfig, dataset: Dataset, seed: int) -> tupl
         found = parse_all(config.metapaths, graph, "metapath")
     else:
         found = [one.metapath for one in mine(graph, longest=config.longest, keep=config.keep, seed=seed)]
+        if not found:
+            raise DataError(
+                f"{origin}: of the graph's meta-paths of up to longest = {config.longest} steps none finds any of the "
+                f"interactions that `burnish paths mine` hides; give metapaths, a larger longest, or a graph with more"
+            )
     if config.control == "collaborative":
         found = [path for path in found if path.collaborative]
         if not found:

@@ -145,7 +145,7 @@ class PathsConfig(WalkConfig):
         description="users a step (rows of the batch, where a model reads histories or columns)",
     )
     seed: int | None = Field(
-        default=None, ge=0, description="of drawn users, items, and mining; null for the run's"
+        default=None, ge=0, lt=2**63, description="of drawn users, items, and mining; null for the run's"
     )
     budget_mib: int = Field(default=2048, ge=1, description="memory of a step in MiB")
 

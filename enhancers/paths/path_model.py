@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from burnish.checks import whole_number
+from burnish.checks import finite_number, whole_number
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
 from .all_nodes import divided, from_users, last_hop
@@ -77,7 +77,8 @@ class PathModel(nn.Module):
     Raises
     ------
     ConfigurationError
-        Without meta-paths; for one that does not go from a user to an item of this graph; for `most` below 1.
+        Without meta-paths; for one that does not go from a user to an item of this graph; for `most` below 1, or a
+        `rate` that is not above 0.
     UnknownNameError
         For a relation that the graph does not have, or a `normalise` or `mixture` that does not exist.
     DataError
@@ -115,6 +116,8 @@ class PathModel(nn.Module):
                 raise unknown_name(option, value, known)
         if most is not None:
             whole_number("most", most)
+        if not finite_number("rate", rate) > 0:
+            raise ConfigurationError(f"rate = {rate!r}: give a number above 0")
         self.graph, self.metapaths = graph, list(metapaths)
         self.normalise, self.tied, self.most = normalise, tied, most
         self.returns, self.rate = returns, rate

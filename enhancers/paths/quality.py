@@ -21,7 +21,7 @@ import torch
 from scipy.stats import kendalltau
 from torch import Tensor
 
-from burnish.checks import whole_number
+from burnish.checks import finite_number, whole_number
 from burnish.errors import ConfigurationError, DataError
 
 from .best_paths import PathInstance
@@ -262,8 +262,12 @@ def agreement(
     ------
     DataError
         For scores of different shapes, or a user with fewer than k candidates.
+    ConfigurationError
+        For a `k` or a `temperature` that cannot be used.
     """
     whole_number("k", k)
+    if not finite_number("temperature", temperature) > 0:
+        raise ConfigurationError(f"temperature = {temperature!r}: give a number above 0")
     if path_scores.shape != backbone_scores.shape or path_scores.dim() != 2:
         raise DataError(
             f"scores of shapes {list(path_scores.shape)} and {list(backbone_scores.shape)}; give [b, n_items] for both"

@@ -27,7 +27,7 @@ from .graph import ITEM, RATED, USER, Graph, Relation
 from .graph_files import Cells, Numbers, Texts, Written, asked_file, column, find, head, read
 from .graph_maker import GraphMaker
 from .graph_options import ENTITY, EdgeList, GraphConfig
-from .triples import Links, Told, Triples
+from .triples import Links, Told, Triples, numbers_of
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 #: Columns of `.net` that say nothing of what is between the users.
 _PLAIN_ENDS = re.compile(
     r"(source|target|head|tail|src|dst|from|to|user|friend)(_?user)?(_?\d)?(_?id)?", re.I
+)
+#: Names, in small letters, that are taken for types which there are.
+_ALMOST = {f"{kind}{more}": kind for kind in (USER, ITEM) for more in ("", "s")} | dict.fromkeys(
+    (ENTITY, "entities"), ENTITY
 )
 _ITEM_TEXTS = ("itemtext.tsv", "itemtext.tsv.gz")
 #: Published files that join items to the entities of other items, by the SHA-256 of their bytes, with how it is seen.
@@ -261,10 +265,7 @@ class _Reader:
         entity = self._named(path, dict.fromkeys(others, ""), "ENTITY_ID_FIELD", 0)
         cells = read(path, self.written, [key, entity])
         rows = np.flatnonzero((cells[key].codes >= 0) & (cells[entity].codes >= 0))
-        known = (
-            pd.Index(self.ids[ITEM]).get_indexer(pd.Index(cells[key].texts, dtype=object)).astype(np.int64)
-        )
-        items = known[cells[key].codes[rows]]
+        items = numbers_of(self.ids[ITEM], cells[key].texts)[cells[key].codes[rows]]
         entities = cells[entity].codes[rows]
         self._tell_links(path, len(cells[key].codes) - len(rows), items, entities, cells[entity].texts, kg)
         pairs = np.unique(np.stack([entities, items], axis=1)[items > 0], axis=0)
@@ -344,6 +345,12 @@ class _Reader:
         path = self._asked(asked.file, "edges: file")
         written = self.written.like(path, asked.separator)
         columns = head(path, written)
+        for kind in (asked.source_type, asked.target_type):
+            meant = _ALMOST.get(kind.lower())
+            if meant not in (None, kind):
+                self.told.warn(
+                    f"{path.name}: {kind!r} is a type of nodes of its own; did you mean {meant!r}, which the data have?"
+                )
         begin, end = (column(path, name, columns, "column") for name in (asked.source, asked.target))
         if begin == end:
             raise DataError(f"{path}: source and target are both column {begin!r}; name two")
@@ -372,6 +379,11 @@ class _Reader:
             rows = np.flatnonzero((cells[columns[0]].codes >= 0) & (cells[columns[1]].codes >= 0))
             keys, values = (cells[name].texts[cells[name].codes[rows]] for name in columns[:2])
             names = dict(zip(keys, values, strict=True))
+            if len(names) < len(keys):
+                self.told.note(
+                    f"{path.name}: {len(keys) - len(names):,} rows name an entity that another row names, too; the "
+                    f"last one counts"
+                )
             if not any(text in names for kind in named & texts.keys() for text in texts[kind]):
                 self.told.warn(f"{path.name} names none of the graph's entities; are ids written alike?")
         for kind, own in texts.items():

@@ -133,6 +133,15 @@ def sorted_texts(triples: Iterable[Triples]) -> pd.Index[str]:
     return pd.Index(sorted(pd.unique(together)), dtype=object)
 
 
+def numbers_of(ids: Texts, texts: Texts) -> Numbers:
+    """The internal id of each text among those of users or items; -1 for others.
+
+    Padding, at 0, is none of them, and its name may be the id of one.
+    """
+    places = pd.Index(ids[1:]).get_indexer(pd.Index(texts, dtype=object)).astype(np.int64)
+    return np.where(places >= 0, places + 1, -1)
+
+
 def rows_by(keys: NDArray[np.generic]) -> dict[int, Numbers]:
     """The rows of each key, in order of the keys."""
     order = np.argsort(keys, kind="stable")

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
-from pydantic import Field
+from pydantic import Field, field_validator
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.chosen import Choosing, edge
 from burnish.enhancers.interactions import positives as find_positives
 from burnish.enhancers.interactions import training_items
-from burnish.enhancers.options import OptionsWithoutLoss
+from burnish.enhancers.options import OptionsWithoutLoss, listed
 from burnish.enhancers.unchanged import evaluating
 
 if TYPE_CHECKING:
@@ -41,6 +41,12 @@ class PriorConfig(OptionsWithoutLoss):
         default="auto",
         description="the trained backbone: auto (trained first, same options) or a run's folder",
     )
+
+    @field_validator("strengths", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """One number is a list of it."""
+        return listed(value)
 
 
 class Prior(Choosing[PriorConfig]):

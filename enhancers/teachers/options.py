@@ -37,7 +37,9 @@ class TeacherOptions(OptionsWithoutLoss):
         default=0.0, ge=0.0, allow_inf_nan=False, description="added to the denominators of ItemKNN's cosines"
     )
     positive_from: PositiveFrom = None
-    seed: int | None = Field(default=None, ge=0, description="of random numbers; null for the run's")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="of random numbers; null for the run's"
+    )
     budget_mib: int = Field(
         default=2048,
         ge=1,

@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from burnish.errors import BurnishError, ConfigurationError, DataError
 
 from .own_models import check_unset, told_where
@@ -71,6 +73,35 @@ def explained(config: Any, stage: str) -> Iterator[None]:
             f"{config['model']} on {config['data_path']}/{config['dataset']}.inter: RecBole stops while {stage}: "
             f"{said} ({type(error).__name__}). Look for the option of these that it is about, and correct it or "
             f"leave it out: {shown}"
+        ) from error
+
+
+@contextmanager
+def told_who_knows_all(dataset: Any) -> Iterator[None]:
+    """Turn RecBole's error about users for whom no negative can be drawn into a `DataError` that names them.
+
+    dataset: all interactions.  RecBole prepares negatives for every model, those of others than the backbone too.
+    """
+    try:
+        yield
+    except ValueError as error:
+        if "interacted with all items" not in str(error):
+            raise
+        users, items = (
+            np.asarray(dataset.inter_feat[name]) for name in (dataset.uid_field, dataset.iid_field)
+        )
+        n_items = dataset.item_num - 1
+        pairs = np.unique(np.stack([users, items], axis=1), axis=0)
+        ids, known = np.unique(pairs[:, 0], return_counts=True)
+        found = [str(dataset.id2token(dataset.uid_field, user)) for user in ids[known == n_items].tolist()]
+        if not found:
+            raise
+        shown = ", ".join(map(repr, found[:3])) + (", ..." if len(found) > 3 else "")
+        filters = f"user_inter_num_interval: '[0,{n_items})' leaves users with so many out"
+        raise DataError(
+            f"{dataset.dataset_name}.inter: {len(found):,} of {dataset.user_num - 1:,} users have all {n_items:,} "
+            f"items ({dataset.uid_field} = {shown}), so that RecBole finds no item that is none of theirs; give more "
+            f"items, or " + (filters if len(found) < dataset.user_num - 1 else "fewer interactions")
         ) from error
 
 

@@ -307,3 +307,60 @@ def test_the_command(tmp_path: Path) -> None:
     again = CliRunner().invoke(app, ["data", "mat", str(file), "--out", str(tmp_path / "small")])
     assert again.exit_code == 2
     assert again.stderr.count("error:") == 1
+
+
+@pytest.mark.parametrize(
+    ("types", "columns"),
+    [
+        (("item_id", "rating"), ("item_id_2", "rating_2")),
+        (("user_id", "a_"), ("user_id_2", "a_")),
+        (("a_city", "city"), ("city", "city_2")),
+    ],
+)
+def test_columns_have_names_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, types: tuple[str, str], columns: tuple[str, str]
+) -> None:
+    made = content()
+    for place, name in zip((3, 4), types, strict=True):
+        made["entityName"][0, place] = np.array([name])
+    convert_matlab(saved(tmp_path, made), tmp_path / "small")
+    head = (tmp_path / "small" / "small.item").read_text().splitlines()[0].split("\t")
+    assert [one.rpartition(":")[0] for one in head] == ["item_id", *columns]
+    graph, train = graph_of(tmp_path / "small", monkeypatch, tmp_path, item_columns=columns)
+    assert {len(graph.relation(name)) for name in columns} == {made["relation"][0, n].nnz for n in (3, 4)}
+    assert train.item_num == 10
+
+
+def test_a_third_column_does_not_take_the_name_of_a_second(tmp_path: Path) -> None:
+    made = content()
+    for place, name in ((2, "a_city"), (3, "city"), (4, "city_2")):
+        made["entityName"][0, place] = np.array([name])
+    made["relationIdx"] = np.array([(1, 2), (2, 4), (2, 5), (2, 3)])
+    part = sparse.csc_matrix(np.eye(9, 4))
+    made["relation"] = cells([made["relation"][0, 0], *made["relation"][0, 3:], part])
+    card = convert_matlab(saved(tmp_path, made), tmp_path / "small")
+    assert list(card.written.values())[1:] == [f"small.item, column city{n}" for n in ("", "_2", "_3")]
+
+
+def test_types_without_nodes(tmp_path: Path) -> None:
+    made = content()
+    made["entity"][0, 4] = np.empty((0, 0), dtype=object)
+    made["relation"][0, 4] = sparse.csc_matrix((9, 0))
+    card = convert_matlab(saved(tmp_path, made), tmp_path / "small")
+    assert (card.entities["city"], card.edges["business-city"]) == (0, 0)
+
+
+def test_graphs_without_interactions_are_refused(tmp_path: Path) -> None:
+    made = content()
+    made["relation"][0, 0] = made["relation"][0, 0] * 0
+    with pytest.raises(DataError, match=r"relation\{1\}, user-business, has no entry"):
+        convert_matlab(saved(tmp_path, made), tmp_path / "small")
+    assert not (tmp_path / "small").exists()
+
+
+def test_folders_and_archives_are_told_what_belongs_there(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="is a folder; give a MATLAB file"):
+        convert_matlab(tmp_path, tmp_path / "small")
+    (tmp_path / "a.mat").write_bytes(b"PK\x03\x04" + bytes(200))
+    with pytest.raises(DataError, match=r"is a zip archive; unpack it, and give the \.mat file"):
+        convert_matlab(tmp_path / "a.mat", tmp_path / "small")

@@ -96,6 +96,13 @@ def test_refusals(world: Any) -> None:
     ):
         with pytest.raises(UnsupportedError, match=words):
             world(enhance(backbone, Aggregate()))
-    for options in ({"hops": []}, {"hops": [0]}, {"own": [0.5]}, {"neighbour": [float("nan")]}):
+    for options in ({"hops": []}, {"hops": [0]}, {"hops": 0}, {"own": [0.5]}, {"neighbour": [float("nan")]}):
         with pytest.raises(ConfigurationError, match=next(iter(options))):
             Aggregate(**options)
+
+
+def test_one_number_is_a_list_of_it() -> None:
+    config = Aggregate(hops=2, neighbour=-0.5, own=0).config
+    assert (config.hops, config.neighbour, config.own) == ((2,), (-0.5,), (0.0,))
+    with pytest.raises(ConfigurationError, match="hops = 'x': give a list"):
+        Aggregate(hops="x")

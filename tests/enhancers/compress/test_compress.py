@@ -290,6 +290,8 @@ class TestOptions:
             ({"teachers": {"ease": float("inf")}}, "of 0 or more each"),
             ({"neighbours": 0}, "neighbours"),
             ({"budget_mib": 0}, "budget_mib"),
+            ({"seed": 2**63}, "seed"),
+            ({"mix": "x"}, "mix = 'x': give a list"),
         ],
     )
     def test_what_cannot_be_used_is_said(self, options, said):

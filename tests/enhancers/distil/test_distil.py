@@ -176,6 +176,11 @@ def test_scored_pairs(world: Any) -> None:
 def test_seen_before() -> None:
     found = seen_before(torch.tensor([[4, 2, 4, 4], [1, 2, 3, 1]]))
     assert found.tolist() == [[False, False, True, True], [False, False, False, True]]
+    items = torch.randint(1, 9, (7, 13), generator=torch.Generator().manual_seed(1))
+    assert seen_before(items).tolist() == [
+        [item in row[:n] for n, item in enumerate(row)] for row in items.tolist()
+    ]
+    assert seen_before(torch.arange(1, 40_001).unsqueeze(0)).sum() == 0  # 40,000 by 40,000 would be 1.6 GB
 
 
 def test_mixtures_are_of_standardised_scores(world: Any) -> None:

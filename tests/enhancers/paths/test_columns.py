@@ -236,3 +236,19 @@ def test_names_as_on_the_command_line() -> None:
     config = GraphConfig(item_columns="genre, director", without="age")
     assert [one.column for one in config.item_columns or ()] == ["genre", "director"]
     assert config.without == ("age",)
+
+
+def test_bins_have_names_of_their_own(world: World) -> None:
+    """Large numbers, which ten digits do not tell apart."""
+    numbers = [1_500_000_000_000 + 60 * number for number in range(10)]
+    lines = [f"i{number}\t{value}" for number, value in enumerate(numbers)]
+    world.write(item="\n".join(["item_id:token\ttime:float", *lines]) + "\n")
+    train = world.train()
+    graph = world.graph(train, item_columns=[{"column": "time", "step": 60}])
+    assert graph.counts["time"] == len(set(graph.labels["time"])) == 10
+    edges = {item: text.partition("-") for item, text in world.edges(graph, "time", train)}
+    assert all(int(edges[f"i{n}"][0]) <= value <= int(edges[f"i{n}"][2]) for n, value in enumerate(numbers))
+    with pytest.raises(
+        DataError, match=r"goes up to 1\.5e\+12, where bins of step = 1e-09 cannot.*a larger step"
+    ):
+        world.graph(train, item_columns=[{"column": "time", "step": 1e-9}])

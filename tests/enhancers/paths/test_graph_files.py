@@ -135,3 +135,20 @@ def test_files_that_are_cut_off(tmp_path: Path, name: str) -> None:
         path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(DataError, match="cannot be read"):
         read(path, Written())
+
+
+def test_parquet_without_numbers_has_empty_cells(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"a": [1.0, float("nan"), None, 3.0], "b": ["x", "y", "z", ""]}), path)
+    assert rows(read(path, Written())) == [("1", "x"), (None, "y"), (None, "z"), ("3", None)]
+    pq.write_table(pa.table({"a": ["x", "y"], "b": [1.0, 2.5]}), path)
+    with pytest.raises(DataError, match=r"whose values in 'b' are texts or whole numbers"):
+        read(path, Written())
+
+
+def test_parquet_with_a_column_twice(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    column = pa.array(["x"])
+    pq.write_table(pa.Table.from_arrays([column, column, column], names=["a", "b", "a"]), path)
+    with pytest.raises(DataError, match=r"a\.parquet: two columns are called 'a'"):
+        read(path, Written())

@@ -13,11 +13,15 @@ from torch import Tensor
 from burnish.enhancers.paths import mining, trial
 from burnish.enhancers.paths.candidates import candidates
 from burnish.enhancers.paths.graph import Graph, Relation, Step
+from burnish.enhancers.paths.learned_paths import walked
 from burnish.enhancers.paths.metapaths import MetaPath
 from burnish.enhancers.paths.mining import Mined, mine, mined_rows
+from burnish.enhancers.paths.options import WalkConfig
 from burnish.enhancers.paths.path_model import PathModel, reach
 from burnish.enhancers.paths.trial import Hidden, Trial, hide
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
+
+from .conftest import World
 
 N_USERS, N_ITEMS, AT = 41, 31, 5
 
@@ -345,3 +349,16 @@ def test_a_single_user_has_no_standard_error():
 
 def test_examples_run():
     assert doctest.testmod(mining) == (0, 8)
+
+
+def test_where_nothing_is_found_the_way_out_is_told(world: World) -> None:
+    """Each user has two items, which one other user each has, too: no way leads from one of them to the other."""
+    world.interactions(
+        "train", [(f"u{user}", f"i{item % 8}") for user in range(8) for item in (user, user + 1)]
+    )
+    for part in ("valid", "test"):
+        world.interactions(part, [(f"u{user}", f"i{(user + 3) % 8}") for user in range(8)])
+    with pytest.raises(
+        DataError, match=r"enhancer 'paths': .* up to longest = 3 steps none finds any.*give metapaths"
+    ):
+        walked("enhancer 'paths'", WalkConfig(), world.train(), 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -341,3 +342,6 @@ def test_options_that_do_not_exist_are_refused():
             PathModel(GRAPH, PATHS, **{option: value})
     with pytest.raises(ConfigurationError, match="most = 0: give a whole number, 1 or more"):
         PathModel(GRAPH, PATHS, most=0)
+    for rate in (0, -1.0, math.nan, math.inf, True):
+        with pytest.raises(ConfigurationError, match="rate = "):
+            PathModel(GRAPH, PATHS, rate=rate)

@@ -171,6 +171,9 @@ def test_agreement() -> None:
         agreement(path, backbone, 4)
     with pytest.raises(DataError, match="shapes"):
         agreement(path, backbone[:, 1:], 1)
+    for temperature in (0, -1.0, math.nan, math.inf, True):
+        with pytest.raises(ConfigurationError, match="temperature = "):
+            agreement(path, backbone, 1, temperature)
 
 
 def test_times_of_what_is_held_out_are_not_looked_at() -> None:

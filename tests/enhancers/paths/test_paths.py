@@ -427,6 +427,7 @@ def test_files_of_the_graph_are_found_from_elsewhere(tmp_path: Path, monkeypatch
             UnsupportedError,
             "let sampled be null",
         ),
+        ({"seed": 10**20}, ConfigurationError, "seed"),
         ({"sampled": 100}, ConfigurationError, "give most"),
         ({"sampled": 0, "most": 9}, ConfigurationError, "1 or more, or all"),
     ],

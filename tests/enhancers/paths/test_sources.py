@@ -448,7 +448,10 @@ def test_lists_of_edges_of_entities(world: World, table: Any) -> None:
         ({"name": "rated"}, "the relation of the interactions"),
         ({"name": "my tag"}, "without white space, such as 'my_tag'"),
         ({"nam": "tag"}, "'nam' is not known. Did you mean 'name'"),
-        ({"separator": "ab"}, "give one character"),
+        ({"separator": "ab"}, "give one ASCII character"),
+        ({"separator": '"'}, "no quote and no line end"),
+        ({"separator": "\n"}, "no quote and no line end"),
+        ({"separator": "¦"}, "give one ASCII character"),
     ],
 )
 def test_bad_lists_of_edges(options: dict[str, Any], said: str) -> None:
@@ -571,3 +574,51 @@ def test_ml_100k() -> None:
     pairs = zip(sequels.sources.tolist(), sequels.targets.tolist(), strict=True)
     titles = {(graph.label("item", one), graph.label("item", other)) for one, other in pairs}
     assert any("North by Northwest" in one and "It Takes Two" in other for one, other in titles)
+
+
+def test_an_id_that_is_called_like_padding(world: World, table: Any) -> None:
+    rows = [("[PAD]" if user == "u0" else user, "[PAD]" if item == "i3" else item) for user, item in TRAIN]
+    world.interactions("train", rows)
+    world.write(
+        kg=table(KG, "e0 by p0", "e3 by p0"),
+        link=table(LINK, "i0 e0", "[PAD] e3"),
+        net=table("source_id:token target_id:token", "[PAD] u1", "u2 [PAD]"),
+    )
+    graph = world.graph()
+    assert world.edges(graph, "rated") == set(rows)
+    assert world.edges(graph, "by") == {("i0", "p0"), ("[PAD]", "p0")}
+    assert world.edges(graph, "friend") == {("[PAD]", "u1"), ("u2", "[PAD]")}
+    assert int(graph.relation("friend").sources.min()) > 0
+
+
+def test_relations_whose_name_is_blank_are_empty_cells(world: World) -> None:
+    world.write(
+        kg="head_id:token\trelation_id:token\ttail_id:token\ne0\tby\tp0\ne1\t  \tp0\n",
+        link="item_id:token\tentity_id:token\ni0\te0\ni1\te1\n",
+    )
+    with pytest.warns(UserWarning, match=r"shop\.kg: 1 rows with an empty cell were left out"):
+        graph = world.graph()
+    assert [one.name for one in graph.relations] == ["rated", "by"]
+    assert world.edges(graph, "by") == {("i0", "p0")}
+
+
+def test_relations_asked_for_twice_count_once(world: World, table: Any) -> None:
+    world.write(kg=table(KG, "e0 by p0", "e1 of q0", "e1 to q1"), link=table(LINK, "i0 e0", "i1 e1"))
+    notes = " ".join(world.graph(relations=["by", "by"]).notes)
+    assert "2 relations are not among `relations`" in notes
+
+
+@pytest.mark.parametrize(("kind", "meant"), [("items", "item"), ("User", "user"), ("entities", "entity")])
+def test_types_that_are_almost_those_of_the_data_are_told(world: World, kind: str, meant: str) -> None:
+    (world.folder / "a.csv").write_text("source,target\ni0,x\n")
+    edges = [{"file": "a.csv", "source_type": kind, "target_type": "tag", "name": "tagged"}]
+    with pytest.warns(UserWarning, match=rf"a\.csv: '{kind}' is a type .* did you mean '{meant}'"):
+        assert world.graph(edges=edges).counts[kind] == 1
+
+
+def test_entities_named_twice_are_told(world: World, table: Any) -> None:
+    world.write(kg=table(KG, "e0 by p0", "e1 by p1"), link=table(LINK, "i0 e0", "i1 e1"))
+    (world.folder / "names.tsv").write_text("entity\tname\np0\tPaul\np0\tPat\np1\tAnn\n")
+    graph = world.graph(entity_names="names.tsv")
+    assert list(graph.labels["by"]) == ["Pat", "Ann"]
+    assert any("1 rows name an entity that another row names" in note for note in graph.notes)

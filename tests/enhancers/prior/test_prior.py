@@ -103,3 +103,4 @@ def test_strengths() -> None:
     for strengths in ([], [float("inf")], ["high"]):
         with pytest.raises(ConfigurationError, match="strengths"):
             Prior(strengths=strengths)
+    assert Prior(strengths=0.5).config.strengths == (0.5,)

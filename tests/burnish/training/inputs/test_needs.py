@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from burnish.errors import BurnishError
+from burnish.errors import BurnishError, DataError
 
 IDS = {"inter": ["user_id", "item_id"]}
 
@@ -94,3 +94,21 @@ def test_knowledge_graphs_need_their_files(world: Any) -> None:
         match=r"d\.kg does not exist, and CKE reads a knowledge graph; put.*burnish paths export",
     ):
         world.train("CKE")
+
+
+@pytest.mark.parametrize("many", [1, 30])
+def test_users_with_all_items(world: Any, many: int) -> None:
+    head = world.texts["inter"].splitlines()[0] + "\n"
+    rows = [
+        f"u{user}\ti{item}\t3\t{item}\n"
+        for user in range(30)
+        for item in range(5)
+        if user < many or item != user % 5
+    ]
+    world.write("inter", head + "".join(rows))
+    cure = r"user_inter_num_interval: '\[0,5\)' leaves" if many == 1 else "fewer interactions$"
+    with pytest.raises(DataError, match=rf"{many} of 30 users have all 5 items \(user_id = 'u0'.*{cure}"):
+        world.train(load_col=IDS, topk=[1], valid_metric="NDCG@1")
+    if many == 1:
+        options = {"topk": [1], "valid_metric": "NDCG@1", "user_inter_num_interval": "[0,5)"}
+        assert world.train(load_col=IDS, **options).test_result
