@@ -277,6 +277,22 @@ def test_earlier_runs_have_shares_alone(tmp_path: Path) -> None:
     assert len(by_popularity([place]).tables) == 1
 
 
+def test_hits_of_lists_of_one_length_are_compared(tmp_path: Path) -> None:
+    """An arm with lists of its own: the shortest that all runs have, and runs without them are left out."""
+    _, noted = with_deciles(tmp_path, 2)
+    for file in tmp_path.rglob("metrics.json"):
+        measured = json.loads(file.read_text())
+        deciles = measured["popularity_deciles"]
+        deciles["hits@20"] = deciles["wanted"]
+        if file.parent.parent.name == "arm":
+            deciles["hits@5"] = deciles.pop("hits@10")
+        file.write_text(json.dumps(measured))
+    shares, *_ = by_popularity(places_of(summarise(tmp_path, metrics="ndcg@10"))).tables
+    told = {line[1].text: [cell.text for cell in line[2:]] for line in shares.lines}
+    assert set(told) == {"plain", "arm"}
+    assert told["plain"][1:] == told["arm"][1:] == ["1.000"] * 10
+
+
 def test_ends_of_spaces() -> None:
     assert at_edge([0.1, 0.2, 0.3], 0.3)
     assert at_edge({"low": 1e-4, "high": 1e-2, "log": True}, 1e-2)
