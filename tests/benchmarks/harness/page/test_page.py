@@ -279,7 +279,7 @@ def test_earlier_runs_have_shares_alone(tmp_path: Path) -> None:
 
 def test_hits_of_lists_of_one_length_are_compared(tmp_path: Path) -> None:
     """An arm with lists of its own: the shortest that all runs have, and runs without them are left out."""
-    _, noted = with_deciles(tmp_path, 2)
+    with_deciles(tmp_path, 2)
     for file in tmp_path.rglob("metrics.json"):
         measured = json.loads(file.read_text())
         deciles = measured["popularity_deciles"]
