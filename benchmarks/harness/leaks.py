@@ -226,8 +226,7 @@ def exchanged(
         changed |= {one, other}
     if not changed:
         raise DataError(f"{source}: no two test rows can exchange their items, so nothing can be told")
-    with target.open(
-        "w", encoding="utf-8", newline=""
-    ) as stream:  # cells with a separator or a quote are quoted
+    # The writer quotes cells that have a separator or a quote.
+    with target.open("w", encoding="utf-8", newline="") as stream:
         csv.writer(stream, delimiter=separator, lineterminator="\n").writerows([head, *rows])
     return len(changed), sum(tests.values())
