@@ -161,6 +161,9 @@ class Host(nn.Module):
             self.state.weights = self.state.cell_weights = self.state.interaction_weights = None
             self.state.step += 1
             self.forget()
+            if self.state.backbone is not None:
+                # The backbone drops these in its own loss, which an objective in its place need not compute.
+                clear_kept(self.state.backbone)
 
     def backbone_loss(self, batch: Interaction, own_loss: OwnLoss) -> Losses:
         """The backbone's own loss, in which each interaction counts by the enhancers' weights.

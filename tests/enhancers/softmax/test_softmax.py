@@ -15,6 +15,7 @@ import burnish
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.compress.compress import Compress
 from burnish.enhancers.epoch_batches import UserBatches
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.enhancers.softmax.pair_scores import PairScores
 from burnish.enhancers.softmax.softmax import Softmax
 from burnish.enhancers.wasserstein.rvrec import RVRec
@@ -269,6 +270,25 @@ def test_nothing_is_left_of_bpr(world: Any) -> None:
     fresh = world(enhance("BPR", Softmax()))
     fresh.trainer._train_epoch(fresh.train, 0)
     assert fresh.model.enhancers.replacement.rest is False
+
+
+@pytest.mark.parametrize("backbone", ["LightGCN", "NGCF", "DMF", "NeighbourMeans"])
+@pytest.mark.parametrize("reg_weight", [0.0, 0.01])
+def test_what_an_evaluation_kept_is_dropped_by_a_step(world: Any, backbone: str, reg_weight: float) -> None:
+    """Backbones drop it in their own loss, which is not computed where nothing is left of it."""
+    made = world(enhance(backbone, Softmax()), reg_weight=reg_weight)
+    users = users_batch(3, 9)
+    before = None
+    for epoch in range(3):
+        made.trainer._train_epoch(made.train, epoch)
+        made.model.eval()
+        with torch.no_grad():
+            scores = made.model.full_sort_predict(users)
+            if before is not None:
+                assert not torch.equal(scores, before)
+            before = scores
+            clear_kept(made.model)
+            torch.testing.assert_close(made.model.full_sort_predict(users), scores, rtol=0, atol=0)
 
 
 def test_users_are_gone_over_once_an_epoch(world: Any) -> None:
