@@ -226,7 +226,7 @@ def test_what_is_refused(trained: Callable[..., Any], monkeypatch: pytest.Monkey
 
 
 def test_options_without_effect_are_told(trained: Callable[..., Any]) -> None:
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="has no effect") as told:
         burnish.explain_eval(trained("BPR"), users=1, budget=64, retrain_k=2, retrain_epochs=1)
     said = "\n".join(str(one.message) for one in told)
     for name in ("budget = 64", "retrain_k = 2", "retrain_epochs = 1"):
