@@ -16,12 +16,10 @@ from burnish.enhancers.shapley.reweighting import permuted_within
 from burnish.errors import warn
 from burnish.telling import stage, teller
 
-from .planted import KINDS, LEAST_ROWS, suspicion
+from .planted import KINDS, LEAST_ROWS, Kind, suspicion
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
-
-Kind = Literal["uniform", "popular"]
 
 
 class CleanConfig(OptionsWithoutLoss):

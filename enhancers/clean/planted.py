@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -27,7 +27,8 @@ from burnish.errors import DataError
 from .signs import signs
 
 #: Kinds of planted noise: items with equal chance, or in proportion to how often they occur.
-KINDS = ("uniform", "popular")
+Kind = Literal["uniform", "popular"]
+KINDS: tuple[Kind, ...] = ("uniform", "popular")
 #: Rows that a classifier learns from, at most.
 MOST_ROWS = 400_000
 #: Planted interactions in the region that bounds the share, at least: fewer would be chance.

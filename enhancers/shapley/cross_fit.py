@@ -46,9 +46,10 @@ def cross_fitted(
     vectors: `[n_items, d]`, one row an item; never changed, and no gradient flows.
     folds: at least 2.  A user with fewer interactions has as many folds as interactions; with one, the value is 0.
     centre: subtract the mean vector of the items that occur in `items`, each once, so values still see popularity;
-        a tensor `[d]` is subtracted instead, or `[n_items, d]`, a row of its own from each item that judges (what it is
-        to be told from: `ranking.of_like_popularity`).  The mean over interactions, `unit[items].mean(0)`, takes popularity
-        out (see docs/valuation-benchmark.md); `catalogue_mean` makes parts of a data set agree with the whole.
+        a tensor `[d]` is subtracted instead, or `[n_items, d]`, a row of its own from each item that judges (what
+        it is to be told from: `ranking.of_like_popularity`).  The mean over interactions, `unit[items].mean(0)`, takes
+        popularity out (see docs/valuation-benchmark.md); `catalogue_mean` makes parts of a data set agree with the
+        whole.
     normalise: divide vectors by their norms first (a vector of zeros stays zero).
     repeats: deals of folds that are averaged.
     block_users: users that are worked on at a time; the result does not depend on it (up to rounding).

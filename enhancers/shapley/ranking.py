@@ -18,9 +18,9 @@ def ranking_values(
 ) -> Tensor:
     """Exact Shapley values `[n]` for ranking held-out training items above others that are as popular.
 
-    A user's interactions are dealt into folds.  Of a fold that is held out, every item p is to be ranked above negatives
-    q of like popularity, by the mean vector m(S) of a part S of the interactions of the other folds; S is worth the mean
-    margin
+    A user's interactions are dealt into folds.  Of a fold that is held out, every item p is to be ranked above
+    negatives q of like popularity, by the mean vector m(S) of a part S of the interactions of the other folds; S is
+    worth the mean margin
 
         v(S) = mean over p, and over all q of p's popularity, of m(S) . (e_p - e_q)
 
@@ -34,7 +34,7 @@ def ranking_values(
 
     Raises what `cross_fitted` raises, and `ConfigurationError` for a number of bins that cannot be.
 
-    Source: ours (a completion of RVRec, arXiv 2509.03130, whose game is not public; its loss, BPR, compares such pairs).
+    Source: ours (a completion of RVRec, arXiv 2509.03130, whose game is not public; its loss, BPR, compares pairs).
     """
     unit = F.normalize(vectors.detach(), dim=1)
     return cross_fitted(users, items, unit, centre=of_like_popularity(items, unit, bins), **options)

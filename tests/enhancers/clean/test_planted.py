@@ -15,7 +15,9 @@ from burnish.enhancers.teachers.sparse import incidence
 from burnish.errors import DataError
 
 
-def tasteful(seed: int, n_users: int = 200, n_items: int = 120, each: int = 30) -> tuple[np.ndarray, np.ndarray]:
+def tasteful(
+    seed: int, n_users: int = 200, n_items: int = 120, each: int = 30
+) -> tuple[np.ndarray, np.ndarray]:
     """Users of two tastes, who have items of theirs alone, popular ones more often: ids from 1, each pair once."""
     rng = np.random.default_rng(seed)
     users, items = [], []

@@ -63,7 +63,7 @@ def test_values_against_enumeration() -> None:
 
     found = ranking_values(USERS, ITEMS, table, bins=3, folds=9)
     for row, (user, item) in enumerate(zip(USERS.tolist(), ITEMS.tolist(), strict=True)):
-        own = ITEMS[USERS == user].tolist()
+        own = ITEMS[user == USERS].tolist()
         judges = [held for held in own if held != item]
         values = [shapley(item, [i for i in own if i not in (item, held)], held) for held in judges]
         assert found[row] == pytest.approx(np.mean(values) if values else 0.0, abs=1e-12)
@@ -89,5 +89,7 @@ def test_values_are_the_same_in_any_order_of_users() -> None:
 def test_refusals() -> None:
     with pytest.raises(ConfigurationError, match="bins = 0"):
         ranking_values(USERS, ITEMS, vectors(), bins=0)
-    with pytest.raises(ConfigurationError, match=r"these vectors need \[3\], or a row for each item, \[11, 3\]"):
+    with pytest.raises(
+        ConfigurationError, match=r"these vectors need \[3\], or a row for each item, \[11, 3\]"
+    ):
         cross_fitted(USERS, ITEMS, vectors(), centre=torch.zeros(4, 3))
