@@ -68,8 +68,8 @@ class ValueOptions:
         str,
         typer.Option(
             "--objectives",
-            help="profile, dimensions, profile_beyond_popularity, regression, joint, fit, standing, similarity; "
-            "several with commas.",
+            help="profile, dimensions, axes, prototypes, attributes, profile_beyond_popularity, regression, joint, "
+            "fit, standing, similarity; several with commas.",
         ),
     ] = "profile"
     combine: Annotated[
@@ -88,6 +88,14 @@ class ValueOptions:
     config_files: Annotated[str | None, config_files_option("YAML files for training.")] = None
     table: Annotated[
         str | None, typer.Option("--table", help="Item table to take vectors from, where there are several.")
+    ] = None
+    scores: Annotated[
+        str | None,
+        typer.Option(
+            "--scores",
+            help="For the objective attributes: file of items' scores, or a data set with shipped ones; by default "
+            "those of the run's enhancer guided.",
+        ),
     ] = None
     title_field: TitleField = None
     top: Annotated[
@@ -244,7 +252,7 @@ def check_history(options: ValueOptions) -> None:
 
     defaults = ValueOptions()
     alone = ("item", "estimator", "budget")
-    others = ("objectives", "combine", "repeats", "folds", "shard", "at_once", "table")
+    others = ("objectives", "combine", "repeats", "folds", "shard", "at_once", "table", "scores")
     for name in alone if options.user is None else others:
         if getattr(options, name) != getattr(defaults, name):
             raise ConfigurationError(
@@ -297,6 +305,7 @@ def valuer_of(source: TrainedModel, options: ValueOptions, settings: dict[str, A
         options.objectives,
         seed=options.seed or 0,
         table=options.table,
+        scores=options.scores,
         title_field=options.title_field,
         **settings,
     )

@@ -21,7 +21,7 @@ TOP = 5
 
 
 def show(screen: Screen, valuation: Valuation, history: bool, top: int | None, names: DataNames) -> None:
-    """The tables for people, one set an output; of outputs by dimension only their sum.
+    """The tables for people, one set an output; of the parts of a value their sum, and a row each.
 
     history: whether the values are of one user's history.  top: rows at either end of the tables; None for all items
     of a history, and for 5.
@@ -51,7 +51,10 @@ def show_history(screen: Screen, valuation: Valuation, top: int | None, names: D
 
 
 def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
-    """The extremes, and means by user, item and popularity."""
+    """The extremes, and means by user, item and popularity; and for values in parts which part is worth most."""
+    from burnish.enhancers.shapley.parts import MEANINGFUL, families
+    from burnish.enhancers.shapley.summary import ends
+
     outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
     for name in outputs or [None]:
         title = name or "sum of all outputs"
@@ -61,6 +64,13 @@ def show_interactions(screen: Screen, valuation: Valuation, top: int, names: Dat
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
             screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
+    for name in families(valuation.outputs):
+        frame, cut, note = valuation.by_part(name), 0, ""
+        if name not in MEANINGFUL:
+            note = ", which depends on the basis of the embedding"
+            cut = top if len(frame) > 2 * top else 0
+            frame = ends(frame, top)
+        screen.results.print(as_table(f"{name}: by part{note}", frame, names, cut))
 
 
 def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:

@@ -23,7 +23,7 @@ from .open import open_trained
 from .titles import read_titles
 from .value_agreement import Agreement, agreement
 from .value_objectives import Shard, check_names, choose
-from .valued_interactions import valued_interactions
+from .valued_interactions import item_attributes, valued_interactions
 
 if TYPE_CHECKING:
     from burnish.training.result import TrainingResult
@@ -45,6 +45,7 @@ def value(
     seed: int = 0,
     combine: bool = False,
     table: str | None = None,
+    scores: str | None = None,
     title_field: str | None = None,
     model: str | type | None = None,
     data_path: Path | str | None = None,
@@ -64,7 +65,14 @@ def value(
         What interactions are judged by, an output each; a text may name several, separated by commas.
 
         * "profile": Shapley value for the user's profile, judged by held-out folds of their own training interactions;
-        * "dimensions": the same by embedding dimension, an output each, which add up to "profile";
+        * "dimensions": the same by embedding dimension, an output each, which add up to "profile"; they depend on the
+          basis of the embedding, which means nothing (a rotation gives others);
+        * "axes": "profile" by the principal axes of the items' directions, ten outputs and the rest, which add up to
+          "profile"; the items at the ends of an axis say what it is;
+        * "prototypes": "profile" by the group of the item that judges, of eight groups of items, an output each, which
+          add up to "profile"; a group's central items say what it is;
+        * "attributes": Shapley value for what the user's items are scored on in place of their vectors, an output an
+          attribute; needs a run with the enhancer `guided`, or `scores`;
         * "profile_beyond_popularity": as "profile", less what popular items have in common;
         * "regression": Shapley value for predicting the user's other items, by a ridge regression between items;
         * "joint": "profile", "profile_beyond_popularity" and twice "regression", standardised within user: separates
@@ -84,6 +92,9 @@ def value(
     table : str, optional
         The item table to take vectors from, where there are several; by default what a graph backbone propagates, else
         the one that meets users in the score.
+    scores : str, optional
+        For "attributes": a file of items' scores, as `burnish guide score` makes, or the name of a data set whose
+        scores are shipped; by default those that the run's enhancer `guided` has.
     title_field : str, optional
         The column of the item file with the names of items; by default a usual one, if there is any.
     model : str or type, optional
@@ -97,7 +108,8 @@ def value(
     Returns
     -------
     Valuation
-        `values` and `standard_error`, `[n_interactions, n_outputs]`.  The players are the interactions: columns user,
+        `values` and `standard_error`, `[n_interactions, n_outputs]`; `meanings`, what outputs of "axes" and
+        "prototypes" stand for.  The players are the interactions: columns user,
         item (original ids), row (of the training data's `inter_feat`) and title (if there are titles).
 
     Raises
@@ -131,6 +143,7 @@ def value(
         seed=seed,
         combine=combine,
         table=table,
+        scores=scores,
         title_field=title_field,
     )
     valuation = valuer.run()
@@ -160,7 +173,7 @@ class Valuer:
     ----------
     trained
         The model and its data.
-    objectives, repeats, folds, seed, combine, table, title_field
+    objectives, repeats, folds, seed, combine, table, scores, title_field
         As for `value`.
     shard
         About how many interactions are valued at a time; the values depend on it where folds are drawn.
@@ -173,6 +186,7 @@ class Valuer:
     seed: int = 0
     combine: bool = False
     table: str | None = None
+    scores: str | None = None
     title_field: str | None = None
     shard: int = SHARD
 
@@ -185,8 +199,13 @@ class Valuer:
         if not self.interactions.n:
             raise DataError("the training data hold no interaction, so there is nothing to value")
         self._chosen = choose(self.objectives, self.interactions, str(self.trained.config["model"]))
-        width = self.interactions.vectors.shape[1]
-        self.outputs = tuple(name for one in self._chosen for name in one.outputs(width))
+        if any(one.name == "attributes" for one in self._chosen):
+            self.interactions.attributes = item_attributes(
+                self.trained, self.interactions.items, self.scores
+            )
+        elif self.scores is not None:
+            warn(f"scores = {self.scores!r} have no effect without the objective attributes")
+        self.outputs = tuple(name for one in self._chosen for name in one.outputs(self.interactions))
         self.outputs += (COMBINED,) if self.combine else ()
         self._order, self._cuts = _cut(self.interactions.users.cpu().numpy(), self.shard)
 
@@ -229,6 +248,7 @@ class Valuer:
             _settled(values, errors),
             self.outputs,
             self.players(),
+            self.meanings(),
         )
 
     def run_share(
@@ -271,19 +291,36 @@ class Valuer:
             ("user", data.uid_field, self.interactions.users),
             ("item", data.iid_field, self.interactions.items),
         ):
-            tokens = np.array(self.trained.tokens(column, np.arange(data.num(column))), dtype=object)
-            sides[name] = pd.array(tokens[ids.cpu().numpy() + 1], dtype="string")
+            sides[name] = pd.array(self._tokens(column)[ids.cpu().numpy() + 1], dtype="string")
         players = pd.DataFrame({**sides, "row": self.interactions.rows})
         if self.titles is not None:
             players["title"] = players["item"].map(self.titles[1]).astype("string")
         return players
 
+    def meanings(self) -> dict[str, str]:
+        """What outputs stand for, by output, of those that need words: items by title, else by id."""
+        tokens = self._tokens(self.trained.dataset.iid_field)
+        titles = self.titles[1] if self.titles is not None else {}
+
+        def name(item: int) -> str:
+            token = str(tokens[item + 1])
+            return titles.get(token) or token
+
+        found: dict[str, str] = {}
+        for one in self._chosen:
+            found |= one.meanings_of(self.interactions, name)
+        return found
+
+    def _tokens(self, column: str) -> np.ndarray:
+        """The original ids of a column, by internal id."""
+        return np.array(
+            self.trained.tokens(column, np.arange(self.trained.dataset.num(column))), dtype=object
+        )
+
     def fingerprint(self) -> str:
         """A digest of all that the values depend on: weights, interactions and settings."""
         settings = [self.repeats, self.folds, self.seed, self.shard, list(self.outputs)]
-        valued = self.interactions
-        named = {"users": valued.users, "items": valued.items, "vectors": valued.vectors}
-        return digest_of(settings, {**self.trained.model.state_dict(), **named})
+        return digest_of(settings, {**self.trained.model.state_dict(), **self.interactions.told_apart_by()})
 
     def _rows(self, number: int) -> Tensor:
         """The places of a shard's interactions in `interactions`."""
@@ -331,8 +368,7 @@ class Valuer:
         return torch.cat(columns, dim=1)
 
     def _exact(self) -> list[bool]:
-        width = self.interactions.vectors.shape[1]
-        exact = [not one.random for one in self._chosen for _ in one.outputs(width)]
+        exact = [not one.random for one in self._chosen for _ in one.outputs(self.interactions)]
         return exact + ([all(exact)] if self.combine else [])
 
 

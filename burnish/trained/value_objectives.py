@@ -11,9 +11,13 @@ from torch import Tensor
 from burnish.enhancers.shapley import objectives as judges
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.joint import joint_sum
+from burnish.enhancers.shapley.meanings import AXES, attribute_values, axis_values, group_values
 from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 
 from .valued_interactions import ValuedInteractions
+
+#: What an item is called, by its number in `ValuedInteractions`.
+ItemName = Callable[[int], str]
 
 
 @dataclass(frozen=True)
@@ -33,29 +37,36 @@ class Shard:
 
 @dataclass(frozen=True)
 class Objective:
-    """One way to judge interactions.  compute gives `[m]`, or `[m, d]` with `dimensions`; higher is more valuable.
+    """One way to judge interactions.  compute gives `[m]`, or with `parts` a column each; higher is more valuable.
 
-    random: whether its seed changes it, so that repeats say how sure a value is.
+    random: whether its seed changes it, so that repeats say how sure a value is.  parts: what the parts of a value are
+    called.  meanings: what they stand for, where they mean something, given how items are called.
     """
 
     name: str
     compute: Callable[[ValuedInteractions, Shard], Tensor]
     random: bool = True
     needs_scores: bool = False
-    dimensions: bool = False
+    parts: Callable[[ValuedInteractions], Sequence[str]] | None = None
+    meanings: Callable[[ValuedInteractions, ItemName], Sequence[str]] | None = None
 
-    def outputs(self, width: int) -> tuple[str, ...]:
+    def outputs(self, valued: ValuedInteractions) -> tuple[str, ...]:
         """The names of what `compute` gives."""
-        return tuple(f"{self.name}.{k}" for k in range(width)) if self.dimensions else (self.name,)
+        return (self.name,) if self.parts is None else tuple(f"{self.name}.{k}" for k in self.parts(valued))
+
+    def meanings_of(self, valued: ValuedInteractions, name: ItemName) -> dict[str, str]:
+        """What outputs stand for, by output; of those only that need words."""
+        if self.meanings is None:
+            return {}
+        return dict(zip(self.outputs(valued), self.meanings(valued, name), strict=True))
 
 
 def _cross_fitted(
     valued: ValuedInteractions, shard: Shard, *, per_dimension: bool = False, controlled: bool = False
 ) -> Tensor:
     """controlled: less the mean over interactions instead of the mean over items, so that popularity cancels."""
-    _, local = torch.unique(shard.users, return_inverse=True)
     return cross_fitted(
-        local,
+        _local(shard.users),
         shard.items,
         valued.vectors,
         folds=shard.folds,
@@ -63,6 +74,68 @@ def _cross_fitted(
         # Of all users: a shard's own would differ.
         centre=valued.popular if controlled else valued.centre,
         per_dimension=per_dimension,
+    )
+
+
+def _local(users: Tensor) -> Tensor:
+    return torch.unique(users, return_inverse=True)[1]
+
+
+def _axes(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    return axis_values(
+        _local(shard.users),
+        shard.items,
+        valued.vectors,
+        valued.axes(),
+        centre=valued.centre,
+        folds=shard.folds,
+        seed=shard.seed,
+    )
+
+
+def _axis_names(valued: ValuedInteractions) -> list[str]:
+    width = valued.vectors.shape[1]
+    return [*map(str, range(1, min(width, AXES) + 1)), *(["rest"] if width > AXES else [])]
+
+
+def _axis_meanings(valued: ValuedInteractions, name: ItemName) -> list[str]:
+    """The items at either end."""
+    axes, words = valued.axes(), []
+    for high, low in list(zip(axes.high, axes.low, strict=True))[:AXES]:
+        words.append(f"{', '.join(map(name, high))} against {', '.join(map(name, low))}")
+    left = valued.vectors.shape[1] - AXES
+    return [*words, *([f"the other {left} axes"] if left > 0 else [])]
+
+
+def _prototypes(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    return group_values(
+        _local(shard.users),
+        shard.items,
+        valued.vectors,
+        valued.groups(),
+        centre=valued.centre,
+        folds=shard.folds,
+        seed=shard.seed,
+    )
+
+
+def _group_names(valued: ValuedInteractions) -> list[str]:
+    return [str(number) for number in range(1, len(valued.groups()) + 1)]
+
+
+def _group_meanings(valued: ValuedInteractions, name: ItemName) -> list[str]:
+    return [f"items like {', '.join(map(name, central))}" for central in valued.groups().central]
+
+
+def _attributes(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    attributes = valued.need_attributes()
+    return attribute_values(
+        _local(shard.users),
+        shard.items,
+        attributes.scores,
+        centre=attributes.centre,
+        folds=shard.folds,
+        seed=shard.seed,
     )
 
 
@@ -106,8 +179,11 @@ OBJECTIVES = {
         Objective(
             "dimensions",
             lambda valued, shard: _cross_fitted(valued, shard, per_dimension=True),
-            dimensions=True,
+            parts=lambda valued: [str(k) for k in range(valued.vectors.shape[1])],
         ),
+        Objective("axes", _axes, parts=_axis_names, meanings=_axis_meanings),
+        Objective("prototypes", _prototypes, parts=_group_names, meanings=_group_meanings),
+        Objective("attributes", _attributes, parts=lambda valued: valued.need_attributes().names),
         Objective(
             "profile_beyond_popularity",
             lambda valued, shard: _cross_fitted(valued, shard, controlled=True),

@@ -37,7 +37,7 @@ def plot(valuation: Valuation, path: Path | str) -> Path:
     parts: list[str] = []
     for place, name in enumerate(outputs):
         values = valuation.values[:, place].detach().cpu().double().numpy()
-        parts += _histogram(values, name, _MARGIN, place * _ROW)
+        parts += _histogram(values, valuation.label(name), _MARGIN, place * _ROW)
         if deciles is not None:
             parts += _by_decile(values, deciles, name, 2 * _MARGIN + _PANEL, place * _ROW)
     title = f"Values of {valuation.n_players} interactions"
@@ -62,7 +62,7 @@ def _histogram(values: np.ndarray, name: str, left: int, top: int) -> list[str]:
     counts, edges = np.histogram(np.clip(values, low, high), bins=_BINS, range=(low, high))
     across = scale(low, high, left, left + _PANEL)
     bottom = top + 50 + _HEIGHT
-    parts = [heading(left, top + 30, f"{name}: {len(values):,} interactions", 14)]
+    parts = [heading(left, top + 30, f"{name}: {len(values):,} interactions", 14, _PANEL)]
     for count, first, last in zip(counts, edges[:-1], edges[1:], strict=True):
         tall = round(_HEIGHT * count / counts.max(), 1)
         x, wide = across(first), round(across(last) - across(first) - 0.6, 1)

@@ -1,4 +1,7 @@
-"""What `burnish value` judges: the training interactions of a trained model, its item vectors, and its scores."""
+"""What `burnish value` judges: the training interactions of a trained model, its item vectors, and its scores.
+
+And what all users have in common of it, which is computed once.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from burnish.enhancers.guided.blocks import make_block
+from burnish.enhancers.guided.guided import Guided
+from burnish.enhancers.guided.options import GuidedConfig
+from burnish.enhancers.guided.scorers.shipped import shipped_names
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.shapley import objectives as judges
 from burnish.enhancers.shapley.cross_fit import catalogue_mean
+from burnish.enhancers.shapley.meanings import Axes, Groups, item_groups, principal_axes
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.errors import UnsupportedError
 
@@ -26,6 +34,18 @@ if TYPE_CHECKING:
 CELLS = 1 << 26
 
 
+@dataclass(frozen=True)
+class ItemAttributes:
+    """What items are scored on.  names: `m`; scores: `[n_items, m]`, standardised over items, 0 where unknown.
+
+    centre: `[m]`, the mean of the items that occur in the training interactions.
+    """
+
+    names: tuple[str, ...]
+    scores: Tensor
+    centre: Tensor
+
+
 @dataclass
 class ValuedInteractions:
     """The training interactions to value, and what the trained model gives to judge them by; ids from 0, no padding.
@@ -33,6 +53,7 @@ class ValuedInteractions:
     users, items: `[n]`, in the order of the training data.  rows: `[n]`, their rows in its `inter_feat`.
     vectors: `[n_items, d]` of the items.  centre, popular: `[d]`, the mean direction of the items that
     occur, and of the interactions' items.  scorer: scores of pairs, None where a model needs a sequence to score.
+    attributes: None until they are asked for (`item_attributes`).
     """
 
     users: Tensor
@@ -43,13 +64,42 @@ class ValuedInteractions:
     centre: Tensor
     popular: Tensor
     scorer: judges.Scorer | None = field(default=None, repr=False)
+    attributes: ItemAttributes | None = field(default=None, repr=False)
     _regression: Tensor | None = field(default=None, repr=False)
+    _axes: Axes | None = field(default=None, repr=False)
+    _groups: Groups | None = field(default=None, repr=False)
 
     def regression(self) -> Tensor:
         """`regression_values` of all interactions, computed once: every user speaks for every other."""
         if self._regression is None:
             self._regression = regression_values(self.users, self.items, len(self.vectors))
         return self._regression
+
+    def axes(self) -> Axes:
+        """The principal axes of the items that occur."""
+        if self._axes is None:
+            self._axes = principal_axes(self.vectors, self.items)
+        return self._axes
+
+    def groups(self) -> Groups:
+        """The items that occur in groups: the same ones whatever a valuation's seed, so that two can be compared."""
+        if self._groups is None:
+            self._groups = item_groups(self.vectors, self.items)
+        return self._groups
+
+    def need_attributes(self) -> ItemAttributes:
+        """The attributes, which have been asked for."""
+        assert self.attributes is not None
+        return self.attributes
+
+    def told_apart_by(self) -> dict[str, Tensor]:
+        """What values depend on beside the model and the settings, by name."""
+        tensors = {"users": self.users, "items": self.items, "vectors": self.vectors}
+        if self._groups is not None:  # of another machine they might be others
+            tensors["groups"] = self._groups.labels
+        if self.attributes is not None:
+            tensors["attributes"] = self.attributes.scores
+        return tensors
 
     @property
     def n(self) -> int:
@@ -84,6 +134,43 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
         catalogue_mean(vectors, item_ids),
         F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
         None if trained.sequential else _make_scorer(trained, kind, vectors, device),
+    )
+
+
+def item_attributes(trained: TrainedModel, items: Tensor, scores: str | None = None) -> ItemAttributes:
+    """What the items are scored on: the scores given, or those of the model's enhancer `guided`.
+
+    items: `[n]`, of the training interactions.  scores: a file of `burnish guide score`, or a data set with shipped
+    scores; of all items that it scores none but those of this data set count.
+    Raises `UnsupportedError` for a model without scores where none are given, or whose scores are a control's, and
+    `DataError` for scores that do not fit.
+    """
+    if scores is not None:
+        block = make_block(GuidedConfig(scores=scores), trained.dataset, 0)
+        names, values = block.names, block.values
+    else:
+        guided = _guided(trained)
+        names, values = guided.attributes, guided.guided.detach()
+    table = values[1:].to(items.device)
+    return ItemAttributes(tuple(names), table, catalogue_mean(table, items, normalise=False))
+
+
+def _guided(trained: TrainedModel) -> Guided:
+    attached = getattr(trained.model, "enhancers", None)
+    cure = "give scores (scores=FILE, --scores FILE; `burnish guide score` makes such a file"
+    name = str(trained.dataset.dataset_name)
+    cure += f", and those of {name} are shipped: --scores {name})" if name in shipped_names() else ")"
+    for enhancer in attached.enhancers() if attached is not None else []:
+        if isinstance(enhancer, Guided):
+            if enhancer.config.control == "none":
+                return enhancer
+            raise UnsupportedError(
+                f"objective 'attributes': this run's guided has control: {enhancer.config.control}, which stands in "
+                f"for the items' scores, so that its attributes mean nothing; {cure}"
+            )
+    raise UnsupportedError(
+        f"objective 'attributes' needs items' scores on attributes, which a run with the enhancer guided has, and this "
+        f"one of {trained.config['model']} has not; {cure}, or train with --enhancers guided"
     )
 
 

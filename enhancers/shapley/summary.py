@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +10,8 @@ import pandas as pd
 
 from burnish.errors import ConfigurationError, DataError
 from burnish.html_tables import page, table
+
+from .parts import extreme_parts
 
 DECILES = 10
 
@@ -19,7 +21,8 @@ class Summary:
     """Five tables about the values of interactions.
 
     most, least: the most and the least valuable interactions, the extreme ones first: user, item, title (if there
-        are titles), value, standard_error (NaN for a sum of outputs).
+        are titles), value, standard_error (NaN for a sum of outputs), and the part of the value that is largest
+        (smallest) by axis, prototype and attribute, where there are such outputs.
     users, items: one row each, by mean value from the highest: interactions, mean, total.
     deciles: the interactions by the popularity of their item (its interactions among the players), from the least
         popular tenth of the interactions to the most popular: interactions, items, popularity_from, popularity_to,
@@ -74,8 +77,9 @@ def summarise(
     *,
     top: int = 10,
     output: str | None = None,
+    mostly: Mapping[str, tuple[np.ndarray, Sequence[str]]] | None = None,
 ) -> Summary:
-    """See `Valuation.summary`.  values, errors: `[n]`, of the output."""
+    """See `Valuation.summary`.  values, errors: `[n]`, of the output.  mostly: parts `[n, k]`, and their names."""
     if isinstance(top, bool) or not isinstance(top, int) or top < 1:
         raise ConfigurationError(f"top = {top!r}: give a whole number, 1 or more")
     if players is None or "user" not in players or "item" not in players:
@@ -85,9 +89,11 @@ def summarise(
     shown = [name for name in ("user", "item", "title") if name in players]
     frame = players[shown].reset_index(drop=True).assign(value=values, standard_error=errors)
     order = np.argsort(-values, kind="stable")
+    most, least = order[:top], order[::-1][:top]
+    parts = mostly or {}
     return Summary(
-        most=frame.iloc[order[:top]].reset_index(drop=True),
-        least=frame.iloc[order[::-1][:top]].reset_index(drop=True),
+        most=frame.iloc[most].assign(**extreme_parts(parts, most, 1)).reset_index(drop=True),
+        least=frame.iloc[least].assign(**extreme_parts(parts, least, -1)).reset_index(drop=True),
         users=_by(frame, "user"),
         items=_by(frame, "item"),
         deciles=_deciles(frame),

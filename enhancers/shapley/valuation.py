@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from burnish.errors import ConfigurationError, DataError, NonFiniteError, unknow
 from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
 from burnish.html_tables import page, table
+
+from .parts import MEANINGFUL, families, part_table
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -38,6 +40,9 @@ class Valuation:
     outputs: names, for example of objectives or of embedding dimensions.
     players: what the players are, one row each; for interactions the columns `user` and `item` (original ids) and
         `row` (the row of the training data's `inter_feat`), and any other column that describes them.
+    meanings: what outputs stand for whose names do not say it, by output: of groups of items and axes their items.
+
+    Outputs `NAME.PART` are the parts of one value, which they add up to: `by_part`.
 
     Raises `ConfigurationError` for shapes that do not fit and `NonFiniteError` for a value that is not finite.
     """
@@ -49,6 +54,7 @@ class Valuation:
     converged: bool
     outputs: tuple[str, ...]
     players: pd.DataFrame | None = None
+    meanings: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.values.dim() != 2 or self.values.shape[1] != len(self.outputs) or not self.outputs:
@@ -58,6 +64,8 @@ class Valuation:
             )
         if len(set(self.outputs)) < len(self.outputs):
             raise ConfigurationError(f"outputs = {self.outputs}: two outputs have the same name")
+        for name in self.meanings:
+            self.place(name)
         if self.standard_error.shape != self.values.shape:
             raise ConfigurationError(
                 f"standard_error has the shape {list(self.standard_error.shape)} and values "
@@ -101,6 +109,7 @@ class Valuation:
             self.converged and other.converged,
             self.outputs,
             self.players if self.players is not None else other.players,
+            self.meanings if self.meanings == other.meanings else {},
         )
 
     def __mul__(self, factor: object) -> Valuation:
@@ -139,6 +148,11 @@ class Valuation:
     def column(self, output: str | None = None) -> Tensor:
         """The values for one output, `[n_players]`; None takes the only one, or the sum of several."""
         return self.total() if output is None else self.values[:, self.place(output)]
+
+    def label(self, output: str) -> str:
+        """An output's name, and in brackets what it stands for where the name does not say it."""
+        self.place(output)
+        return f"{output} ({self.meanings[output]})" if output in self.meanings else output
 
     # ------------------------------------------------------------------ frames and files
 
@@ -183,6 +197,7 @@ class Valuation:
             "seconds": self.seconds,
             "converged": self.converged,
             "players": None if self.players is None else [str(name) for name in self.players.columns],
+            "meanings": dict(self.meanings),
         }
         table = pa.Table.from_pandas(self.frame(), preserve_index=False)
         kept = {**(table.schema.metadata or {}), _METADATA: json.dumps(facts).encode()}
@@ -228,6 +243,7 @@ class Valuation:
                 bool(facts["converged"]),
                 outputs,
                 players,
+                {str(name): str(words) for name, words in facts.get("meanings", {}).items()},
             )
         except DataError:
             raise
@@ -242,7 +258,7 @@ class Valuation:
         values, errors = (part.detach().cpu().double() for part in (self.values, self.standard_error))
         rows = [
             (
-                name,
+                self.label(name),
                 float(v.mean()),
                 float(v.std(correction=0)),
                 f"{float((v < 0).double().mean()):.1%}",
@@ -267,7 +283,8 @@ class Valuation:
     def summary(self, *, top: int = 10, output: str | None = None) -> Summary:
         """The most and least valuable interactions, and values by user, by item and by popularity decile.
 
-        output: which one; None takes the only one, or the sum of several.
+        output: which one; None takes the only one, or the sum of several.  Of None and "profile" the most and the least
+        valuable interactions say which axis, prototype or attribute is most of it, where there are such outputs.
         Raises `DataError` for a valuation whose players have no `user` and `item`.
         """
         from .summary import summarise
@@ -277,7 +294,26 @@ class Valuation:
         errors = np.full(len(values), np.nan)
         if chosen is not None:
             errors = self.standard_error[:, self.place(chosen)].detach().cpu().double().numpy()
-        return summarise(self.players, values, errors, top=top, output=chosen)
+        parts = families(self.outputs) if output in (None, "profile") else {}
+        mostly = {
+            family: (self.values[:, places].detach().cpu().numpy(), [self.outputs[k] for k in places])
+            for family, places in parts.items()
+            if family in MEANINGFUL
+        }
+        return summarise(self.players, values, errors, top=top, output=chosen, mostly=mostly)
+
+    def by_part(self, objective: str) -> pd.DataFrame:
+        """The outputs `OBJECTIVE.PART`, what is worth most over all players first.
+
+        Columns: part, meaning (where there are meanings), mean, share (of the sum of the means), standard_deviation,
+        negative (the share of players with a value below 0) and largest (of players whose largest part it is).
+        Raises `UnknownNameError` for an objective without parts.
+        """
+        found = families(self.outputs)
+        if objective not in found:
+            raise unknown_name("objective with parts", objective, found)
+        names = [self.outputs[place] for place in found[objective]]
+        return part_table(self.values[:, found[objective]].detach().cpu().double().numpy(), names, self.meanings)
 
     def to_shap(
         self,
@@ -303,8 +339,9 @@ class Valuation:
 
         place = None if output is None else self.place(output)
         values, errors = (part.detach().cpu().double().numpy() for part in (self.values, self.standard_error))
+        labels = [self.label(name) for name in self.outputs]
         return explanation(
-            values, errors, self.outputs, self.players, row, output=output, place=place, base=base, data=data
+            values, errors, labels, self.players, row, output=output, place=place, base=base, data=data
         )
 
 
