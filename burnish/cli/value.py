@@ -206,7 +206,9 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     kind = choose_format(options.format, output, written=FORMATS)
     if output is not None:
         check_writable(output)
-    settings: dict[str, Any] = {name: getattr(options, name) for name in ("repeats", "folds", "combine")}
+    settings: dict[str, Any] = {
+        name: getattr(options, name) for name in ("repeats", "folds", "combine", "scores")
+    }
     check_history(options)
     share, at_once = share_and_size(options.shard, options.at_once, output, plot)
     settings["shard"] = SHARD if at_once is None else at_once
@@ -214,6 +216,8 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
     if plot is not None:
         check_writable(check_picture(plot))
     request = training_request(options, words)
+    if request is not None:
+        check_scores(options)
     if request is not None and share is not None:
         raise ConfigurationError(
             f"--shard {options.shard}: parts are of one trained model, and each job would train one of its own; train "
@@ -244,6 +248,21 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
         screen.say(str(agreed))
     elif agreed is not None:
         warn(agreed.warning())
+
+
+def check_scores(options: ValueOptions) -> None:
+    """Refuse `attributes` before training where nothing that was typed can have scores of items."""
+    from burnish.errors import ConfigurationError
+    from burnish.trained.value_objectives import check_names
+
+    elsewhere = options.config_files is not None or (options.run is not None and begun(options.run))
+    if "attributes" not in check_names(options.objectives) or options.scores is not None or elsewhere:
+        return
+    if "guided" not in (options.enhancers or ""):
+        raise ConfigurationError(
+            "--objectives attributes: a model without the enhancer guided has no scores of items; train with "
+            "--enhancers guided, or give --scores FILE (`burnish guide score` makes one)"
+        )
 
 
 def check_history(options: ValueOptions) -> None:
@@ -305,7 +324,6 @@ def valuer_of(source: TrainedModel, options: ValueOptions, settings: dict[str, A
         options.objectives,
         seed=options.seed or 0,
         table=options.table,
-        scores=options.scores,
         title_field=options.title_field,
         **settings,
     )

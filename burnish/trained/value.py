@@ -13,7 +13,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from burnish.checks import whole_number
+from burnish.checks import is_file, whole_number
+from burnish.enhancers.guided.scorers.shipped import load_scores
 from burnish.enhancers.shapley.objectives import combined
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError, DataError, warn
@@ -154,15 +155,23 @@ def value(
 
 
 def check_settings(
-    objectives: Sequence[str] | str, *, repeats: int, folds: int, shard: int, combine: bool
+    objectives: Sequence[str] | str,
+    *,
+    repeats: int,
+    folds: int,
+    shard: int,
+    combine: bool,
+    scores: str | None = None,
 ) -> None:
-    """Raise `ConfigurationError` or `UnknownNameError` for what `Valuer` would refuse whatever the model."""
+    """Raise `ConfigurationError`, `UnknownNameError` or `DataError` for what `Valuer` would refuse of any model."""
     names = check_names(objectives)
     whole_number("repeats", repeats)
     whole_number("folds", folds, 2)
     whole_number("shard", shard)
     if combine and len(names) < 2:
         raise ConfigurationError("combine: there is one objective only; name several, or leave combine out")
+    if scores is not None and not is_file(Path(scores)):
+        load_scores(scores)  # shipped ones, or says that they are not there
 
 
 @dataclass(eq=False, kw_only=True)
@@ -191,18 +200,15 @@ class Valuer:
     shard: int = SHARD
 
     def __post_init__(self) -> None:
-        check_settings(
-            self.objectives, repeats=self.repeats, folds=self.folds, shard=self.shard, combine=self.combine
-        )
+        given = ("repeats", "folds", "shard", "combine", "scores")
+        check_settings(self.objectives, **{name: getattr(self, name) for name in given})
         self.titles = read_titles(self.trained.config, self.title_field)
         self.interactions = valued_interactions(self.trained, self.table)
         if not self.interactions.n:
             raise DataError("the training data hold no interaction, so there is nothing to value")
         self._chosen = choose(self.objectives, self.interactions, str(self.trained.config["model"]))
         if any(one.name == "attributes" for one in self._chosen):
-            self.interactions.attributes = item_attributes(
-                self.trained, self.interactions.items, self.scores
-            )
+            self.interactions.attributes = item_attributes(self.trained, self.interactions.items, self.scores)
         elif self.scores is not None:
             warn(f"scores = {self.scores!r} have no effect without the objective attributes")
         self.outputs = tuple(name for one in self._chosen for name in one.outputs(self.interactions))

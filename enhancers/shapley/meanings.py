@@ -230,7 +230,12 @@ def group_values(
     columns = [
         # Less their own row the items of other groups are 0: they say nothing.
         cross_fitted(
-            users, local, unit, centre=torch.where(label == k, mean.to(unit), unit), normalise=False, **options
+            users,
+            local,
+            unit,
+            centre=torch.where(label == k, mean.to(unit), unit),
+            normalise=False,
+            **options,
         )
         for k in range(len(groups))
     ]

@@ -313,7 +313,9 @@ class Valuation:
         if objective not in found:
             raise unknown_name("objective with parts", objective, found)
         names = [self.outputs[place] for place in found[objective]]
-        return part_table(self.values[:, found[objective]].detach().cpu().double().numpy(), names, self.meanings)
+        return part_table(
+            self.values[:, found[objective]].detach().cpu().double().numpy(), names, self.meanings
+        )
 
     def to_shap(
         self,

@@ -227,6 +227,9 @@ def test_training_that_was_interrupted_goes_on(here: Path, monkeypatch: pytest.M
         (["--model", "BPR"], "no dataset is given"),
         (["--model", "BRP", "--dataset", "tiny"], "Did you mean 'BPR'"),
         ([*MODEL, "--objectives", "profil"], "Did you mean 'profile'"),
+        ([*MODEL, "--objectives", "attributes"], "train with --enhancers guided, or give --scores FILE"),
+        ([*MODEL, "--objectives", "attributes", "--scores", "s.tsv"], "s.tsv"),
+        ([*MODEL, "--user", "u1", "--scores", "s.tsv"], "--scores s.tsv: it has no effect on the history"),
         ([*MODEL, "--out", "values.xlsx"], "suffix '.xlsx'"),
         ([*MODEL, "--format", "csv"], "csv needs a file"),
         ([*MODEL, "--plot", "values.png"], "ends in .svg"),
@@ -261,6 +264,37 @@ def test_bad_input(here: Path, words: list[str], says: str) -> None:
     if "epoch 1" in done.stderr:
         pytest.fail("it trained before it looked at the options")
     assert not list(here.glob("**/*.parts"))
+
+
+def test_which_part_is_worth_most(run: Path, tmp_path: Path) -> None:
+    lines = ["item_id\tdarkness\twit", *(f"i{n}\t{n % 10}\t{n % 7}" for n in range(60))]
+    (tmp_path / "scores.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = ["--objectives", "profile,dimensions,prototypes,attributes", "--top", "2", "--repeats", "2"]
+    words += ["--scores", str(tmp_path / "scores.tsv")]
+    done = call("value", "--run", str(run), *words, "-o", str(tmp_path / "v.parquet"), "--at-once", "200")
+    assert done.exit_code == 0, done.output
+    found = Valuation.load(tmp_path / "v.parquet")
+    assert found.outputs[-2:] == ("attributes.darkness", "attributes.wit")
+    assert found.meanings["prototypes.1"].startswith("items like The ")
+    for heading in (
+        "prototypes: by part",
+        "attributes: by part",
+        "dimensions: by part, which depends on the",
+    ):
+        assert heading in done.stdout
+    rows = [
+        line.split("│")[1].strip()
+        for line in done.stdout.split("attributes: by part")[1].splitlines()
+        if "│" in line
+    ]
+    assert [row for row in rows if row in ("darkness", "wit")] == found.by_part("attributes")["part"].tolist()
+    halves = [*words, "-o", str(tmp_path / "w.parquet"), "--at-once", "200"]
+    for part in ("2/2", "1/2"):
+        shared = call("value", "--run", str(run), *halves, "--shard", part)
+        assert shared.exit_code == 0, shared.output
+    pd.testing.assert_frame_equal(
+        pd.read_parquet(tmp_path / "v.parquet"), pd.read_parquet(tmp_path / "w.parquet")
+    )
 
 
 def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -303,7 +303,8 @@ def test_bad_input(bpr: TrainedModel, tmp_path: Path) -> None:
         value(bpr, table="items")
     sequential = open_world("GRU4Rec", tmp_path / "gru")
     with pytest.raises(
-        UnsupportedError, match="can be judged by profile, dimensions, profile_beyond_popularity"
+        UnsupportedError,
+        match="can be judged by profile, dimensions, axes, prototypes, attributes, profile_beyond_popularity",
     ):
         value(sequential, "fit")
     with pytest.raises(UnsupportedError, match="no item embeddings"):
