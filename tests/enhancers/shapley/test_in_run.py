@@ -200,7 +200,7 @@ def test_measuring_leaves_training_as_it_was(folder):
 
 def test_a_backbone_of_whole_users_is_refused(folder):
     world = world_of("MultiVAE", folder)
-    with pytest.raises(UnsupportedError, match=r"MultiVAE trains on whole users.*cross-fit"):
+    with pytest.raises(UnsupportedError, match=r"MultiVAE trains on whole users.*profile"):
         train(world)
 
 

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.enhancers.shapley.controls import permuted_within
+from burnish.enhancers.shapley.reweighting import weights_from
 from burnish.errors import ConfigurationError, NonFiniteError
 
 USERS = torch.tensor([4, 1, 4, 4, 2, 1, 4, 7, 7])

@@ -19,7 +19,8 @@ from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.profile_reasons import contributions
-from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.enhancers.shapley.controls import permuted_within
+from burnish.enhancers.shapley.reweighting import weights_from
 from burnish.enhancers.shapley.shapley import item_vectors
 from burnish.enhancers.weights.loss import RULES
 from burnish.errors import ConfigurationError, UnsupportedError
