@@ -66,7 +66,9 @@ def test_matched_is_the_same_for_equal_seeds():
     users, items = interactions()
     order = matched_by_popularity(users, items, 3)
     assert torch.equal(order, matched_by_popularity(users, items, 3))
-    assert (order != matched_by_popularity(users, items, 4)).float().mean() > 0.3  # a pair has one other order
+    assert (
+        order != matched_by_popularity(users, items, 4)
+    ).float().mean() > 0.3  # a pair has one other order
 
 
 def test_matched_needs_no_more_than_one_interaction():

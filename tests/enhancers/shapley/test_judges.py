@@ -186,7 +186,9 @@ def test_too_many_items_are_refused_when_the_model_is_made(folder, monkeypatch):
     monkeypatch.setitem(judges.JUDGES, "regression", few)
     monkeypatch.setattr("burnish.enhancers.shapley.shapley.SCORE", few)
     for values in ("regression", {"regression": 1, "in-run": 1}, "joint"):
-        with pytest.raises(UnsupportedError, match=r"values: .*\(at most 10\); take values: profile, or filter"):
+        with pytest.raises(
+            UnsupportedError, match=r"values: .*\(at most 10\); take values: profile, or filter"
+        ):
             world_of(folder, values=values)
     with pytest.raises(UnsupportedError, match=r"control: score .*; take control: matched or popularity"):
         world_of(folder, control="score")

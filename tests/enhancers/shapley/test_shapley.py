@@ -70,7 +70,8 @@ def test_every_backbone_trains_with_values(model, folder):
 
 
 def test_schedule_and_smoothing(folder):
-    world = world_of("BPR", folder, Shapley(warmup_epochs=2, refresh=3, smoothing=0.25, beta=1.0, folds=4))
+    options = {"warmup_epochs": 2, "refresh": 3, "smoothing": 0.25, "beta": 1.0, "folds": 4}
+    world = world_of("BPR", folder, Shapley(**options, beyond_popularity=False))
     host, shapley = world.model.enhancers, world.model.enhancers["shapley"]
     users = world.train._dataset.inter_feat["user_id"]
     items = world.train._dataset.inter_feat["item_id"]
