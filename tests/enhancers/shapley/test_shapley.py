@@ -17,9 +17,9 @@ from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import assert_equal_states, copied_state, train
 from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.profile_reasons import contributions
-from burnish.enhancers.shapley.controls import permuted_within
 from burnish.enhancers.shapley.reweighting import weights_from
 from burnish.enhancers.shapley.shapley import item_vectors
 from burnish.enhancers.weights.loss import RULES
