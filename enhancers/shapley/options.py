@@ -151,6 +151,8 @@ class ShapleyConfig(OptionsWithoutLoss):
         former = {now: before for before, now in FORMER.items()}
         if isinstance(self.values, str):
             found["values"] = former.get(self.values, self.values)
+        if self.control == "popularity":  # which nothing is taken out of
+            found.pop("beyond_popularity", None)
         return found
 
     def idle(self) -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,15 @@ def test_runs_of_between_are_not_taken_for_others() -> None:
         assert of_then({name: mean}) not in (
             digest_of({name: {**at, "newcomers": newcomers}}) for newcomers in ("own", "mean")
         )
+
+
+def test_popularity_as_shapleys_control_is_the_run_that_it_was() -> None:
+    """Nothing is taken out of it; of the other controls it is."""
+    for control in ("popularity", "permuted"):
+        then, now = ({"control": control, "beyond_popularity": beyond} for beyond in (False, True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert (digest_of({"shapley": then}) == digest_of({"shapley": now})) == (control == "popularity")
 
 
 def test_an_objective_tells_all_of_its_options() -> None:
