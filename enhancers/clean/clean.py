@@ -12,7 +12,7 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import PositiveFrom, positives
 from burnish.enhancers.options import OptionsWithoutLoss
-from burnish.enhancers.shapley.reweighting import permuted_within
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import warn
 from burnish.telling import stage, teller
 

@@ -7,13 +7,15 @@ from torch import Tensor
 
 from burnish.errors import ConfigurationError, DataError
 
+#: Items whose matrix is inverted, at most.
+MOST_ITEMS = 20_000
 #: Users whose rows are multiplied at once.
 _USERS = 1024
 
 
 @torch.no_grad()
 def regression_values(
-    users: Tensor, items: Tensor, n_items: int, *, ridge: float = 500.0, most_items: int = 20_000
+    users: Tensor, items: Tensor, n_items: int, *, ridge: float = 500.0, most_items: int = MOST_ITEMS
 ) -> Tensor:
     """Exact Shapley values `[n]`: how much each interaction adds to the predicted scores of its user's other items.
 
@@ -28,6 +30,27 @@ def regression_values(
 
     Raises `ConfigurationError` and `DataError` for values that cannot be used.
     """
+    return _summed(users, items, n_items, ridge, most_items, given=True)
+
+
+@torch.no_grad()
+def regression_scores(
+    users: Tensor, items: Tensor, n_items: int, *, ridge: float = 500.0, most_items: int = MOST_ITEMS
+) -> Tensor:
+    """EASE's scores `[n]` of the interactions themselves: the sum over their user's other items k of weight(k -> j).
+
+    What the regression of `regression_values` says of a pair, from the items beside it, where that one asks what the
+    pair says of the items beside it.  Weights by it show whether a gain is no more than a stronger model's opinion.
+
+    The rest is as in `regression_values`.
+    """
+    return _summed(users, items, n_items, ridge, most_items, given=False)
+
+
+def _summed(
+    users: Tensor, items: Tensor, n_items: int, ridge: float, most_items: int, *, given: bool
+) -> Tensor:
+    """For each pair the sum of weights between its item and its user's others: those that it gives, or receives."""
     if not ridge > 0:
         raise ConfigurationError(f"ridge = {ridge}; give a number above 0")
     if n_items > most_items:
@@ -55,7 +78,8 @@ def regression_values(
     values = torch.zeros(len(users), device=items.device)
     for block, rows in zip(blocks, places, strict=True):
         local = user[rows] - block.start
-        values[rows] = (_histories(local, items[rows], n_items) @ weights.T)[local, items[rows]]
+        known = _histories(local, items[rows], n_items)
+        values[rows] = (known @ (weights.T if given else weights))[local, items[rows]]
     return values
 
 

@@ -12,7 +12,7 @@ import torch
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.joint import OUTPUTS, joint_value, joint_values
 from burnish.enhancers.shapley.objectives import standardised
-from burnish.enhancers.shapley.regression import regression_values
+from burnish.enhancers.shapley.regression import regression_scores, regression_values
 from burnish.errors import ConfigurationError, DataError
 
 
@@ -53,6 +53,17 @@ def test_against_enumeration_of_the_game():
         want = _shapley(lambda S, own=own: sum(weights[j, k] for k in own for j in S if j != k), own)
         for row in (users == user).nonzero()[:, 0]:
             assert float(got[row]) == pytest.approx(want[int(items[row])], abs=1e-5)
+
+
+def test_scores_are_those_of_ease():
+    """X B with a diagonal of nothing, densely: what a user's other items say of each."""
+    known, users, items = _data(n_users=60)
+    inverse = np.linalg.inv(known.T @ known + 3.0 * np.eye(9))
+    weights = -inverse / np.diag(inverse)  # column k: towards k
+    np.fill_diagonal(weights, 0)
+    want = (known @ weights)[users, items]
+    np.testing.assert_allclose(regression_scores(users, items, 9, ridge=3.0), want, atol=1e-5)
+    assert np.corrcoef(want, regression_values(users, items, 9, ridge=3.0))[0, 1] < 0.99
 
 
 def test_blocks_of_users_change_nothing(monkeypatch):

@@ -382,7 +382,7 @@ def test_batches_of_users_have_no_losses_of_interactions(
     """And it is the objective that makes them, not the backbone; the cures that are named work."""
     options = small | {"epochs": 2, "show_progress": False}
     in_run = burnish.Shapley(values="in-run", warmup_epochs=1)
-    said = f"'shapley' looks at .*'{objective.name}' makes batches of users.*{cure} shapley .*cross-fit"
+    said = f"'shapley' looks at .*'{objective.name}' makes batches of users.*{cure} shapley .*profile"
     with pytest.raises(UnsupportedError, match=said):
         burnish.run("BPR", "tiny", enhancers=[objective, in_run], config=options, seed=1)
     if objective.name == "softmax":
