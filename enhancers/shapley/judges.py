@@ -9,10 +9,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from burnish.errors import UnsupportedError, unknown_name
+from burnish.errors import unknown_name
 
 from .cross_fit import cross_fitted
-from .regression import MOST_ITEMS, regression_scores, regression_values
+from .ranking import ranking_values
+from .regression import regression_scores, regression_values
 
 
 class JudgeOptions(Protocol):
@@ -38,13 +39,12 @@ class Judge:
     compute: from users `[n]`, items `[n]`, the backbone's item vectors `[n_items, d]`, options and a seed to values
         `[n]`, higher for more valuable.
     options: the names of the options that it reads.  changes: whether it reads vectors or seed, so that its values
-    change while the model trains; others are computed once.  most_items: with how many items it can be computed.
+    change while the model trains; others are computed once.
     """
 
     compute: Callable[[Tensor, Tensor, Tensor, JudgeOptions, int], Tensor]
     options: tuple[str, ...] = ()
     changes: bool = True
-    most_items: int | None = None
 
 
 def _profile(users: Tensor, items: Tensor, vectors: Tensor, options: JudgeOptions, seed: int) -> Tensor:
@@ -58,6 +58,10 @@ def _profile(users: Tensor, items: Tensor, vectors: Tensor, options: JudgeOption
         normalise=options.normalise,
         repeats=options.repeats,
     )
+
+
+def _ranking(users: Tensor, items: Tensor, vectors: Tensor, options: JudgeOptions, seed: int) -> Tensor:
+    return ranking_values(users, items, vectors, folds=options.folds, repeats=options.repeats, seed=seed)
 
 
 def _regression(users: Tensor, items: Tensor, vectors: Tensor, options: JudgeOptions, seed: int) -> Tensor:
@@ -75,10 +79,11 @@ def _score(users: Tensor, items: Tensor, vectors: Tensor, options: JudgeOptions,
 #: and joint values with popularity taken out within the user better (.3049).
 JUDGES = {
     "profile": Judge(_profile, options=("folds", "repeats", "centre", "normalise")),
-    "regression": Judge(_regression, changes=False, most_items=MOST_ITEMS),
+    "ranking": Judge(_ranking, options=("folds", "repeats")),
+    "regression": Judge(_regression, changes=False),
 }
 #: What stands in for values in the control `score`.
-SCORE = Judge(_score, changes=False, most_items=MOST_ITEMS)
+SCORE = Judge(_score, changes=False)
 #: Values that are measured in training steps (`in_run`), not computed from tables.
 IN_RUN = "in-run"
 #: Names of several.
@@ -124,12 +129,3 @@ def named(values: str | Mapping[str, float]) -> str | dict[str, float]:
 def parts_of(values: str | Mapping[str, float]) -> dict[str, float]:
     """The weights by name of what `named` gave."""
     return {**(SUMS.get(values, {values: 1.0}) if isinstance(values, str) else values)}
-
-
-def check_items(judge: Judge, n_items: int, asked: str, cure: str) -> None:
-    """Raises `UnsupportedError` where there are more items than a judge can take; asked: the option that names it."""
-    if judge.most_items is not None and n_items > judge.most_items:
-        raise UnsupportedError(
-            f"enhancer 'shapley': {asked} inverts a matrix of items by items, and the training data have {n_items:,} "
-            f"items (at most {judge.most_items:,}); {cure}, or filter rare items (item_inter_num_interval)"
-        )

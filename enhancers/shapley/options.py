@@ -30,11 +30,11 @@ class ShapleyConfig(OptionsWithoutLoss):
     }
 
     values: str | dict[str, float] = Field(
-        default="profile",
+        default="regression",
         description=f"what values an interaction: {', '.join(NAMES)}; or several with weights, each standardised "
         "within the user, as in {profile: 1, regression: 2}. joint is profile and regression, both profile and in-run. "
-        "profile: held-out folds of the user's own items; regression: their other items, predicted from it (at most "
-        "20,000 items); in-run: training steps. cross-fit is profile's former name",
+        "regression: the user's other items, predicted from it; profile: held-out folds of the user's own items; "
+        "ranking: the same, above items as popular; in-run: training steps. cross-fit is profile's former name",
     )
     beyond_popularity: bool = Field(
         default=True,
@@ -82,7 +82,7 @@ class ShapleyConfig(OptionsWithoutLoss):
         default="none",
         description="stands in for values, to be compared with: permuted, a user's weights on others of their "
         "interactions, at random; matched, values of interactions whose items are as popular; popularity, how popular "
-        "items are; score, what EASE says of the pair (at most 20,000 items)",
+        "items are; score, what EASE says of the pair",
     )
     weighs_by: Literal["loss", "loss or resampling", "resampling"] = Field(
         default="loss",
@@ -151,7 +151,8 @@ class ShapleyConfig(OptionsWithoutLoss):
         former = {now: before for before, now in FORMER.items()}
         if isinstance(self.values, str):
             found["values"] = former.get(self.values, self.values)
-        if self.control == "popularity":  # which nothing is taken out of
+        if self.control == "popularity":  # whatever values are, and nothing is taken out of it
+            found["values"] = former["profile"]
             found.pop("beyond_popularity", None)
         return found
 

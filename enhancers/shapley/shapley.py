@@ -23,7 +23,7 @@ from burnish.errors import warn
 
 from .controls import matched_by_popularity, permuted_within
 from .in_run import first_order_values, step_sizes
-from .judges import IN_RUN, JUDGES, SCORE, Judge, check_items
+from .judges import IN_RUN, JUDGES, SCORE, Judge
 from .objectives import residualised, standardised
 from .options import STAND_INS, ShapleyConfig
 from .profile_reasons import TrainingHistory
@@ -108,7 +108,6 @@ class Shapley(Enhancer[ShapleyConfig]):
         self._put("_users", users[rows])
         self._put("_items", items[rows])
         self._put("_counts", torch.bincount(items[rows])[items[rows]])
-        self._check_items(int((torch.bincount(items[rows]) > 0).sum()))
         if self.config.control == "permuted":
             self._put("_permutation", permuted_within(users[rows], self._seed))
         if self.config.control == "matched":
@@ -197,13 +196,6 @@ class Shapley(Enhancer[ShapleyConfig]):
         if not judge.changes:
             self._kept[name] = values
         return values
-
-    def _check_items(self, n_items: int) -> None:
-        if self.config.control == "score":
-            check_items(SCORE, n_items, "control: score", "take control: matched or popularity")
-        elif self.config.control != "popularity":
-            for name in self.config.parts.keys() - {IN_RUN}:
-                check_items(JUDGES[name], n_items, f"values: {self.config.values}", "take values: profile")
 
     def _in_run(self) -> Tensor:
         """Z-scores within user of what was measured since the last valuation; 0 for what was not."""

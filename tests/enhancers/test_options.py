@@ -57,11 +57,11 @@ def test_full_covariance_asks_for_consent() -> None:
 @pytest.mark.parametrize(
     ("enhancers", "digest"),
     [
-        ({"shapley": {"warmup_epochs": 1, "beyond_popularity": False}}, "52ce577f"),
+        ({"shapley": {"warmup_epochs": 1, "beyond_popularity": False, "values": "profile"}}, "52ce577f"),
         ({"shapley": {"warmup_epochs": 1, "beyond_popularity": False, "values": "cross-fit"}}, "52ce577f"),
         ({"rvrec": {"weight": 0.3}}, "96851351"),
         ({"euclid2d": {}}, "9a4915fc"),
-        ({"rvrec": {}, "shapley": {"beyond_popularity": False}}, "ab77e9fc"),
+        ({"rvrec": {}, "shapley": {"values": "profile", "beyond_popularity": False}}, "ab77e9fc"),
     ],
 )
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
@@ -81,7 +81,7 @@ FIRST = {
     "paths": ({}, "51b92c97"),
     "prior": ({}, "ab3ad49c"),
     "rvrec": ({}, "7abd54c0"),
-    "shapley": ({}, "13f496ca"),
+    "shapley": ({"values": "cross-fit"}, "13f496ca"),
     "softmax": ({}, "a57c4b17"),
 }
 SHIPPED = [name for name, one in list_enhancers().items() if one.source == "burnish"]

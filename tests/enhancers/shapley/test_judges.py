@@ -107,7 +107,7 @@ def test_values_are_written_in_one_way(given, name, parts):
         ({"profile": 0}, ConfigurationError, "profile has the weight 0"),
         ({"profile": math.inf}, ConfigurationError, "profile has the weight inf"),
         ({"profile": "much"}, ConfigurationError, "the weight of profile is 'much'; give a number"),
-        ({}, ConfigurationError, "nothing is named; give one of profile, regression"),
+        ({}, ConfigurationError, "nothing is named; give one of profile, ranking, regression"),
         (7, ConfigurationError, "values = 7: give a name, such as profile"),
     ],
 )
@@ -130,8 +130,8 @@ def test_only_in_run_values_need_a_warm_up():
     [("folds", 3), ("repeats", 4), ("centre", False), ("normalise", False), ("seed", 77)],
 )
 def test_options_of_the_profile_reach_it(option, value, folder):
-    plain, users, items, vectors = valued(folder)
-    shapley, *_ = valued(folder, **{option: value})
+    plain, users, items, vectors = valued(folder, values="profile")
+    shapley, *_ = valued(folder, values="profile", **{option: value})
     beside = {"seed": plain.state.seed, option: value}
     want = z_scores(cross_fitted(users, items, vectors, **beside), users)
     np.testing.assert_allclose(shapley.values, want, atol=1e-5)
@@ -179,21 +179,6 @@ def test_what_does_not_change_is_computed_once(folder, monkeypatch):
         shapley.revalue()
         assert len(calls) == times
         assert torch.allclose(shapley.values, values)
-
-
-def test_too_many_items_are_refused_when_the_model_is_made(folder, monkeypatch):
-    few = Judge(JUDGES["regression"].compute, changes=False, most_items=10)
-    monkeypatch.setitem(judges.JUDGES, "regression", few)
-    monkeypatch.setattr("burnish.enhancers.shapley.shapley.SCORE", few)
-    for values in ("regression", {"regression": 1, "in-run": 1}, "joint"):
-        with pytest.raises(
-            UnsupportedError, match=r"values: .*\(at most 10\); take values: profile, or filter"
-        ):
-            world_of(folder, values=values)
-    with pytest.raises(UnsupportedError, match=r"control: score .*; take control: matched or popularity"):
-        world_of(folder, control="score")
-    world_of(folder, values="regression", control="popularity")
-    world_of(folder, values="profile")
 
 
 # ------------------------------------------------------------------ weights

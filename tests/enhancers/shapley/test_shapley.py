@@ -71,7 +71,7 @@ def test_every_backbone_trains_with_values(model, folder):
 
 def test_schedule_and_smoothing(folder):
     options = {"warmup_epochs": 2, "refresh": 3, "smoothing": 0.25, "beta": 1.0, "folds": 4}
-    world = world_of("BPR", folder, Shapley(**options, beyond_popularity=False))
+    world = world_of("BPR", folder, Shapley(**options, values="profile", beyond_popularity=False))
     host, shapley = world.model.enhancers, world.model.enhancers["shapley"]
     users = world.train._dataset.inter_feat["user_id"]
     items = world.train._dataset.inter_feat["item_id"]
