@@ -17,10 +17,10 @@ from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley import judges
 from burnish.enhancers.shapley.controls import matched_by_popularity, permuted_within
 from burnish.enhancers.shapley.cross_fit import cross_fitted
-from burnish.enhancers.shapley.judges import JUDGES, NAMES, Judge
+from burnish.enhancers.shapley.judges import NAMES, Judge
 from burnish.enhancers.shapley.options import ShapleyConfig
 from burnish.enhancers.shapley.regression import regression_values
-from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, UnknownNameError
 
 
 @pytest.fixture(scope="module")
