@@ -21,7 +21,7 @@ from rich.table import Table
 
 from burnish.errors import BurnishError
 from burnish.files.whole import write_text
-from burnish.splits.noise import KINDS
+from burnish.splits.noise_kinds import KINDS
 from burnish.training.session import torch_threads
 
 from .curves import draw
@@ -120,6 +120,7 @@ def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
         "model": chosen.model,
         "dataset": chosen.dataset,
         "options": {"embedding_size": chosen.width, **chosen.options},
+        "enhancers": chosen.enhancers,
         "seeds": chosen.seeds,
         "epochs": chosen.epochs,
         "report": lambda text: console.print(text, style="dim"),
@@ -129,6 +130,11 @@ def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
     if path is not None:
         write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _enhancers(text: str) -> Any:
+    """What `make_enhancers` takes: a block from JSON, or names."""
+    return json.loads(text) if text.lstrip().startswith("{") else text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +148,11 @@ def _parser() -> argparse.ArgumentParser:
         one = studies.add_parser(name)
         one.add_argument("--dataset", default="ml-100k")
         one.add_argument("--model", default="BPR")
+        one.add_argument(
+            "--enhancers",
+            type=_enhancers,
+            help='attached to the model: names with commas, or JSON: softmax, {"softmax": {"temperature": 0.2}}',
+        )
         one.add_argument("--width", type=int, default=64, help="embedding_size")
         one.add_argument("--epochs", type=int, default=60)
         one.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
