@@ -162,18 +162,20 @@ def evaluate(experiment: Experiment, model: Any, loader: Any) -> dict[str, float
     return {str(name): float(value) for name, value in result.items()}
 
 
-def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
-    """Scores of pairs by the model's `predict`, as its objective takes them.
+def score_temperature(model: Any) -> float:
+    """What an objective in the place of the backbone's loss (`softmax`) divides scores by; 1 without one."""
+    host = getattr(model, "enhancers", None)
+    found = (
+        [one.score_temperature for one in host.enhancers() if one.replaces_loss()] if host is not None else []
+    )
+    return float(found[0]) if found else 1.0
 
-    An objective in the place of the backbone's loss (`softmax`) divides them by its temperature: losses of bare cosines
-    would hardly differ.
-    """
+
+def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
+    """Scores of pairs by the model's `predict`, over `score_temperature`: losses of bare cosines would hardly differ."""
     from recbole.data.interaction import Interaction
 
-    host = getattr(model, "enhancers", None)
-    temperature = 1.0
-    for enhancer in host.enhancers() if host is not None else ():
-        temperature *= enhancer.score_temperature if enhancer.replaces_loss() else 1.0
+    temperature = score_temperature(model)
     user, item = experiment.rest[0].uid_field, experiment.rest[0].iid_field
 
     @torch.no_grad()

@@ -16,7 +16,7 @@ from burnish.enhancers.shapley.shapley import Shapley
 from burnish.errors import UnsupportedError, unknown_name
 
 from .course import Course, loss_trajectory, mean_loss, resampled
-from .experiment import Experiment, scorer_of, train, vectors_of
+from .experiment import Experiment, score_temperature, scorer_of, train, vectors_of
 from .slices import leave_one_out, one_slice
 
 
@@ -92,8 +92,13 @@ def _gradient_norm(trained: TrainedBackbone) -> Tensor:
         raise UnsupportedError(
             "the judge gradient_norm needs tables of users and items of the same width; leave it out for this backbone"
         )
+    scale = score_temperature(trained.model) ** -0.5  # of both: products are what the loss is made of
     return objectives.gradient_norm(
-        trained.users, trained.items, trained.user_vectors, trained.item_vectors, seed=trained.seed
+        trained.users,
+        trained.items,
+        scale * trained.user_vectors,
+        scale * trained.item_vectors,
+        seed=trained.seed,
     )
 
 

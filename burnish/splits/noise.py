@@ -55,9 +55,9 @@ def inject(
       equal chance;
     * "popular": the same users, and items in proportion to how often they occur, so that popularity is not a sign of
       noise either;
-    * "bots": as many users as make each one's noise nearest to `BOT_HISTORIES` mean histories (`BOT_ITEMS` of all items,
-      where that is less), with equal chance, dealt the noise evenly; items with equal chance.  They keep what they did
-      themselves, there and in the other parts, so that the same users are tested;
+    * "bots": as many users as make each one's noise nearest to `BOT_HISTORIES` mean histories, or to `BOT_ITEMS` of all
+      items where that is less, with equal chance, dealt the noise evenly; items with equal chance.  They keep what they
+      did themselves, there and in the other parts, so that the same users are tested;
     * "clickbait": as many items as make each one's noise nearest to `VISITORS` of the training users, with equal
       chance, dealt the noise evenly; users in proportion to their interactions;
     * "position": users in proportion to their interactions, each shown all items that are new to them, the most popular

@@ -151,7 +151,7 @@ def test_position_fills_what_there_is():
     noisy = inject(users, items, n_items=10, share=12 / 18, kind="position", seed=0)
     pairs = set(zip(noisy.users, noisy.items, strict=True))
     assert len(pairs) == 30
-    with pytest.raises(DataError, match="12 pairs .* 13 are asked for; lower the share"):
+    with pytest.raises(DataError, match=r"12 pairs .* 13 are asked for; lower the share"):
         inject(users, items, n_items=10, share=13 / 18, kind="position", seed=0)
 
 
