@@ -172,7 +172,7 @@ def score_temperature(model: Any) -> float:
 
 
 def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
-    """Scores of pairs by the model's `predict`, over `score_temperature`: losses of bare cosines would hardly differ."""
+    """Scores of pairs by the model's `predict`, over `score_temperature`; losses of bare cosines hardly differ."""
     from recbole.data.interaction import Interaction
 
     temperature = score_temperature(model)

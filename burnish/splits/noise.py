@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,11 +56,11 @@ def inject(
       equal chance;
     * "popular": the same users, and items in proportion to how often they occur, so that popularity is not a sign of
       noise either;
-    * "bots": as many users as make each one's noise nearest to `BOT_HISTORIES` mean histories, or to `BOT_ITEMS` of all
-      items where that is less, with equal chance, dealt the noise evenly; items with equal chance.  They keep what they
-      did themselves, there and in the other parts, so that the same users are tested;
-    * "clickbait": as many items as make each one's noise nearest to `VISITORS` of the training users, with equal
-      chance, dealt the noise evenly; users in proportion to their interactions;
+    * "bots": the fewest users whose noise is no more than `BOT_HISTORIES` mean histories each, and no more than
+      `BOT_ITEMS` of all items, drawn with equal chance and dealt it evenly; items with equal chance.  They keep what
+      they did themselves, there and in the other parts, so that the same users are tested;
+    * "clickbait": the fewest items whose noise is no more than `VISITORS` of the training users each, drawn with equal
+      chance and dealt it evenly; users in proportion to their interactions;
     * "position": users in proportion to their interactions, each shown all items that are new to them, the most popular
       first, and the item in place p drawn in proportion to 1 / p (exposure by position).
 
@@ -208,11 +209,11 @@ def _dealt(
     whose: str,
     of: str,
 ) -> tuple[Ids, Ids]:
-    """Some of `ids`, with equal chance, and how much of n each is dealt: about `each`, one more or less than another.
+    """Some of `ids`, with equal chance, and how much of n each is dealt: up to `each`, one more or less than another.
 
     left: how much each can take.  Raises `DataError` where too few of them can take their share.
     """
-    k = max(1, round(n / each))
+    k = math.ceil(n / each)
     most = -(-n // k)
     able = ids[left >= most]
     if len(able) < k:
