@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.attach import enhance
     from burnish.enhancers.average.average import Average
     from burnish.enhancers.bake import bake
+    from burnish.enhancers.clean.clean import Clean
     from burnish.enhancers.compress.compress import Compress
     from burnish.enhancers.detach import detach
     from burnish.enhancers.distil.distil import Distil
@@ -67,6 +68,7 @@ _HOME = {
     "from_pretrained": "burnish.enhancers.saving.pretrained",
     "save_pretrained": "burnish.enhancers.saving.pretrained",
     "status": "burnish.enhancers.status",
+    "Clean": "burnish.enhancers.clean.clean",
     "Compress": "burnish.enhancers.compress.compress",
     "Distil": "burnish.enhancers.distil.distil",
     "Paths": "burnish.enhancers.paths.paths",
@@ -94,6 +96,7 @@ _HOME = {
 __all__ = [
     "Aggregate",
     "Average",
+    "Clean",
     "Compress",
     "Distil",
     "Enhancer",

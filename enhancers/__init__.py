@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.aggregate.aggregate import Aggregate as Aggregate
     from burnish.enhancers.attach import enhance as enhance
     from burnish.enhancers.average.average import Average as Average
+    from burnish.enhancers.clean.clean import Clean as Clean
     from burnish.enhancers.compress.compress import Compress as Compress
     from burnish.enhancers.distil.distil import Distil as Distil
     from burnish.enhancers.enhancer import Enhancer as Enhancer
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 _HOME = {
     "Aggregate": "burnish.enhancers.aggregate.aggregate",
     "Average": "burnish.enhancers.average.average",
+    "Clean": "burnish.enhancers.clean.clean",
     "Compress": "burnish.enhancers.compress.compress",
     "Distil": "burnish.enhancers.distil.distil",
     "Enhancer": "burnish.enhancers.enhancer",
@@ -44,6 +46,7 @@ _HOME = {
 __all__ = [
     "Aggregate",
     "Average",
+    "Clean",
     "Compress",
     "Distil",
     "Enhancer",

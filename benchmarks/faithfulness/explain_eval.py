@@ -11,14 +11,17 @@ import numpy as np
 import pandas as pd
 
 from burnish.benchmarks.harness.faithful import OURS
-from burnish.checks import whole_number
+from burnish.checks import short, whole_number
 from burnish.enhancers.attach import split_enhanced
 from burnish.enhancers.host import Host
-from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, unknown_name
+from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, unknown_name, warn
 from burnish.trained.folded_users import FoldedUsers
 from burnish.trained.history_reasons import HistoryReasons
+from burnish.trained.masked_histories import reads_histories
 from burnish.trained.open import open_trained
 from burnish.trained.recommend import Recommender
+from burnish.training.record import FREE
+from burnish.training.result import plain
 
 from .checks import agreement_of, rows_of_agreement, with_fresh_parameters
 from .evidence import EvidenceGames, EvidenceStudy
@@ -109,7 +112,14 @@ def explain_eval(
     >>> print(found.markdown())  # doctest: +SKIP
     """
     whole_number("users", users)
+    whole_number("seed", seed, 0)
     whole_number("retrain_k", retrain_k)
+    if retrain_epochs is not None:
+        whole_number("retrain_epochs", retrain_epochs)
+    if not retrain:
+        _warn_of_no_training(retrain_k, retrain_epochs)
+    if isinstance(reference_reasons, str):
+        reference_reasons = [reference_reasons]
     names = list(REFERENCES) if reference_reasons is None else list(dict.fromkeys(reference_reasons))
     for name in names:
         if name not in REFERENCES:
@@ -124,6 +134,9 @@ def explain_eval(
     _check_same_data(opened)
     sample = _sample(opened, users, seed)
     found = Faithfulness(users=len(sample), asked=users, seed=seed)
+    for line in _unlike_seeds(opened):
+        found.note(line)
+    _warn_of_budget(opened, budget)
     _Study(found, names, seed, budget, of, retrain, retrain_k, retrain_epochs, tell).run(opened, sample)
     return found
 
@@ -169,6 +182,46 @@ def _check_same_data(opened: Sequence[_Opened]) -> None:
                 f"{one.path} and {seen[key]} are both {one.name} of seed {key[1]}; give each once"
             )
         seen[key] = one.path
+
+
+def _warn_of_no_training(k: int, epochs: int | None) -> None:
+    given = [("retrain_k", k, REMOVED), ("retrain_epochs", epochs, None)]
+    for name, value, default in given:
+        if value != default:
+            warn(f"{name} = {value} has no effect without retrain (--retrain)")
+
+
+def _warn_of_budget(opened: Sequence[_Opened], budget: int | None) -> None:
+    if budget is None:
+        return
+    whole_number("budget", budget)
+    if not any(reads_histories(one.recommender) for one in opened):
+        warn(
+            f"budget = {budget} has no effect: reasons from histories of {opened[0].name} are exact, and no histories "
+            f"are drawn"
+        )
+
+
+def _unlike_seeds(opened: Sequence[_Opened]) -> Iterator[str]:
+    """Remarks on runs that count as seeds of one model and differ in more."""
+    first: dict[str, tuple[_Opened, dict[str, Any]]] = {}
+    for one in opened:
+        options = plain(one.trained.config.final_config_dict)
+        before, of_before = first.setdefault(one.name, (one, options))
+        differ = [
+            name
+            for name in sorted(of_before.keys() | options.keys())
+            if name not in FREE and name != "seed" and of_before.get(name) != options.get(name)
+        ]
+        if differ:
+            shown = ", ".join(
+                f"{name} ({short(of_before.get(name))}, {short(options.get(name))})" for name in differ[:3]
+            )
+            more = f" and {len(differ) - 3} more" if len(differ) > 3 else ""
+            yield (
+                f"{before.path} and {one.path} count as seeds of one {one.name}, though they differ in {shown}{more}: "
+                f"means and intervals are over both; ask for each alone to compare them"
+            )
 
 
 def _sample(opened: Sequence[_Opened], most: int, seed: int) -> list[str]:

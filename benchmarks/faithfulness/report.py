@@ -44,6 +44,21 @@ FILES = (FILE, "faithfulness.md", "per_user.parquet")
 #: What tells the folder of a run, of `burnish run` or of `burnish bench`.
 _OF_RUNS = (RUN_FILE, MODEL_FILE, "result.json", "config.json", "metrics.json", "DONE")
 
+#: Columns of the tables, also where there is nothing to compare with.
+_MEANS = ["model", "measure", "k", "reasons", "mean", "low", "high", "users", "seeds"]
+_DIFFERENCES = [
+    "model",
+    "measure",
+    "k",
+    "reference",
+    "difference",
+    "low",
+    "high",
+    "users",
+    "seeds",
+    "verdict",
+]
+
 
 @dataclass(eq=False)
 class Faithfulness:
@@ -100,7 +115,7 @@ class Faithfulness:
                         **_with_interval(table, "mean"),
                     }
                 )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=_MEANS)
 
     def differences(self) -> pd.DataFrame:
         """Ours less each reference, paired by user and seed, with 95% intervals.
@@ -130,7 +145,7 @@ class Faithfulness:
                         "verdict": _verdict(difference, found, larger=_larger(measure)),
                     }
                 )
-        return pd.DataFrame(rows)
+        return pd.DataFrame(rows, columns=_DIFFERENCES)
 
     def warnings(self) -> list[str]:
         """What random reasons would score if each measure could choose its best draw for each user, a line a model."""

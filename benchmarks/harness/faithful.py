@@ -131,7 +131,7 @@ def read_study(path: Path) -> Study:
             figures,
             tuple(str(line) for line in content["warnings"]),
         )
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DataError(f"{path} is not what explain-eval writes ({error!r}); {_CURE}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from collections.abc import Sequence
 
 from .main_table import BETTER, OVER, WORSE, Cell, Group, MainTable, main_table
@@ -21,6 +22,8 @@ _SPECIAL = {
     '"': r"\textquotedbl{}",
     **{letter: f"\\{letter}" for letter in "$&#_%"},
 }
+#: The last letter of Latin Extended-A, up to which T1 has most.
+_LATIN = 0x17F
 _MARKS = {BETTER: r"\dagger", WORSE: r"\downarrow", OVER: r"\ddagger"}
 
 
@@ -59,12 +62,16 @@ def to_latex(rows: Sequence[Row], *, digits: int = 4) -> str:
     note = " ".join(part for part in (_note(found), *doubts) if part)
     if note:
         lines += ["", r"  \smallskip", rf"  {{\footnotesize {note}\par}}"]
-    return "\n".join([*lines, r"\end{table}"]) + "\n"
+    text = "\n".join([*lines, r"\end{table}"]) + "\n"
+    if any(ord(letter) > _LATIN and unicodedata.category(letter)[0] != "P" for letter in text):
+        text = f"% Names have letters that pdfLaTeX lacks: compile with XeLaTeX or LuaLaTeX.\n{text}"
+    return text
 
 
 def escaped(text: str) -> str:
-    """A text that LaTeX shows as it is, on one line."""
-    return "".join(_SPECIAL.get(letter, letter) for letter in " ".join(text.split()))
+    """A text that LaTeX shows as it is, on one line, without control characters, which it refuses."""
+    there = (letter for letter in " ".join(text.split()) if unicodedata.category(letter) not in ("Cc", "Cf"))
+    return "".join(_SPECIAL.get(letter, letter) for letter in there)
 
 
 def _group(group: Group, n_columns: int, digits: int) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import TYPE_CHECKING
 
 from burnish.html_tables import page, table
+from burnish.readable import readable
 
 from .across import cells_across, legend
 from .faithful import LEGEND
@@ -311,8 +313,8 @@ def to_markdown(rows: Sequence[Row]) -> str:
             parts.append(_markdown(shown, *heads))
     *said, last = _below(rows)
     if said:
-        parts.append("\n".join(f"- {sentence}" for sentence in said))
-    return "\n\n".join([*parts, last, *_reasons(getattr(rows, "faithfulness", ()))]) + "\n"
+        parts.append("\n".join(f"- {shown_in_markdown(sentence)}" for sentence in said))
+    return "\n\n".join([*parts, shown_in_markdown(last), *_reasons(getattr(rows, "faithfulness", ()))]) + "\n"
 
 
 def _reasons(studies: Sequence[Study]) -> list[str]:
@@ -324,7 +326,8 @@ def _reasons(studies: Sequence[Study]) -> list[str]:
             for model, measure, cells in study.lines()
         ]
         heads = ["model", "measure", "ours", *study.references]
-        parts += [study.head(), markdown_table(heads, lines, align="---"), *study.warnings]
+        said = [shown_in_markdown(line) for line in (study.head(), *study.warnings)]
+        parts += [said[0], markdown_table(heads, lines, align="---"), *said[1:]]
     return ["**Faithfulness of reasons**", *parts, LEGEND] if parts else []
 
 
@@ -349,7 +352,20 @@ def _label(row: Row) -> str:
 def markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, align: str = "---:") -> str:
     """A table in Markdown.  align: of all columns but the first, which is at the left."""
     lines = [heads, ["---", *(align for _ in heads[1:])], *rows]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    return "\n".join("| " + " | ".join(map(_in_cell, line)) + " |" for line in lines)
+
+
+#: Where Markdown would take what follows for HTML.
+_TAG = re.compile(r"(?<!\\)<(?=[A-Za-z/!?])")
+
+
+def shown_in_markdown(text: str) -> str:
+    """A text on one line that Markdown shows, and of which a browser obeys nothing."""
+    return _TAG.sub(r"\<", readable(" ".join(text.splitlines())))
+
+
+def _in_cell(text: str) -> str:
+    return shown_in_markdown(text).replace("|", "\\|")
 
 
 def to_html(rows: Sequence[Row]) -> str:

@@ -17,6 +17,7 @@ from burnish.benchmarks.harness.report import summarise
 from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.same_cases import comparable_options
 from burnish.benchmarks.harness.specs import RunSpec
+from burnish.checks import whole_number
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError, warn
 from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
@@ -100,7 +101,13 @@ def improve(
     >>> burnish.recommend("better/winner", ["196"], k=5)  # doctest: +SKIP
     """
     seconds = seconds_of(budget)
+    if whole_number("seed", seed, 0) + MOST_SEEDS >= 2**32:
+        raise ConfigurationError(
+            f"seed = {seed}: the test has the {MOST_SEEDS} seeds after it, and no generator takes one above "
+            f"4294967295; give a smaller one"
+        )
     options = _options(config, config_files)
+    whole_number("epochs", options["epochs"])
     place = Path(folder)
     plain = RunSpec(dataset, _name(model), _label(model), PLAIN, seed, {}, options)
     plan = _plan(plain, [plain.seed], place, threads)

@@ -16,6 +16,7 @@ from . import (
     bake,
     bench,
     card,
+    clean,
     data,
     doctor,
     enhancers,
@@ -85,6 +86,7 @@ add_verb(app, card.card, card.EPILOG)
 add_verb(app, export.export, export.EPILOG, threads=True)
 add_verb(app, profiles.profiles, profiles.EPILOG, threads=True)
 add_verb(app, value.value, value.EPILOG, recbole_options=True)
+add_verb(app, clean.clean, clean.EPILOG, recbole_options=True, threads=True)
 app.add_typer(guide.app, name="guide")
 app.add_typer(paths.app, name="paths")
 app.add_typer(data.app, name="data")

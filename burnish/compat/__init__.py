@@ -11,6 +11,7 @@ from . import (  # noqa: F401  (declare their mends)
     anomaly_,
     dgl_,
     itemknn_,
+    knowledge_,
     ksr_,
     metrics_,
     names_,

@@ -142,6 +142,7 @@ class Explainer:
         title_field: str | None = None,
     ) -> None:
         whole_number("top", top)
+        whole_number("seed", seed, 0)
         self.trained = trained
         self.reasons = whole_number("reasons", reasons)
         self.recommender = Recommender(trained, k=top, state=state, missing="row", title_field=title_field)

@@ -10,6 +10,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from burnish.enhancers.attach import split_enhanced
+from burnish.enhancers.kept_embeddings import clear_kept
 from burnish.errors import DataError
 from burnish.files.portable import NotPortableError, Packer, read_file, unpack, write_file
 from burnish.own.classes import file_of, shown
@@ -54,6 +55,7 @@ def load_model(path: Path, model: Any) -> dict[str, Any]:
             model.load_state_dict(state)
         except RuntimeError as error:
             raise DataError(unlike(model, state) or str(error)) from error
+        clear_kept(model)  # propagated by other weights
         others = {name: unpack(value, tensors) for name, value in tree["others"].items()}
         _check_others(model, others)
         facts = dict(tree["facts"])

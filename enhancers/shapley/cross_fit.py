@@ -46,8 +46,10 @@ def cross_fitted(
     vectors: `[n_items, d]`, one row an item; never changed, and no gradient flows.
     folds: at least 2.  A user with fewer interactions has as many folds as interactions; with one, the value is 0.
     centre: subtract the mean vector of the items that occur in `items`, each once, so values still see popularity;
-        a tensor `[d]` is subtracted instead.  The mean over interactions, `unit[items].mean(0)`, takes popularity
-        out (see docs/valuation-benchmark.md); `catalogue_mean` makes parts of a data set agree with the whole.
+        a tensor `[d]` is subtracted instead, or `[n_items, d]`, a row of its own from each item that judges (what
+        it is to be told from: `ranking.of_like_popularity`).  The mean over interactions, `unit[items].mean(0)`, takes
+        popularity out (see docs/valuation-benchmark.md); `catalogue_mean` makes parts of a data set agree with the
+        whole.
     normalise: divide vectors by their norms first (a vector of zeros stays zero).
     repeats: deals of folds that are averaged.
     block_users: users that are worked on at a time; the result does not depend on it (up to rounding).
@@ -69,12 +71,14 @@ def cross_fitted(
     if n == 0:
         return values
     users, items = users.to(table.device), items.to(table.device)
-    mean = _mean(table, items, centre)
+    judges, mean = table, _mean(table, items, centre)
+    if mean is not None and mean.dim() == 2:
+        judges, mean = table - mean, None
     generator = torch.Generator().manual_seed(seed)
     for repeat in range(repeats):
         deal = _dealt(users, generator)
         for block in deal.blocks(block_users, folds):
-            _value(block, deal.order, items, table, mean, values, per_dimension)
+            _value(block, deal.order, items, table, judges, mean, values, per_dimension)
             if progress is not None:
                 progress(repeat * n + block.end, repeats * n)
     return values.div_(repeats)
@@ -152,6 +156,7 @@ def _value(
     order: Tensor,
     items: Tensor,
     table: Tensor,
+    judges: Tensor,
     mean: Tensor | None,
     values: Tensor,
     per_dimension: bool,
@@ -168,7 +173,8 @@ def _value(
     rows = order[block.first : block.end]
     held = F.embedding_bag(items[rows], table, offsets, mode="sum")
     total = table.new_zeros(n_users, table.shape[1]).index_add_(0, block.owner, held)
-    towards = held / block.cells.unsqueeze(1)
+    towards = held if judges is table else F.embedding_bag(items[rows], judges, offsets, mode="sum")
+    towards = towards / block.cells.unsqueeze(1)
     if mean is not None:
         towards -= mean
     own, rest = factors(block.sizes[block.owner] - block.cells, dtype=table.dtype)
@@ -176,8 +182,8 @@ def _value(
     towards = own.unsqueeze(1) * towards
     if not per_dimension:
         left = left.sum(1, keepdim=True)
-    judges = (block.parts - 1).clamp_min(1).to(table.dtype)[block.owner].unsqueeze(1)
-    towards, left = ((_of_owner(one, block.owner, n_users) - one) / judges for one in (towards, left))
+    others = (block.parts - 1).clamp_min(1).to(table.dtype)[block.owner].unsqueeze(1)
+    towards, left = ((_of_owner(one, block.owner, n_users) - one) / others for one in (towards, left))
     cell = torch.repeat_interleave(torch.arange(len(block.cells), device=table.device), block.cells)
     for places, cells in zip(rows.split(_ROWS), cell.split(_ROWS), strict=True):
         product = table.index_select(0, items[places]).mul_(towards.index_select(0, cells))
@@ -207,9 +213,10 @@ def _prepared(vectors: Tensor, normalise: bool) -> Tensor:
 
 def _mean(table: Tensor, items: Tensor, centre: bool | Tensor) -> Tensor | None:
     if isinstance(centre, Tensor):
-        if centre.shape != table.shape[1:]:
+        if centre.shape not in (table.shape[1:], table.shape):
             raise ConfigurationError(
-                f"centre has the shape {list(centre.shape)}; these vectors need [{table.shape[1]}]"
+                f"centre has the shape {list(centre.shape)}; these vectors need [{table.shape[1]}], or a row for each "
+                f"item, {list(table.shape)}"
             )
         return centre.to(table)
     if not centre:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -204,6 +205,12 @@ def test_what_is_refused(trained: Callable[..., Any], monkeypatch: pytest.Monkey
         burnish.explain_eval(run, reference_reasons=["populrity"])
     with pytest.raises(ConfigurationError, match="users = 0"):
         burnish.explain_eval(run, users=0)
+    with pytest.raises(ConfigurationError, match="seed = -1"):
+        burnish.explain_eval(run, seed=-1)
+    with pytest.raises(ConfigurationError, match="budget = 0"):
+        burnish.explain_eval(run, budget=0)
+    with pytest.raises(UnknownNameError, match="'randm'"):
+        burnish.explain_eval(run, reference_reasons="randm")
     with pytest.raises(ConfigurationError, match="no run is given"):
         burnish.explain_eval([])
     with pytest.raises(ConfigurationError, match="both BPR of seed 1"):
@@ -216,6 +223,34 @@ def test_what_is_refused(trained: Callable[..., Any], monkeypatch: pytest.Monkey
     monkeypatch.setattr(HistoryReasons, "history", lambda self, user, item: [])
     with pytest.raises(DataError, match="no user has a history"):
         burnish.explain_eval(run)
+
+
+def test_options_without_effect_are_told(trained: Callable[..., Any]) -> None:
+    with pytest.warns(UserWarning, match="has no effect") as told:
+        burnish.explain_eval(trained("BPR"), users=1, budget=64, retrain_k=2, retrain_epochs=1)
+    said = "\n".join(str(one.message) for one in told)
+    for name in ("budget = 64", "retrain_k = 2", "retrain_epochs = 1"):
+        assert f"{name} has no effect" in said
+
+
+def test_without_references_there_is_nothing_to_compare_with(
+    trained: Callable[..., Any], tmp_path: Path
+) -> None:
+    found = burnish.explain_eval(trained("BPR"), users=2, reference_reasons=[])
+    assert set(found.summary()["reasons"]) == {OURS, WARNING}
+    assert not len(found.differences())
+    found.write(tmp_path / "out")
+    assert "Ours less each" not in (tmp_path / "out" / FILES[1]).read_text()
+
+
+def test_runs_that_are_not_seeds_of_one_model_are_named() -> None:
+    def opened(path: str, **options: Any) -> Any:
+        config = SimpleNamespace(final_config_dict={"embedding_size": 8, "threads": 1, **options})
+        return SimpleNamespace(name="BPR", path=path, trained=SimpleNamespace(config=config))
+
+    runs = [opened("a", seed=1), opened("b", seed=2, threads=2), opened("c", seed=3, embedding_size=17)]
+    (line,) = study._unlike_seeds(runs)
+    assert line.startswith("a and c count as seeds of one BPR, though they differ in embedding_size (8, 17):")
 
 
 class _Named:

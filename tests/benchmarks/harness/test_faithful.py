@@ -99,8 +99,11 @@ def test_a_report_shows_them(runs: Path, tmp_path: Path) -> None:
     assert "no place for the faithfulness" in csv.output
 
 
+NO_NUMBER = '{"users": Infinity, "differences": [], "summary": [], "methods": {}, "warnings": []}'
+
+
 @pytest.mark.parametrize(
-    "content", ["{", "[]", '{"users": 3}', '{"users": 1, "differences": [], "summary": [{}]}']
+    "content", ["{", "[]", '{"users": 3}', '{"users": 1, "differences": [], "summary": [{}]}', NO_NUMBER]
 )
 def test_a_damaged_study(content: str, runs: Path, tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()

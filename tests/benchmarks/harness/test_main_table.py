@@ -103,6 +103,21 @@ def test_special_characters() -> None:
     )
 
 
+def test_control_characters_are_left_out() -> None:
+    """pdfLaTeX refuses them; a mark that turns the line around would turn what follows."""
+    assert escaped("a\x07\x1b[31mb\u202ec\u00ad") == "a[31mbc"
+
+
+def test_letters_that_pdflatex_lacks_are_told(tmp_path: Path) -> None:
+    arms = {"plain": [np.linspace(0.2, 0.6, USERS)] * 2, "good": [np.linspace(0.3, 0.7, USERS)] * 2}
+    write_comparison(tmp_path / "a", arms, dataset="caf\u00e9")
+    assert to_latex(summarise(tmp_path / "a")).startswith("% In the preamble")
+    write_comparison(tmp_path / "b", arms, dataset="\u672c")
+    first, second, *_ = to_latex(summarise(tmp_path / "b")).splitlines()
+    assert "compile with XeLaTeX or LuaLaTeX" in first
+    assert second.startswith("% In the preamble")
+
+
 def test_latex(runs: Path, tmp_path: Path) -> None:
     text = to_latex(summarise(runs, metrics=["ndcg@10", "logloss"]))
     assert (text.count(r"\toprule"), text.count(r"\bottomrule"), text.count(r"\midrule")) == (1, 1, 2)

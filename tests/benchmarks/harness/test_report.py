@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from burnish.benchmarks.harness import (
     to_table,
 )
 from burnish.benchmarks.harness.main_table import main_table
+from burnish.benchmarks.harness.tables import to_html
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
 from burnish.files.svg import text_width
 
@@ -269,6 +271,27 @@ def test_markdown_says_what_the_rows_say(runs: Path) -> None:
     assert len({line.count("|") for line in lines[: 2 + len(rows)]}) == 1
     assert f"| BPR | bad | ndcg@10 | 3 | {rows[1].baseline_mean:.4f} | {rows[1].mean:.4f} |" in lines[3]
     assert lines[3].endswith("| worse, 3 of 3 seeds |")
+
+
+#: What a name or an error text may have in it.
+HOSTILE = "a_%&$\\{}|`*\n<script>alert(1)</script>,\"\u672c; 'x' \x1b[31m" + "long " * 60
+
+
+def test_hostile_texts_stay_within_their_cells(runs: Path) -> None:
+    """In Markdown a table keeps its columns and nothing is a tag; CSV gives every text back as it is."""
+    rows = summarise(runs)
+    rows[:] = [replace(row, backbone=HOSTILE, arm=HOSTILE, notes=(HOSTILE,)) for row in rows]
+    text = to_markdown(rows)
+    lines = text.splitlines()
+    table = [line for line in lines if line.startswith("|")]
+    assert len(table) >= 2 + len(rows)
+    assert {len(re.findall(r"(?<!\\)\|", line)) for line in table} == {13}
+    assert not re.search(r"(?<!\\)<[a-zA-Z/!?]", text)
+    assert not any(line.startswith("<") for line in lines)
+    assert "\x1b" not in text
+    read = list(csv.DictReader(io.StringIO(to_csv(rows), newline="")))
+    assert [(line["backbone"], line["arm"], line["notes"]) for line in read] == [(HOSTILE,) * 3] * len(rows)
+    assert "<script>" not in to_html(rows)
 
 
 def test_csv_keeps_full_precision(runs: Path) -> None:

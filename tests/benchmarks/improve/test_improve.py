@@ -158,6 +158,11 @@ def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, A
     for model in ("Pop", "EASE"):
         with pytest.raises(UnsupportedError, match=f"^{model} has no epochs: .*there is nothing to train"):
             improve(model, "tiny", config=options, folder=out)
+    for wrong in (-1, 2**32 - 5, "a"):
+        with pytest.raises(ConfigurationError, match=f"seed = {wrong!r}: "):
+            improve("BPR", "tiny", config=options, folder=out, seed=wrong)  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="epochs = 0"):
+        improve("BPR", "tiny", config={**options, "epochs": 0}, folder=out)
     assert not out.exists()
     with pytest.raises(ConfigurationError, match="option enhancers has no place here"):
         improve("BPR", "tiny", config={**options, "enhancers": "softmax"}, folder=out)

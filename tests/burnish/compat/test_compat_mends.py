@@ -329,6 +329,56 @@ def test_dgl_absent_lets_kgat_be_built(data: Path) -> None:
     assert "dgl" not in sys.modules or importlib.util.find_spec("dgl") is not None
 
 
+# ------------------------------------------------------------------ knowledge-aware models and their checkpoints
+
+
+def _scores(world: Any, *, anew: bool) -> torch.Tensor:
+    """Of the first test users; anew: nothing that an evaluation kept is used."""
+    from burnish.enhancers.kept_embeddings import clear_kept
+
+    if anew:
+        clear_kept(world.model)
+    world.model.eval()
+    torch.manual_seed(0)
+    np.random.seed(0)  # KGIN and MCCLK drop edges in evaluation, too
+    with torch.no_grad():
+        return world.model.full_sort_predict(next(iter(world.test))[0]).clone()
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_kgat_attention_comes_back_with_a_checkpoint(older: bool, tmp_path: Path) -> None:
+    from burnish.enhancers.conformance.world import build_world
+
+    world = build_world("KGAT", tmp_path, options={"epochs": 2})
+    untrained = world.model.A_in.to_dense().clone()
+    world.trainer.fit(world.train, world.valid, show_progress=False)
+    file = world.trainer.saved_model_file
+    checkpoint = torch.load(file, weights_only=False)
+    if older:
+        del checkpoint["other_parameter"]["A_in"]
+    fresh = build_world("KGAT", tmp_path)
+    fresh.model.load_state_dict(checkpoint["state_dict"])
+    fresh.model.load_other_parameter(checkpoint["other_parameter"])
+    assert not torch.equal(fresh.model.A_in.to_dense(), untrained)
+    torch.testing.assert_close(_scores(fresh, anew=True), _scores(fresh, anew=False), rtol=0, atol=0)
+    fresh.model.load_other_parameter(checkpoint["other_parameter"])
+    kept = _scores(fresh, anew=False)
+    torch.testing.assert_close(_scores(fresh, anew=True), kept, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("model", ["KGIN", "MCCLK"])
+def test_knowledge_kept_embeddings_go_with_their_weights(model: str, tmp_path: Path) -> None:
+    from burnish.enhancers.conformance.world import build_world
+
+    world = build_world(model, tmp_path, options={"epochs": 1})
+    world.trainer.fit(world.train, world.valid, show_progress=False)
+    expected = _scores(world, anew=True)
+    other = build_world(model, tmp_path)
+    assert not torch.equal(_scores(other, anew=False), expected)
+    other.model.load_state_dict(world.model.state_dict())
+    assert torch.equal(_scores(other, anew=False), expected)
+
+
 # ------------------------------------------------------------------ torch_scatter and KSR
 
 

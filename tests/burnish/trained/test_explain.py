@@ -191,6 +191,8 @@ def test_names_are_checked_before_anything(bpr: Any) -> None:
             explain(bpr, nobody)
     with pytest.raises(UnknownNameError, match=r"user '3\.0' is not known"):
         explain(bpr, 3.0)  # type: ignore[arg-type]  # as pandas gives numbers beside empty cells
+    with pytest.raises(ConfigurationError, match="seed = -1"):
+        explain(bpr, "u3", seed=-1)
     with pytest.raises(ConfigurationError, match="reasons = 0"):
         explain(bpr, "u3", reasons=0)
 

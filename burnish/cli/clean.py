@@ -1,0 +1,129 @@
+"""`burnish clean`: a data set without the training interactions that look like noise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from burnish.errors import ConfigurationError
+from burnish.telling import summaries_told_to
+
+from .screen import Screen
+from .shared import DataPath, config_files_option, out_option, quiet_option
+
+EPILOG = (
+    "Examples:\n\n"
+    "burnish clean --dataset ml-100k --out data/ml-100k-clean\n\n"
+    "burnish clean --dataset ml-100k --dry-run\n\n"
+    "burnish run --model BPR --dataset ml-100k-clean --data_path data --benchmark_filename '[train, valid, test]'\n\n"
+    "burnish clean --put-back data/ml-100k-clean --out data/ml-100k-as-before\n\n"
+    "The data are split as a run with the same options would have them; only the training part is looked at and "
+    "changed. Where no noise is found, nothing is removed. Docs: docs/clean.md."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanOptions:
+    """The options of the verb."""
+
+    dataset: Annotated[str | None, typer.Option("--dataset", "-d", help="The data set to clean.")] = None
+    data_path: DataPath = None
+    config_files: Annotated[str | None, config_files_option("RecBole's YAML files, with commas.")] = None
+    out: Annotated[Path | None, out_option("The folder to make, which names the new data set.")] = None
+    drop_from: Annotated[
+        float, typer.Option("--drop-from", help="Interactions that are noise with this probability go.")
+    ] = 0.5
+    most_of_user: Annotated[
+        float,
+        typer.Option("--most-of-user", help="The share of their interactions that a user loses at most."),
+    ] = 0.25
+    kinds: Annotated[
+        str, typer.Option("--kinds", help="Noise that is looked for: uniform, popular, or both.")
+    ] = "uniform,popular"
+    least: Annotated[
+        float,
+        typer.Option(
+            "--least", help="A share of noise that is not above this beyond doubt is taken for none."
+        ),
+    ] = 0.01
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--whole", help="Clean all interactions, for a model that will serve and is not tested."
+        ),
+    ] = False
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the split and of what is planted.")] = None
+    put_back: Annotated[
+        Path | None, typer.Option("--put-back", help="A cleaned data set, to be written as it was before.")
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say how much noise there is; write nothing.")
+    ] = False
+    quiet: Annotated[bool, quiet_option("Only errors and warnings.")] = False
+
+
+def clean(context: typer.Context, options: CleanOptions) -> None:
+    """Write a data set without the training interactions that look like noise, and what was taken out."""
+    screen = Screen.of(context, options.quiet)
+    if options.put_back is not None:
+        _put_back(screen, options)
+        return
+    if options.dataset is None and options.config_files is None:
+        raise ConfigurationError("clean: --dataset is missing; name the data set to clean")
+    if options.out is None and not options.dry_run:
+        raise ConfigurationError(
+            "clean: --out is missing; name the folder to make (data/mine-clean), or give --dry-run"
+        )
+    from burnish.enhancers.clean.clean import CleanConfig
+    from burnish.strict import validated
+    from burnish.training.clean_data import clean_data
+
+    from .run_request import make_request, refuse_misspelt
+    from .splits import data_config
+
+    asked = validated(
+        CleanConfig,
+        {
+            "kinds": [kind.strip() for kind in options.kinds.split(",") if kind.strip()],
+            "mask_from": options.drop_from,
+            "most_of_user": options.most_of_user,
+            "least": options.least,
+        },
+        "clean",
+    )
+    data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
+    request = make_request(
+        model="BPR",
+        dataset=options.dataset,
+        enhancers="none",
+        config_files=options.config_files,
+        seed=options.seed,
+        words=[*context.args, *data_path],
+    )
+    refuse_misspelt(request, context)
+    with summaries_told_to(screen.say):
+        config = data_config(
+            request.dataset, config_files=request.config_files, options=request.options, seed=request.seed
+        )
+        done = clean_data(
+            config, None if options.dry_run else options.out, options=asked, whole=options.whole
+        )
+    screen.say(str(done))
+    if done.folder is not None:
+        how = "" if options.whole else " --benchmark_filename '[train, valid, test]'"
+        screen.say(
+            f"written to {done.folder}: burnish run --dataset {done.folder.name} --data_path {done.folder.parent}{how}"
+        )
+
+
+def _put_back(screen: Screen, options: CleanOptions) -> None:
+    from burnish.training.clean_data import put_back
+
+    assert options.put_back is not None
+    if options.out is None:
+        raise ConfigurationError("clean: --put-back needs --out, the folder to make")
+    number = put_back(options.put_back, options.out)
+    screen.say(f"{number:,} interactions are back, in {options.out}")

@@ -1,0 +1,1 @@
+"""Interactions that look like noise count less."""

@@ -1,0 +1,239 @@
+"""How likely it is that an interaction is noise: it is compared with noise that was planted to be found again.
+
+Interactions that never happened are put among the real ones, and a classifier learns to tell them from the rest by
+their signs.  Its odds are the ratio of two densities, planted noise over what there is; times the share of noise, that
+is the probability that an interaction is noise.  The share is at most the smallest ratio of "there is" to "planted"
+over all regions of signs (what there is has the density `(1 - share) f_1 + share f_0`, planted noise `f_0`), and close
+to it where some region holds noise alone.  So clean data can have a share of nearly none.
+
+Ours; the two parts are known.  A classifier of known against mixed examples gives the ratio (Elkan and Noto, KDD 2008);
+the smallest ratio bounds the share (Blanchard, Lee and Scott, JMLR 2010; Scott, AISTATS 2015).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from burnish.errors import DataError
+
+from .signs import signs
+
+#: Kinds of planted noise: items with equal chance, or in proportion to how often they occur.
+Kind = Literal["uniform", "popular"]
+KINDS: tuple[Kind, ...] = ("uniform", "popular")
+#: Rows that a classifier learns from, at most.
+MOST_ROWS = 400_000
+#: Planted interactions in the region that bounds the share, at least: fewer would be chance.
+FEWEST = 100
+#: Fewest interactions that a share can be found in.
+LEAST_ROWS = 1000
+
+Rows = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NoiseShare:
+    """What share of the interactions looks like planted noise of a kind.
+
+    low, high: 95% interval, over interactions and over plantings.
+    """
+
+    kind: str
+    share: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Suspicion:
+    """probability: `[n]`, that an interaction is noise, of the likelier kind.  kind: `[n]`, its place in `shares`."""
+
+    probability: Tensor
+    kind: Tensor
+    shares: tuple[NoiseShare, ...]
+
+
+def suspicion(
+    users: Tensor,
+    items: Tensor,
+    n_users: int,
+    n_items: int,
+    *,
+    kinds: tuple[str, ...] = KINDS,
+    least: float = 0.01,
+    planted: float = 0.1,
+    repeats: int = 3,
+    seed: int = 0,
+    progress: Callable[[], None] | None = None,
+) -> Suspicion:
+    """The probability that each interaction is noise, `[n]`.
+
+    Parameters
+    ----------
+    users, items
+        `[n]` ids from 1 to `n_users` - 1 and `n_items` - 1, of the training interactions.
+    kinds
+        Of `KINDS`; each is planted alone.
+    least
+        A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion.
+    planted
+        Noise that is planted, as a share of the interactions.
+    repeats
+        Plantings of a kind, whose log odds are averaged.
+    seed
+        Of what is planted, of folds and of classifiers.
+    progress
+        Called after every planting.
+
+    Raises
+    ------
+    DataError
+        For fewer than `LEAST_ROWS` interactions; where users know nearly everything, so that no noise can be planted.
+    """
+    users, items = users.cpu().long(), items.cpu().long()
+    n = len(users)
+    if n < LEAST_ROWS:
+        raise DataError(
+            f"clean: {n} interactions are too few to tell noise from what is real; it takes {LEAST_ROWS} at least"
+        )
+    shares, probabilities = [], []
+    for place, kind in enumerate(kinds):
+        there, planted_odds = [], []
+        for repeat in range(repeats):
+            drawn = seed * 1_000_003 + place * 1009 + repeat
+            odds = _odds(users, items, n_users, n_items, kind, round(planted * n), drawn % 2**31)
+            there.append(odds[:n])
+            planted_odds.append(odds[n:])
+            if progress is not None:
+                progress()
+        shares.append(_share(kind, there, planted_odds, seed + place))
+        share = shares[-1].share if shares[-1].low > least else 0.0
+        mean = np.exp(np.mean(np.log(there), axis=0))
+        probabilities.append(torch.from_numpy((share * mean).clip(max=1.0)))
+    probability, kind_of = torch.stack(probabilities).max(0)
+    return Suspicion(probability.float(), kind_of, tuple(shares))
+
+
+def plant(users: Rows, items: Rows, n_items: int, *, kind: str, count: int, seed: int) -> tuple[Rows, Rows]:
+    """Users and items `[count]` of interactions that never happened, each pair once.
+
+    Users are drawn in proportion to their interactions, items as `kind` says; pairs that occur are left out.
+    Raises `DataError` where no pair is left to draw.
+    """
+    rng = np.random.default_rng(seed)
+    counts = np.bincount(items, minlength=n_items).astype(np.float64)
+    chance = counts if kind == "popular" else (counts > 0).astype(np.float64)
+    chance[0] = 0.0
+    chance /= chance.sum()
+    taken = np.unique(users * n_items + items)
+    drawn = np.empty(0, np.int64)
+    for _ in range(200):
+        missing = count - len(drawn)
+        if not missing:
+            return drawn // n_items, drawn % n_items
+        pairs = rng.choice(users, 2 * missing) * n_items + rng.choice(n_items, 2 * missing, p=chance)
+        _, first = np.unique(pairs, return_index=True)
+        fresh = pairs[np.sort(first)]
+        fresh = fresh[~np.isin(fresh, taken) & ~np.isin(fresh, drawn)]
+        drawn = np.concatenate([drawn, fresh[:missing]])
+    raise DataError(
+        f"clean: users have nearly all items, so that only {len(drawn)} of {count} interactions could be planted that "
+        f"they do not have"
+    )
+
+
+def _odds(
+    users: Tensor, items: Tensor, n_users: int, n_items: int, kind: str, count: int, seed: int
+) -> NDArray[np.float64]:
+    """Density of planted noise over that of what there is, `[n + count]`, by classifiers that did not see the row."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    n = len(users)
+    more = plant(users.numpy(), items.numpy(), n_items, kind=kind, count=count, seed=seed)
+    all_users, all_items = (
+        torch.cat([own, torch.from_numpy(new)]) for own, new in zip((users, items), more, strict=True)
+    )
+    features = signs(all_users, all_items, n_users, n_items, seed=seed)[0].numpy()
+    is_planted = np.arange(n + count) >= n
+    rng = np.random.default_rng(seed)
+    half = rng.permutation(n + count) % 2 == 0
+    odds = np.empty(n + count)
+    for own in (half, ~half):
+        learnt = np.flatnonzero(~own)
+        if len(learnt) > MOST_ROWS:
+            learnt = rng.choice(learnt, MOST_ROWS, replace=False)
+        classifier: Any = HistGradientBoostingClassifier(
+            learning_rate=0.1,
+            max_iter=100,
+            max_leaf_nodes=15,
+            min_samples_leaf=50,
+            l2_regularization=1.0,
+            early_stopping=False,
+            random_state=0,
+        )
+        classifier.fit(features[learnt], is_planted[learnt])
+        chances = classifier.predict_proba(features[own])[:, 1].clip(1e-6, 1 - 1e-6)
+        odds[own] = chances / (1 - chances) * n / count
+    return odds
+
+
+def _share(
+    kind: str, there: list[NDArray[np.float64]], planted: list[NDArray[np.float64]], seed: int
+) -> NoiseShare:
+    """The smallest ratio of what there is to planted noise above a limit of the odds, over all plantings together.
+
+    Each half of the rows says where the limit is, and the other half what the ratio there is: the smallest of many
+    ratios, taken from the rows that chose it, would be too small.
+
+    there, planted: of every planting, odds of the interactions `[n]` and of the planted ones `[m]`.
+    """
+    rng = np.random.default_rng(seed)
+    n, m = len(there[0]), sum(map(len, planted))
+    side_there, side_planted = (rng.permutation(count) % 2 == 0 for count in (n, m))
+    shares, errors = [], []
+    for side in (True, False):
+        halves = [
+            [
+                np.sort(np.concatenate([odds[side_there == of] for odds in there])),
+                np.sort(np.concatenate(planted)[side_planted == of]),
+            ]
+            for of in (side, not side)
+        ]
+        # Of one planting: the interactions are the same in all.
+        rows = [[len(halves[half][0]) / len(there), len(halves[half][1])] for half in (0, 1)]
+        limits = halves[0][1][: max(1, len(halves[0][1]) - FEWEST)]
+        ratios, doubts = _ratios(halves[0], limits, rows[0])
+        # The smallest that is not so by chance: a large region is taken before a small one that is no cleaner.
+        limit = limits[np.argmin(ratios + doubts)]
+        ratios, doubts = _ratios(halves[1], limit[None], rows[1])
+        shares.append(float(ratios[0]))
+        errors.append(float(doubts[0]))
+    share = min(1.0, float(np.mean(shares)))
+    # The halves' errors, or how far they are apart where that is more.
+    error = max(math.hypot(*errors) / 2, abs(shares[0] - shares[1]) / 2)
+    return NoiseShare(kind, share, max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
+
+
+def _ratios(
+    odds: list[NDArray[np.float64]], limits: NDArray[np.float64], rows: list[float]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Ratios of the shares of sorted odds that are not below limits, and their standard errors.
+
+    rows: how many rows of their own the shares are of.  Half a row more is counted than there are, as no row at all
+    says little about a share of none.
+    """
+    tails = [
+        ((len(one) - np.searchsorted(one, limits)) / len(one) * count + 0.5) / (count + 0.5)
+        for one, count in zip(odds, rows, strict=True)
+    ]
+    relative = sum((1 - tail) / (tail * count) for tail, count in zip(tails, rows, strict=True))
+    ratios = tails[0] / tails[1]
+    return ratios, ratios * np.sqrt(relative)

@@ -1,0 +1,218 @@
+"""`burnish clean`: which rows go, that files keep the rest to the letter, and that all of it can be undone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from typer.testing import CliRunner
+
+import burnish
+import burnish.training.clean_data as module
+from burnish.cli.main import app
+from burnish.enhancers.clean.planted import NoiseShare, Suspicion
+
+PARTS = ("train", "valid", "test")
+
+
+def write_data(folder: Path, name: str = "shop") -> list[str]:
+    """A hundred users with 15 of 60 items: quotes, blanks, an empty cell and a large time in the file.  Its rows."""
+    rng = np.random.default_rng(3)
+    rows = [
+        f"u{user}\ti {item}\t{rng.integers(1, 6)}\t{1_700_000_001 + int(rng.integers(10**6))}\t"
+        + ("" if item % 7 else "x y")
+        for user in range(100)
+        for item in rng.choice(60, 15, replace=False)
+    ]
+    rows = [rows[place] for place in rng.permutation(len(rows))]
+    own = folder / name
+    own.mkdir(parents=True)
+    head = "user_id:token\titem_id:token\trating:float\ttimestamp:float\tnote:token"
+    (own / f"{name}.inter").write_text("\n".join([head, *rows]) + "\n", encoding="utf-8")
+    (own / f"{name}.item").write_text('item_id:token\ttitle:token\ni 3\tÖl, "in" there\n', encoding="utf-8")
+    return rows
+
+
+@pytest.fixture
+def shop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.chdir(tmp_path)
+    return write_data(tmp_path / "data")
+
+
+@pytest.fixture
+def suspects(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """`suspicion` takes every third row for noise, the surer the later; gives the pairs that it was asked about."""
+    asked: list[Any] = []
+
+    def stand_in(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
+        asked.append((users, items))
+        n = len(users)
+        probability = torch.where(torch.arange(n) % 3 == 0, 0.5 + 0.5 * torch.arange(n) / n, torch.zeros(n))
+        shares = tuple(NoiseShare(kind, 0.3, 0.2, 0.4) for kind in options["kinds"])
+        return Suspicion(probability, torch.ones(n, dtype=torch.long), shares)
+
+    monkeypatch.setattr(module, "suspicion", stand_in)
+    return asked
+
+
+def call(*words: str) -> str:
+    found = CliRunner().invoke(app, ["clean", *words])
+    assert found.exit_code == 0, found.output
+    return str(found.output)
+
+
+def lines(file: Path) -> list[str]:
+    return file.read_text(encoding="utf-8").splitlines()
+
+
+def test_what_is_removed_and_put_back(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    said = call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--seed", "5")
+    tidy = tmp_path / "data/tidy"
+    rows = {part: lines(tidy / f"tidy.{part}.inter") for part in PARTS}
+    heads = {part: own.pop(0) for part, own in rows.items()}
+    assert set(heads.values()) == {lines(tmp_path / "data/shop/shop.inter")[0]}
+    removed = pd.read_parquet(tidy / "removed.parquet")
+    texts = ["\t".join(row) for row in removed.iloc[:, :5].to_numpy()]
+    assert sorted([*rows["train"], *rows["valid"], *rows["test"], *texts]) == sorted(shop)
+    # Of 11 or 12 training interactions of a user a quarter is 2 or 3 at most.
+    by_user = removed.groupby("user_id:token").size()
+    training = pd.Series([row.split("\t")[0] for row in [*rows["train"], *texts]]).value_counts()
+    assert (by_user <= (0.25 * training[by_user.index]).astype(int)).all()
+    assert by_user.max() > 1
+    assert f"{len(texts):,} of {len(suspects[0][0]):,} training interactions removed" in said
+    assert set(removed["kind"]) == {"popular"}
+    assert removed["reason"][0].startswith("place ")
+    assert lines(tidy / "tidy.item") == lines(tmp_path / "data/shop/shop.item")
+    assert json.loads((tidy / "clean.json").read_text(encoding="utf-8"))["removed"] == len(texts)
+
+    call("--put-back", "data/tidy", "--out", "data/again")
+    again = tmp_path / "data/again"
+    assert lines(again / "again.valid.inter")[1:] == rows["valid"]
+    training_rows = lines(again / "again.train.inter")[1:]
+    # As the training part was, in its order.
+    users, _ = suspects[0]
+    assert len(training_rows) == len(users)
+    ids: dict[str, int] = {}
+    for row, user in zip(training_rows, users.tolist(), strict=True):
+        assert ids.setdefault(row.split("\t")[0], user) == user
+    assert sorted(training_rows) == sorted([*rows["train"], *texts])
+    assert not list(tmp_path.glob("data/.partial*"))
+
+
+def test_parts_are_those_of_a_run(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    """Where nothing goes: a run on the files has the rows of a run on the data, and so its figures."""
+    options: dict[str, Any] = {
+        "data_path": "data",
+        "epochs": 1,
+        "embedding_size": 4,
+        "metrics": ["NDCG"],
+        "topk": [10],
+    }
+    options["valid_metric"] = "NDCG@10"
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--drop-from", "1", "--seed", "7")
+    own = burnish.run("BPR", "shop", config=options, seed=7)
+    parts = burnish.run("BPR", "tidy", config={**options, "benchmark_filename": list(PARTS)}, seed=7)
+
+    def pairs(result: Any, part: str) -> list[tuple[str, str]]:
+        data = getattr(result.trained.splits, part)
+        return sorted(
+            (data.id2token("user_id", user), data.id2token("item_id", item))
+            for user, item in zip(
+                *(data.inter_feat[name].tolist() for name in ("user_id", "item_id")), strict=True
+            )
+        )
+
+    for part in ("training", "validation", "test"):
+        assert pairs(own, part) == pairs(parts, part)
+
+
+def test_only_the_training_part_is_looked_at(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--seed", "5")
+    held = sum(len(lines(tmp_path / f"data/tidy/tidy.{part}.inter")) - 1 for part in ("valid", "test"))
+    assert len(suspects[0][0]) == len(shop) - held
+
+
+def test_whole(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole")
+    assert len(suspects[0][0]) == len(shop)
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    texts = ["\t".join(row) for row in removed.iloc[:, :5].to_numpy()]
+    left = lines(tmp_path / "data/tidy/tidy.inter")[1:]
+    assert [row for row in shop if row not in set(texts)] == left
+    call("--put-back", "data/tidy", "--out", "data/again")
+    assert lines(tmp_path / "data/again/again.inter")[1:] == shop
+
+
+def test_filters_leave_the_right_rows(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    """Row numbers are of the file, though rows before them are gone."""
+    call(
+        "--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole",
+        "--val_interval", "{rating: '[3,inf)'}", "--load_col", "{inter: [user_id, item_id, rating]}",
+    )  # fmt: skip
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    texts = ["\t".join(row) for row in removed.iloc[:, :5].to_numpy()]
+    left = lines(tmp_path / "data/tidy/tidy.inter")[1:]
+    assert sorted([*left, *texts]) == sorted(row for row in shop if int(row.split("\t")[2]) >= 3)
+
+
+def test_parts_in_files(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/one", "--drop-from", "1")
+    files = ("--benchmark_filename", "[train, valid, test]")
+    call("--dataset", "one", "--data_path", "data", "--out", "data/two", "--drop-from", "0.9", *files)
+    one, two = (
+        {part: lines(tmp_path / f"data/{name}/{name}.{part}.inter") for part in PARTS}
+        for name in ("one", "two")
+    )
+    assert one["valid"] == two["valid"]
+    assert one["test"] == two["test"]
+    removed = pd.read_parquet(tmp_path / "data/two/removed.parquet")
+    assert 0 < len(removed) == len(one["train"]) - len(two["train"])
+    assert [one["train"][1 + place] for place in removed["place"]] == [
+        "\t".join(row) for row in removed.iloc[:, :5].to_numpy()
+    ]
+
+
+def test_a_dry_run_writes_nothing(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    before = sorted(tmp_path.rglob("*"))
+    said = call("--dataset", "shop", "--data_path", "data", "--dry-run")
+    assert "uniform noise 30.0% (20.0% to 40.0%)" in said
+    assert [path for path in sorted(tmp_path.rglob("*")) if "log" not in str(path)] == before
+
+
+def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
+    """No stand-in: every user keeps to a taste."""
+    rng = np.random.default_rng(0)
+    rows = ["user_id:token\titem_id:token"]
+    for user in range(150):
+        own = 2 * rng.choice(40, 15, replace=False) + user % 2
+        rows += [f"u{user}\ti{item}" for item in own]
+    folder = tmp_path / "data/tastes"
+    folder.mkdir()
+    (folder / "tastes.inter").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    said = call("--dataset", "tastes", "--data_path", "data", "--dry-run", "--kinds", "uniform")
+    assert "nothing is removed of 1,950 training interactions" in said
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--dataset", "shop", "--data_path", "data"), "--out is missing"),
+        (("--out", "x"), "--dataset is missing"),
+        (("--dataset", "shop", "--data_path", "data", "--out", "data/shop"), "is there already"),
+        (("--dataset", "shop", "--data_path", "data", "--out", "x", "--kinds", "unifrom"), "unifrom"),
+        (("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop-from", "2"), "mask_from"),
+        (("--dataset", "shop", "--data_path", "data", "--out", "x", "--noise", "0.2"), "is in no file"),
+        (("--put-back", "data/shop", "--out", "x"), "has no clean.json"),
+        (("--put-back", "data/shop"), "needs --out"),
+    ],
+)
+def test_refusals(shop: list[str], words: tuple[str, ...], says: str) -> None:
+    found = CliRunner().invoke(app, ["clean", *words])
+    assert found.exit_code != 0
+    assert says in " ".join(found.output.split())
+    assert not Path("x").exists()

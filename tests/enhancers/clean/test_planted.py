@@ -1,0 +1,132 @@
+"""Planted noise, the share of noise and its probability, against known densities and loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import norm
+
+from burnish.enhancers.clean.planted import _share, plant, suspicion
+from burnish.enhancers.clean.signs import RIDGE, signs, spectral_vectors
+from burnish.enhancers.shapley.objectives import standardised
+from burnish.enhancers.shapley.regression import regression_values
+from burnish.enhancers.teachers.sparse import incidence
+from burnish.errors import DataError
+
+
+def tasteful(
+    seed: int, n_users: int = 200, n_items: int = 120, each: int = 30
+) -> tuple[np.ndarray, np.ndarray]:
+    """Users of two tastes, who have items of theirs alone, popular ones more often: ids from 1, each pair once."""
+    rng = np.random.default_rng(seed)
+    users, items = [], []
+    for user in range(1, n_users + 1):
+        own = 1 + 2 * np.arange(n_items // 2) + user % 2
+        chance = 1 / (1 + np.arange(n_items // 2)) ** 0.5
+        items.append(rng.choice(own, each, replace=False, p=chance / chance.sum()))
+        users.append(np.full(each, user))
+    return np.concatenate(users), np.concatenate(items)
+
+
+@pytest.mark.parametrize("kind", ["uniform", "popular"])
+def test_what_is_planted(kind: str) -> None:
+    users, items = tasteful(0)
+    who, what = plant(users, items, 121, kind=kind, count=2000, seed=3)
+    pairs = set(zip(who.tolist(), what.tolist(), strict=True))
+    assert len(who) == len(pairs) == 2000
+    assert not pairs & set(zip(users.tolist(), items.tolist(), strict=True))
+    assert what.min() >= 1
+    assert what.max() <= 120
+    again = plant(users, items, 121, kind=kind, count=2000, seed=3)
+    assert (again[0] == who).all()
+    assert (again[1] == what).all()
+    times, occurs = np.bincount(what, minlength=121)[1:], np.bincount(items, minlength=121)[1:]
+    follows = np.corrcoef(times, occurs)[0, 1]
+    assert follows > 0.5 if kind == "popular" else follows < 0.2
+
+
+def test_items_that_nobody_has_are_not_planted() -> None:
+    users, items = tasteful(0)
+    _, what = plant(users, items, 500, kind="uniform", count=2000, seed=3)
+    assert set(what.tolist()) <= set(items.tolist())
+
+
+def test_nothing_left_to_plant() -> None:
+    users, items = (axis.ravel() for axis in np.meshgrid(np.arange(1, 41), np.arange(1, 31)))
+    with pytest.raises(DataError, match="users have nearly all items, so that only 0 of 120"):
+        plant(users, items, 31, kind="uniform", count=120, seed=0)
+
+
+def test_signs_of_the_regression_against_dense_products() -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(1, 60, 40, 12))
+    values, names = signs(users, items, 61, 41, seed=5)
+    own = dict(zip(names, values.T, strict=True))
+    dense = np.zeros((61, 41))
+    dense[users, items] = 1
+    inverse = np.linalg.inv(dense.T @ dense + RIDGE * np.eye(41))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    np.testing.assert_allclose(own["said"], (dense @ weights)[users, items], rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(own["says"], (dense @ weights.T)[users, items], rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(own["says"], regression_values(users, items, 41, ridge=RIDGE))
+    torch.testing.assert_close(own["said, in user"], standardised(own["said"], users))
+    torch.testing.assert_close(own["says, in item"], standardised(own["says"] / 12, items))
+    torch.testing.assert_close(own["popularity"], torch.bincount(items)[items].float().log())
+    torch.testing.assert_close(own["activity"], torch.full((720,), 12.0).log())
+    assert bool(torch.isfinite(values).all())
+
+
+def test_spectral_vectors_against_a_dense_decomposition() -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(2, 60, 40, 12))
+    dense = np.zeros((61, 41))
+    dense[users, items] = 1
+    even = dense / np.sqrt(dense.sum(1, keepdims=True).clip(1) * dense.sum(0, keepdims=True).clip(1))
+    _, size, right = np.linalg.svd(even)
+    expected = (right[:6].T * size[:6]) @ (right[:6].T * size[:6]).T
+    found = spectral_vectors(incidence(users, items, (61, 41)), 6)
+    np.testing.assert_allclose(found @ found.T, expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 0.3])
+def test_the_share_of_a_known_mixture(share: float) -> None:
+    """Odds of normal densities: what is real lies at -2, noise at 2."""
+    rng = np.random.default_rng(7)
+    n, m = 40_000, 4000
+
+    def odds(x: np.ndarray) -> np.ndarray:
+        there = (1 - share) * norm.pdf(x, -2) + share * norm.pdf(x, 2)
+        return np.asarray(norm.pdf(x, 2) / there)
+
+    is_noise = rng.random(n) < share
+    real = odds(rng.normal(np.where(is_noise, 2, -2), 1))
+    found = _share("uniform", [real, real], [odds(rng.normal(2, 1, m)) for _ in range(2)], seed=1)
+    assert found.low - 0.01 <= share <= found.high
+    assert abs(found.share - share) < 0.02
+    assert found.high - found.low < 0.1
+
+
+@pytest.mark.parametrize("kind", ["uniform", "popular"])
+def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
+    users, items = tasteful(4)
+    who, what = plant(users, items, 121, kind=kind, count=1200, seed=99)
+    noisy = (
+        torch.from_numpy(np.concatenate([users, who])),
+        torch.from_numpy(np.concatenate([items, what])),
+    )
+    found = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
+    is_noise = torch.arange(len(noisy[0])) >= len(users)
+    # A third of what is planted is within the taste of its user, and cannot be told.
+    assert 0.05 < found.shares[0].share < 0.25
+    assert found.probability[is_noise].mean() > 5 * found.probability[~is_noise].mean()
+    again = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
+    assert torch.equal(again.probability, found.probability)
+    clean = suspicion(torch.from_numpy(users), torch.from_numpy(items), 201, 121, kinds=(kind,), repeats=1)
+    assert not clean.probability.any()
+    assert clean.shares[0].low <= 0.01
+
+
+def test_too_few_interactions() -> None:
+    few = torch.arange(1, 100)
+    with pytest.raises(DataError, match="99 interactions are too few"):
+        suspicion(few, few, 100, 100)
