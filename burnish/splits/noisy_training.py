@@ -10,12 +10,14 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
 from burnish.strict import Strict, validated
+
+from .noise_kinds import Kind
 
 #: burnish's own option.
 OPTION = "noise"
@@ -24,13 +26,13 @@ OPTION = "noise"
 class Noise(Strict):
     """How much noise of which kind.
 
-    share: of the training interactions, 0.2 for one in five besides.  kind: items with equal chance, or in proportion
-    to their training interactions.  seed: None for the run's own, so that each seed has other noise, and all arms of a
-    seed the same.
+    share: of the training interactions, 0.2 for one in five besides.  kind: one of `noise_kinds.KINDS`, which
+    `noise.inject` describes.  seed: None for the run's own, so that each seed has other noise, and all arms of a seed
+    the same.
     """
 
     share: float = Field(gt=0, le=1)
-    kind: Literal["uniform", "popular"] = "uniform"
+    kind: Kind = "uniform"
     seed: int | None = Field(default=None, ge=0)
 
 
