@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from burnish.errors import BurnishError
+from burnish.noise.kinds import KINDS
 from burnish.settled.settle import files_beside
 from burnish.splits import TIME
-from burnish.splits.noise_kinds import KINDS
 from burnish.splits.noisy_training import OPTION as NOISE
 from burnish.splits.noisy_training import named
 

@@ -22,7 +22,7 @@ from rich.table import Table
 from burnish.enhancers.registry import make_enhancers
 from burnish.errors import BurnishError
 from burnish.files.whole import write_text
-from burnish.splits.noise_kinds import KINDS
+from burnish.noise.kinds import KINDS
 from burnish.training.session import torch_threads
 
 from .curves import draw

@@ -15,7 +15,8 @@ from torch import Tensor
 from burnish.compat.habits import command_line, tensorboard_in
 from burnish.enhancers.shapley.objectives import Scorer
 from burnish.errors import DataError
-from burnish.splits.noise import inject, rows_with_noise
+from burnish.noise.draw import inject
+from burnish.splits.noisy_training import rows_with_noise
 
 Rows = NDArray[np.int64]
 

@@ -28,7 +28,8 @@ class CleanConfig(OptionsWithoutLoss):
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
         min_length=1,
-        description="noise that is looked for: items with equal chance (uniform), or as popular as the rest (popular)",
+        description="noise that is looked for: items with equal chance (uniform), as popular as the rest (popular), or "
+        "high in a list of what is popular (position)",
     )
     least: float = Field(
         default=0.01,

@@ -16,7 +16,7 @@ from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
 from burnish.errors import ConfigurationError, DataError
-from burnish.splits.noise_kinds import KINDS
+from burnish.noise.kinds import KINDS
 
 USERS = np.array([0, 0, 0, 1, 1, 2])
 VALUES = np.array([0.1, 0.5, 0.3, 0.2, 0.9, -1.0])

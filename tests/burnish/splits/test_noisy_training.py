@@ -17,7 +17,7 @@ from burnish.benchmarks.harness.specs import spec_of
 from burnish.cli.bench import find_plan
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, UnsupportedError
-from burnish.splits.noise_kinds import KINDS
+from burnish.noise.kinds import KINDS
 from burnish.splits.noisy_training import as_option
 from burnish.training.cases import case_digest_of
 from burnish.training.load import load_run

@@ -1,4 +1,4 @@
-"""Interactions that never happened, put among training interactions."""
+"""Interactions that never happened, drawn to be put among training interactions."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from burnish.errors import ConfigurationError, DataError, unknown_name
 
-from .noise_kinds import KINDS
+from .kinds import KINDS
 
 Ids = NDArray[np.int64]
 
@@ -146,7 +145,7 @@ class _Room:
         return self._free[1]
 
 
-def _pairs(room: _Room, n: int, rng: np.random.Generator, counts: NDArray[Any]) -> Ids:
+def _pairs(room: _Room, n: int, rng: np.random.Generator, counts: NDArray[np.float64]) -> Ids:
     """Pairs of users in proportion to their rows and items in proportion to `counts`, drawn until enough are new."""
     counts[: room.first_item] = 0
     chance = counts / counts.sum()
@@ -254,22 +253,3 @@ _DRAWS: dict[str, Callable[[_Room, int, np.random.Generator], Ids]] = {
     "clickbait": _clickbait,
     "position": _position,
 }
-
-
-def rows_with_noise(features: Any, user: str, item: str, noisy: Noisy, seed: int) -> Any:
-    """RecBole's rows of interactions, and the noise at their end: copies of random rows of its users with its items.
-
-    So a noisy row has a time, a rating and a label that its user gave.  features: the clean rows, in the order of
-    `noisy`.  user, item: the columns.
-    """
-    import torch
-
-    n = len(features)
-    owner = features[user].numpy()
-    shuffled = np.random.default_rng(seed).permutation(n)
-    by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
-    starts = np.searchsorted(owner[by_user], noisy.users[n:])
-    source = np.concatenate([np.arange(n), by_user[starts]])
-    rows = features[torch.as_tensor(source)]
-    rows.interaction[item] = torch.as_tensor(noisy.items).to(rows[item].dtype)
-    return rows

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from burnish.errors import ConfigurationError, DataError, UnknownNameError
-from burnish.splits.noise import inject
-from burnish.splits.noise_kinds import KINDS
+from burnish.noise.draw import inject
+from burnish.noise.kinds import KINDS
 
 
 def _clean(n_users=40, n_items=60, n=400, seed=0):

@@ -1,4 +1,4 @@
-"""The kinds of noise: what may be asked for, and how each is told of.  `noise` draws them."""
+"""The kinds of noise: what may be asked for, and how each is told of.  `draw` draws them."""
 
 from __future__ import annotations
 
