@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -145,7 +146,7 @@ class _Room:
         return self._free[1]
 
 
-def _pairs(room: _Room, n: int, rng: np.random.Generator, counts: NDArray[np.float64]) -> Ids:
+def _pairs(room: _Room, n: int, rng: np.random.Generator, counts: NDArray[Any]) -> Ids:
     """Pairs of users in proportion to their rows and items in proportion to `counts`, drawn until enough are new."""
     counts[: room.first_item] = 0
     chance = counts / counts.sum()
