@@ -12,7 +12,7 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import PositiveFrom, positives
 from burnish.enhancers.options import OptionsWithoutLoss
-from burnish.enhancers.shapley.reweighting import permuted_within
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import warn
 from burnish.telling import stage, teller
 
@@ -28,7 +28,8 @@ class CleanConfig(OptionsWithoutLoss):
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
         min_length=1,
-        description="noise that is looked for: items with equal chance (uniform), or as popular as the rest (popular)",
+        description="noise that is looked for: items with equal chance (uniform), as popular as the rest (popular), or "
+        "high in a list of what is popular (position)",
     )
     least: float = Field(
         default=0.01,
