@@ -148,11 +148,11 @@ def test_validation_and_test_data_change_nothing(folder: Path, scores: str) -> N
 
 def test_global_random_numbers_are_left_alone(guided: TrainedModel) -> None:
     torch.manual_seed(5)
-    np.random.seed(5)  # noqa: NPY002
-    before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]  # noqa: NPY002
+    np.random.seed(5)
+    before, numbers = torch.get_rng_state(), np.random.get_state()[1].copy()  # type: ignore[index]
     value(guided, "axes,prototypes", repeats=1)
     assert torch.equal(torch.get_rng_state(), before)
-    assert (np.random.get_state()[1] == numbers).all()  # type: ignore[index]  # noqa: NPY002
+    assert (np.random.get_state()[1] == numbers).all()  # type: ignore[index]
 
 
 def test_what_is_worth_most(guided: TrainedModel, tmp_path: Path) -> None:
