@@ -25,9 +25,9 @@ AXES, GROUPS = 10, 8
 #: Items that name an end of an axis, and a group.
 _NAMED = 3
 #: Items that groups are found by; the others join the nearest.
-_FITTED = 50_000
-#: Starts of k-means, the best of which is taken, and items that are compared with the groups at once.
-_STARTS, _ROWS = 4, 65_536
+_FITTED = 20_000
+#: Starts of k-means, the best of which is taken, steps of each, and items that are compared with the groups at once.
+_STARTS, _STEPS, _ROWS = 4, 100, 65_536
 
 
 @dataclass(frozen=True)
@@ -178,7 +178,7 @@ def item_groups(
     if len(unit) > _FITTED:
         drawn = drawn[np.sort(np.random.default_rng(seed).permutation(len(unit))[:_FITTED])]
     number = min(number, len(np.unique(drawn, axis=0)))
-    found = KMeans(number, n_init=_STARTS, random_state=seed % 2**32).fit(drawn)
+    found = KMeans(number, n_init=_STARTS, max_iter=_STEPS, random_state=seed % 2**32).fit(drawn)
     centres = torch.from_numpy(found.cluster_centers_)
     away = torch.cat([_squared_distance(part, centres) for part in unit.split(_ROWS)])
     nearest, label = away.min(dim=1)
