@@ -35,6 +35,8 @@ KINDS: tuple[Kind, ...] = ("uniform", "popular", "position")
 MOST_ROWS = 400_000
 #: Planted interactions in the region that bounds the share, at least: fewer would be chance.
 FEWEST = 100
+#: A share above this is not acted on: who chooses by chance leaves nothing that noise could be told from.
+MOST = 0.5
 #: Fewest interactions that a share can be found in.
 LEAST_ROWS = 1000
 
@@ -50,6 +52,17 @@ class NoiseShare:
     share: float
     low: float
     high: float
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether it is so much that these data do not tell taste from chance: then it is no measure of noise."""
+        return self.share > MOST
+
+    def __str__(self) -> str:
+        unlike = (
+            ", too much to be noise: these data do not tell taste from chance" if self.tells_nothing else ""
+        )
+        return f"{self.kind} noise {self.share:.1%} ({self.low:.1%} to {self.high:.1%}{unlike})"
 
 
 @dataclass(frozen=True)
@@ -83,7 +96,8 @@ def suspicion(
     kinds
         Of `KINDS`, as `burnish.noise.draw.inject` draws them; each is planted alone.
     least
-        A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion.
+        A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion; nor does one whose
+        share is above `MOST`.
     planted
         Noise that is planted, as a share of the interactions.
     repeats
@@ -115,7 +129,8 @@ def suspicion(
             if progress is not None:
                 progress()
         shares.append(_share(kind, there, planted_odds, seed + place))
-        share = shares[-1].share if shares[-1].low > least else 0.0
+        acted_on = shares[-1].low > least and not shares[-1].tells_nothing
+        share = shares[-1].share if acted_on else 0.0
         mean = np.exp(np.mean(np.log(there), axis=0))
         probabilities.append(torch.from_numpy((share * mean).clip(max=1.0)))
     probability, kind_of = torch.stack(probabilities).max(0)

@@ -16,6 +16,8 @@ from burnish.enhancers.teachers.sparse import Sparse, incidence
 
 #: Of the regression of items on items; as in `shapley.regression`.
 RIDGE = 500.0
+#: Items whose regression is inverted in full, at most: it is computed anew for every planting.
+IN_FULL = 5000
 #: Widths of the vectors that the profile's values are taken with: a coarse look and a fine one.
 WIDTHS = (16, 64)
 
@@ -45,7 +47,7 @@ def signs(
     found: dict[str, Tensor] = {}
     own = torch.bincount(users, minlength=n_users)[users].float()
     occurs = torch.bincount(items, minlength=n_items)[items].float()
-    says, said = regression_both(users, items, n_items, ridge=RIDGE)
+    says, said = regression_both(users, items, n_items, ridge=RIDGE, most_items=IN_FULL)
     for name, values in (("says", says), ("said", said)):
         a_head = values / own
         found[name] = values

@@ -103,6 +103,18 @@ def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
     assert clean.shares[0].low <= 0.01
 
 
+def test_where_choice_is_chance_nothing_is_acted_on() -> None:
+    """Users take items by popularity alone: all of it is what noise would be."""
+    rng = np.random.default_rng(5)
+    chance = 1 / np.arange(1, 121) ** 0.5
+    rows = [rng.choice(120, 30, replace=False, p=chance / chance.sum()) + 1 for _ in range(200)]
+    users, items = torch.arange(1, 201).repeat_interleave(30), torch.from_numpy(np.concatenate(rows))
+    found = suspicion(users, items, 201, 121, kinds=("popular",), repeats=1)
+    assert found.shares[0].tells_nothing
+    assert "do not tell taste from chance" in str(found.shares[0])
+    assert not found.probability.any()
+
+
 def test_too_few_interactions() -> None:
     few = torch.arange(1, 100)
     with pytest.raises(DataError, match="99 interactions are too few"):
