@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +18,7 @@ from burnish.enhancers.shapley.cross_fit import catalogue_mean
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.errors import UnsupportedError
 
+from .edge_values import PropagatedEdges
 from .export import anatomy_of, export_embeddings, tables_of
 from .recommend import Recommender
 
@@ -33,6 +36,7 @@ class ValuedInteractions:
     users, items: `[n]`, in the order of the training data.  rows: `[n]`, their rows in its `inter_feat`.
     vectors: `[n_items, d]` of the items.  centre, popular: `[d]`, the mean direction of the items that
     occur, and of the interactions' items.  scorer: scores of pairs, None where a model needs a sequence to score.
+    graph: makes what values them as edges of a graph backbone; raises `UnsupportedError` for other models.
     """
 
     users: Tensor
@@ -43,6 +47,7 @@ class ValuedInteractions:
     centre: Tensor
     popular: Tensor
     scorer: judges.Scorer | None = field(default=None, repr=False)
+    graph: Callable[[], PropagatedEdges] | None = field(default=None, repr=False)
     _regression: Tensor | None = field(default=None, repr=False)
 
     def regression(self) -> Tensor:
@@ -84,6 +89,7 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
         catalogue_mean(vectors, item_ids),
         F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
         None if trained.sequential else _make_scorer(trained, kind, vectors, device),
+        cache(partial(PropagatedEdges, trained)),
     )
 
 

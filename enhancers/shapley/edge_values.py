@@ -17,6 +17,7 @@ from burnish.checks import whole_number
 from burnish.enhancers.interactions import group_mean
 from burnish.enhancers.weights.propagation import Propagation
 from burnish.errors import NonFiniteError
+from burnish.randomness import forked_randomness
 
 #: Vectors of all users and of all items as the backbone propagates them; their products are its scores.
 Propagate = Callable[[], tuple[Tensor, Tensor]]
@@ -87,7 +88,7 @@ def edge_values(
     judged = torch.searchsorted(keys, users.cpu() * propagation.n_items + items.cpu())
     drawn = unknown_items(users.cpu(), keys, propagation.n_items, negatives, generator)
     weights = _weights_now(propagation, len(keys))
-    scores.start(propagation, weights)
+    scores.start(propagation, weights, seed)
     total = torch.zeros(len(keys), dtype=torch.float64)
     for fold in range(folds):
         mine = (fold_of[judged] == fold).nonzero().squeeze(1)
@@ -150,10 +151,11 @@ class VectorGraph:
     def __init__(self, propagate: Propagate) -> None:
         self._propagate = propagate
 
-    def start(self, propagation: Propagation, weights: Tensor) -> None:
-        """Propagate once, along edges with these weights `[e]`."""
+    def start(self, propagation: Propagation, weights: Tensor, seed: int) -> None:
+        """Propagate once, along edges with these weights `[e]`.  seed: of what the backbone draws."""
         self._weights = weights.clone().requires_grad_()
-        with torch.enable_grad(), propagation.weighed(self._weights):
+        drawing = forked_randomness(seed, propagation.device)
+        with drawing, torch.enable_grad(), propagation.weighed(self._weights):
             self._vectors = self._propagate()
 
     def slopes(self, users: Tensor, items: Tensor, drawn: Tensor) -> Tensor:
@@ -179,12 +181,12 @@ class VectorGraph:
 class PairGraph:
     """A backbone that scores pairs: it propagates anew for every part of the judges."""
 
-    def __init__(self, scores: PairScores, device: torch.device | str = "cpu", at_once: int = 1 << 18) -> None:
-        self._scores, self._device, self._at_once = scores, device, at_once
+    def __init__(self, scores: PairScores, at_once: int = 1 << 18) -> None:
+        self._scores, self._at_once = scores, at_once
 
-    def start(self, propagation: Propagation, weights: Tensor) -> None:
-        """Note along which edges, and with which weights `[e]`, it propagates."""
-        self._propagation, self._weights = propagation, weights.clone().requires_grad_()
+    def start(self, propagation: Propagation, weights: Tensor, seed: int) -> None:
+        """Note along which edges, and with which weights `[e]`, it propagates.  seed: of what the backbone draws."""
+        self._propagation, self._weights, self._seed = propagation, weights.clone().requires_grad_(), seed
 
     def slopes(self, users: Tensor, items: Tensor, drawn: Tensor) -> Tensor:
         """As `VectorGraph.slopes`."""
@@ -192,9 +194,11 @@ class PairGraph:
         step = max(1, self._at_once // (1 + drawn.shape[1]))
         for first in range(0, len(users), step):
             here = slice(first, first + step)
-            scored = torch.cat([items[here].unsqueeze(1), drawn[here]], dim=1).to(self._device)
-            of_users = users[here].to(self._device).unsqueeze(1).expand_as(scored)
-            with torch.enable_grad(), self._propagation.weighed(self._weights):
+            scored = torch.cat([items[here].unsqueeze(1), drawn[here]], dim=1).to(self._propagation.device)
+            of_users = users[here].to(scored.device).unsqueeze(1).expand_as(scored)
+            # Every part by the same draw: KGIN and MCCLK leave out edges of their graphs in every pass.
+            drawing = forked_randomness(self._seed, scored.device)
+            with drawing, torch.enable_grad(), self._propagation.weighed(self._weights):
                 scores = self._scores(of_users.reshape(-1), scored.reshape(-1)).reshape(scored.shape)
                 loss = judges_loss(scores[:, :1], scores[:, 1:], scored[:, 1:] > 0)
             total += torch.autograd.grad(loss, self._weights)[0]

@@ -103,6 +103,11 @@ class Propagation:
         return self._applied
 
     @property
+    def device(self) -> torch.device:
+        """Where the graph is."""
+        return self._matrices[0].original.device
+
+    @property
     def edges(self) -> tuple[Tensor, Tensor, Tensor]:
         """Users and items `[e]` of the edges, each once, and the edge of every training interaction `[n]`."""
         keys = torch.from_numpy(self._keys)

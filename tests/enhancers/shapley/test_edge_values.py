@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from burnish.enhancers.anatomy.describe import propagation as propagated
+from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley.edge_values import (
     PairGraph,
@@ -26,6 +28,7 @@ STEP = 1e-5
 
 def in_float64(name: str, folder: Path) -> tuple[Any, Any]:
     """A backbone on the conformance data, in float64 with its graph, and the training split."""
+    write_data(folder, n_users=12, n_items=16)
     built = build_world(name, folder)
     model = built.model.double().eval()
     with torch.no_grad():
@@ -39,7 +42,12 @@ def in_float64(name: str, folder: Path) -> tuple[Any, Any]:
 def scorer(model: Any) -> Any:
     from recbole.data.interaction import Interaction
 
-    return lambda users, items: model.predict(Interaction({"user_id": users, "item_id": items}))
+    def scores(users: Tensor, items: Tensor) -> Tensor:
+        np.random.seed(0)
+        torch.manual_seed(0)  # KGIN and MCCLK leave out edges by chance, in evaluations too
+        return model.predict(Interaction({"user_id": users, "item_id": items}))
+
+    return scores
 
 
 def way(model: Any) -> VectorGraph | PairGraph:
@@ -48,14 +56,11 @@ def way(model: Any) -> VectorGraph | PairGraph:
 
 
 def loss(model: Any, users: Tensor, items: Tensor, drawn: Tensor) -> float:
-    """BPR's loss, judge after judge, by the model's own scores."""
-    total = 0.0
+    """BPR's loss by the model's own scores."""
     with torch.no_grad():
         scored = torch.cat([items.unsqueeze(1), drawn], dim=1)
         scores = scorer(model)(users.repeat_interleave(scored.shape[1]), scored.flatten()).view(scored.shape)
-    for row in scores:
-        total += sum(float(torch.log(1 + torch.exp(other - row[0]))) for other in row[1:]) / (len(row) - 1)
-    return total
+    return float(torch.log(1 + torch.exp(scores[:, 1:] - scores[:, :1])).mean(dim=1).sum())
 
 
 @pytest.mark.parametrize("name", GRAPH_BACKBONES)
@@ -72,7 +77,7 @@ def test_against_finite_differences(name: str, tmp_path: Path) -> None:
     fold_of = dealt(edge_users, 3, generator)
     keys = edge_users * graph.n_items + edge_items
     drawn = unknown_items(users[judges], keys, graph.n_items, 2, generator)
-    edges = range(len(found)) if name == "LightGCN" else range(0, len(found), 29)
+    edges = range(len(found)) if name == "LightGCN" else range(0, len(found), 9)
     for edge in edges:
         mine = fold_of[edge_of_row[judges]] != fold_of[edge]
         change = []
