@@ -234,7 +234,9 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor, dense: Tensor, places: Tensor) -> Tensor:
         ctx.save_for_backward(values, dense, places)
-        return torch.mm(torch.sparse_coo_tensor(places._indices(), values, places.shape), dense)
+        return torch.mm(
+            torch.sparse_coo_tensor(places._indices(), values, places.shape, check_invariants=False), dense
+        )
 
     @staticmethod
     @once_differentiable
@@ -250,7 +252,9 @@ class _Product(torch.autograd.Function):
                 here = slice(first, first + step)
                 of_values[here] = (gradient[rows[here]] * dense[columns[here]]).sum(1)
         if ctx.needs_input_grad[1]:
-            back = torch.sparse_coo_tensor(torch.stack([columns, rows]), values, places.shape[::-1])
+            back = torch.sparse_coo_tensor(
+                torch.stack([columns, rows]), values, places.shape[::-1], check_invariants=False
+            )
             of_dense = torch.mm(back, gradient)
         return of_values, of_dense, None
 

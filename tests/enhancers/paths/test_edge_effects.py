@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tests.support.path_world import METAPATHS, N_ITEMS, metapaths, world
 
 from burnish.enhancers.paths.edge_effects import hidden_loss, path_edge_values
 from burnish.enhancers.paths.graph import Graph
@@ -13,6 +12,7 @@ from burnish.enhancers.paths.metapaths import parse_all
 from burnish.enhancers.paths.path_model import PathModel
 from burnish.enhancers.shapley.edge_values import dealt
 from burnish.errors import ConfigurationError, UnsupportedError
+from tests.support.path_world import METAPATHS, N_ITEMS, metapaths, world
 
 FOLDS = 3
 STEP = 1e-6
