@@ -237,7 +237,7 @@ class Host(nn.Module):
         raise UnsupportedError(
             f"enhancer {watching.name!r} looks at what single interactions add to the loss, and enhancer "
             f"{objective.name!r} makes batches of users with all of their items; {cure} {watching.name} value "
-            f"interactions in another way (for shapley: values: cross-fit)"
+            f"interactions in another way (for shapley: values: profile)"
         )
 
     def _unchanged(self) -> contextlib.AbstractContextManager[None]:

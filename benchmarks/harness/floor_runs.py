@@ -14,7 +14,7 @@ from burnish.errors import BurnishError
 from burnish.training.identity import computing, digest
 from burnish.training.request import make_config
 
-from .floors import SHARED, Floor, all_floors, arm_that_is, is_shared, label_of, own_space
+from .floors import FOLDER, SHARED, Floor, all_floors, arm_that_is, is_shared, label_of, own_space
 from .plan import PLAIN, BackboneEntry, Plan, Tune
 from .ranges import Space, all_points, at_edge, is_grid, possible, size
 from .runs import RunRecord, failed_record
@@ -22,8 +22,6 @@ from .same_cases import check_ranked, comparable_options, floor_options, trainin
 from .specs import RunSpec, with_settings
 from .tuning import chosen_path, n_trials, tuning
 
-#: The folder of floors that need no backbone, in the place of a backbone's label.
-FOLDER = "floors"
 Result = TypeVar("Result")
 
 

@@ -39,6 +39,8 @@ OF_BACKBONE: dict[str, Space] = {
 #: Floors that `default` stands for; a plan may name other models.
 NAMES = (*SHARED, *OF_BACKBONE)
 DEFAULT = "default"
+#: The folder of floors that need no backbone, in the place of a backbone's label.
+FOLDER = "floors"
 
 
 def is_shared(name: str) -> bool:

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from rich.table import Table
 
-from .floor_runs import FOLDER
+from .floors import FOLDER
 from .runs import RunRecord
 
 

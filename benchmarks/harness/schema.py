@@ -23,7 +23,7 @@ from .datasets import (
     options_with_split,
 )
 from .equivalence import Smallest
-from .floors import DEFAULT, Floor, listed_floors, plain_class
+from .floors import DEFAULT, FOLDER, Floor, listed_floors, plain_class
 from .labels import (
     FIRST_SEED,
     PLAIN,
@@ -323,7 +323,12 @@ class Plan(Strict):
 
 
 def listed_backbones(value: Any) -> Any:
-    """Entries of backbones: a mapping has labels, and what each stands for: a name, a class, an entry without one."""
+    """Entries of backbones: a mapping has labels, and what each stands for: a name, a class, an entry without one.
+
+    A name or a class alone is a list of it.
+    """
+    if isinstance(value, str | type):
+        return [value]
     if not isinstance(value, Mapping):
         return value
     if "name" in value and not isinstance(value["name"], Mapping):  # one entry, without the list
@@ -351,6 +356,12 @@ def check_consistent(
             )
         )
     labels = [entry.label for entry in plan.backbones]
+    if FOLDER in labels:
+        problems.note(
+            ConfigurationError(
+                f"a backbone has the label {FOLDER!r}, which names the folder of the floors; give it another"
+            )
+        )
     for label in dict.fromkeys(labels):
         if labels.count(label) > 1:
             problems.note(

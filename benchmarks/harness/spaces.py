@@ -7,6 +7,7 @@ import random
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any, TypeVar
 
+from burnish.errors import warn
 from burnish.strict import KeysError
 
 from .ranges import Space, all_points, as_lists, exists, is_grid
@@ -79,7 +80,7 @@ def those_for(enhancers: Collection[str], options: Mapping[str, Value]) -> dict[
 
 
 def checked_space(space: Space) -> Space:
-    """A space as it is; `ValueError` for an option without values, and for one that is no choice of trials.
+    """A space, each value once; `ValueError` for an option without values, and for one that is no choice of trials.
 
     That is what the plan itself decides, and what trials are judged on.
     """
@@ -91,7 +92,20 @@ def checked_space(space: Space) -> Space:
         if option in _JUDGES
     }
     _raise_if_any(_decided_elsewhere(space) | judges | empty)
-    return space
+    return {option: _once(option, values) for option, values in space.items()}
+
+
+def _once(option: str, values: Any) -> Any:
+    """The values of a list, each once, with a warning where one is there again.  True is no 1, and 1.0 is."""
+    if not isinstance(values, list):
+        return values
+    distinct: list[Any] = []
+    for value in values:
+        if any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in distinct):
+            warn(f"tune: {value!r} is there twice among the values of {option!r}, and is tried once")
+        else:
+            distinct.append(value)
+    return distinct
 
 
 def candidates(space: Mapping[str, Any], trials: int, seed: int) -> list[dict[str, Any]]:

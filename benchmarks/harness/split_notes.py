@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from burnish.errors import BurnishError
+from burnish.noise.kinds import KINDS
 from burnish.settled.settle import files_beside
 from burnish.splits import TIME
 from burnish.splits.noisy_training import OPTION as NOISE
@@ -93,9 +94,9 @@ def noise_remarks(notes: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def _noise_in_words(said: Mapping[str, Any]) -> str:
-    how = "by their popularity" if said.get("kind") == "popular" else "with equal chance"
+    how = KINDS.get(str(said.get("kind")), "of a kind that this version does not know")
     seed = "each seed has its own" if said.get("seed") is None else f"the same for all seeds ({said['seed']})"
     return (
-        f"to the training interactions {100 * float(said.get('share', 0)):g}% were added that never happened, items "
-        f"drawn {how}; {seed}, all arms of a seed the same. Validation and test have none."
+        f"to the training interactions {100 * float(said.get('share', 0)):g}% were added that never happened, "
+        f"{how}; {seed}, all arms of a seed the same. Validation and test have none."
     )

@@ -231,7 +231,7 @@ class Search:
     # ------------------------------------------------------------------ halving
 
     def halve(self, reserve: float) -> None:
-        """The rungs.  reserve: the share of the budget that is left for the test of the winner."""
+        """The rungs.  reserve: the share of the budget that is left for the test of a winner."""
         alive = list(self.families)
         after = {family.name: 0 for family in alive}  # settings tried of each
         cap = self._first_epochs([one for one in alive if one.instead_of is None])
@@ -293,7 +293,7 @@ class Search:
         """
 
         def choose() -> list[int] | None:
-            left = self.clock.left - reserve * self.clock.budget
+            left = self.clock.left - self._kept_for_the_test(reserve)
             to_come = max(1, math.ceil(math.log2(max(2, len(alive)))))
             for rungs, epochs in itertools.product(
                 dict.fromkeys((to_come, 1)), dict.fromkeys((min(self.most, cap * GROWTH), cap))
@@ -318,7 +318,7 @@ class Search:
         price = self.cost(family.name, cap) or self.cost(PLAIN, cap) * DEARER
 
         def enough() -> bool:
-            return price <= self.clock.left - reserve * self.clock.budget
+            return price <= self.clock.left - self._kept_for_the_test(reserve)
 
         fits = bool(self.decide(f"time: rung {rung}, {family.name} {tried}", enough))
         if not fits and family.name not in self.no_time:
@@ -326,6 +326,12 @@ class Search:
             if not tried:
                 self.no_time.append(family.name)
         return fits
+
+    def _kept_for_the_test(self, reserve: float) -> float:
+        """Seconds that the search leaves alone; none as long as nothing is above plain, and so nothing to be tested."""
+        plain = self._score(PLAIN)
+        above = any(self._score(family.name) > plain for family in self.families if not family.held_against)
+        return reserve * self.clock.budget if above else 0.0
 
     def cost(self, name: str, cap: int) -> float:
         """Seconds that a run of a way takes with so many epochs, by those that were seen; at most thrice as many."""
@@ -402,7 +408,7 @@ class Search:
             return None
         price = sum(one.seconds for one in finalists)
         enough = self.decide(
-            "time: second seed", lambda: price < self.clock.left - reserve * self.clock.budget
+            "time: second seed", lambda: price < self.clock.left - self._kept_for_the_test(reserve)
         )
         if len(finalists) == 1 or not enough:
             return finalists[0]

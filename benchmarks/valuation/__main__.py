@@ -19,9 +19,10 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from burnish.enhancers.registry import make_enhancers
 from burnish.errors import BurnishError
 from burnish.files.whole import write_text
-from burnish.splits.noise import KINDS
+from burnish.noise.kinds import KINDS
 from burnish.training.session import torch_threads
 
 from .curves import draw
@@ -58,9 +59,7 @@ def _detect(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _detection_table(results: Sequence[DetectionResult], kind: str, chosen: argparse.Namespace) -> Table:
-    title = (
-        f"{chosen.dataset}, {chosen.model}: {100 * chosen.share:g}% noise, {kind}; {len(chosen.seeds)} seeds"
-    )
+    title = f"{chosen.dataset}, {_backbone(chosen)}: {100 * chosen.share:g}% noise, {kind}; {len(chosen.seeds)} seeds"
     table = Table(title=title)
     table.add_column("judge")
     for head in _HEADS:
@@ -83,7 +82,7 @@ def _remove(chosen: argparse.Namespace, console: Console) -> int:
     )
     _write(chosen.output, [asdict(point) for point in points])
     table = Table(
-        title=f"{chosen.dataset}, {chosen.model}: test {chosen.metric} after removal ({chosen.kind} noise)"
+        title=f"{chosen.dataset}, {_backbone(chosen)}: test {chosen.metric} after removal ({chosen.kind} noise)"
     )
     for head in ("judge", "removed first", *(f"{100 * share:g}%" for share in (0.0, *chosen.shares))):
         table.add_column(head)
@@ -102,7 +101,7 @@ def _stability(chosen: argparse.Namespace, console: Console) -> int:
         chosen.output, [{"judge": name, "rank_correlation": value} for name, value in correlations.items()]
     )
     table = Table(
-        title=f"{chosen.dataset}, {chosen.model}: rank correlation between {len(chosen.seeds)} seeds"
+        title=f"{chosen.dataset}, {_backbone(chosen)}: rank correlation between {len(chosen.seeds)} seeds"
     )
     table.add_column("judge")
     table.add_column("Spearman", justify="right")
@@ -115,11 +114,18 @@ def _stability(chosen: argparse.Namespace, console: Console) -> int:
 _STUDIES = {"detect": _detect, "remove": _remove, "stability": _stability}
 
 
+def _backbone(chosen: argparse.Namespace) -> str:
+    """The model and what is attached to it, as in BPR[softmax]."""
+    attached = ", ".join(one.name for one in make_enhancers(chosen.enhancers))
+    return f"{chosen.model}[{attached}]" if attached else str(chosen.model)
+
+
 def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
     return {
         "model": chosen.model,
         "dataset": chosen.dataset,
         "options": {"embedding_size": chosen.width, **chosen.options},
+        "enhancers": chosen.enhancers,
         "seeds": chosen.seeds,
         "epochs": chosen.epochs,
         "report": lambda text: console.print(text, style="dim"),
@@ -129,6 +135,11 @@ def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
 def _write(path: Path | None, rows: list[dict[str, Any]]) -> None:
     if path is not None:
         write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _enhancers(text: str) -> Any:
+    """What `make_enhancers` takes: a block from JSON, or names."""
+    return json.loads(text) if text.lstrip().startswith("{") else text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -142,6 +153,11 @@ def _parser() -> argparse.ArgumentParser:
         one = studies.add_parser(name)
         one.add_argument("--dataset", default="ml-100k")
         one.add_argument("--model", default="BPR")
+        one.add_argument(
+            "--enhancers",
+            type=_enhancers,
+            help='attached to the model: names with commas, or JSON: softmax, {"softmax": {"temperature": 0.2}}',
+        )
         one.add_argument("--width", type=int, default=64, help="embedding_size")
         one.add_argument("--epochs", type=int, default=60)
         one.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])

@@ -47,6 +47,7 @@ def detection_study(
     model: str,
     dataset: str,
     options: dict[str, Any],
+    enhancers: Any = None,
     kinds: Sequence[str],
     share: float,
     seeds: Sequence[int],
@@ -60,7 +61,9 @@ def detection_study(
     results = []
     for seed in seeds:
         for kind in kinds:
-            experiment = make_experiment(model, dataset, options, kind=kind, share=share, noise_seed=seed)
+            experiment = make_experiment(
+                model, dataset, options, enhancers=enhancers, kind=kind, share=share, noise_seed=seed
+            )
             started = time.perf_counter()
             trained = train_backbone(experiment, epochs=epochs, seed=seed)
             if report is not None:
@@ -94,12 +97,13 @@ def stability_study(
     model: str,
     dataset: str,
     options: dict[str, Any],
+    enhancers: Any = None,
     seeds: Sequence[int],
     epochs: int,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, float]:
     """The mean rank correlation of each judge's values of the clean interactions, over pairs of training seeds."""
-    experiment = make_experiment(model, dataset, options)
+    experiment = make_experiment(model, dataset, options, enhancers=enhancers)
     values_of: dict[str, list[np.ndarray]] = {judge.name: [] for judge in judges}
     for seed in seeds:
         trained = train_backbone(experiment, epochs=epochs, seed=seed)

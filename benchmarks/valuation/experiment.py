@@ -15,7 +15,8 @@ from torch import Tensor
 from burnish.compat.habits import command_line, tensorboard_in
 from burnish.enhancers.shapley.objectives import Scorer
 from burnish.errors import DataError
-from burnish.splits.noise import inject, rows_with_noise
+from burnish.noise.draw import inject
+from burnish.splits.noisy_training import rows_with_noise
 
 Rows = NDArray[np.int64]
 
@@ -46,12 +47,14 @@ def make_experiment(
     dataset: str,
     options: dict[str, Any],
     *,
+    enhancers: Any = None,
     kind: str | None = None,
     share: float = 0.1,
     noise_seed: int = 0,
 ) -> Experiment:
     """Read and split the data as RecBole does, and put noise of a kind (None: none) into the training split only.
 
+    enhancers: names ("softmax") or a block ({"softmax": {"temperature": 0.2}}) of what is attached to the backbone.
     A noisy row is a copy of a random row of the same user (its time and rating) with another item.
     """
     from recbole.config import Config
@@ -62,7 +65,10 @@ def make_experiment(
     import burnish  # noqa: F401  (mends RecBole)
 
     with command_line(False):
-        config = Config(model=model, dataset=dataset, config_dict={"show_progress": False, **options})
+        own = {"show_progress": False, **options}
+        if enhancers:
+            own["enhancers"] = enhancers
+        config = Config(model=model, dataset=dataset, config_dict=own)
     init_seed(config["seed"], config["reproducibility"])
     whole = create_dataset(config)
     training, valid, test = whole.build()
@@ -157,10 +163,20 @@ def evaluate(experiment: Experiment, model: Any, loader: Any) -> dict[str, float
     return {str(name): float(value) for name, value in result.items()}
 
 
+def score_temperature(model: Any) -> float:
+    """What an objective in the place of the backbone's loss (`softmax`) divides scores by; 1 without one."""
+    host = getattr(model, "enhancers", None)
+    found = (
+        [one.score_temperature for one in host.enhancers() if one.replaces_loss()] if host is not None else []
+    )
+    return float(found[0]) if found else 1.0
+
+
 def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
-    """Scores of pairs by the model's `predict`."""
+    """Scores of pairs by the model's `predict`, over `score_temperature`; losses of bare cosines hardly differ."""
     from recbole.data.interaction import Interaction
 
+    temperature = score_temperature(model)
     user, item = experiment.rest[0].uid_field, experiment.rest[0].iid_field
 
     @torch.no_grad()
@@ -169,16 +185,25 @@ def scorer_of(experiment: Experiment, model: Any, batch: int = 65536) -> Scorer:
             model.predict(Interaction({user: u, item: i}).to(experiment.config["device"])).reshape(-1)
             for u, i in zip(users.split(batch), items.split(batch), strict=True)
         ]
-        return torch.cat(parts).to(users.device)
+        return torch.cat(parts).to(users.device) / temperature
 
     return score
 
 
 def vectors_of(experiment: Experiment, model: Any) -> tuple[Tensor | None, Tensor]:
-    """The rows `[n_users, d]` (None where there are none) and `[n_items, d]` that meet in the score."""
+    """The rows `[n_users, d]` (None where there are none) and `[n_items, d]` that meet in the score, refined."""
     from burnish.enhancers.anatomy.describe import describe, is_output, propagation
 
-    anatomy = describe(model, experiment.config, experiment.training)
+    host = getattr(model, "enhancers", None)
+    anatomy = describe(model, experiment.config, experiment.training) if host is None else host.anatomy
+
+    def rows(table: Any) -> Tensor:
+        with torch.no_grad():
+            found: Tensor = table.raw()
+            if host is not None:
+                found = host.state.refined(table, torch.arange(table.count, device=found.device))
+        return found.detach().cpu()
+
     call = propagation(model) if anatomy.output is not None else None
     if call is not None:
         with torch.no_grad():
@@ -188,6 +213,5 @@ def vectors_of(experiment: Experiment, model: Any) -> tuple[Tensor | None, Tenso
     pairs = anatomy.pairs
     if pairs:
         user_table, item_table = pairs[0]
-        users = user_table.raw().detach().cpu() if user_table.side == "user" else None
-        return users, item_table.raw().detach().cpu()
-    return None, anatomy.need("item", "valuation")[-1].raw().detach().cpu()
+        return rows(user_table) if user_table.side == "user" else None, rows(item_table)
+    return None, rows(anatomy.need("item", "valuation")[-1])

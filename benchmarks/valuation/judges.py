@@ -15,7 +15,8 @@ from burnish.enhancers.shapley.joint import joint_sum, joint_values
 from burnish.enhancers.shapley.shapley import Shapley
 from burnish.errors import UnsupportedError, unknown_name
 
-from .experiment import Experiment, scorer_of, train, vectors_of
+from .course import Course, loss_trajectory, mean_loss, resampled
+from .experiment import Experiment, score_temperature, scorer_of, train, vectors_of
 from .slices import leave_one_out, one_slice
 
 
@@ -23,7 +24,7 @@ from .slices import leave_one_out, one_slice
 class TrainedBackbone:
     """A trained backbone and what judges need of it.
 
-    users, items: `[n]` training interactions.  course: `[n]`, the ranking loss (negated) averaged over all epochs.
+    users, items: `[n]` training interactions.  course: their scores in every epoch.
     user_vectors: None for a backbone without a table of users.
     """
 
@@ -33,7 +34,7 @@ class TrainedBackbone:
     items: Tensor
     user_vectors: Tensor | None
     item_vectors: Tensor
-    course: Tensor
+    course: Course
     epochs: int
     seed: int
     kept: dict[str, Tensor] = field(default_factory=dict)
@@ -48,19 +49,14 @@ class TrainedBackbone:
 def train_backbone(experiment: Experiment, *, epochs: int, seed: int) -> TrainedBackbone:
     """Train the backbone of an experiment and gather what judges need."""
     users, items = torch.as_tensor(experiment.users), torch.as_tensor(experiment.items)
-    total = torch.zeros(len(users))
+    course = Course()
 
     def after_epoch(model: Any, epoch: int) -> None:
-        scores = scorer_of(experiment, model)
-        total.add_(
-            objectives.ranking_loss(scores, users, items, experiment.n_items, negatives=1, seed=seed + epoch)
-        )
+        course.add(scorer_of(experiment, model), users, items, experiment.n_items, seed + epoch)
 
     model = train(experiment, epochs=epochs, seed=seed, after_epoch=after_epoch)
     user_vectors, item_vectors = vectors_of(experiment, model)
-    return TrainedBackbone(
-        experiment, model, users, items, user_vectors, item_vectors, total / epochs, epochs, seed
-    )
+    return TrainedBackbone(experiment, model, users, items, user_vectors, item_vectors, course, epochs, seed)
 
 
 @dataclass(frozen=True)
@@ -96,8 +92,13 @@ def _gradient_norm(trained: TrainedBackbone) -> Tensor:
         raise UnsupportedError(
             "the judge gradient_norm needs tables of users and items of the same width; leave it out for this backbone"
         )
+    scale = score_temperature(trained.model) ** -0.5  # of both: products are what the loss is made of
     return objectives.gradient_norm(
-        trained.users, trained.items, trained.user_vectors, trained.item_vectors, seed=trained.seed
+        trained.users,
+        trained.items,
+        scale * trained.user_vectors,
+        scale * trained.item_vectors,
+        seed=trained.seed,
     )
 
 
@@ -156,7 +157,22 @@ JUDGES = {
         ),
         Judge("loss", "training loss, negated", _loss, True),
         Judge(
-            "loss_course", "training loss averaged over epochs, negated", lambda trained: trained.course, True
+            "loss_course",
+            "training loss averaged over epochs, negated",
+            lambda trained: mean_loss(trained.course),
+            True,
+        ),
+        Judge(
+            "loss_trajectory",
+            "mean, slope and spread of the loss over epochs, in two clusters",
+            lambda trained: loss_trajectory(trained.course),
+            True,
+        ),
+        Judge(
+            "pld",
+            "how often PLD's resampling would train it: its loss among the user's own",
+            lambda trained: resampled(trained.course, trained.users, seed=trained.seed),
+            True,
         ),
         Judge("gradient_norm", "norm of the loss's gradient, negated", _gradient_norm, True),
         Judge("leave_one_out", "what the profile loses without the interaction", _leave_one_out, True),

@@ -62,6 +62,7 @@ def removal_study(
     model: str,
     dataset: str,
     options: dict[str, Any],
+    enhancers: Any = None,
     kind: str | None,
     noise_share: float,
     shares: Sequence[float],
@@ -77,7 +78,9 @@ def removal_study(
     """
     cells: dict[tuple[str, str, float], list[tuple[float, float]]] = {}
     for seed in seeds:
-        experiment = make_experiment(model, dataset, options, kind=kind, share=noise_share, noise_seed=seed)
+        experiment = make_experiment(
+            model, dataset, options, enhancers=enhancers, kind=kind, share=noise_share, noise_seed=seed
+        )
         trained = train_backbone(experiment, epochs=epochs, seed=seed)
         whole = (_metric(experiment, trained.model, metric), 0.0)
         for judge in judges:

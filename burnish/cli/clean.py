@@ -41,8 +41,9 @@ class CleanOptions:
         typer.Option("--most-of-user", help="The share of their interactions that a user loses at most."),
     ] = 0.25
     kinds: Annotated[
-        str, typer.Option("--kinds", help="Noise that is looked for: uniform, popular, or both.")
-    ] = "uniform,popular"
+        str,
+        typer.Option("--kinds", help="Noise that is looked for: uniform, popular, position, with commas."),
+    ] = "uniform,popular,position"
     least: Annotated[
         float,
         typer.Option(

@@ -1,8 +1,8 @@
 """The option `noise`: interactions that never happened, among those that a model is trained on.
 
 They are put into the training part once the data are split, so validation and test are what they are without noise, and
-so is what is trained on otherwise.  What may be drawn is what a user has in no part (`noise.inject`): the noise knows
-which pairs are held out, as it could be no noise else.
+so is what is trained on otherwise.  What may be drawn is what a user has in no part (`burnish.noise.draw.inject`): the
+noise knows which pairs are held out, as it could be no noise else.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from types import ModuleType
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
 from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.noise.kinds import Kind
 from burnish.strict import Strict, validated
+
+if TYPE_CHECKING:
+    from burnish.noise.draw import Noisy
 
 #: burnish's own option.
 OPTION = "noise"
@@ -24,13 +28,13 @@ OPTION = "noise"
 class Noise(Strict):
     """How much noise of which kind.
 
-    share: of the training interactions, 0.2 for one in five besides.  kind: items with equal chance, or in proportion
-    to their training interactions.  seed: None for the run's own, so that each seed has other noise, and all arms of a
-    seed the same.
+    share: of the training interactions, 0.2 for one in five besides.  kind: one of `burnish.noise.kinds.KINDS`, which
+    `noise.inject` describes.  seed: None for the run's own, so that each seed has other noise, and all arms of a seed
+    the same.
     """
 
     share: float = Field(gt=0, le=1)
-    kind: Literal["uniform", "popular"] = "uniform"
+    kind: Kind = "uniform"
     seed: int | None = Field(default=None, ge=0)
 
 
@@ -101,7 +105,7 @@ def _noisy(whole: Any, parts: list[Any], noise: Noise) -> Any:
     """The training part with noise at its end."""
     import numpy as np  # here, as the plug-in imports this file, and a broken library is told by name elsewhere
 
-    from .noise import inject, rows_with_noise
+    from burnish.noise.draw import inject
 
     training, *held = parts
     user, item = whole.uid_field, whole.iid_field
@@ -126,3 +130,23 @@ def _noisy(whole: Any, parts: list[Any], noise: Noise) -> Any:
     except DataError as error:
         raise DataError(f"{OPTION} = {noise.model_dump()!r}, on {whole.dataset_name!r}: {error}") from error
     return training.copy(rows_with_noise(training.inter_feat, user, item, noisy, seed))
+
+
+def rows_with_noise(features: Any, user: str, item: str, noisy: Noisy, seed: int) -> Any:
+    """RecBole's rows of interactions, and the noise at their end: copies of random rows of its users with its items.
+
+    So a noisy row has a time, a rating and a label that its user gave.  features: the clean rows, in the order of
+    `noisy`.  user, item: the columns.
+    """
+    import numpy as np  # here, as above
+    import torch
+
+    n = len(features)
+    owner = features[user].numpy()
+    shuffled = np.random.default_rng(seed).permutation(n)
+    by_user = shuffled[np.argsort(owner[shuffled], kind="stable")]
+    starts = np.searchsorted(owner[by_user], noisy.users[n:])
+    source = np.concatenate([np.arange(n), by_user[starts]])
+    rows = features[torch.as_tensor(source)]
+    rows.interaction[item] = torch.as_tensor(noisy.items).to(rows[item].dtype)
+    return rows

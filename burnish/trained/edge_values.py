@@ -184,9 +184,9 @@ def path_model_of(trained: TrainedModel) -> PathModel:
     )
     if found is None:
         raise UnsupportedError(
-            f"{trained.config['model']} was trained without a path model, so there are no edges of a knowledge graph to "
-            f"value; train with the enhancer paths (--enhancers paths) or PathWalks.  For the interactions that a graph "
-            f"backbone propagates along, take the objective edges (--objectives edges)"
+            f"{trained.config['model']} was trained without a path model, so there are no edges of a knowledge graph "
+            f"to value; train with the enhancer paths (--enhancers paths) or PathWalks.  For the interactions that a "
+            f"graph backbone propagates along, take the objective edges (--objectives edges)"
         )
     return found
 

@@ -49,9 +49,7 @@ class Cleaned:
     shares: tuple[NoiseShare, ...]
 
     def __str__(self) -> str:
-        looks = "; ".join(
-            f"{one.kind} noise {one.share:.1%} ({one.low:.1%} to {one.high:.1%})" for one in self.shares
-        )
+        looks = "; ".join(map(str, self.shares))
         taken = (
             f"{self.removed:,} of {counted(self.rows['train'], 'training interaction')} removed, of "
             f"{counted(self.users, 'user')}"

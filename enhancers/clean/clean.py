@@ -12,11 +12,11 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import PositiveFrom, positives
 from burnish.enhancers.options import OptionsWithoutLoss
-from burnish.enhancers.shapley.reweighting import permuted_within
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import warn
 from burnish.telling import stage, teller
 
-from .planted import KINDS, LEAST_ROWS, Kind, suspicion
+from .planted import KINDS, LEAST_ROWS, Kind, NoiseShare, suspicion
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -28,7 +28,8 @@ class CleanConfig(OptionsWithoutLoss):
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
         min_length=1,
-        description="noise that is looked for: items with equal chance (uniform), or as popular as the rest (popular)",
+        description="noise that is looked for: items with equal chance (uniform), as popular as the rest (popular), or "
+        "high in a list of what is popular (position)",
     )
     least: float = Field(
         default=0.01,
@@ -226,11 +227,11 @@ class Clean(Enhancer[CleanConfig]):
         if not self._weighed or bool(self.shares.isnan().all()):
             return "has not looked for noise yet." if not self._weighed else "weighs nothing."
         told = "; ".join(
-            f"{kind}: {share:.1%} ({low:.1%} to {high:.1%})"
-            for kind, (share, low, high) in zip(self.config.kinds, self.shares.tolist(), strict=True)
+            str(NoiseShare(kind, *numbers))
+            for kind, numbers in zip(self.config.kinds, self.shares.tolist(), strict=True)
         )
         end = "" if bool(self.probability.any()) else "; so every interaction counts 1"
-        return f"of the training interactions so many look like noise, at most (95% interval): {told}{end}."
+        return f"at most so much looks like noise (95% interval): {told}{end}."
 
     def training_tensors(self) -> frozenset[str]:
         """Weights belong to interactions of one training split."""

@@ -23,20 +23,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from burnish.errors import DataError
+from burnish.noise.draw import inject
 
 from .signs import signs
 
-#: Kinds of planted noise: items with equal chance, or in proportion to how often they occur.
-Kind = Literal["uniform", "popular"]
-KINDS: tuple[Kind, ...] = ("uniform", "popular")
+#: Kinds of noise that can be planted (`burnish.noise.kinds`).  Bots and click-bait cannot be found so: planted ones are
+#: other users and other items than real ones, and are told from them by how active and how popular they are.
+Kind = Literal["uniform", "popular", "position"]
+KINDS: tuple[Kind, ...] = ("uniform", "popular", "position")
 #: Rows that a classifier learns from, at most.
 MOST_ROWS = 400_000
 #: Planted interactions in the region that bounds the share, at least: fewer would be chance.
 FEWEST = 100
+#: A share above this is not acted on: who chooses by chance leaves nothing that noise could be told from.
+MOST = 0.5
 #: Fewest interactions that a share can be found in.
 LEAST_ROWS = 1000
-
-Rows = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,17 @@ class NoiseShare:
     share: float
     low: float
     high: float
+
+    @property
+    def tells_nothing(self) -> bool:
+        """Whether it is so much that these data do not tell taste from chance: then it is no measure of noise."""
+        return self.share > MOST
+
+    def __str__(self) -> str:
+        unlike = (
+            ", too much to be noise: these data do not tell taste from chance" if self.tells_nothing else ""
+        )
+        return f"{self.kind} noise {self.share:.1%} ({self.low:.1%} to {self.high:.1%}{unlike})"
 
 
 @dataclass(frozen=True)
@@ -81,9 +94,10 @@ def suspicion(
     users, items
         `[n]` ids from 1 to `n_users` - 1 and `n_items` - 1, of the training interactions.
     kinds
-        Of `KINDS`; each is planted alone.
+        Of `KINDS`, as `burnish.noise.draw.inject` draws them; each is planted alone.
     least
-        A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion.
+        A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion; nor does one whose
+        share is above `MOST`.
     planted
         Noise that is planted, as a share of the interactions.
     repeats
@@ -115,39 +129,12 @@ def suspicion(
             if progress is not None:
                 progress()
         shares.append(_share(kind, there, planted_odds, seed + place))
-        share = shares[-1].share if shares[-1].low > least else 0.0
+        acted_on = shares[-1].low > least and not shares[-1].tells_nothing
+        share = shares[-1].share if acted_on else 0.0
         mean = np.exp(np.mean(np.log(there), axis=0))
         probabilities.append(torch.from_numpy((share * mean).clip(max=1.0)))
     probability, kind_of = torch.stack(probabilities).max(0)
     return Suspicion(probability.float(), kind_of, tuple(shares))
-
-
-def plant(users: Rows, items: Rows, n_items: int, *, kind: str, count: int, seed: int) -> tuple[Rows, Rows]:
-    """Users and items `[count]` of interactions that never happened, each pair once.
-
-    Users are drawn in proportion to their interactions, items as `kind` says; pairs that occur are left out.
-    Raises `DataError` where no pair is left to draw.
-    """
-    rng = np.random.default_rng(seed)
-    counts = np.bincount(items, minlength=n_items).astype(np.float64)
-    chance = counts if kind == "popular" else (counts > 0).astype(np.float64)
-    chance[0] = 0.0
-    chance /= chance.sum()
-    taken = np.unique(users * n_items + items)
-    drawn = np.empty(0, np.int64)
-    for _ in range(200):
-        missing = count - len(drawn)
-        if not missing:
-            return drawn // n_items, drawn % n_items
-        pairs = rng.choice(users, 2 * missing) * n_items + rng.choice(n_items, 2 * missing, p=chance)
-        _, first = np.unique(pairs, return_index=True)
-        fresh = pairs[np.sort(first)]
-        fresh = fresh[~np.isin(fresh, taken) & ~np.isin(fresh, drawn)]
-        drawn = np.concatenate([drawn, fresh[:missing]])
-    raise DataError(
-        f"clean: users have nearly all items, so that only {len(drawn)} of {count} interactions could be planted that "
-        f"they do not have"
-    )
 
 
 def _odds(
@@ -157,12 +144,12 @@ def _odds(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     n = len(users)
-    more = plant(users.numpy(), items.numpy(), n_items, kind=kind, count=count, seed=seed)
-    all_users, all_items = (
-        torch.cat([own, torch.from_numpy(new)]) for own, new in zip((users, items), more, strict=True)
+    planted = inject(
+        users.numpy(), items.numpy(), n_items=n_items, share=count / n, kind=kind, seed=seed, first_item=1
     )
+    all_users, all_items = torch.from_numpy(planted.users), torch.from_numpy(planted.items)
     features = signs(all_users, all_items, n_users, n_items, seed=seed)[0].numpy()
-    is_planted = np.arange(n + count) >= n
+    is_planted = planted.is_noise
     rng = np.random.default_rng(seed)
     half = rng.permutation(n + count) % 2 == 0
     odds = np.empty(n + count)

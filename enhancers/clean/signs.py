@@ -9,17 +9,17 @@ from torch import Tensor
 from burnish.enhancers.compress.svd import truncated_svd
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.objectives import standardised
-from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.shapley.regression import regression_both
 from burnish.enhancers.teachers.item_sides import KnownItems, WrittenOut
-from burnish.enhancers.teachers.scores import BLOCK_BYTES, Bilinear
-from burnish.enhancers.teachers.sparse import Sparse, blocks, incidence
+from burnish.enhancers.teachers.scores import Bilinear
+from burnish.enhancers.teachers.sparse import Sparse, incidence
 
 #: Of the regression of items on items; as in `shapley.regression`.
 RIDGE = 500.0
+#: Items whose regression is inverted in full, at most: it is computed anew for every planting.
+IN_FULL = 5000
 #: Widths of the vectors that the profile's values are taken with: a coarse look and a fine one.
 WIDTHS = (16, 64)
-#: Memory for the regression's square matrices; above it, they are of low rank.
-BUDGET_BYTES = 2 * 2**30
 
 
 @torch.no_grad()
@@ -47,7 +47,7 @@ def signs(
     found: dict[str, Tensor] = {}
     own = torch.bincount(users, minlength=n_users)[users].float()
     occurs = torch.bincount(items, minlength=n_items)[items].float()
-    says, said = _regression(known, users, items, seed)
+    says, said = regression_both(users, items, n_items, ridge=RIDGE, most_items=IN_FULL)
     for name, values in (("says", says), ("said", said)):
         a_head = values / own
         found[name] = values
@@ -66,24 +66,6 @@ def signs(
     found["popularity, in user"] = standardised(occurs.log(), users)
     found["activity"] = own.log()
     return torch.stack([values.float() for values in found.values()], dim=1), tuple(found)
-
-
-def _regression(known: Sparse, users: Tensor, items: Tensor, seed: int) -> tuple[Tensor, Tensor]:
-    """What items say of their user's others, and what those say of them: `[n]` each."""
-    scores = ease(GramMatrix(known, BUDGET_BYTES, seed), RIDGE)
-    says, said = torch.zeros(len(users)), torch.zeros(len(users))
-    order = torch.argsort(users, stable=True)
-    n_users, n_items = known.shape
-    starts = torch.searchsorted(users[order], torch.arange(n_users + 1))
-    for block in blocks(n_users, 16 * n_items, BLOCK_BYTES):
-        rows = order[starts[block.start] : starts[min(block.stop, n_users)]]
-        if not len(rows):
-            continue
-        these = torch.arange(block.start, min(block.stop, n_users))
-        local = users[rows] - block.start
-        said[rows] = scores.rows(these)[local, items[rows]]
-        says[rows] = scores.side.times(known.dense(these).T)[items[rows], local]
-    return says, said
 
 
 def spectral_vectors(known: Sparse, width: int, *, seed: int = 0) -> Tensor:

@@ -122,7 +122,7 @@ def _interactions(model: PathModel) -> Relation:
     found = next((one for one in model.graph.relations if one.name == RATED), None)
     if found is None or (found.source, found.target) != (USER, ITEM) or not len(found):
         raise UnsupportedError(
-            f"the graph has no relation {RATED!r} of users and items, so there are no interactions to judge its edges by"
+            f"the graph has no relation {RATED!r} of users and items, so no interactions judge its edges"
         )
     return found
 

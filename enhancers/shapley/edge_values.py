@@ -42,8 +42,8 @@ def edge_values(
 ) -> Tensor:
     """By how much the loss of other interactions rises, to first order, when an edge is taken out of the graph.
 
-    value(e) = -(d loss / d w_e) at the weights that the graph has, times w_e (1, where nothing weighs it): the weight of
-    an edge counts as docs/weights.md says, so that w_e = 0 is the graph built without e, degrees included.  The loss is
+    value(e) = -(d loss / d w_e) at the weights that the graph has, times w_e (1, where nothing weighs it): an edge's
+    weight counts as docs/weights.md says, so that w_e = 0 is the graph built without e, degrees included.  The loss is
     BPR's, summed over the judges: the mean of -log sigmoid(score - score of a drawn item) over items that the user does
     not know, drawn uniformly.  All other parameters stay.
 

@@ -59,12 +59,12 @@ def first_order_values(
             raise
         raise UnsupportedError(
             f"in-run values need second derivatives, and this backbone has an operation without them ({error}); let "
-            f"shapley value interactions with values: cross-fit"
+            f"shapley value interactions with values: profile"
         ) from error
     if not bool(torch.isfinite(slopes).all()):
         raise NonFiniteError(
             "an in-run value is NaN or infinite although the loss is finite; lower learning_rate, or take "
-            "values: cross-fit"
+            "values: profile"
         )
     return slopes.detach() * valued
 

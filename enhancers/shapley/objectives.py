@@ -39,6 +39,30 @@ def standardised(values: Tensor, users: Tensor) -> Tensor:
     return torch.where(flat[index], torch.zeros_like(centred), centred / scale)
 
 
+def residualised(values: Tensor, by: Tensor, users: Tensor) -> Tensor:
+    """Values `[n]` less what a straight line in `by` `[n]` says of them, fitted within the user by least squares.
+
+    With the logarithm of popularity as `by`: the value beyond popularity.  In float64; means within the user are 0.  A
+    user with fewer than 3 interactions, or with `by` all equal, has no line: their values are centred only.
+    """
+    index, n_users = _groups(users)
+    eps = torch.finfo(values.dtype if values.is_floating_point() else torch.double).eps
+    values, by = values.double(), by.double()
+
+    def mean(of: Tensor) -> Tensor:
+        return group_mean(of, index, n_users)
+
+    centred, way = values - mean(values)[index], by - mean(by)[index]
+    spread = mean(way.square())
+    level = spread.sqrt() <= 8 * torch.finfo(by.dtype).eps * mean(by.abs())
+    lined = ~level & (torch.bincount(index, minlength=n_users) >= 3)
+    slope = torch.where(lined, mean(way * centred) / torch.where(lined, spread, 1.0), 0.0)
+    left = centred - slope[index] * way
+    # Of values that lie on the line, rounding is left, which must not be taken for a value.
+    nothing = mean(left.square()).sqrt() <= 8 * eps * mean(values.abs())
+    return torch.where(nothing[index], 0.0, left)
+
+
 def combined(values: list[Tensor], users: Tensor, weights: list[float] | None = None) -> Tensor:
     """The weighted sum `[n]` of several judges, each standardised within user; weights are 1 by default."""
     if not values:

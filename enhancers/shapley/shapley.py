@@ -21,12 +21,13 @@ from burnish.enhancers.state import HostState
 from burnish.enhancers.unchanged import evaluating, unchanged
 from burnish.errors import warn
 
-from .cross_fit import cross_fitted
+from .controls import matched_by_popularity, permuted_within
 from .in_run import first_order_values, step_sizes
-from .objectives import standardised
-from .options import ShapleyConfig
+from .judges import IN_RUN, JUDGES, SCORE, Judge
+from .objectives import residualised, standardised
+from .options import STAND_INS, ShapleyConfig
 from .profile_reasons import TrainingHistory
-from .reweighting import permuted_within, weights_from
+from .reweighting import weights_from
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
 class Shapley(Enhancer[ShapleyConfig]):
     """Training interactions count by their Shapley values (arXiv 2509.03130), refreshed while the model trains.
 
-    Attributes: `values`, `[n]`, are smoothed z-scores within the user, for the rows of the training split; 0 before the
-    first valuation and for negative examples.  `weights`, `[n]`, have mean one over each user's positive interactions.
+    Weights are exp(beta z(value beyond popularity) + beta_popularity z(popularity)), clipped, z within the user.
+
+    Attributes: `values`, `[n]`, are smoothed z-scores within the user, for the rows of the training split, before
+    popularity is taken out; 0 before the first valuation and for negative examples.  `weights`, `[n]`, have mean one
+    over each user's positive interactions.
 
     Parameters
     ----------
@@ -81,6 +85,10 @@ class Shapley(Enhancer[ShapleyConfig]):
         self.weighs_by = self.config.weighs_by
         self.propagates = self.config.propagate
         self._valuations = 0
+        #: Whether the run began before popularity could be taken out of values.
+        self._of_before = self._told = False
+        #: Z-scores of judges that do not change.
+        self._kept: dict[str, Tensor] = {}
 
     # ------------------------------------------------------------------ what is valued
 
@@ -99,11 +107,14 @@ class Shapley(Enhancer[ShapleyConfig]):
         self._put("_rows", rows)
         self._put("_users", users[rows])
         self._put("_items", items[rows])
+        self._put("_counts", torch.bincount(items[rows])[items[rows]])
         if self.config.control == "permuted":
             self._put("_permutation", permuted_within(users[rows], self._seed))
+        if self.config.control == "matched":
+            self._put("_permutation", matched_by_popularity(users[rows], items[rows], self._seed))
         self.register_buffer("values", torch.zeros(len(users)))
         self.register_buffer("weights", torch.ones(len(users)))
-        if self.config.values != "cross-fit":
+        if self.config.measures:
             # Sums and counts of what training steps measured since the last valuation.
             self.register_buffer("measured", torch.zeros(2, len(users)))
         self.history = TrainingHistory(dataset, anatomy, liked)
@@ -127,44 +138,64 @@ class Shapley(Enhancer[ShapleyConfig]):
     @torch.no_grad()
     def revalue(self) -> None:
         """Value all training interactions by the model as it is, and set their weights."""
-        users, rows = self._buffer("_users"), self._buffer("_rows")
+        config, users, rows = self.config, self._buffer("_users"), self._buffer("_rows")
         new = self._judged().to(self.values.dtype)
-        kept = self.config.smoothing if self._valuations else 0.0
+        kept = config.smoothing if self._valuations and config.changes else 0.0
         smoothed = kept * self.values[rows] + (1 - kept) * new
+        popularity = self._buffer("_counts").double().log()
+        component = smoothed
+        if config.control != "popularity" and self._beyond_popularity():
+            component = residualised(smoothed, popularity, users)
+        if config.control == "matched":  # from user to user, too: as z-scores
+            component = standardised(component, users)[self._buffer("_permutation")]
         weights = weights_from(
-            smoothed, users, beta=self.config.beta, low=self.config.low, high=self.config.high
+            component,
+            users,
+            beta=config.beta,
+            low=config.low,
+            high=config.high,
+            popularity=popularity,
+            beta_popularity=config.beta_popularity,
         )
-        if self.config.control == "permuted":
+        if config.control == "permuted":
             weights = weights[self._buffer("_permutation")]
         self.values[rows] = smoothed
-        self.weights[rows] = weights
+        self.weights[rows] = weights.to(self.weights.dtype)
         self._valuations += 1
 
+    def _beyond_popularity(self) -> bool:
+        """Whether popularity is taken out of values; a run that began without goes on without, and that is told."""
+        if not self._of_before:
+            return self.config.beyond_popularity
+        if self.config.beyond_popularity and not self._told:
+            self._told = True
+            warn(
+                f"enhancer {self.name!r}: this run began with an earlier burnish, which left popularity in values, and "
+                f"goes on so (beyond_popularity: false); train anew for values beyond popularity"
+            )
+        return False
+
     def _judged(self) -> Tensor:
-        """What this valuation says: z-scores within user, or the sum of two."""
+        """What this valuation says: z-scores within user, or a weighted sum of them."""
         users = self._buffer("_users")
         if self.config.control == "popularity":
-            items = self._buffer("_items")
-            return standardised(torch.bincount(items)[items].double().log(), users)
+            return standardised(self._buffer("_counts").double().log(), users)
+        if self.config.control == "score":
+            return self._judged_by("score", SCORE)
         new = torch.zeros(len(users), device=users.device, dtype=torch.float64)
-        if self.config.values != "in-run":
-            new = new + standardised(self._cross_fitted(), users)
-        if self.config.values != "cross-fit":
-            new = new + self._in_run()
+        for name, weight in self.config.parts.items():
+            new = new + weight * (self._in_run() if name == IN_RUN else self._judged_by(name, JUDGES[name]))
         return new
 
-    def _cross_fitted(self) -> Tensor:
-        config = self.config
-        return cross_fitted(
-            self._buffer("_users"),
-            self._buffer("_items"),
-            item_vectors(self._anatomy, self.state, self.name),
-            folds=config.folds,
-            seed=self._seed,
-            centre=config.centre,
-            normalise=config.normalise,
-            repeats=config.repeats,
-        )
+    def _judged_by(self, name: str, judge: Judge) -> Tensor:
+        users, items = self._buffer("_users"), self._buffer("_items")
+        if name in self._kept:
+            return self._kept[name].to(users.device)
+        vectors = item_vectors(self._anatomy, self.state, self.name)
+        values = standardised(judge.compute(users, items, vectors, self.config, self._seed), users)
+        if not judge.changes:
+            self._kept[name] = values
+        return values
 
     def _in_run(self) -> Tensor:
         """Z-scores within user of what was measured since the last valuation; 0 for what was not."""
@@ -186,7 +217,7 @@ class Shapley(Enhancer[ShapleyConfig]):
 
     def watches(self) -> bool:
         """In-run values are measured in a share of the steps, drawn by seed and step; the first is among them."""
-        if self.config.values == "cross-fit":
+        if not self.config.measures or self.config.control in STAND_INS:
             return False
         step = self.state.step
         return step == 0 or random.Random(self._seed * 1_000_003 + step).random() < self.config.in_run_share
@@ -217,15 +248,18 @@ class Shapley(Enhancer[ShapleyConfig]):
 
     def training_tensors(self) -> frozenset[str]:
         """Values and weights belong to interactions of one training split."""
-        measured = {"measured"} if self.config.values != "cross-fit" else set()
+        measured = {"measured"} if self.config.measures else set()
         return frozenset({"values", "weights", "_extra_state", *measured})
 
     def get_extra_state(self) -> Tensor:
-        """How many valuations there were."""
-        return torch.tensor(self._valuations)
+        """How many valuations there were, and 1 where popularity was taken out of values."""
+        count = torch.tensor(self._valuations)
+        beyond = self.config.beyond_popularity and not self._of_before
+        return torch.stack([count, torch.ones_like(count)]) if beyond else count
 
     def set_extra_state(self, state: Tensor) -> None:
-        self._valuations = int(state)
+        self._valuations = int(state.flatten()[0])
+        self._of_before = state.dim() == 0
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from torch.nn import functional
 from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.interactions import training_pairs
 from burnish.enhancers.wasserstein.logsumexp import log_sum_exp
-from burnish.errors import ConfigurationError, UnsupportedError
+from burnish.errors import ConfigurationError, UnsupportedError, warn
 
 from .catalogue import SHORTEST, CatalogueObjective
 from .losses import bilateral, pairwise, quantile_weights, row_losses, user_means
@@ -91,6 +91,12 @@ class Softmax(CatalogueObjective[SoftmaxConfig]):
             raise UnsupportedError(
                 f"enhancer {self.name!r}: negatives = 'all' needs a score that is a product of two vectors, and "
                 f"{anatomy.backbone} scores every pair by itself; give a number (each costs a pass of the model)"
+            )
+        drawn = self.config.drawn
+        if self._scores is None and drawn is not None and drawn >= anatomy.n_items - 1:
+            warn(
+                f"enhancer {self.name!r}: negatives = {drawn} are drawn with repetition, and there are "
+                f"{anatomy.n_items - 1} items; negatives: all compares with each of them once"
             )
         if self._scores is not None:
             self._scores.check(self.state.backbone, dataset)

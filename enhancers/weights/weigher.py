@@ -190,7 +190,7 @@ class Weigher:
         if numbers is None:
             raise UnsupportedError(
                 f"{self.backbone} trains on whole users, so its loss has no rows that belong to single interactions; "
-                f"let enhancers value interactions in another way (for shapley: values: cross-fit)"
+                f"let enhancers value interactions in another way (for shapley: values: profile)"
             )
         size = len(numbers)
         if not self.loss.known:

@@ -25,7 +25,10 @@ IN_RUN: Options = {"values": "in-run", "warmup_epochs": 1, "refresh": 1}
 WHOLE: Options = {"objective": True}
 EQUAL: Options = {"objective": True, "spread": "none"}
 SEEN: Options = {"objective": True, "spread": "count", "spread_role": "negatives"}
-CROSS_FIT: Options = {"values": "cross-fit", "warmup_epochs": 1, "refresh": 1}
+PROFILE: Options = {"values": "profile", "warmup_epochs": 1, "refresh": 1}
+REGRESSION: Options = {"values": "regression", "warmup_epochs": 1}
+SCORE: Options = {"control": "score", "warmup_epochs": 1}
+NO_VALUES: Options = {"beta": 0.0, "beta_popularity": 0.5, "warmup_epochs": 1}
 POPULAR: Options = {"control": "popularity", "warmup_epochs": 1, "refresh": 1}
 
 #: Enhancer, backbone, what is set beside, the option, its value: the warning says so, and nothing changes.
@@ -114,7 +117,7 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (RVRec, "BPR", {}, "history", 3),
     (RVRec, "SASRec", {}, "history", 3),
     (RVRec, "BPR", {}, "weighted", True),
-    (Shapley, "BPR", CROSS_FIT, "in_run_share", 0.9),
+    (Shapley, "BPR", PROFILE, "in_run_share", 0.9),
     (Shapley, "BPR", IN_RUN, "folds", 2),
     (Shapley, "BPR", IN_RUN, "repeats", 3),
     (Shapley, "BPR", IN_RUN, "centre", False),
@@ -129,13 +132,31 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
             "normalise": False,
             "smoothing": 0.1,
             "seed": 5,
+            "beyond_popularity": False,
         }.items()
     ),
+    *(
+        (Shapley, "BPR", beside, name, value)
+        for beside in (REGRESSION, SCORE, NO_VALUES)
+        for name, value in {
+            "folds": 2,
+            "repeats": 3,
+            "centre": False,
+            "normalise": False,
+            "in_run_share": 0.9,
+            "smoothing": 0.1,
+            "refresh": 1,
+            "seed": 5,
+        }.items()
+    ),
+    *((Shapley, "BPR", beside, "values", "joint") for beside in (SCORE, NO_VALUES)),
+    *((Shapley, "BPR", NO_VALUES, "control", value) for value in ("matched", "popularity", "score")),
+    (Shapley, "BPR", NO_VALUES, "beyond_popularity", False),
     (Shapley, "BPR", {"control": "popularity", "warmup_epochs": 1}, "refresh", 1),
     (Shapley, "BPR", {"values": "in-run", "warmup_epochs": 1, "control": "popularity"}, "in_run_share", 0.9),
-    *((Shapley, "BPR", {**CROSS_FIT, "beta": 0.0}, n, v) for n, v in (("low", 0.5), ("high", 2.0))),
-    (Shapley, "BPR", {**CROSS_FIT, "beta": 0.0}, "control", "permuted"),
-    (Shapley, "LightGCN", {**CROSS_FIT, "beta": 0.0}, "propagate", True),
+    *((Shapley, "BPR", {**PROFILE, "beta": 0.0}, n, v) for n, v in (("low", 0.5), ("high", 2.0))),
+    (Shapley, "BPR", {**PROFILE, "beta": 0.0}, "control", "permuted"),
+    (Shapley, "LightGCN", {**PROFILE, "beta": 0.0}, "propagate", True),
 ]
 
 #: The same options where they count: no warning, and training ends elsewhere.
@@ -160,11 +181,19 @@ AT_WORK: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (RVRec, "BPR", {**WHOLE, "spread": "free", "spread_role": "distance"}, "guard", 0.9),
     (RVRec, "BPR", {**WHOLE, "spread": "free", "spread_role": "distance"}, "initial_spread", 3.0),
     (Euclid2d, "BPR", WHOLE, "initial_spread", 3.0),
-    (Shapley, "BPR", CROSS_FIT, "folds", 2),
-    (Shapley, "BPR", CROSS_FIT, "normalise", False),
+    (Shapley, "BPR", PROFILE, "folds", 2),
+    (Shapley, "BPR", PROFILE, "normalise", False),
     (Shapley, "BPR", IN_RUN, "in_run_share", 0.9),
+    (Shapley, "BPR", PROFILE, "seed", 5),
+    (Shapley, "BPR", PROFILE, "beyond_popularity", False),
+    (Shapley, "BPR", SCORE, "beyond_popularity", False),
     (Shapley, "BPR", POPULAR, "low", 0.9),
-    (Shapley, "BPR", {**CROSS_FIT, "values": "both"}, "in_run_share", 0.9),
+    (Shapley, "BPR", POPULAR, "beta_popularity", -0.3),
+    *((Shapley, "BPR", {**REGRESSION, "control": one}, "seed", 5) for one in ("permuted", "matched")),
+    (Shapley, "BPR", NO_VALUES, "control", "permuted"),
+    (Shapley, "BPR", {**NO_VALUES, "control": "permuted"}, "seed", 5),
+    (Shapley, "BPR", NO_VALUES, "high", 1.2),
+    (Shapley, "BPR", {**PROFILE, "values": "both"}, "in_run_share", 0.9),
 ]
 
 
@@ -299,7 +328,7 @@ def test_every_option_of_these_enhancers_is_one_of_these_cases_or_always_counts(
             "learn_alpha",
         },
         "rvrec": {"weight", "site", "strength", "hidden", "covariance", "objective"},
-        "shapley": {"warmup_epochs", "beta", "weighs_by"},
+        "shapley": {"warmup_epochs", "beta", "beta_popularity", "weighs_by"},
     }
     for cls in (Guided, RVRec, Shapley):
         cases = {option for one, _, _, option, _ in IDLE if one is cls}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import warnings
 from pathlib import Path
 
 import pytest
@@ -56,10 +57,11 @@ def test_full_covariance_asks_for_consent() -> None:
 @pytest.mark.parametrize(
     ("enhancers", "digest"),
     [
-        ({"shapley": {"warmup_epochs": 1}}, "52ce577f"),
+        ({"shapley": {"warmup_epochs": 1, "beyond_popularity": False, "values": "profile"}}, "52ce577f"),
+        ({"shapley": {"warmup_epochs": 1, "beyond_popularity": False, "values": "cross-fit"}}, "52ce577f"),
         ({"rvrec": {"weight": 0.3}}, "96851351"),
         ({"euclid2d": {}}, "9a4915fc"),
-        ({"rvrec": {}, "shapley": {}}, "ab77e9fc"),
+        ({"rvrec": {}, "shapley": {"values": "profile", "beyond_popularity": False}}, "ab77e9fc"),
     ],
 )
 def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, object]], digest: str) -> None:
@@ -71,7 +73,7 @@ def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, obj
 FIRST = {
     "aggregate": ({"sides": "both"}, "c5101fca"),
     "average": ({}, "6bb02f44"),
-    "clean": ({}, "edc4369d"),
+    "clean": ({}, "f9e46c26"),
     "compress": ({}, "22304bbf"),
     "distil": ({}, "3667913b"),
     "euclid2d": ({}, "10d60983"),
@@ -79,7 +81,7 @@ FIRST = {
     "paths": ({}, "51b92c97"),
     "prior": ({}, "ab3ad49c"),
     "rvrec": ({}, "7abd54c0"),
-    "shapley": ({}, "13f496ca"),
+    "shapley": ({"values": "cross-fit"}, "13f496ca"),
     "softmax": ({}, "a57c4b17"),
 }
 SHIPPED = [name for name, one in list_enhancers().items() if one.source == "burnish"]
@@ -131,6 +133,15 @@ def test_runs_of_between_are_not_taken_for_others() -> None:
         assert of_then({name: mean}) not in (
             digest_of({name: {**at, "newcomers": newcomers}}) for newcomers in ("own", "mean")
         )
+
+
+def test_popularity_as_shapleys_control_is_the_run_that_it_was() -> None:
+    """Nothing is taken out of it; of the other controls it is."""
+    for control in ("popularity", "permuted"):
+        then, now = ({"control": control, "beyond_popularity": beyond} for beyond in (False, True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            assert (digest_of({"shapley": then}) == digest_of({"shapley": now})) == (control == "popularity")
 
 
 def test_an_objective_tells_all_of_its_options() -> None:

@@ -101,7 +101,7 @@ def test_what_stands_in_a_misspelt_block_is_judged_too(plan_content: dict[str, A
         ({"dataset": ["tiny", "ml-100k"], "seeds": 0}, 2),
         ({"arms": {"a b/c": {}, "d/e": {}}, "backbones": ["BPR", "BPR", "Pop", "Pop"]}, 4),
         ({"backbones": [], "seeds": []}, 2),
-        ({"backbones": "BPR", "threads": 0}, 2),
+        ({"backbones": 3, "threads": 0}, 2),
         (
             {
                 "floors": {

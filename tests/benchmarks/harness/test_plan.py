@@ -44,6 +44,19 @@ def test_short_and_long_forms(plan_content: dict[str, Any]) -> None:
     assert plan.n_runs == (3 + 1) * 7
 
 
+def test_one_backbone_needs_no_list(plan_content: dict[str, Any]) -> None:
+    assert [entry.label for entry in make_plan({**plan_content, "backbones": "BPR"}).backbones] == ["BPR"]
+
+
+def test_values_that_are_there_twice_are_tried_once(plan_content: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match=r"0\.1 is there twice among the values of 'learning_rate'"):
+        plan = make_plan(
+            {**plan_content, "tune": {"trials": 9, "space": {"learning_rate": [0.1, 0.2, 0.10]}}}
+        )
+    assert plan.tune is not None
+    assert plan.tune.space == {"learning_rate": [0.1, 0.2]}
+
+
 def test_file_with_numbers_as_recbole_reads_them(tmp_path: Path) -> None:
     file = tmp_path / "plan.yaml"
     file.write_text("dataset: tiny\nbackbones: [BPR]\noptions: {learning_rate: 1e-3, weight_decay: 1.5e-4}\n")
@@ -84,6 +97,7 @@ def test_names_that_do_not_exist(change: dict[str, Any], message: str, plan_cont
     [
         ({"backbones": []}, "backbones"),
         ({"backbones": ["BPR", "BPR"]}, "two backbones have the label 'BPR'"),
+        ({"backbones": [{"name": "BPR", "label": "floors"}]}, "label 'floors', which names the folder"),
         ({"backbones": [{"name": "BPR", "label": "../up"}]}, "'../up': a label becomes a folder"),
         ({"arms": {"a/b": {}}}, "a label becomes a folder"),
         ({"dataset": "a/b"}, "dataset = 'a/b'"),

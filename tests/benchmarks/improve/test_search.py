@@ -150,14 +150,24 @@ def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[...,
 def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
     """A look at every way would take ten times as long as there is time: what does not fit is left for another day."""
     told: list[News] = []
-    search, done = made(by_way({"softmax": 0.5}), budget=0.45, tell=told.append)
+    search, done = made(by_way({"softmax": 0.5}), budget=0.36, tell=told.append)
     search.halve(0.2)
     assert {spec.arm for spec in done} == {"plain", "prior"}
     assert search.no_time == ["softmax", "average", "compress", "aggregate"]
     assert [news.message.partition(":")[0] for news in told if news.kind == "no time"] == search.no_time
-    again, _ = made(by_way({"softmax": 0.5}), budget=0.45)
+    again, _ = made(by_way({"softmax": 0.5}), budget=0.36)
     again.halve(0.2)
     assert again.no_time == search.no_time  # decided once, whatever the clock says now
+
+
+@pytest.mark.parametrize(("helps", "spent"), [(True, (1.0, 2.0)), (False, (3.5, 4.1))])
+def test_time_for_a_test_is_kept_as_soon_as_there_is_something_to_test(
+    helps: bool, spent: tuple[float, float], made: Callable[..., Any]
+) -> None:
+    search, _ = made(by_way({"softmax": 0.5 if helps else 0.05, "plain": 0.3}), budget=4.0)
+    search.halve(0.5)
+    search.winner(0.5)
+    assert spent[0] < search.clock.spent <= spent[1]
 
 
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:

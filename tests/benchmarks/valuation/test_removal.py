@@ -16,6 +16,7 @@ from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
 from burnish.errors import ConfigurationError, DataError
+from burnish.noise.kinds import KINDS
 
 USERS = np.array([0, 0, 0, 1, 1, 2])
 VALUES = np.array([0.1, 0.5, 0.3, 0.2, 0.9, -1.0])
@@ -92,10 +93,7 @@ def test_the_command(tmp_path, capsys):
     assert main(["detect", *common, "--judges", "joint", "random", "--output", str(rows)]) == 0
     written = [json.loads(line) for line in rows.read_text().splitlines()]
     assert {(row["judge"], row["kind"], row["seed"]) for row in written} == {
-        (judge, kind, seed)
-        for judge in ("joint", "random")
-        for kind in ("uniform", "popular")
-        for seed in (1, 2)
+        (judge, kind, seed) for judge in ("joint", "random") for kind in KINDS for seed in (1, 2)
     }
     assert main(["stability", *common, "--judges", "popularity"]) == 0
     assert "1.000" in capsys.readouterr().out

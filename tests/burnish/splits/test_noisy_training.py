@@ -17,6 +17,7 @@ from burnish.benchmarks.harness.specs import spec_of
 from burnish.cli.bench import find_plan
 from burnish.enhancers.zoo import find_backbone
 from burnish.errors import BurnishError, UnsupportedError
+from burnish.noise.kinds import KINDS
 from burnish.splits.noisy_training import as_option
 from burnish.training.cases import case_digest_of
 from burnish.training.load import load_run
@@ -41,7 +42,7 @@ def rows(part: Any) -> list[tuple[Any, ...]]:
     return list(zip(*columns, strict=True))
 
 
-@pytest.mark.parametrize("kind", ["uniform", "popular"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_only_training_has_it(small: dict[str, Any], kind: str) -> None:
     clean = parts_of(small, None)
     noisy = parts_of(small, {"share": 0.25, "kind": kind})
@@ -83,7 +84,7 @@ def test_models_of_a_seed_have_the_same(small: dict[str, Any]) -> None:
         (True, "noise = True: give a share"),
         ("much", "noise = 'much': give a share of the training interactions, such as 0.2"),
         ({"shar": 0.2}, "noise: setting 'shar' is not known. Did you mean 'share'?"),
-        ({"share": 0.2, "kind": "popularity"}, "kind = 'popularity': Input should be 'uniform' or 'popular'"),
+        ({"share": 0.2, "kind": "popularity"}, "kind = 'popularity': Input should be 'uniform', 'popular',"),
         ({"kind": "popular"}, "noise: 'share' is missing"),
         ({"share": 0.2, "seed": -1}, "seed = -1"),
     ],

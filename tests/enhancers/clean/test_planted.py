@@ -7,12 +7,13 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from burnish.enhancers.clean.planted import _share, plant, suspicion
+from burnish.enhancers.clean.planted import _share, suspicion
 from burnish.enhancers.clean.signs import RIDGE, signs, spectral_vectors
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.teachers.sparse import incidence
 from burnish.errors import DataError
+from burnish.noise.draw import inject
 
 
 def tasteful(
@@ -29,33 +30,12 @@ def tasteful(
     return np.concatenate(users), np.concatenate(items)
 
 
-@pytest.mark.parametrize("kind", ["uniform", "popular"])
-def test_what_is_planted(kind: str) -> None:
-    users, items = tasteful(0)
-    who, what = plant(users, items, 121, kind=kind, count=2000, seed=3)
-    pairs = set(zip(who.tolist(), what.tolist(), strict=True))
-    assert len(who) == len(pairs) == 2000
-    assert not pairs & set(zip(users.tolist(), items.tolist(), strict=True))
-    assert what.min() >= 1
-    assert what.max() <= 120
-    again = plant(users, items, 121, kind=kind, count=2000, seed=3)
-    assert (again[0] == who).all()
-    assert (again[1] == what).all()
-    times, occurs = np.bincount(what, minlength=121)[1:], np.bincount(items, minlength=121)[1:]
-    follows = np.corrcoef(times, occurs)[0, 1]
-    assert follows > 0.5 if kind == "popular" else follows < 0.2
-
-
-def test_items_that_nobody_has_are_not_planted() -> None:
-    users, items = tasteful(0)
-    _, what = plant(users, items, 500, kind="uniform", count=2000, seed=3)
-    assert set(what.tolist()) <= set(items.tolist())
-
-
 def test_nothing_left_to_plant() -> None:
-    users, items = (axis.ravel() for axis in np.meshgrid(np.arange(1, 41), np.arange(1, 31)))
-    with pytest.raises(DataError, match="users have nearly all items, so that only 0 of 120"):
-        plant(users, items, 31, kind="uniform", count=120, seed=0)
+    users, items = (
+        torch.from_numpy(axis.ravel()) for axis in np.meshgrid(np.arange(1, 41), np.arange(1, 31))
+    )
+    with pytest.raises(DataError, match=r"0 .*120"):
+        suspicion(users, items, 41, 31)
 
 
 def test_signs_of_the_regression_against_dense_products() -> None:
@@ -106,14 +86,11 @@ def test_the_share_of_a_known_mixture(share: float) -> None:
     assert found.high - found.low < 0.1
 
 
-@pytest.mark.parametrize("kind", ["uniform", "popular"])
+@pytest.mark.parametrize("kind", ["uniform", "popular", "position"])
 def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
     users, items = tasteful(4)
-    who, what = plant(users, items, 121, kind=kind, count=1200, seed=99)
-    noisy = (
-        torch.from_numpy(np.concatenate([users, who])),
-        torch.from_numpy(np.concatenate([items, what])),
-    )
+    drawn = inject(users, items, n_items=121, share=0.2, kind=kind, seed=99, first_item=1)
+    noisy = torch.from_numpy(drawn.users), torch.from_numpy(drawn.items)
     found = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
     is_noise = torch.arange(len(noisy[0])) >= len(users)
     # A third of what is planted is within the taste of its user, and cannot be told.
@@ -124,6 +101,18 @@ def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
     clean = suspicion(torch.from_numpy(users), torch.from_numpy(items), 201, 121, kinds=(kind,), repeats=1)
     assert not clean.probability.any()
     assert clean.shares[0].low <= 0.01
+
+
+def test_where_choice_is_chance_nothing_is_acted_on() -> None:
+    """Users take items by popularity alone: all of it is what noise would be."""
+    rng = np.random.default_rng(5)
+    chance = 1 / np.arange(1, 121) ** 0.5
+    rows = [rng.choice(120, 30, replace=False, p=chance / chance.sum()) + 1 for _ in range(200)]
+    users, items = torch.arange(1, 201).repeat_interleave(30), torch.from_numpy(np.concatenate(rows))
+    found = suspicion(users, items, 201, 121, kinds=("popular",), repeats=1)
+    assert found.shares[0].tells_nothing
+    assert "do not tell taste from chance" in str(found.shares[0])
+    assert not found.probability.any()
 
 
 def test_too_few_interactions() -> None:

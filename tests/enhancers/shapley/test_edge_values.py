@@ -162,8 +162,8 @@ def test_refuses(tmp_path: Path) -> None:
     users, items = train.inter_feat["user_id"], train.inter_feat["item_id"]
     with pytest.raises(ConfigurationError, match="folds"):
         edge_values(graph, way(model), users, items, folds=1)
+    tables = model.user_embedding.weight, model.item_embedding.weight
     with pytest.raises(UnsupportedError, match="did not multiply by the matrix that it keeps"):
-        tables = model.user_embedding.weight, model.item_embedding.weight
         edge_values(graph, VectorGraph(lambda: tables), users, items)
     with torch.no_grad():
         model.user_embedding.weight[1] = torch.nan

@@ -198,9 +198,46 @@ def test_measuring_leaves_training_as_it_was(folder):
     assert sums.abs().max() > 0
 
 
+def test_judges_are_drawn_anew_at_every_step_by_seed(folder, monkeypatch):
+    def judges_of(shapley, step):
+        """Which of a thousand rows judge the others in this step."""
+        seen = []
+        monkeypatch.setattr(
+            "burnish.enhancers.shapley.shapley.first_order_values",
+            lambda rows, judges, parameters, steps: seen.append(judges) or torch.zeros(len(rows)),
+        )
+        shapley.state.step = step
+        shapley.watch(torch.zeros(1000), torch.arange(1000) % 20)
+        return seen[0]
+
+    def made(seed):
+        with contextlib.redirect_stdout(io.StringIO()):
+            enhancer = Shapley(warmup_epochs=1, values="in-run", in_run_share=0.3, seed=seed)
+            return build_world(enhance("BPR", enhancer), folder).model.enhancers["shapley"]
+
+    shapley, other = made(3), made(4)
+    first, second = judges_of(shapley, 7), judges_of(shapley, 8)
+    counts = shapley.measured[1]
+    assert counts.sum() == (~first).sum() + (~second).sum()  # judges are not measured
+    for one, two in ((first, second), (first, judges_of(other, 7))):
+        assert 400 < one.sum() < 600
+        assert 400 < (one != two).sum() < 600
+    assert torch.equal(first, judges_of(made(3), 7))
+    watched = []
+    for one in (shapley, other):
+        steps = []
+        for step in range(1000):
+            one.state.step = step
+            steps.append(one.watches())
+        watched.append(torch.tensor(steps))
+        assert steps[0]
+        assert 230 < sum(steps) < 370
+    assert (watched[0] != watched[1]).sum() > 200
+
+
 def test_a_backbone_of_whole_users_is_refused(folder):
     world = world_of("MultiVAE", folder)
-    with pytest.raises(UnsupportedError, match=r"MultiVAE trains on whole users.*cross-fit"):
+    with pytest.raises(UnsupportedError, match=r"MultiVAE trains on whole users.*profile"):
         train(world)
 
 

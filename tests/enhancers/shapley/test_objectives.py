@@ -25,6 +25,39 @@ def test_standardised_within_user():
     torch.testing.assert_close(both, torch.stack([got, -got], 1))
 
 
+def test_residuals_are_those_of_a_line_for_each_user():
+    rng = np.random.default_rng(4)
+    users = rng.permutation(np.repeat([2, 5, 6, 9, 11], [1, 2, 3, 40, 12]))
+    by = np.log(rng.integers(1, 30, len(users)))
+    by[users == 11] = 2.0  # all equally popular, and their mean exactly so
+    values = rng.normal(size=len(users)) + 0.8 * by * (users % 3)
+    want = np.zeros(len(users))
+    for user in set(users):
+        rows = np.flatnonzero(users == user)
+        x, y = by[rows], values[rows]
+        want[rows] = y - y.mean()
+        if len(rows) >= 3 and user != 11:
+            design = np.stack([np.ones(len(rows)), x], 1)
+            want[rows] = y - design @ np.linalg.lstsq(design, y, rcond=None)[0]
+            assert abs(np.corrcoef(x, y)[0, 1]) > 1e-3
+    got = O.residualised(torch.as_tensor(values), torch.as_tensor(by), torch.as_tensor(users))
+    np.testing.assert_allclose(got, want, atol=1e-12)
+    for user in (6, 9):  # nothing of a line is left
+        rows = users == user
+        assert abs((got.numpy()[rows] * (by[rows] - by[rows].mean())).sum()) < 1e-10
+    single = O.residualised(torch.as_tensor(values).float(), torch.as_tensor(by), torch.as_tensor(users))
+    np.testing.assert_allclose(single, want, atol=1e-5)
+
+
+def test_rounding_is_no_value_beyond_popularity():
+    """Standardising would make it as large as any other."""
+    by = torch.tensor([3.0, 7.0, 11.0, 2.0, 5.0], dtype=torch.float64).log()
+    users = torch.zeros(5, dtype=torch.long)
+    for dtype in (torch.float32, torch.float64):
+        assert O.residualised((0.3 * by + 1.7).to(dtype), by, users).tolist() == [0.0] * 5
+    assert O.residualised(torch.arange(5) ** 2, by, users).abs().max() > 1
+
+
 def test_combined_is_the_weighted_sum():
     one, two = torch.arange(8.0), torch.arange(8.0).square() % 5
     want = O.standardised(one, USERS) + 0.5 * O.standardised(two, USERS)

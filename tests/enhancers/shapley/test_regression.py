@@ -12,7 +12,9 @@ import torch
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.joint import OUTPUTS, joint_value, joint_values
 from burnish.enhancers.shapley.objectives import standardised
-from burnish.enhancers.shapley.regression import regression_values
+from burnish.enhancers.shapley.regression import regression_scores, regression_values
+from burnish.enhancers.teachers.ease import GramMatrix
+from burnish.enhancers.teachers.sparse import incidence
 from burnish.errors import ConfigurationError, DataError
 
 
@@ -55,10 +57,38 @@ def test_against_enumeration_of_the_game():
             assert float(got[row]) == pytest.approx(want[int(items[row])], abs=1e-5)
 
 
+def test_scores_are_those_of_ease():
+    """X B with a diagonal of nothing, densely: what a user's other items say of each."""
+    known, users, items = _data(n_users=60)
+    inverse = np.linalg.inv(known.T @ known + 3.0 * np.eye(9))
+    weights = -inverse / np.diag(inverse)  # column k: towards k
+    np.fill_diagonal(weights, 0)
+    want = (known @ weights)[users, items]
+    np.testing.assert_allclose(regression_scores(users, items, 9, ridge=3.0), want, atol=1e-5)
+    assert np.corrcoef(want, regression_values(users, items, 9, ridge=3.0))[0, 1] < 0.99
+
+
+def test_beyond_the_limit_the_regression_is_of_low_rank():
+    """By hand: R'R as its leading part and what is left of its diagonal."""
+    known, users, items = _data(n_users=60)
+    gram = GramMatrix(incidence(users + 1, items + 1, (61, 10)), 0)
+    factors, rest = (part[1:].double().numpy() for part in gram.factors)
+    inverse = np.linalg.inv(factors @ factors.T + np.diag(rest) + 3.0 * np.eye(9))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    options = {"ridge": 3.0, "most_items": 1}
+    np.testing.assert_allclose(
+        regression_scores(users, items, 9, **options), (known @ weights)[users, items], rtol=1e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(
+        regression_values(users, items, 9, **options), (known @ weights.T)[users, items], rtol=1e-3, atol=1e-4
+    )
+
+
 def test_blocks_of_users_change_nothing(monkeypatch):
     _, users, items = _data(n_users=50)
     whole = regression_values(users, items, 9)
-    monkeypatch.setattr("burnish.enhancers.shapley.regression._USERS", 7)
+    monkeypatch.setattr("burnish.enhancers.shapley.regression.BLOCK_BYTES", 16 * 10 * 7)
     torch.testing.assert_close(regression_values(users, items, 9), whole)
     repeated = regression_values(users.repeat(2), items.repeat(2), 9)
     torch.testing.assert_close(repeated, whole.repeat(2))
@@ -66,8 +96,6 @@ def test_blocks_of_users_change_nothing(monkeypatch):
 
 def test_bad_input_is_said():
     _, users, items = _data()
-    with pytest.raises(ConfigurationError, match="most_items = 5"):
-        regression_values(users, items, 9, most_items=5)
     with pytest.raises(ConfigurationError, match="ridge = 0"):
         regression_values(users, items, 9, ridge=0)
     with pytest.raises(DataError, match="n_items is 3"):

@@ -7,22 +7,31 @@ import math
 import pytest
 import torch
 
-from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.enhancers.shapley.reweighting import weights_from
 from burnish.errors import ConfigurationError, NonFiniteError
 
 USERS = torch.tensor([4, 1, 4, 4, 2, 1, 4, 7, 7])
 VALUES = torch.tensor([0.3, -1.0, 9.0, 0.1, 5.0, 2.5, -0.4, 0.7, 0.7], dtype=torch.double)
 
 
-def by_hand(values, users, beta, low, high):
+POPULARITY = torch.tensor([4.0, 1.0, 0.5, 3.0, 2.0, 2.5, 4.0, 1.0, 3.0], dtype=torch.double)
+
+
+def z_by_hand(own):
+    mean = sum(own) / len(own)
+    spread = math.sqrt(sum((v - mean) ** 2 for v in own) / len(own))
+    return [(v - mean) / spread if spread > 1e-12 else 0.0 for v in own]
+
+
+def by_hand(values, users, beta, low, high, popularity=None, beta_popularity=0.0):
     weights = [0.0] * len(values)
+    popularity = popularity or [0.0] * len(values)
     for user in set(users):
         rows = [k for k, other in enumerate(users) if other == user]
-        own = [values[k] for k in rows]
-        mean = sum(own) / len(own)
-        spread = math.sqrt(sum((v - mean) ** 2 for v in own) / len(own))
-        z = [(v - mean) / spread if spread > 1e-12 else 0.0 for v in own]
-        raw = [min(max(math.exp(beta * one), low), high) for one in z]
+        z = z_by_hand([values[k] for k in rows])
+        common = z_by_hand([popularity[k] for k in rows])
+        exponents = [beta * v + beta_popularity * p for v, p in zip(z, common, strict=True)]
+        raw = [min(max(math.exp(one), low), high) for one in exponents]
         for k, weight in zip(rows, raw, strict=True):
             weights[k] = weight * len(raw) / sum(raw)
     return weights
@@ -36,6 +45,16 @@ def test_weights_are_the_formula(beta, low, high):
     assert weights.tolist() == pytest.approx(
         by_hand(VALUES.tolist(), USERS.tolist(), beta, low, high), abs=1e-12
     )
+
+
+@pytest.mark.parametrize("beta", [0.5, 0.0, -0.7])
+@pytest.mark.parametrize("beta_popularity", [0.3, -0.4, 2.0])
+def test_popularity_is_a_component_of_its_own(beta, beta_popularity):
+    beside = {"beta": beta, "low": 0.3, "high": 3.0, "beta_popularity": beta_popularity}
+    weights = weights_from(VALUES, USERS, popularity=POPULARITY, **beside)
+    expected = by_hand(VALUES.tolist(), USERS.tolist(), popularity=POPULARITY.tolist(), **beside)
+    assert weights.tolist() == pytest.approx(expected, abs=1e-12)
+    assert not torch.allclose(weights, weights_from(VALUES, USERS, beta=beta, low=0.3, high=3.0))
 
 
 def test_lone_and_equal_interactions_count_one():
@@ -75,15 +94,7 @@ def test_bad_input_is_named():
         weights_from(VALUES[:-1], USERS)
     with pytest.raises(NonFiniteError, match="interaction 3"):
         weights_from(VALUES.index_fill(0, torch.tensor([3]), math.nan), USERS)
+    with pytest.raises(ConfigurationError, match="beta_popularity = inf"):
+        weights_from(VALUES, USERS, popularity=POPULARITY, beta_popularity=math.inf)
     with pytest.raises(ConfigurationError, match="beta"):
         weights_from(VALUES, USERS, beta=math.nan)
-
-
-def test_permutation_stays_within_users():
-    users = torch.randint(20, (500,), generator=torch.Generator().manual_seed(1))
-    order = permuted_within(users, 3)
-    assert torch.equal(order.sort().values, torch.arange(500))
-    assert torch.equal(users[order], users)
-    assert (order != torch.arange(500)).float().mean() > 0.9
-    assert torch.equal(order, permuted_within(users, 3))
-    assert not torch.equal(order, permuted_within(users, 4))

@@ -17,9 +17,10 @@ from burnish.enhancers.conformance.data import write_data
 from burnish.enhancers.conformance.subject import assert_equal_states, copied_state, train
 from burnish.enhancers.conformance.suite import check_backbone, check_enhancer
 from burnish.enhancers.conformance.world import build_world
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.profile_reasons import contributions
-from burnish.enhancers.shapley.reweighting import permuted_within, weights_from
+from burnish.enhancers.shapley.reweighting import weights_from
 from burnish.enhancers.shapley.shapley import item_vectors
 from burnish.enhancers.weights.loss import RULES
 from burnish.errors import ConfigurationError, UnsupportedError
@@ -69,7 +70,8 @@ def test_every_backbone_trains_with_values(model, folder):
 
 
 def test_schedule_and_smoothing(folder):
-    world = world_of("BPR", folder, Shapley(warmup_epochs=2, refresh=3, smoothing=0.25, beta=1.0, folds=4))
+    options = {"warmup_epochs": 2, "refresh": 3, "smoothing": 0.25, "beta": 1.0, "folds": 4}
+    world = world_of("BPR", folder, Shapley(**options, values="profile", beyond_popularity=False))
     host, shapley = world.model.enhancers, world.model.enhancers["shapley"]
     users = world.train._dataset.inter_feat["user_id"]
     items = world.train._dataset.inter_feat["item_id"]

@@ -205,9 +205,13 @@ def test_drawn_negatives_stand_for_all(world: Any) -> None:
     with made.model.enhancers.step():
         exact = whole.objective(users_batch(3, 4))
     for drawn_by in ("uniform", "popularity"):
-        some = world(
-            enhance("BPR", Softmax(temperature=TAU, negatives=40_000, drawn_by=drawn_by)), embedding_size=4
-        )
+        with pytest.warns(
+            UserWarning, match=r"negatives = 40000 are drawn with repetition, and there are \d+ items"
+        ):
+            some = world(
+                enhance("BPR", Softmax(temperature=TAU, negatives=40_000, drawn_by=drawn_by)),
+                embedding_size=4,
+            )
         with some.model.enhancers.step():
             found = some.model.enhancers["softmax"].objective(users_batch(3, 4))
         torch.testing.assert_close(found, exact, rtol=0.02, atol=0.0)
@@ -378,7 +382,7 @@ def test_batches_of_users_have_no_losses_of_interactions(
     """And it is the objective that makes them, not the backbone; the cures that are named work."""
     options = small | {"epochs": 2, "show_progress": False}
     in_run = burnish.Shapley(values="in-run", warmup_epochs=1)
-    said = f"'shapley' looks at .*'{objective.name}' makes batches of users.*{cure} shapley .*cross-fit"
+    said = f"'shapley' looks at .*'{objective.name}' makes batches of users.*{cure} shapley .*profile"
     with pytest.raises(UnsupportedError, match=said):
         burnish.run("BPR", "tiny", enhancers=[objective, in_run], config=options, seed=1)
     if objective.name == "softmax":

@@ -127,6 +127,78 @@ def test_a_sample_estimates_the_whole_loss(world):
     assert len(set(values)) > 50
 
 
+def test_strength_is_the_share_of_the_shift(world):
+    """Rows go that share of the way that strength 1 would take them, in the table that scores see, too."""
+    rows, tables = {}, {}
+    for strength in (0.0, 0.3, 1.0):
+        enhanced = world(enhance("BPR", RVRec(**dict(EVERYTHING, strength=strength))))
+        stir(enhanced)
+        host = enhanced.model.enhancers
+        table = host.anatomy.of("item")[0]
+        ids = torch.arange(table.count)
+        rows[strength] = host.state.refined(table, ids).detach()
+        tables[strength] = enhanced.model.item_embedding(ids).detach()
+    for found in (rows, tables):
+        shift = found[1.0] - found[0.0]
+        assert shift.abs().mean() > 1e-3
+        torch.testing.assert_close(found[0.3], found[0.0] + 0.3 * shift, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("enhancer", [RVRec, Euclid2d])
+def test_distances_are_divided_by_the_temperature(world, enhancer):
+    """Of two temperatures, the colder one's logits are as many times larger: the loss by hand, from the option."""
+    options = {name: value for name, value in EVERYTHING.items() if name != "guard"}
+    for temperature in (0.05, 0.4):
+        enhanced = world(enhance("BPR", enhancer(**dict(options, temperature=temperature))))
+        own = enhanced.model.enhancers[enhancer.name]
+        batch = training_batch(enhanced)
+        double = {}
+        for table in enhanced.model.enhancers.anatomy.tables:
+            network = own.networks[table.name.replace(".", "-")].double()
+            ids = batch["user_id"] if table.side == "user" else batch["item_id"]
+            double[table.side] = torch.cat(network(table.raw()[ids].double()), dim=1)
+            network.float()
+        wanted = loop_loss(
+            batch["user_id"].tolist(),
+            batch["item_id"].tolist(),
+            double["user"],
+            double["item"],
+            train_pairs(enhanced),
+            1 / temperature,
+            shares(enhanced, "user_id"),
+            shares(enhanced, "item_id"),
+        )
+        found = own.loss(batch)["contrast"].double()
+        torch.testing.assert_close(found, torch.tensor(wanted).double(), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("sample", [None, 7])
+def test_weights_are_those_of_the_rows_that_were_drawn(world, sample):
+    """`weighted: true`: an interaction of the sample counts what other enhancers say of it, not of another row."""
+    options = dict(EVERYTHING, guard=0.0, sample=sample)
+    rows, users = {}, []
+    for weighted in (False, True):
+        enhanced = world(enhance("BPR", RVRec(**options, weighted=weighted)))
+        stir(enhanced)
+        batch = training_batch(enhanced, 40)
+        own = enhanced.model.enhancers["rvrec"]
+        enhanced.model.enhancers.state.weights = 1.0 + batch["user_id"].float()
+        columns = own._columns
+
+        def noted(batch, of=columns):
+            found = of(batch)
+            users.append(found[0]["user_id"])
+            return found
+
+        own._columns = noted
+        enhanced.model.enhancers.state.step = 3
+        rows[weighted] = own.loss(batch)["contrast"].detach()
+    assert torch.equal(*users)
+    assert len(users[0]) == (sample or 40)
+    assert len(set(users[0].tolist())) > 3
+    torch.testing.assert_close(rows[True], rows[False] * (1.0 + users[0].float()), rtol=1e-5, atol=1e-6)
+
+
 def test_sequences_are_barycentres_of_their_items(world):
     enhanced = world(enhance("SASRec", RVRec(**EVERYTHING)))
     stir(enhanced)

@@ -1,0 +1,1 @@
+"""Interactions that never happened: kinds of noise, and how they are drawn."""
