@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from burnish.enhancers.status import status
     from burnish.enhancers.wasserstein.rvrec import Euclid2d, RVRec
     from burnish.trained.card.card import card
+    from burnish.trained.edge_values import edge_values
     from burnish.trained.explain import explain
     from burnish.trained.export import export_embeddings
     from burnish.trained.keyword_profiles import keyword_profiles
@@ -82,6 +83,7 @@ _HOME = {
     "Guided": "burnish.enhancers.guided.guided",
     "Shapley": "burnish.enhancers.shapley.shapley",
     "card": "burnish.trained.card.card",
+    "edge_values": "burnish.trained.edge_values",
     "explain": "burnish.trained.explain",
     "explain_eval": "burnish.benchmarks.faithfulness.explain_eval",
     "export_embeddings": "burnish.trained.export",
@@ -111,6 +113,7 @@ __all__ = [
     "bake",
     "card",
     "detach",
+    "edge_values",
     "enhance",
     "explain",
     "explain_eval",

@@ -42,6 +42,7 @@ EPILOG = (
     "burnish value out --objectives profile,fit,standing --combine --out values.parquet --plot values.svg\n\n"
     "burnish value --model LightGCN --dataset ml-100k --run out --epochs 50 --out values.csv\n\n"
     "burnish value out --shard 2/4 --out values.parquet (one of four jobs; without --shard the same values)\n\n"
+    "burnish value out --edges --out edges.parquet (of a run with paths: what each edge of its graph is worth)\n\n"
     "burnish value --run sasrec --user 196 --item 50 (what each item of the history adds to the score of item 50)\n\n"
     "--run, or RUN alone, takes a run of `burnish run --output`; with --model it trains into that folder where no run "
     "is in it yet. A valuation that was stopped goes on where it was when the same command is given again. Only "
@@ -69,7 +70,7 @@ class ValueOptions:
         typer.Option(
             "--objectives",
             help="profile, dimensions, axes, prototypes, attributes, profile_beyond_popularity, regression, joint, "
-            "fit, standing, similarity; several with commas.",
+            "fit, standing, similarity, edges; several with commas.",
         ),
     ] = "profile"
     combine: Annotated[
@@ -82,6 +83,9 @@ class ValueOptions:
     seed: Annotated[int | None, typer.Option("--seed", help="Random seed of training and of the folds.")] = (
         None
     )
+    edges: Annotated[
+        bool, typer.Option("--edges", help="Value the edges of the graph that paths walks on, by relation.")
+    ] = False
     enhancers: Annotated[
         str | None, typer.Option("--enhancers", "-e", help="Enhancers to train with, as in burnish run.")
     ] = None
@@ -158,6 +162,7 @@ def value(context: typer.Context, options: ValueOptions) -> None:
     """The value of every training interaction, by objective, with standard error, rank and original ids.
 
     With --user, of the items of one user's history instead: what each adds to the model's prediction.
+    With --edges, of every edge of the graph that a run's path model walks on.
     With --model, RecBole's options work as in `burnish run`: --epochs 50, --embedding_size=64.
     """
     from burnish.training.session import torch_threads
@@ -199,7 +204,7 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
 
     from .run_request import refuse_misspelt
     from .value_share import share_and_size, value_share
-    from .value_tables import show, write
+    from .value_tables import show, show_edges, write
 
     screen = Screen.of(context, options.quiet)
     output, plot = options.output, options.plot
@@ -230,6 +235,9 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
         if options.user is not None:
             screen.say(f"valuing the history of user {options.user} ...")
             valuation = value_history_of(source, options)
+        elif options.edges:
+            screen.say("valuing the edges of the graph ...")
+            valuation = value_edges(screen, source, options)
         elif share is not None:
             assert output is not None
             value_share(screen, valuer_of(source, options, settings), share, output, kind)
@@ -238,12 +246,17 @@ def carry_out(context: typer.Context, options: ValueOptions, words: list[str]) -
             valuation, agreed = value_interactions(screen, source, options, settings)
     if output is not None:
         write(valuation, output, kind, shards_folder(output), names)
-        what = "interactions" if options.user is None else "items of the history"
+        what = (
+            "edges" if options.edges else "interactions" if options.user is None else "items of the history"
+        )
         screen.say(f"written: {output} ({valuation.n_players} {what}, {valuation.seconds:.1f} s)")
     if plot is not None:
         draw(valuation, plot)
         screen.say(f"drawn: {plot}")
-    show(screen, valuation, options.user is not None, options.top, names)
+    if options.edges:
+        show_edges(screen, valuation, options.top, names)
+    else:
+        show(screen, valuation, options.user is not None, options.top, names)
     if agreed is not None and agreed.enough:
         screen.say(str(agreed))
     elif agreed is not None:
@@ -270,6 +283,23 @@ def check_history(options: ValueOptions) -> None:
     from burnish.errors import ConfigurationError
 
     defaults = ValueOptions()
+    if options.edges:
+        of_interactions = (
+            "user",
+            "item",
+            "objectives",
+            "combine",
+            "shard",
+            "at_once",
+            "table",
+            "plot",
+            "scores",
+        )
+        for name in of_interactions:
+            if getattr(options, name) != getattr(defaults, name):
+                raise ConfigurationError(
+                    f"--{name.replace('_', '-')}: it has no effect on the edges of a graph; leave it or --edges out"
+                )
     alone = ("item", "estimator", "budget")
     others = ("objectives", "combine", "repeats", "folds", "shard", "at_once", "table", "scores")
     for name in alone if options.user is None else others:
@@ -302,6 +332,21 @@ def value_history_of(source: TrainedModel, options: ValueOptions) -> Valuation:
     if titles is not None and valuation.players is not None:
         valuation.players["title"] = valuation.players["item"].map(titles[1]).astype("string")
     return valuation
+
+
+def value_edges(screen: Screen, source: TrainedModel, options: ValueOptions) -> Valuation:
+    """The values of the edges of a path model's graph."""
+    from burnish.trained.edge_values import edge_values
+
+    with screen.bar("repeats", total=options.repeats) as move:
+        return edge_values(
+            source,
+            repeats=options.repeats,
+            folds=options.folds,
+            seed=options.seed or 0,
+            title_field=options.title_field,
+            progress=lambda done, total: move(completed=done, total=total),
+        )
 
 
 def value_interactions(

@@ -30,9 +30,32 @@ def show(screen: Screen, valuation: Valuation, history: bool, top: int | None, n
         show_history(screen, valuation, top, names)
     else:
         show_interactions(screen, valuation, TOP if top is None else top, names)
+    say_unsettled(screen, valuation, "--budget" if history else "--repeats")
+
+
+def say_unsettled(screen: Screen, valuation: Valuation, more: str) -> None:
+    """Where values are not sure, which option makes them surer."""
     if not valuation.converged:
-        more = "--budget" if history else "--repeats"
         screen.say(f"the standard errors are large beside the values, or unknown: raise {more}")
+
+
+def show_edges(screen: Screen, valuation: Valuation, top: int | None, names: DataNames) -> None:
+    """The most and the least valuable edges of each relation, with what all of its edges are worth together."""
+    import pandas as pd
+
+    frame, top = valuation.frame(), TOP if top is None else top
+    columns = {"value.edges": "value", "standard_error.edges": "standard error"}
+    for relation, edges in frame.groupby("relation", sort=False):
+        shown = pd.DataFrame({side: edges[f"{side}_name"].fillna(edges[side]) for side in ("from", "to")})
+        rows = pd.concat([shown, edges[["weight", *columns]].rename(columns=columns)], axis=1)
+        rows = rows.sort_values("value", ascending=False)
+        cut = top if len(rows) > 2 * top else 0
+        if cut:
+            rows = pd.concat([rows.head(cut), rows.tail(cut)])
+        values = edges["value.edges"]
+        head = f"{relation}: {len(edges):,} edges, {(values > 0).mean():.0%} of them worth more than 0"
+        screen.results.print(as_table(head, rows, names, cut))
+    say_unsettled(screen, valuation, "--repeats")
 
 
 def show_history(screen: Screen, valuation: Valuation, top: int | None, names: DataNames) -> None:

@@ -80,7 +80,8 @@ def value(
           noise best;
         * "fit": negated ranking loss of the trained model, how well it explains the interaction;
         * "standing": the score among other users' scores of the same item, so that popularity cancels;
-        * "similarity": cosine of the item to the rest of the user's profile.
+        * "similarity": cosine of the item to the rest of the user's profile;
+        * "edges": of a graph backbone, what the ranking of other interactions loses without this edge in its graph.
     repeats : int, default 5
         With other folds and drawn items, 1 or more; their mean is the value, their spread its standard error (unknown,
         NaN, for a single repeat; 0 for an objective that draws nothing).

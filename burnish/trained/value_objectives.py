@@ -167,6 +167,13 @@ def _joint(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return joint_sum(values, shard.users)
 
 
+def _edges(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    """Of the seed of all shards: every user speaks for every other's edges."""
+    assert valued.graph is not None  # `choose` has seen to it
+    values = valued.graph().values(valued.rows, folds=shard.folds, seed=shard.common_seed)
+    return values.to(shard.places.device)[shard.places]
+
+
 def _similarity(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return judges.profile_similarity(shard.users, shard.items, valued.vectors)
 
@@ -193,6 +200,7 @@ OBJECTIVES = {
         Objective("fit", _fit, needs_scores=True),
         Objective("standing", _standing, needs_scores=True),
         Objective("similarity", _similarity, random=False),
+        Objective("edges", _edges),
     )
 }
 
@@ -222,4 +230,6 @@ def choose(names: Sequence[str] | str, valued: ValuedInteractions, model: str) -
                 f"objective {name!r} needs scores of users and items alone, and {model} scores what follows a "
                 f"sequence; it can be judged by {', '.join(possible)}"
             )
+        if name == "edges" and valued.graph is not None:
+            valued.graph()
     return [OBJECTIVES[name] for name in listed]

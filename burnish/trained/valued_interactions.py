@@ -5,7 +5,9 @@ And what all users have in common of it, which is computed once.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,6 +26,7 @@ from burnish.enhancers.shapley.meanings import Axes, Groups, item_groups, princi
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.errors import UnsupportedError
 
+from .edge_values import PropagatedEdges
 from .export import anatomy_of, export_embeddings, tables_of
 from .recommend import Recommender
 
@@ -54,6 +57,7 @@ class ValuedInteractions:
     vectors: `[n_items, d]` of the items.  centre, popular: `[d]`, the mean direction of the items that
     occur, and of the interactions' items.  scorer: scores of pairs, None where a model needs a sequence to score.
     attributes: None until they are asked for (`item_attributes`).
+    graph: makes what values them as edges of a graph backbone; raises `UnsupportedError` for other models.
     """
 
     users: Tensor
@@ -65,6 +69,7 @@ class ValuedInteractions:
     popular: Tensor
     scorer: judges.Scorer | None = field(default=None, repr=False)
     attributes: ItemAttributes | None = field(default=None, repr=False)
+    graph: Callable[[], PropagatedEdges] | None = field(default=None, repr=False)
     _regression: Tensor | None = field(default=None, repr=False)
     _axes: Axes | None = field(default=None, repr=False)
     _groups: Groups | None = field(default=None, repr=False)
@@ -134,6 +139,7 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
         catalogue_mean(vectors, item_ids),
         F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
         None if trained.sequential else _make_scorer(trained, kind, vectors, device),
+        cache(partial(PropagatedEdges, trained)),
     )
 
 

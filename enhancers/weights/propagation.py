@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+from torch.overrides import TorchFunctionMode
 
 from burnish.enhancers.interactions import group_mean
 from burnish.enhancers.kept_embeddings import clear_kept
@@ -23,6 +26,10 @@ _DRAWN_ANEW = ("sub_graph1", "sub_graph2")
 
 #: RecBole's backbones whose propagation can take weights.
 GRAPH_BACKBONES = ("LightGCN", "NGCF", "NCL", "SGL", "SpectralCF", "GCMC", "KGIN", "MCCLK")
+#: What a product of a sparse matrix and a dense one is called.
+_PRODUCTS = (torch.sparse.mm, torch.mm, torch.matmul, Tensor.mm, Tensor.matmul, Tensor.__matmul__)
+#: Numbers that the gradient of a matrix's values holds at a time.
+_AT_ONCE = 1 << 24
 
 
 @dataclass
@@ -90,6 +97,45 @@ class Propagation:
                 _put(place, changed)
         clear_kept(self._model)
 
+    @property
+    def applied(self) -> Tensor | None:
+        """The weights `[n]` of the training interactions that the edges have now; None for the original ones."""
+        return self._applied
+
+    @property
+    def device(self) -> torch.device:
+        """Where the graph is."""
+        return self._matrices[0].original.device
+
+    @property
+    def edges(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Users and items `[e]` of the edges, each once, and the edge of every training interaction `[n]`."""
+        keys = torch.from_numpy(self._keys)
+        return keys // self.n_items, keys % self.n_items, torch.from_numpy(self._pair_of_row)
+
+    @contextmanager
+    def weighed(self, edge_weights: Tensor) -> Iterator[None]:
+        """While it lasts, what the backbone propagates has a gradient in the weights of the edges.
+
+        edge_weights: `[e]` in the order of `edges`, on the graph's device; those that are applied to interactions do
+        not count.  Memory for the gradient is linear in the edges.
+
+        Raises `UnsupportedError` at the end, where no product with the backbone's matrices was computed.
+        """
+        watched = {}
+        for edges in self._matrices:
+            values = self._values(edges, edge_weights)
+            for container, key in edges.places:
+                matrix = container[key] if isinstance(container, list) else getattr(container, key)
+                watched[id(matrix)] = (edges.original, values)
+        with _Watched(watched) as seen:
+            yield
+        if not seen.products:
+            raise UnsupportedError(
+                f"{type(self._model).__name__} did not multiply by the matrix that it keeps, so what an edge of its "
+                f"graph changes cannot be told"
+            )
+
     def restore(self) -> None:
         """Put the original matrices back: the same objects."""
         if self._applied is None:
@@ -145,18 +191,72 @@ class Propagation:
         original = edges.original
         weights = weights.to(original.device, torch.float64)
         pair_of_row = torch.as_tensor(self._pair_of_row, device=original.device)
-        edge = group_mean(weights, pair_of_row, len(self._keys))[edges.pair]
+        values = self._values(edges, group_mean(weights, pair_of_row, len(self._keys)))
+        changed = torch.sparse_coo_tensor(original._indices(), values, original.shape)
+        return changed.coalesce() if original.is_coalesced() else changed
+
+    def _values(self, edges: _Edges, edge_weights: Tensor) -> Tensor:
+        """The values of a matrix for these weights of the edges, with a gradient in them."""
+        original = edges.original
+        edge = edge_weights.to(original.device, torch.float64)[edges.pair]
         of_user = group_mean(edge, edges.users, self.n_users)[edges.users]
         of_item = group_mean(edge, edges.items, self.n_items)[edges.items]
         if edges.by == "both":
-            scale = (of_user * of_item).sqrt()
+            scale = (of_user * of_item).clamp(min=1e-300).sqrt()
         else:
             scale = torch.where(edges.from_user, of_user, of_item)
-        factor = torch.where(scale > 0, edge / scale.clamp(min=1e-300), torch.zeros_like(edge))
-        values = original._values().detach().clone()
-        values[edges.position] = (values[edges.position].double() * factor).to(values.dtype)
-        changed = torch.sparse_coo_tensor(original._indices(), values, original.shape)
-        return changed.coalesce() if original.is_coalesced() else changed
+        factor = torch.where(scale > 1e-150, edge / scale.clamp(min=1e-150), torch.zeros_like(edge))
+        values = original._values().detach()
+        weighted = (values[edges.position].double() * factor).to(values.dtype)
+        return values.index_put((edges.position,), weighted)
+
+
+class _Watched(TorchFunctionMode):
+    """Takes products with some sparse matrices, by their identity, for products with other values.
+
+    matrices: by `id`, the matrix whose places count and the values `[nnz]`.
+    """
+
+    def __init__(self, matrices: dict[int, tuple[Tensor, Tensor]]) -> None:
+        super().__init__()
+        self._matrices, self.products = matrices, 0
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if len(args) == 2 and id(args[0]) in self._matrices and func in _PRODUCTS:
+            self.products += 1
+            return _Product.apply(self._matrices[id(args[0])][1], args[1], self._matrices[id(args[0])][0])
+        return func(*args, **(kwargs or {}))
+
+
+class _Product(torch.autograd.Function):
+    """A sparse matrix times a dense one.  torch's own gradient in the values makes a dense matrix of the nodes."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, dense: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(values, dense, places)
+        return torch.mm(
+            torch.sparse_coo_tensor(places._indices(), values, places.shape, check_invariants=False), dense
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        values, dense, places = ctx.saved_tensors
+        (gradient,) = gradients
+        rows, columns = places._indices()
+        of_values, of_dense = None, None
+        if ctx.needs_input_grad[0]:
+            of_values = torch.empty_like(values)
+            step = max(1, _AT_ONCE // max(1, dense.shape[1]))
+            for first in range(0, len(values), step):
+                here = slice(first, first + step)
+                of_values[here] = (gradient[rows[here]] * dense[columns[here]]).sum(1)
+        if ctx.needs_input_grad[1]:
+            back = torch.sparse_coo_tensor(
+                torch.stack([columns, rows]), values, places.shape[::-1], check_invariants=False
+            )
+            of_dense = torch.mm(back, gradient)
+        return of_values, of_dense, None
 
 
 def _put(place: tuple[Any, Any], matrix: Tensor) -> None:

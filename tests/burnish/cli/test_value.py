@@ -357,3 +357,29 @@ def test_the_history_of_a_user(here: Path, monkeypatch: pytest.MonkeyPatch) -> N
         bad = call("value", "--run", "s", *words)
         assert bad.exit_code == 2
         assert says in bad.stderr
+
+
+def test_edges_are_of_a_path_model_alone(run: Path, here: Path) -> None:
+    done = call("value", str(run), "--edges")
+    assert done.exit_code != 0
+    assert "BPR was trained without a path model" in done.stderr
+    done = call("value", str(run), "--edges", "--combine")
+    assert done.exit_code != 0
+    assert "--combine: it has no effect on the edges of a graph" in done.stderr
+
+
+def test_edges_by_relation(here: Path) -> None:
+    walks = "{metapaths: [user -rated-> item <-rated- user -rated-> item]}"
+    trained = call(
+        "run", "--model", "PathWalks", "--dataset", "tiny", *SMALL, "--walks", walks, "-o", "walks"
+    )
+    assert trained.exit_code == 0, trained.output
+    done = call("value", "walks", "--edges", "--repeats", "2", "--top", "2", "--out", "edges.parquet")
+    assert done.exit_code == 0, done.output
+    frame = pd.read_parquet("edges.parquet")
+    assert len(frame) == 640
+    assert (
+        f"rated: 640 edges, {(frame['value.edges'] > 0).mean():.0%} of them worth more than 0" in done.stdout
+    )
+    assert "written: edges.parquet (640 edges" in done.stderr
+    assert sum("│ ..." in line for line in done.stdout.splitlines()) == 1
