@@ -139,7 +139,7 @@ def valued_interactions(trained: TrainedModel, table: str | None = None) -> Valu
         catalogue_mean(vectors, item_ids),
         F.normalize(vectors, dim=1)[item_ids].mean(dim=0),
         None if trained.sequential else _make_scorer(trained, kind, vectors, device),
-        cache(partial(PropagatedEdges, trained)),
+        graph=cache(partial(PropagatedEdges, trained)),
     )
 
 
