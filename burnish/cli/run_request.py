@@ -121,9 +121,9 @@ def refuse_misspelt(request: RunRequest, context: typer.Context) -> None:
             continue
         guess = nearest(name, names)
         if guess is not None and (other is None or _likeness(name, guess) >= _likeness(name, other)):
-            raise UnknownNameError(
-                f"option --{name.replace('_', '-')} is not known. Did you mean --{names[guess]}?"
-            )
+            dashed = name.replace("_", "-")
+            written = name if dashed == names[guess] else dashed
+            raise UnknownNameError(f"option --{written} is not known. Did you mean --{names[guess]}?")
     refuse(request.options, [model], dashes=True)
 
 

@@ -207,6 +207,10 @@ def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
         (("--dataset", "shop", "--data_path", "data", "--out", "x", "--kinds", "unifrom"), "unifrom"),
         (("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop-from", "2"), "mask_from"),
         (("--dataset", "shop", "--data_path", "data", "--out", "x", "--noise", "0.2"), "is in no file"),
+        (
+            ("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop_from", "0.5"),
+            "option --drop_from is not known. Did you mean --drop-from?",
+        ),
         (("--put-back", "data/shop", "--out", "x"), "has no clean.json"),
         (("--put-back", "data/shop"), "needs --out"),
     ],
