@@ -175,4 +175,12 @@ def test_the_ready_plan() -> None:
     plan = load_plan(find_plan("noise"))
     shares = {part.home: part.options["noise"]["share"] for part in plan.parts()}
     assert shares == {"noise-20": 0.2, "noise-50": 0.5}
-    assert [*plan.arms] == ["plain", "softmax+average", "line", "shapley", "shapley-permuted"]
+    assert [*plan.arms] == [
+        "plain",
+        "softmax+average",
+        "line",
+        "clean",
+        "clean-permuted",
+        "shapley",
+        "shapley-permuted",
+    ]
