@@ -110,7 +110,7 @@ def truncated_svd(
         )
     size = min(width + max(_BEYOND, width // 2), most)
     generator = torch.Generator().manual_seed(seed)
-    basis = torch.randn(scores.n_items, size, generator=generator).to(scores.device)
+    basis = torch.randn(scores.n_items, size, generator=generator, dtype=torch.float32).to(scores.device)
     basis[0] = 0
     users = list(blocks(scores.n_users, 16 * size, budget_bytes))
     for _ in range(passes):
@@ -128,7 +128,7 @@ def truncated_svd(
     items = items * torch.sign(items.gather(0, items.abs().argmax(0, keepdim=True))) * (values > 0)
     items[0] = 0
     product = scores.times(items * _inverse(values.sqrt()))
-    table = torch.empty(scores.n_users, width, device=scores.device)
+    table = torch.empty(scores.n_users, width, dtype=torch.float32, device=scores.device)
     for block in users:
         table[block] = product(block)
     return Tables(table, items * values.sqrt().float(), values.float())

@@ -75,7 +75,8 @@ class GramMatrix:
         (Halko, Martinsson and Tropp 2011, arXiv 0909.4061, algorithm 5.5).
         """
         generator = torch.Generator().manual_seed(self.seed)
-        basis = torch.randn(self.n_items, self.n_factors, generator=generator).to(self.known.device)
+        basis = torch.randn(self.n_items, self.n_factors, generator=generator, dtype=torch.float32)
+        basis = basis.to(self.known.device)
         basis[0] = 0
         for _ in range(_PASSES):
             basis = torch.linalg.qr(self._times(basis)).Q

@@ -85,6 +85,18 @@ def test_beyond_the_limit_the_regression_is_of_low_rank():
     )
 
 
+@pytest.mark.parametrize("most_items", [1, 20])
+def test_the_default_precision_changes_nothing(most_items):
+    _, users, items = _data(n_users=60)
+    want = regression_values(users, items, 9, most_items=most_items)
+    torch.set_default_dtype(torch.float64)
+    try:
+        found = regression_values(users, items, 9, most_items=most_items)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert torch.equal(found, want)
+
+
 def test_blocks_of_users_change_nothing(monkeypatch):
     _, users, items = _data(n_users=50)
     whole = regression_values(users, items, 9)
