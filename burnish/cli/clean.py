@@ -42,8 +42,8 @@ class CleanOptions:
     ] = 0.25
     kinds: Annotated[
         str,
-        typer.Option("--kinds", help="Noise that is looked for: uniform, popular, position, with commas."),
-    ] = "uniform,popular,position"
+        typer.Option("--kinds", help="Noise that is looked for, with commas."),
+    ] = "uniform,popular,position,bots,clickbait"
     least: Annotated[
         float,
         typer.Option(

@@ -32,6 +32,11 @@ _ROW = "burnish_raw_row"
 #: What was taken out, and how it was found, in the folder of a cleaned data set.
 REMOVED, RECORD = "removed.parquet", "clean.json"
 PARTS = ("train", "valid", "test")
+#: What is said first of a row that is taken out for its whole user or item.
+OF_KIND = {
+    "bots": "most of what this user has fits no other user",
+    "clickbait": "most users of this item have nothing else in common",
+}
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,8 @@ class Cleaned:
     """What `clean_data` did.
 
     folder: the data set, None where nothing was to be written.  rows: interactions of each part, before.  removed: of
-    the training part.  users: of whom something was removed.  shares: how much looks like noise, by kind.
+    the training part.  users: of whom something was removed.  shares: how much looks like noise, by kind.  kept: of
+    the training part, what looks as much like noise and stays, as its user has lost enough.
     """
 
     folder: Path | None
@@ -47,6 +53,7 @@ class Cleaned:
     removed: int
     users: int
     shares: tuple[NoiseShare, ...]
+    kept: int = 0
 
     def __str__(self) -> str:
         looks = "; ".join(map(str, self.shares))
@@ -56,7 +63,8 @@ class Cleaned:
             if self.removed
             else f"nothing is removed of {counted(self.rows['train'], 'training interaction')}"
         )
-        return f"at most so much looks like noise (95% interval): {looks}. {taken}."
+        kept = f"; {self.kept:,} more look so and stay, as their users have lost enough" if self.kept else ""
+        return f"at most so much looks like noise (95% interval): {looks}. {taken}{kept}."
 
 
 def clean_data(
@@ -126,6 +134,7 @@ def clean_data(
         int(gone.sum()),
         len(users[gone].unique()),
         found.shares,
+        int((found.probability >= options.mask_from).sum()) - int(gone.sum()),
     )
     if out is None:
         return cleaned
@@ -138,7 +147,10 @@ def clean_data(
     removed["place"] = places[gone.numpy()]
     removed["probability"] = found.probability[gone].numpy()
     removed["kind"] = [options.kinds[place] for place in found.kind[gone].tolist()]
-    removed["reason"] = _reasons(users, items, sizes, gone, seed)
+    removed["reason"] = [
+        f"{OF_KIND[kind]}; {reason}" if kind in OF_KIND else reason
+        for kind, reason in zip(removed["kind"], _reasons(users, items, sizes, gone, seed), strict=True)
+    ]
     left = np.setdiff1d(np.arange(len(training)), places[gone.numpy()])
     written = {**rows_of, "train": training[left]}
     with folder_written_whole(out, lambda folder: (folder / RECORD).is_file()) as folder:
@@ -315,5 +327,6 @@ def _record(
         "rows": dict(cleaned.rows),
         "removed": cleaned.removed,
         "users": cleaned.users,
+        "look so and stay": cleaned.kept,
         "noise at most": [asdict(share) for share in found.shares],
     }

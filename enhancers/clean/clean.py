@@ -14,9 +14,10 @@ from burnish.enhancers.interactions import PositiveFrom, positives
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import warn
+from burnish.noise.kinds import Kind
 from burnish.telling import stage, teller
 
-from .planted import KINDS, LEAST_ROWS, Kind, NoiseShare, suspicion
+from .planted import KINDS, LEAST_ROWS, OF_HISTORIES, NoiseShare, suspicion
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -29,7 +30,8 @@ class CleanConfig(OptionsWithoutLoss):
         default=KINDS,
         min_length=1,
         description="noise that is looked for: items with equal chance (uniform), as popular as the rest (popular), or "
-        "high in a list of what is popular (position)",
+        "high in a list of what is popular (position); users who are mostly chance (bots), items with users by chance "
+        "(clickbait)",
     )
     least: float = Field(
         default=0.01,
@@ -61,7 +63,8 @@ class CleanConfig(OptionsWithoutLoss):
         default=0.1,
         gt=0.0,
         le=1.0,
-        description="noise that is planted, as a share of the interactions, to learn what it looks like",
+        description="noise that is planted, as a share of the interactions, to learn what it looks like; bots and "
+        "clickbait are planted one for one",
     )
     repeats: int = Field(default=2, ge=1, description="plantings of each kind that are averaged")
     control: Literal["none", "permuted"] = Field(
@@ -93,11 +96,15 @@ class CleanConfig(OptionsWithoutLoss):
 
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
+        if set(self.kinds) <= set(OF_HISTORIES):
+            idle = dict.fromkeys(self.given("planted"), f"with kinds = {', '.join(self.kinds)}, planted one for one")
+        else:
+            idle = {}
         if self.mask_from is None:
-            return dict.fromkeys(
+            return idle | dict.fromkeys(
                 self.given("most_of_user"), "without mask_from, where nobody loses an interaction"
             )
-        return dict.fromkeys(self.given("lowest"), "with mask_from, where interactions count 0 or 1")
+        return idle | dict.fromkeys(self.given("lowest"), "with mask_from, where interactions count 0 or 1")
 
 
 class Clean(Enhancer[CleanConfig]):

@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,18 +25,21 @@ from torch import Tensor
 from burnish.errors import DataError
 from burnish.noise.draw import inject
 
+from .histories import judged_histories
 from .signs import signs
 
-#: Kinds of noise that can be planted (`burnish.noise.kinds`).  Bots and click-bait cannot be found so: planted ones are
-#: other users and other items than real ones, and are told from them by how active and how popular they are.
-Kind = Literal["uniform", "popular", "position"]
-KINDS: tuple[Kind, ...] = ("uniform", "popular", "position")
+#: Kinds of noise (`burnish.noise.kinds`) that are looked for where none are named.
+KINDS = ("uniform", "popular", "position", "bots", "clickbait")
+#: Those of whole users and whole items: `histories` finds them.
+OF_HISTORIES = ("bots", "clickbait")
 #: Rows that a classifier learns from, at most.
 MOST_ROWS = 400_000
 #: Planted interactions in the region that bounds the share, at least: fewer would be chance.
 FEWEST = 100
 #: A share above this is not acted on: who chooses by chance leaves nothing that noise could be told from.
 MOST = 0.5
+#: Rows of bots and click-bait from this probability on are set aside while other kinds are looked for.
+SET_ASIDE = 0.5
 #: Fewest interactions that a share can be found in.
 LEAST_ROWS = 1000
 
@@ -118,23 +121,51 @@ def suspicion(
         raise DataError(
             f"clean: {n} interactions are too few to tell noise from what is real; it takes {LEAST_ROWS} at least"
         )
-    shares, probabilities = [], []
+    step = progress or (lambda: None)
+    found: dict[str, tuple[NoiseShare, Tensor]] = {}
+    left = torch.ones(n, dtype=torch.bool)
     for place, kind in enumerate(kinds):
-        there, planted_odds = [], []
-        for repeat in range(repeats):
-            drawn = seed * 1_000_003 + place * 1009 + repeat
-            odds = _odds(users, items, n_users, n_items, kind, round(planted * n), drawn % 2**31)
-            there.append(odds[:n])
-            planted_odds.append(odds[n:])
-            if progress is not None:
-                progress()
-        shares.append(_share(kind, there, planted_odds, seed + place))
-        acted_on = shares[-1].low > least and not shares[-1].tells_nothing
-        share = shares[-1].share if acted_on else 0.0
-        mean = np.exp(np.mean(np.log(there), axis=0))
-        probabilities.append(torch.from_numpy((share * mean).clip(max=1.0)))
-    probability, kind_of = torch.stack(probabilities).max(0)
-    return Suspicion(probability.float(), kind_of, tuple(shares))
+        if kind in OF_HISTORIES:
+            own, other = ((users, n_users), (items, n_items))[:: 1 if kind == "bots" else -1]
+            judged = judged_histories(
+                own[0],
+                other[0],
+                (own[1], other[1]),
+                by_popularity=kind == "clickbait",
+                repeats=repeats,
+                seed=(seed * 1_000_003 + place * 1009) % 2**31,
+            )
+            for _ in range(repeats):
+                step()
+            share = NoiseShare(kind, judged.share, judged.low, judged.high)
+            probability = torch.from_numpy(judged.probability) * _acted_on(share, least)
+            found[kind] = share, probability
+            left &= probability < SET_ASIDE
+    if int(left.sum()) < LEAST_ROWS:
+        left[:] = True
+    rest = users[left], items[left], n_users, n_items
+    count = round(planted * len(rest[0]))
+    for place, kind in enumerate(kinds):
+        if kind not in OF_HISTORIES:
+            there, planted_odds = [], []
+            for repeat in range(repeats):
+                drawn = seed * 1_000_003 + place * 1009 + repeat
+                odds = _odds(*rest, kind, count, drawn % 2**31)
+                there.append(odds[: len(rest[0])])
+                planted_odds.append(odds[len(rest[0]) :])
+                step()
+            share = _share(kind, there, planted_odds, seed + place)
+            mean = np.exp(np.mean(np.log(there), axis=0))
+            probability = torch.zeros(n, dtype=torch.float64)
+            if _acted_on(share, least):
+                probability[left] = torch.from_numpy((share.share * mean).clip(max=1.0))
+            found[kind] = share, probability
+    probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
+    return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))
+
+
+def _acted_on(share: NoiseShare, least: float) -> bool:
+    return share.low > least and not share.tells_nothing
 
 
 def _odds(

@@ -147,8 +147,53 @@ def ease(gram: GramMatrix, ridge: float) -> Bilinear:
     return Bilinear(users, Weights(weights), gram.n_items, name="EASE", new_items=new_items)
 
 
+@dataclass(frozen=True)
+class InverseGram:
+    """P = (X'X + ridge I)^-1: in full, or diag(rest) - H H' where X'X does not fit the budget.
+
+    diagonal: `[n_items]`, of P.  full: P, or None.  rest, factors: `[n_items]` and `[n_items, r]` of the low-rank form.
+    """
+
+    diagonal: Tensor
+    full: Tensor | None = None
+    rest: Tensor | None = None
+    factors: Tensor | None = None
+
+    def times(self, rows: Sparse) -> Tensor:
+        """Rows `[b, n_items]` times P."""
+        if self.full is not None:
+            return rows.times(self.full)
+        assert self.rest is not None
+        assert self.factors is not None
+        written = torch.from_numpy(rows.matrix.toarray()).to(self.rest)
+        return written * self.rest - rows.times(self.factors) @ self.factors.T
+
+
+def inverse_gram(gram: GramMatrix, ridge: float) -> InverseGram:
+    """P of `ease`, in float32, for what its weights alone do not say: scores without one user.
+
+    gram: the items' Gram matrix.  ridge: above 0.
+    """
+    if gram.form == LOW_RANK:
+        factors, rest, diagonal = _low_rank_inverse(gram, ridge)
+        return InverseGram(diagonal, rest=rest, factors=factors)
+    inverse = _full_inverse(gram, ridge).float().contiguous()
+    return InverseGram(inverse.diagonal().clone(), full=inverse)
+
+
 def _weights(gram: GramMatrix, ridge: float) -> tuple[Tensor, Tensor]:
     """B `[n_items, n_items]` and the diagonal of P, in float32."""
+    inverse = _full_inverse(gram, ridge)
+    diagonal = inverse.diagonal().clone()
+    weights = inverse.div_(-diagonal).float().contiguous()  # LAPACK leaves columns, and rows are summed
+    weights.fill_diagonal_(0)
+    weights[0] = 0
+    weights[:, 0] = 0
+    return weights, diagonal.float()
+
+
+def _full_inverse(gram: GramMatrix, ridge: float) -> Tensor:
+    """P, in the form's precision."""
     matrix = gram.dense()
     matrix.diagonal().add_(ridge)
     lower, failed = torch.linalg.cholesky_ex(matrix)
@@ -158,14 +203,7 @@ def _weights(gram: GramMatrix, ridge: float) -> tuple[Tensor, Tensor]:
             f"EASE: ridge = {ridge:g} is too small for the items' Gram matrix to be inverted in {gram.form}; give a "
             f"larger one"
         )
-    inverse = torch.cholesky_inverse(lower)
-    del lower
-    diagonal = inverse.diagonal().clone()
-    weights = inverse.div_(-diagonal).float().contiguous()  # LAPACK leaves columns, and rows are summed
-    weights.fill_diagonal_(0)
-    weights[0] = 0
-    weights[:, 0] = 0
-    return weights, diagonal.float()
+    return torch.cholesky_inverse(lower)
 
 
 def _low_rank_inverse(gram: GramMatrix, ridge: float) -> tuple[Tensor, Tensor, Tensor]:

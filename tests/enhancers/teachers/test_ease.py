@@ -8,7 +8,7 @@ import torch
 
 from burnish.enhancers.anatomy.describe import describe
 from burnish.enhancers.interactions import Positives
-from burnish.enhancers.teachers.ease import GramMatrix, ease
+from burnish.enhancers.teachers.ease import GramMatrix, ease, inverse_gram
 from burnish.enhancers.teachers.item_knn import item_knn
 from burnish.enhancers.teachers.known_items import known_items
 from burnish.enhancers.teachers.sparse import incidence
@@ -49,6 +49,17 @@ class AllFactors(GramMatrix):
     """As many factors as there are items."""
 
     n_factors = 22
+
+
+def test_rows_times_the_inverse(small_world):
+    """In full and of all ranks; the diagonal with it."""
+    inverse = np.linalg.inv(small_world.dense.T @ small_world.dense + 20.0 * np.eye(23))
+    for gram in (GramMatrix(small_world.known, 2**20), AllFactors(small_world.known, 0)):
+        found = inverse_gram(gram, 20.0)
+        np.testing.assert_allclose(
+            found.times(small_world.known), small_world.dense @ inverse, rtol=1e-3, atol=1e-5
+        )
+        np.testing.assert_allclose(found.diagonal[1:], np.diag(inverse)[1:], rtol=1e-4)
 
 
 def test_the_low_rank_form_is_never_above_the_gram_matrix_and_keeps_its_diagonal(small_world):
