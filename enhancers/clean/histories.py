@@ -33,7 +33,9 @@ FEWEST_HISTORIES = 50
 #: Histories of like length that a share is bounded within, by equal parts of the interactions.
 STRATA = 4
 #: The share of counterparts that is left out of the region that bounds a share: the least suspect ones.
-LEFT_OUT = 0.25
+LEFT_OUT = 0.1
+#: Times that classifiers are fitted, histories counting the less the likelier they are noise.
+ROUNDS = 3
 #: Groups of columns of like popularity.
 GROUPS = 8
 #: Histories that get counterparts, and rows that the second classifier learns from, at most.
@@ -85,29 +87,37 @@ def judged_histories(
     planted, is_drawn, stands_for = counterparts(known, np.tile(sizes_of, repeats), judged, chance, rng)
     there_signs = history_signs(known.pick(torch.from_numpy(judged)), judged, known, inverse)
     planted_signs = history_signs(planted, stands_for, known, inverse)
-    odds, planted_odds = _odds(there_signs.histories, planted_signs.histories, judged, stands_for, rng)
     drawn = _drawn(there_signs, planted_signs, is_drawn, rng)
 
     # What of a history is noise if it is a bot's.
     entries = length[judged]
     starts = np.cumsum(entries) - entries
     noise = np.add.reduceat(drawn, starts)
+    lengths = entries, np.diff(planted.matrix.indptr)
     ends = np.quantile(np.repeat(entries, entries), np.arange(1, STRATA) / STRATA)
-    stratum, planted_stratum = (np.digitize(size, ends, right=True) for size in (entries, np.diff(planted.matrix.indptr)))
-    among = np.zeros(len(judged))
-    suspect = np.zeros(len(judged), bool)
-    for one in np.unique(stratum):
-        own, theirs = stratum == one, planted_odds[planted_stratum == one]
-        if not len(theirs):
-            continue
-        limit = np.quantile(theirs, LEFT_OUT)
-        suspect[own] = odds[own] >= limit
-        among[own] = min(1.0, suspect[own].mean() / (theirs >= limit).mean())
-    is_noise = (among * odds).clip(max=1.0)
+    stratum, planted_stratum = (np.digitize(length, ends, right=True) for length in lengths)
+    half = np.zeros(sizes[0], bool)
+    half[rng.permutation(judged)[: len(judged) // 2]] = True
+    is_noise = np.zeros(len(judged))
+    for _ in range(ROUNDS):
+        odds, planted_odds = _odds(
+            (there_signs.histories[:, :-1], planted_signs.histories[:, :-1]),
+            (half[judged], half[stands_for]),
+            1.0 - is_noise,
+        )
+        suspect = np.zeros(len(judged), bool)
+        for one in np.unique(stratum):
+            own, theirs = stratum == one, planted_odds[planted_stratum == one]
+            if len(theirs):
+                limit = np.quantile(theirs, LEFT_OUT)
+                suspect[own] = odds[own] >= limit
+                among = min(1.0, suspect[own].mean() / (theirs >= limit).mean())
+                is_noise[own] = among * odds[own] / (among * odds[own] + 1.0 - among)
+
     # One history more is counted than there is, as none at all says little about a share of none.
     counted = np.append(noise[suspect], noise.mean())
-    share = float(counted[:-1].sum()) / (1 - LEFT_OUT) / n
-    error = float(np.sqrt(np.square(counted).sum())) / (1 - LEFT_OUT) / n
+    share = float(counted[:-1].sum()) / (1.0 - LEFT_OUT) / n
+    error = float(np.sqrt(np.square(counted).sum())) / (1.0 - LEFT_OUT) / n
     probability = csr_matrix(
         (np.repeat(is_noise, entries) * drawn, known.matrix[judged].indices, np.append(starts, entries.sum())),
         shape=(len(judged), sizes[1]),
@@ -248,30 +258,33 @@ def _classifier(**options: Any) -> Any:
 
 
 def _odds(
-    there: NDArray[np.float64],
-    planted: NDArray[np.float64],
-    judged: NDArray[Any],
-    stands_for: NDArray[Any],
-    rng: np.random.Generator,
+    signs: tuple[NDArray[np.float64], NDArray[np.float64]],
+    halves: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+    real: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Density of counterparts over that of histories, of both, by classifiers that saw neither the row nor its copies."""
-    half = np.zeros(int(judged.max()) + 1, bool)
-    half[rng.permutation(judged)[: len(judged) // 2]] = True
-    sides = half[judged], half[stands_for]
-    odds = np.empty(len(there)), np.empty(len(planted))
+    """Density of counterparts over that of real histories, of both, by classifiers that learnt from the other half.
+
+    How long a history is is no sign: bots may be longer than most.
+
+    signs, halves: of the histories, and of counterparts.  real: how much each history counts.
+    """
+    # Both weigh the same, so that the odds are the ratio of the densities.
+    weights = real, np.full(len(signs[1]), real.sum() / len(signs[1]))
+    odds = np.empty(len(signs[0])), np.empty(len(signs[1]))
     for own in (True, False):
-        learnt = [one[side != own] for one, side in zip((there, planted), sides, strict=True)]
-        is_planted = np.repeat([0, 1], [len(one) for one in learnt])
+        learnt = [half != own for half in halves]
         classifier = _classifier(
-            max_iter=80, max_leaf_nodes=8, min_samples_leaf=20, monotonic_cst=[-1, -1, -1, 1, 1, 0]
+            max_iter=80, max_leaf_nodes=8, min_samples_leaf=20, monotonic_cst=[-1, -1, -1, 1, 1]
         )
-        # Both weigh the same, so that the odds are the ratio of the densities.
-        weights = np.where(is_planted, len(learnt[0]) / max(1, len(learnt[1])), 1.0)
-        classifier.fit(np.concatenate(learnt), is_planted, sample_weight=weights)
-        for place, (one, side) in enumerate(zip((there, planted), sides, strict=True)):
-            if (side == own).any():
-                chances = classifier.predict_proba(one[side == own])[:, 1].clip(1e-6, 1 - 1e-6)
-                odds[place][side == own] = chances / (1 - chances)
+        classifier.fit(
+            np.concatenate([one[rows] for one, rows in zip(signs, learnt, strict=True)]),
+            np.repeat([0, 1], [rows.sum() for rows in learnt]),
+            sample_weight=np.concatenate([one[rows] for one, rows in zip(weights, learnt, strict=True)]),
+        )
+        for place, (one, half) in enumerate(zip(signs, halves, strict=True)):
+            if (half == own).any():
+                chances = classifier.predict_proba(one[half == own])[:, 1].clip(1e-6, 1 - 1e-6)
+                odds[place][half == own] = chances / (1 - chances)
     return odds
 
 
