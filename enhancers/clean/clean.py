@@ -97,7 +97,9 @@ class CleanConfig(OptionsWithoutLoss):
     def idle(self) -> dict[str, str]:
         """Options that were given and have no effect beside the others, with the reason."""
         if set(self.kinds) <= set(OF_HISTORIES):
-            idle = dict.fromkeys(self.given("planted"), f"with kinds = {', '.join(self.kinds)}, planted one for one")
+            idle = dict.fromkeys(
+                self.given("planted"), f"with kinds = {', '.join(self.kinds)}, planted one for one"
+            )
         else:
             idle = {}
         if self.mask_from is None:

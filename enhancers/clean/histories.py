@@ -9,6 +9,7 @@ classifier learns which rows of a counterpart were drawn.  Items are judged like
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,8 +33,8 @@ FEWEST_ROWS = 5
 FEWEST_HISTORIES = 50
 #: Histories of like length that a share is bounded within, by equal parts of the interactions.
 STRATA = 4
-#: The share of counterparts that is left out of the region that bounds a share: the least suspect ones.
-LEFT_OUT = 0.1
+#: The regions that may bound a share, by what they leave out of the counterparts: the least suspect ones.
+LEFT_OUT = (0.1, 0.25, 0.5)
 #: Times that classifiers are fitted, histories counting the less the likelier they are noise.
 ROUNDS = 3
 #: Groups of columns of like popularity.
@@ -105,21 +106,22 @@ def judged_histories(
             (half[judged], half[stands_for]),
             1.0 - is_noise,
         )
-        suspect = np.zeros(len(judged), bool)
+        suspect = np.zeros(len(judged))
         for one in np.unique(stratum):
-            own, theirs = stratum == one, planted_odds[planted_stratum == one]
-            if len(theirs):
-                limit = np.quantile(theirs, LEFT_OUT)
-                suspect[own] = odds[own] >= limit
-                among = min(1.0, suspect[own].mean() / (theirs >= limit).mean())
-                is_noise[own] = among * odds[own] / (among * odds[own] + 1.0 - among)
-
+            own = stratum == one
+            limit, part = _region(odds[own], planted_odds[planted_stratum == one])
+            suspect[own] = (odds[own] >= limit) / part
+            among = min(1.0, suspect[own].mean())
+            is_noise[own] = among * odds[own] / (among * odds[own] + 1.0 - among)
+    share = float(suspect @ noise) / n
     # One history more is counted than there is, as none at all says little about a share of none.
-    counted = np.append(noise[suspect], noise.mean())
-    share = float(counted[:-1].sum()) / (1.0 - LEFT_OUT) / n
-    error = float(np.sqrt(np.square(counted).sum())) / (1.0 - LEFT_OUT) / n
+    error = math.sqrt(np.square(suspect * noise).sum() + noise.mean() ** 2) / n
     probability = csr_matrix(
-        (np.repeat(is_noise, entries) * drawn, known.matrix[judged].indices, np.append(starts, entries.sum())),
+        (
+            np.repeat(is_noise, entries) * drawn,
+            known.matrix[judged].indices,
+            np.append(starts, entries.sum()),
+        ),
         shape=(len(judged), sizes[1]),
     )
     place = np.full(sizes[0], -1)
@@ -130,6 +132,16 @@ def judged_histories(
     return Judged(found, min(1.0, share), max(0.0, share - 1.96 * error), min(1.0, share + 1.96 * error))
 
 
+def _region(there: NDArray[np.float64], planted: NDArray[np.float64]) -> tuple[float, float]:
+    """The limit of the odds from which on there is least beside what was planted, and the part of that above it."""
+    best = np.inf, np.inf, 1.0
+    for left_out in LEFT_OUT if len(planted) else ():
+        limit = float(np.quantile(planted, left_out))
+        part, number = float((planted >= limit).mean()), int((there >= limit).sum())
+        best = min(best, ((number + math.sqrt(number + 1)) / part, limit, part))
+    return best[1:]
+
+
 def counterparts(
     known: Sparse,
     lengths: NDArray[Any],
@@ -137,7 +149,7 @@ def counterparts(
     chance: NDArray[np.float64],
     rng: np.random.Generator,
 ) -> tuple[Sparse, NDArray[np.bool_], NDArray[Any]]:
-    """Histories of these lengths, of which chance drew a half or more: which of their entries, and whose the others are.
+    """Histories of these lengths, half of them or more drawn by chance; which entries were, and whose the others are.
 
     Each keeps entries of one row, drawn from `of` with equal chance: most rows are real, though most long ones may not
     be.  How much is drawn is itself drawn, from `LEAST_DRAWN` to all, and more where the row has too few to keep.
@@ -172,8 +184,9 @@ def left_out_scores(
 ) -> Tensor:
     """EASE's scores of histories, from the regression without the row that each stands for: `[b, n_columns]`.
 
-    With P = (X'X + ridge I)^-1 and x the row, P without it is P + c P x x' P, c = 1 / (1 - x'P x) (Sherman and Morrison).
-    The score of column k is -(P h)_k / P_kk, and 1 more where k is in the history h, as no column says anything of itself.
+    With P = (X'X + ridge I)^-1 and x the row, P without it is P + c P x x' P, c = 1 / (1 - x'P x) (Sherman and
+    Morrison).
+    The score of column k is -(P h)_k / P_kk, and 1 more where k is in the history h: no column says anything of itself.
 
     Parameters
     ----------

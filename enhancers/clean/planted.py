@@ -97,12 +97,13 @@ def suspicion(
     users, items
         `[n]` ids from 1 to `n_users` - 1 and `n_items` - 1, of the training interactions.
     kinds
-        Of `KINDS`, as `burnish.noise.draw.inject` draws them; each is planted alone.
+        Of `burnish.noise.kinds`; each is planted alone, as `burnish.noise.draw.inject` draws it.  Bots and click-bait are
+        looked for first (`histories`), and what is found to be theirs is set aside while the others are.
     least
         A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion; nor does one whose
         share is above `MOST`.
     planted
-        Noise that is planted, as a share of the interactions.
+        Noise that is planted, as a share of the interactions; bots and click-bait are planted one for one.
     repeats
         Plantings of a kind, whose log odds are averaged.
     seed
@@ -154,11 +155,13 @@ def suspicion(
                 there.append(odds[: len(rest[0])])
                 planted_odds.append(odds[len(rest[0]) :])
                 step()
-            share = _share(kind, there, planted_odds, seed + place)
+            of_rest = _share(kind, there, planted_odds, seed + place)
+            part = len(rest[0]) / n
+            share = NoiseShare(kind, part * of_rest.share, part * of_rest.low, part * of_rest.high)
             mean = np.exp(np.mean(np.log(there), axis=0))
             probability = torch.zeros(n, dtype=torch.float64)
             if _acted_on(share, least):
-                probability[left] = torch.from_numpy((share.share * mean).clip(max=1.0))
+                probability[left] = torch.from_numpy((of_rest.share * mean).clip(max=1.0))
             found[kind] = share, probability
     probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
     return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))

@@ -1,4 +1,4 @@
-"""Whole users and items that are noise: scores without the user against refits, signs and counterparts against loops."""
+"""Whole users and items that are noise: scores without the row against refits, signs and counterparts by loops."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from burnish.noise.draw import inject
 from .test_planted import tasteful
 
 
-def some(seed: int = 0, n_users: int = 40, n_items: int = 30, share: float = 0.3) -> tuple[Sparse, np.ndarray]:
+def some(
+    seed: int = 0, n_users: int = 40, n_items: int = 30, share: float = 0.3
+) -> tuple[Sparse, np.ndarray]:
     """Histories of 40 users, ids from 1, sparse and dense."""
     dense = np.zeros((n_users + 1, n_items + 1))
     dense[1:, 1:] = np.random.default_rng(seed).random((n_users, n_items)) < share * np.linspace(
@@ -98,25 +100,28 @@ def test_counterparts() -> None:
     known, dense = some(2)
     chance = np.zeros(31)
     chance[1:21] = np.linspace(4, 1, 20)
-    stands_for = np.tile(np.arange(1, 41), 30)
-    found, is_drawn = counterparts(known, stands_for, chance, np.random.default_rng(0))
+    lengths = np.tile(dense.sum(1).astype(int)[1:31], 40)
+    of = np.arange(11, 41)
+    found, is_drawn, rows = counterparts(known, lengths, of, chance, np.random.default_rng(0))
     matrix = found.matrix
     taken = np.zeros(31)
     might = np.zeros(31)
-    for place, row in enumerate(stands_for):
+    for place, row in enumerate(rows):
         here = slice(matrix.indptr[place], matrix.indptr[place + 1])
         columns, drawn = matrix.indices[here], is_drawn[here]
         own = dense[row].astype(bool)
         assert (np.diff(columns) > 0).all()
-        assert len(columns) == own.sum()
+        most = lengths[place] - max(1, round(LEAST_DRAWN * lengths[place] - 0.5))
+        assert len(columns) == lengths[place] or drawn.sum() == (~own[1:21]).sum()
+        assert (~drawn).sum() <= min(most + 1, own.sum())
         assert own[columns[~drawn]].all()
         assert not own[columns[drawn]].any()
-        assert LEAST_DRAWN * len(columns) - 0.5 <= drawn.sum() or drawn.sum() == (~own[1:21]).sum()
         np.add.at(taken, columns[drawn], 1)
         might[~own] += 1
     assert not taken[21:].any()
     often = taken[1:21] / might[1:21]
     assert often[:5].mean() > 1.3 * often[15:].mean()
+    assert set(rows) == set(of)
     assert 0.6 < is_drawn.mean() < 0.85
 
 
