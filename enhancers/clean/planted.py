@@ -97,8 +97,8 @@ def suspicion(
     users, items
         `[n]` ids from 1 to `n_users` - 1 and `n_items` - 1, of the training interactions.
     kinds
-        Of `burnish.noise.kinds`; each is planted alone, as `burnish.noise.draw.inject` draws it.  Bots and click-bait are
-        looked for first (`histories`), and what is found to be theirs is set aside while the others are.
+        Of `burnish.noise.kinds`; each is planted alone, as `burnish.noise.draw.inject` draws it.  Bots and click-bait
+        are looked for first (`histories`), and what is found to be theirs is set aside while the others are.
     least
         A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion; nor does one whose
         share is above `MOST`.

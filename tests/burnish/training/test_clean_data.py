@@ -85,6 +85,8 @@ def test_what_is_removed_and_put_back(shop: list[str], suspects: list[Any], tmp_
     assert (by_user <= (0.25 * training[by_user.index]).astype(int)).all()
     assert by_user.max() > 1
     assert f"{len(texts):,} of {len(suspects[0][0]):,} training interactions removed" in said
+    stay = -(-len(suspects[0][0]) // 3) - len(texts)
+    assert f"; {stay} more look so and stay, as their users have lost enough" in " ".join(said.split())
     assert set(removed["kind"]) == {"popular"}
     assert removed["reason"][0].startswith("place ")
     assert lines(tidy / "tidy.item") == lines(tmp_path / "data/shop/shop.item")
@@ -146,6 +148,25 @@ def test_whole(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
     assert [row for row in shop if row not in set(texts)] == left
     call("--put-back", "data/tidy", "--out", "data/again")
     assert lines(tmp_path / "data/again/again.inter")[1:] == shop
+
+
+def test_why_rows_of_bots_and_of_click_bait_go(
+    shop: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def stand_in(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
+        shares = tuple(NoiseShare(kind, 0.3, 0.2, 0.4) for kind in options["kinds"])
+        return Suspicion(torch.ones(len(users)), torch.arange(len(users)) % 5, shares)
+
+    monkeypatch.setattr(module, "suspicion", stand_in)
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--most-of-user", "1")
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet").groupby("kind")["reason"]
+    assert set(removed.groups) == {"uniform", "popular", "position", "bots", "clickbait"}
+    for kind, begins in (
+        ("uniform", "place "),
+        ("bots", "most of what this user has fits no other user; place "),
+        ("clickbait", "most users of this item have nothing else in common; place "),
+    ):
+        assert removed.get_group(kind).str.startswith(begins).all()
 
 
 def test_filters_leave_the_right_rows(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:

@@ -137,6 +137,8 @@ def test_options_without_effect() -> None:
     assert set(Clean(most_of_user=0.5).config.idle()) == {"most_of_user"}
     assert set(Clean(mask_from=0.5, lowest=0.2).config.idle()) == {"lowest"}
     assert not Clean(lowest=0.2).config.idle()
+    assert set(Clean(kinds=["bots", "clickbait"], planted=0.2).config.idle()) == {"planted"}
+    assert not Clean(kinds=["bots", "uniform"], planted=0.2).config.idle()
 
 
 def test_only_training_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
