@@ -79,8 +79,8 @@ def judged_histories(
     if len(judged) < FEWEST_HISTORIES:
         return Judged(np.zeros(n), 0.0, 0.0, 1.0)
     inverse = inverse_gram(GramMatrix(known, 8 * (IN_FULL + 1) ** 2), RIDGE)
-    counts = np.bincount(known.matrix.indices, minlength=sizes[1]).astype(float)
-    chance = counts if by_popularity else np.ones(sizes[1])
+    occurs = np.bincount(known.matrix.indices, minlength=sizes[1]).astype(float)
+    chance = occurs if by_popularity else np.ones(sizes[1])
     chance[0] = 0
     sizes_of = length[judged]
     if len(judged) > MOST_HISTORIES:
@@ -113,9 +113,11 @@ def judged_histories(
             suspect[own] = (odds[own] >= limit) / part
             among = min(1.0, suspect[own].mean())
             is_noise[own] = among * odds[own] / (among * odds[own] + 1.0 - among)
-    share = float(suspect @ noise) / n
+    # Where many are noise and counterparts are not quite as they are, the region has too few of them.
+    counts = max(suspect, is_noise, key=lambda each: float(each @ noise))
+    share = float(counts @ noise) / n
     # One history more is counted than there is, as none at all says little about a share of none.
-    error = math.sqrt(np.square(suspect * noise).sum() + noise.mean() ** 2) / n
+    error = math.sqrt(np.square(counts * noise).sum() + noise.mean() ** 2) / n
     probability = csr_matrix(
         (
             np.repeat(is_noise, entries) * drawn,
