@@ -9,6 +9,7 @@ import torch
 from burnish.enhancers.clean.histories import (
     GROUPS,
     LEAST_DRAWN,
+    Judged,
     counterparts,
     history_signs,
     judged_histories,
@@ -159,3 +160,16 @@ def test_few_histories_are_not_judged() -> None:
     found = judged_histories(users, items, (41, 121), by_popularity=False, repeats=1, seed=0)
     assert not found.probability.any()
     assert (found.share, found.low, found.high) == (0.0, 0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("share", "low", "acted_on"), [(0.02, 0.005, False), (0.1, 0.05, True), (0.6, 0.5, False)]
+)
+def test_a_share_that_is_doubtful_or_too_large_is_not_acted_on(
+    share: float, low: float, acted_on: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(0))
+    judged = Judged(np.full(len(users), 0.9), share, low, 0.9)
+    monkeypatch.setattr("burnish.enhancers.clean.planted.judged_histories", lambda *_, **__: judged)
+    found = suspicion(users, items, 201, 121, kinds=("bots",))
+    torch.testing.assert_close(found.probability, torch.full((len(users),), 0.9 * acted_on))
