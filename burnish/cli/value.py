@@ -69,8 +69,8 @@ class ValueOptions:
         str,
         typer.Option(
             "--objectives",
-            help="profile, dimensions, axes, prototypes, attributes, profile_beyond_popularity, regression, joint, "
-            "fit, standing, similarity, edges; several with commas.",
+            help="profile, dimensions, axes, prototypes, attributes, profile_beyond_popularity, ranking, regression, "
+            "joint, fit, standing, similarity, edges; several with commas.",
         ),
     ] = "profile"
     combine: Annotated[

@@ -75,6 +75,7 @@ def value(
         * "attributes": Shapley value for what the user's items are scored on in place of their vectors, an output an
           attribute; needs a run with the enhancer `guided`, or `scores`;
         * "profile_beyond_popularity": as "profile", less what popular items have in common;
+        * "ranking": Shapley value for ranking the user's held-out items above items that are as popular;
         * "regression": Shapley value for predicting the user's other items, by a ridge regression between items;
         * "joint": "profile", "profile_beyond_popularity" and twice "regression", standardised within user: separates
           noise best;

@@ -154,6 +154,18 @@ def _standing(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return judges.standing(_scorer(valued), shard.users, shard.items, valued.n_users, seed=shard.common_seed)
 
 
+def _ranking(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    """`ranking_values` with popularity among all users: a shard's own would differ."""
+    return cross_fitted(
+        _local(shard.users),
+        shard.items,
+        valued.vectors,
+        folds=shard.folds,
+        seed=shard.seed,
+        centre=valued.as_popular(),
+    )
+
+
 def _regression(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return valued.regression()[shard.places]
 
@@ -195,6 +207,7 @@ OBJECTIVES = {
             "profile_beyond_popularity",
             lambda valued, shard: _cross_fitted(valued, shard, controlled=True),
         ),
+        Objective("ranking", _ranking),
         Objective("regression", _regression, random=False),
         Objective("joint", _joint),
         Objective("fit", _fit, needs_scores=True),

@@ -14,6 +14,7 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.objectives import standardised
+from burnish.enhancers.shapley.ranking import ranking_values
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
@@ -100,6 +101,20 @@ def test_joint_is_made_of_three_games(bpr: TrainedModel) -> None:
     torch.testing.assert_close(valuation.values[:, 3], sum(parts), rtol=1e-3, atol=1e-3)
     # Less the interactions' mean direction, what all interactions share is worth about nothing on average.
     assert abs(valuation.values[:, 1].mean()) < abs(valuation.values[:, 0].mean())
+
+
+def test_ranking_is_of_popularity_among_all_users(bpr: TrainedModel) -> None:
+    """Folds of one interaction each leave nothing to chance, so that shards have the values of the whole."""
+    users, items = (bpr.splits.training.inter_feat[name] - 1 for name in ("user_id", "item_id"))
+    vectors = bpr.model.item_embedding.weight.detach()[1:]
+    expected = ranking_values(users, items, vectors, folds=1000).double()
+    whole = Valuer(bpr, "ranking", folds=1000, repeats=1)
+    parted = Valuer(bpr, "ranking", folds=1000, repeats=1, shard=40)
+    assert (whole.n_shards, parted.n_shards > 4) == (1, True)
+    for valuer in (whole, parted):
+        torch.testing.assert_close(valuer.run().values[:, 0], expected, rtol=1e-4, atol=1e-6)
+    profile = value(bpr, "profile", folds=1000, repeats=1).values[:, 0]
+    assert not torch.allclose(profile, expected, rtol=1e-2)
 
 
 def test_more_repeats_smaller_errors(bpr: TrainedModel) -> None:
