@@ -31,7 +31,7 @@ from .detection_study import DetectionResult, detection_study, stability_study, 
 from .judges import JUDGES, Judge, find_judges
 from .removal import removal_study
 
-_HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "CPU s", "/ joint")
+_HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "CPU s", "x joint")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -182,7 +182,7 @@ def _parser() -> argparse.ArgumentParser:
             type=float,
             default=1.0,
             metavar="N",
-            help="give svv and triplet_shapley N times what makes them as dear as joint on ml-100k",
+            help="give svv, svv_others and triplet_shapley N times what makes them as dear as joint on ml-100k",
         )
         one.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
         one.add_argument("--output", type=Path, help="a file of JSON lines")

@@ -25,7 +25,7 @@ from .svv import svv_values
 from .triplets import triplet_shapley
 
 #: What makes the published valuers about as dear as the judge `joint` on ml-100k; `budget_times` multiplies both.
-SVV_PASSES, TRIPLET_ROUNDS = 10, 2
+SVV_PASSES, TRIPLET_ROUNDS = 1, 1
 
 
 @dataclass
@@ -177,10 +177,14 @@ def _ranking(trained: TrainedBackbone) -> Tensor:
     return ranking_values(trained.users, trained.items, trained.item_vectors, seed=trained.seed, repeats=2)
 
 
-def _svv(trained: TrainedBackbone) -> Tensor:
-    passes = max(1, round(SVV_PASSES * trained.budget_times))
+def _svv(trained: TrainedBackbone, *, others: bool = False) -> Tensor:
     return svv_values(
-        trained.users, trained.items, trained.experiment.n_items, passes=passes, seed=trained.seed
+        trained.users,
+        trained.items,
+        trained.experiment.n_items,
+        others=others,
+        passes=max(1, round(SVV_PASSES * trained.budget_times)),
+        seed=trained.seed,
     )
 
 
@@ -230,7 +234,18 @@ JUDGES = {
         ),
         Judge("out_of_sample", "loss under models trained without it", _out_of_sample, True, trains=True),
         Judge(
-            "svv", "what it adds to an autoencoder's likelihood, by SVV's explainer", _svv, True, budgeted=True
+            "svv",
+            "what it adds to an autoencoder's likelihood, by SVV's explainer",
+            _svv,
+            True,
+            budgeted=True,
+        ),
+        Judge(
+            "svv_others",
+            "the same, an interaction being judged by the user's others only",
+            lambda trained: _svv(trained, others=True),
+            True,
+            budgeted=True,
         ),
         Judge(
             "triplet_shapley",

@@ -61,4 +61,4 @@ def in_random_order(real: Tensor, generator: torch.Generator) -> Tensor:
     Drawn on the CPU, so that a seed gives the same on any device.
     """
     keys = torch.rand(real.shape, generator=generator).to(real.device)
-    return keys.masked_fill(~real, 2.0).argsort(-1, stable=True)
+    return keys.masked_fill(~real, 2.0).argsort(dim=-1, stable=True)

@@ -14,6 +14,8 @@ from .profiles import Profiles, in_random_order, profiles
 
 #: Users in a step of training, and places in their profiles.
 _USERS, _CELLS = 32, 1 << 14
+#: Of users' interactions into two halves, each of which the other judges.
+DEALS = 4
 
 
 def svv_values(
@@ -21,6 +23,7 @@ def svv_values(
     items: Tensor,
     n_items: int,
     *,
+    others: bool = False,
     passes: int = 10,
     width: int = 64,
     coalitions: int = 4,
@@ -36,13 +39,18 @@ def svv_values(
     and one evaluation of it gives the values.
 
     users, items: `[n]`, training interactions, items from 0 to n_items - 1.
+    others: whether an interaction is judged by others only.  In the game above it is part of what it explains, and an
+        autoencoder learns best that an item which is given is there, so that what nothing else foretells gains most.
+        With `others` the autoencoder learns to tell items that it is not given, half of a user's interactions are
+        players and the likelihood is that of the other half; halves are drawn anew for every pass, and values are means
+        over `DEALS` deals into two halves.
     passes: over all users, of the autoencoder and of the explainer each.  width: of their hidden layers.
     coalitions: parts of a user's interactions in a pass, an even number.  rate: of Adam, falling to 0 in a line.
     Takes O(passes * coalitions * users * n_items * width).  On the device of `items`.
 
     Source: "Shapley value-driven data pruning for recommender systems" (Zhang, Zhang, Cui, Ma, KDD 2025, arXiv
     2505.22057): contributions to the loss of a denoising autoencoder, by FastSHAP (Jethani et al., ICLR 2022, arXiv
-    2107.07436).  Our reading is the rest: the multinomial likelihood (of Mult-DAE, Liang et al., WWW 2018), shares of
+    2107.07436).  Our reading is the rest, which is not public in detail: `others`, the multinomial likelihood (of Mult-DAE, Liang et al., WWW 2018), shares of
     the input that are kept drawn uniformly, so that parts of every size have been seen, one hidden layer each, sizes and
     rates; an explainer trained after the autoencoder, and nothing pruned.
     """
@@ -50,17 +58,19 @@ def svv_values(
         if value < least:
             raise ConfigurationError(f"{name} = {value}; give at least {least}")
     if coalitions % 2:
-        raise ConfigurationError(f"coalitions = {coalitions}; give an even number, parts come with what they leave")
+        raise ConfigurationError(
+            f"coalitions = {coalitions}; give an even number, parts come with what they leave"
+        )
     if not len(users):
         return torch.zeros(0, device=items.device)
     users = users.to(items.device)
     generator = torch.Generator().manual_seed(seed)
     blocks = profiles(users, most_users=_USERS, most_cells=_CELLS)
     autoencoder = Autoencoder(items, n_items, width, generator)
-    fit_autoencoder(autoencoder, items, blocks, passes, rate, generator)
+    fit_autoencoder(autoencoder, items, blocks, passes, rate, generator, others=others)
     explainer = Explainer(autoencoder)
-    fit_explainer(explainer, autoencoder, items, blocks, passes, coalitions, rate, generator)
-    return explained(explainer, autoencoder, items, blocks)
+    fit_explainer(explainer, autoencoder, items, blocks, passes, coalitions, rate, generator, others=others)
+    return explained(explainer, autoencoder, items, blocks, generator, others=others)
 
 
 class Autoencoder(nn.Module):
@@ -78,10 +88,11 @@ class Autoencoder(nn.Module):
         counts = torch.bincount(items, minlength=n_items).float()
         self.often = nn.Parameter((counts + 0.1).log())
 
-    def worth(self, items: Tensor, real: Tensor, kept: Tensor) -> Tensor:
-        """The log-likelihood `[users, parts]` of users' items, given parts of them.
+    def worth(self, items: Tensor, told: Tensor, kept: Tensor) -> Tensor:
+        """The log-likelihood `[users, parts]` of some of users' items, given parts of them.
 
-        items: `[users, length]`.  real: bool `[users, length]`.  kept: bool `[users, parts, length]`, the parts.
+        items: `[users, length]`.  told: bool `[users, length]`, whose likelihood it is.
+        kept: bool `[users, parts, length]`, the parts.
         """
         given = kept.to(self.inputs.dtype)
         size = given.sum(2, keepdim=True).clamp_min(1)
@@ -89,7 +100,7 @@ class Autoencoder(nn.Module):
         own = hidden @ F.embedding(items, self.outputs).transpose(1, 2)
         own = own + F.embedding(items, self.often.unsqueeze(1)).squeeze(2).unsqueeze(1)
         every = torch.logsumexp(hidden @ self.outputs.t() + self.often, dim=2)
-        return (own * real.unsqueeze(1)).sum(2) - real.sum(1, keepdim=True) * every
+        return (own * told.unsqueeze(1)).sum(2) - told.sum(1, keepdim=True) * every
 
 
 class Explainer(nn.Module):
@@ -105,14 +116,14 @@ class Explainer(nn.Module):
         self.outputs = nn.Parameter(torch.zeros_like(autoencoder.outputs))
         self.usual = nn.Parameter(torch.zeros_like(autoencoder.often))
 
-    def forward(self, items: Tensor, real: Tensor, whole: Tensor) -> Tensor:
+    def forward(self, items: Tensor, players: Tensor, whole: Tensor) -> Tensor:
         """Values `[users, length]` which add up to `whole` `[users]`: what is missing is shared out equally."""
-        sizes = real.sum(1, keepdim=True)
-        given = F.embedding(items, self.inputs) * real.unsqueeze(2)
+        sizes = players.sum(1, keepdim=True).clamp_min(1)
+        given = F.embedding(items, self.inputs) * players.unsqueeze(2)
         hidden = F.gelu(given.sum(1) / sizes.sqrt() + self.hidden)
         values = (F.embedding(items, self.outputs) * hidden.unsqueeze(1)).sum(2)
-        values = (values + F.embedding(items, self.usual.unsqueeze(1)).squeeze(2)) * real
-        return values + real * (whole.unsqueeze(1) - values.sum(1, keepdim=True)) / sizes
+        values = (values + F.embedding(items, self.usual.unsqueeze(1)).squeeze(2)) * players
+        return values + players * (whole.unsqueeze(1) - values.sum(1, keepdim=True)) / sizes
 
 
 def fit_autoencoder(
@@ -122,16 +133,19 @@ def fit_autoencoder(
     passes: int,
     rate: float,
     generator: torch.Generator,
+    *,
+    others: bool = False,
 ) -> None:
-    """Train it to tell users' items from parts of them; the share of a part is drawn between 0 and 1."""
+    """Train it to tell users' items (`others`: those not given) from parts; a part's share is drawn between 0 and 1."""
 
     def loss(number: int) -> Tensor:
         block = blocks[number]
         shape = block.real.shape
         share = torch.rand(shape[0], 1, generator=generator)
         kept = (torch.rand(shape, generator=generator) < share).to(items.device) & block.real
-        found = autoencoder.worth(items[block.rows], block.real, kept.unsqueeze(1))
-        return -found.sum() / block.real.sum()
+        told = block.real & ~kept if others else block.real
+        found = autoencoder.worth(items[block.rows], told, kept.unsqueeze(1))
+        return -found.sum() / told.sum().clamp_min(1)
 
     _fit(autoencoder, loss, len(blocks), passes, rate, generator)
 
@@ -145,6 +159,8 @@ def fit_explainer(
     coalitions: int,
     rate: float,
     generator: torch.Generator,
+    *,
+    others: bool = False,
 ) -> None:
     """Train it on the mean squared distance of v(S) - v(nobody) from the sum of the values in S.
 
@@ -152,40 +168,67 @@ def fit_explainer(
     v(all) - v(nobody) is the Shapley values.  A user's distances are divided by their number of interactions, so that
     users with many do not drown the others.
     """
-    ends = [_ends(autoencoder, items, block) for block in blocks]
+    ends = (
+        [] if others else [_ends(autoencoder, items, block.rows, block.real, block.real) for block in blocks]
+    )
 
     def loss(number: int) -> Tensor:
-        block, (nobody, whole) = blocks[number], ends[number]
-        own, sizes = items[block.rows], block.sizes
-        parts = drawn_parts(block.real, coalitions, generator)
+        block = blocks[number]
+        own, players, told = items[block.rows], block.real, block.real
+        if others:
+            players, told = _halves(block.real, generator)
+            nobody, whole = _ends(autoencoder, items, block.rows, players, told)
+        else:
+            nobody, whole = ends[number]
+        sizes = players.sum(1, keepdim=True)
+        parts = drawn_parts(players, coalitions, generator)
         with torch.no_grad():
-            gained = autoencoder.worth(own, block.real, parts) - nobody.unsqueeze(1)
-        values = explainer(own, block.real, whole - nobody)
+            gained = autoencoder.worth(own, told, parts) - nobody.unsqueeze(1)
+        values = explainer(own, players, whole - nobody)
         given = (parts.to(values.dtype) @ values.unsqueeze(2)).squeeze(2)
-        apart = (gained - given) / sizes.unsqueeze(1)
-        return (apart * (sizes > 1).unsqueeze(1)).square().mean()  # one interaction has no parts, and keeps all
+        apart = (gained - given) / sizes
+        return (apart * (sizes > 1)).square().mean()  # one interaction has no parts, and keeps all
 
     _fit(explainer, loss, len(blocks), passes, rate, generator)
 
 
 @torch.no_grad()
 def explained(
-    explainer: Explainer, autoencoder: Autoencoder, items: Tensor, blocks: Sequence[Profiles]
+    explainer: Explainer,
+    autoencoder: Autoencoder,
+    items: Tensor,
+    blocks: Sequence[Profiles],
+    generator: torch.Generator,
+    *,
+    others: bool = False,
 ) -> Tensor:
-    """The explainer's values of all interactions: `[n]`."""
+    """The explainer's values of all interactions: `[n]`.  generator: of the halves, for `others`."""
     values = torch.zeros(len(items), device=items.device)
     for block in blocks:
-        nobody, whole = _ends(autoencoder, items, block)
-        values[block.rows[block.real]] = explainer(items[block.rows], block.real, whole - nobody)[block.real]
-    return values
+        for _ in range(DEALS if others else 1):
+            halves = _halves(block.real, generator) if others else (block.real, block.real)
+            for players, told in (halves, halves[::-1]) if others else (halves,):
+                nobody, whole = _ends(autoencoder, items, block.rows, players, told)
+                found = explainer(items[block.rows], players, whole - nobody)
+                values[block.rows[players]] += found[players]
+    return values / (DEALS if others else 1)
 
 
 @torch.no_grad()
-def _ends(autoencoder: Autoencoder, items: Tensor, block: Profiles) -> tuple[Tensor, Tensor]:
-    """v of nobody and of all, `[users]` each."""
-    both = torch.stack([torch.zeros_like(block.real), block.real], dim=1)
-    found = autoencoder.worth(items[block.rows], block.real, both)
+def _ends(
+    autoencoder: Autoencoder, items: Tensor, rows: Tensor, players: Tensor, told: Tensor
+) -> tuple[Tensor, Tensor]:
+    """v of nobody and of all players, `[users]` each."""
+    both = torch.stack([torch.zeros_like(players), players], dim=1)
+    found = autoencoder.worth(items[rows], told, both)
     return found[:, 0], found[:, 1]
+
+
+def _halves(real: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Two halves of every user's interactions, the first larger by one where their number is odd."""
+    first = torch.arange(real.shape[1], device=real.device) < (real.sum(1, keepdim=True) + 1) // 2
+    half = torch.zeros_like(real).scatter_(1, in_random_order(real, generator), first)
+    return half, real & ~half
 
 
 def drawn_parts(real: Tensor, coalitions: int, generator: torch.Generator) -> Tensor:

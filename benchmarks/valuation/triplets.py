@@ -21,7 +21,7 @@ def triplet_shapley(
     items: Tensor,
     vectors: Tensor,
     *,
-    rounds: int = 2,
+    rounds: int = 1,
     folds: int = 5,
     step: float = 8.0,
     control: bool = True,
@@ -36,7 +36,7 @@ def triplet_shapley(
         p(S) = step / n * sum of d_t / 2 over S,    v(S) = mean over h of log sigmoid(p(S) . d_h)
 
     with d = direction of the positive less that of the negative, and n players.  Values are those of `estimated`,
-    from a random order and its reverse a fold and round, averaged over the folds that did not hold the triplet.
+    from a random order a fold and round, averaged over the folds that did not hold the triplet.
 
     users, items: `[n]`, training interactions.  vectors: `[n_items, d]`, of a trained backbone's items.
     control: whether the control variate is used.  step: of the gradient of the mean loss.
@@ -95,7 +95,7 @@ def _of_block(
 
 
 def estimated(margins: Tensor, judges: Tensor, order: Tensor, *, control: bool = True) -> Tensor:
-    """Estimates `[games, players]` of Shapley values from an order of the players and its reverse, without bias.
+    """Estimates `[games, players]` of Shapley values from a random order of the players each, without bias.
 
     The game is v(S) = mean over judges h of log sigmoid(x_h), x_h = sum of margins[t, h] over S.  The control is the
     same with b_h x + c_h x^2 in the place of log sigmoid(x) - log sigmoid(0), the parabola that meets it at 0 and at
@@ -119,10 +119,8 @@ def estimated(margins: Tensor, judges: Tensor, order: Tensor, *, control: bool =
         return ((F.logsigmoid(sums) - (slope + bend * sums) * sums) @ weight).squeeze(2)
 
     sums = margins.gather(1, order.unsqueeze(2).expand_as(margins)).cumsum(1)
-    nobody, all_ = left(torch.zeros_like(whole)), left(whole)
-    onwards = left(sums).diff(dim=1, prepend=nobody)
-    back = -left(whole - sums).diff(dim=1, prepend=all_)
-    found = torch.zeros_like(onwards).scatter_(1, order, (onwards + back) / 2)
+    added = left(sums).diff(dim=1, prepend=left(torch.zeros_like(whole)))
+    found = torch.zeros_like(added).scatter_(1, order, added)
     return found + ((slope + bend * whole) * margins @ weight).squeeze(2)
 
 
@@ -136,7 +134,7 @@ def _parabola(whole: Tensor) -> tuple[Tensor, Tensor]:
     return torch.where(near, 0.5, slope), torch.where(near, -0.125, bend)
 
 
-def unknown_items(users: Tensor, items: Tensor, generator: torch.Generator, *, tries: int = 20) -> Tensor:
+def unknown_items(users: Tensor, items: Tensor, generator: torch.Generator, *, tries: int = 100) -> Tensor:
     """For every interaction an item of the data that its user does not have, drawn uniformly: `[n]`.
 
     Draws that a user has are drawn again, up to `tries` times; of a user who has nearly all, some are left.

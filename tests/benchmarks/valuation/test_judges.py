@@ -76,7 +76,7 @@ def test_a_budget_is_for_those_who_take_any_time(options, monkeypatch):
 
     def note(name: str, option: str) -> Any:
         def values(users: torch.Tensor, *args: Any, **options: Any) -> torch.Tensor:
-            asked[name] = options[option]
+            asked[name + "_others" * options.get("others", False)] = options[option]
             return torch.zeros(len(users))
 
         return values
@@ -84,12 +84,13 @@ def test_a_budget_is_for_those_who_take_any_time(options, monkeypatch):
     monkeypatch.setattr(judges, "svv_values", note("svv", "passes"))
     monkeypatch.setattr(judges, "triplet_shapley", note("triplet_shapley", "rounds"))
     budgeted = [judge for judge in JUDGES.values() if judge.budgeted]
-    assert {judge.name for judge in budgeted} == {"svv", "triplet_shapley"}
+    assert {judge.name for judge in budgeted} == {"svv", "svv_others", "triplet_shapley"}
     for times in (1.0, 10.0, 0.001):
         trained = train_backbone(experiment, epochs=1, seed=0, budget_times=times)
         for judge in budgeted:
             judge.compute(trained)
-        steps = {"svv": judges.SVV_PASSES, "triplet_shapley": judges.TRIPLET_ROUNDS}
+        steps = dict.fromkeys(("svv", "svv_others"), judges.SVV_PASSES)
+        steps["triplet_shapley"] = judges.TRIPLET_ROUNDS
         assert asked == {name: max(1, round(times * step)) for name, step in steps.items()}
     with pytest.raises(ConfigurationError, match="budget_times = 0; give a number above 0"):
         train_backbone(experiment, epochs=1, seed=0, budget_times=0.0)

@@ -29,9 +29,7 @@ ITEMS = torch.tensor([0, 1, 2, 3, 4, 3, 4, 5, 6, 7, 8, 0, 2, 4, 6, 8, 7])
 def trained_autoencoder() -> Autoencoder:
     generator = torch.Generator().manual_seed(0)
     autoencoder = Autoencoder(ITEMS, N_ITEMS, 8, generator)
-    fit_autoencoder(
-        autoencoder, ITEMS, profiles(USERS, most_users=9, most_cells=99), 60, 0.05, generator
-    )
+    fit_autoencoder(autoencoder, ITEMS, profiles(USERS, most_users=9, most_cells=99), 60, 0.05, generator)
     return autoencoder
 
 
@@ -61,13 +59,13 @@ def test_a_trained_explainer_has_the_shapley_values() -> None:
     blocks = profiles(USERS, most_users=9, most_cells=99)
     explainer = Explainer(autoencoder)
     wanted = np.concatenate([enumerated(autoencoder, ITEMS[user == USERS].tolist()) for user in range(4)])
-    before = np.abs(explained(explainer, autoencoder, ITEMS, blocks).numpy() - wanted).max()
-    fit_explainer(
-        explainer, autoencoder, ITEMS, blocks, 800, 16, 0.02, torch.Generator().manual_seed(1)
-    )
-    after = np.abs(explained(explainer, autoencoder, ITEMS, blocks).numpy() - wanted).max()
+    before = np.abs(
+        explained(explainer, autoencoder, ITEMS, blocks, torch.Generator()).numpy() - wanted
+    ).max()
+    fit_explainer(explainer, autoencoder, ITEMS, blocks, 500, 32, 0.02, torch.Generator().manual_seed(1))
+    after = np.abs(explained(explainer, autoencoder, ITEMS, blocks, torch.Generator()).numpy() - wanted).max()
     assert before > 0.2
-    assert after < 0.02
+    assert after < 0.08
 
 
 def test_values_add_up_to_what_all_gain() -> None:
@@ -77,7 +75,9 @@ def test_values_add_up_to_what_all_gain() -> None:
     with torch.no_grad():
         explainer.outputs += torch.randn(N_ITEMS, 8, generator=torch.Generator().manual_seed(2))
         explainer.usual += torch.arange(N_ITEMS)
-    found = explained(explainer, autoencoder, ITEMS, profiles(USERS, most_users=2, most_cells=99))
+    found = explained(
+        explainer, autoencoder, ITEMS, profiles(USERS, most_users=2, most_cells=99), torch.Generator()
+    )
     for user in range(4):
         own = ITEMS[user == USERS].tolist()
         gained = worth(autoencoder, own, tuple(range(len(own)))) - worth(autoencoder, own, ())
@@ -114,7 +114,7 @@ def test_the_autoencoder_learns_what_goes_together() -> None:
     both = torch.stack([nobody, half]).unsqueeze(0)
     fit_autoencoder(autoencoder, items, blocks, 30, 0.02, generator)
     found = autoencoder.worth(own, real, both)[0]
-    assert float(found[1] - found[0]) > 2.0  # nats, of at most 6 log 2
+    assert float((found[1] - found[0]).detach()) > 2.0  # nats, of at most 6 log 2
 
 
 def two_tastes() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -30,9 +30,7 @@ def enumerated(table: np.ndarray) -> list[float]:
     """Shapley values of the mean over judges of log sigmoid of the players' sum, by all coalitions."""
 
     def worth(part: tuple[int, ...]) -> float:
-        return float(
-            np.mean([log_sigmoid(sum(table[t, h] for t in part)) for h in range(table.shape[1])])
-        )
+        return float(np.mean([log_sigmoid(sum(table[t, h] for t in part)) for h in range(table.shape[1])]))
 
     n, values = len(table), []
     for player in range(n):
@@ -46,11 +44,9 @@ def enumerated(table: np.ndarray) -> list[float]:
 
 
 def estimates(times: int, control: bool, seed: int = 0) -> torch.Tensor:
-    """`[times, PLAYERS]`, each from one order and its reverse."""
+    """`[times, PLAYERS]`, each from one order."""
     table = margins().expand(times, -1, -1)
-    order = in_random_order(
-        torch.ones(times, PLAYERS, dtype=torch.bool), torch.Generator().manual_seed(seed)
-    )
+    order = in_random_order(torch.ones(times, PLAYERS, dtype=torch.bool), torch.Generator().manual_seed(seed))
     return estimated(table, torch.ones(times, JUDGES, dtype=torch.bool), order, control=control)
 
 
@@ -66,7 +62,7 @@ def test_estimates_have_no_bias(control: bool) -> None:
 
 def test_the_control_takes_variance_away() -> None:
     plain, controlled = (estimates(2_000, control).var(0) for control in (False, True))
-    assert bool((controlled < 0.25 * plain).all())
+    assert bool((controlled < 0.1 * plain).all())
 
 
 @pytest.mark.parametrize("control", [False, True])
@@ -84,7 +80,10 @@ def test_a_game_that_the_control_is_needs_no_orders() -> None:
     table[:, :, 3] = 0
     found = estimated(table, judges, torch.arange(6).unsqueeze(0))
     torch.testing.assert_close(
-        found[0], torch.tensor(enumerated(table[0, :, :3].numpy()), dtype=torch.float64), atol=1e-12, rtol=1e-7
+        found[0],
+        torch.tensor(enumerated(table[0, :, :3].numpy()), dtype=torch.float64),
+        atol=1e-12,
+        rtol=1e-7,
     )
 
 
@@ -120,11 +119,11 @@ def test_values_are_those_of_games_by_hand() -> None:
     wanted = np.zeros(n)
     for held in range(n):
         players = [t for t in range(n) if t != held]
-        table = np.array([[8.0 / 2 / len(players) * (ways[t] @ ways[held])] for t in players])
+        table = np.array([[2.0 / 2 / len(players) * (ways[t] @ ways[held])] for t in players])
         wanted[players] += np.array(enumerated(table)) / (n - 1)
-    found = triplet_shapley(users, items, vectors, rounds=400, folds=n)
-    assert found[:n].tolist() == pytest.approx(wanted.tolist(), abs=2e-3)
-    assert np.ptp(wanted) > 0.05
+    found = triplet_shapley(users, items, vectors, rounds=60, folds=n, step=2.0)
+    assert found[:n].tolist() == pytest.approx(wanted.tolist(), abs=3e-3)
+    assert np.ptp(wanted) > 0.02
 
 
 def test_interactions_that_agree_are_worth_more() -> None:
@@ -132,12 +131,15 @@ def test_interactions_that_agree_are_worth_more() -> None:
     tastes = torch.nn.functional.normalize(torch.randn(2, 8, generator=generator), dim=1)
     vectors = tastes.repeat_interleave(40, 0) + 0.3 * torch.randn(80, 8, generator=generator)
     users = torch.arange(30).repeat_interleave(12)
-    own = torch.rand(30, 40, generator=generator).argsort(1)[:, :12] + 40 * (torch.arange(30) % 2).unsqueeze(1)
+    own = torch.rand(30, 40, generator=generator).argsort(1)[:, :12] + 40 * (torch.arange(30) % 2).unsqueeze(
+        1
+    )
     items = own.flatten()
     noise = torch.arange(360) % 12 == 0
     items[noise] = (items[noise] + 40) % 80
-    values = triplet_shapley(users, items, vectors)
+    values = triplet_shapley(users, items, vectors, rounds=4)
     assert float(values[noise].max()) < float(values[~noise].median())
+    values = triplet_shapley(users, items, vectors)
     assert torch.equal(values, triplet_shapley(users, items, vectors))
     assert not torch.equal(values, triplet_shapley(users, items, vectors, seed=1))
 
@@ -146,7 +148,7 @@ def test_drawn_items_are_unknown_to_the_user() -> None:
     users = torch.tensor([0, 0, 0, 1, 2, 2])
     items = torch.tensor([3, 8, 5, 8, 5, 3])
     generator = torch.Generator().manual_seed(0)
-    draws = torch.stack([unknown_items(users, items, generator, tries=60) for _ in range(200)])
+    draws = torch.stack([unknown_items(users, items, generator) for _ in range(50)])
     assert set(draws[:, 3].tolist()) == {3, 5}
     assert set(draws[:, 4:].flatten().tolist()) == {8}
     assert set(draws[:, :3].flatten().tolist()) == {3, 5, 8}  # user 0 has them all
