@@ -21,8 +21,8 @@ class DetectionResult:
     """One judge on one draw of noise.
 
     auc, average_precision: of the values as they are.  auc_within, average_precision_within: of the values
-    standardised within user.  seconds: of the processor, what judging took, with values that another judge had left over
-    (`TrainedBackbone.spared`) and without the common training.
+    standardised within user.  seconds: of the processor, what judging took, with values that another judge had left
+    over (`TrainedBackbone.spared`) and without the common training.
     """
 
     judge: str

@@ -50,9 +50,10 @@ def svv_values(
 
     Source: "Shapley value-driven data pruning for recommender systems" (Zhang, Zhang, Cui, Ma, KDD 2025, arXiv
     2505.22057): contributions to the loss of a denoising autoencoder, by FastSHAP (Jethani et al., ICLR 2022, arXiv
-    2107.07436).  Our reading is the rest, which is not public in detail: `others`, the multinomial likelihood (of Mult-DAE, Liang et al., WWW 2018), shares of
-    the input that are kept drawn uniformly, so that parts of every size have been seen, one hidden layer each, sizes and
-    rates; an explainer trained after the autoencoder, and nothing pruned.
+    2107.07436).  Our reading is the rest, which is not public in detail: the multinomial likelihood (of Mult-DAE, Liang
+    et al., WWW 2018), shares of the input that are kept drawn uniformly, so that parts of every size have been seen,
+    one hidden layer each, sizes and rates, and an explainer that is trained after the autoencoder.  `others` is ours,
+    and nothing is pruned.
     """
     for name, value, least in (("passes", passes, 1), ("width", width, 1), ("coalitions", coalitions, 2)):
         if value < least:

@@ -33,11 +33,14 @@ def trained_autoencoder() -> Autoencoder:
     return autoencoder
 
 
-def worth(autoencoder: Autoencoder, own: list[int], part: tuple[int, ...]) -> float:
-    """The log-likelihood of items, given some of them, in numpy."""
+def worth(
+    autoencoder: Autoencoder, own: list[int], part: tuple[int, ...], given: list[int] | None = None
+) -> float:
+    """The log-likelihood of items, given some of them (or of others), in numpy."""
+    inputs = own if given is None else given
     table = {name: value.detach().double().numpy() for name, value in autoencoder.named_parameters()}
-    given = sum((table["inputs"][own[t]] for t in part), np.zeros(8)) / max(len(part), 1) ** 0.5
-    scores = table["outputs"] @ np.tanh(given + table["hidden"]) + table["often"]
+    summed = sum((table["inputs"][inputs[t]] for t in part), np.zeros(8)) / max(len(part), 1) ** 0.5
+    scores = table["outputs"] @ np.tanh(summed + table["hidden"]) + table["often"]
     logs = scores - np.log(np.exp(scores).sum())
     return float(sum(logs[item] for item in own))
 
@@ -128,13 +131,39 @@ def two_tastes() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     return users, items, other.expand(80, -1).flatten()
 
 
-def test_noise_adds_less() -> None:
+@pytest.mark.parametrize("others", [False, True])
+def test_noise_adds_less(others: bool) -> None:
     users, items, noise = two_tastes()
-    values = svv_values(users, items, 60, passes=30, width=16)
+    values = svv_values(users, items, 60, passes=20, width=16, others=others)
     below = (values[noise].unsqueeze(1) < values[~noise]).float().mean()
     assert float(below) > 0.8
-    assert torch.equal(values, svv_values(users, items, 60, passes=30, width=16))
-    assert not torch.equal(values, svv_values(users, items, 60, passes=30, width=16, seed=1))
+
+
+@pytest.mark.parametrize("others", [False, True])
+def test_the_seed_decides(others: bool) -> None:
+    first, again, another = (
+        svv_values(USERS, ITEMS, N_ITEMS, passes=3, width=4, others=others, seed=seed) for seed in (0, 0, 1)
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, another)
+
+
+def test_of_two_each_is_judged_by_the_other() -> None:
+    """Whatever the explainer has learnt: the only player has all that it gives."""
+    users, items = torch.arange(5).repeat_interleave(2), torch.tensor([0, 1, 3, 4, 7, 8, 2, 6, 5, 5])
+    users, items = torch.cat([users, torch.tensor([9])]), torch.cat([items, torch.tensor([1])])
+    generator = torch.Generator().manual_seed(0)
+    blocks = profiles(users, most_users=3, most_cells=99)
+    autoencoder = Autoencoder(items, N_ITEMS, 8, generator)
+    fit_autoencoder(autoencoder, items, blocks, 10, 0.05, generator, others=True)
+    explainer = Explainer(autoencoder)
+    fit_explainer(explainer, autoencoder, items, blocks, 3, 2, 0.05, generator, others=True)
+    found = explained(explainer, autoencoder, items, blocks, generator, others=True).tolist()
+    for row in range(10):
+        own, other = int(items[row]), [int(items[row ^ 1])]
+        told = worth(autoencoder, other, (0,), given=[own]) - worth(autoencoder, other, ())
+        assert found[row] == pytest.approx(told, abs=1e-4)
+    assert found[10] == 0.0  # nobody is there to judge
 
 
 def test_random_numbers_of_others_are_left_alone() -> None:
