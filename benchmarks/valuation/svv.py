@@ -15,7 +15,7 @@ from .profiles import Profiles, in_random_order, profiles
 #: Users in a step of training, and places in their profiles.
 _USERS, _CELLS = 32, 1 << 14
 #: Of users' interactions into two halves, each of which the other judges.
-DEALS = 4
+DEALS = 2
 
 
 def svv_values(
