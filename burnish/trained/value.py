@@ -23,7 +23,7 @@ from .finished_shards import FinishedShards, digest_of
 from .open import open_trained
 from .titles import read_titles
 from .value_agreement import Agreement, agreement
-from .value_objectives import Shard, check_names, choose
+from .value_objectives import Shard, check_names, choose, without_effect
 from .valued_interactions import item_attributes, valued_interactions
 
 if TYPE_CHECKING:
@@ -212,6 +212,11 @@ class Valuer:
             self.interactions.attributes = item_attributes(self.trained, self.interactions.items, self.scores)
         elif self.scores is not None:
             warn(f"scores = {self.scores!r} have no effect without the objective attributes")
+        defaults = type(self).__dataclass_fields__
+        options = {name: getattr(self, name) for name in ("repeats", "folds", "table")}
+        given = {name: value for name, value in options.items() if value != defaults[name].default}
+        for words in without_effect(self._chosen, given):
+            warn(words)
         self.outputs = tuple(name for one in self._chosen for name in one.outputs(self.interactions))
         self.outputs += (COMBINED,) if self.combine else ()
         self._order, self._cuts = _cut(self.interactions.users.cpu().numpy(), self.shard)

@@ -173,3 +173,20 @@ def test_only_training_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         found.append(result.model.enhancers["clean"].weights)
     assert found[0].std() > 0
     assert torch.equal(*found)
+
+
+def test_masks_that_leave_nothing_are_refused(
+    world: Any, suspects: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights over their mean, which is 0, would be NaN."""
+    clean = world(enhance("BPR", Clean(mask_from=1e-9, most_of_user=1.0))).model.enhancers["clean"]
+    clean.on_epoch(0)
+    assert bool(torch.isfinite(clean.weights).all())  # the first is surely real
+    all_noise = lambda users, *_, **options: Suspicion(  # noqa: E731
+        torch.ones(len(users)),
+        torch.zeros(len(users), dtype=torch.long),
+        tuple(NoiseShare(kind, 0.5, 0.4, 0.6) for kind in options["kinds"]),
+    )
+    monkeypatch.setattr(module, "suspicion", all_noise)
+    with pytest.raises(ConfigurationError, match=r"mask_from = 1e-09 .* leaves no interaction to train on"):
+        clean.weigh_all()

@@ -12,7 +12,7 @@ from burnish.enhancers.clean.signs import RIDGE, signs, spectral_vectors
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.teachers.sparse import incidence
-from burnish.errors import DataError
+from burnish.errors import ConfigurationError, DataError
 from burnish.noise.draw import inject
 
 
@@ -119,3 +119,19 @@ def test_too_few_interactions() -> None:
     few = torch.arange(1, 100)
     with pytest.raises(DataError, match="99 interactions are too few"):
         suspicion(few, few, 100, 100)
+
+
+def test_few_interactions_are_no_noise_for_being_few() -> None:
+    """Of a hundred planted ones the region that bounds the share must not be all that there is."""
+    users, items = (torch.from_numpy(ids) for ids in tasteful(3, 40, 60))
+    found = suspicion(users, items, 41, 61, kinds=("uniform",), repeats=2)
+    assert found.shares[0].share < 0.2
+    assert not found.probability.any()
+
+
+def test_what_is_planted_is_enough_and_has_room() -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(3, 40, 60))
+    with pytest.raises(ConfigurationError, match=r"1 planted interactions are too few .* planted is 0.017 at least"):
+        suspicion(users, items, 41, 61, kinds=("uniform",), planted=0.001)
+    with pytest.raises(DataError, match="uniform noise cannot be planted.*smaller planted"):
+        suspicion(users, items, 41, 61, kinds=("uniform",), planted=1.0)
