@@ -87,9 +87,7 @@ def test_no_validation_or_test_row_is_read(tmp_path: Path) -> None:
             draw = torch.Generator().manual_seed(1)
             for parameter in trained.model.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=draw))
-        valuation = value(
-            trained, "edges,profile,axes,prototypes,joint,fit,standing,similarity", repeats=2
-        )
+        valuation = value(trained, "edges,profile,axes,prototypes,joint,fit,standing,similarity", repeats=2)
         assert valuation.players is not None
         found.append((valuation.players[["user", "item"]], valuation.values))
     pd.testing.assert_frame_equal(found[0][0], found[1][0])

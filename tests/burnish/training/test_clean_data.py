@@ -213,8 +213,27 @@ def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
         ),
         (("--put-back", "data/shop", "--out", "x"), "has no clean.json"),
         (("--put-back", "data/shop"), "needs --out"),
-        (("--put-back", "data/shop", "--out", "x", "--least", "0.2"), "--least: it has no effect with --put-back"),
-        (("--put-back", "data/shop", "--out", "x", "--epochs", "2"), "--epochs: it has no effect with --put-back"),
+        (
+            (
+                "--dataset",
+                "shop",
+                "--data_path",
+                "data",
+                "--out",
+                "x",
+                "--eval_args",
+                "{split: {RS: [0.8, 0, 0.2]}}",
+            ),
+            "leaves nothing for valid.inter",
+        ),
+        (
+            ("--put-back", "data/shop", "--out", "x", "--least", "0.2"),
+            "--least: it has no effect with --put-back",
+        ),
+        (
+            ("--put-back", "data/shop", "--out", "x", "--epochs", "2"),
+            "--epochs: it has no effect with --put-back",
+        ),
         (("--dataset", "shop", "--data_path", "data", "--out", "data/shop/shop.item/x"), "cannot be written"),
     ],
 )
@@ -247,7 +266,10 @@ def spoil_record(folder: Path) -> None:
     [
         (change_train, "tidy.train.inter is not as `burnish clean` wrote it"),
         (change_removed, "removed.parquet is not as `burnish clean` wrote it"),
-        (lambda folder: (folder / "removed.parquet").write_text("x", encoding="utf-8"), "removed.parquet is not as"),
+        (
+            lambda folder: (folder / "removed.parquet").write_text("x", encoding="utf-8"),
+            "removed.parquet is not as",
+        ),
         (lambda folder: (folder / "removed.parquet").unlink(), "has no clean.json and removed.parquet"),
         (spoil_record, "clean.json is damaged (separator: Field required)"),
         (lambda folder: (folder / "clean.json").write_text("[]", encoding="utf-8"), "clean.json is damaged"),
@@ -282,7 +304,10 @@ def test_a_data_set_called_clean(
     monkeypatch.chdir(tmp_path / "data/twice")
     call("--put-back", ".", "--out", "../once")
     once = tmp_path / "data/once"
-    assert sorted(file.name for file in once.iterdir()) == ["once.item", *(f"once.{part}.inter" for part in sorted(PARTS))]
+    assert sorted(file.name for file in once.iterdir()) == [
+        "once.item",
+        *(f"once.{part}.inter" for part in sorted(PARTS)),
+    ]
     for part in PARTS:
         assert lines(once / f"once.{part}.inter") == lines(tmp_path / f"data/clean/clean.{part}.inter")
     monkeypatch.chdir(tmp_path)
@@ -293,7 +318,9 @@ def test_a_data_set_called_clean(
     ]
 
 
-def test_only_positive_interactions_are_looked_at(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+def test_only_positive_interactions_are_looked_at(
+    shop: list[str], suspects: list[Any], tmp_path: Path
+) -> None:
     call(
         "--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole",
         "--LABEL_FIELD", "rating", "--load_col", "{inter: [user_id, item_id, rating]}",
@@ -324,7 +351,17 @@ def test_separators_of_two_signs(shop: list[str], suspects: list[Any], tmp_path:
     rows = ["user_id:token;;item_id:token;;note:token"]
     rows += ['{};;{};;5" {}'.format(*row.split("\t")[:2], row.split("\t")[3]) for row in shop]
     (folder / "colons.inter").write_text("\n".join(rows) + "\n", encoding="utf-8")
-    call("--dataset", "colons", "--data_path", "data", "--out", "data/tidy", "--whole", "--field_separator", ";;")
+    call(
+        "--dataset",
+        "colons",
+        "--data_path",
+        "data",
+        "--out",
+        "data/tidy",
+        "--whole",
+        "--field_separator",
+        ";;",
+    )
     left = lines(tmp_path / "data/tidy/tidy.inter")
     assert 0 < len(rows) - len(left) == len(pd.read_parquet(tmp_path / "data/tidy/removed.parquet"))
     assert set(left) < set(rows)
@@ -342,7 +379,9 @@ def test_a_folder_that_came_meanwhile_stays(
         return Suspicion(torch.zeros(len(users)), torch.zeros(len(users), dtype=torch.long), shares)
 
     monkeypatch.setattr(module, "suspicion", slow)
-    found = CliRunner().invoke(app, ["clean", "--dataset", "shop", "--data_path", "data", "--out", "data/tidy"])
+    found = CliRunner().invoke(
+        app, ["clean", "--dataset", "shop", "--data_path", "data", "--out", "data/tidy"]
+    )
     assert found.exit_code == 2
     assert "is there already" in found.output
     assert (tmp_path / "data/tidy/mine.txt").read_text(encoding="utf-8") == "mine"
