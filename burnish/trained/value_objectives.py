@@ -40,8 +40,8 @@ class Objective:
     """One way to judge interactions.  compute gives `[m]`, or with `parts` a column each; higher is more valuable.
 
     random: whether its seed changes it, so that repeats say how sure a value is.  parts: what the parts of a value are
-    called.  meanings: what they stand for, where they mean something, given how items are called.  reads: the options of
-    `Valuer` that it reads; one that draws reads repeats besides.
+    called.  meanings: what they stand for, where they mean something, given how items are called.  reads: the options
+    of `Valuer` that it reads; one that draws reads repeats besides.
     """
 
     name: str

@@ -104,8 +104,8 @@ def clean_data(
     empty = [part for part, rows in rows_of.items() if not len(rows)]
     if out is not None and empty:
         raise ConfigurationError(
-            f"eval_args.split = {config['eval_args']['split']!r} leaves nothing for {empty[0]}.inter, and no run reads a file "
-            f"without rows; give that part a share, or clean all interactions (--whole)"
+            f"eval_args.split = {config['eval_args']['split']!r} leaves nothing for {empty[0]}.inter, and no run reads "
+            f"a file without rows; give that part a share, or clean all interactions (--whole)"
         )
     training = rows_of["train"]
     user, item = dataset.uid_field, dataset.iid_field

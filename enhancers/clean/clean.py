@@ -224,8 +224,8 @@ class Clean(Enhancer[CleanConfig]):
             say(f"{self.name}: {self.note()}")
 
     def interaction_weights(self) -> Tensor | None:
-        """`[n]`, mean 1; None before noise was looked for."""
-        return self.weights if self._weighed else None
+        """`[n]`, mean 1; None before noise was looked for, and where there is none, so that training is what it was."""
+        return self.weights if self._weighed and bool(self.probability.any()) else None
 
     def note(self) -> str:
         """How much noise there is at most."""

@@ -291,7 +291,7 @@ def test_a_model_whose_training_went_wrong(tmp_path: Path) -> None:
 
 
 def test_options_that_no_objective_reads_are_told(bpr: TrainedModel) -> None:
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning, match="no effect") as told:
         value(bpr, "regression,fit", folds=3, repeats=2, table="item_embedding.weight")
     words = [str(one.message) for one in told if "no effect" in str(one.message)]
     assert words == [

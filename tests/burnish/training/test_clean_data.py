@@ -295,7 +295,8 @@ def test_a_data_set_called_clean(
     """Whose record is called as its files are; put back from within the folder."""
     call("--dataset", "shop", "--data_path", "data", "--out", "data/clean")
     call(
-        "--dataset", "clean", "--data_path", "data", "--out", "data/twice", "--benchmark_filename", "[train, valid, test]"
+        "--dataset", "clean", "--data_path", "data", "--out", "data/twice",
+        "--benchmark_filename", "[train, valid, test]",
     )  # fmt: skip
     assert sorted(file.name for file in (tmp_path / "data/twice").iterdir()) == [
         *("clean.json", "removed.parquet", "twice.item"),

@@ -14,6 +14,7 @@ import burnish.enhancers.clean.clean as module
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.clean.clean import Clean, most_suspect
 from burnish.enhancers.clean.planted import NoiseShare, Suspicion
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import ConfigurationError
 
 
@@ -94,6 +95,10 @@ def test_the_control_keeps_a_users_weights(world: Any, suspects: list[Any]) -> N
         clean.on_epoch(0)
     assert not torch.equal(own.weights, other.weights)
     users = own.get_buffer("_users")
+    seeded = world(enhance("BPR", Clean(control="permuted", seed=3))).model.enhancers["clean"]
+    seeded.on_epoch(0)
+    torch.testing.assert_close(seeded.weights, own.weights[permuted_within(users, 3)])
+    assert not torch.equal(seeded.weights, other.weights)
     for user in users.unique()[:10]:
         torch.testing.assert_close(
             own.weights[users == user].sort().values, other.weights[users == user].sort().values
@@ -190,3 +195,21 @@ def test_masks_that_leave_nothing_are_refused(
     monkeypatch.setattr(module, "suspicion", all_noise)
     with pytest.raises(ConfigurationError, match=r"mask_from = 1e-09 .* leaves no interaction to train on"):
         clean.weigh_all()
+
+
+def test_without_noise_training_is_what_it_was(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, where weights of 1 would round otherwise: NeuMF's loss is a mean over rows."""
+
+    def none(users: Any, *_: Any, **options: Any) -> Suspicion:
+        shares = tuple(NoiseShare(kind, 0.001, 0.0, 0.002) for kind in options["kinds"])
+        return Suspicion(torch.zeros(len(users)), torch.zeros(len(users), dtype=torch.long), shares)
+
+    monkeypatch.setattr(module, "suspicion", none)
+    tables = []
+    for model in ("NeuMF", enhance("NeuMF", Clean())):
+        made = world(model, epochs=2)
+        made.trainer.fit(made.train, saved=False, verbose=False)
+        tables.append(made.model.state_dict()["item_mf_embedding.weight"].clone())
+    assert "so every interaction counts 1" in made.model.enhancers["clean"].note()
+    assert made.model.enhancers["clean"].interaction_weights() is None
+    assert torch.equal(*tables)

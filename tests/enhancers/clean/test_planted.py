@@ -145,7 +145,7 @@ def test_what_is_planted_is_enough_and_has_room() -> None:
         ConfigurationError, match=r"1 planted interactions are too few .* planted is 0.017 at least"
     ):
         suspicion(users, items, 41, 61, kinds=("uniform",), planted=0.001)
-    with pytest.raises(DataError, match="uniform noise cannot be planted.*smaller planted"):
+    with pytest.raises(DataError, match=r"uniform noise cannot be planted.*smaller planted"):
         suspicion(users, items, 41, 61, kinds=("uniform",), planted=1.0)
 
 
