@@ -78,11 +78,12 @@ def test_most_suspect_against_a_loop() -> None:
     rng = np.random.default_rng(0)
     users = torch.from_numpy(rng.integers(3, 30, 400))
     probability = torch.from_numpy(rng.integers(0, 10, 400) / 9)
-    found = most_suspect(probability, users, 0.5, most_of_user=0.25)
+    found = most_suspect(probability, users, 5 / 9, most_of_user=0.25)
     for user in users.unique().tolist():
         own = (users == user).nonzero()[:, 0].tolist()
         own.sort(key=lambda row: -float(probability[row]))
-        kept = {row for row in own[: int(0.25 * len(own))] if probability[row] >= 0.5}
+        kept = {row for row in own[: int(0.25 * len(own))] if probability[row] >= 5 / 9}
+        assert any(probability[row] == 5 / 9 for row in range(400))
         assert {row for row in own if found[row]} == kept
 
 
