@@ -394,3 +394,30 @@ def test_the_command_that_is_told(shop: list[str], suspects: list[Any]) -> None:
         "burnish run --model BPR --dataset tidy --data_path 'my data' --benchmark_filename '[train, valid, test]'"
         in said
     )
+
+
+def test_reasons_and_probabilities_are_those_of_their_rows(
+    shop: list[str], suspects: list[Any], tmp_path: Path
+) -> None:
+    """How little EASE says of the pair from the user's others, by dense products, and how many users the item has."""
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole")
+    pairs = [tuple(row.split("\t")[:2]) for row in shop]
+    users, items = (
+        {one: place for place, one in enumerate(sorted(set(side)))} for side in zip(*pairs, strict=True)
+    )
+    known = np.zeros((len(users), len(items)))
+    for user, item in pairs:
+        known[users[user], items[item]] = 1
+    inverse = np.linalg.inv(known.T @ known + 500 * np.eye(len(items)))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    said = known @ weights
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    np.testing.assert_allclose(removed["probability"], 0.5 + 0.5 * removed["place"] / len(shop), rtol=1e-6)
+    for place, reason in zip(removed["place"], removed["reason"], strict=True):
+        user, item = (side[one] for side, one in zip((users, items), pairs[place], strict=True))
+        lower = int((said[user][known[user] > 0] < said[user, item]).sum())
+        assert reason == (
+            f"place {lower + 1} of the user's 15 items, from the one that the others say least of; "
+            f"{int(known[:, item].sum())} users with the item"
+        )
