@@ -214,8 +214,8 @@ class Valuer:
             warn(f"scores = {self.scores!r} have no effect without the objective attributes")
         defaults = type(self).__dataclass_fields__
         options = {name: getattr(self, name) for name in ("repeats", "folds", "table")}
-        given = {name: value for name, value in options.items() if value != defaults[name].default}
-        for words in without_effect(self._chosen, given):
+        typed = {name: value for name, value in options.items() if value != defaults[name].default}
+        for words in without_effect(self._chosen, typed):
             warn(words)
         self.outputs = tuple(name for one in self._chosen for name in one.outputs(self.interactions))
         self.outputs += (COMBINED,) if self.combine else ()
