@@ -75,12 +75,12 @@ def show_history(screen: Screen, valuation: Valuation, top: int | None, names: D
 
 def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
     """The extremes, and means by user, item and popularity; and for values in parts which part is worth most."""
-    from burnish.enhancers.shapley.parts import MEANINGFUL, families
+    from burnish.enhancers.shapley.parts import MEANINGFUL, each_once, families
     from burnish.enhancers.shapley.summary import ends
 
-    outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
-    for name in outputs or [None]:
-        title = name or "sum of all outputs"
+    outputs = [name for name in valuation.outputs if "." not in name]
+    for name in outputs or each_once(valuation.outputs):
+        title = name if name in outputs else sum_of(name)
         spread = float(valuation.column(name).std(correction=0))
         for heading, frame in valuation.summary(top=top, output=name).tables(top):
             if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
@@ -94,6 +94,14 @@ def show_interactions(screen: Screen, valuation: Valuation, top: int, names: Dat
             cut = top if len(frame) > 2 * top else 0
             frame = ends(frame, top)
         screen.results.print(as_table(f"{name}: by part{note}", frame, names, cut))
+
+
+def sum_of(objective: str) -> str:
+    """What the parts of an objective add up to, as a heading."""
+    from burnish.enhancers.shapley.parts import value_of
+
+    value = value_of(objective)
+    return f"{objective}, all together" if value == objective else f"{value}, the sum of {objective}"
 
 
 def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:
