@@ -205,3 +205,28 @@ def silent(trained: TrainedModel, enhancer: str) -> None:
         assert "says about" not in reason.text
     assert ABOUT not in explainer.about()
     assert "say about" not in sentence(one)
+
+
+def test_several_items_at_once(folder: Path) -> None:
+    """Each item's own parts, and none of one that is in the history itself for itself."""
+    trained = made("BPR", folder, guided(folder))
+    explainer = Explainer(trained, enhancer="history", reasons=100)
+    known = explainer.history("u3")[0]
+    for one in explainer.explanations("u3", ["i31", known, "i40"]):
+        (alone,) = Explainer(trained, enhancer="history", reasons=100).explanations("u3", one.item)
+        for reason, other in zip(one.reasons, alone.reasons, strict=True):
+            assert parts_of(reason) == pytest.approx(parts_of(other))
+            assert adds_up(reason)
+        assert one.item not in {reason.evidence["item"] for reason in one.reasons}
+
+
+def test_what_changes_the_model_changes_the_parts(folder: Path) -> None:
+    trained = made("BPR", folder, guided(folder), Shapley(), alpha=(0.4, 0.5))
+    enhancer = trained.model.enhancers["shapley"]
+    before = [parts_of(reason) for reason in enhancer.explain(3, 31)]
+    (fusion,) = trained.model.enhancers["guided"].fusions.values()
+    with torch.no_grad():
+        fusion.alpha.mul_(torch.tensor([0.0, 1.0]))
+    after = enhancer.explain(3, 31)
+    assert all(parts_of(reason)[0] == 0 for reason in after)
+    assert any(part[0] != 0 for part in before)
