@@ -195,7 +195,7 @@ class FoldedUsers:
 
     def _size(self, user: int) -> float:
         """What the sum over a user's history is divided by."""
-        return float(self._known[user].nnz**self.settings.power)
+        return float(self._known[user].nnz ** self.settings.power)
 
     def _item_weights(self, weighted: bool) -> np.ndarray:
         """w_j, `[n_items]`."""

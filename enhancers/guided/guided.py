@@ -275,8 +275,8 @@ class Guided(Enhancer[GuidedConfig]):
     def attribute_parts(self, vectors: Vectors) -> AttributeParts | None:
         """What of items' vectors is what they are scored on, by attribute; see `vector_parts`.
 
-        vectors: gives `[n_items, d]`, by the model as it is at the time, such as rows of a refined table or what a graph
-        backbone propagates, in which users' attributes take part, too.
+        vectors: gives `[n_items, d]`, by the model as it is at the time, such as rows of a refined table or what a
+        graph backbone propagates, in which users' attributes take part, too.
         None for a control, whose attributes mean nothing, before the first stage is over, and where vectors are no sum
         over attributes.
         """

@@ -61,7 +61,7 @@ class GuidedConfig(EnhancerConfig):
     learn_alpha: bool = Field(default=True, description="train how much each attribute counts")
     weigh_by_value: bool = Field(
         default=False,
-        description="whether an attribute counts by what the training interactions are worth for it (mean Shapley value), "
+        description="whether an attribute counts by what training interactions are worth for it (mean Shapley value), "
         "beside the trained factor",
     )
     shrinkage: float = Field(

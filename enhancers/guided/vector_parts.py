@@ -17,8 +17,8 @@ from torch import Tensor, nn
 Vectors = Callable[[], Tensor | None]
 #: What the parts of contributions are, for readers.
 ABOUT = (
-    "What it says about an attribute is the part of this that it has by values on the attribute, its own or those that a "
-    "graph has passed on to it, in the place of the average item's."
+    "What it says about an attribute is the part of this that it has by values on the attribute, its own or those that "
+    "a graph has passed on to it, in the place of the average item's."
 )
 #: Largest departure from a sum over attributes, as a share of the largest part, that counts as rounding.
 ROUNDING = 1e-3
@@ -94,7 +94,6 @@ def parts_along(
 
 
 def attribute_evidence(names: Sequence[str], parts: Sequence[float], contribution: float) -> dict[str, Any]:
-    """What the evidence of a reason has of a contribution's parts by attribute, the largest first; they add up to it."""
+    """What the evidence of a reason has of a contribution's parts by attribute, the largest first."""
     by_attribute = dict(sorted(zip(names, parts, strict=True), key=lambda pair: -abs(pair[1])))
     return {"by_attribute": by_attribute, "beside_attributes": contribution - sum(parts)}
-

@@ -54,8 +54,6 @@ def _level(score: float) -> str:
     return f"{strong}{'high' if score > 0 else 'low'}"
 
 
-
-
 def spoken_about(parts: Mapping[str, float], beside: float, contribution: float) -> tuple[str, list[str]]:
     """How much of what a chosen item says is said about which attributes.
 

@@ -39,8 +39,8 @@ def attribute_weights(users: Tensor, items: Tensor, scores: Tensor, names: Seque
     mean = float(worth.mean())
     if mean <= 0:
         warn(
-            f"guided: weigh_by_value: the training interactions say nothing of {', '.join(map(repr, names))} that other "
-            f"interactions of their users bear out, so that every attribute counts 1"
+            f"guided: weigh_by_value: the training interactions say nothing of {', '.join(map(repr, names))} that "
+            f"other interactions of their users bear out, so that every attribute counts 1"
         )
         return torch.ones_like(scores[0])
     return (worth / mean).sqrt().to(scores)

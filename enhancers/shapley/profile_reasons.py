@@ -45,8 +45,8 @@ class TrainingHistory(nn.Module):
         """One reason a training item, largest contribution first; None for a user without any.
 
         vectors: `[n_items, d]`.  Contributions are the exact Shapley values of v(S) = mean of the vectors in S · the
-        vector of `item`, v(∅) = 0, and sum to the score by the whole history.  by_attribute: what of the vectors is what
-        items are scored on; then each contribution has its parts by attribute in its evidence.
+        vector of `item`, v(∅) = 0, and sum to the score by the whole history.  by_attribute: what of the vectors is
+        what items are scored on; then each contribution has its parts by attribute in its evidence.
         """
         own = self.items_of(user, without=item)
         if len(own) == 0:
@@ -83,6 +83,6 @@ def contributions(vectors: Tensor, target: Tensor) -> Tensor:
 
 
 def shares(scores: Tensor) -> Tensor:
-    """Exact Shapley values of the players of v(S) = mean of their scores over S, v(∅) = 0: `[n]`, or column by column."""
+    """Exact Shapley values of the players of v(S) = mean of their scores over S, v(∅) = 0: `[n]`, or by column."""
     own, rest = factors(torch.tensor(len(scores), device=scores.device), dtype=scores.dtype)
     return own * scores - rest * scores.sum(dim=0)

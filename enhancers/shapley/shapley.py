@@ -283,7 +283,7 @@ class Shapley(Enhancer[ShapleyConfig]):
 
 
 def _versions(model: nn.Module | None) -> tuple[int, ...]:
-    """Changes whenever a parameter of the model was written to or replaced (buffers change with them, or are put back)."""
+    """Changes whenever a parameter of the model was written to or replaced (buffers change with them)."""
     tensors = [] if model is None else model.parameters()
     return tuple(number for one in tensors for number in (id(one), one._version))
 

@@ -300,7 +300,14 @@ def test_which_part_is_worth_most(run: Path, tmp_path: Path) -> None:
 def test_parts_of_one_value_have_its_tables_once(run: Path, tmp_path: Path) -> None:
     lines = ["item_id\tdarkness\twit", *(f"i{n}\t{n % 10}\t{n % 7}" for n in range(60))]
     (tmp_path / "scores.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    words = ["--objectives", "axes,prototypes,attributes", "--scores", str(tmp_path / "scores.tsv"), "--repeats", "2"]
+    words = [
+        "--objectives",
+        "axes,prototypes,attributes",
+        "--scores",
+        str(tmp_path / "scores.tsv"),
+        "--repeats",
+        "2",
+    ]
     done = call("value", "--run", str(run), *words, "-o", str(tmp_path / "v.parquet"))
     assert done.exit_code == 0, done.output
     assert done.stdout.count("most valuable interactions") == 2

@@ -135,9 +135,7 @@ def test_parts_of_a_folded_in_user_by_a_regression(folder: Path, base: str | Non
     weight = 1 / np.sqrt(counts) if settings.weighted else np.ones(len(q))
     people = np.unique(users)
     histories = {user: np.unique(items[users == user]) for user in people}
-    rows = np.stack(
-        [(q * weight[:, None])[h].sum(0) / len(h) ** settings.power for h in histories.values()]
-    )
+    rows = np.stack([(q * weight[:, None])[h].sum(0) / len(h) ** settings.power for h in histories.values()])
     centred = rows - rows.mean(0)
     ridge = settings.ridge * np.trace(centred.T @ centred) / rows.shape[1]
     user, item = trained.dataset.token2id("user_id", "u3"), trained.dataset.token2id("item_id", "i31")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from guided_world import guided_of, history, quiet_training, quiet_world, write_world
+from guided_world import guided_of, history, quiet_training, quiet_world, write_table, write_world
 
 from burnish.enhancers.conformance.reloading import read
 from burnish.enhancers.guided import worth
@@ -18,8 +18,16 @@ from burnish.enhancers.guided.worth import attribute_weights, attribute_worth
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scores by who chose an item, so that users' items are alike: in pace very much, in wit somewhat."""
     folder = tmp_path_factory.mktemp("world")
     write_world(folder)
+    world = quiet_world("BPR", folder)
+    draw, pairs = np.random.default_rng(0), history(world)
+    tokens = [str(token) for token in world.dataset.field2id_token["item_id"]][1:]
+    chose = [[user for user, item in pairs if item == number] for number in range(1, len(tokens) + 1)]
+    by = np.array([np.mean(users) if users else 20.0 for users in chose])
+    table = {"pace": by, "wit": by + 15 * draw.normal(size=len(by))}
+    write_table(folder / "scores.tsv", "item_id", tokens, table)
     return folder
 
 
@@ -56,6 +64,7 @@ def test_worth_by_a_loop(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.testing.assert_allclose(found.numpy(), wanted, atol=1e-9)
     monkeypatch.setattr(worth, "_AT_ONCE", 50)
     np.testing.assert_allclose(attribute_worth(users, items, guided.guided).numpy(), wanted, atol=1e-9)
+    assert (wanted > 0).all()
     above = np.clip(wanted, 0, None)
     (fusion,) = guided.fusions.values()
     np.testing.assert_allclose(fusion.weights.numpy(), np.sqrt(above / above.mean()), rtol=1e-5)
@@ -112,7 +121,9 @@ def test_weights_stay_and_belong_to_the_checkpoint(folder: Path) -> None:
 
 def test_where_nothing_is_worth_anything_all_count_one(tmp_path: Path) -> None:
     users, items = torch.arange(5), torch.arange(5)  # one interaction each
-    with pytest.warns(UserWarning, match=r"weigh_by_value: .* say nothing of 'pace', 'wit'.*every attribute counts 1"):
+    with pytest.warns(
+        UserWarning, match=r"weigh_by_value: .* say nothing of 'pace', 'wit'.*every attribute counts 1"
+    ):
         weights = attribute_weights(users, items, torch.randn(5, 2), ("pace", "wit"))
     assert weights.tolist() == [1.0, 1.0]
     none = torch.zeros(0, dtype=torch.long)
