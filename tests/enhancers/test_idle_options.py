@@ -166,7 +166,6 @@ AT_WORK: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (Guided, "BPR", {"control": "random"}, "seed", 5),
     (Guided, "BPR", {}, "weight", 50.0),
     (Guided, "BPR", {"base": "model"}, "learn_alpha", False),
-    (Guided, "BPR", {}, "weigh_by_value", True),
     (Guided, "BPR", {}, "shrinkage", 50.0),
     (Guided, "BPR", {}, "clip", 0.5),
     (Guided, "BPR", {}, "user_scores", "users.tsv"),

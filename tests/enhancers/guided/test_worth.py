@@ -26,7 +26,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     tokens = [str(token) for token in world.dataset.field2id_token["item_id"]][1:]
     chose = [[user for user, item in pairs if item == number] for number in range(1, len(tokens) + 1)]
     by = np.array([np.mean(users) if users else 20.0 for users in chose])
-    table = {"pace": by, "wit": by + 15 * draw.normal(size=len(by))}
+    table = {"pace": by, "wit": by + 2 * draw.normal(size=len(by))}
     write_table(folder / "scores.tsv", "item_id", tokens, table)
     return folder
 
