@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Rows at either end of the tables of all interactions.
 TOP = 5
+#: What a part is called of the objectives whose parts mean something.
+PARTS = {"axes": "axis", "prototypes": "prototype", "attributes": "attribute"}
 
 
 def show(screen: Screen, valuation: Valuation, history: bool, top: int | None, names: DataNames) -> None:
@@ -86,7 +88,9 @@ def show_interactions(screen: Screen, valuation: Valuation, top: int, names: Dat
             if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
-            screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
+            worth = "most" if heading.startswith("most") else "least"
+            heads = {family: f"{part} worth {worth}" for family, part in PARTS.items()}
+            screen.results.print(as_table(f"{title}: {heading}", frame.rename(columns=heads), names, cut))
     for name in families(valuation.outputs):
         frame, cut, note = valuation.by_part(name), 0, ""
         if name not in MEANINGFUL:

@@ -311,6 +311,8 @@ def test_parts_of_one_value_have_its_tables_once(run: Path, tmp_path: Path) -> N
     done = call("value", "--run", str(run), *words, "-o", str(tmp_path / "v.parquet"))
     assert done.exit_code == 0, done.output
     assert done.stdout.count("most valuable interactions") == 2
+    for head in ("axis worth most", "prototype worth least", "attribute worth most", "attribute worth least"):
+        assert head in " ".join(done.stdout.split())
     assert "profile, the sum of axes: most valuable interactions" in done.stdout
     assert "attributes, all together: most valuable interactions" in done.stdout
     profile = Valuation.load(tmp_path / "v.parquet").column("axes")
