@@ -50,7 +50,7 @@ class Fusion(nn.Module):
     @property
     def strength(self) -> Tensor:
         """`[m]`: how much each attribute counts.  Gradients reach an alpha that counts as 0, too."""
-        alpha = self.alpha
+        alpha: Tensor = self.alpha
         if self.reduced:
             alpha = alpha + (alpha.clamp(min=0.0) - alpha).detach()
         return alpha if self.weights is None else self.weights * alpha

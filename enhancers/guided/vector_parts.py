@@ -44,7 +44,7 @@ def attribute_parts(model: nn.Module | None, vectors: Vectors) -> AttributeParts
     None where there is none, where it says so itself, and where vectors are no sum over attributes (a graph backbone
     with layers of its own between table and output, or an enhancer that changes rows after it).
     """
-    host = getattr(model, "enhancers", None)
+    host: Any = getattr(model, "enhancers", None)
     for enhancer in host.enhancers() if hasattr(host, "enhancers") else []:
         tell = getattr(enhancer, "attribute_parts", None)
         if tell is not None:
