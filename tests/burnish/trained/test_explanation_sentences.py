@@ -71,6 +71,9 @@ def test_what_chosen_items_say_together() -> None:
     assert told(one, spoke("3", 0.0, 0.0, 0.6)) == (
         "Because you chose item 1 and item 3, partly for what they say about wit."
     )
+    assert told(spoke("3", 0.0, 0.0, 0.5), spoke("6", 0.45, 0.0, 0.0)) == (
+        "Because you chose item 3 and item 6, partly for what they say about wit."
+    )
     assert told(one, chose("4", 0.1)) == "Because you chose item 1 and item 4."
     assert told(spoke("5", -0.1, -0.5, 0.1)) == (
         "Nothing listed speaks for it; against it speaks that you chose item 5, mostly for what it says about pace."
