@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -87,11 +87,18 @@ def test_the_figures_are_those_of_one_process_though_a_worker_is_killed(
             for child in psutil.Process().children():
                 child.kill()
 
+    def interrupted(number: int, epoch: Any) -> None:
+        raise KeyboardInterrupt
+
+    long = replace(specs[0], options={**specs[0].options, "epochs": 100000, "stopping_step": 100000})
     with (
         pytest.warns(UserWarning, match="this one is loud"),
+        pytest.raises(KeyboardInterrupt),
         Crew(2, tmp_path / "two", 1) as hands,
     ):
         several = carried_out(hands, specs, kill_once, lambda _, text: lost.append(text))
+        hands.begin(9, long)
+        hands.next(interrupted, lambda *_: None)
     assert figures(specs[:2], tmp_path / "two") == figures(specs[:2], tmp_path / "alone")
     assert "its process ended (signal 9); it is done again" in lost
     assert {0, 1} <= set(epochs)
@@ -119,8 +126,7 @@ def test_a_run_whose_process_ends_every_time_fails(
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_workers_end_with_their_parent(how: int, small: dict[str, Any], tmp_path: Path) -> None:
+def test_workers_end_with_their_parent(small: dict[str, Any], tmp_path: Path) -> None:
     script = f"""
         from pathlib import Path
         import psutil
@@ -140,7 +146,7 @@ def test_workers_end_with_their_parent(how: int, small: dict[str, Any], tmp_path
     )
     assert parent.stdout is not None
     worker = psutil.Process(int(parent.stdout.readline()))
-    parent.send_signal(how)
+    parent.kill()
     parent.stdout.close()
     parent.wait()
     _, alive = psutil.wait_procs([worker], timeout=60)
