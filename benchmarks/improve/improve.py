@@ -10,14 +10,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from burnish.benchmarks.harness.first_look import look_at_runs
 from burnish.benchmarks.harness.floors import label_of
-from burnish.benchmarks.harness.grid import divided_threads, run_plan
-from burnish.benchmarks.harness.plan import PLAIN, Plan, check_names, make_plan
-from burnish.benchmarks.harness.report import summarise
-from burnish.benchmarks.harness.runs import RunRecord, remove_stale
+from burnish.benchmarks.harness.grid import divided_threads
+from burnish.benchmarks.harness.plan import PLAIN, check_names
+from burnish.benchmarks.harness.runs import remove_stale
 from burnish.benchmarks.harness.same_cases import comparable_options
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.checks import whole_number
@@ -33,16 +32,12 @@ from burnish.training.request import make_config
 
 from .crew import Alone, Crew, Hands, why_alone
 from .families import Family, families_for
-from .outcome import WINNER, Improvement, in_plain_types, note, nothing_helped, verdict, write_winner
+from .final import plan_of, tested
+from .outcome import Improvement, in_plain_types, note, nothing_helped
 from .rungs import halve
 from .search import MOST_SEEDS, Search
-from .tried import Clock, News, Tried, named
+from .tried import Clock, News
 
-if TYPE_CHECKING:
-    from burnish.benchmarks.harness.progress import Event
-
-#: Seeds of the test at least; more, up to `MOST_SEEDS`, as the time allows: each has a winner, a plain run and a floor.
-FEWEST_SEEDS = 2
 #: Runs at a time at most, where nothing is said.
 MOST_WORKERS = 4
 #: Epochs of a run at most, and validations without a gain that end it, where nothing is said.
@@ -124,7 +119,7 @@ def improve(
         whole_number("workers", workers, least=1)
     place = Path(folder)
     plain = RunSpec(dataset, _name(model), _label(model), PLAIN, seed, {}, options)
-    plan = _plan(plain, [plain.seed], place, threads)
+    plan = plan_of(plain, [plain.seed], place, threads)
     check_names(plan)
     look_at_runs(plan)
     metric, own, device = _measured_by(plain)
@@ -183,24 +178,6 @@ def _name(model: str | type) -> str:
 
 def _label(model: str | type) -> str:
     return model.__name__ if isinstance(model, type) else label_of(model)
-
-
-def _plan(plain: RunSpec, seeds: list[int], place: Path, threads: int | None, **more: Any) -> Plan:
-    return make_plan(
-        {
-            "name": f"{plain.label} on {plain.dataset}",
-            "dataset": plain.dataset,
-            "backbones": [{"name": plain.backbone, "label": plain.label}],
-            "options": dict(plain.options),
-            "seeds": seeds,
-            "runs": place / "test",
-            "threads": threads,
-            "keep_checkpoints": True,
-            "floors": [],
-            **more,
-        },
-        origin="",
-    )
 
 
 def _measured_by(plain: RunSpec) -> tuple[str, float | None, str]:
@@ -300,7 +277,7 @@ def _improve(
     if winner is None or (winner.value or -math.inf) <= (best_plain.value or -math.inf):
         found = nothing_helped(search, winner, best_plain, place)
     else:
-        found = _tested(search, winner, best_plain, plain, place)
+        found = tested(search, winner, best_plain, plain, place)
     note(search, found, place)
     return found
 
@@ -339,85 +316,9 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
 
 def _floor_options(plain: RunSpec, place: Path, threads: int | None) -> tuple[dict[str, Any] | None, str]:
     """The options of floors beside the backbone; None with the reason where they do not go together."""
-    plan = _plan(plain, [plain.seed], place, threads, floors=["Pop"])
+    plan = plan_of(plain, [plain.seed], place, threads, floors=["Pop"])
     try:
         options, _ = comparable_options(plan, plan.backbones[0])
         return options, ""
     except BurnishError as error:
         return None, str(error)
-
-
-def _tested(search: Search, winner: Tried, best_plain: Tried, plain: RunSpec, place: Path) -> Improvement:
-    family = next(one for one in search.families if one.name == winner.family)
-    floor = search.best_floor()
-    shown = named(winner.family, winner.settings)
-    search.say("test", f"the test set, once: {shown}, plain and the best floor")
-
-    def test(n_seeds: int) -> list[RunRecord]:
-        seeds = [plain.seed + 1 + number for number in range(n_seeds)]
-        plan = _final_plan(plain, family, winner, best_plain, floor, seeds, place, search.hands.threads)
-        records = run_plan(
-            plan, quiet=True, on_event=lambda event: _pass_on(search, event), workers=search.hands.n
-        )
-        failed = [record for record in records if record.status == "failed"]
-        if failed:
-            raise BurnishError(f"the test of the winner failed: {failed[0].error}")
-        return records
-
-    records = test(FEWEST_SEEDS)
-    more = int(search.decide("time: seeds", lambda: _more_seeds(search, records)))
-    if more and MOST_SEEDS > FEWEST_SEEDS:
-        records = test(min(MOST_SEEDS, FEWEST_SEEDS + more))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rows = [
-            row for row in summarise(place / "test", metrics=[search.metric]) if row.metric == search.metric
-        ]
-    block = write_winner(search, plain, family, winner, records, place)
-    helped, text = verdict(rows, winner, floor, search)
-    return Improvement(helped, text, winner.family, dict(winner.settings), rows, search.metric, place, block)
-
-
-def _more_seeds(search: Search, records: Sequence[RunRecord]) -> int:
-    """How many seeds more than the fewest there is time for.  records: of the fewest."""
-    took = [record.seconds or 0.0 for record in records if record.trial is None]
-    left = search.clock.left
-
-    def fit(more: int) -> bool:
-        return max(search.together(took) * more / FEWEST_SEEDS, max(took, default=0.0)) <= left
-
-    return max((more for more in range(1, MOST_SEEDS - FEWEST_SEEDS + 1) if fit(more)), default=0)
-
-
-def _final_plan(
-    plain: RunSpec,
-    family: Family,
-    winner: Tried,
-    best_plain: Tried,
-    floor: Tried | None,
-    seeds: list[int],
-    place: Path,
-    threads: int | None,
-) -> Plan:
-    """The comparison on the test set; what was chosen is all that there is to choose."""
-    floors: Any = []
-    if floor is not None:
-        floors = {floor.family: {"tune": {name: [value] for name, value in floor.settings.items()} or None}}
-    single = {
-        arm: {name: [value] for name, value in one.settings.items()}
-        for arm, one in ((PLAIN, best_plain), (WINNER, winner))
-    }
-    return _plan(
-        plain,
-        seeds,
-        place,
-        threads,
-        arms={WINNER: {"enhancers": {name: dict(block) for name, block in family.enhancers.items()}}},
-        floors=floors,
-        tune={"trials": 1, "arms": single, "seed": plain.seed},
-    )
-
-
-def _pass_on(search: Search, event: Event) -> None:
-    if event.kind in ("epoch", "stage", "start", "done", "kept", "failed", "left out"):
-        search.tell(News(event.kind, event.message, search.clock.now(), event.epoch))

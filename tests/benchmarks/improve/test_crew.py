@@ -91,14 +91,16 @@ def test_the_figures_are_those_of_one_process_though_a_worker_is_killed(
         raise KeyboardInterrupt
 
     long = replace(specs[0], options={**specs[0].options, "epochs": 100000, "stopping_step": 100000})
-    with (
-        pytest.warns(UserWarning, match="this one is loud"),
-        pytest.raises(KeyboardInterrupt),
-        Crew(2, tmp_path / "two", 1) as hands,
-    ):
-        several = carried_out(hands, specs, kill_once, lambda _, text: lost.append(text))
-        hands.begin(9, long)
-        hands.next(interrupted, lambda *_: None)
+    several: list[Outcome] = []
+
+    def several_and_one_more() -> None:
+        with Crew(2, tmp_path / "two", 1) as hands:
+            several.extend(carried_out(hands, specs, kill_once, lambda _, text: lost.append(text)))
+            hands.begin(9, long)
+            hands.next(interrupted, lambda *_: None)
+
+    with pytest.warns(UserWarning, match="this one is loud"), pytest.raises(KeyboardInterrupt):
+        several_and_one_more()
     assert figures(specs[:2], tmp_path / "two") == figures(specs[:2], tmp_path / "alone")
     assert "its process ended (signal 9); it is done again" in lost
     assert {0, 1} <= set(epochs)

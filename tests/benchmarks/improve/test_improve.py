@@ -22,7 +22,7 @@ import burnish
 from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import improve as module
-from burnish.benchmarks.improve import search
+from burnish.benchmarks.improve import final, search
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.improve import improve, seconds_of
 from burnish.benchmarks.improve.outcome import as_yaml
@@ -39,7 +39,7 @@ FEW = [
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "families_for", lambda options, own: FEW)
-    monkeypatch.setattr(module, "MOST_SEEDS", 2)
+    monkeypatch.setattr(final, "MOST_SEEDS", 2)
     monkeypatch.setattr(search, "SHARED", {"Pop": {}, "EASE": {"reg_weight": [50.0, 250.0]}})
 
 
@@ -223,7 +223,7 @@ def test_as_many_seeds_as_there_is_time_for(tmp_path: Path) -> None:
         records = [
             RunRecord("tiny", "BPR", "plain", 1, None, tmp_path, "done", seconds=each) for each in took
         ]
-        return module._more_seeds(search, records)
+        return final._more_seeds(search, records)
 
     two = [10.0, 20.0, 10.0, 20.0]  # plain and a winner, on two seeds
     assert more(29.0, 1, two) == 0
