@@ -21,8 +21,8 @@ import yaml
 import burnish
 from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.specs import RunSpec
-from burnish.benchmarks.improve import improve as module
 from burnish.benchmarks.improve import final, search
+from burnish.benchmarks.improve import improve as module
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.improve import improve, seconds_of
 from burnish.benchmarks.improve.outcome import as_yaml
