@@ -140,7 +140,7 @@ def test_several_at_a_time_find_the_same_whatever_is_killed(
     few: None, options: dict[str, Any], tmp_path: Path
 ) -> None:
     """Killed in the search; again, a worker killed, and stopped in the test; ended by one process."""
-    given: dict[str, Any] = {"budget": 600, "config": options, "seed": 5, "threads": 1}
+    given: dict[str, Any] = {"budget": 10**6, "config": options, "seed": 5, "threads": 1}
     improve("BPR", "tiny", **given, workers=1, folder=tmp_path / "alone")
     out = tmp_path / "several"
     kinds: list[str] = []
