@@ -42,7 +42,7 @@ def specs(small: dict[str, Any]) -> list[RunSpec]:
     softmax = {"softmax": {"temperature": 0.1}}
     cold = {**small, "embedding_size": 16}
     return [
-        RunSpec("tiny", "loud.py:Loud", "Loud", "plain", 1, {}, small, trial=0),
+        RunSpec("tiny", "loud.py:Loud", "Loud", "plain", 1, {}, {**small, "epochs": 40}, trial=0),
         RunSpec("tiny", "BPR", "BPR", "softmax", 1, softmax, small, trial=1),
         RunSpec("tiny", "EASE", "EASE", "softmax", 1, softmax, cold, trial=2),
     ]
