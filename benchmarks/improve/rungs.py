@@ -8,7 +8,6 @@ Jamieson and Talwalkar (AISTATS 2016); what is halved, ways instead of single se
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Iterator
 
@@ -60,7 +59,8 @@ class _Rungs:
             coming = self._coming()
             if coming is None:
                 return False
-            self.cap, self.more = coming
+            self.cap, self.more, ways = coming
+            self._keep(ways)
         sure = [one for one in self.alive if self.rung or one.instead_of is None]
         self.search.rungs.append({"ways": len(sure), "new": self.more, "epochs": self.cap})
         if self.rung:
@@ -75,13 +75,21 @@ class _Rungs:
         """Let the better half go on; nobody where no enhancement is left."""
         search = self.search
         alive = [one for one in self.alive if not search.refused(one.name) and search.needed(one)]
-        others = [family for family in alive if not family.held_against]
-        others.sort(key=lambda family: -search.score(family.name))
-        keep = {family.name for family in others[: math.ceil(len(others) / 2)]}
-        self.alive = [family for family in alive if family.name == PLAIN or family.name in keep]
+        self.alive = alive
+        self._keep(math.ceil(len(self._others()) / 2))
         if all(family.held_against for family in self.alive):
             self.alive = []
         self.rung += 1
+
+    def _others(self) -> list[Family]:
+        """The enhancements that are left, the best first."""
+        others = [family for family in self.alive if not family.held_against]
+        return sorted(others, key=lambda family: -self.search.score(family.name))
+
+    def _keep(self, ways: int) -> None:
+        """Go on with the best so many enhancements, and plain."""
+        keep = {family.name for family in self._others()[:ways]}
+        self.alive = [family for family in self.alive if family.name == PLAIN or family.name in keep]
 
     def lane(self, place: int, family: Family) -> Iterator[Job | None]:
         """The runs of a way in this rung, one after the other, each by what is known when it is asked for."""
@@ -126,36 +134,59 @@ class _Rungs:
 
         return int(search.decide("epochs", epochs))
 
-    def _coming(self) -> tuple[int, int] | None:
-        """Epochs and number of new settings of each way in the next rung, by the time; None where it is over.
+    def _coming(self) -> tuple[int, int, int] | None:
+        """Epochs and number of new settings of each way in the next rung, and of how many ways; None where it is over.
 
         More epochs come first, as long as the time for them leaves as much for each rung to come, each with half as
-        many ways; then new settings with the epochs that there are; and what is left in the end is for one rung more.
+        many ways; if need be for no more than half of the ways, as an order by runs that have hardly begun says little.
+        Then new settings with the epochs that there are; and what is left in the end is for one rung more.
         """
-        search, alive = self.search, self.alive
+        search = self.search
+        others, held = self._others(), [one for one in self.alive if one.held_against]
+        longer = min(search.most, self.cap * GROWTH)
 
         def choose() -> list[int] | None:
             left = search.left_for_runs()
-            to_come = max(1, math.ceil(math.log2(max(2, len(alive)))))
-            for rungs, epochs in itertools.product(
-                dict.fromkeys((to_come, 1)), dict.fromkeys((min(search.most, self.cap * GROWTH), self.cap))
-            ):
-                longer = [search.cost(one.name, epochs) for one in alive if self._wants_more(one, epochs)]
-                again = search.together(longer)
-                open_ = {one.name: len(one.settings(0)) - self.after[one.name] for one in alive}
-                prices = [search.cost(name, epochs) for name, number in open_.items() if number]
-                room = left / rungs - again
-                # As many as all hands do, where even the longest fits.
-                fit = max(prices, default=0.0) <= room
-                most = room * search.hands.n / max(sum(prices), 1e-9) if fit else 0.0
-                new = int(min(MOST_NEW, max(open_.values()), most)) if room >= 0 else -1
-                if new > 0 or (new == 0 and again > 0):
-                    return [epochs, new]
+            fewer = range(len(others), math.ceil(len(others) / 2) - 1, -1)
+            of_all = len(others)
+            choices = [
+                *((ways, _rungs_to_come(ways + len(held)), longer) for ways in fewer),
+                (of_all, _rungs_to_come(of_all + len(held)), self.cap),
+                *((ways, 1, longer) for ways in fewer),
+                (of_all, 1, self.cap),
+            ]
+            for ways, rungs, epochs in choices:
+                new, again = self._room([*held, *others[:ways]], epochs, left / rungs)
+                # Fewer ways for the sake of more epochs, not of more settings.
+                if (new > 0 and (ways == of_all or again > 0)) or (new == 0 and again > 0):
+                    return [epochs, new, ways]
             return None
 
         # Another name than that of a number once.
         decided = search.decide(f"time: coming, {self.rung}", choose)
-        return None if decided is None else (int(decided[0]), int(decided[1]))
+        if decided is None:
+            return None
+        epochs, new, *ways = (int(number) for number in decided)
+        return epochs, new, ways[0] if ways else len(others)  # an earlier burnish went on with all of them
+
+    def _room(self, ways: list[Family], epochs: int, seconds: float) -> tuple[int, float]:
+        """New settings of each of these ways that so many seconds are enough for; seconds of what is trained again.
+
+        The number is -1 where they are not enough for that alone.
+        """
+        search = self.search
+        again = search.together(
+            [search.cost(one.name, epochs) for one in ways if self._wants_more(one, epochs)]
+        )
+        open_ = {one.name: len(one.settings(0)) - self.after[one.name] for one in ways}
+        prices = [search.cost(name, epochs) for name, number in open_.items() if number]
+        room = seconds - again
+        if room < 0:
+            return -1, again
+        # As many as all hands do, where even the longest fits.
+        fit = max(prices, default=0.0) <= room
+        most = room * search.hands.n / max(sum(prices), 1e-9) if fit else 0.0
+        return int(min(MOST_NEW, max(open_.values()), most)), again
 
     def _fits(self, family: Family) -> bool:
         """Whether the time is enough for one more setting of a way, which somebody is free to begin now.
@@ -190,3 +221,8 @@ class _Rungs:
         if family.as_well_as in left_out and family.name not in left_out:
             left_out[family.name] = left_out[family.as_well_as]
             self.search.say("left out", f"{family.name}: as {family.as_well_as}")
+
+
+def _rungs_to_come(ways: int) -> int:
+    """How many rungs there are until one of so many ways is left, each with half of those before it."""
+    return max(1, math.ceil(math.log2(max(2, ways))))

@@ -55,9 +55,20 @@ def test_plain_has_as_many_settings_as_the_winner(made: Callable[..., Any]) -> N
     assert best.settings["learning_rate"] == 0.005
 
 
+def test_fewer_ways_go_on_where_more_epochs_are_too_dear_for_all(made: Callable[..., Any]) -> None:
+    """Thrice the epochs for the three ways that are left would take longer than there is time, for two they do not."""
+    search, done = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
+    halve(search)
+    assert [(one["ways"], one["epochs"]) for one in search.rungs][:2] == [(6, 10), (2, 30)]
+    assert {spec.arm for spec in done if spec.options["epochs"] == 30} == {"plain", "softmax"}
+    again, anew = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
+    halve(again)  # decided once, with how many ways
+    assert again.rungs == search.rungs
+
+
 def test_what_is_left_goes_into_more_settings(made: Callable[..., Any]) -> None:
-    """Thrice the epochs for every way that goes on are too dear here, more settings with as many epochs are not."""
-    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}), budget=2.0, reserve=0.2)
+    """Thrice the epochs are too dear for half of the ways, too; more settings with as many epochs are not."""
+    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}), budget=1.35, reserve=0.2)
     halve(search)
     assert [one["epochs"] for one in search.rungs][:2] == [10, 10]
     settings = {
@@ -65,7 +76,7 @@ def test_what_is_left_goes_into_more_settings(made: Callable[..., Any]) -> None:
         for name in ("plain", "softmax")
     }
     assert len(settings["plain"]) == len(settings["softmax"]) > 1
-    assert search.clock.left < 0.2 * 2.0 + 0.3
+    assert search.clock.left < 0.2 * 1.35 + 0.3
 
 
 def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[..., Any]) -> None:
