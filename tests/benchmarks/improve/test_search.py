@@ -61,7 +61,7 @@ def test_fewer_ways_go_on_where_more_epochs_are_too_dear_for_all(made: Callable[
     halve(search)
     assert [(one["ways"], one["epochs"]) for one in search.rungs][:2] == [(6, 10), (2, 30)]
     assert {spec.arm for spec in done if spec.options["epochs"] == 30} == {"plain", "softmax"}
-    again, anew = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
+    again, _ = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
     halve(again)  # decided once, with how many ways
     assert again.rungs == search.rungs
 
