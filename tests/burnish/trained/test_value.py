@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.trained.finished_shards import FinishedShards, shards_folder
 from burnish.trained.value import Valuer, value
+from burnish.trained.value_objectives import OBJECTIVES
 from burnish.trained.valued_interactions import ModelScorer, valued_interactions
 from burnish.training.trained_model import TrainedModel
 
@@ -301,6 +303,25 @@ def test_a_model_whose_training_went_wrong(tmp_path: Path) -> None:
     source.model.item_embedding.weight.data[3] = torch.nan
     with pytest.raises(NonFiniteError):
         value(source)
+
+
+def test_options_that_no_objective_reads_are_told(bpr: TrainedModel) -> None:
+    with pytest.warns(UserWarning, match="no effect") as told:
+        value(bpr, "regression,fit", folds=3, repeats=2, table="item_embedding.weight")
+    words = [str(one.message) for one in told if "no effect" in str(one.message)]
+    assert words == [
+        f"{option} has no effect on the objectives regression, fit"
+        for option in ("folds = 3", "table = 'item_embedding.weight'")
+    ]
+    with pytest.warns(UserWarning, match="repeats = 2 has no effect on the objective similarity"):
+        value(bpr, "similarity", repeats=2)
+    for name in OBJECTIVES:  # what is not said to be read changes nothing
+        if name in ("edges", "attributes"):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plain, other = (value(bpr, name, folds=folds, repeats=1).values for folds in (5, 2))
+        assert torch.equal(plain, other) == ("folds" not in OBJECTIVES[name].reads), name
 
 
 def test_bad_input(bpr: TrainedModel, tmp_path: Path) -> None:
