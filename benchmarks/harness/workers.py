@@ -97,29 +97,47 @@ class Workers:
 
 def begin(order: dict[str, Any], said: Any) -> subprocess.Popen[bytes]:
     """Start the process of one worker.  order: as of `_order`.  said: a file for what it says of errors."""
-    found = os.pathsep.join(path or os.getcwd() for path in sys.path)
-    process = subprocess.Popen(
-        [sys.executable, "-m", f"{__package__}.worker"],
-        cwd=order["folder"],
-        env={**os.environ, "PYTHONPATH": found},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        stderr=said,
-    )
+    process = process_of(f"{__package__}.worker", said, folder=order["folder"])
     assert process.stdin is not None
     process.stdin.write(json.dumps({**order, "parent": os.getpid()}).encode())
     process.stdin.close()
     return process
 
 
+def process_of(
+    module: str, said: Any, *, out: int = subprocess.DEVNULL, folder: str | None = None
+) -> subprocess.Popen[bytes]:
+    """A process of a module of burnish, which imports what this one can import.
+
+    said: a file for its errors.  out: for its standard output.  folder: that it works in; None for that of this one.
+    """
+    found = os.pathsep.join(path or os.getcwd() for path in sys.path)
+    return subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": found},
+        stdin=subprocess.PIPE,
+        stdout=out,
+        stderr=said,
+    )
+
+
+def not_elsewhere(backbone: str, label: str) -> str | None:
+    """Why another process cannot import a backbone; None where it can."""
+    if is_place(backbone) and backbone.startswith("__main__:"):
+        return (
+            f"backbone {label!r} is defined in a script or notebook, which another process cannot import; put it into "
+            f"a file of its own and name that (FILE.py:Class), or do without workers"
+        )
+    return None
+
+
 def _order(plan: Plan, number: int, n: int, since: float) -> dict[str, Any]:
     """What a worker is told.  `ConfigurationError` for a plan with classes that no other process can import."""
     for entry in plan.backbones:
-        if is_place(entry.name) and entry.name.startswith("__main__:"):
-            raise ConfigurationError(
-                f"backbone {entry.label!r} is defined in a script or notebook, which another process cannot import; "
-                f"put it into a file of its own and name that (FILE.py:Class), or do without workers"
-            )
+        why = not_elsewhere(entry.name, entry.label)
+        if why is not None:
+            raise ConfigurationError(why)
     content = plan.model_dump(mode="json")
     return {"plan": content, "share": [number, n], "since": since, "folder": os.getcwd()}
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from burnish.benchmarks.harness.first_look import look_at_runs
 from burnish.benchmarks.harness.floors import label_of
-from burnish.benchmarks.harness.grid import run_plan
-from burnish.benchmarks.harness.plan import PLAIN, Plan, check_names, make_plan
-from burnish.benchmarks.harness.report import summarise
-from burnish.benchmarks.harness.runs import RunRecord
+from burnish.benchmarks.harness.grid import divided_threads
+from burnish.benchmarks.harness.plan import PLAIN, check_names
+from burnish.benchmarks.harness.runs import remove_stale
 from burnish.benchmarks.harness.same_cases import comparable_options
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.checks import whole_number
@@ -23,21 +25,21 @@ from burnish.files.lock import lock_of, locked
 from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json
 from burnish.files.yamls import read_yaml
+from burnish.telling import counted
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.arguments import listed_files, options_of
 from burnish.training.request import make_config
 
+from .crew import Alone, Crew, Hands, why_alone
 from .families import Family, families_for
-from .outcome import WINNER, Improvement, in_plain_types, note, nothing_helped, verdict, write_winner
-from .search import Clock, News, Search, Tried, named
+from .final import plan_of, tested
+from .outcome import Improvement, in_plain_types, note, nothing_helped
+from .rungs import halve
+from .search import MOST_SEEDS, Search
+from .tried import Clock, News
 
-if TYPE_CHECKING:
-    from burnish.benchmarks.harness.progress import Event
-
-#: Of the budget: what is left for the test of the winner.
-RESERVE = 0.35
-#: Seeds of that test: as many as the time allows, each with a winner, a plain run and a floor of its own.
-MOST_SEEDS, FEWEST_SEEDS = 5, 2
+#: Runs at a time at most, where nothing is said.
+MOST_WORKERS = 4
 #: Epochs of a run at most, and validations without a gain that end it, where nothing is said.
 EPOCHS, PATIENCE = 500, 10
 _ANEW = "remove the folder to begin anew"
@@ -55,6 +57,7 @@ def improve(
     config_files: Sequence[str | Path] | Path | str = (),
     seed: int = 2020,
     threads: int | None = None,
+    workers: int | None = None,
     on_news: Callable[[News], None] | None = None,
 ) -> Improvement:
     """Try floors, enhancers and their combinations within a budget, and test the best one against plain.
@@ -79,7 +82,11 @@ def improve(
     seed : int
         Of the search; the test has the seeds after it.
     threads : int, optional
-        Torch threads.
+        Torch threads of each run; by default those of all cores, divided by `workers`.
+    workers : int, optional
+        Runs at a time, each in a process of its own; 1 trains in this one.  By default as many as there are cores, four
+        at most; 1 on a GPU, and for a class of a script or notebook, which another process cannot import.  A run's
+        figures do not depend on it, as long as its threads are the same.
     on_news : callable, optional
         Called with every `News`.
 
@@ -92,7 +99,7 @@ def improve(
     ------
     BurnishError
         For a name, an option or data that cannot be used; for a folder of another search; for a backbone that is not
-        judged by a ranking.
+        judged by a ranking; for several workers where the class cannot be imported elsewhere.
 
     Examples
     --------
@@ -108,18 +115,21 @@ def improve(
         )
     options = _options(config, config_files)
     whole_number("epochs", options["epochs"])
+    if workers is not None:
+        whole_number("workers", workers, least=1)
     place = Path(folder)
     plain = RunSpec(dataset, _name(model), _label(model), PLAIN, seed, {}, options)
-    plan = _plan(plain, [plain.seed], place, threads)
+    plan = plan_of(plain, [plain.seed], place, threads)
     check_names(plan)
     look_at_runs(plan)
-    metric, own = _measured_by(plain)
+    metric, own, device = _measured_by(plain)
+    how = _how(plain, workers, threads, device)
     make_folder(place)
     with locked(
         lock_of(place / "improve.json"),
         waiting=lambda who: warn(f"waiting for {who}, which works at {place}"),
     ):
-        return _improve(plain, metric, own, place, seconds, threads, on_news or (lambda news: None))
+        return _improve(plain, metric, own, place, seconds, how, on_news or (lambda news: None))
 
 
 def seconds_of(budget: str | float) -> float:
@@ -170,26 +180,11 @@ def _label(model: str | type) -> str:
     return model.__name__ if isinstance(model, type) else label_of(model)
 
 
-def _plan(plain: RunSpec, seeds: list[int], place: Path, threads: int | None, **more: Any) -> Plan:
-    return make_plan(
-        {
-            "name": f"{plain.label} on {plain.dataset}",
-            "dataset": plain.dataset,
-            "backbones": [{"name": plain.backbone, "label": plain.label}],
-            "options": dict(plain.options),
-            "seeds": seeds,
-            "runs": place / "test",
-            "threads": threads,
-            "keep_checkpoints": True,
-            "floors": [],
-            **more,
-        },
-        origin="",
-    )
+def _measured_by(plain: RunSpec) -> tuple[str, float | None, str]:
+    """The validation metric, in lower case, the backbone's own weight of regularisation, and the kind of device.
 
-
-def _measured_by(plain: RunSpec) -> tuple[str, float | None]:
-    """The validation metric, in lower case, and the backbone's own weight of regularisation, None where it has none."""
+    The weight is None where it has none.
+    """
     from burnish.benchmarks.harness.same_cases import check_ranked
     from burnish.enhancers.zoo import find_backbone
 
@@ -207,7 +202,38 @@ def _measured_by(plain: RunSpec) -> tuple[str, float | None]:
             f"ItemKNN and EASE are tuned beside it as floors. Of {plain.label} alone `burnish bench` tunes the options"
         )
     own = config["reg_weight"]
-    return str(config["valid_metric"]).lower(), own if isinstance(own, float) else None
+    return (
+        str(config["valid_metric"]).lower(),
+        own if isinstance(own, float) else None,
+        str(config["device"]).partition(":")[0],
+    )
+
+
+@dataclass(frozen=True)
+class _How:
+    """How runs are carried out: how many at a time, each with how many threads, and a word on that, where needed."""
+
+    workers: int
+    threads: int | None
+    word: str = ""
+
+
+def _how(plain: RunSpec, workers: int | None, threads: int | None, device: str) -> _How:
+    """As asked for; by default what suits the machine, and the run.  device: its kind."""
+    why = None if workers == 1 else why_alone(plain)
+    asked, word = workers is not None, ""
+    threads = threads or plain.options.get("threads")
+    if workers is None:
+        cores = (os.cpu_count() or 1) // (threads or 1)
+        workers = max(1, min(MOST_WORKERS, cores)) if device == "cpu" else 1
+    if workers > 1 and why is not None:
+        if asked:
+            raise ConfigurationError(f"workers = {workers}: {why}")
+        workers, word = 1, f"one run at a time: {why.partition(';')[0]}"
+    if workers > 1:
+        threads = threads or divided_threads(workers)
+        word = f"{workers} runs at a time, each with {counted(threads, 'thread')}"
+    return _How(workers, threads, word)
 
 
 # ---------------------------------------------------------------------- the work
@@ -219,32 +245,30 @@ def _improve(
     own: float | None,
     place: Path,
     budget: float,
-    threads: int | None,
+    how: _How,
     tell: Callable[[News], None],
 ) -> Improvement:
     """own: as `families_for` takes it."""
     families = families_for(plain.options, own)
     _check_same(plain, place, families)
-    clock = Clock(budget)
-    search = Search(
-        plain,
-        families,
-        place / "search",
-        clock,
-        metric,
-        int(plain.options["epochs"]),
-        place / "state.json",
-        threads,
-        tell,
-    )
-    search.lengthen(budget)
-    floors, remarks = _floor_options(plain, place, threads)
-    if floors is None:
-        search.say("left out", f"floors: {remarks}")
-    else:
-        search.look_at_floors(floors)
-    search.halve(RESERVE)
-    winner = search.winner(RESERVE)
+    runs = place / "search"
+    remove_stale(runs)
+    with ExitStack() as stack:
+        hands: Hands = Alone(runs, how.threads)
+        if how.workers > 1:
+            hands = stack.enter_context(Crew(how.workers, runs, how.threads))
+        most = int(plain.options["epochs"])
+        search = Search(plain, families, hands, Clock(budget), metric, most, place / "state.json", tell)
+        search.lengthen(budget)
+        if how.word:
+            search.say("workers", how.word)
+        floors, remarks = _floor_options(plain, place, how.threads)
+        if floors is None:
+            search.say("left out", f"floors: {remarks}")
+        else:
+            search.look_at_floors(floors)
+        halve(search)
+        winner = search.winner()
     best_plain = search.best_of(PLAIN)
     if best_plain is None:
         raise BurnishError(
@@ -253,7 +277,7 @@ def _improve(
     if winner is None or (winner.value or -math.inf) <= (best_plain.value or -math.inf):
         found = nothing_helped(search, winner, best_plain, place)
     else:
-        found = _tested(search, winner, best_plain, plain, place, threads)
+        found = tested(search, winner, best_plain, plain, place)
     note(search, found, place)
     return found
 
@@ -292,83 +316,9 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
 
 def _floor_options(plain: RunSpec, place: Path, threads: int | None) -> tuple[dict[str, Any] | None, str]:
     """The options of floors beside the backbone; None with the reason where they do not go together."""
-    plan = _plan(plain, [plain.seed], place, threads, floors=["Pop"])
+    plan = plan_of(plain, [plain.seed], place, threads, floors=["Pop"])
     try:
         options, _ = comparable_options(plan, plan.backbones[0])
         return options, ""
     except BurnishError as error:
         return None, str(error)
-
-
-def _tested(
-    search: Search, winner: Tried, best_plain: Tried, plain: RunSpec, place: Path, threads: int | None
-) -> Improvement:
-    family = next(one for one in search.families if one.name == winner.family)
-    floor = search.best_floor()
-    shown = named(winner.family, winner.settings)
-    search.say("test", f"the test set, once: {shown}, plain and the best floor")
-    began = search.clock.now()
-    records: list[RunRecord] = []
-    for seeds in _seeds(search, plain.seed, lambda: search.clock.now() - began):
-        plan = _final_plan(plain, family, winner, best_plain, floor, seeds, place, threads)
-        records = run_plan(plan, quiet=True, on_event=lambda event: _pass_on(search, event))
-        failed = [record for record in records if record.status == "failed"]
-        if failed:
-            raise BurnishError(f"the test of the winner failed: {failed[0].error}")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        rows = [
-            row for row in summarise(place / "test", metrics=[search.metric]) if row.metric == search.metric
-        ]
-    block = write_winner(search, plain, family, winner, records, place)
-    helped, text = verdict(rows, winner, floor, search)
-    return Improvement(helped, text, winner.family, dict(winner.settings), rows, search.metric, place, block)
-
-
-def _seeds(search: Search, first: int, took: Callable[[], float]) -> Iterator[list[int]]:
-    """The seeds of the test: the fewest that say anything, then as many as the time allows.
-
-    took: seconds since the test began.
-    """
-    yield [first + 1 + number for number in range(FEWEST_SEEDS)]
-
-    def more() -> int:
-        return int(max(0.0, search.clock.left) / max(took() / FEWEST_SEEDS, 1e-9))
-
-    n_seeds = min(MOST_SEEDS, FEWEST_SEEDS + int(search.decide("time: seeds", more)))
-    if n_seeds > FEWEST_SEEDS:
-        yield [first + 1 + number for number in range(n_seeds)]
-
-
-def _final_plan(
-    plain: RunSpec,
-    family: Family,
-    winner: Tried,
-    best_plain: Tried,
-    floor: Tried | None,
-    seeds: list[int],
-    place: Path,
-    threads: int | None,
-) -> Plan:
-    """The comparison on the test set; what was chosen is all that there is to choose."""
-    floors: Any = []
-    if floor is not None:
-        floors = {floor.family: {"tune": {name: [value] for name, value in floor.settings.items()} or None}}
-    single = {
-        arm: {name: [value] for name, value in one.settings.items()}
-        for arm, one in ((PLAIN, best_plain), (WINNER, winner))
-    }
-    return _plan(
-        plain,
-        seeds,
-        place,
-        threads,
-        arms={WINNER: {"enhancers": {name: dict(block) for name, block in family.enhancers.items()}}},
-        floors=floors,
-        tune={"trials": 1, "arms": single, "seed": plain.seed},
-    )
-
-
-def _pass_on(search: Search, event: Event) -> None:
-    if event.kind in ("epoch", "stage", "start", "done", "kept", "failed", "left out"):
-        search.tell(News(event.kind, event.message, search.clock.now(), event.epoch))

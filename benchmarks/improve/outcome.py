@@ -19,7 +19,8 @@ from burnish.files.whole import write_json, write_text
 from burnish.files.whole_folder import folder_written_whole
 
 from .families import Family
-from .search import Search, Tried, named
+from .search import Search
+from .tried import Tried, named
 
 #: The arm of the winner in its comparison.
 WINNER = "winner"

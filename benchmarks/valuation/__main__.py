@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -20,17 +21,17 @@ from rich.console import Console
 from rich.table import Table
 
 from burnish.enhancers.registry import make_enhancers
-from burnish.errors import BurnishError
+from burnish.errors import BurnishError, warn
 from burnish.files.whole import write_text
 from burnish.noise.kinds import KINDS
 from burnish.training.session import torch_threads
 
 from .curves import draw
 from .detection_study import DetectionResult, detection_study, stability_study, summary
-from .judges import JUDGES, find_judges
+from .judges import JUDGES, Judge, find_judges
 from .removal import removal_study
 
-_HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "s")
+_HEADS = ("AUC", "AP", "AUC within user", "AP within user", "sd of AUC", "CPU s", "x joint")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -50,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _detect(chosen: argparse.Namespace, console: Console) -> int:
     results = detection_study(
-        find_judges(chosen.judges), kinds=chosen.kinds, share=chosen.share, **_common(chosen, console)
+        _judges(chosen, chosen.judges), kinds=chosen.kinds, share=chosen.share, **_common(chosen, console)
     )
     _write(chosen.output, [asdict(result) for result in results])
     for kind in chosen.kinds:
@@ -64,16 +65,20 @@ def _detection_table(results: Sequence[DetectionResult], kind: str, chosen: argp
     table.add_column("judge")
     for head in _HEADS:
         table.add_column(head, justify="right")
-    for row in summary([result for result in results if result.kind == kind]):
+    rows = summary([result for result in results if result.kind == kind])
+    dear = {row["judge"]: row["seconds"] for row in rows}.get("joint", math.nan)
+    for row in rows:
         name = row["judge"] + (" (baseline)" if JUDGES[row["judge"]].baseline else "")
         names = ("auc", "average_precision", "auc_within", "average_precision_within", "auc_spread")
-        table.add_row(name, *(f"{row[name]:.3f}" for name in names), f"{row['seconds']:.1f}")
+        cost = row["seconds"]
+        times = f"{cost / dear:.2f}" if dear > 0 else "-"
+        table.add_row(name, *(f"{row[name]:.3f}" for name in names), f"{cost:.2f}", times)
     return table
 
 
 def _remove(chosen: argparse.Namespace, console: Console) -> int:
     points = removal_study(
-        find_judges(chosen.judges or ["joint", "similarity", "random"]),
+        _judges(chosen, chosen.judges or ["joint", "similarity", "random"]),
         kind=None if chosen.kind == "none" else chosen.kind,
         noise_share=chosen.share,
         shares=chosen.shares,
@@ -96,7 +101,7 @@ def _remove(chosen: argparse.Namespace, console: Console) -> int:
 
 
 def _stability(chosen: argparse.Namespace, console: Console) -> int:
-    correlations = stability_study(find_judges(chosen.judges), **_common(chosen, console))
+    correlations = stability_study(_judges(chosen, chosen.judges), **_common(chosen, console))
     _write(
         chosen.output, [{"judge": name, "rank_correlation": value} for name, value in correlations.items()]
     )
@@ -114,6 +119,14 @@ def _stability(chosen: argparse.Namespace, console: Console) -> int:
 _STUDIES = {"detect": _detect, "remove": _remove, "stability": _stability}
 
 
+def _judges(chosen: argparse.Namespace, names: list[str] | None) -> list[Judge]:
+    judges = find_judges(names)
+    if chosen.budget_times != 1 and not any(judge.budgeted for judge in judges):
+        able = ", ".join(judge.name for judge in JUDGES.values() if judge.budgeted)
+        warn(f"--budget-times {chosen.budget_times:g} changes nothing: none of these judges is of {able}")
+    return judges
+
+
 def _backbone(chosen: argparse.Namespace) -> str:
     """The model and what is attached to it, as in BPR[softmax]."""
     attached = ", ".join(one.name for one in make_enhancers(chosen.enhancers))
@@ -128,6 +141,7 @@ def _common(chosen: argparse.Namespace, console: Console) -> dict[str, Any]:
         "enhancers": chosen.enhancers,
         "seeds": chosen.seeds,
         "epochs": chosen.epochs,
+        "budget_times": chosen.budget_times,
         "report": lambda text: console.print(text, style="dim"),
     }
 
@@ -163,6 +177,13 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--seeds", type=int, nargs="+", default=[11, 12, 13])
         one.add_argument("--judges", nargs="+", help=f"of {', '.join(JUDGES)}")
         one.add_argument("--threads", type=int, default=1)
+        one.add_argument(
+            "--budget-times",
+            type=float,
+            default=1.0,
+            metavar="N",
+            help="give svv, svv_others and triplet_shapley N times what makes them as dear as joint on ml-100k",
+        )
         one.add_argument("--options", type=json.loads, default={}, help="RecBole options as JSON")
         one.add_argument("--output", type=Path, help="a file of JSON lines")
         if name == "stability":

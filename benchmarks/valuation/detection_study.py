@@ -21,8 +21,8 @@ class DetectionResult:
     """One judge on one draw of noise.
 
     auc, average_precision: of the values as they are.  auc_within, average_precision_within: of the values
-    standardised within user.  stability: rank correlation with the same judge's values on the same data after training
-    from the previous seed (NaN without one).  seconds: what judging took, the common training left out.
+    standardised within user.  seconds: of the processor, what judging took, with values that another judge had left
+    over (`TrainedBackbone.spared`) and without the common training.
     """
 
     judge: str
@@ -52,11 +52,13 @@ def detection_study(
     share: float,
     seeds: Sequence[int],
     epochs: int,
+    budget_times: float = 1.0,
     report: Callable[[str], None] | None = None,
 ) -> list[DetectionResult]:
     """Inject, train once a draw, judge by all, and compare with where the noise is.
 
     A seed draws the noise, and the weights and negatives of training; the split is that of RecBole's `seed` option.
+    budget_times: how much more time the judges that can take any are given (`Judge.budgeted`).
     """
     results = []
     for seed in seeds:
@@ -65,14 +67,14 @@ def detection_study(
                 model, dataset, options, enhancers=enhancers, kind=kind, share=share, noise_seed=seed
             )
             started = time.perf_counter()
-            trained = train_backbone(experiment, epochs=epochs, seed=seed)
+            trained = train_backbone(experiment, epochs=epochs, seed=seed, budget_times=budget_times)
             if report is not None:
                 seconds = time.perf_counter() - started
                 report(f"{kind} noise, seed {seed}: {model} trained in {seconds:.0f} s")
             for judge in judges:
-                started = time.perf_counter()
+                started, spared = time.process_time(), trained.spared
                 values = judge.compute(trained)
-                seconds = time.perf_counter() - started
+                seconds = time.process_time() - started + trained.spared - spared
                 plain = detect(values, experiment.is_noise)
                 within = detect(standardised(values, trained.users), experiment.is_noise)
                 results.append(
@@ -100,13 +102,14 @@ def stability_study(
     enhancers: Any = None,
     seeds: Sequence[int],
     epochs: int,
+    budget_times: float = 1.0,
     report: Callable[[str], None] | None = None,
 ) -> dict[str, float]:
     """The mean rank correlation of each judge's values of the clean interactions, over pairs of training seeds."""
     experiment = make_experiment(model, dataset, options, enhancers=enhancers)
     values_of: dict[str, list[np.ndarray]] = {judge.name: [] for judge in judges}
     for seed in seeds:
-        trained = train_backbone(experiment, epochs=epochs, seed=seed)
+        trained = train_backbone(experiment, epochs=epochs, seed=seed, budget_times=budget_times)
         if report is not None:
             report(f"seed {seed}: {model} trained")
         for judge in judges:

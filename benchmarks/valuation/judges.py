@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +13,19 @@ from torch import Tensor
 
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.shapley import objectives
-from burnish.enhancers.shapley.joint import joint_sum, joint_values
+from burnish.enhancers.shapley.joint import OUTPUTS, joint_part, joint_sum
+from burnish.enhancers.shapley.ranking import ranking_values
 from burnish.enhancers.shapley.shapley import Shapley
-from burnish.errors import UnsupportedError, unknown_name
+from burnish.errors import ConfigurationError, UnsupportedError, unknown_name
 
 from .course import Course, loss_trajectory, mean_loss, resampled
 from .experiment import Experiment, score_temperature, scorer_of, train, vectors_of
 from .slices import leave_one_out, one_slice
+from .svv import svv_values
+from .triplets import triplet_shapley
+
+#: What makes the published valuers about as dear as the judge `joint` on ml-100k; `budget_times` multiplies both.
+SVV_PASSES, TRIPLET_ROUNDS = 1, 1
 
 
 @dataclass
@@ -26,6 +34,9 @@ class TrainedBackbone:
 
     users, items: `[n]` training interactions.  course: their scores in every epoch.
     user_vectors: None for a backbone without a table of users.
+    budget_times: by how much judges that can take any time take more of it (`Judge.budgeted`).
+    spared: seconds of the processor that were not spent again for values that had been computed before; of a judge's
+        cost they are a part.
     """
 
     experiment: Experiment
@@ -37,17 +48,30 @@ class TrainedBackbone:
     course: Course
     epochs: int
     seed: int
-    kept: dict[str, Tensor] = field(default_factory=dict)
+    budget_times: float = 1.0
+    spared: float = 0.0
+    kept: dict[str, tuple[Tensor, float]] = field(default_factory=dict)
 
-    def joint(self) -> dict[str, Tensor]:
-        """The outputs of `joint_values`, computed once."""
-        if not self.kept:
-            self.kept = joint_values(self.users, self.items, self.item_vectors, seed=self.seed)
-        return self.kept
+    def part(self, name: str) -> Tensor:
+        """One of the outputs of `joint_values`, computed once."""
+        if name in self.kept:
+            self.spared += self.kept[name][1]
+        else:
+            started = time.process_time()
+            values = joint_part(name, self.users, self.items, self.item_vectors, seed=self.seed)
+            self.kept[name] = values, time.process_time() - started
+        return self.kept[name][0]
 
 
-def train_backbone(experiment: Experiment, *, epochs: int, seed: int) -> TrainedBackbone:
-    """Train the backbone of an experiment and gather what judges need."""
+def train_backbone(
+    experiment: Experiment, *, epochs: int, seed: int, budget_times: float = 1.0
+) -> TrainedBackbone:
+    """Train the backbone of an experiment and gather what judges need.
+
+    Raises `ConfigurationError` for a budget that is no number above 0.
+    """
+    if not 0 < budget_times < math.inf:
+        raise ConfigurationError(f"budget_times = {budget_times:g}; give a number above 0")
     users, items = torch.as_tensor(experiment.users), torch.as_tensor(experiment.items)
     course = Course()
 
@@ -56,14 +80,17 @@ def train_backbone(experiment: Experiment, *, epochs: int, seed: int) -> Trained
 
     model = train(experiment, epochs=epochs, seed=seed, after_epoch=after_epoch)
     user_vectors, item_vectors = vectors_of(experiment, model)
-    return TrainedBackbone(experiment, model, users, items, user_vectors, item_vectors, course, epochs, seed)
+    return TrainedBackbone(
+        experiment, model, users, items, user_vectors, item_vectors, course, epochs, seed, budget_times
+    )
 
 
 @dataclass(frozen=True)
 class Judge:
     """compute gives values `[n]`, higher for more valuable.  baseline: whether it is one to beat.
 
-    trains: whether it trains further models (left out unless asked for).
+    trains: whether it trains further backbones (left out unless asked for).
+    budgeted: whether `budget_times` makes it take longer.
     """
 
     name: str
@@ -71,6 +98,7 @@ class Judge:
     compute: Callable[[TrainedBackbone], Tensor]
     baseline: bool
     trains: bool = False
+    budgeted: bool = False
 
 
 def _random(trained: TrainedBackbone) -> Tensor:
@@ -138,11 +166,33 @@ def in_run_values(experiment: Experiment, *, epochs: int, seed: int) -> Tensor:
 
 
 def _output(name: str) -> Callable[[TrainedBackbone], Tensor]:
-    return lambda trained: trained.joint()[name]
+    return lambda trained: trained.part(name)
 
 
 def _joint(trained: TrainedBackbone) -> Tensor:
-    return joint_sum(trained.joint(), trained.users)
+    return joint_sum({name: trained.part(name) for name in OUTPUTS}, trained.users)
+
+
+def _ranking(trained: TrainedBackbone) -> Tensor:
+    return ranking_values(trained.users, trained.items, trained.item_vectors, seed=trained.seed, repeats=2)
+
+
+def _svv(trained: TrainedBackbone, *, others: bool = False) -> Tensor:
+    return svv_values(
+        trained.users,
+        trained.items,
+        trained.experiment.n_items,
+        others=others,
+        passes=max(1, round(SVV_PASSES * trained.budget_times)),
+        seed=trained.seed,
+    )
+
+
+def _triplet_shapley(trained: TrainedBackbone) -> Tensor:
+    rounds = max(1, round(TRIPLET_ROUNDS * trained.budget_times))
+    return triplet_shapley(
+        trained.users, trained.items, trained.item_vectors, rounds=rounds, seed=trained.seed
+    )
 
 
 JUDGES = {
@@ -183,6 +233,27 @@ JUDGES = {
             True,
         ),
         Judge("out_of_sample", "loss under models trained without it", _out_of_sample, True, trains=True),
+        Judge(
+            "svv",
+            "what it adds to an autoencoder's likelihood, by SVV's explainer",
+            _svv,
+            True,
+            budgeted=True,
+        ),
+        Judge(
+            "svv_others",
+            "the same, an interaction being judged by the user's others only",
+            lambda trained: _svv(trained, others=True),
+            True,
+            budgeted=True,
+        ),
+        Judge(
+            "triplet_shapley",
+            "Shapley value of its triplets for ranking held-out ones",
+            _triplet_shapley,
+            True,
+            budgeted=True,
+        ),
         Judge("in_run", "what its training steps did for other rows", _in_run, False, trains=True),
         Judge(
             "one_slice",
@@ -200,13 +271,24 @@ JUDGES = {
         Judge(
             "regression", "Shapley value of predicting the user's other items", _output("regression"), False
         ),
-        Judge("joint", "sum of the last three, standardised within user", _joint, False),
+        Judge(
+            "ranking",
+            "Shapley value for ranking the user's other items above items as popular",
+            _ranking,
+            False,
+        ),
+        Judge(
+            "joint",
+            "sum of profile, profile_beyond_popularity and regression, standardised within user",
+            _joint,
+            False,
+        ),
     )
 }
 
 
 def find_judges(names: list[str] | None) -> list[Judge]:
-    """Judges by name; None gives all that train no further models.  Raises `UnknownNameError`."""
+    """Judges by name; None gives all that train no further backbones.  Raises `UnknownNameError`."""
     if names is None:
         return [judge for judge in JUDGES.values() if not judge.trains]
     for name in names:

@@ -69,6 +69,7 @@ def removal_study(
     metric: str,
     seeds: Sequence[int],
     epochs: int,
+    budget_times: float = 1.0,
     report: Callable[[str], None] | None = None,
 ) -> list[Point]:
     """For each judge and end, the test metric at 0 and at each share.
@@ -81,7 +82,7 @@ def removal_study(
         experiment = make_experiment(
             model, dataset, options, enhancers=enhancers, kind=kind, share=noise_share, noise_seed=seed
         )
-        trained = train_backbone(experiment, epochs=epochs, seed=seed)
+        trained = train_backbone(experiment, epochs=epochs, seed=seed, budget_times=budget_times)
         whole = (_metric(experiment, trained.model, metric), 0.0)
         for judge in judges:
             values = standardised(judge.compute(trained), trained.users).numpy()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import shlex
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -70,7 +71,7 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
     """Write a data set without the training interactions that look like noise, and what was taken out."""
     screen = Screen.of(context, options.quiet)
     if options.put_back is not None:
-        _put_back(screen, options)
+        _put_back(screen, options, context.args)
         return
     if options.dataset is None and options.config_files is None:
         raise ConfigurationError("clean: --dataset is missing; name the data set to clean")
@@ -80,21 +81,29 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
         )
     from burnish.enhancers.clean.clean import CleanConfig
     from burnish.strict import validated
+    from burnish.trained.finished_shards import check_writable
     from burnish.training.clean_data import clean_data
 
     from .run_request import make_request, refuse_misspelt
     from .splits import data_config
 
-    asked = validated(
-        CleanConfig,
-        {
-            "kinds": [kind.strip() for kind in options.kinds.split(",") if kind.strip()],
-            "mask_from": options.drop_from,
-            "most_of_user": options.most_of_user,
-            "least": options.least,
-        },
-        "clean",
-    )
+    if options.out is not None and not options.dry_run and not options.out.exists():
+        check_writable(options.out)
+    try:
+        asked = validated(
+            CleanConfig,
+            {
+                "kinds": [kind.strip() for kind in options.kinds.split(",") if kind.strip()],
+                "mask_from": options.drop_from,
+                "most_of_user": options.most_of_user,
+                "least": options.least,
+            },
+            "clean",
+        )
+    except ConfigurationError as error:
+        if "mask_from" not in str(error):
+            raise
+        raise ConfigurationError(str(error).replace("mask_from", "--drop-from")) from error
     data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
     request = make_request(
         model="BPR",
@@ -115,16 +124,28 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
     screen.say(str(done))
     if done.folder is not None:
         how = "" if options.whole else " --benchmark_filename '[train, valid, test]'"
+        name, place = (shlex.quote(str(part)) for part in (done.folder.name, done.folder.parent))
         screen.say(
-            f"written to {done.folder}: burnish run --dataset {done.folder.name} --data_path {done.folder.parent}{how}"
+            f"written to {done.folder}: burnish run --model BPR --dataset {name} --data_path {place}{how}"
         )
 
 
-def _put_back(screen: Screen, options: CleanOptions) -> None:
+def _put_back(screen: Screen, options: CleanOptions, words: list[str]) -> None:
     from burnish.training.clean_data import put_back
 
     assert options.put_back is not None
     if options.out is None:
         raise ConfigurationError("clean: --put-back needs --out, the folder to make")
+    defaults = CleanOptions()
+    given = [
+        f"--{field.name.replace('_', '-')}"
+        for field in fields(options)
+        if field.name not in ("put_back", "out", "quiet")
+        and getattr(options, field.name) != getattr(defaults, field.name)
+    ]
+    if given or words:
+        raise ConfigurationError(
+            f"clean: {[*given, *words][0]}: it has no effect with --put-back, which writes what was there; leave it out"
+        )
     number = put_back(options.put_back, options.out)
     screen.say(f"{number:,} interactions are back, in {options.out}")

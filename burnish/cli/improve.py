@@ -14,7 +14,7 @@ from .shared import Dataset, Quiet, Threads, config_files_option, output_option
 
 if TYPE_CHECKING:
     from burnish.benchmarks.improve.improve import Improvement
-    from burnish.benchmarks.improve.search import News
+    from burnish.benchmarks.improve.tried import News
 
 EPILOG = (
     "Examples:\n\n"
@@ -44,6 +44,15 @@ def improve(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the search; the test has those after it.")] = 2020,
     threads: Threads = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            "-w",
+            min=1,
+            help="Runs at a time, each in a process of its own; by default as many as there are cores, four at most.",
+        ),
+    ] = None,
     quiet: Quiet = False,
 ) -> None:
     """Try floors, enhancers and their combinations on validation, then test the best one against plain, once.
@@ -90,6 +99,7 @@ def improve(
                 config=options,
                 seed=seed,
                 threads=threads,
+                workers=workers,
                 on_news=tell,
             )
     except KeyboardInterrupt:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Rows at either end of the tables of all interactions.
 TOP = 5
+#: What a part is called of the objectives whose parts mean something.
+PARTS = {"axes": "axis", "prototypes": "prototype", "attributes": "attribute"}
 
 
 def show(screen: Screen, valuation: Valuation, history: bool, top: int | None, names: DataNames) -> None:
@@ -75,18 +77,20 @@ def show_history(screen: Screen, valuation: Valuation, top: int | None, names: D
 
 def show_interactions(screen: Screen, valuation: Valuation, top: int, names: DataNames) -> None:
     """The extremes, and means by user, item and popularity; and for values in parts which part is worth most."""
-    from burnish.enhancers.shapley.parts import MEANINGFUL, families
+    from burnish.enhancers.shapley.parts import MEANINGFUL, each_once, families
     from burnish.enhancers.shapley.summary import ends
 
-    outputs: list[str | None] = [name for name in valuation.outputs if "." not in name]
-    for name in outputs or [None]:
-        title = name or "sum of all outputs"
+    outputs = [name for name in valuation.outputs if "." not in name]
+    for name in outputs or each_once(valuation.outputs):
+        title = name if name in outputs else sum_of(name)
         spread = float(valuation.column(name).std(correction=0))
         for heading, frame in valuation.summary(top=top, output=name).tables(top):
             if heading == "by user" and (frame["mean"].abs() < 1e-6 * spread).all():
                 continue  # standardised within user: all means are 0
             cut = top if heading in ("by user", "by item") and len(frame) == 2 * top else 0
-            screen.results.print(as_table(f"{title}: {heading}", frame, names, cut))
+            worth = "most" if heading.startswith("most") else "least"
+            heads = {family: f"{part} worth {worth}" for family, part in PARTS.items()}
+            screen.results.print(as_table(f"{title}: {heading}", frame.rename(columns=heads), names, cut))
     for name in families(valuation.outputs):
         frame, cut, note = valuation.by_part(name), 0, ""
         if name not in MEANINGFUL:
@@ -94,6 +98,14 @@ def show_interactions(screen: Screen, valuation: Valuation, top: int, names: Dat
             cut = top if len(frame) > 2 * top else 0
             frame = ends(frame, top)
         screen.results.print(as_table(f"{name}: by part{note}", frame, names, cut))
+
+
+def sum_of(objective: str) -> str:
+    """What the parts of an objective add up to, as a heading."""
+    from burnish.enhancers.shapley.parts import value_of
+
+    value = value_of(objective)
+    return f"{objective}, all together" if value == objective else f"{value}, the sum of {objective}"
 
 
 def as_table(title: str, frame: pd.DataFrame, names: DataNames, cut: int = 0) -> Any:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
-from burnish.errors import ConfigurationError, DataError, UnsupportedError
+from burnish.errors import ConfigurationError, DataError, UnsupportedError, warn
 from burnish.noise.kinds import Kind
 from burnish.strict import Strict, validated
 
@@ -129,6 +129,11 @@ def _noisy(whole: Any, parts: list[Any], noise: Noise) -> Any:
         )
     except DataError as error:
         raise DataError(f"{OPTION} = {noise.model_dump()!r}, on {whole.dataset_name!r}: {error}") from error
+    if not noisy.is_noise.any():
+        warn(
+            f"{OPTION} = {noise.model_dump()!r}, on {whole.dataset_name!r}: of {len(training.inter_feat):,} training "
+            f"interactions that is less than one, so there is no noise; give a larger share"
+        )
     return training.copy(rows_with_noise(training.inter_feat, user, item, noisy, seed))
 
 

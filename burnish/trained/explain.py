@@ -14,6 +14,7 @@ import torch
 from burnish.backbones.rating_model import RatingModel
 from burnish.checks import whole_number
 from burnish.enhancers.anatomy.table import Side
+from burnish.enhancers.guided import vector_parts
 from burnish.errors import DataError, NonFiniteError, unknown_id
 from burnish.explanation import PARTS, ROUNDING, Explanation, Explanations, Reason
 from burnish.files.data_names import data_names
@@ -219,6 +220,8 @@ class Explainer:
     def about(self) -> list[str]:
         """What the contributions of those who give reasons are, in a sentence each, where they say it."""
         said = [str(getattr(giver.module, "reasons_about", "")) for giver in self.givers]
+        if any(getattr(giver.module, "tells_attributes", False) for giver in self.givers):
+            said.append(vector_parts.ABOUT)
         return [text for text in said if text]
 
     @property

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from burnish.enhancers.guided.wording import attribute_words
+from burnish.enhancers.guided.wording import attribute_words, spoken_words
 from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
 from burnish.explanation import PARTS, Reason
 
@@ -73,6 +73,8 @@ def line(reason: Reason) -> str:
     what = reason.text
     if reason.kind == "interaction" and "item" in evidence:
         what = f"you chose {evidence.get('title') or 'item ' + str(evidence['item'])}"
+        about = spoken_words(evidence, reason.contribution, numbers=True)
+        what += f": {about}" if about else ""
     elif reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= set(evidence):
         item, user = float(evidence["item_score"]), float(evidence["user_score"])
         what = attribute_words(evidence["attribute"], item, user, reason.contribution, numbers=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from burnish.enhancers.guided.wording import attribute_words
+from burnish.enhancers.guided.wording import attribute_words, spoken_words
 from burnish.enhancers.paths.names import catalogue_title, quoted_where_unclear
 from burnish.explanation import Explanation, Reason
 from burnish.readable import readable
@@ -46,7 +46,8 @@ def telling(reason: Reason) -> float:
 def _told(kind: str, reasons: Sequence[Reason]) -> str:
     first = reasons[0]
     if kind == "interaction" and all("item" in one.evidence for one in reasons):
-        return f"Because you chose {_row(_titles(reasons[:NAMED]))}."
+        named = reasons[:NAMED]
+        return f"Because you chose {_row(_titles(named))}{_about(named)}."
     if kind == "attribute" and {"attribute", "item_score", "user_score"} <= first.evidence.keys():
         # A second one that weighs half as much is told, too.
         told = [one for one in reasons[:2] if one.contribution >= first.contribution / 2]
@@ -57,10 +58,26 @@ def _told(kind: str, reasons: Sequence[Reason]) -> str:
 def _against(reason: Reason, *, nothing_for: bool) -> str:
     start = "Nothing listed speaks for it; against it speaks" if nothing_for else "Against it speaks"
     if reason.kind == "interaction" and "item" in reason.evidence:
-        return f"{start} that you chose {_titles([reason])[0]}."
+        return f"{start} that you chose {_titles([reason])[0]}{_about([reason])}."
     if reason.kind == "attribute" and {"attribute", "item_score", "user_score"} <= reason.evidence.keys():
         return f"{start} that it {_attribute(reason)}."
     return reason.text
+
+
+def _about(reasons: Sequence[Reason]) -> str:
+    """What these items of a history say together about attributes: parts of contributions add up."""
+    parts = [reason.evidence.get("by_attribute", {}) for reason in reasons]
+    if not all(parts) or any(one.keys() != parts[0].keys() for one in parts):
+        return ""
+    together = {
+        "by_attribute": {name: sum(float(one[name]) for one in parts) for name in parts[0]},
+        "beside_attributes": sum(float(reason.evidence["beside_attributes"]) for reason in reasons),
+    }
+    says = "they say" if len(reasons) > 1 else "it says"
+    words = spoken_words(
+        together, sum(reason.contribution for reason in reasons), by=f"for what {says} about"
+    )
+    return f", {words}" if words else ""
 
 
 def _attribute(reason: Reason) -> str:

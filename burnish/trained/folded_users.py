@@ -18,6 +18,7 @@ import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
+from burnish.enhancers.guided.vector_parts import AttributeParts, attribute_parts
 from burnish.errors import UnsupportedError
 
 from .export import export_embeddings
@@ -99,6 +100,11 @@ class FoldedUsers:
             f"{little}"
         )
 
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether contributions have parts by attribute."""
+        return self._attributes is not None
+
     def history(self, user: int, item: int) -> Tensor:
         """The training items of a user, `[n]`, without the item itself."""
         items = self._known[user].indices
@@ -121,6 +127,7 @@ class FoldedUsers:
             average = self.recommender.average(user)
             level, each = self._mean_parts(user, whole)
             base, parts = base - level, parts - each[:, None]
+        by_attribute = self._attribute_parts(user, whole, items)
         found: list[HistoryContributions | None] = []
         for place, item in enumerate(items):
             kept = whole != item
@@ -134,6 +141,8 @@ class FoldedUsers:
                     whole=float(base[place] + values.sum()),
                     exact=True,
                     average=average,
+                    attributes=() if self._attributes is None else self._attributes.names,
+                    by_attribute=None if by_attribute is None else by_attribute[kept, :, place],
                 )
                 if kept.any()
                 else None
@@ -147,24 +156,51 @@ class FoldedUsers:
             block = self._between[history][:, wanted]
             dense = block.toarray() if scipy.sparse.issparse(block) else np.asarray(block)
             return np.zeros(len(wanted)), dense.astype(np.float64)
-        n = self._known[user].nnz
         intercept, slopes = self._fit(self._target_columns(wanted))
-        return intercept, self._features[history] @ slopes / n**self.settings.power
+        return intercept, self._features[history] @ slopes / self._size(user)
 
     def _mean_parts(self, user: int, history: np.ndarray) -> tuple[float, np.ndarray]:
         """The means of both over what can be recommended: a number, and `[n]`."""
         items = self.recommender.candidates(user)
         if self._between is not None:
             return 0.0, np.asarray(self._between[history][:, items].mean(axis=1), dtype=np.float64).ravel()
+        intercept, slopes = self._fit(self._mean_column(items))
+        return float(intercept[0]), (self._features[history] @ slopes / self._size(user)).ravel()
+
+    def _attribute_parts(self, user: int, history: np.ndarray, items: Sequence[int]) -> np.ndarray | None:
+        """The parts of that by attribute, `[n, m, k]`; None where there are none.
+
+        A weight is linear in the vector of the history's item, and so a sum over what attributes add to the vector.
+        """
+        if self._attributes is None:
+            return None
+        _, slopes = self._fit(self._target_columns(np.asarray(items, dtype=np.int64)))
+        if self.of == "standing":
+            slopes = slopes - self._fit(self._mean_column(self.recommender.candidates(user)))[1]
+        amounts, directions = (
+            one.cpu().numpy() for one in (self._attributes.amounts, self._attributes.directions)
+        )
+        weights = self._item_weights(self.settings.weighted)[history, None, None] / self._size(user)
+        return np.asarray(weights * amounts[history, :, None] * (directions.T @ slopes))
+
+    def _mean_column(self, items: np.ndarray) -> np.ndarray:
+        """The users' mean scores of items, `[n_users, 1]`."""
         if self._vectors is not None:
             users, vectors = self._vectors
             column = users[self._users] @ vectors[items].mean(axis=0)
         else:  # most items are among them: the sum over all less the others is quicker
             others = np.setdiff1d(np.arange(self._known.shape[1]), items)
             column = (self._sums - self._columns(others).sum(axis=1)) / len(items)
-        intercept, slopes = self._fit(column[:, None])
-        n = self._known[user].nnz
-        return float(intercept[0]), (self._features[history] @ slopes / n**self.settings.power).ravel()
+        return np.asarray(column[:, None])
+
+    def _size(self, user: int) -> float:
+        """What the sum over a user's history is divided by."""
+        return float(self._known[user].nnz ** self.settings.power)
+
+    def _item_weights(self, weighted: bool) -> np.ndarray:
+        """w_j, `[n_items]`."""
+        counts = np.maximum(np.asarray(self._known.sum(axis=0)).ravel(), 1.0)
+        return np.asarray(1 / np.sqrt(counts) if weighted else np.ones_like(counts))
 
     # ------------------------------------------------------------------ the regression
 
@@ -201,12 +237,11 @@ class FoldedUsers:
             )
         vectors = self._item_vectors()
         judged = self._judged()
-        counts = np.maximum(np.asarray(self._known.sum(axis=0)).ravel(), 1.0)
         known = self._known[self._users]
         lengths = np.maximum(np.asarray(known.sum(axis=1)).ravel(), 1.0)
         best: tuple[float, Any] = (-np.inf, None)
         for weighted in (False, True):
-            features = vectors / np.sqrt(counts)[:, None] if weighted else vectors
+            features = vectors * self._item_weights(weighted)[:, None]
             sums = known @ features
             for power in (0.0, 0.5, 1.0):
                 rows = sums / lengths[:, None] ** power
@@ -221,16 +256,28 @@ class FoldedUsers:
         solve = np.linalg.solve(gram, centred.T)
         return FoldIn(weighted, power, ridge, float(best[0])), features, solve, mean
 
-    def _item_vectors(self) -> np.ndarray:
-        """`[n_items, d]`, the padding's row 0; without any of the model's, those of items that occur together."""
-        n = self._known.shape[1]
+    def _own_vectors(self) -> Tensor | None:
+        """The model's vectors of items, `[n_items, d]`, the padding's row 0; None where it has none."""
         try:
             _, found = item_vectors(self.recommender.trained, None)
-            vectors = found.double().cpu().numpy()
-            if len(vectors) == n - 1 and np.isfinite(vectors).all() and np.abs(vectors).max() > 0:
-                return np.concatenate([np.zeros((1, vectors.shape[1])), vectors])
         except UnsupportedError:
-            pass
+            return None
+        vectors = found.double().cpu()
+        usable = len(vectors) == self._known.shape[1] - 1 and bool(torch.isfinite(vectors).all())
+        return torch.cat([torch.zeros(1, vectors.shape[1]).double(), vectors]) if usable else None
+
+    @cached_property
+    def _attributes(self) -> AttributeParts | None:
+        """What of these vectors is what items are scored on, for models with the enhancer `guided`."""
+        if self._between is not None:
+            return None
+        return attribute_parts(self.recommender.trained.model, self._own_vectors)
+
+    def _item_vectors(self) -> np.ndarray:
+        """`[n_items, d]`, the padding's row 0; without any of the model's, those of items that occur together."""
+        own = self._own_vectors()
+        if own is not None and bool((own != 0).any()):
+            return np.asarray(own.numpy())
         width = min(WIDTH, min(self._known.shape) - 1)
         start = np.random.default_rng(self.seed).normal(size=min(self._known.shape))
         *_, rows = scipy.sparse.linalg.svds(self._known, k=max(width, 1), v0=start)

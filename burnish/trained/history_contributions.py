@@ -32,6 +32,8 @@ class HistoryContributions:
     history: `[n]`, the players, never the item itself.  values, standard_error: `[n]`, in units of the score; errors
     are 0 where exact.  base, whole: the game's value of nobody and of everybody, between which the values add up.
     average: of a standing, the model's own mean score that it is a lead over; 0 of a score.
+    attributes, by_attribute: where values have parts by what items are scored on, the names and `[n, m]`; the rest of a
+    value is about no attribute.
     exact: whether values are no estimates.  budget: coalitions that were asked for; None for a closed form.
     """
 
@@ -43,6 +45,8 @@ class HistoryContributions:
     exact: bool
     budget: int | None = None
     average: float = 0.0
+    attributes: tuple[str, ...] = ()
+    by_attribute: np.ndarray | None = None
 
 
 class HistoryScorer(Protocol):
@@ -56,6 +60,11 @@ class HistoryScorer(Protocol):
 
     @property
     def about(self) -> str: ...
+
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether contributions have parts by attribute."""
+        ...
 
     def history(self, user: int, item: int) -> Tensor:
         """The players `[n]` of this recommendation."""

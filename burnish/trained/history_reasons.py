@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from torch import Tensor
 
+from burnish.enhancers.guided.vector_parts import attribute_evidence
+from burnish.enhancers.guided.wording import spoken_words
 from burnish.explanation import Reason
 
 from .folded_users import FoldedUsers
@@ -63,6 +65,11 @@ class HistoryReasons:
         """What the contributions are, in a sentence for readers."""
         return self.scorer.about
 
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether reasons say which attributes an item of the history speaks about."""
+        return self.scorer.tells_attributes
+
     def history(self, user: int, item: int) -> Tensor:
         """The items `[n]` that are players in the score of an item, which is never among them."""
         return self.scorer.history(user, item)
@@ -110,8 +117,13 @@ class HistoryReasons:
                 "exact": found.exact,
                 "budget": found.budget,
             }
+            if found.by_attribute is not None:
+                parts = found.by_attribute[place].tolist()
+                evidence |= attribute_evidence(found.attributes, parts, adds)
+            about = spoken_words(evidence, adds)
             side = "for" if adds >= 0 else "against"
-            text = f"You chose item {token}, which speaks {side} item {self._tokens[item]}."
+            text = f"You chose item {token}, which speaks {side} item {self._tokens[item]}"
+            text += f", {about}." if about else "."
             error = float(found.standard_error[place])
             reasons.append(Reason("interaction", text, adds, evidence, error, self.method))
         return reasons

@@ -56,6 +56,7 @@ class MaskedHistories:
     """
 
     method = "masked history"
+    tells_attributes = False  # a history's score is no sum over what its items are scored on
 
     def __init__(
         self, recommender: Recommender, *, budget: int | None = None, seed: int = 0, of: str | None = None

@@ -16,6 +16,7 @@ from torch import Tensor
 from burnish.checks import is_file, whole_number
 from burnish.enhancers.guided.scorers.shipped import load_scores
 from burnish.enhancers.shapley.objectives import combined
+from burnish.enhancers.shapley.parts import value_of
 from burnish.enhancers.shapley.valuation import Valuation
 from burnish.errors import ConfigurationError, DataError, warn
 
@@ -23,7 +24,7 @@ from .finished_shards import FinishedShards, digest_of
 from .open import open_trained
 from .titles import read_titles
 from .value_agreement import Agreement, agreement
-from .value_objectives import Shard, check_names, choose
+from .value_objectives import Shard, check_names, choose, without_effect
 from .valued_interactions import item_attributes, valued_interactions
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def value(
         * "attributes": Shapley value for what the user's items are scored on in place of their vectors, an output an
           attribute; needs a run with the enhancer `guided`, or `scores`;
         * "profile_beyond_popularity": as "profile", less what popular items have in common;
+        * "ranking": Shapley value for ranking the user's held-out items above items that are as popular;
         * "regression": Shapley value for predicting the user's other items, by a ridge regression between items;
         * "joint": "profile", "profile_beyond_popularity" and twice "regression", standardised within user: separates
           noise best;
@@ -90,7 +92,8 @@ def value(
     seed : int, default 0
         Decides folds and drawn items.
     combine : bool, default False
-        Add an output "combined", the sum of the objectives, each standardised within user.
+        Add an output "combined", the sum of the objectives, each standardised within user; "profile" and its parts are
+        one value.
     table : str, optional
         The item table to take vectors from, where there are several; by default what a graph backbone propagates, else
         the one that meets users in the score.
@@ -169,8 +172,11 @@ def check_settings(
     whole_number("repeats", repeats)
     whole_number("folds", folds, 2)
     whole_number("shard", shard)
-    if combine and len(names) < 2:
-        raise ConfigurationError("combine: there is one objective only; name several, or leave combine out")
+    if combine and len({value_of(name) for name in names}) < 2:
+        only = (
+            "there is one objective only" if len(names) < 2 else f"{', '.join(names)} are one value, profile"
+        )
+        raise ConfigurationError(f"combine: {only}; name several, or leave combine out")
     if scores is not None and not is_file(Path(scores)):
         load_scores(scores)  # shipped ones, or says that they are not there
 
@@ -212,6 +218,11 @@ class Valuer:
             self.interactions.attributes = item_attributes(self.trained, self.interactions.items, self.scores)
         elif self.scores is not None:
             warn(f"scores = {self.scores!r} have no effect without the objective attributes")
+        defaults = type(self).__dataclass_fields__
+        options = {name: getattr(self, name) for name in ("repeats", "folds", "table")}
+        typed = {name: value for name, value in options.items() if value != defaults[name].default}
+        for words in without_effect(self._chosen, typed):
+            warn(words)
         self.outputs = tuple(name for one in self._chosen for name in one.outputs(self.interactions))
         self.outputs += (COMBINED,) if self.combine else ()
         self._order, self._cuts = _cut(self.interactions.users.cpu().numpy(), self.shard)
@@ -359,7 +370,8 @@ class Valuer:
 
     def _judge(self, shard: Shard, kept: dict[str, Tensor]) -> Tensor:
         """All outputs for one repeat.  kept: what does not change from repeat to repeat."""
-        columns, judged = [], []
+        columns: list[Tensor] = []
+        judged: dict[str, Tensor] = {}
         for one in self._chosen:
             if one.name not in kept:
                 values = one.compute(self.interactions, shard).double()
@@ -369,9 +381,9 @@ class Valuer:
             else:
                 values = kept[one.name]
             columns.append(values)
-            judged.append(values.sum(dim=1))
+            judged.setdefault(value_of(one.name), values.sum(dim=1))  # a value and its parts count once
         if self.combine:
-            columns.append(combined(judged, shard.users)[:, None])
+            columns.append(combined(list(judged.values()), shard.users)[:, None])
         return torch.cat(columns, dim=1)
 
     def _exact(self) -> list[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -40,11 +40,13 @@ class Objective:
     """One way to judge interactions.  compute gives `[m]`, or with `parts` a column each; higher is more valuable.
 
     random: whether its seed changes it, so that repeats say how sure a value is.  parts: what the parts of a value are
-    called.  meanings: what they stand for, where they mean something, given how items are called.
+    called.  meanings: what they stand for, where they mean something, given how items are called.  reads: the options
+    of `Valuer` that it reads; one that draws reads repeats besides.
     """
 
     name: str
     compute: Callable[[ValuedInteractions, Shard], Tensor]
+    reads: tuple[str, ...] = ("folds", "table")
     random: bool = True
     needs_scores: bool = False
     parts: Callable[[ValuedInteractions], Sequence[str]] | None = None
@@ -154,6 +156,18 @@ def _standing(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return judges.standing(_scorer(valued), shard.users, shard.items, valued.n_users, seed=shard.common_seed)
 
 
+def _ranking(valued: ValuedInteractions, shard: Shard) -> Tensor:
+    """`ranking_values` with popularity among all users: a shard's own would differ."""
+    return cross_fitted(
+        _local(shard.users),
+        shard.items,
+        valued.vectors,
+        folds=shard.folds,
+        seed=shard.seed,
+        centre=valued.as_popular(),
+    )
+
+
 def _regression(valued: ValuedInteractions, shard: Shard) -> Tensor:
     return valued.regression()[shard.places]
 
@@ -190,17 +204,23 @@ OBJECTIVES = {
         ),
         Objective("axes", _axes, parts=_axis_names, meanings=_axis_meanings),
         Objective("prototypes", _prototypes, parts=_group_names, meanings=_group_meanings),
-        Objective("attributes", _attributes, parts=lambda valued: valued.need_attributes().names),
+        Objective(
+            "attributes",
+            _attributes,
+            reads=("folds",),
+            parts=lambda valued: valued.need_attributes().names,
+        ),
         Objective(
             "profile_beyond_popularity",
             lambda valued, shard: _cross_fitted(valued, shard, controlled=True),
         ),
-        Objective("regression", _regression, random=False),
+        Objective("ranking", _ranking),
+        Objective("regression", _regression, reads=(), random=False),
         Objective("joint", _joint),
-        Objective("fit", _fit, needs_scores=True),
-        Objective("standing", _standing, needs_scores=True),
-        Objective("similarity", _similarity, random=False),
-        Objective("edges", _edges),
+        Objective("fit", _fit, reads=(), needs_scores=True),
+        Objective("standing", _standing, reads=(), needs_scores=True),
+        Objective("similarity", _similarity, reads=("table",), random=False),
+        Objective("edges", _edges, reads=("folds",)),
     )
 }
 
@@ -233,3 +253,15 @@ def choose(names: Sequence[str] | str, valued: ValuedInteractions, model: str) -
         if name == "edges" and valued.graph is not None:
             valued.graph()
     return [OBJECTIVES[name] for name in listed]
+
+
+def without_effect(chosen: Sequence[Objective], given: Mapping[str, object]) -> list[str]:
+    """What to say of options that were given and that none of these objectives reads.  given: by name."""
+    names = ", ".join(one.name for one in chosen)
+    reading = {name for one in chosen for name in one.reads}
+    reading |= {"repeats"} if any(one.random for one in chosen) else set()
+    return [
+        f"{name} = {value!r} has no effect on the objective{'s' if len(chosen) > 1 else ''} {names}"
+        for name, value in given.items()
+        if name not in reading
+    ]

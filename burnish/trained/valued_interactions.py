@@ -23,6 +23,7 @@ from burnish.enhancers.interactions import positives
 from burnish.enhancers.shapley import objectives as judges
 from burnish.enhancers.shapley.cross_fit import catalogue_mean
 from burnish.enhancers.shapley.meanings import Axes, Groups, item_groups, principal_axes
+from burnish.enhancers.shapley.ranking import of_like_popularity
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.errors import UnsupportedError
 
@@ -71,6 +72,7 @@ class ValuedInteractions:
     attributes: ItemAttributes | None = field(default=None, repr=False)
     graph: Callable[[], PropagatedEdges] | None = field(default=None, repr=False)
     _regression: Tensor | None = field(default=None, repr=False)
+    _as_popular: Tensor | None = field(default=None, repr=False)
     _axes: Axes | None = field(default=None, repr=False)
     _groups: Groups | None = field(default=None, repr=False)
 
@@ -79,6 +81,12 @@ class ValuedInteractions:
         if self._regression is None:
             self._regression = regression_values(self.users, self.items, len(self.vectors))
         return self._regression
+
+    def as_popular(self) -> Tensor:
+        """For every item the mean direction `[n_items, d]` of the others that are as popular among all users."""
+        if self._as_popular is None:
+            self._as_popular = of_like_popularity(self.items, F.normalize(self.vectors, dim=1))
+        return self._as_popular
 
     def axes(self) -> Axes:
         """The principal axes of the items that occur."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from pydantic import BaseModel, ValidationError, field_validator
 
 from burnish.enhancers.clean.clean import CleanConfig, most_suspect
 from burnish.enhancers.clean.planted import NoiseShare, Suspicion, suspicion
@@ -98,8 +100,8 @@ def clean_data(
     DataError
         For data that cannot be read or are too few.
     """
-    if out is not None and out.exists():
-        raise ConfigurationError(f"{out} is there already; give another folder, or remove it")
+    if out is not None:
+        _refuse_existing(out)
     assert options.mask_from is not None, "rows are taken out from a probability on"
     if config["noise"]:
         raise ConfigurationError(
@@ -107,6 +109,12 @@ def clean_data(
             f"leave it out, or train with the enhancer clean"
         )
     dataset, rows_of = _parts(config, whole)
+    empty = [part for part, rows in rows_of.items() if not len(rows)]
+    if out is not None and empty:
+        raise ConfigurationError(
+            f"eval_args.split = {config['eval_args']['split']!r} leaves nothing for {empty[0]}.inter, and no run reads "
+            f"a file without rows; give that part a share, or clean all interactions (--whole)"
+        )
     training = rows_of["train"]
     user, item = dataset.uid_field, dataset.iid_field
     liked = positives(dataset, config["LABEL_FIELD"], options.positive_from, "clean")
@@ -153,62 +161,98 @@ def clean_data(
     ]
     left = np.setdiff1d(np.arange(len(training)), places[gone.numpy()])
     written = {**rows_of, "train": training[left]}
+    _refuse_existing(out)  # it took a while
     with folder_written_whole(out, lambda folder: (folder / RECORD).is_file()) as folder:
         for part, rows in written.items():
             ending = "inter" if whole else f"{part}.inter"
             _write(table.iloc[rows], folder / f"{out.name}.{ending}", config)
         _copy_beside(config, folder, out.name)
         removed.to_parquet(folder / REMOVED, index=False)
-        write_json(folder / RECORD, _record(config, cleaned, options, found, seed, whole))
+        record = _record(config, cleaned, options, found, seed, whole)
+        ending = ".inter" if whole else ".train.inter"
+        record["digests"] = {
+            REMOVED: _digest(folder / REMOVED),
+            ending: _digest(folder / f"{out.name}{ending}"),
+        }
+        write_json(folder / RECORD, record)
     return cleaned
 
 
 def put_back(folder: Path, out: Path) -> int:
     """Write a cleaned data set as it was before: what was removed is in its place again.  Gives how many rows that are.
 
-    Raises `DataError` for a folder that is no cleaned data set, `ConfigurationError` for an `out` that is there.
+    Raises `DataError` for a folder that is no cleaned data set, or whose training interactions are not those that were
+    written there; `ConfigurationError` for an `out` that is there.
     """
     import pandas as pd
 
     if not (folder / RECORD).is_file() or not (folder / REMOVED).is_file():
         raise DataError(f"{folder} has no {RECORD} and {REMOVED}; give a folder that `burnish clean` wrote")
-    if out.exists():
-        raise ConfigurationError(f"{out} is there already; give another folder, or remove it")
-    record = read_json(folder / RECORD, "clean the data set anew")
+    _refuse_existing(out)
+    name, record = folder.resolve().name, _read_record(folder)
+    endings = [ending for ending in record.digests if ending != REMOVED]
+    file = folder / f"{name}{endings[0]}"
+    if not file.is_file():
+        raise DataError(f"{folder} has no {file.name}; a cleaned data set keeps the name of its folder")
+    for one, digest in ((folder / REMOVED, record.digests[REMOVED]), (file, record.digests[endings[0]])):
+        if _digest(one) != digest:
+            raise DataError(
+                f"{one} is not as `burnish clean` wrote it, so places in it are not known; clean the data set anew"
+            )
     removed = pd.read_parquet(folder / REMOVED)
-    file = folder / f"{folder.name}.inter"
-    if not file.is_file():
-        file = folder / f"{folder.name}.train.inter"
-    if not file.is_file():
-        raise DataError(
-            f"{folder} has no {folder.name}.train.inter; a cleaned data set keeps the name of its folder"
-        )
-    separator = str(record["separator"])
-    left = _read_texts(file, separator, str(record["encoding"]))
+    left = _read_texts(file, record.separator, record.encoding)
     places = removed["place"].to_numpy()
-    if len(places) and (
-        places.max() >= len(left) + len(removed) or list(removed)[: left.shape[1]] != list(left)
-    ):
-        raise DataError(
-            f"{folder / REMOVED} does not fit {file}: one of them was changed; clean the data set anew"
-        )
     before = pd.concat([left, removed[list(left)]], ignore_index=True)
     order = np.empty(len(before), np.int64)
     order[np.setdiff1d(np.arange(len(before)), places)] = np.arange(len(left))
     order[places] = len(left) + np.arange(len(removed))
-    with folder_written_whole(
-        out, lambda made: (made / file.name.replace(folder.name, out.name)).is_file()
-    ) as made:
+    written = out.name + endings[0]
+    with folder_written_whole(out, lambda made: (made / written).is_file()) as made:
         for other in sorted(folder.iterdir()):
-            if (
-                other.name not in (RECORD, REMOVED)
-                and other != file
-                and other.name.startswith(folder.name + ".")
-            ):
-                shutil.copyfile(other, made / (out.name + other.name[len(folder.name) :]))
-        name = out.name + file.name[len(folder.name) :]
-        _write_texts(before.iloc[order], made / name, separator, str(record["encoding"]))
+            beside = other.is_file() and other.name.startswith(f"{name}.")
+            if beside and other != file and other.name not in (RECORD, REMOVED):
+                shutil.copyfile(other, made / (out.name + other.name[len(name) :]))
+        _write_texts(before.iloc[order], made / written, record.separator, record.encoding)
     return len(removed)
+
+
+class _Record(BaseModel):
+    """What `put_back` needs of `clean.json`.  digests: of files as they were written, by the end of their name."""
+
+    separator: str
+    encoding: str
+    digests: dict[str, str]
+
+    @field_validator("digests")
+    @classmethod
+    def _both(cls, value: dict[str, str]) -> dict[str, str]:
+        if len(value) != 2 or REMOVED not in value or not {".inter", ".train.inter"} & set(value):
+            raise ValueError(f"give those of {REMOVED} and of the training interactions")
+        return value
+
+
+def _read_record(folder: Path) -> _Record:
+    cure = "clean the data set anew"
+    content = read_json(folder / RECORD, cure)
+    try:
+        return _Record.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "all of it"
+        raise DataError(f"{folder / RECORD} is damaged ({where}: {first['msg']}); {cure}") from error
+
+
+def _digest(file: Path) -> str:
+    found = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            found.update(block)
+    return found.hexdigest()
+
+
+def _refuse_existing(out: Path) -> None:
+    if out.exists() or out.is_symlink():
+        raise ConfigurationError(f"{out} is there already; give another folder, or remove it")
 
 
 # ---------------------------------------------------------------------- rows of the files
@@ -265,9 +309,16 @@ def _read_texts(file: Path, separator: str, encoding: str) -> pd.DataFrame:
     """A table with every cell as it is written."""
     import pandas as pd
 
+    several = len(separator) > 1  # is taken as RecBole takes it: a pattern, and no cell is quoted
     return pd.read_csv(
-        file, sep=separator, dtype=str, keep_default_na=False, na_filter=False, encoding=encoding
-    )
+        file,
+        sep=separator,
+        dtype=str,
+        keep_default_na=False,
+        na_filter=False,
+        encoding=encoding,
+        engine="python" if several else "c",
+    ).fillna("")
 
 
 def _write(rows: pd.DataFrame, file: Path, config: Any) -> None:
@@ -275,6 +326,10 @@ def _write(rows: pd.DataFrame, file: Path, config: Any) -> None:
 
 
 def _write_texts(rows: pd.DataFrame, file: Path, separator: str, encoding: str) -> None:
+    if len(separator) > 1:
+        lines = [separator.join(rows.columns), *map(separator.join, rows.itertuples(index=False, name=None))]
+        file.write_text("\n".join([*lines, ""]), encoding=encoding, newline="\n")
+        return
     rows.to_csv(
         file, sep=separator, index=False, quoting=csv.QUOTE_MINIMAL, encoding=encoding, lineterminator="\n"
     )
@@ -284,7 +339,8 @@ def _copy_beside(config: Any, folder: Path, name: str) -> None:
     """Files of items, users, graphs and the like, under the new name."""
     own, source = config["dataset"], Path(config["data_path"])
     for file in sorted(source.iterdir()):
-        if file.is_file() and file.name.startswith(f"{own}.") and not file.name.endswith(".inter"):
+        beside = file.is_file() and file.name.startswith(f"{own}.") and not file.name.endswith(".inter")
+        if beside and file.name not in (RECORD, REMOVED):  # of a data set called clean, cleaned before
             shutil.copyfile(file, folder / (name + file.name[len(own) :]))
 
 

@@ -13,7 +13,7 @@ from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import PositiveFrom, positives
 from burnish.enhancers.options import OptionsWithoutLoss
 from burnish.enhancers.shapley.controls import permuted_within
-from burnish.errors import warn
+from burnish.errors import ConfigurationError, warn
 from burnish.noise.kinds import Kind
 from burnish.telling import stage, teller
 
@@ -219,6 +219,11 @@ class Clean(Enhancer[CleanConfig]):
                 found.probability.to(users.device), users, config.mask_from, most_of_user=config.most_of_user
             )
             weights = 1.0 - masked.float()
+        if not bool(weights.any()):
+            raise ConfigurationError(
+                f"enhancer {self.name!r}: mask_from = {config.mask_from:g} with most_of_user = {config.most_of_user:g} "
+                f"leaves no interaction to train on; raise the one, or lower the other"
+            )
         if config.control == "permuted":
             weights = weights[permuted_within(users, self._seed)]
         self.probability[rows] = found.probability.to(self.probability)
@@ -228,8 +233,8 @@ class Clean(Enhancer[CleanConfig]):
             say(f"{self.name}: {self.note()}")
 
     def interaction_weights(self) -> Tensor | None:
-        """`[n]`, mean 1; None before noise was looked for."""
-        return self.weights if self._weighed else None
+        """`[n]`, mean 1; None before noise was looked for, and where there is none, so that training is what it was."""
+        return self.weights if self._weighed and bool(self.probability.any()) else None
 
     def note(self) -> str:
         """How much noise there is at most."""

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from burnish.errors import DataError
+from burnish.errors import ConfigurationError, DataError
 from burnish.noise.draw import inject
 
 from .histories import judged_histories
@@ -34,8 +34,11 @@ KINDS = ("uniform", "popular", "position", "bots", "clickbait")
 OF_HISTORIES = ("bots", "clickbait")
 #: Rows that a classifier learns from, at most.
 MOST_ROWS = 400_000
-#: Planted interactions in the region that bounds the share, at least: fewer would be chance.
+#: Planted interactions in the region that bounds the share, at least: fewer would be chance.  Of fewer than four times
+#: as many a quarter, or the region would be nearly all there is, which looks like noise whatever it is.
 FEWEST = 100
+#: Planted interactions that a classifier can learn from, at least.
+LEAST_PLANTED = 20
 #: A share above this is not acted on: who chooses by chance leaves nothing that noise could be told from.
 MOST = 0.5
 #: Rows of bots and click-bait from this probability on are set aside while other kinds are looked for.
@@ -178,9 +181,20 @@ def _odds(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     n = len(users)
-    planted = inject(
-        users.numpy(), items.numpy(), n_items=n_items, share=count / n, kind=kind, seed=seed, first_item=1
-    )
+    if count < LEAST_PLANTED:
+        raise ConfigurationError(
+            f"clean: {count} planted interactions are too few to learn from; of {n:,} interactions planted is "
+            f"{math.ceil(1000 * LEAST_PLANTED / n) / 1000:g} at least"
+        )
+    try:
+        planted = inject(
+            users.numpy(), items.numpy(), n_items=n_items, share=count / n, kind=kind, seed=seed, first_item=1
+        )
+    except DataError as error:
+        raise DataError(
+            f"clean: {kind} noise cannot be planted, as users have too few items that are new to them ({error}); give "
+            f"a smaller planted, or other kinds"
+        ) from error
     all_users, all_items = torch.from_numpy(planted.users), torch.from_numpy(planted.items)
     features = signs(all_users, all_items, n_users, n_items, seed=seed)[0].numpy()
     is_planted = planted.is_noise
@@ -230,7 +244,8 @@ def _share(
         ]
         # Of one planting: the interactions are the same in all.
         rows = [[len(halves[half][0]) / len(there), len(halves[half][1])] for half in (0, 1)]
-        limits = halves[0][1][: max(1, len(halves[0][1]) - FEWEST)]
+        most = len(halves[0][1])
+        limits = halves[0][1][: max(1, most - min(FEWEST, most // 4))]
         ratios, doubts = _ratios(halves[0], limits, rows[0])
         # The smallest that is not so by chance: a large region is taken before a small one that is no cleaner.
         limit = limits[np.argmin(ratios + doubts)]

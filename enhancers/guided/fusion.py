@@ -25,16 +25,23 @@ class Fusion(nn.Module):
     wrong way round would be shut out otherwise.
 
     Users share directions and alpha, so that alpha^2 >= 0 is what an attribute counts where both meet.
+
+    weights: `[m]`, fixed, what alpha is multiplied by; None for 1 each.
     """
 
     centre: Tensor
     freed: Tensor
     user_scale: Tensor
+    weights: Tensor | None
 
-    def __init__(self, width: int, attributes: int, *, reduced: bool, learn: bool) -> None:
+    def __init__(
+        self, width: int, attributes: int, *, reduced: bool, learn: bool, weights: Tensor | None = None
+    ) -> None:
         super().__init__()
-        self.reduced = reduced
+        self.width, self.reduced = width, reduced
         self.alpha = nn.Parameter(torch.zeros(attributes), requires_grad=learn)
+        #: A part of the trained model, where there are some: of other data they would be others.
+        self.register_buffer("weights", weights)
         if reduced:
             self.register_buffer("centre", torch.zeros(width))
             self.register_buffer("freed", torch.eye(width)[:, :attributes].clone())
@@ -43,9 +50,17 @@ class Fusion(nn.Module):
     @property
     def strength(self) -> Tensor:
         """`[m]`: how much each attribute counts.  Gradients reach an alpha that counts as 0, too."""
-        if not self.reduced:
-            return self.alpha
-        return self.alpha + (self.alpha.clamp(min=0.0) - self.alpha).detach()
+        alpha: Tensor = self.alpha
+        if self.reduced:
+            alpha = alpha + (alpha.clamp(min=0.0) - alpha).detach()
+        return alpha if self.weights is None else self.weights * alpha
+
+    @property
+    def directions(self) -> Tensor:
+        """`[d, m]`: where the guided block is added to a row, orthonormal."""
+        if self.reduced:
+            return self.freed
+        return torch.eye(self.width, len(self.alpha), device=self.alpha.device)
 
     def items(self, rows: Tensor, guided: Tensor) -> Tensor:
         """Refined item rows `[n, d]` of `rows` `[n, d]` with their guided block `[n, m]`."""
@@ -84,11 +99,12 @@ class Fusion(nn.Module):
         self.centre.copy_(centre)
         self.freed.copy_(directions[:, -m:])
         kept = directions[:, :-m]
+        weights = 1.0 if self.weights is None else self.weights
         rows, guided = items
-        alpha = balance * _ratio((rows - centre) @ kept, guided)
+        alpha = balance * _ratio((rows - centre) @ kept, weights * guided)
         self.alpha.fill_(alpha)
         if users is not None and alpha > 0:
-            self.user_scale.fill_(balance * _ratio(users[0] @ kept, alpha * users[1]))
+            self.user_scale.fill_(balance * _ratio(users[0] @ kept, alpha * weights * users[1]))
 
 
 def _added(rows: Tensor, block: Tensor) -> Tensor:

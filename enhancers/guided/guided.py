@@ -17,9 +17,12 @@ from burnish.enhancers.anatomy.describe import Anatomy
 from burnish.enhancers.anatomy.table import Side, Table
 from burnish.enhancers.enhancer import Enhancer
 from burnish.enhancers.interactions import positives, training_items
+from burnish.enhancers.kept_embeddings import clear_kept, kept
+from burnish.enhancers.unchanged import evaluating
 from burnish.errors import ConfigurationError, UnsupportedError
 from burnish.explanation import Reason
 from burnish.files.data_names import data_names
+from burnish.randomness import forked_randomness
 
 from .blocks import make_block, scores_beside
 from .fusion import Fusion, principal
@@ -28,7 +31,9 @@ from .reasons import AttributeGame, Contributions, contributions
 from .rows import TrainingRows
 from .scorers.shipped import load_scores
 from .users import mean_of_items, own_scores
+from .vector_parts import AttributeParts, Vectors, parts_along
 from .wording import attribute_words
+from .worth import attribute_weights
 
 if TYPE_CHECKING:
     from recbole.data.dataset import Dataset
@@ -93,11 +98,13 @@ class Guided(Enhancer[GuidedConfig]):
         block = make_block(self.config, dataset, seed)
         self.attributes, self.known = block.names, block.known
         self.register_buffer("guided", block.values)
+        pairs = self._positive_pairs(anatomy, dataset)
+        weights = self._weights(*pairs)
         self.fusions = nn.ModuleDict()
         for table in items:
-            self.fusions[table.module_key] = self._fusion(table)
+            self.fusions[table.module_key] = self._fusion(table, weights)
         self._item_of = self._partners(anatomy) if self.config.users else {}
-        start = self._users_start(anatomy, dataset, own_scores(self.config, dataset, block))
+        start = self._users_start(pairs, anatomy.n_users, own_scores(self.config, dataset, block))
         self.register_buffer("start", start)
         if self._item_of:
             self.users = nn.Parameter(start.clone())
@@ -107,7 +114,13 @@ class Guided(Enhancer[GuidedConfig]):
         if self.config.base == "model":
             self.take_base()
 
-    def _fusion(self, table: Table) -> Fusion:
+    def _weights(self, users: Tensor, items: Tensor) -> Tensor | None:
+        """What each attribute counts beside its factor, `[m]`; None where all count 1."""
+        if not self.config.weigh_by_value or self.config.control == "pca":
+            return None
+        return attribute_weights(users, items, self.guided, self.attributes)
+
+    def _fusion(self, table: Table, weights: Tensor | None) -> Fusion:
         m, reduced = len(self.attributes), self.config.base is not None
         most = table.width - 1 if reduced else table.width
         if m > most:
@@ -116,7 +129,8 @@ class Guided(Enhancer[GuidedConfig]):
                 f"guided: {m} attributes do not fit into table {table.name!r} of {self._anatomy.backbone}, which is "
                 f"{table.width} wide; choose at most {most} (attributes: [{some}]), or raise the embedding size"
             )
-        return Fusion(table.width, m, reduced=reduced, learn=self.config.learn_alpha)
+        own = None if weights is None else weights.clone()
+        return Fusion(table.width, m, reduced=reduced, learn=self.config.learn_alpha, weights=own)
 
     def _partners(self, anatomy: Anatomy) -> dict[str, str]:
         """The fusion of the items that a user table meets in the score, where both are equally wide."""
@@ -126,15 +140,19 @@ class Guided(Enhancer[GuidedConfig]):
             if users.side == "user" and items.side == "item" and users.width == items.width
         }
 
-    def _users_start(self, anatomy: Anatomy, dataset: Dataset, own: Tensor | None) -> Tensor:
-        fields, origin = anatomy.fields, f"enhancer {self.name!r}"
-        liked = positives(dataset, fields.label, self.config.positive_from, origin)
-        users, items = (ids.cpu() for ids in training_items(dataset, fields, liked))
-        start = mean_of_items(users, items, self.guided, anatomy.n_users, self.config.shrinkage)
+    def _users_start(self, pairs: tuple[Tensor, Tensor], n_users: int, own: Tensor | None) -> Tensor:
+        start = mean_of_items(*pairs, self.guided, n_users, self.config.shrinkage)
         if own is not None:
             start = torch.where(own.isnan(), start, own)
         start[0] = 0.0
         return start
+
+    def _positive_pairs(self, anatomy: Anatomy, dataset: Dataset) -> tuple[Tensor, Tensor]:
+        """Users and items of the positive training interactions, on the CPU."""
+        fields, origin = anatomy.fields, f"enhancer {self.name!r}"
+        liked = positives(dataset, fields.label, self.config.positive_from, origin)
+        users, items = training_items(dataset, fields, liked)
+        return users.cpu(), items.cpu()
 
     def idle_here(self, others: Sequence[Enhancer[Any]]) -> dict[str, str]:
         if self._item_of or not self.config.users:
@@ -252,6 +270,43 @@ class Guided(Enhancer[GuidedConfig]):
         if backbone is None or row is None:
             return None
         return contributions(AttributeGame(backbone, self.guided, row, item, seed=self.state.seed))
+
+    @torch.no_grad()
+    def attribute_parts(self, vectors: Vectors) -> AttributeParts | None:
+        """What of items' vectors is what they are scored on, by attribute; see `vector_parts`.
+
+        vectors: gives `[n_items, d]`, by the model as it is at the time, such as rows of a refined table or what a
+        graph backbone propagates, in which users' attributes take part, too.
+        None for a control, whose attributes mean nothing, before the first stage is over, and where vectors are no sum
+        over attributes.
+        """
+        backbone = self.state.backbone
+        if backbone is None or self.config.control != "none" or not self.has_begun():
+            return None
+        before, found = kept(backbone), None
+        own = [(tensor, tensor.detach().clone()) for tensor in self._attribute_tensors()]
+        directions = [self._of(key).directions for key in self.fusions]
+
+        def at(factors: Tensor) -> Tensor | None:
+            for tensor, whole in own:
+                tensor.copy_(whole * factors.to(whole))
+            clear_kept(backbone)
+            with forked_randomness(self.state.seed, self.guided.device):
+                return vectors()
+
+        with evaluating(backbone):
+            try:
+                found = parts_along(self.attributes, directions, at)
+            finally:
+                for tensor, whole in own:
+                    tensor.copy_(whole)
+                clear_kept(backbone)
+                for name, value in before.items():
+                    setattr(backbone, name, value)
+        return found
+
+    def _attribute_tensors(self) -> list[Tensor]:
+        return [self.guided, self.users] if self._item_of else [self.guided]
 
     @torch.no_grad()
     def explain(self, user: int, item: int, row: Interaction | None = None) -> list[Reason] | None:

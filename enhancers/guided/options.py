@@ -19,7 +19,7 @@ class GuidedConfig(EnhancerConfig):
     """Options of `guided`."""
 
     files: ClassVar[tuple[str, ...]] = ("scores", "user_scores")
-    later: ClassVar[Mapping[str, Any]] = {"positive_from": None}
+    later: ClassVar[Mapping[str, Any]] = {"positive_from": None, "weigh_by_value": False}
 
     weight: float = Field(
         default=0.05, ge=0.0, description="factor of what pulls users' attributes to where they started"
@@ -59,6 +59,11 @@ class GuidedConfig(EnhancerConfig):
         description="starting size of the guided block beside the reduced base (ratio of root mean squares)",
     )
     learn_alpha: bool = Field(default=True, description="train how much each attribute counts")
+    weigh_by_value: bool = Field(
+        default=False,
+        description="whether an attribute counts by what training interactions are worth for it (mean Shapley value), "
+        "beside the trained factor",
+    )
     shrinkage: float = Field(
         default=5.0,
         ge=0.0,
@@ -96,7 +101,7 @@ class GuidedConfig(EnhancerConfig):
         """Options that were given and have no effect beside the others, with the reason."""
         reasons: dict[str, str] = {}
         if self.control == "pca":
-            blank = self.given("weight", "balance", "learn_alpha", "shrinkage", "clip")
+            blank = self.given("weight", "balance", "learn_alpha", "weigh_by_value", "shrinkage", "clip")
             reasons |= dict.fromkeys(blank, "with control: pca, whose attributes are all 0")
         if self.control in ("none", "pca"):
             reasons |= dict.fromkeys(self.given("seed"), f"with control: {self.control}, which draws nothing")

@@ -21,6 +21,8 @@ from burnish.errors import ConfigurationError, DataError, NonFiniteError
 Scorer = Callable[[Tensor, Tensor], Tensor]
 #: Trains a model on these rows (numbers of interactions) only, from a seed, and returns its scorer.
 Fit = Callable[[Tensor, int], Scorer]
+#: Pairs that are scored at once.
+_PAIRS = 1 << 18
 
 
 def standardised(values: Tensor, users: Tensor) -> Tensor:
@@ -112,8 +114,14 @@ def standing(
     else:
         crowd = torch.arange(n_users, device=users.device)
     distinct, column = torch.unique(items, return_inverse=True)
-    scores = scorer(crowd.repeat_interleave(len(distinct)), distinct.repeat(len(crowd)))
-    scores = scores.view(len(crowd), len(distinct))
+    blocks = distinct.split(max(1, _PAIRS // len(crowd)))  # a pair takes as many numbers as a vector has
+    scores = torch.cat(
+        [
+            scorer(crowd.repeat_interleave(len(some)), some.repeat(len(crowd))).view(len(crowd), len(some))
+            for some in blocks
+        ],
+        dim=1,
+    )
     spread = scores.std(0, correction=0).clamp_min(torch.finfo(scores.dtype).tiny ** 0.5)
     return _finite((scorer(users, items) - scores.mean(0)[column]) / spread[column], "standing")
 

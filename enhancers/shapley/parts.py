@@ -9,6 +9,8 @@ import pandas as pd
 
 #: Objectives whose parts mean something whatever the basis of the embedding, see `meanings`.
 MEANINGFUL = ("axes", "prototypes", "attributes")
+#: Objectives whose parts add up to `profile`: several of them are one value.
+OF_PROFILE = ("dimensions", "axes", "prototypes")
 
 
 def families(outputs: Sequence[str]) -> dict[str, list[int]]:
@@ -19,6 +21,22 @@ def families(outputs: Sequence[str]) -> dict[str, list[int]]:
         if point:
             found.setdefault(name, []).append(place)
     return found
+
+
+def value_of(objective: str) -> str:
+    """The value that an objective, or its parts together, stand for: its own name, or `profile`."""
+    return "profile" if objective in OF_PROFILE else objective
+
+
+def each_once(outputs: Sequence[str]) -> dict[str, list[int]]:
+    """The places of outputs by objective, of objectives that are one value (`value_of`) only the first."""
+    places: dict[str, list[int]] = {}
+    for place, output in enumerate(outputs):
+        places.setdefault(output.partition(".")[0], []).append(place)
+    first: dict[str, str] = {}
+    for name in places:
+        first.setdefault(value_of(name), name)
+    return {name: places[name] for name in first.values()}
 
 
 def part_of(output: str) -> str:

@@ -12,9 +12,12 @@ from burnish.errors import ConfigurationError
 
 from .cross_fit import cross_fitted
 
+#: Groups of items by how often they occur, within which negatives are.
+BINS = 10
+
 
 def ranking_values(
-    users: Tensor, items: Tensor, vectors: Tensor, *, bins: int = 10, **options: Any
+    users: Tensor, items: Tensor, vectors: Tensor, *, bins: int = BINS, **options: Any
 ) -> Tensor:
     """Exact Shapley values `[n]` for ranking held-out training items above others that are as popular.
 
@@ -40,7 +43,7 @@ def ranking_values(
     return cross_fitted(users, items, unit, centre=of_like_popularity(items, unit, bins), **options)
 
 
-def of_like_popularity(items: Tensor, vectors: Tensor, bins: int) -> Tensor:
+def of_like_popularity(items: Tensor, vectors: Tensor, bins: int = BINS) -> Tensor:
     """For every item the mean vector `[n_items, d]` of the other items of its popularity bin; 0 where there is none.
 
     The items that occur in `items` are sorted by how often they do and cut into `bins` groups of equal size, give or

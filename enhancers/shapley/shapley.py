@@ -12,10 +12,11 @@ import random
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from burnish.enhancers.anatomy.describe import Anatomy, is_output, propagation
 from burnish.enhancers.enhancer import Enhancer
+from burnish.enhancers.guided.vector_parts import AttributeParts, attribute_parts
 from burnish.enhancers.interactions import positives
 from burnish.enhancers.state import HostState
 from burnish.enhancers.unchanged import evaluating, unchanged
@@ -89,6 +90,8 @@ class Shapley(Enhancer[ShapleyConfig]):
         self._of_before = self._told = False
         #: Z-scores of judges that do not change.
         self._kept: dict[str, Tensor] = {}
+        #: What reasons part contributions by, and the state of the model that it is of.
+        self._parts: tuple[tuple[int, ...], AttributeParts | None] | None = None
 
     # ------------------------------------------------------------------ what is valued
 
@@ -242,9 +245,26 @@ class Shapley(Enhancer[ShapleyConfig]):
         """What each item of the user's history adds to their mean profile's score of `item`, largest first.
 
         Exact Shapley values of the game "score of `item` by the mean of a part of the history", vectors as in
-        `item_vectors`; they sum to the score by the whole history.  None for a user without training items.
+        `item_vectors`; they sum to the score by the whole history.  None for a user without training items.  Beside the
+        enhancer `guided` each has its parts by attribute, which sum to it with what is about no attribute.
         """
-        return self.history.reasons(item_vectors(self._anatomy, self.state, self.name), user, item)
+        return self.history.reasons(self._vectors(), user, item, self._by_attribute())
+
+    @property
+    def tells_attributes(self) -> bool:
+        """Whether reasons say which attributes an item of the history speaks about."""
+        return self._by_attribute() is not None
+
+    def _vectors(self) -> Tensor:
+        return item_vectors(self._anatomy, self.state, self.name)
+
+    def _by_attribute(self) -> AttributeParts | None:
+        """Computed once for a model as it is: every reason asks for them."""
+        backbone = self.state.backbone
+        if self._parts is None or self._parts[0] != _versions(backbone):
+            found = attribute_parts(backbone, self._vectors)  # which writes to tensors, and puts them back
+            self._parts = _versions(backbone), found
+        return self._parts[1]
 
     def training_tensors(self) -> frozenset[str]:
         """Values and weights belong to interactions of one training split."""
@@ -260,6 +280,12 @@ class Shapley(Enhancer[ShapleyConfig]):
     def set_extra_state(self, state: Tensor) -> None:
         self._valuations = int(state.flatten()[0])
         self._of_before = state.dim() == 0
+
+
+def _versions(model: nn.Module | None) -> tuple[int, ...]:
+    """Changes whenever a parameter of the model was written to or replaced (buffers change with them)."""
+    tensors = [] if model is None else model.parameters()
+    return tuple(number for one in tensors for number in (id(one), one._version))
 
 
 @torch.no_grad()

@@ -18,7 +18,7 @@ from burnish.files.jsons import parse_json
 from burnish.files.whole import written_whole
 from burnish.html_tables import page, table
 
-from .parts import MEANINGFUL, families, part_table
+from .parts import MEANINGFUL, each_once, families, part_table, value_of
 
 if TYPE_CHECKING:
     from .summary import Summary
@@ -146,8 +146,17 @@ class Valuation:
         return self.outputs.index(output)
 
     def column(self, output: str | None = None) -> Tensor:
-        """The values for one output, `[n_players]`; None takes the only one, or the sum of several."""
-        return self.total() if output is None else self.values[:, self.place(output)]
+        """The values for one output, `[n_players]`, or the sum of the parts `OUTPUT.PART`.
+
+        None takes the only one, or the sum of several; of `profile` and its parts (dimensions, axes, prototypes) only
+        the first counts, as they are one value.
+        """
+        if output is None:
+            places = [place for own in each_once(self.outputs).values() for place in own]
+            return self.values[:, places].sum(dim=1)
+        if output not in self.outputs and output in families(self.outputs):
+            return self.values[:, families(self.outputs)[output]].sum(dim=1)
+        return self.values[:, self.place(output)]
 
     def label(self, output: str) -> str:
         """An output's name, and in brackets what it stands for where the name does not say it."""
@@ -283,8 +292,9 @@ class Valuation:
     def summary(self, *, top: int = 10, output: str | None = None) -> Summary:
         """The most and least valuable interactions, and values by user, by item and by popularity decile.
 
-        output: which one; None takes the only one, or the sum of several.  Of None and "profile" the most and the least
-        valuable interactions say which axis, prototype or attribute is most of it, where there are such outputs.
+        output: which one, as for `column`.  Of None and "profile" the most and the least valuable
+        interactions say which axis, prototype or attribute is most of it, where there are such outputs; of a sum of
+        attributes which attribute.
         Raises `DataError` for a valuation whose players have no `user` and `item`.
         """
         from .summary import summarise
@@ -292,9 +302,11 @@ class Valuation:
         values = self.column(output).detach().cpu().double().numpy()
         chosen = output or (self.outputs[0] if len(self.outputs) == 1 else None)
         errors = np.full(len(values), np.nan)
-        if chosen is not None:
+        if chosen is not None and chosen in self.outputs:
             errors = self.standard_error[:, self.place(chosen)].detach().cpu().double().numpy()
-        parts = families(self.outputs) if output in (None, "profile") else {}
+        parts = families(self.outputs)
+        if output is not None and value_of(output) != "profile":
+            parts = {output: parts[output]} if output in parts else {}
         mostly = {
             family: (self.values[:, places].detach().cpu().numpy(), [self.outputs[k] for k in places])
             for family, places in parts.items()

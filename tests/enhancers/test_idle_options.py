@@ -40,6 +40,7 @@ IDLE: list[tuple[type[Enhancer[Any]], str, Options, str, Any]] = [
     (Guided, "BPR", PCA, "weight", 0.7),
     (Guided, "BPR", PCA, "balance", 3.0),
     (Guided, "BPR", PCA, "learn_alpha", False),
+    (Guided, "BPR", PCA, "weigh_by_value", True),
     (Guided, "BPR", PCA, "shrinkage", 50.0),
     (Guided, "BPR", PCA, "clip", 0.5),
     (Guided, "BPR", PCA, "seed", 5),

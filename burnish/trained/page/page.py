@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from burnish.enhancers.guided.wording import attribute_words
+from burnish.enhancers.guided.wording import attribute_words, spoken_words
 from burnish.enhancers.paths.drawing import SOMEBODY
 from burnish.enhancers.paths.graph import USER
 from burnish.enhancers.paths.names import catalogue_title
@@ -182,10 +182,12 @@ def _short(reason: Reason) -> str:
 def _detail(reason: Reason) -> str:
     """What else is telling of it."""
     evidence = reason.evidence
+    told = []
     if "chosen_by" in evidence:
         share = float(evidence["chosen_by"])
-        return f"as {share:.0%} of users did" if share >= 0.01 else "as fewer than 1% of users did"
-    return ""
+        told.append(f"as {share:.0%} of users did" if share >= 0.01 else "as fewer than 1% of users did")
+    told.append(spoken_words(evidence, reason.contribution, numbers=True))
+    return "; ".join(text for text in told if text)
 
 
 def _attributes(explainer: Explainer, one: Explanation) -> list[dict[str, Any]]:

@@ -20,7 +20,10 @@ def test_plain_comes_first_and_names_are_labels_of_their_own() -> None:
     assert [checked_label(name) for name in names] == names
     assert set(HELD_AGAINST) < set(names)
     for place, way in enumerate(WAYS):
-        assert {way.instead_of, way.as_well_as} <= {None, *names[:place]}
+        before = {way.instead_of, way.as_well_as}
+        assert before <= {None, *names[:place]}
+        # The search looks one step back.
+        assert all(one.instead_of is one.as_well_as is None for one in WAYS if one.name in before)
 
 
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)

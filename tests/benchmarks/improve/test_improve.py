@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
+import signal
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 import yaml
 
 import burnish
+from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.specs import RunSpec
+from burnish.benchmarks.improve import final, search
 from burnish.benchmarks.improve import improve as module
-from burnish.benchmarks.improve import search
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.improve import improve, seconds_of
 from burnish.benchmarks.improve.outcome import as_yaml
-from burnish.benchmarks.improve.search import News
+from burnish.benchmarks.improve.tried import News
 from burnish.errors import BurnishError, ConfigurationError, DataError, UnsupportedError
 
 FEW = [
@@ -33,7 +39,7 @@ FEW = [
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "families_for", lambda options, own: FEW)
-    monkeypatch.setattr(module, "MOST_SEEDS", 2)
+    monkeypatch.setattr(final, "MOST_SEEDS", 2)
     monkeypatch.setattr(search, "SHARED", {"Pop": {}, "EASE": {"reg_weight": [50.0, 250.0]}})
 
 
@@ -59,7 +65,7 @@ def parts(folder: Path, name: str, last: int) -> None:
 
 def test_from_data_to_a_winner(few: None, options: dict[str, Any], tmp_path: Path) -> None:
     news: list[News] = []
-    given = {"budget": 600, "config": options, "seed": 5, "threads": 1}
+    given = {"budget": 600, "config": options, "seed": 5, "threads": 1, "workers": 1}
     found = improve("BPR", "tiny", **given, folder=tmp_path / "better", on_news=news.append)
     assert found.winner in ("softmax", "line")
     assert found.metric == "ndcg@10"
@@ -111,12 +117,124 @@ def test_the_search_sees_nothing_of_the_test(few: None, options: dict[str, Any],
         parts(tmp_path / f"data{last}", "parted", last)
         own = {**options, "data_path": str(tmp_path / f"data{last}")}
         own |= {"benchmark_filename": ["train", "valid", "test"], "load_col": None}
-        found = improve("BPR", "parted", budget=600, config=own, folder=tmp_path / f"out{last}", threads=1)
+        found = improve(
+            "BPR", "parted", budget=600, config=own, folder=tmp_path / f"out{last}", threads=1, workers=1
+        )
         kept = json.loads((found.folder / "improve.json").read_text(encoding="utf-8"))
         values = [(one["way"], one["settings"], one["validation"]) for one in kept["tried"]]
         seen.append((kept["winner"], values, [row.mean for row in found.rows]))
     assert seen[0][:2] == seen[1][:2]
     assert seen[0][2] != seen[1][2]  # the test itself is another one
+
+
+def found_in(folder: Path) -> dict[str, Any]:
+    """What a search found, without seconds."""
+    said = json.loads((folder / "improve.json").read_text(encoding="utf-8"))
+    for one in (*said["tried"], *(each for tries in said["floors"].values() for each in tries)):
+        del one["seconds"]
+    return {name: said[name] for name in ("winner", "settings", "rungs", "tried", "floors", "test")}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="forks")
+def test_several_at_a_time_find_the_same_whatever_is_killed(
+    few: None, options: dict[str, Any], tmp_path: Path
+) -> None:
+    """Killed in the search; again, a worker killed, and stopped in the test; ended by one process."""
+    given: dict[str, Any] = {"budget": 10**6, "config": options, "seed": 5, "threads": 1}
+    improve("BPR", "tiny", **given, workers=1, folder=tmp_path / "alone")
+    out = tmp_path / "several"
+    kinds: list[str] = []
+
+    def killed(news: News) -> None:
+        kinds.append(news.kind)
+        if kinds.count("done") == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if not child:
+        try:
+            improve("BPR", "tiny", **given, workers=2, folder=out, on_news=killed)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+    assert not (out / "test").exists()
+
+    def stopped(news: News) -> None:
+        kinds.append(news.kind)
+        if news.kind == "start" and kinds.count("start") == 3:
+            for child in psutil.Process().children():
+                child.kill()
+        if "test" in kinds and "done" in kinds[kinds.index("test") :]:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        improve("BPR", "tiny", **given, workers=2, folder=out, on_news=stopped)
+    assert "lost" in kinds
+    assert "kept" in kinds
+    assert not psutil.Process().children()
+    assert not [path for path in out.rglob(".*") if path.name.startswith(".partial")]
+
+    improve("BPR", "tiny", **given, workers=1, folder=out)
+    assert found_in(out) == found_in(tmp_path / "alone")
+
+
+def test_how_many_runs_at_a_time(options: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = RunSpec("tiny", "BPR", "BPR", "plain", 7, {}, options)
+    for cores, threads, expected in ((1, None, 1), (2, None, 2), (16, None, 4), (4, 2, 2), (2, 4, 1)):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert module._how(plain, None, threads, "cpu").workers == expected, (cores, threads)
+        assert module._how(plain, None, threads, "cuda").workers == 1
+    monkeypatch.setattr("os.cpu_count", lambda: 8)
+    assert module._how(plain, None, None, "cpu").threads == 2
+    assert module._how(plain, 3, 5, "cuda") == module._How(3, 5, "3 runs at a time, each with 5 threads")
+    assert module._how(plain, 1, None, "cpu") == module._How(1, None)
+    asked = replace(plain, options={**options, "threads": 4})
+    assert module._how(asked, None, None, "cpu") == module._How(2, 4, "2 runs at a time, each with 4 threads")
+
+
+def test_a_class_of_a_notebook_is_trained_by_this_process_alone(
+    few: None, options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from recbole.model.general_recommender import BPR
+
+    own = type("Own", (BPR,), {"__module__": "__main__"})
+    monkeypatch.setattr(sys.modules["__main__"], "Own", own, raising=False)
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    out = tmp_path / "out"
+    with pytest.raises(
+        ConfigurationError, match=r"workers = 2: backbone 'Own' .* another process cannot import"
+    ):
+        improve(own, "tiny", budget=1, config=options, folder=out, workers=2)
+    with pytest.raises(ConfigurationError, match="workers = 0"):
+        improve(own, "tiny", budget=1, config=options, folder=out, workers=0)
+    assert not out.exists()
+    told: list[News] = []
+    improve(own, "tiny", budget=1, config=options, folder=out, on_news=told.append)
+    said = [news.message for news in told if news.kind == "workers"]
+    assert said == [
+        "one run at a time: backbone 'Own' is defined in a script or notebook, which another process cannot import"
+    ]
+
+
+def test_as_many_seeds_as_there_is_time_for(tmp_path: Path) -> None:
+    def more(left: float, n: int, took: list[float]) -> int:
+        search: Any = type("Fake", (), {})()
+        search.clock = type("Fake", (), {"left": left})()
+        search.together = lambda each: max(sum(each) / n, *each)
+        records = [
+            RunRecord("tiny", "BPR", "plain", 1, None, tmp_path, "done", seconds=each) for each in took
+        ]
+        return final._more_seeds(search, records)
+
+    two = [10.0, 20.0, 10.0, 20.0]  # plain and a winner, on two seeds
+    assert more(29.0, 1, two) == 0
+    assert more(31.0, 1, two) == 1
+    assert more(95.0, 1, two) == 3  # five in all
+    assert more(1e9, 1, two) == 3
+    assert more(31.0, 2, two) == 2
+    assert more(19.0, 4, two) == 0  # the longest run alone takes as long
+    assert more(21.0, 4, two) == 2
+    assert more(-5.0, 1, two) == 0
 
 
 def test_nothing_helped_is_said_and_the_test_is_left_alone(
@@ -126,7 +244,7 @@ def test_nothing_helped_is_said_and_the_test_is_left_alone(
     plain = Family("plain", "", {}, {"learning_rate": [0.02]})
     monkeypatch.setattr(module, "families_for", lambda options, own: [plain, harmful])
     out = tmp_path / "out"
-    found = improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1)
+    found = improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1, workers=1)
     assert found.verdict.startswith(
         "Nothing helped: none of 1 ways is above the plain backbone on validation"
     )
@@ -138,7 +256,7 @@ def test_nothing_helped_is_said_and_the_test_is_left_alone(
     (out / "winner").mkdir()
     for name in ("winner/run.json", "winner.yaml", "winner.pth"):
         (out / name).touch()
-    improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1)
+    improve("BPR", "tiny", budget=600, config=options, folder=out, threads=1, workers=1)
     assert not [path.name for path in out.iterdir() if path.name.startswith("winner")]
 
 
@@ -175,7 +293,7 @@ def test_what_cannot_be_improved_is_refused_before_anything(options: dict[str, A
 
 def test_the_folder_of_another_search_is_refused(few: None, options: dict[str, Any], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    improve("BPR", "tiny", budget=1, config=options, folder=out, threads=1)
+    improve("BPR", "tiny", budget=1, config=options, folder=out, threads=1, workers=1)
     with pytest.raises(ConfigurationError, match="was made with seed = 2020"):
         improve("BPR", "tiny", config=options, folder=out, seed=1)
     with pytest.raises(ConfigurationError, match="was made with options"):

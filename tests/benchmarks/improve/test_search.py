@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from made_search import RATES, WAYS, by_way, rate_of
 
 from burnish.benchmarks.harness.runs import RunRecord
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import search as module
 from burnish.benchmarks.improve.families import Family
-from burnish.benchmarks.improve.search import Clock, News, Search, in_words
+from burnish.benchmarks.improve.rungs import halve
+from burnish.benchmarks.improve.tried import News, in_words
 from burnish.errors import ConfigurationError, DataError
 
-Value = Callable[[RunSpec], float]
-RATES = [0.001, 0.002, 0.005, 0.01]
-WAYS = [
-    Family("plain", "", {}, {"learning_rate": RATES}),
-    Family("prior", "", {"prior": {}}, {"learning_rate": RATES}),
-    Family("softmax", "", {"softmax": {}}, {"learning_rate": RATES}),
-    Family("average", "", {"average": {}}, {"learning_rate": RATES}),
-    Family("compress", "", {"compress": {}}, {}),
-    Family("aggregate", "", {"aggregate": {}}, {"learning_rate": RATES}),
-]
 #: With one in the place of `compress`, and one that goes where that goes.
 TIED = [
     *WAYS,
@@ -35,68 +26,10 @@ TIED = [
 ]
 
 
-@pytest.fixture
-def made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Makes a search whose runs take a second an epoch and have the values that a function gives."""
-
-    def make(
-        value: Value,
-        budget: float = 600.0,
-        ends: int | None = None,
-        ways: list[Family] = WAYS,
-        **more: Any,
-    ) -> tuple[Search, list[RunSpec]]:
-        now = itertools.count()
-        time = {"now": 0.0}
-        monkeypatch.setattr(module.time, "perf_counter", lambda: time["now"] + 1e-6 * next(now))
-        done: list[RunSpec] = []
-
-        def carry_out(spec: RunSpec, runs: Path, **_: Any) -> RunRecord:
-            done.append(spec)
-            seconds = 1.0 if spec.label == "floors" else 0.01 * spec.options["epochs"]
-            time["now"] += seconds
-            folder = spec.folder(runs)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "DONE").touch()
-            figure = value(spec)
-            return RunRecord(
-                spec.dataset,
-                spec.label,
-                spec.arm,
-                spec.seed,
-                spec.trial,
-                folder,
-                "done",
-                valid={"ndcg@10": figure},
-                seconds=seconds,
-                curve=() if ends is None else ((min(ends, spec.options["epochs"]), figure),),
-            )
-
-        monkeypatch.setattr(module, "carry_out", carry_out)
-        base = RunSpec("tiny", "BPR", "BPR", "plain", 7, {}, {"epochs": 90})
-        given: dict[str, Any] = {"tell": lambda news: None, **more}
-        return (
-            Search(
-                base, ways, tmp_path / "runs", Clock(budget), "ndcg@10", 90, tmp_path / "state.json", **given
-            ),
-            done,
-        )
-
-    return make
-
-
-def rate_of(spec: RunSpec) -> float:
-    return float(spec.options.get("learning_rate", 0.001))
-
-
-def by_way(values: dict[str, float], best_rate: float = 0.005) -> Value:
-    return lambda spec: values.get(spec.arm, 0.1) - abs(rate_of(spec) - best_rate)
-
-
 def test_the_best_way_and_setting_win(made: Callable[..., Any]) -> None:
-    search, _ = made(by_way({"softmax": 0.5, "aggregate": 0.4, "plain": 0.3}), budget=7.0)
-    search.halve(0.2)
-    winner = search.winner(0.2)
+    search, _ = made(by_way({"softmax": 0.5, "aggregate": 0.4, "plain": 0.3}), budget=7.0, reserve=0.2)
+    halve(search)
+    winner = search.winner()
     assert winner is not None
     assert winner.family == "softmax"
     assert winner == search.best_of("softmax")
@@ -111,7 +44,7 @@ def test_the_best_way_and_setting_win(made: Callable[..., Any]) -> None:
 
 def test_plain_has_as_many_settings_as_the_winner(made: Callable[..., Any]) -> None:
     search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}))
-    search.halve(0.2)
+    halve(search)
     settings = {
         name: {str(one.settings) for one in search.tried if one.family == name}
         for name in ("plain", "softmax")
@@ -122,22 +55,33 @@ def test_plain_has_as_many_settings_as_the_winner(made: Callable[..., Any]) -> N
     assert best.settings["learning_rate"] == 0.005
 
 
+def test_fewer_ways_go_on_where_more_epochs_are_too_dear_for_all(made: Callable[..., Any]) -> None:
+    """Thrice the epochs for the three ways that are left would take longer than there is time, for two they do not."""
+    search, done = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
+    halve(search)
+    assert [(one["ways"], one["epochs"]) for one in search.rungs][:2] == [(6, 10), (2, 30)]
+    assert {spec.arm for spec in done if spec.options["epochs"] == 30} == {"plain", "softmax"}
+    again, _ = made(by_way({"softmax": 0.5, "average": 0.4, "plain": 0.3}), budget=2.0, reserve=0.2)
+    halve(again)  # decided once, with how many ways
+    assert again.rungs == search.rungs
+
+
 def test_what_is_left_goes_into_more_settings(made: Callable[..., Any]) -> None:
-    """Thrice the epochs for every way that goes on are too dear here, more settings with as many epochs are not."""
-    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}), budget=2.0)
-    search.halve(0.2)
+    """Thrice the epochs are too dear for half of the ways, too; more settings with as many epochs are not."""
+    search, _ = made(by_way({"softmax": 0.5, "plain": 0.3}), budget=1.35, reserve=0.2)
+    halve(search)
     assert [one["epochs"] for one in search.rungs][:2] == [10, 10]
     settings = {
         name: {str(one.settings) for one in search.tried if one.family == name}
         for name in ("plain", "softmax")
     }
     assert len(settings["plain"]) == len(settings["softmax"]) > 1
-    assert search.clock.left < 0.2 * 2.0 + 0.3
+    assert search.clock.left < 0.2 * 1.35 + 0.3
 
 
 def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[..., Any]) -> None:
     search, done = made(by_way({"softmax": 0.5, "plain": 0.3}), ends=8)
-    search.halve(0.2)
+    halve(search)
     assert all(one.ended for one in search.tried)
     assert len({(spec.arm, rate_of(spec)) for spec in done if spec.options["epochs"] > 3}) == len(
         search.tried
@@ -150,13 +94,13 @@ def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[...,
 def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
     """A look at every way would take ten times as long as there is time: what does not fit is left for another day."""
     told: list[News] = []
-    search, done = made(by_way({"softmax": 0.5}), budget=0.36, tell=told.append)
-    search.halve(0.2)
+    search, done = made(by_way({"softmax": 0.5}), budget=0.36, reserve=0.2, tell=told.append)
+    halve(search)
     assert {spec.arm for spec in done} == {"plain", "prior"}
     assert search.no_time == ["softmax", "average", "compress", "aggregate"]
     assert [news.message.partition(":")[0] for news in told if news.kind == "no time"] == search.no_time
-    again, _ = made(by_way({"softmax": 0.5}), budget=0.36)
-    again.halve(0.2)
+    again, _ = made(by_way({"softmax": 0.5}), budget=0.36, reserve=0.2)
+    halve(again)
     assert again.no_time == search.no_time  # decided once, whatever the clock says now
 
 
@@ -164,15 +108,15 @@ def test_a_slow_backbone_keeps_to_the_budget(made: Callable[..., Any]) -> None:
 def test_time_for_a_test_is_kept_as_soon_as_there_is_something_to_test(
     helps: bool, spent: tuple[float, float], made: Callable[..., Any]
 ) -> None:
-    search, _ = made(by_way({"softmax": 0.5 if helps else 0.05, "plain": 0.3}), budget=4.0)
-    search.halve(0.5)
-    search.winner(0.5)
+    search, _ = made(by_way({"softmax": 0.5 if helps else 0.05, "plain": 0.3}), budget=4.0, reserve=0.5)
+    halve(search)
+    search.winner()
     assert spent[0] < search.clock.spent <= spent[1]
 
 
 def test_a_tight_budget_ends_after_a_look_at_every_way(made: Callable[..., Any]) -> None:
-    search, done = made(by_way({"softmax": 0.5}), budget=1.2)
-    search.halve(0.3)
+    search, done = made(by_way({"softmax": 0.5}), budget=1.2, reserve=0.3)
+    halve(search)
     assert {spec.arm for spec in done} == {way.name for way in WAYS}
     assert all(one.epochs == 10 for one in search.tried)
 
@@ -189,11 +133,11 @@ def test_it_goes_on_with_the_same_decisions_and_trains_nothing_twice(made: Calla
 
     search, done = made(value, tell=stop)
     with pytest.raises(StopError):
-        search.halve(0.2)
+        halve(search)
     again, more = made(value)
     assert again.clock.spent == pytest.approx(search.clock.spent, abs=0.2)
     # What is there is read; here the values are made up, and so "read" by training again but for the count of news.
-    again.halve(0.2)
+    halve(again)
     whole, _ = made(value)
     assert [one.settings for one in again.tried] == [one.settings for one in search.tried] + [
         one.settings for one in again.tried[len(search.tried) :]
@@ -216,16 +160,16 @@ def test_decisions_of_another_shape_are_damaged(
 
 def test_more_time_makes_other_decisions(made: Callable[..., Any]) -> None:
     value = by_way({"softmax": 0.5, "plain": 0.3})
-    short, _ = made(value, budget=1.0)
+    short, _ = made(value, budget=1.0, reserve=0.3)
     short.lengthen(1.0)
-    short.halve(0.3)
+    halve(short)
     longer, _ = made(value, budget=600.0)
     longer.lengthen(600.0)
-    longer.halve(0.3)
+    halve(longer)
     assert len(longer.tried) > len(short.tried)
     same, _ = made(value, budget=600.0)
     same.lengthen(600.0)
-    same.halve(0.3)
+    halve(same)
     assert [one.settings for one in same.tried] == [one.settings for one in longer.tried]
 
 
@@ -237,7 +181,7 @@ def test_what_is_refused_is_left_out_with_the_reason(made: Callable[..., Any]) -
 
     news: list[News] = []
     search, _ = made(value, ways=TIED, tell=news.append)
-    search.halve(0.2)
+    halve(search)
     assert search.left_out == dict.fromkeys(["compress", "line"], "the score is no product")
     told = [one.message for one in news if one.kind == "left out"]
     assert told == ["compress: the score is no product", "line: as compress"]
@@ -250,9 +194,9 @@ def test_what_stands_in_the_place_of_another_way_is_tried_where_that_does_not_go
     made: Callable[..., Any],
 ) -> None:
     search, done = made(by_way({"softmax": 0.5, "distil": 0.9}), ways=TIED)
-    search.halve(0.2)
+    halve(search)
     assert {spec.arm for spec in done} == {way.name for way in TIED} - {"distil"}
-    winner = search.winner(0.2)
+    winner = search.winner()
     assert winner is not None
     assert winner.family == "softmax"
 
@@ -262,7 +206,7 @@ def test_a_way_that_fails_once_keeps_its_other_settings(made: Callable[..., Any]
         return float("nan") if rate_of(spec) == 0.001 else by_way({"softmax": 0.5})(spec)
 
     search, _ = made(value)
-    search.halve(0.2)
+    halve(search)
     best = search.best_of("softmax")
     assert best is None or best.settings["learning_rate"] != 0.001
 
@@ -273,9 +217,9 @@ def test_a_second_seed_decides_among_the_best(made: Callable[..., Any]) -> None:
         return by_way({"softmax": 0.3, "aggregate": 0.4, "plain": 0.1})(spec) + luck
 
     search, done = made(value)
-    search.halve(0.2)
+    halve(search)
     assert search.best_of("softmax").value > search.best_of("aggregate").value
-    winner = search.winner(0.2)
+    winner = search.winner()
     # .5 and .3 on average against .4 twice: equal on two seeds would be settled by the first.
     assert {spec.seed for spec in done} == {7, 8}
     assert winner is not None

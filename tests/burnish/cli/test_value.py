@@ -297,6 +297,29 @@ def test_which_part_is_worth_most(run: Path, tmp_path: Path) -> None:
     )
 
 
+def test_parts_of_one_value_have_its_tables_once(run: Path, tmp_path: Path) -> None:
+    lines = ["item_id\tdarkness\twit", *(f"i{n}\t{n % 10}\t{n % 7}" for n in range(60))]
+    (tmp_path / "scores.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    words = [
+        "--objectives",
+        "axes,prototypes,attributes",
+        "--scores",
+        str(tmp_path / "scores.tsv"),
+        "--repeats",
+        "2",
+    ]
+    done = call("value", "--run", str(run), *words, "-o", str(tmp_path / "v.parquet"))
+    assert done.exit_code == 0, done.output
+    assert done.stdout.count("most valuable interactions") == 2
+    for head in ("axis worth most", "prototype worth least", "attribute worth most", "attribute worth least"):
+        assert head in " ".join(done.stdout.split())
+    assert "profile, the sum of axes: most valuable interactions" in done.stdout
+    assert "attributes, all together: most valuable interactions" in done.stdout
+    profile = Valuation.load(tmp_path / "v.parquet").column("axes")
+    row = next(line for line in done.stdout.splitlines() if line.startswith("│"))
+    assert f"{float(profile.max()):.4g}" in row
+
+
 def test_a_failure_leaves_the_old_file(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from burnish.trained.value import Valuer
 

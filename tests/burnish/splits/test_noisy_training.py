@@ -113,6 +113,11 @@ def test_more_than_can_be_drawn(
         train("BPR", "full", options=options, seed=1)
 
 
+def test_less_than_one_is_told(small: dict[str, Any]) -> None:
+    with pytest.warns(UserWarning, match=r"noise = .*0.0001.* is less than one, so there is no noise"):
+        parts_of(small, 0.0001)
+
+
 def test_a_run_with_noise_is_read_again_and_is_another_run(
     small: dict[str, Any], plan_content: dict[str, Any], tmp_path: Path
 ) -> None:

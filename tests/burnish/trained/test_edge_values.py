@@ -74,7 +74,7 @@ def test_edges_of_a_path_model(walked: TrainedModel, tmp_path: Path) -> None:
 
 
 def test_no_validation_or_test_row_is_read(tmp_path: Path) -> None:
-    """Other items in the rows of validation and test, in the files: the same values."""
+    """Other items in the rows of validation and test, in the files: the same values, by every objective."""
     found = []
     for other in (False, True):
         folder = tmp_path / str(other)
@@ -87,7 +87,7 @@ def test_no_validation_or_test_row_is_read(tmp_path: Path) -> None:
             draw = torch.Generator().manual_seed(1)
             for parameter in trained.model.parameters():
                 parameter.copy_(torch.randn(parameter.shape, generator=draw))
-        valuation = value(trained, "edges", repeats=2)
+        valuation = value(trained, "edges,profile,axes,prototypes,joint,fit,standing,similarity", repeats=2)
         assert valuation.players is not None
         found.append((valuation.players[["user", "item"]], valuation.values))
     pd.testing.assert_frame_equal(found[0][0], found[1][0])

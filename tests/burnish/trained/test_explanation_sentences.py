@@ -57,3 +57,24 @@ def test_kinds_in_their_order() -> None:
         "Against it speaks that it is very low in dark humor, unlike what you like."
     )
     assert told() == ""
+
+
+def test_what_chosen_items_say_together() -> None:
+    def spoke(item: str, wit: float, pace: float, beside: float) -> Reason:
+        evidence = {"by_attribute": {"wit": wit, "pace": pace}, "beside_attributes": beside}
+        return chose(item, wit + pace + beside, **evidence)
+
+    one, other = spoke("1", 0.6, 0.0, 0.1), spoke("2", 0.1, 0.35, 0.1)
+    assert told(one) == "Because you chose item 1, mostly for what it says about wit."
+    assert told(one, other) == "Because you chose item 1 and item 2, mostly for what they say about wit."
+    # More weighs than wit where all are added up, though not in each.
+    assert told(one, spoke("3", 0.0, 0.0, 0.6)) == (
+        "Because you chose item 1 and item 3, partly for what they say about wit."
+    )
+    assert told(spoke("3", 0.0, 0.0, 0.5), spoke("6", 0.45, 0.0, 0.0)) == (
+        "Because you chose item 3 and item 6, partly for what they say about wit."
+    )
+    assert told(one, chose("4", 0.1)) == "Because you chose item 1 and item 4."
+    assert told(spoke("5", -0.1, -0.5, 0.1)) == (
+        "Nothing listed speaks for it; against it speaks that you chose item 5, mostly for what it says about pace."
+    )

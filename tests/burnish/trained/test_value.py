@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from burnish.enhancers.attach import enhance
 from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.shapley.cross_fit import cross_fitted
 from burnish.enhancers.shapley.objectives import standardised
+from burnish.enhancers.shapley.ranking import ranking_values
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.wasserstein.rvrec import RVRec
 from burnish.errors import ConfigurationError, NonFiniteError, UnknownNameError, UnsupportedError
 from burnish.trained.finished_shards import FinishedShards, shards_folder
 from burnish.trained.value import Valuer, value
+from burnish.trained.value_objectives import OBJECTIVES
 from burnish.trained.valued_interactions import ModelScorer, valued_interactions
 from burnish.training.trained_model import TrainedModel
 
@@ -100,6 +103,20 @@ def test_joint_is_made_of_three_games(bpr: TrainedModel) -> None:
     torch.testing.assert_close(valuation.values[:, 3], sum(parts), rtol=1e-3, atol=1e-3)
     # Less the interactions' mean direction, what all interactions share is worth about nothing on average.
     assert abs(valuation.values[:, 1].mean()) < abs(valuation.values[:, 0].mean())
+
+
+def test_ranking_is_of_popularity_among_all_users(bpr: TrainedModel) -> None:
+    """Folds of one interaction each leave nothing to chance, so that shards have the values of the whole."""
+    users, items = (bpr.splits.training.inter_feat[name] - 1 for name in ("user_id", "item_id"))
+    vectors = bpr.model.item_embedding.weight.detach()[1:]
+    expected = ranking_values(users, items, vectors, folds=1000).double()
+    whole = Valuer(bpr, "ranking", folds=1000, repeats=1)
+    parted = Valuer(bpr, "ranking", folds=1000, repeats=1, shard=40)
+    assert (whole.n_shards, parted.n_shards > 4) == (1, True)
+    for valuer in (whole, parted):
+        torch.testing.assert_close(valuer.run().values[:, 0], expected, rtol=1e-4, atol=1e-6)
+    profile = value(bpr, "profile", folds=1000, repeats=1).values[:, 0]
+    assert not torch.allclose(profile, expected, rtol=1e-2)
 
 
 def test_more_repeats_smaller_errors(bpr: TrainedModel) -> None:
@@ -286,6 +303,25 @@ def test_a_model_whose_training_went_wrong(tmp_path: Path) -> None:
     source.model.item_embedding.weight.data[3] = torch.nan
     with pytest.raises(NonFiniteError):
         value(source)
+
+
+def test_options_that_no_objective_reads_are_told(bpr: TrainedModel) -> None:
+    with pytest.warns(UserWarning, match="no effect") as told:
+        value(bpr, "regression,fit", folds=3, repeats=2, table="item_embedding.weight")
+    words = [str(one.message) for one in told if "no effect" in str(one.message)]
+    assert words == [
+        f"{option} has no effect on the objectives regression, fit"
+        for option in ("folds = 3", "table = 'item_embedding.weight'")
+    ]
+    with pytest.warns(UserWarning, match="repeats = 2 has no effect on the objective similarity"):
+        value(bpr, "similarity", repeats=2)
+    for name in OBJECTIVES:  # what is not said to be read changes nothing
+        if name in ("edges", "attributes"):
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            plain, other = (value(bpr, name, folds=folds, repeats=1).values for folds in (5, 2))
+        assert torch.equal(plain, other) == ("folds" not in OBJECTIVES[name].reads), name
 
 
 def test_bad_input(bpr: TrainedModel, tmp_path: Path) -> None:

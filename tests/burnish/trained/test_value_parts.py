@@ -14,7 +14,7 @@ from burnish.enhancers.conformance.world import build_world
 from burnish.enhancers.guided.guided import Guided
 from burnish.enhancers.shapley.meanings import AXES, GROUPS
 from burnish.enhancers.shapley.valuation import Valuation
-from burnish.errors import UnknownNameError, UnsupportedError
+from burnish.errors import ConfigurationError, UnknownNameError, UnsupportedError
 from burnish.trained.value import Valuer, value
 from burnish.trained.value_picture import plot
 from burnish.training.trained_model import TrainedModel
@@ -189,6 +189,29 @@ def test_what_is_worth_most(guided: TrainedModel, tmp_path: Path) -> None:
     ).read_text(encoding="utf-8")
 
 
+def test_a_value_and_its_parts_count_once(guided: TrainedModel) -> None:
+    """In sums of all outputs, in their summary, and where objectives are combined."""
+    valuation = value(guided, "axes,prototypes,attributes", repeats=1)
+    profile = value(guided, "profile", repeats=1).column()
+    attributes = valuation.values[:, -2:].sum(dim=1)
+    near = {"rtol": 1e-4, "atol": 1e-6}
+    torch.testing.assert_close(valuation.column(), profile + attributes, **near)
+    torch.testing.assert_close(valuation.column("axes"), profile, **near)
+    torch.testing.assert_close(valuation.column("attributes"), attributes, **near)
+    torch.testing.assert_close(valuation.total(), 2 * profile + attributes, **near)
+    summary = valuation.summary(top=2, output="attributes")
+    assert summary.most["value"].tolist() == pytest.approx(attributes.topk(2).values.tolist())
+    assert summary.most["standard_error"].isna().all()
+    assert {"axes", "prototypes", "attributes"} & set(summary.most) == {"attributes"}
+    assert {"axes", "prototypes", "attributes"} < set(valuation.summary(output="axes").most)
+    once = value(guided, "profile,attributes", repeats=1, combine=True).column("combined")
+    for names in ("profile,axes,attributes", "attributes,prototypes,axes", "dimensions,attributes"):
+        found = value(guided, names, repeats=1, combine=True).column("combined")
+        torch.testing.assert_close(found, once, rtol=1e-3, atol=1e-4)
+    with pytest.raises(ConfigurationError, match="profile, axes are one value, profile; name several"):
+        value(guided, "profile,axes", combine=True)
+
+
 def test_shap_shows_what_parts_stand_for(guided: TrainedModel) -> None:
     pytest.importorskip("shap")
     valuation = value(guided, "prototypes", repeats=2)
@@ -208,8 +231,8 @@ def test_families(model: str, tmp_path: Path) -> None:
 def test_a_model_whose_items_are_all_alike(tmp_path: Path) -> None:
     source = open_world("BPR", tmp_path)
     source.model.item_embedding.weight.data[:] = 0.5
-    valuation = value(source, "axes,prototypes", repeats=2, combine=True)
-    assert valuation.outputs[-2:] == ("prototypes.1", "combined")
+    valuation = value(source, "axes,prototypes", repeats=2)
+    assert valuation.outputs[-2:] == ("axes.rest", "prototypes.1")
     torch.testing.assert_close(
-        valuation.values[:, :-1], torch.zeros(valuation.n_players, 12).double(), atol=1e-6, rtol=0
+        valuation.values, torch.zeros(valuation.n_players, 12).double(), atol=1e-6, rtol=0
     )

@@ -226,7 +226,7 @@ def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
         (("--out", "x"), "--dataset is missing"),
         (("--dataset", "shop", "--data_path", "data", "--out", "data/shop"), "is there already"),
         (("--dataset", "shop", "--data_path", "data", "--out", "x", "--kinds", "unifrom"), "unifrom"),
-        (("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop-from", "2"), "mask_from"),
+        (("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop-from", "2"), "--drop-from = 2"),
         (("--dataset", "shop", "--data_path", "data", "--out", "x", "--noise", "0.2"), "is in no file"),
         (
             ("--dataset", "shop", "--data_path", "data", "--out", "x", "--drop_from", "0.5"),
@@ -234,6 +234,28 @@ def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
         ),
         (("--put-back", "data/shop", "--out", "x"), "has no clean.json"),
         (("--put-back", "data/shop"), "needs --out"),
+        (
+            (
+                "--dataset",
+                "shop",
+                "--data_path",
+                "data",
+                "--out",
+                "x",
+                "--eval_args",
+                "{split: {RS: [0.8, 0, 0.2]}}",
+            ),
+            "leaves nothing for valid.inter",
+        ),
+        (
+            ("--put-back", "data/shop", "--out", "x", "--least", "0.2"),
+            "--least: it has no effect with --put-back",
+        ),
+        (
+            ("--put-back", "data/shop", "--out", "x", "--epochs", "2"),
+            "--epochs: it has no effect with --put-back",
+        ),
+        (("--dataset", "shop", "--data_path", "data", "--out", "data/shop/shop.item/x"), "cannot be written"),
     ],
 )
 def test_refusals(shop: list[str], words: tuple[str, ...], says: str) -> None:
@@ -241,3 +263,182 @@ def test_refusals(shop: list[str], words: tuple[str, ...], says: str) -> None:
     assert found.exit_code != 0
     assert says in " ".join(found.output.split())
     assert not Path("x").exists()
+
+
+def change_train(folder: Path) -> None:
+    rows = lines(folder / "tidy.train.inter")
+    (folder / "tidy.train.inter").write_text("\n".join([*rows[:5], *rows[6:], rows[5], ""]), encoding="utf-8")
+
+
+def change_removed(folder: Path) -> None:
+    frame = pd.read_parquet(folder / "removed.parquet")
+    frame.loc[0, "item_id:token"] = "i 59"
+    frame.to_parquet(folder / "removed.parquet", index=False)
+
+
+def spoil_record(folder: Path) -> None:
+    content = json.loads((folder / "clean.json").read_text(encoding="utf-8"))
+    del content["separator"]
+    (folder / "clean.json").write_text(json.dumps(content), encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (change_train, "tidy.train.inter is not as `burnish clean` wrote it"),
+        (change_removed, "removed.parquet is not as `burnish clean` wrote it"),
+        (
+            lambda folder: (folder / "removed.parquet").write_text("x", encoding="utf-8"),
+            "removed.parquet is not as",
+        ),
+        (lambda folder: (folder / "removed.parquet").unlink(), "has no clean.json and removed.parquet"),
+        (spoil_record, "clean.json is damaged (separator: Field required)"),
+        (lambda folder: (folder / "clean.json").write_text("[]", encoding="utf-8"), "clean.json is damaged"),
+        (lambda folder: (folder / "clean.json").write_text("{", encoding="utf-8"), "clean.json is damaged"),
+        (lambda folder: (folder / "tidy.train.inter").rename(folder / "x.inter"), "has no tidy.train.inter"),
+    ],
+)
+def test_nothing_is_put_back_into_another_place(
+    shop: list[str], suspects: list[Any], tmp_path: Path, change: Any, says: str
+) -> None:
+    """Places are those of the files that were written."""
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy")
+    change(tmp_path / "data/tidy")
+    found = CliRunner().invoke(app, ["clean", "--put-back", "data/tidy", "--out", "data/again"])
+    assert found.exit_code == 2
+    assert says in " ".join(found.output.split())
+    assert not Path("data/again").exists()
+
+
+def test_a_data_set_called_clean(
+    shop: list[str], suspects: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whose record is called as its files are; put back from within the folder."""
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/clean")
+    call(
+        "--dataset", "clean", "--data_path", "data", "--out", "data/twice",
+        "--benchmark_filename", "[train, valid, test]",
+    )  # fmt: skip
+    assert sorted(file.name for file in (tmp_path / "data/twice").iterdir()) == [
+        *("clean.json", "removed.parquet", "twice.item"),
+        *("twice.test.inter", "twice.train.inter", "twice.valid.inter"),
+    ]
+    monkeypatch.chdir(tmp_path / "data/twice")
+    call("--put-back", ".", "--out", "../once")
+    once = tmp_path / "data/once"
+    assert sorted(file.name for file in once.iterdir()) == [
+        "once.item",
+        *(f"once.{part}.inter" for part in sorted(PARTS)),
+    ]
+    for part in PARTS:
+        assert lines(once / f"once.{part}.inter") == lines(tmp_path / f"data/clean/clean.{part}.inter")
+    monkeypatch.chdir(tmp_path)
+    call("--put-back", "data/clean", "--out", "data/before")
+    assert sorted(file.name for file in Path("data/before").iterdir()) == [
+        "before.item",
+        *(f"before.{part}.inter" for part in sorted(PARTS)),
+    ]
+
+
+def test_only_positive_interactions_are_looked_at(
+    shop: list[str], suspects: list[Any], tmp_path: Path
+) -> None:
+    call(
+        "--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole",
+        "--LABEL_FIELD", "rating", "--load_col", "{inter: [user_id, item_id, rating]}",
+    )  # fmt: skip
+    liked = [row for row in shop if int(row.split("\t")[2]) >= 4]
+    assert len(suspects[0][0]) == len(liked)
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    texts = ["\t".join(row) for row in removed.iloc[:, :5].to_numpy()]
+    by_user: dict[str, int] = {}
+    for row in liked:
+        by_user[row.split("\t")[0]] = by_user.get(row.split("\t")[0], 0) + 1
+    # Every third of the liked rows is suspect, the later the surer; a user loses a quarter of the liked ones at most.
+    expected: list[str] = []
+    taken: dict[str, int] = {}
+    for row in reversed(liked[::3]):
+        user = row.split("\t")[0]
+        if taken.get(user, 0) < int(0.25 * by_user[user]):
+            taken[user] = taken.get(user, 0) + 1
+            expected.append(row)
+    assert sorted(texts) == sorted(expected)
+    assert [shop[place] for place in removed["place"]] == texts
+    assert lines(tmp_path / "data/tidy/tidy.inter")[1:] == [row for row in shop if row not in set(texts)]
+
+
+def test_separators_of_two_signs(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    folder = tmp_path / "data/colons"
+    folder.mkdir()
+    rows = ["user_id:token;;item_id:token;;note:token"]
+    rows += ['{};;{};;5" {}'.format(*row.split("\t")[:2], row.split("\t")[3]) for row in shop]
+    (folder / "colons.inter").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    call(
+        "--dataset",
+        "colons",
+        "--data_path",
+        "data",
+        "--out",
+        "data/tidy",
+        "--whole",
+        "--field_separator",
+        ";;",
+    )
+    left = lines(tmp_path / "data/tidy/tidy.inter")
+    assert 0 < len(rows) - len(left) == len(pd.read_parquet(tmp_path / "data/tidy/removed.parquet"))
+    assert set(left) < set(rows)
+    call("--put-back", "data/tidy", "--out", "data/again")
+    assert lines(tmp_path / "data/again/again.inter") == rows
+
+
+def test_a_folder_that_came_meanwhile_stays(
+    shop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
+        (tmp_path / "data/tidy").mkdir()
+        (tmp_path / "data/tidy/mine.txt").write_text("mine", encoding="utf-8")
+        shares = tuple(NoiseShare(kind, 0.0, 0.0, 0.1) for kind in options["kinds"])
+        return Suspicion(torch.zeros(len(users)), torch.zeros(len(users), dtype=torch.long), shares)
+
+    monkeypatch.setattr(module, "suspicion", slow)
+    found = CliRunner().invoke(
+        app, ["clean", "--dataset", "shop", "--data_path", "data", "--out", "data/tidy"]
+    )
+    assert found.exit_code == 2
+    assert "is there already" in found.output
+    assert (tmp_path / "data/tidy/mine.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_the_command_that_is_told(shop: list[str], suspects: list[Any]) -> None:
+    said = call("--dataset", "shop", "--data_path", "data", "--out", "my data/tidy")
+    assert (
+        "burnish run --model BPR --dataset tidy --data_path 'my data' --benchmark_filename '[train, valid, test]'"
+        in said
+    )
+
+
+def test_reasons_and_probabilities_are_those_of_their_rows(
+    shop: list[str], suspects: list[Any], tmp_path: Path
+) -> None:
+    """How little EASE says of the pair from the user's others, by dense products, and how many users the item has."""
+    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole")
+    pairs = [tuple(row.split("\t")[:2]) for row in shop]
+    users, items = (
+        {one: place for place, one in enumerate(sorted(set(side)))} for side in zip(*pairs, strict=True)
+    )
+    known = np.zeros((len(users), len(items)))
+    for user, item in pairs:
+        known[users[user], items[item]] = 1
+    inverse = np.linalg.inv(known.T @ known + 500 * np.eye(len(items)))
+    weights = -inverse / np.diag(inverse)
+    np.fill_diagonal(weights, 0)
+    said = known @ weights
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    np.testing.assert_allclose(removed["probability"], 0.5 + 0.5 * removed["place"] / len(shop), rtol=1e-6)
+    for place, reason in zip(removed["place"], removed["reason"], strict=True):
+        user, item = (side[one] for side, one in zip((users, items), pairs[place], strict=True))
+        lower = int((said[user][known[user] > 0] < said[user, item]).sum())
+        assert reason == (
+            f"place {lower + 1} of the user's 15 items, from the one that the others say least of; "
+            f"{int(known[:, item].sum())} users with the item"
+        )

@@ -14,6 +14,7 @@ import burnish.enhancers.clean.clean as module
 from burnish.enhancers.attach import enhance
 from burnish.enhancers.clean.clean import Clean, most_suspect
 from burnish.enhancers.clean.planted import NoiseShare, Suspicion
+from burnish.enhancers.shapley.controls import permuted_within
 from burnish.errors import ConfigurationError
 
 
@@ -77,11 +78,12 @@ def test_most_suspect_against_a_loop() -> None:
     rng = np.random.default_rng(0)
     users = torch.from_numpy(rng.integers(3, 30, 400))
     probability = torch.from_numpy(rng.integers(0, 10, 400) / 9)
-    found = most_suspect(probability, users, 0.5, most_of_user=0.25)
+    found = most_suspect(probability, users, 5 / 9, most_of_user=0.25)
     for user in users.unique().tolist():
         own = (users == user).nonzero()[:, 0].tolist()
         own.sort(key=lambda row: -float(probability[row]))
-        kept = {row for row in own[: int(0.25 * len(own))] if probability[row] >= 0.5}
+        kept = {row for row in own[: int(0.25 * len(own))] if probability[row] >= 5 / 9}
+        assert any(probability[row] == 5 / 9 for row in range(400))
         assert {row for row in own if found[row]} == kept
 
 
@@ -94,6 +96,10 @@ def test_the_control_keeps_a_users_weights(world: Any, suspects: list[Any]) -> N
         clean.on_epoch(0)
     assert not torch.equal(own.weights, other.weights)
     users = own.get_buffer("_users")
+    seeded = world(enhance("BPR", Clean(control="permuted", seed=3))).model.enhancers["clean"]
+    seeded.on_epoch(0)
+    torch.testing.assert_close(seeded.weights, own.weights[permuted_within(users, 3)])
+    assert not torch.equal(seeded.weights, other.weights)
     for user in users.unique()[:10]:
         torch.testing.assert_close(
             own.weights[users == user].sort().values, other.weights[users == user].sort().values
@@ -175,3 +181,38 @@ def test_only_training_rows_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         found.append(result.model.enhancers["clean"].weights)
     assert found[0].std() > 0
     assert torch.equal(*found)
+
+
+def test_masks_that_leave_nothing_are_refused(
+    world: Any, suspects: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Weights over their mean, which is 0, would be NaN."""
+    clean = world(enhance("BPR", Clean(mask_from=1e-9, most_of_user=1.0))).model.enhancers["clean"]
+    clean.on_epoch(0)
+    assert bool(torch.isfinite(clean.weights).all())  # the first is surely real
+    all_noise = lambda users, *_, **options: Suspicion(  # noqa: E731
+        torch.ones(len(users)),
+        torch.zeros(len(users), dtype=torch.long),
+        tuple(NoiseShare(kind, 0.5, 0.4, 0.6) for kind in options["kinds"]),
+    )
+    monkeypatch.setattr(module, "suspicion", all_noise)
+    with pytest.raises(ConfigurationError, match=r"mask_from = 1e-09 .* leaves no interaction to train on"):
+        clean.weigh_all()
+
+
+def test_without_noise_training_is_what_it_was(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To the last bit, where weights of 1 would round otherwise: NeuMF's loss is a mean over rows."""
+
+    def none(users: Any, *_: Any, **options: Any) -> Suspicion:
+        shares = tuple(NoiseShare(kind, 0.001, 0.0, 0.002) for kind in options["kinds"])
+        return Suspicion(torch.zeros(len(users)), torch.zeros(len(users), dtype=torch.long), shares)
+
+    monkeypatch.setattr(module, "suspicion", none)
+    tables = []
+    for model in ("NeuMF", enhance("NeuMF", Clean())):
+        made = world(model, epochs=2)
+        made.trainer.fit(made.train, saved=False, verbose=False)
+        tables.append(made.model.state_dict()["item_mf_embedding.weight"].clone())
+    assert "so every interaction counts 1" in made.model.enhancers["clean"].note()
+    assert made.model.enhancers["clean"].interaction_weights() is None
+    assert torch.equal(*tables)

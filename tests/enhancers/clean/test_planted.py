@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from scipy.stats import norm
 
-from burnish.enhancers.clean.planted import _share, suspicion
+from burnish.enhancers.clean import planted
+from burnish.enhancers.clean.planted import NoiseShare, _share, suspicion
 from burnish.enhancers.clean.signs import RIDGE, signs, spectral_vectors
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.teachers.sparse import incidence
-from burnish.errors import DataError
+from burnish.errors import ConfigurationError, DataError
 from burnish.noise.draw import inject
 
 
@@ -96,6 +99,8 @@ def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
     # A third of what is planted is within the taste of its user, and cannot be told.
     assert 0.05 < found.shares[0].share < 0.25
     assert found.probability[is_noise].mean() > 5 * found.probability[~is_noise].mean()
+    # Share times the ratio of the densities: over all rows that is the share, up to what is cut off at 1.
+    assert 0.5 * found.shares[0].share < found.probability.mean() < 1.2 * found.shares[0].share
     again = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
     assert torch.equal(again.probability, found.probability)
     clean = suspicion(torch.from_numpy(users), torch.from_numpy(items), 201, 121, kinds=(kind,), repeats=1)
@@ -119,3 +124,95 @@ def test_too_few_interactions() -> None:
     few = torch.arange(1, 100)
     with pytest.raises(DataError, match="99 interactions are too few"):
         suspicion(few, few, 100, 100)
+
+
+def test_few_interactions_are_no_noise_for_being_few() -> None:
+    """The region that bounds the share must not be nearly all there is: noise and what is real overlap."""
+    rng = np.random.default_rng(3)
+
+    def odds(x: np.ndarray) -> np.ndarray:
+        return np.asarray(norm.pdf(x, 1) / norm.pdf(x, -1))
+
+    real = odds(rng.normal(-1, 1, 1000))
+    found = _share("uniform", [real, real], [odds(rng.normal(1, 1, 100)) for _ in range(2)], seed=1)
+    assert found.share < 0.25
+    assert found.low < 0.1
+
+
+def test_what_is_planted_is_enough_and_has_room() -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(3, 40, 60))
+    with pytest.raises(
+        ConfigurationError, match=r"1 planted interactions are too few .* planted is 0.017 at least"
+    ):
+        suspicion(users, items, 41, 61, kinds=("uniform",), planted=0.001)
+    with pytest.raises(DataError, match=r"uniform noise cannot be planted.*smaller planted"):
+        suspicion(users, items, 41, 61, kinds=("uniform",), planted=1.0)
+
+
+def test_the_share_in_plain_loops() -> None:
+    """One half chooses the region, the other measures it; of several plantings the interactions are the same."""
+    rng = np.random.default_rng(8)
+    there = [np.exp(rng.normal(-0.5, 1, 300)) for _ in range(2)]
+    noise_odds = [np.exp(rng.normal(0.5, 1, 250)) for _ in range(2)]
+    draw = np.random.default_rng(6)
+    side_there, side_planted = draw.permutation(300) % 2 == 0, draw.permutation(500) % 2 == 0
+    all_planted = np.concatenate(noise_odds)
+
+    def measured(half: bool, limit: float) -> tuple[float, float]:
+        real = np.concatenate([odds[side_there == half] for odds in there])
+        noise = all_planted[side_planted == half]
+        tails = [
+            ((values >= limit).sum() / len(values) * rows + 0.5) / (rows + 0.5)
+            for values, rows in ((real, len(real) / 2), (noise, len(noise)))
+        ]
+        doubt = (1 - tails[0]) / (tails[0] * len(real) / 2) + (1 - tails[1]) / (tails[1] * len(noise))
+        return tails[0] / tails[1], tails[0] / tails[1] * doubt**0.5
+
+    ratios, doubts = [], []
+    for half in (True, False):
+        limits = sorted(all_planted[side_planted == half])[: 250 - 62]
+        best = min(limits, key=lambda limit: sum(measured(half, limit)))
+        ratio, doubt = measured(not half, best)
+        ratios.append(ratio)
+        doubts.append(doubt)
+    error = max((doubts[0] ** 2 + doubts[1] ** 2) ** 0.5 / 2, abs(ratios[0] - ratios[1]) / 2)
+    found = _share("uniform", there, noise_odds, seed=6)
+    assert found.share == pytest.approx(np.mean(ratios))
+    assert found.low == pytest.approx(max(0.0, np.mean(ratios) - 1.96 * error))
+    assert found.high == pytest.approx(min(1.0, np.mean(ratios) + 1.96 * error))
+    assert 0.05 < found.share < 0.7
+
+
+def test_share_times_odds_of_the_likelier_kind(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Odds of several plantings are averaged as logarithms; a share that is not above `least` beyond doubt is none."""
+    n, calls = 1000, []
+    base = {"uniform": torch.linspace(0.1, 30, n).numpy(), "popular": torch.linspace(9, 1, n).numpy()}
+
+    def odds(users: Any, items: Any, n_users: int, n_items: int, kind: str, count: int, seed: int) -> Any:
+        calls.append((kind, count, seed))
+        factor = 4.0 if sum(one == kind for one, *_ in calls) == 1 else 0.25
+        return np.concatenate([base[kind] * factor * 2, np.ones(count)])
+
+    shares = {
+        "uniform": NoiseShare("uniform", 0.02, 0.011, 0.03),
+        "popular": NoiseShare("popular", 0.1, 0.06, 0.2),
+    }
+    monkeypatch.setattr(planted, "_odds", odds)
+    monkeypatch.setattr(planted, "_share", lambda kind, there, of_planted, seed: shares[kind])
+    users, items = torch.arange(1, n + 1), torch.ones(n, dtype=torch.long)
+    found = suspicion(users, items, n + 1, 3, kinds=("uniform", "popular"), repeats=2, planted=0.07, seed=5)
+    assert [call[:2] for call in calls] == [("uniform", 70)] * 2 + [("popular", 70)] * 2
+    assert len({seed for *_, seed in calls}) == 4
+    expected = np.stack([0.02 * 2 * base["uniform"], 0.1 * 2 * base["popular"]]).clip(max=1)
+    np.testing.assert_allclose(found.probability, expected.max(0), rtol=1e-6)
+    assert (found.kind.numpy() == expected.argmax(0)).mean() > 0.99
+    assert 0 < found.kind.sum() < n
+    for doubtful in (
+        NoiseShare("popular", 0.1, 0.009, 0.2),
+        NoiseShare("popular", 0.6, 0.5, 0.7),
+    ):
+        calls.clear()
+        shares["popular"] = doubtful
+        alone = suspicion(users, items, n + 1, 3, kinds=("popular",), repeats=2)
+        assert not alone.probability.any()
+        assert alone.shares == (doubtful,)

@@ -177,3 +177,22 @@ def test_rows_that_are_not_finite_are_refused() -> None:
     rows[3, 2] = float("inf")
     with pytest.raises(DataError, match="train the base again"):
         principal(rows, 3)
+
+
+def test_weights_multiply_alpha_and_the_balance_counts_them() -> None:
+    weights = torch.tensor([0.5, 2.0])
+    fusion = Fusion(WIDTH, M, reduced=True, learn=True, weights=weights)
+    rows, guided, users = drawn(N, WIDTH, seed=3), drawn(N, M, seed=4), drawn(N, M, seed=6)
+    centre, directions = principal(rows, WIDTH)
+    fusion.start_from(centre, directions, (rows, guided), (rows, users), balance=1.5)
+    assert fusion.strength.tolist() == pytest.approx((weights * fusion.alpha).tolist())
+    rest = (rows - centre) @ directions[:, :-M]
+    block = (fusion.items(rows, guided) - centre) @ fusion.freed
+    assert float(block.square().mean()) == pytest.approx(1.5**2 * float(rest.square().mean()), rel=1e-4)
+    of_users = fusion.users(rows, users) @ fusion.freed
+    kept = rows @ directions[:, :-M]
+    assert float(of_users.square().mean()) == pytest.approx(1.5**2 * float(kept.square().mean()), rel=1e-4)
+    one_stage = Fusion(WIDTH, M, reduced=False, learn=True, weights=weights)
+    one_stage.alpha.data.fill_(3.0)
+    added = (one_stage.items(rows, guided) - rows)[:, :M]
+    assert torch.allclose(added, 3.0 * weights * guided, atol=1e-5)

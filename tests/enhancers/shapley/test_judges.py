@@ -269,3 +269,14 @@ def test_a_run_that_began_with_popularity_in_its_values_goes_on_so(folder):
         again.revalue()
     assert torch.allclose(again.weights, begun.weights, atol=1e-5)
     assert again.get_extra_state().tolist() == [2, 1]
+
+
+def test_every_valuation_reads_what_was_measured_since_the_last(folder):
+    shapley, users, *_ = valued(folder, values={"in-run": 1, "regression": 1}, smoothing=0.0)
+    alone = shapley.values.clone()
+    shapley.measured[0].copy_(torch.arange(len(users)).float())
+    shapley.measured[1].fill_(1.0)
+    shapley.revalue()
+    assert (shapley.values - alone).abs().max() > 0.5
+    shapley.revalue()  # nothing was measured since
+    torch.testing.assert_close(shapley.values, alone)

@@ -93,6 +93,19 @@ def test_standing_is_the_z_score_in_the_items_column():
     torch.testing.assert_close(O.standing(with_bias, USERS, ITEMS, 10), got)
 
 
+def test_standing_scores_few_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    scorer = O.dot_scorer(P, Q)
+    whole, asked = O.standing(scorer, USERS, ITEMS, 10), []
+
+    def counting(users, items):
+        asked.append(len(users))
+        return scorer(users, items)
+
+    monkeypatch.setattr(O, "_PAIRS", 20)
+    assert torch.equal(O.standing(counting, USERS, ITEMS, 10), whole)
+    assert asked == [20, 20, 10, 8]
+
+
 @pytest.mark.parametrize("centre", [False, True])
 def test_profile_similarity_by_hand(centre):
     got = O.profile_similarity(USERS, ITEMS, Q, centre=centre)
