@@ -104,7 +104,7 @@ def suspicion(
         are looked for first (`histories`), and what is found to be theirs is set aside while the others are.
     least
         A kind whose share is not above this beyond doubt is taken for none, and gives no suspicion; nor does one whose
-        share is above `MOST`.
+        share is above `MOST`.  Where that is so of uniform, popular or position noise, none of the three does.
     planted
         Noise that is planted, as a share of the interactions; bots and click-bait are planted one for one.
     repeats
@@ -148,7 +148,8 @@ def suspicion(
     if int(left.sum()) < LEAST_ROWS:
         left[:] = True
     rest = users[left], items[left], n_users, n_items
-    count = round(planted * len(rest[0]))
+    count, part = round(planted * len(rest[0])), len(rest[0]) / n
+    of_rest: dict[str, tuple[float, NDArray[np.float64]]] = {}
     for place, kind in enumerate(kinds):
         if kind not in OF_HISTORIES:
             there, planted_odds = [], []
@@ -158,14 +159,16 @@ def suspicion(
                 there.append(odds[: len(rest[0])])
                 planted_odds.append(odds[len(rest[0]) :])
                 step()
-            of_rest = _share(kind, there, planted_odds, seed + place)
-            part = len(rest[0]) / n
-            share = NoiseShare(kind, part * of_rest.share, part * of_rest.low, part * of_rest.high)
-            mean = np.exp(np.mean(np.log(there), axis=0))
-            probability = torch.zeros(n, dtype=torch.float64)
+            seen = _share(kind, there, planted_odds, seed + place)
+            share = NoiseShare(kind, part * seen.share, part * seen.low, part * seen.high)
+            of_rest[kind] = seen.share, np.exp(np.mean(np.log(there), axis=0))
+            found[kind] = share, torch.zeros(n, dtype=torch.float64)
+    # Data in which choices look like chance of one kind do not tell chance of another from taste, either.
+    if not any(found[kind][0].tells_nothing for kind in of_rest):
+        for kind, (most, odds) in of_rest.items():
+            share, probability = found[kind]
             if _acted_on(share, least):
-                probability[left] = torch.from_numpy((of_rest.share * mean).clip(max=1.0))
-            found[kind] = share, probability
+                probability[left] = torch.from_numpy((most * odds).clip(max=1.0))
     probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
     return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))
 

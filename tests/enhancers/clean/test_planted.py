@@ -120,6 +120,21 @@ def test_where_choice_is_chance_nothing_is_acted_on() -> None:
     assert not found.probability.any()
 
 
+def test_what_one_kind_cannot_be_told_from_no_other_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of choices by equal chance those of popular items would look like position noise."""
+    users, items = map(torch.from_numpy, tasteful(4))
+    told = {
+        "uniform": NoiseShare("uniform", 0.1, 0.05, 0.15),
+        "popular": NoiseShare("popular", 0.6, 0.5, 0.7),
+    }
+    monkeypatch.setattr(planted, "_share", lambda kind, *_: told[kind])
+    alone = suspicion(users, items, 201, 121, kinds=("uniform",), repeats=1)
+    beside = suspicion(users, items, 201, 121, kinds=("uniform", "popular"), repeats=1)
+    assert alone.probability.any()
+    assert not beside.probability.any()
+    assert beside.shares == tuple(told.values())
+
+
 def test_too_few_interactions() -> None:
     few = torch.arange(1, 100)
     with pytest.raises(DataError, match="99 interactions are too few"):
