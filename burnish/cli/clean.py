@@ -44,7 +44,7 @@ class CleanOptions:
     kinds: Annotated[
         str,
         typer.Option("--kinds", help="Noise that is looked for, with commas."),
-    ] = "uniform,popular,position,bots,clickbait"
+    ] = "uniform,popular,position,bots"
     least: Annotated[
         float,
         typer.Option(

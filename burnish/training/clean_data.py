@@ -132,6 +132,7 @@ def clean_data(
         least=options.least,
         planted=options.planted,
         repeats=options.repeats,
+        must_help=options.must_help,
         seed=seed,
         progress=None if planting is None else planting.step,
     )

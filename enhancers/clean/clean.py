@@ -67,6 +67,11 @@ class CleanConfig(OptionsWithoutLoss):
         "clickbait are planted one for one",
     )
     repeats: int = Field(default=2, ge=1, description="plantings of each kind that are averaged")
+    must_help: bool = Field(
+        default=True,
+        description="act on a kind only where minding it helps to foretell interactions that were held out, which in "
+        "sparse data it may not",
+    )
     control: Literal["none", "permuted"] = Field(
         default="none",
         description="stands in for weights, to be compared with: a user's weights on others of their interactions",
@@ -178,8 +183,8 @@ class Clean(Enhancer[CleanConfig]):
             )
         self.register_buffer("weights", torch.ones(len(feat)))
         self.register_buffer("probability", torch.zeros(len(feat)))
-        #: Of each kind: its share, and the bounds of the interval.
-        self.register_buffer("shares", torch.full((len(self.config.kinds), 3), float("nan")))
+        #: Of each kind: its share, the bounds of the interval, and whether minding it was of no use.
+        self.register_buffer("shares", torch.full((len(self.config.kinds), 4), float("nan")))
 
     def on_epoch(self, epoch: int) -> None:
         """Look for noise once the warm-up is over."""
@@ -208,10 +213,11 @@ class Clean(Enhancer[CleanConfig]):
             least=config.least,
             planted=config.planted,
             repeats=config.repeats,
+            must_help=config.must_help,
             seed=self._seed,
             progress=None if planting is None else planting.step,
         )
-        self.shares.copy_(torch.tensor([[one.share, one.low, one.high] for one in found.shares]))
+        self.shares.copy_(torch.tensor([[one.share, one.low, one.high, one.useless] for one in found.shares]))
         if config.mask_from is None:
             weights = (1.0 - found.probability).clamp(min=config.lowest).to(users.device)
         else:
@@ -241,8 +247,8 @@ class Clean(Enhancer[CleanConfig]):
         if not self._weighed or bool(self.shares.isnan().all()):
             return "has not looked for noise yet." if not self._weighed else "weighs nothing."
         told = "; ".join(
-            str(NoiseShare(kind, *numbers))
-            for kind, numbers in zip(self.config.kinds, self.shares.tolist(), strict=True)
+            str(NoiseShare(kind, share, low, high, bool(useless)))
+            for kind, (share, low, high, useless) in zip(self.config.kinds, self.shares.tolist(), strict=True)
         )
         end = "" if bool(self.probability.any()) else "; so every interaction counts 1"
         return f"at most so much looks like noise (95% interval): {told}{end}."

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -27,10 +27,12 @@ from burnish.noise.draw import inject
 
 from .histories import judged_histories
 from .signs import signs
+from .usefulness import BEYOND, gain, held_out
 
-#: Kinds of noise (`burnish.noise.kinds`) that are looked for where none are named.
-KINDS = ("uniform", "popular", "position", "bots", "clickbait")
-#: Those of whole users and whole items: `histories` finds them.
+#: Kinds of noise (`burnish.noise.kinds`) that are looked for where none are named.  Not click-bait: in sparse data many
+#: items have users with nothing else in common (of Yelp's interactions as they are 30% look so).
+KINDS = ("uniform", "popular", "position", "bots")
+#: Kinds of whole users and whole items: `histories` finds them.
 OF_HISTORIES = ("bots", "clickbait")
 #: Rows that a classifier learns from, at most.
 MOST_ROWS = 400_000
@@ -43,6 +45,8 @@ LEAST_PLANTED = 20
 MOST = 0.5
 #: Rows of bots and click-bait from this probability on are set aside while other kinds are looked for.
 SET_ASIDE = 0.5
+#: What an interaction counts at least where its suspicion is tried.
+LOWEST = 0.05
 #: Fewest interactions that a share can be found in.
 LEAST_ROWS = 1000
 
@@ -51,13 +55,15 @@ LEAST_ROWS = 1000
 class NoiseShare:
     """What share of the interactions looks like planted noise of a kind.
 
-    low, high: 95% interval, over interactions and over plantings.
+    low, high: 95% interval, over interactions and over plantings.  useless: minding it does not help to rank
+    interactions that were held out, so it is not acted on.
     """
 
     kind: str
     share: float
     low: float
     high: float
+    useless: bool = False
 
     @property
     def tells_nothing(self) -> bool:
@@ -66,7 +72,11 @@ class NoiseShare:
 
     def __str__(self) -> str:
         unlike = (
-            ", too much to be noise: these data do not tell taste from chance" if self.tells_nothing else ""
+            ", too much to be noise: these data do not tell taste from chance"
+            if self.tells_nothing
+            else ", not acted on: without it held-out interactions are foretold no better"
+            if self.useless
+            else ""
         )
         return f"{self.kind} noise {self.share:.1%} ({self.low:.1%} to {self.high:.1%}{unlike})"
 
@@ -90,10 +100,14 @@ def suspicion(
     least: float = 0.01,
     planted: float = 0.1,
     repeats: int = 3,
+    must_help: bool = True,
     seed: int = 0,
     progress: Callable[[], None] | None = None,
 ) -> Suspicion:
     """The probability that each interaction is noise, `[n]`.
+
+    A kind that is found is tried, where it `must_help`: a tenth of the interactions is held out, the rest judged anew,
+    and unless weights by that lower the ranks of what was held out (`usefulness`), the kind is not acted on.
 
     Parameters
     ----------
@@ -109,10 +123,12 @@ def suspicion(
         Noise that is planted, as a share of the interactions; bots and click-bait are planted one for one.
     repeats
         Plantings of a kind, whose log odds are averaged.
+    must_help
+        Try every kind that is found.
     seed
         Of what is planted, of folds and of classifiers.
     progress
-        Called after every planting.
+        Called after every planting but those by which the suspicion itself is tried.
 
     Raises
     ------
@@ -126,6 +142,34 @@ def suspicion(
             f"clean: {n} interactions are too few to tell noise from what is real; it takes {LEAST_ROWS} at least"
         )
     step = progress or (lambda: None)
+    sizes = n_users, n_items
+    found = _judged(users, items, sizes, kinds, least, planted, repeats, seed, step)
+    doubted = tuple(kind for kind, (_, probability) in found.items() if bool(probability.any()))
+    if must_help and doubted:
+        held = held_out(n, seed)
+        rest = torch.from_numpy(~held)
+        anew = _judged(users[rest], items[rest], sizes, doubted, least, planted, 1, seed, lambda: None)
+        for kind in doubted:
+            mean, error = gain(users, items, sizes, held, (1.0 - anew[kind][1]).clamp(min=LOWEST))
+            if not mean > BEYOND * error:
+                found[kind] = replace(found[kind][0], useless=True), torch.zeros(n, dtype=torch.float64)
+    probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
+    return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))
+
+
+def _judged(
+    users: Tensor,
+    items: Tensor,
+    sizes: tuple[int, int],
+    kinds: tuple[str, ...],
+    least: float,
+    planted: float,
+    repeats: int,
+    seed: int,
+    step: Callable[[], None],
+) -> dict[str, tuple[NoiseShare, Tensor]]:
+    """Of each kind its share, and the probability `[n]` of each interaction: 0 where it is not acted on."""
+    n, (n_users, n_items) = len(users), sizes
     found: dict[str, tuple[NoiseShare, Tensor]] = {}
     left = torch.ones(n, dtype=torch.bool)
     for place, kind in enumerate(kinds):
@@ -169,8 +213,7 @@ def suspicion(
             share, probability = found[kind]
             if _acted_on(share, least):
                 probability[left] = torch.from_numpy((most * odds).clip(max=1.0))
-    probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
-    return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))
+    return found
 
 
 def _acted_on(share: NoiseShare, least: float) -> bool:

@@ -35,7 +35,7 @@ def factors_that_fit(n_items: int, budget_bytes: int) -> int:
 
 @dataclass
 class GramMatrix:
-    """How often items are known together: X'X of the binary matrix `known`, `[n_users, n_items]`.
+    """How often items are known together: X'X of the matrix `known`, `[n_users, n_items]`, of ones or of weights.
 
     budget_bytes: memory for matrices of the items' side.
     """
@@ -91,9 +91,10 @@ class GramMatrix:
 
     @cached_property
     def counts(self) -> Tensor:
-        """How many users know each item, the diagonal of X'X: `[n_items]`."""
-        places = torch.from_numpy(self.known.matrix.indices).long()
-        return torch.bincount(places, minlength=self.n_items).float().to(self.known.device)
+        """The diagonal of X'X, `[n_items]`: of a binary matrix how many users know each item."""
+        matrix = self.known.matrix
+        places, squares = torch.from_numpy(matrix.indices).long(), torch.from_numpy(matrix.data).double() ** 2
+        return torch.bincount(places, squares, minlength=self.n_items).float().to(self.known.device)
 
     def _times(self, thin: Tensor) -> Tensor:
         total = torch.zeros_like(thin)

@@ -73,7 +73,7 @@ def test_runs_of_a_comparison_are_found_again(enhancers: dict[str, dict[str, obj
 FIRST = {
     "aggregate": ({"sides": "both"}, "c5101fca"),
     "average": ({}, "6bb02f44"),
-    "clean": ({}, "f9e46c26"),
+    "clean": ({}, "8a5c9976"),
     "compress": ({}, "22304bbf"),
     "distil": ({}, "3667913b"),
     "euclid2d": ({}, "10d60983"),

@@ -158,7 +158,10 @@ def test_why_rows_of_bots_and_of_click_bait_go(
         return Suspicion(torch.ones(len(users)), torch.arange(len(users)) % 5, shares)
 
     monkeypatch.setattr(module, "suspicion", stand_in)
-    call("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--most-of-user", "1")
+    call(
+        *("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--most-of-user", "1"),
+        *("--kinds", "uniform,popular,position,bots,clickbait"),
+    )
     removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet").groupby("kind")["reason"]
     assert set(removed.groups) == {"uniform", "popular", "position", "bots", "clickbait"}
     for kind, begins in (

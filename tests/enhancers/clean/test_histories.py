@@ -134,11 +134,13 @@ def test_whole_users_and_items_are_found_and_none_where_there_are_none(kind: str
     items = np.concatenate([1 + 4 * rng.choice(60, 30, replace=False) + user % 4 for user in range(1, 201)])
     drawn = inject(users, items, n_items=241, share=0.2, kind=kind, seed=99, first_item=1)
     noisy = torch.from_numpy(drawn.users), torch.from_numpy(drawn.items)
-    found = suspicion(*noisy, 201, 241, kinds=(kind,), repeats=2, seed=2)
+    found = suspicion(*noisy, 201, 241, kinds=(kind,), must_help=False, repeats=2, seed=2)
     is_noise = torch.arange(len(noisy[0])) >= len(users)
     assert 0.06 < found.shares[0].share < 0.3
     assert found.probability[is_noise].mean() > 5 * found.probability[~is_noise].mean()
-    clean = suspicion(torch.from_numpy(users), torch.from_numpy(items), 201, 241, kinds=(kind,), repeats=2)
+    clean = suspicion(
+        torch.from_numpy(users), torch.from_numpy(items), 201, 241, kinds=(kind,), must_help=False, repeats=2
+    )
     assert not clean.probability.any()
     assert clean.shares[0].low <= 0.01
 
@@ -147,8 +149,10 @@ def test_where_there_are_no_bots_other_kinds_are_looked_for_as_without_them() ->
     users, items = (torch.from_numpy(ids) for ids in tasteful(4))
     drawn = inject(users.numpy(), items.numpy(), n_items=121, share=0.2, kind="uniform", seed=9, first_item=1)
     noisy = torch.from_numpy(drawn.users), torch.from_numpy(drawn.items)
-    alone = suspicion(*noisy, 201, 121, kinds=("uniform",), repeats=1)
-    beside, again = (suspicion(*noisy, 201, 121, kinds=("uniform", "bots"), repeats=1) for _ in range(2))
+    alone = suspicion(*noisy, 201, 121, kinds=("uniform",), must_help=False, repeats=1)
+    beside, again = (
+        suspicion(*noisy, 201, 121, kinds=("uniform", "bots"), must_help=False, repeats=1) for _ in range(2)
+    )
     assert alone.probability.any()
     assert not beside.shares[1].low > 0.01
     assert torch.equal(alone.probability, beside.probability)
@@ -171,5 +175,5 @@ def test_a_share_that_is_doubtful_or_too_large_is_not_acted_on(
     users, items = (torch.from_numpy(ids) for ids in tasteful(0))
     judged = Judged(np.full(len(users), 0.9), share, low, 0.9)
     monkeypatch.setattr("burnish.enhancers.clean.planted.judged_histories", lambda *_, **__: judged)
-    found = suspicion(users, items, 201, 121, kinds=("bots",))
+    found = suspicion(users, items, 201, 121, kinds=("bots",), must_help=False)
     torch.testing.assert_close(found.probability, torch.full((len(users),), 0.9 * acted_on))

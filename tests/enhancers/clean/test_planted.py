@@ -94,16 +94,18 @@ def test_noise_is_found_and_none_where_there_is_none(kind: str) -> None:
     users, items = tasteful(4)
     drawn = inject(users, items, n_items=121, share=0.2, kind=kind, seed=99, first_item=1)
     noisy = torch.from_numpy(drawn.users), torch.from_numpy(drawn.items)
-    found = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
+    found = suspicion(*noisy, 201, 121, kinds=(kind,), must_help=False, repeats=1, seed=2)
     is_noise = torch.arange(len(noisy[0])) >= len(users)
     # A third of what is planted is within the taste of its user, and cannot be told.
     assert 0.05 < found.shares[0].share < 0.25
     assert found.probability[is_noise].mean() > 5 * found.probability[~is_noise].mean()
     # Share times the ratio of the densities: over all rows that is the share, up to what is cut off at 1.
     assert 0.5 * found.shares[0].share < found.probability.mean() < 1.2 * found.shares[0].share
-    again = suspicion(*noisy, 201, 121, kinds=(kind,), repeats=1, seed=2)
+    again = suspicion(*noisy, 201, 121, kinds=(kind,), must_help=False, repeats=1, seed=2)
     assert torch.equal(again.probability, found.probability)
-    clean = suspicion(torch.from_numpy(users), torch.from_numpy(items), 201, 121, kinds=(kind,), repeats=1)
+    clean = suspicion(
+        torch.from_numpy(users), torch.from_numpy(items), 201, 121, kinds=(kind,), must_help=False, repeats=1
+    )
     assert not clean.probability.any()
     assert clean.shares[0].low <= 0.01
 
@@ -128,8 +130,8 @@ def test_what_one_kind_cannot_be_told_from_no_other_is(monkeypatch: pytest.Monke
         "popular": NoiseShare("popular", 0.6, 0.5, 0.7),
     }
     monkeypatch.setattr(planted, "_share", lambda kind, *_: told[kind])
-    alone = suspicion(users, items, 201, 121, kinds=("uniform",), repeats=1)
-    beside = suspicion(users, items, 201, 121, kinds=("uniform", "popular"), repeats=1)
+    alone = suspicion(users, items, 201, 121, kinds=("uniform",), must_help=False, repeats=1)
+    beside = suspicion(users, items, 201, 121, kinds=("uniform", "popular"), must_help=False, repeats=1)
     assert alone.probability.any()
     assert not beside.probability.any()
     assert beside.shares == tuple(told.values())
@@ -215,7 +217,9 @@ def test_share_times_odds_of_the_likelier_kind(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(planted, "_odds", odds)
     monkeypatch.setattr(planted, "_share", lambda kind, there, of_planted, seed: shares[kind])
     users, items = torch.arange(1, n + 1), torch.ones(n, dtype=torch.long)
-    found = suspicion(users, items, n + 1, 3, kinds=("uniform", "popular"), repeats=2, planted=0.07, seed=5)
+    found = suspicion(
+        users, items, n + 1, 3, kinds=("uniform", "popular"), must_help=False, repeats=2, planted=0.07, seed=5
+    )
     assert [call[:2] for call in calls] == [("uniform", 70)] * 2 + [("popular", 70)] * 2
     assert len({seed for *_, seed in calls}) == 4
     expected = np.stack([0.02 * 2 * base["uniform"], 0.1 * 2 * base["popular"]]).clip(max=1)
@@ -228,6 +232,6 @@ def test_share_times_odds_of_the_likelier_kind(monkeypatch: pytest.MonkeyPatch) 
     ):
         calls.clear()
         shares["popular"] = doubtful
-        alone = suspicion(users, items, n + 1, 3, kinds=("popular",), repeats=2)
+        alone = suspicion(users, items, n + 1, 3, kinds=("popular",), must_help=False, repeats=2)
         assert not alone.probability.any()
         assert alone.shares == (doubtful,)
