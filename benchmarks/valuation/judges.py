@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from burnish.enhancers.attach import enhance
+from burnish.enhancers.clean.planted import suspicion
 from burnish.enhancers.shapley import objectives
 from burnish.enhancers.shapley.joint import OUTPUTS, joint_part, joint_sum
 from burnish.enhancers.shapley.ranking import ranking_values
@@ -89,7 +90,7 @@ def train_backbone(
 class Judge:
     """compute gives values `[n]`, higher for more valuable.  baseline: whether it is one to beat.
 
-    trains: whether it trains further backbones (left out unless asked for).
+    trains: whether it trains backbones or classifiers of its own (left out unless asked for).
     budgeted: whether `budget_times` makes it take longer.
     """
 
@@ -195,6 +196,21 @@ def _triplet_shapley(trained: TrainedBackbone) -> Tensor:
     )
 
 
+def _clean(trained: TrainedBackbone) -> Tensor:
+    """Every kind by itself and without the trial on held-out rows: what is judged is the order."""
+    experiment = trained.experiment
+    found = suspicion(
+        trained.users,
+        trained.items,
+        experiment.n_users,
+        experiment.n_items,
+        repeats=2,
+        must_help=False,
+        seed=trained.seed,
+    )
+    return 1.0 - found.probability.to(trained.users.device)
+
+
 JUDGES = {
     judge.name: judge
     for judge in (
@@ -276,6 +292,13 @@ JUDGES = {
             "Shapley value for ranking the user's other items above items as popular",
             _ranking,
             False,
+        ),
+        Judge(
+            "clean",
+            "chance of being real by the enhancer `clean`, which learns from planted noise",
+            _clean,
+            False,
+            trains=True,
         ),
         Judge(
             "joint",

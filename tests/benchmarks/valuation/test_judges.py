@@ -13,6 +13,7 @@ from burnish.benchmarks.valuation.__main__ import main
 from burnish.benchmarks.valuation.detection_study import detection_study
 from burnish.benchmarks.valuation.experiment import make_experiment
 from burnish.benchmarks.valuation.judges import JUDGES, find_judges, train_backbone
+from burnish.enhancers.clean.planted import Suspicion
 from burnish.enhancers.conformance.data import NAME
 from burnish.enhancers.conformance.presets import preset
 from burnish.enhancers.conformance.world import prepare_folder
@@ -61,6 +62,21 @@ def test_costs_do_not_depend_on_who_came_first(options, clock, names):
         "regression": 100.0,
         "random": 0.0,
     }
+
+
+def test_clean_is_the_enhancers_probability(options, monkeypatch):
+    asked = []
+
+    def stand_in(users, items, n_users, n_items, **given):
+        asked.append((int(users.max()) < n_users, int(items.max()) < n_items, given))
+        return Suspicion(torch.linspace(0, 1, len(users)), torch.zeros(len(users)), ())
+
+    monkeypatch.setattr(judges, "suspicion", stand_in)
+    trained = train_backbone(make_experiment("BPR", NAME, options), epochs=1, seed=4)
+    values = JUDGES["clean"].compute(trained)
+    assert torch.equal(values, 1 - torch.linspace(0, 1, len(trained.users)))
+    assert asked == [(True, True, {"repeats": 2, "must_help": False, "seed": 4})]
+    assert JUDGES["clean"] not in find_judges(None)  # a classifier a planting, and what few rows do not have
 
 
 def test_values_are_those_of_their_functions(options):
