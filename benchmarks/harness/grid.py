@@ -59,8 +59,8 @@ def run_plan(
     on_event
         Called at every step.
     workers
-        Processes on this machine, which divide the cores where the plan has no `threads`.  Figures do not depend on
-        it, as long as the number of threads of each run is the same.
+        Processes on this machine, no more than there are runs, which divide the cores where the plan has no `threads`.
+        Figures do not depend on it, as long as the number of threads of each run is the same.
     scheduler
         The address of a dask scheduler, whose workers do the runs; this process only looks.
     share
@@ -82,7 +82,8 @@ def run_plan(
     plan = as_plan(plan)
     check_names(plan)
     look_at_runs(plan)
-    workers = whole_number("workers", workers, least=1)
+    # More processes than there are runs have nothing to do.
+    workers = min(whole_number("workers", workers, least=1), max(1, _n_steps(plan)))
     since = time.time() if since is None else since
     remove_stale(plan.runs)
     with ExitStack() as stack:

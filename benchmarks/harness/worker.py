@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import _thread
 import json
 import os
 import sys
+import threading
+import time
 
 from burnish.errors import BurnishError
 
 from .grid import run_plan
 from .plan import make_plan
 from .progress import Event
+
+#: Seconds between two looks at the parent.
+_PAUSE = 0.5
 
 
 def main() -> int:
@@ -23,6 +29,7 @@ def main() -> int:
 
     number, n = order["share"]
     try:
+        threading.Thread(target=_end_without, args=(order["parent"],), daemon=True).start()
         run_plan(
             make_plan(order["plan"]),
             quiet=True,
@@ -36,6 +43,13 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _end_without(parent: int) -> None:
+    """Interrupt the run in hand as soon as the parent is gone: an epoch may be long."""
+    while os.getppid() == parent:
+        time.sleep(_PAUSE)
+    _thread.interrupt_main()
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
@@ -26,6 +27,7 @@ from burnish.files.refusals import make_folder
 from burnish.files.whole import read_json, write_json
 from burnish.files.yamls import read_yaml
 from burnish.telling import counted
+from burnish.training.beside import stem_of
 from burnish.training.identity import computing, digest
 from burnish.training.inputs.arguments import listed_files, options_of
 from burnish.training.request import make_config
@@ -289,6 +291,7 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
         "dataset": plain.dataset,
         "seed": plain.seed,
         "options": computing(dict(plain.options)),
+        "data": _data_digest(plain),
         "ways": digest([family.digest() for family in families]),
     }
     own = in_plain_types(own)  # as the file has them
@@ -304,14 +307,39 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
     kept = read_json(file, _ANEW)
     if not isinstance(kept, dict):
         raise DataError(f"{file} is damaged (it holds no mapping); {_ANEW}")
+    words = {
+        "ways": "is of an earlier burnish",
+        "data": f"was made with other data: the files of {plain.dataset!r} have changed since",
+    }
+    noted = "data" in kept  # an earlier burnish did not
     for name, value in own.items():
-        if kept.get(name) != value:
-            shown = (
-                "is of an earlier burnish" if name == "ways" else f"was made with {name} = {kept.get(name)!r}"
-            )
+        if kept.get(name) != value and (noted or name != "data"):
+            shown = words.get(name, f"was made with {name} = {kept.get(name)!r}")
             raise ConfigurationError(
                 f"{place} {shown}; give another folder (--output), or remove it to begin anew"
             )
+    if not noted:
+        write_json(file, own)
+
+
+def _data_digest(plain: RunSpec) -> str:
+    """That of the files which all runs read: the interactions, and columns of users and items where they are loaded.
+
+    What some ways read beside, such as a graph, is in the names of their runs.
+    """
+    stem, options = stem_of(plain.dataset, plain.options), plain.options
+    parts = [f".{part}" for part in options.get("benchmark_filename") or []] or [""]
+    columns = options.get("load_col", {})
+    kinds = [kind for kind in ("user", "item") if columns is None or kind in columns]
+    found = hashlib.blake2b(digest_size=16)
+    for end in [*(f"{part}.inter" for part in parts), *(f".{kind}" for kind in kinds)]:
+        file = stem.with_name(f"{stem.name}{end}")
+        if file.is_file():
+            found.update(f"{end} {file.stat().st_size}\n".encode())
+            with file.open("rb") as content:
+                while block := content.read(1 << 20):
+                    found.update(block)
+    return found.hexdigest()
 
 
 def _floor_options(plain: RunSpec, place: Path, threads: int | None) -> tuple[dict[str, Any] | None, str]:

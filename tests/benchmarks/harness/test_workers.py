@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +86,80 @@ def test_two_workers_come_to_the_same_and_a_killed_one_is_replaced(
     assert not [
         path for path in runs.rglob(".*") if path.name.startswith((".partial", ".")) and path.is_dir()
     ]
+
+
+#: A run whose epoch takes minutes.
+SLOW = """
+import time
+from pathlib import Path
+
+from recbole.model.general_recommender import BPR
+
+
+class Slow(BPR):
+    def calculate_loss(self, interaction):
+        Path(__file__).with_name("begun").touch()
+        time.sleep(0.2)
+        return super().calculate_loss(interaction)
+"""
+#: Starts a worker with an order, tells its number, and waits.
+PARENT = """
+import json, os, subprocess, sys
+order = json.loads(sys.stdin.readline())
+process = subprocess.Popen([sys.executable, "-m", "burnish.benchmarks.harness.worker"], stdin=subprocess.PIPE)
+process.stdin.write(json.dumps({**order, "parent": os.getpid()}).encode())
+process.stdin.close()
+print(process.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_worker_whose_parent_is_killed_ends_in_the_middle_of_an_epoch(
+    plan_content: dict[str, Any], tmp_path: Path
+) -> None:
+    Path("slow.py").write_text(SLOW, encoding="utf-8")
+    options = {**plan_content["options"], "train_batch_size": 1}
+    made = make_plan({**plan_content, "backbones": ["slow.py:Slow"], "options": options, "seeds": 1})
+    order = {**workers._order(made, 1, 2, 0.0), "folder": os.getcwd()}
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert parent.stdin is not None
+    assert parent.stdout is not None
+    parent.stdin.write(json.dumps(order).encode() + b"\n")
+    parent.stdin.flush()
+    worker = psutil.Process(int(parent.stdout.readline()))
+    while worker.is_running() and not Path("begun").exists():
+        time.sleep(0.05)
+    parent.kill()
+    parent.wait()
+    parent.stdin.close()
+    parent.stdout.close()
+    _, alive = psutil.wait_procs([worker], timeout=30)
+    for one in alive:
+        one.kill()
+    assert not alive
+    assert not list((tmp_path / "runs").rglob(".partial-*"))
+
+
+def test_no_more_workers_are_started_than_there_are_runs(
+    plan_content: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+
+    def started(plan: Any, n: int, *_: Any) -> Any:
+        asked.append(n)
+        raise BurnishError("enough")
+
+    monkeypatch.setattr("burnish.benchmarks.harness.grid.Workers", started)
+    for n in (1000, 3):
+        with pytest.raises(BurnishError, match="enough"):
+            run_plan(make_plan(plan_content), quiet=True, workers=n)
+    assert asked == [4, 3]  # two arms on two seeds
 
 
 def test_a_run_in_hand_elsewhere_is_left_to_others(plan: dict[str, Any], tmp_path: Path) -> None:

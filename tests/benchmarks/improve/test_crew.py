@@ -115,21 +115,107 @@ def test_the_figures_are_those_of_one_process_though_a_worker_is_killed(
     assert not own()
 
 
-def test_a_run_whose_process_ends_every_time_fails(
-    specs: list[RunSpec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+#: In the place of a worker: answers as the run's options have it, after it ended so many times.
+ANSWERS = """
+import json, pathlib, sys, time
+for line in sys.stdin:
+    order = json.loads(line)
+    own = order["spec"]["options"]
+    ended = pathlib.Path(own["ended"])
+    times = len(ended.read_text()) if ended.exists() else 0
+    if times < own["ends"]:
+        ended.write_text("x" * (times + 1))
+        sys.exit("no room")
+    time.sleep(own["after"])
+    print(json.dumps({"kind": "ended", "seconds": 1.5, "error": f"waits: {order['wait']}", **own["says"]}), flush=True)
+    if own["leaves"]:
+        sys.exit()
+"""
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[subprocess.Popen[bytes]]:
+    """The processes of a crew, which only answer."""
+    found: list[subprocess.Popen[bytes]] = []
+
     def process_of(module: str, said: Any, *, out: int) -> subprocess.Popen[bytes]:
-        program = "import sys; sys.stdin.readline(); sys.exit('no room')"
-        command = [sys.executable, "-S", "-c", program]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=said)
+        command = [sys.executable, "-S", "-c", ANSWERS]
+        found.append(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=out, stderr=said))
+        return found[-1]
 
     monkeypatch.setattr(crew, "process_of", process_of)
+    return found
+
+
+def answered(name: str, *, ends: int = 0, leaves: bool = False, after: float = 0.0, **says: Any) -> RunSpec:
+    """A run for which a process ends so many times before it answers.  leaves: it ends afterwards, too."""
+    own = {"ended": name, "ends": ends, "leaves": leaves, "after": after, "says": says}
+    return RunSpec("tiny", "BPR", "BPR", name, 1, {}, own, trial=0)
+
+
+def test_a_run_whose_process_ends_every_time_fails(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
     lost: list[str] = []
     with Crew(2, tmp_path / "runs", 1) as hands:
-        (outcome,) = carried_out(hands, specs[:1], on_lost=lambda _, text: lost.append(text))
+        (outcome,) = carried_out(hands, [answered("a", ends=9)], on_lost=lambda _, text: lost.append(text))
     assert lost == ["its process ended (no room); it is done again"] * 3
     assert outcome.error == "its process ended 4 times, the last time with: no room"
     assert not outcome.refused
+    assert len(started) == 4
+
+
+def test_each_run_is_done_again_whatever_became_of_others(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    specs = [answered(name, ends=ends, error=None) for name, ends in (("a", 3), ("b", 2), ("c", 3))]
+    with Crew(2, tmp_path / "runs", 1) as hands:
+        assert [one.error for one in carried_out(hands, specs)] == [None] * 3
+    assert all(process.poll() is not None for process in started)
+
+
+def test_a_process_does_one_run_after_another(started: list[subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    with Crew(2, tmp_path / "runs", 1) as hands:
+        for number in range(3):
+            hands.begin(number, answered("a"), wait=number == 1)
+            answer = hands.next(lambda *_: None, lambda *_: None)
+            assert answer == (number, Outcome(1.5, f"waits: {number == 1}"))
+        assert len(started) == 1
+        carried_out(hands, [answered("a")] * 4)
+        assert len(started) == 2
+    assert [process.poll() for process in started] == [0, 0]
+
+
+def test_what_a_process_says_of_a_run_is_passed_on(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    says: list[dict[str, Any]] = [
+        {"error": None, "lock": "there/.teacher.lock"},
+        {"error": "no product", "refused": True},
+        {"error": "broke", "refused": False},
+    ]
+    with Crew(1, tmp_path / "runs", 1) as hands:
+        found = carried_out(hands, [answered(str(number), **one) for number, one in enumerate(says)])
+    assert found == [
+        Outcome(1.5, lock=Path("there/.teacher.lock")),
+        Outcome(1.5, "no product", refused=True),
+        Outcome(1.5, "broke"),
+    ]
+
+
+def test_a_process_that_ends_without_a_run_is_no_loss(
+    started: list[subprocess.Popen[bytes]], tmp_path: Path
+) -> None:
+    lost: list[int] = []
+    with Crew(2, tmp_path / "runs", 1) as hands:
+        hands.begin(0, answered("a", leaves=True))
+        hands.begin(1, answered("b", after=0.5))
+        numbers = [hands.next(lambda *_: None, lambda number, _: lost.append(number))[0] for _ in range(2)]
+        assert numbers == [0, 1]
+        assert not lost
+        hands.begin(2, answered("c"))
+        hands.begin(3, answered("d"))
+        assert {hands.next(lambda *_: None, lambda *_: None)[0] for _ in range(2)} == {2, 3}
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")

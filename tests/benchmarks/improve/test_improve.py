@@ -315,6 +315,44 @@ def test_options_of_any_type_are_found_again_and_can_be_copied(tmp_path: Path) -
         module._check_same(plain, tmp_path, FEW)
 
 
+def test_the_folder_of_other_data_is_refused(write_interactions: Any, tmp_path: Path) -> None:
+    rows = [(f"u{user}", f"i{user % 7}", user) for user in range(20)]
+    write_interactions(tmp_path, "mine", rows)
+    file = tmp_path / "mine" / "mine.inter"
+    plain = RunSpec("mine", "BPR", "BPR", "plain", 7, {}, {"data_path": str(tmp_path)})
+    loaded = replace(
+        plain, options={**plain.options, "load_col": {"inter": ["user_id"], "item": ["item_id"]}}
+    )
+    for number, own in enumerate((plain, loaded)):
+        out = tmp_path / f"out{number}"
+        out.mkdir()
+        module._check_same(own, out, FEW)
+        module._check_same(own, out, FEW)
+        # A column that is not loaded is no matter.
+        (tmp_path / "mine" / "mine.item").write_text("item_id:token\ni1\n", encoding="utf-8")
+        if own is plain:
+            module._check_same(own, out, FEW)
+            kept = file.read_text(encoding="utf-8")
+            file.write_text(kept.replace("u3\t", "u4\t"), encoding="utf-8")
+        with pytest.raises(
+            ConfigurationError, match="made with other data: the files of 'mine' have changed"
+        ):
+            module._check_same(own, out, FEW)
+        # An earlier burnish did not note it: from now on it is.
+        noted = json.loads((out / "asked.json").read_text(encoding="utf-8"))
+        del noted["data"]
+        (out / "asked.json").write_text(json.dumps(noted), encoding="utf-8")
+        module._check_same(own, out, FEW)
+        file.write_text(file.read_text(encoding="utf-8") + "u1\ti2\t99\n", encoding="utf-8")
+        with pytest.raises(ConfigurationError, match="made with other data"):
+            module._check_same(own, out, FEW)
+        (tmp_path / "mine" / "mine.item").unlink()
+    split = replace(plain, options={**plain.options, "benchmark_filename": ["train", "test"]})
+    before = module._data_digest(split)
+    (tmp_path / "mine" / "mine.test.inter").write_text("user_id:token\n", encoding="utf-8")
+    assert module._data_digest(split) != before
+
+
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from made_search import RATES, WAYS, by_way, rate_of, usual_seconds
 
-from burnish.benchmarks.harness.specs import RunSpec
+from burnish.benchmarks.harness.runs import RunRecord
+from burnish.benchmarks.harness.specs import RunSpec, with_settings
+from burnish.benchmarks.improve import crew
 from burnish.benchmarks.improve.families import Family
-from burnish.benchmarks.improve.rungs import halve
+from burnish.benchmarks.improve.rungs import _Rungs, halve
 from burnish.benchmarks.improve.search import MOST_SEEDS, Search
-from burnish.benchmarks.improve.tried import Tried
+from burnish.benchmarks.improve.tried import Job, Tried
 from burnish.errors import ConfigurationError
 from burnish.files.lock import free
 
@@ -84,8 +87,6 @@ def test_a_way_that_does_not_go_is_tried_once(made: Callable[..., Any]) -> None:
     search, done = made(value, n=4)
     rungs = [family for family in WAYS if family.name in ("plain", "average")]
     search.families = rungs
-    from burnish.benchmarks.improve.rungs import _Rungs
-
     one = _Rungs(search)
     one.begin()
     one.more = 3
@@ -163,6 +164,60 @@ def test_time_for_the_test_is_what_the_most_seeds_take_and_its_share_at_most(
         assert search.left_for_runs() == pytest.approx(65.0 if n == 1 else 100.0 - 5 * 19.5 / 2, abs=20)
         search.tried = [both[0], Tried("softmax", {}, 0.5, 1, 2.0)]
         assert search.left_for_runs() == pytest.approx(65.0, abs=1e-3)
+
+
+def test_a_way_has_several_settings_under_way_at_once(made: Callable[..., Any]) -> None:
+    """As soon as it is known that it goes at all."""
+    plain, _, softmax, *_ = WAYS
+    search, _ = made(VALUE, ways=[plain, softmax], n=4)
+    one = _Rungs(search)
+    one.more = 3
+    search.carry_out([one.lane(1, softmax)])
+    assert [what for what, name in search.hands.log if name == "softmax"] == [
+        *("begin", "end"),  # the first alone
+        *("begin", "begin", "end", "end"),
+    ]
+
+
+def test_settings_that_take_longer_than_there_is_time_are_not_planned(made: Callable[..., Any]) -> None:
+    plain, _, softmax, *_ = WAYS
+    search, _ = made(VALUE, ways=[plain, softmax], n=4)
+    one = _Rungs(search)
+    search.tried = [Tried("softmax", {}, 0.5, 90, 3.0)]
+    assert one._room([softmax], 90, 2.9) == (0, 0.0)  # all hands together would do it in less
+    assert one._room([softmax], 90, 3.1) == (4, 0.0)
+
+
+def test_a_run_that_is_there_counts_with_what_it_took(
+    made: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    told: list[Any] = []
+    for n in (1, 2):
+        search, _ = made(VALUE, n=n, tell=told.append)
+        job = Job(search.spec_of(WAYS[2], 90), "softmax", {"learning_rate": 0.01}, 90, [])
+        folder = replace(with_settings(job.spec, job.settings), trial=1).folder(search.hands.runs)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "DONE").touch()
+        kept = RunRecord("tiny", "BPR", "softmax", 7, 1, folder, "kept", valid={"ndcg@10": 0.5}, seconds=40.0)
+        monkeypatch.setattr(crew, "carry_out", lambda *_, kept=kept, **__: kept)
+        assert [one.seconds for one in search.results([job])] == [40.0]
+    assert [news.kind for news in told] == ["kept", "kept"]
+
+
+def test_a_way_that_is_tried_after_all_did_not_lack_time(made: Callable[..., Any]) -> None:
+    plain, _, softmax, *_ = WAYS
+    search, _ = made(VALUE, ways=[plain, softmax])
+    one = _Rungs(search)
+    search.no_time = ["average", "softmax"]
+    search.carry_out([one.lane(1, softmax)])
+    assert search.no_time == ["average"]
+
+
+def test_several_runs_take_as_long_as_the_longest_at_least(made: Callable[..., Any]) -> None:
+    alone, _ = made(VALUE)
+    four, _ = made(VALUE, n=4, place="four")
+    for each, expected in (([], (0.0, 0.0)), ([1.0, 1.0, 4.0], (6.0, 4.0)), ([2.0] * 8, (16.0, 4.0))):
+        assert (alone.together(each), four.together(each)) == expected
 
 
 def test_the_epochs_of_several_runs_are_one_line(made: Callable[..., Any]) -> None:

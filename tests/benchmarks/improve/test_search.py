@@ -15,8 +15,8 @@ from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import search as module
 from burnish.benchmarks.improve.families import Family
 from burnish.benchmarks.improve.rungs import halve
-from burnish.benchmarks.improve.tried import News, in_words
-from burnish.errors import ConfigurationError, DataError
+from burnish.benchmarks.improve.tried import News, Tried, in_words
+from burnish.errors import BurnishError, ConfigurationError, DataError
 
 #: With one in the place of `compress`, and one that goes where that goes.
 TIED = [
@@ -80,8 +80,9 @@ def test_what_is_left_goes_into_more_settings(made: Callable[..., Any]) -> None:
 
 
 def test_runs_that_ended_by_themselves_are_not_trained_again(made: Callable[..., Any]) -> None:
-    search, done = made(by_way({"softmax": 0.5, "plain": 0.3}), ends=8)
+    search, done = made(by_way({"softmax": 0.5, "plain": 0.3}), ends=8, budget=7.0, reserve=0.2)
     halve(search)
+    assert len({one["epochs"] for one in search.rungs}) > 1
     assert all(one.ended for one in search.tried)
     assert len({(spec.arm, rate_of(spec)) for spec in done if spec.options["epochs"] > 3}) == len(
         search.tried
@@ -250,6 +251,127 @@ def test_floors_share_their_time_and_the_middle_comes_first(made: Callable[..., 
     assert best.family == "EASE"
     assert best.settings["reg_weight"] >= 500.0
     assert all(spec.seed == 7 and spec.options["topk"] == [10] for spec in done)
+
+
+def test_of_five_ways_three_go_on(made: Callable[..., Any]) -> None:
+    ways = [*WAYS, Family("distil", "", {"distil": {}}, {"learning_rate": RATES})]
+    value = by_way({"softmax": 0.5, "aggregate": 0.45, "average": 0.4, "plain": 0.3})
+    search, done = made(value, ways=ways, budget=7.0, reserve=0.2)
+    halve(search)
+    assert [one["ways"] for one in search.rungs][:2] == [7, 4]  # plain beside them; the prior does not go on
+    longer = {spec.arm for spec in done if spec.options["epochs"] == search.rungs[1]["epochs"]}
+    assert longer == {"plain", "softmax", "aggregate", "average"}
+
+
+def test_plain_does_not_go_on_alone(made: Callable[..., Any]) -> None:
+    def value(spec: RunSpec) -> float:
+        if spec.arm not in ("plain", "prior"):
+            raise ConfigurationError("no")
+        return by_way({})(spec)
+
+    search, _ = made(value)
+    halve(search)
+    assert len(search.rungs) == 1
+    assert {one.settings["learning_rate"] for one in search.tried if one.family == "plain"} == {0.001}
+    assert search.winner() is None
+
+
+def test_a_backbone_that_cannot_be_trained_is_told_at_once(made: Callable[..., Any]) -> None:
+    tried: list[str] = []
+
+    def value(spec: RunSpec) -> float:
+        tried.append(spec.arm)
+        raise ConfigurationError("no such loss")
+
+    search, _ = made(value)
+    with pytest.raises(BurnishError, match="the backbone cannot be trained: no such loss"):
+        halve(search)
+    assert tried == ["plain"]
+
+
+def test_plain_and_the_prior_are_no_winners(made: Callable[..., Any]) -> None:
+    search, _ = made(by_way({"plain": 0.6, "prior": 0.55, "softmax": 0.5}))
+    halve(search)
+    winner = search.winner()
+    assert winner is not None
+    assert winner.family == "softmax"
+
+
+def test_a_way_without_a_value_is_no_winner(made: Callable[..., Any]) -> None:
+    search, done = made(by_way({}))
+    search.tried = [Tried("plain", {}, 0.1, 90, 1.0), Tried("softmax", {}, None, 90, 1.0, "no")]
+    assert search.winner() is None
+    assert not done
+
+
+@pytest.mark.parametrize(
+    ("second", "expected"),
+    [({"softmax": 0.3, "aggregate": 0.45}, "aggregate"), ({"softmax": 0.35, "aggregate": 0.4}, "softmax")],
+)
+def test_the_mean_of_two_seeds_decides(
+    second: dict[str, float], expected: str, made: Callable[..., Any]
+) -> None:
+    search, done = made(lambda spec: second[spec.arm])
+    search.tried = [
+        Tried("softmax", {"learning_rate": 0.01}, 0.5, 30, 0.3),
+        Tried("aggregate", {"learning_rate": 0.01}, 0.4, 30, 0.3),
+    ]
+    winner = search.winner()
+    assert winner is not None
+    assert winner.family == expected
+    assert {spec.seed for spec in done} == {8}
+
+
+def test_a_setting_is_among_the_best_once_however_often_it_was_trained(made: Callable[..., Any]) -> None:
+    search, done = made(lambda spec: 0.1)
+    search.tried = [
+        Tried("softmax", {"learning_rate": rate}, value, epochs, 0.1)
+        for rate, value, epochs in ((0.01, 0.5, 30), (0.01, 0.5, 90), (0.005, 0.4, 30), (0.002, 0.3, 30))
+    ]
+    search.winner()
+    assert sorted(rate_of(spec) for spec in done) == [0.002, 0.005, 0.01]
+    # Of equal ones, that with more epochs.
+    assert [spec.options["epochs"] for spec in done if rate_of(spec) == 0.01] == [90]
+
+
+def test_a_way_is_left_out_only_where_all_of_its_settings_fail(made: Callable[..., Any]) -> None:
+    def value(spec: RunSpec) -> float:
+        if spec.arm in ("softmax", "average") and rate_of(spec) != 0.001:
+            raise ConfigurationError("too fast")
+        return by_way({"softmax": 0.5, "plain": 0.3})(spec)
+
+    search, done = made(value)
+    halve(search)
+    assert search.left_out == {}
+    tried = [rate_of(spec) for spec in done if spec.arm == "softmax"]
+    assert {0.001} < set(tried)
+    assert max(spec.options["epochs"] for spec in done if spec.arm == "softmax") == 90
+
+
+def test_what_a_run_takes_with_more_epochs(made: Callable[..., Any]) -> None:
+    search, _ = made(by_way({}))
+    assert search.cost("softmax", 90) == 0.0
+    search.tried = [Tried("softmax", {}, 0.5, 10, 2.0)]
+    assert [search.cost("softmax", epochs) for epochs in (5, 10, 20, 30, 90)] == [2.0, 2.0, 4.0, 6.0, 6.0]
+    search.tried = [Tried("softmax", {}, 0.5, 10, 2.0, ended=True)]
+    assert search.cost("softmax", 90) == 2.0
+
+
+def test_a_run_with_a_validation_at_its_last_epoch_has_not_ended_by_itself(made: Callable[..., Any]) -> None:
+    value = by_way({"softmax": 0.5, "plain": 0.3})
+    search, _ = made(value, ends=10**6)
+    halve(search)
+    assert not any(one.ended for one in search.tried)
+    assert max(one.epochs for one in search.tried if one.family == "softmax") == 90
+
+
+def test_the_prior_is_a_floor_on_the_backbone(made: Callable[..., Any]) -> None:
+    search, _ = made(by_way({}))
+    search.floors = {"Pop": [Tried("Pop", {}, 0.2, 1, 1.0)]}
+    search.tried = [Tried("plain", {}, 0.9, 10, 1.0), Tried("prior", {}, 0.3, 10, 1.0)]
+    floor = search.best_floor()
+    assert floor is not None
+    assert floor.family == "prior"
 
 
 def test_settings_in_words() -> None:
