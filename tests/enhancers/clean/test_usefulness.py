@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from burnish.enhancers.clean.planted import suspicion
-from burnish.enhancers.clean.usefulness import BEYOND, HELD_OUT, RIDGE, gain, held_out
+from burnish.enhancers.clean.usefulness import BEYOND, HELD_OUT, MOST_HELD_OUT, RIDGE, gain, held_out
 from burnish.noise.draw import inject
 
 
@@ -54,6 +54,17 @@ def test_the_gain_in_plain_loops() -> None:
     np.testing.assert_allclose(
         found, [np.mean(by_user), np.std(by_user, ddof=1) / len(by_user) ** 0.5], atol=1e-9
     )
+
+
+def test_of_many_interactions_a_smaller_share_is_held_out() -> None:
+    assert held_out(10**6, 0).sum() == pytest.approx(HELD_OUT * 10**6, rel=0.02)
+    assert held_out(3 * 10**6, 0).sum() == pytest.approx(MOST_HELD_OUT, rel=0.02)
+
+
+def test_a_single_user_tells_nothing() -> None:
+    users, items = torch.ones(40, dtype=torch.long), torch.arange(1, 41)
+    found = gain(users, items, (2, 61), held_out(40, 0), torch.ones(40 - int(held_out(40, 0).sum())))
+    assert found == (0.0, float("inf"))
 
 
 def test_to_know_noise_helps_and_to_mind_other_interactions_does_not() -> None:
