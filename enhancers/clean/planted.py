@@ -118,7 +118,8 @@ def suspicion(
     """The probability that each interaction is noise, `[n]`.
 
     A kind that is found is tried, where it `must_help`: a tenth of the interactions (at most `MOST_HELD_OUT`) is held
-    out, the rest judged anew, and unless weights by that lower the ranks of what was held out (`usefulness`), the kind is not acted on.
+    out, the rest judged anew, and unless weights by that lower the ranks of what was held out (`usefulness`), the kind
+    is not acted on.
 
     Parameters
     ----------
