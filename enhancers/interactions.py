@@ -97,7 +97,7 @@ def positives(
         if positive_from is not None and told:
             warn(
                 f"{origin}: positive_from = {positive_from:g} has no effect, since the training data hold no column "
-                f"{label!r} (LABEL_FIELD): every interaction counts as positive"
+                f"{label!r} (LABEL_FIELD names it, load_col loads it): every interaction counts as positive"
             )
         return Positives(None)
     labels = _column(dataset, label)

@@ -51,6 +51,20 @@ class CleanOptions:
             "--least", help="A share of noise that is not above this beyond doubt is taken for none."
         ),
     ] = 0.01
+    must_help: Annotated[
+        bool,
+        typer.Option(
+            "--must-help/--need-not-help",
+            help="Whether to act on a kind only where that helps to foretell held-out interactions.",
+        ),
+    ] = True
+    positive_from: Annotated[
+        float | None,
+        typer.Option(
+            "--positive-from",
+            help="Look at interactions with this label or more (--LABEL_FIELD, --load_col); the others stay.",
+        ),
+    ] = None
     whole: Annotated[
         bool,
         typer.Option(
@@ -97,6 +111,8 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
                 "mask_from": options.drop_from,
                 "most_of_user": options.most_of_user,
                 "least": options.least,
+                "must_help": options.must_help,
+                "positive_from": options.positive_from,
             },
             "clean",
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -183,8 +184,8 @@ class Clean(Enhancer[CleanConfig]):
             )
         self.register_buffer("weights", torch.ones(len(feat)))
         self.register_buffer("probability", torch.zeros(len(feat)))
-        #: Of each kind: its share, the bounds of the interval, and whether minding it was of no use.
-        self.register_buffer("shares", torch.full((len(self.config.kinds), 4), float("nan")))
+        #: Of each kind: its share, its bounds, and of minding it the gain and its error (NaN: not tried).
+        self.register_buffer("shares", torch.full((len(self.config.kinds), 5), float("nan")))
 
     def on_epoch(self, epoch: int) -> None:
         """Look for noise once the warm-up is over."""
@@ -217,7 +218,10 @@ class Clean(Enhancer[CleanConfig]):
             seed=self._seed,
             progress=None if planting is None else planting.step,
         )
-        self.shares.copy_(torch.tensor([[one.share, one.low, one.high, one.useless] for one in found.shares]))
+        numbers = ((one.share, one.low, one.high, one.gain, one.error) for one in found.shares)
+        self.shares.copy_(
+            torch.tensor([[math.nan if one is None else one for one in each] for each in numbers])
+        )
         if config.mask_from is None:
             weights = (1.0 - found.probability).clamp(min=config.lowest).to(users.device)
         else:
@@ -247,8 +251,8 @@ class Clean(Enhancer[CleanConfig]):
         if not self._weighed or bool(self.shares.isnan().all()):
             return "has not looked for noise yet." if not self._weighed else "weighs nothing."
         told = "; ".join(
-            str(NoiseShare(kind, share, low, high, bool(useless)))
-            for kind, (share, low, high, useless) in zip(self.config.kinds, self.shares.tolist(), strict=True)
+            str(NoiseShare(kind, *row[:3], *(None if math.isnan(one) else one for one in row[3:])))
+            for kind, row in zip(self.config.kinds, self.shares.tolist(), strict=True)
         )
         end = "" if bool(self.probability.any()) else "; so every interaction counts 1"
         return f"at most so much looks like noise (95% interval): {told}{end}."

@@ -55,30 +55,41 @@ LEAST_ROWS = 1000
 class NoiseShare:
     """What share of the interactions looks like planted noise of a kind.
 
-    low, high: 95% interval, over interactions and over plantings.  useless: minding it does not help to rank
-    interactions that were held out, so it is not acted on.
+    low, high: 95% interval, over interactions and over plantings.  gain, error: by how much minding it lowers the
+    logarithm (base 2) of the ranks of interactions that were held out, and the standard error; None where that was not
+    tried.
     """
 
     kind: str
     share: float
     low: float
     high: float
-    useless: bool = False
+    gain: float | None = None
+    error: float | None = None
 
     @property
     def tells_nothing(self) -> bool:
         """Whether it is so much that these data do not tell taste from chance: then it is no measure of noise."""
         return self.share > MOST
 
+    @property
+    def useless(self) -> bool:
+        """Whether minding it was tried and is no gain beyond doubt, so that it is not acted on."""
+        return self.gain is not None and not self.gain > BEYOND * (self.error or 0.0)
+
     def __str__(self) -> str:
-        unlike = (
-            ", too much to be noise: these data do not tell taste from chance"
-            if self.tells_nothing
-            else ", not acted on: without it held-out interactions are foretold no better"
-            if self.useless
-            else ""
+        more = (
+            ", too much to be noise: these data do not tell taste from chance" if self.tells_nothing else ""
         )
-        return f"{self.kind} noise {self.share:.1%} ({self.low:.1%} to {self.high:.1%}{unlike})"
+        if self.gain is not None and self.error is not None:
+            percent, doubt = 100 * (1 - 2**-self.gain), 100 * math.log(2) * self.error
+            change = (
+                f"{abs(percent):.1f}% {'better' if percent >= 0 else 'worse'} (standard error {doubt:.1f}%)"
+            )
+            more = (
+                f", {'not acted on: ' if self.useless else ''}without it held-out interactions rank {change}"
+            )
+        return f"{self.kind} noise {self.share:.1%} ({self.low:.1%} to {self.high:.1%}{more})"
 
 
 @dataclass(frozen=True)
@@ -106,8 +117,9 @@ def suspicion(
 ) -> Suspicion:
     """The probability that each interaction is noise, `[n]`.
 
-    A kind that is found is tried, where it `must_help`: a tenth of the interactions is held out, the rest judged anew,
-    and unless weights by that lower the ranks of what was held out (`usefulness`), the kind is not acted on.
+    A kind that is found is tried, where it `must_help`: a tenth of the interactions (at most `MOST_HELD_OUT`) is held
+    out, the rest judged anew, and unless weights by that lower the ranks of what was held out (`usefulness`), the kind
+    is not acted on.
 
     Parameters
     ----------
@@ -151,8 +163,8 @@ def suspicion(
         anew = _judged(users[rest], items[rest], sizes, doubted, least, planted, 1, seed, lambda: None)
         for kind in doubted:
             mean, error = gain(users, items, sizes, held, (1.0 - anew[kind][1]).clamp(min=LOWEST))
-            if not mean > BEYOND * error:
-                found[kind] = replace(found[kind][0], useless=True), torch.zeros(n, dtype=torch.float64)
+            tried = replace(found[kind][0], gain=mean, error=error)
+            found[kind] = tried, found[kind][1] * (not tried.useless)
     probability, kind_of = torch.stack([found[kind][1] for kind in kinds]).max(0)
     return Suspicion(probability.float(), kind_of, tuple(found[kind][0] for kind in kinds))
 

@@ -21,8 +21,8 @@ from burnish.enhancers.teachers.sparse import Sparse, blocks, incidence
 
 from .signs import IN_FULL
 
-#: Interactions that are held out, as a share.
-HELD_OUT = 0.1
+#: Interactions that are held out, as a share; at most, as each of them is ranked among all items.
+HELD_OUT, MOST_HELD_OUT = 0.1, 100_000
 #: Of EASE: less than what ranks best, so that it minds single interactions, as models do whose embeddings are trained.
 RIDGE = 100.0
 #: Standard errors that the gain has to be above none: 5% of useless weights pass.
@@ -31,7 +31,7 @@ BEYOND = 1.645
 
 def held_out(n: int, seed: int) -> NDArray[np.bool_]:
     """`[n]`: which interactions are held out."""
-    return np.random.default_rng(seed).random(n) < HELD_OUT
+    return np.random.default_rng(seed).random(n) < min(HELD_OUT, MOST_HELD_OUT / n)
 
 
 @torch.no_grad()
@@ -40,7 +40,8 @@ def gain(
 ) -> tuple[float, float]:
     """By how much weights lower the logarithm (base 2) of the ranks of held-out items, and the standard error.
 
-    The mean over users; ranks are among the items that a user does not have among the rest.
+    The mean over users; ranks are among the items that a user does not have among the rest.  Of a single user the error
+    is infinite.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def gain(
     )
     _, index = torch.unique(asked_users, return_inverse=True)
     means = torch.bincount(index, weights=gains) / torch.bincount(index)
-    return float(means.mean()), float(means.std() / math.sqrt(len(means)))
+    error = float(means.std() / math.sqrt(len(means))) if len(means) > 1 else math.inf
+    return float(means.mean()), error
 
 
 def _weighed(users: Tensor, items: Tensor, sizes: tuple[int, int], weights: Tensor) -> Sparse:

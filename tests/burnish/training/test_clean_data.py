@@ -50,7 +50,7 @@ def suspects(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     asked: list[Any] = []
 
     def stand_in(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
-        asked.append((users, items))
+        asked.append((users, items, options["must_help"]))
         n = len(users)
         probability = torch.where(torch.arange(n) % 3 == 0, 0.5 + 0.5 * torch.arange(n) / n, torch.zeros(n))
         shares = tuple(NoiseShare(kind, 0.3, 0.2, 0.4) for kind in options["kinds"])
@@ -97,7 +97,7 @@ def test_what_is_removed_and_put_back(shop: list[str], suspects: list[Any], tmp_
     assert lines(again / "again.valid.inter")[1:] == rows["valid"]
     training_rows = lines(again / "again.train.inter")[1:]
     # As the training part was, in its order.
-    users, _ = suspects[0]
+    users = suspects[0][0]
     assert len(training_rows) == len(users)
     ids: dict[str, int] = {}
     for row, user in zip(training_rows, users.tolist(), strict=True):
@@ -199,6 +199,20 @@ def test_parts_in_files(shop: list[str], suspects: list[Any], tmp_path: Path) ->
     assert [one["train"][1 + place] for place in removed["place"]] == [
         "\t".join(row) for row in removed.iloc[:, :5].to_numpy()
     ]
+
+
+def test_only_what_is_liked_is_looked_at(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
+    words = ("--dataset", "shop", "--data_path", "data", "--LABEL_FIELD", "rating", "--positive-from", "4")
+    words = (*words, "--load_col", "{inter: [user_id, item_id, rating]}")
+    call(*words, "--need-not-help", "--out", "data/tidy")
+    call("--dataset", "shop", "--data_path", "data", "--dry-run")
+    training = [row.split("\t") for row in lines(tmp_path / "data/tidy/tidy.train.inter")[1:]]
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    assert set(removed["rating:float"]) == {"4", "5"}
+    liked = sum(float(row[2]) >= 4 for row in training) + len(removed)
+    n_training = len(training) + len(removed)
+    assert liked < n_training
+    assert [(len(users), helps) for users, _, helps in suspects] == [(liked, False), (n_training, True)]
 
 
 def test_a_dry_run_writes_nothing(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from burnish.enhancers.clean.planted import suspicion
-from burnish.enhancers.clean.usefulness import BEYOND, HELD_OUT, RIDGE, gain, held_out
+from burnish.enhancers.clean.usefulness import BEYOND, HELD_OUT, MOST_HELD_OUT, RIDGE, gain, held_out
 from burnish.noise.draw import inject
 
 
@@ -56,6 +56,17 @@ def test_the_gain_in_plain_loops() -> None:
     )
 
 
+def test_of_many_interactions_a_smaller_share_is_held_out() -> None:
+    assert held_out(10**6, 0).sum() == pytest.approx(HELD_OUT * 10**6, rel=0.02)
+    assert held_out(3 * 10**6, 0).sum() == pytest.approx(MOST_HELD_OUT, rel=0.02)
+
+
+def test_a_single_user_tells_nothing() -> None:
+    users, items = torch.ones(40, dtype=torch.long), torch.arange(1, 41)
+    found = gain(users, items, (2, 61), held_out(40, 0), torch.ones(40 - int(held_out(40, 0).sum())))
+    assert found == (0.0, float("inf"))
+
+
 def test_to_know_noise_helps_and_to_mind_other_interactions_does_not() -> None:
     users, items = of_tastes(4, 400, 120, 20, 4)
     drawn = inject(users, items, n_items=121, share=1.0, kind="uniform", seed=9, first_item=1)
@@ -95,8 +106,11 @@ def test_what_is_useless_is_said_and_not_acted_on(monkeypatch: pytest.MonkeyPatc
     helps, does_not = (suspicion(*noisy, 201, 121, kinds=("uniform",), repeats=1, seed=2) for _ in gains)
     assert helps.probability.any()
     assert not does_not.probability.any()
-    assert "not acted on" in str(does_not.shares[0])
-    assert "not acted on" not in str(helps.shares[0])
+    # 2^-0.02 is 0.9862, and 0.01 times log 2 is 0.0069.
+    assert str(helps.shares[0]).endswith(
+        "%, without it held-out interactions rank 1.4% better (standard error 0.7%))"
+    )
+    assert "%, not acted on: without it held-out interactions rank 1.1% better" in str(does_not.shares[0])
     assert helps.shares[0].share == does_not.shares[0].share
     for share, weights in asked:
         assert share == pytest.approx(HELD_OUT, abs=0.02)
