@@ -46,7 +46,7 @@ def main() -> int:
 
 
 def _end_without(parent: int) -> None:
-    """Interrupt the run in hand as soon as the parent is gone: an epoch may be long."""
+    """Interrupt the run in hand as soon as the parent is gone: it may be long before anything is told."""
     while os.getppid() == parent:
         time.sleep(_PAUSE)
     _thread.interrupt_main()

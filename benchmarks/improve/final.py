@@ -118,5 +118,7 @@ def _final_plan(
 
 
 def _pass_on(search: Search, event: Event) -> None:
+    if event.kind == "done":  # the time of a test that is interrupted counts
+        search.keep()
     if event.kind in ("epoch", "stage", "start", "done", "kept", "failed", "lost", "left out"):
         search.tell(News(event.kind, event.message, search.clock.now(), event.epoch))

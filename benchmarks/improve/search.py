@@ -83,7 +83,7 @@ class Search:
         """What was decided under this name before; else what `make` gives, which is kept."""
         if name not in self._decided:
             self._decided[name] = make()
-            self._keep()
+            self.keep()
         return self._decided[name]
 
     def lengthen(self, budget: float) -> None:
@@ -91,9 +91,10 @@ class Search:
         if budget > self.decide("budget", lambda: budget):
             kept = {name: one for name, one in self._decided.items() if not name.startswith("time:")}
             self._decided = {**kept, "budget": budget}
-            self._keep()
+            self.keep()
 
-    def _keep(self) -> None:
+    def keep(self) -> None:
+        """Write what was decided, and the time that is spent."""
         write_json(self.state, {"decided": self._decided, "spent": self.clock.now()})
 
     def say(self, kind: str, message: str) -> None:
@@ -169,7 +170,7 @@ class Search:
         done = Tried(job.family, dict(job.settings), value, job.epochs, took, error, refused, ended, job.rank)
         job.to.append(done)
         job.to.sort(key=lambda one: one.rank)
-        self._keep()
+        self.keep()
         if error is not None:
             self.say("left out" if refused else "failed", f"{job.shown}: {error}")
         elif kept:

@@ -88,7 +88,7 @@ def test_two_workers_come_to_the_same_and_a_killed_one_is_replaced(
     ]
 
 
-#: A run whose epoch takes minutes.
+#: A backbone that is built for minutes, without a word meanwhile.
 SLOW = """
 import time
 from pathlib import Path
@@ -97,10 +97,11 @@ from recbole.model.general_recommender import BPR
 
 
 class Slow(BPR):
-    def calculate_loss(self, interaction):
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
         Path(__file__).with_name("begun").touch()
-        time.sleep(0.2)
-        return super().calculate_loss(interaction)
+        for _ in range(1000):
+            time.sleep(0.2)
 """
 #: Starts a worker with an order, tells its number, and waits.
 PARENT = """
@@ -115,12 +116,11 @@ sys.stdin.read()
 
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
-def test_a_worker_whose_parent_is_killed_ends_in_the_middle_of_an_epoch(
+def test_a_worker_whose_parent_is_killed_ends_whatever_it_does(
     plan_content: dict[str, Any], tmp_path: Path
 ) -> None:
     Path("slow.py").write_text(SLOW, encoding="utf-8")
-    options = {**plan_content["options"], "train_batch_size": 1}
-    made = make_plan({**plan_content, "backbones": ["slow.py:Slow"], "options": options, "seeds": 1})
+    made = make_plan({**plan_content, "backbones": ["slow.py:Slow"], "seeds": 1})
     order = {**workers._order(made, 1, 2, 0.0), "folder": os.getcwd()}
     parent = subprocess.Popen(
         [sys.executable, "-c", PARENT],

@@ -37,6 +37,7 @@ class Runs:
     ) -> list[RunRecord]:
         self.asked.append((plan, workers))
         on_event(Event("start", "winner", "begins"))
+        on_event(Event("done", "winner", "is done"))
         on_event(Event("lost", "worker 2 of 2", "worker 2 of 2 ended (signal 9); another one goes on"))
         who = ("tiny", "BPR", "winner", plan.seeds[0])
         trial = RunRecord(*who, 0, Path(), "done", seconds=1e12)  # of a choice: no part of the test
@@ -134,3 +135,19 @@ def test_a_killed_worker_is_told_of(made: Callable[..., Any], runs: Runs, tmp_pa
     looked(search, tmp_path)
     lost = [news.message for news in told if news.kind == "lost"]
     assert lost[0] == "worker 2 of 2 ended (signal 9); another one goes on"
+
+
+def test_the_time_of_the_test_is_noted_though_it_is_interrupted(
+    made: Callable[..., Any], runs: Runs, tmp_path: Path
+) -> None:
+    def tell(news: News) -> None:
+        if news.kind == "start":
+            search.clock.spent += 50.0
+        if news.kind == "lost":
+            raise KeyboardInterrupt
+
+    search, _ = made(lambda spec: 0.1, tell=tell)
+    with pytest.raises(KeyboardInterrupt):
+        looked(search, tmp_path)
+    again, _ = made(lambda spec: 0.1)
+    assert 50.0 <= again.clock.now() < 51.0
