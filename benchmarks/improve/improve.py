@@ -315,11 +315,21 @@ def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
     for name, value in own.items():
         if kept.get(name) != value and (noted or name != "data"):
             shown = words.get(name, f"was made with {name} = {kept.get(name)!r}")
+            if name == "options" and isinstance(kept.get(name), dict):
+                shown = f"was made with options {_differing(kept[name], value)}"
             raise ConfigurationError(
                 f"{place} {shown}; give another folder (--output), or remove it to begin anew"
             )
     if not noted:
         write_json(file, own)
+
+
+def _differing(kept: Mapping[str, Any], now: Mapping[str, Any]) -> str:
+    """The options that are others now, as they were."""
+    names = [
+        name for name in {**kept, **now} if (name in kept, kept.get(name)) != (name in now, now.get(name))
+    ]
+    return ", ".join(f"{name} = {kept[name]!r}" if name in kept else f"without {name}" for name in names)
 
 
 def _data_digest(plain: RunSpec) -> str:

@@ -300,8 +300,11 @@ def test_the_folder_of_another_search_is_refused(few: None, options: dict[str, A
     improve("BPR", "tiny", budget=1, config=options, folder=out, threads=1, workers=1)
     with pytest.raises(ConfigurationError, match="was made with seed = 2020"):
         improve("BPR", "tiny", config=options, folder=out, seed=1)
-    with pytest.raises(ConfigurationError, match="was made with options"):
-        improve("BPR", "tiny", config={**options, "embedding_size": 16}, folder=out)
+    with pytest.raises(
+        ConfigurationError,
+        match="was made with options embedding_size = 8, without weight_decay; give another",
+    ):
+        improve("BPR", "tiny", config={**options, "embedding_size": 16, "weight_decay": 0.1}, folder=out)
 
 
 def test_options_of_any_type_are_found_again_and_can_be_copied(tmp_path: Path) -> None:
