@@ -286,7 +286,7 @@ def _improve(
 
 def _check_same(plain: RunSpec, place: Path, families: list[Family]) -> None:
     """Refuse the folder of another search, and note whose it is."""
-    own = {
+    own: dict[str, Any] = {
         "model": plain.backbone,
         "dataset": plain.dataset,
         "seed": plain.seed,
