@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from burnish.errors import ConfigurationError
+from burnish.errors import ConfigurationError, warn
 from burnish.telling import summaries_told_to
 
 from .screen import Screen
@@ -101,7 +101,11 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
     from .run_request import make_request, refuse_misspelt
     from .splits import data_config
 
-    if options.out is not None and not options.dry_run and not options.out.exists():
+    if options.out is not None and options.dry_run:
+        warn(
+            f"clean: --out {options.out} has no effect with --dry-run, which writes nothing; leave out one of them"
+        )
+    elif options.out is not None and not options.out.exists():
         check_writable(options.out)
     try:
         asked = validated(
@@ -117,9 +121,7 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
             "clean",
         )
     except ConfigurationError as error:
-        if "mask_from" not in str(error):
-            raise
-        raise ConfigurationError(str(error).replace("mask_from", "--drop-from")) from error
+        raise ConfigurationError(_as_typed(str(error))) from error
     data_path = [] if options.data_path is None else [f"--data_path={options.data_path}"]
     request = make_request(
         model="BPR",
@@ -146,6 +148,14 @@ def clean(context: typer.Context, options: CleanOptions) -> None:
         )
 
 
+def _as_typed(message: str) -> str:
+    """An error about an option of the enhancer, with the name that it has on the command line."""
+    for name in ("drop_from", "most_of_user", "kinds", "least", "positive_from"):
+        own = "mask_from" if name == "drop_from" else name
+        message = message.replace(f"clean: {own} =", f"clean: --{name.replace('_', '-')} =")
+    return message
+
+
 def _put_back(screen: Screen, options: CleanOptions, words: list[str]) -> None:
     from burnish.training.clean_data import put_back
 
@@ -154,7 +164,7 @@ def _put_back(screen: Screen, options: CleanOptions, words: list[str]) -> None:
         raise ConfigurationError("clean: --put-back needs --out, the folder to make")
     defaults = CleanOptions()
     given = [
-        f"--{field.name.replace('_', '-')}"
+        "--need-not-help" if field.name == "must_help" else f"--{field.name.replace('_', '-')}"
         for field in fields(options)
         if field.name not in ("put_back", "out", "quiet")
         and getattr(options, field.name) != getattr(defaults, field.name)

@@ -151,7 +151,7 @@ def clean_data(
     tables = [_texts(config, file) for file in files]
     import pandas as pd
 
-    table = pd.concat(tables, ignore_index=True)
+    table = pd.concat(tables, ignore_index=True).fillna("")  # files of parts may differ in their columns
     removed = table.iloc[training[places[gone.numpy()]]].reset_index(drop=True)
     removed["place"] = places[gone.numpy()]
     removed["probability"] = found.probability[gone].numpy()
@@ -166,7 +166,8 @@ def clean_data(
     with folder_written_whole(out, lambda folder: (folder / RECORD).is_file()) as folder:
         for part, rows in written.items():
             ending = "inter" if whole else f"{part}.inter"
-            _write(table.iloc[rows], folder / f"{out.name}.{ending}", config)
+            own = tables[PARTS.index(part)] if len(tables) > 1 and not whole else table
+            _write(table[list(own)].iloc[rows], folder / f"{out.name}.{ending}", config)
         _copy_beside(config, folder, out.name)
         removed.to_parquet(folder / REMOVED, index=False)
         record = _record(config, cleaned, options, found, seed, whole)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 from pydantic import Field, field_validator
@@ -29,7 +29,6 @@ class CleanConfig(OptionsWithoutLoss):
 
     kinds: tuple[Kind, ...] = Field(
         default=KINDS,
-        min_length=1,
         description="noise that is looked for: items with equal chance (uniform), as popular as the rest (popular), or "
         "high in a list of what is popular (position); users who are mostly chance (bots), items with users by chance "
         "(clickbait)",
@@ -96,6 +95,8 @@ class CleanConfig(OptionsWithoutLoss):
     @field_validator("kinds")
     @classmethod
     def _once(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if not value:
+            raise ValueError(f"name one kind of noise or more, of {', '.join(get_args(Kind))}")
         if len(set(value)) < len(value):
             raise ValueError("a kind is given twice; give each once")
         return value

@@ -145,13 +145,21 @@ def suspicion(
     Raises
     ------
     DataError
-        For fewer than `LEAST_ROWS` interactions; where users know nearly everything, so that no noise can be planted.
+        For fewer than `LEAST_ROWS` interactions, or those of one user or of one item alone; where users know nearly
+        everything, so that no noise can be planted.
+    ConfigurationError
+        For a `planted` of fewer than `LEAST_PLANTED` interactions.
     """
     users, items = users.cpu().long(), items.cpu().long()
     n = len(users)
     if n < LEAST_ROWS:
         raise DataError(
             f"clean: {n} interactions are too few to tell noise from what is real; it takes {LEAST_ROWS} at least"
+        )
+    if round(planted * n) < LEAST_PLANTED and not set(kinds) <= set(OF_HISTORIES):
+        raise ConfigurationError(
+            f"clean: {round(planted * n)} planted interactions are too few to learn from; of {n:,} interactions "
+            f"planted is {math.ceil(1000 * LEAST_PLANTED / n) / 1000:g} at least"
         )
     step = progress or (lambda: None)
     sizes = n_users, n_items
@@ -204,7 +212,8 @@ def _judged(
     if int(left.sum()) < LEAST_ROWS:
         left[:] = True
     rest = users[left], items[left], n_users, n_items
-    count, part = round(planted * len(rest[0])), len(rest[0]) / n
+    # What is enough of all is so where rows are held out or set aside.
+    count, part = max(round(planted * len(rest[0])), LEAST_PLANTED), len(rest[0]) / n
     of_rest: dict[str, tuple[float, NDArray[np.float64]]] = {}
     for place, kind in enumerate(kinds):
         if kind not in OF_HISTORIES:
@@ -239,10 +248,11 @@ def _odds(
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     n = len(users)
-    if count < LEAST_PLANTED:
-        raise ConfigurationError(
-            f"clean: {count} planted interactions are too few to learn from; of {n:,} interactions planted is "
-            f"{math.ceil(1000 * LEAST_PLANTED / n) / 1000:g} at least"
+    if min(n_users, n_items) < 3:  # ids begin at 1
+        one = "user" if n_users < 3 else "item"
+        raise DataError(
+            f"clean: all {n:,} interactions are of one {one}, and noise is told by what a user has in common with "
+            f"others; it takes two or more"
         )
     try:
         planted = inject(

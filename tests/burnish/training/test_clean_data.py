@@ -202,14 +202,14 @@ def test_parts_in_files(shop: list[str], suspects: list[Any], tmp_path: Path) ->
 
 
 def test_only_what_is_liked_is_looked_at(shop: list[str], suspects: list[Any], tmp_path: Path) -> None:
-    words = ("--dataset", "shop", "--data_path", "data", "--LABEL_FIELD", "rating", "--positive-from", "4")
+    words = ("--dataset", "shop", "--data_path", "data", "--LABEL_FIELD", "rating", "--positive-from", "3")
     words = (*words, "--load_col", "{inter: [user_id, item_id, rating]}")
     call(*words, "--need-not-help", "--out", "data/tidy")
     call("--dataset", "shop", "--data_path", "data", "--dry-run")
     training = [row.split("\t") for row in lines(tmp_path / "data/tidy/tidy.train.inter")[1:]]
     removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
-    assert set(removed["rating:float"]) == {"4", "5"}
-    liked = sum(float(row[2]) >= 4 for row in training) + len(removed)
+    assert set(removed["rating:float"]) == {"3", "4", "5"}
+    liked = sum(float(row[2]) >= 3 for row in training) + len(removed)
     n_training = len(training) + len(removed)
     assert liked < n_training
     assert [(len(users), helps) for users, _, helps in suspects] == [(liked, False), (n_training, True)]
@@ -219,6 +219,8 @@ def test_a_dry_run_writes_nothing(shop: list[str], suspects: list[Any], tmp_path
     before = sorted(tmp_path.rglob("*"))
     said = call("--dataset", "shop", "--data_path", "data", "--dry-run")
     assert "uniform noise 30.0% (20.0% to 40.0%)" in said
+    said = call("--dataset", "shop", "--data_path", "data", "--dry-run", "--out", "data/tidy")
+    assert "--out data/tidy has no effect with --dry-run" in " ".join(said.split())
     assert [path for path in sorted(tmp_path.rglob("*")) if "log" not in str(path)] == before
 
 
@@ -267,6 +269,18 @@ def test_clean_data_lose_nothing(shop: list[str], tmp_path: Path) -> None:
         (
             ("--put-back", "data/shop", "--out", "x", "--least", "0.2"),
             "--least: it has no effect with --put-back",
+        ),
+        (
+            ("--put-back", "data/shop", "--out", "x", "--need-not-help"),
+            "--need-not-help: it has no effect with --put-back",
+        ),
+        (
+            ("--dataset", "shop", "--data_path", "data", "--out", "x", "--kinds", ","),
+            "--kinds = []: name one kind of noise or more, of uniform, popular, bots, clickbait, position",
+        ),
+        (
+            ("--dataset", "shop", "--data_path", "data", "--out", "x", "--most-of-user", "0"),
+            "clean: --most-of-user = 0.0",
         ),
         (
             ("--put-back", "data/shop", "--out", "x", "--epochs", "2"),
@@ -459,3 +473,82 @@ def test_reasons_and_probabilities_are_those_of_their_rows(
             f"place {lower + 1} of the user's 15 items, from the one that the others say least of; "
             f"{int(known[:, item].sum())} users with the item"
         )
+
+
+def test_what_is_asked_told_and_recorded(
+    shop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Suspect is every other row of some items, of one kind after the other; a user loses half of their rows."""
+    asked: list[dict[str, Any]] = []
+    probability, kind_of = np.zeros(len(shop)), np.arange(len(shop)) % 4
+    for place, row in enumerate(shop):
+        if int(row.split("\t")[1][2:]) < 12 and place % 2:
+            probability[place] = 0.7 + 0.3 * place / len(shop)
+
+    def stand_in(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
+        asked.append(options)
+        shares = tuple(NoiseShare(kind, 0.3, 0.2, 0.4, 0.02, 0.01) for kind in options["kinds"])
+        return Suspicion(torch.from_numpy(probability).float(), torch.from_numpy(kind_of), shares)
+
+    monkeypatch.setattr(module, "suspicion", stand_in)
+    said = call(
+        *("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole", "--seed", "5"),
+        *("--least", "0.02", "--kinds", "popular, bots,uniform,clickbait", "--most-of-user", "0.2"),
+        *("--drop-from", "0.75"),
+    )
+    kinds = ("popular", "bots", "uniform", "clickbait")
+    (options,) = asked
+    options.pop("progress")
+    assert options == {
+        "kinds": kinds, "least": 0.02, "planted": 0.1, "repeats": 2, "must_help": True, "seed": 5
+    }  # fmt: skip
+    suspect = [place for place in range(len(shop)) if probability[place] >= 0.75]
+    gone: list[int] = []
+    lost: dict[str, int] = {}
+    for place in reversed(suspect):
+        user = shop[place].split("\t")[0]
+        if lost.get(user, 0) < 3:
+            lost[user] = lost.get(user, 0) + 1
+            gone.append(place)
+    gone.sort()
+    assert 0 < len(gone) < len(suspect)
+    assert len(lost) < 100
+    removed = pd.read_parquet(tmp_path / "data/tidy/removed.parquet")
+    assert removed["place"].tolist() == gone
+    assert removed["kind"].tolist() == [kinds[place % 4] for place in gone]
+    told = f"{len(gone)} of 1,500 training interactions removed, of {len(lost)} users; {len(suspect) - len(gone)} more"
+    assert told in " ".join(said.split())
+    record = json.loads((tmp_path / "data/tidy/clean.json").read_text(encoding="utf-8"))
+    assert record["seed"] == 5
+    assert record["rows"] == {"train": 1500}
+    assert (record["removed"], record["users"]) == (len(gone), len(lost))
+    assert record["look so and stay"] == len(suspect) - len(gone)
+    assert record["options"]["most_of_user"] == 0.2
+    assert record["noise at most"] == [
+        {"kind": kind, "share": 0.3, "low": 0.2, "high": 0.4, "gain": 0.02, "error": 0.01} for kind in kinds
+    ]
+    back = call("--put-back", "data/tidy", "--out", "data/again")
+    assert f"{len(gone)} interactions are back, in data/again" in back
+
+
+@pytest.mark.parametrize("separator", ["\t", ";;"])
+def test_files_of_parts_keep_their_own_columns(
+    shop: list[str], suspects: list[Any], tmp_path: Path, separator: str
+) -> None:
+    folder = tmp_path / "data/parted"
+    folder.mkdir()
+    head = ["user_id:token", "item_id:token", "rating:float"]
+    columns = {"train": [0, 1, 2], "valid": [1, 0], "test": [0, 1]}
+    for part, own in columns.items():
+        rows = [head, *(row.split("\t")[:3] for row in (shop[:1300] if part == "train" else shop[1300:]))]
+        texts = [separator.join(row[place] for place in own) for row in rows]
+        (folder / f"parted.{part}.inter").write_text("\n".join(texts) + "\n", encoding="utf-8")
+    call(
+        "--dataset", "parted", "--data_path", "data", "--out", "data/tidy", "--field_separator", separator,
+        "--benchmark_filename", "[train, valid, test]",
+    )  # fmt: skip
+    for part in ("valid", "test"):
+        assert lines(tmp_path / f"data/tidy/tidy.{part}.inter") == lines(folder / f"parted.{part}.inter")
+    assert set(lines(tmp_path / "data/tidy/tidy.train.inter")) < set(lines(folder / "parted.train.inter"))
+    call("--put-back", "data/tidy", "--out", "data/again")
+    assert lines(tmp_path / "data/again/again.train.inter") == lines(folder / "parted.train.inter")

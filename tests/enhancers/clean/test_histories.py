@@ -177,3 +177,62 @@ def test_a_share_that_is_doubtful_or_too_large_is_not_acted_on(
     monkeypatch.setattr("burnish.enhancers.clean.planted.judged_histories", lambda *_, **__: judged)
     found = suspicion(users, items, 201, 121, kinds=("bots",), must_help=False)
     torch.testing.assert_close(found.probability, torch.full((len(users),), 0.9 * acted_on))
+
+
+@pytest.mark.parametrize("by_popularity", [False, True])
+def test_what_chance_draws_counterparts_from(by_popularity: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All columns alike, or each as often as it occurs; never the padding."""
+    users, items = (torch.from_numpy(ids) for ids in tasteful(0))
+    asked: list[np.ndarray] = []
+
+    class Seen(Exception):
+        pass
+
+    def stand_in(known: Sparse, lengths: object, of: object, chance: np.ndarray, rng: object) -> None:
+        asked.append(chance)
+        raise Seen
+
+    monkeypatch.setattr("burnish.enhancers.clean.histories.counterparts", stand_in)
+    with pytest.raises(Seen):
+        judged_histories(users, items, (201, 121), by_popularity=by_popularity, repeats=1, seed=0)
+    occurs = np.bincount(items.numpy(), minlength=121)
+    np.testing.assert_array_equal(asked[0], occurs if by_popularity else np.arange(121) > 0)
+
+
+@pytest.mark.parametrize(("kind", "by_popularity"), [("bots", False), ("clickbait", True)])
+def test_whose_histories_are_judged(kind: str, by_popularity: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    users, items = (torch.from_numpy(ids) for ids in tasteful(0))
+    asked: list[tuple[object, ...]] = []
+
+    def stand_in(rows: torch.Tensor, columns: torch.Tensor, sizes: object, **options: object) -> Judged:
+        asked.append((rows, columns, sizes, options["by_popularity"]))
+        return Judged(np.zeros(len(rows)), 0.0, 0.0, 0.0)
+
+    monkeypatch.setattr("burnish.enhancers.clean.planted.judged_histories", stand_in)
+    suspicion(users, items, 201, 121, kinds=(kind,), must_help=False)
+    sides = [(users, 201), (items, 121)][:: 1 if kind == "bots" else -1]
+    ((rows, columns, sizes, popularity),) = asked
+    assert rows is sides[0][0]
+    assert columns is sides[1][0]
+    assert (sizes, popularity) == ((sides[0][1], sides[1][1]), by_popularity)
+
+
+def test_what_a_bot_did_itself_is_likelier_real_and_short_histories_are_not_judged() -> None:
+    """200 users of four tastes, ten of them bots, and 800 with four items by chance each."""
+    rng = np.random.default_rng(4)
+    users = np.repeat(np.arange(1, 201), 30)
+    items = np.concatenate([1 + 4 * rng.choice(60, 30, replace=False) + user % 4 for user in range(1, 201)])
+    drawn = inject(users, items, n_items=241, share=0.2, kind="bots", seed=99, first_item=1)
+    few = np.concatenate([1 + rng.choice(240, 4, replace=False) for _ in range(800)])
+    users, items = np.append(drawn.users, np.repeat(np.arange(201, 1001), 4)), np.append(drawn.items, few)
+    found = judged_histories(
+        torch.from_numpy(users), torch.from_numpy(items), (1001, 241), by_popularity=False, repeats=1, seed=2
+    )
+    is_noise = np.append(drawn.is_noise, np.zeros(len(few), bool))
+    of_bots = np.isin(users, users[is_noise])
+    assert found.probability[is_noise].mean() > 0.5
+    assert found.probability[is_noise].mean() > 1.1 * found.probability[of_bots & ~is_noise].mean()
+    assert not found.probability[users > 200].any()
+    # Of all interactions, those of short histories among them.
+    assert found.probability.mean() <= found.share + 1e-9
+    assert found.share < 1.2 * found.probability.mean()

@@ -10,8 +10,10 @@ import torch
 from scipy.stats import norm
 
 from burnish.enhancers.clean import planted
-from burnish.enhancers.clean.planted import NoiseShare, _share, suspicion
+from burnish.enhancers.clean.histories import Judged
+from burnish.enhancers.clean.planted import LEAST_PLANTED, LEAST_ROWS, LOWEST, NoiseShare, _share, suspicion
 from burnish.enhancers.clean.signs import RIDGE, signs, spectral_vectors
+from burnish.enhancers.clean.usefulness import held_out
 from burnish.enhancers.shapley.objectives import standardised
 from burnish.enhancers.shapley.regression import regression_values
 from burnish.enhancers.teachers.sparse import incidence
@@ -235,3 +237,112 @@ def test_share_times_odds_of_the_likelier_kind(monkeypatch: pytest.MonkeyPatch) 
         alone = suspicion(users, items, n + 1, 3, kinds=("popular",), must_help=False, repeats=2)
         assert not alone.probability.any()
         assert alone.shares == (doubtful,)
+
+
+class Stand:
+    """Odds of a row are those of its user, half as large where fewer rows are judged; notes who was asked about."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, n: int, bots: Judged | None = None) -> None:
+        self.n = n
+        self.asked: list[tuple[str, int, int]] = []
+        self.tried: list[tuple[Any, ...]] = []
+        self.steps = 0
+        self.users, self.items = torch.arange(1, n + 1), torch.ones(n, dtype=torch.long)
+        self.share = {kind: NoiseShare(kind, 0.2, 0.1, 0.3) for kind in ("uniform", "popular")}
+        monkeypatch.setattr(planted, "_odds", self.odds)
+        monkeypatch.setattr(planted, "_share", lambda kind, *_: self.share[kind])
+        monkeypatch.setattr(planted, "gain", self.gain)
+        monkeypatch.setattr(planted, "judged_histories", lambda *_, **__: bots)
+
+    def of(self, kind: str, users: Any) -> Any:
+        part = users.numpy() / self.n
+        return 0.1 + 4 * (part if kind == "uniform" else 1 - part)
+
+    def odds(
+        self, users: Any, items: Any, n_users: int, n_items: int, kind: str, count: int, seed: int
+    ) -> Any:
+        self.asked.append((kind, len(users), count))
+        return np.append(self.of(kind, users) * (1.0 if len(users) == self.n else 0.5), np.ones(count))
+
+    def gain(self, *words: Any) -> tuple[float, float]:
+        self.tried.append(words)
+        return (0.02, 0.01) if len(self.tried) == 1 else (0.01, 0.01)
+
+    def step(self) -> None:
+        self.steps += 1
+
+
+def test_every_kind_is_tried_alone_and_judged_without_what_is_held_out(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    n = 2000
+    stand = Stand(monkeypatch, n)
+    stand.share["position"] = NoiseShare("position", 0.2, 0.005, 0.3)  # is not beyond doubt, so not tried
+    found = suspicion(
+        stand.users, stand.items, n + 1, 3, kinds=("position", "uniform", "popular"), seed=5,
+        progress=stand.step,
+    )  # fmt: skip
+    held = held_out(n, 5)
+    left = n - held.sum()
+    kinds = ("position", "uniform", "popular")
+    assert [one for one in stand.asked if one[1] == n] == [(kind, n, 200) for kind in kinds for _ in range(3)]
+    assert stand.asked[9:] == [(kind, left, round(0.1 * left)) for kind in ("uniform", "popular")]
+    assert stand.steps == 9
+    for kind, (users, items, sizes, out, weights) in zip(("uniform", "popular"), stand.tried, strict=True):
+        assert torch.equal(users, stand.users)
+        assert torch.equal(items, stand.items)
+        assert sizes == (n + 1, 3)
+        np.testing.assert_array_equal(out, held)
+        noise = (0.2 * 0.5 * stand.of(kind, stand.users[torch.from_numpy(~held)])).clip(max=1)
+        np.testing.assert_allclose(weights, np.maximum(1 - noise, LOWEST), rtol=1e-6)
+    assert [(share.gain, share.error) for share in found.shares] == [(None, None), (0.02, 0.01), (0.01, 0.01)]
+    np.testing.assert_allclose(
+        found.probability, (0.2 * stand.of("uniform", stand.users)).clip(max=1), rtol=1e-6
+    )
+    assert set(found.kind.tolist()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("low", "many", "aside"),
+    [(0.1, 500, True), (0.005, 500, False), (0.1, 1200, False)],
+    ids=["found", "in doubt", "too few are left"],
+)
+def test_what_is_of_bots_is_set_aside_for_other_kinds(
+    low: float, many: int, aside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    n = 2000
+    of_bots = np.where(np.arange(n) < many, 0.9, 0.3)
+    stand = Stand(monkeypatch, n, Judged(of_bots, 0.25, low, 0.4))
+    found = suspicion(
+        stand.users, stand.items, n + 1, 3, kinds=("uniform", "bots"), must_help=False, repeats=1
+    )
+    left = n - many if aside else n
+    assert stand.asked == [("uniform", left, left // 10)]
+    part = left / n
+    uniform, bots = found.shares
+    assert (uniform.share, uniform.low, uniform.high) == pytest.approx((0.2 * part, 0.1 * part, 0.3 * part))
+    assert (bots.share, bots.low, bots.high) == (0.25, low, 0.4)
+    of_uniform = (0.2 * stand.of("uniform", stand.users) * (0.5 if aside else 1)).clip(max=1)
+    of_uniform[: n - left] = 0
+    both = np.stack([of_uniform, of_bots * (low > 0.01)])
+    np.testing.assert_allclose(found.probability, both.max(0), rtol=1e-6)
+    np.testing.assert_array_equal(found.kind, both.argmax(0))
+
+
+def test_what_is_enough_to_be_planted_is_so_where_rows_are_held_out_or_set_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A twentieth of a thousand rows is not of nine hundred; what was found would be an error."""
+    n = LEAST_ROWS
+    stand = Stand(monkeypatch, n)
+    share = LEAST_PLANTED / n
+    suspicion(stand.users, stand.items, n + 1, 3, kinds=("uniform",), repeats=1, planted=share)
+    assert [count for *_, count in stand.asked] == [LEAST_PLANTED] * 2
+    assert stand.asked[1][1] < n
+
+
+def test_a_single_user_has_nothing_in_common_with_others() -> None:
+    many, one = torch.arange(1, 1201), torch.ones(1200, dtype=torch.long)
+    for users, items, sizes, what in ((one, many, (2, 2000), "user"), (many, one, (1201, 2), "item")):
+        with pytest.raises(DataError, match=f"all 1,200 interactions are of one {what}.* two or more"):
+            suspicion(users, items, *sizes, kinds=("uniform",))

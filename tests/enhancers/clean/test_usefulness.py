@@ -24,13 +24,15 @@ def of_tastes(seed: int, n_users: int, n_items: int, each: int, tastes: int) -> 
 
 def test_the_gain_in_plain_loops() -> None:
     rng = np.random.default_rng(0)
-    n, sizes = 300, (21, 16)
+    n, sizes = 280, (22, 16)
     pairs = rng.permutation(20 * 15)[:n]
     users, items = 1 + pairs // 15, 1 + pairs % 15
     held = held_out(n, 3)
     there = np.flatnonzero(~held)
-    users[there[:2]], items[there[:2]] = users[there[2:4]], items[there[2:4]]  # two pairs are there twice
-    weights = rng.random(n - held.sum())
+    # A quarter of the pairs is there twice, and of one user everything is held out, so that all scores are alike.
+    users[there[:70]], items[there[:70]] = users[there[70:140]], items[there[70:140]]
+    users, items, held = np.append(users, 21), np.append(items, 5), np.append(held, True)
+    weights = rng.random(n + 1 - held.sum())
     rest = ~held
     known, weighed = np.zeros(sizes), np.zeros(sizes)
     for user, item, weight in zip(users[rest], items[rest], weights, strict=True):
@@ -45,9 +47,13 @@ def test_the_gain_in_plain_loops() -> None:
         one = []
         for user, item in zip(users[held], items[held], strict=True):
             others = [k for k in range(1, sizes[1]) if k != item and not known[user, k]]
-            before = sum(scores[user, k] > scores[user, item] for k in others)
+            before = sum(
+                (scores[user, k] > scores[user, item]) + 0.5 * (scores[user, k] == scores[user, item])
+                for k in others
+            )
             one.append(np.log2(1 + before))
         logs.append(np.array(one))
+    assert (logs[0][-1], logs[1][-1]) == (np.log2(8), np.log2(8))
     by_user = [np.mean((logs[0] - logs[1])[users[held] == user]) for user in np.unique(users[held])]
     found = gain(torch.from_numpy(users), torch.from_numpy(items), sizes, held, torch.from_numpy(weights))
     assert np.abs(logs[0] - logs[1]).max() > 0
