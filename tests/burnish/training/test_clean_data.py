@@ -493,7 +493,7 @@ def test_what_is_asked_told_and_recorded(
     monkeypatch.setattr(module, "suspicion", stand_in)
     said = call(
         *("--dataset", "shop", "--data_path", "data", "--out", "data/tidy", "--whole", "--seed", "5"),
-        *("--least", "0.02", "--kinds", "popular, bots,uniform,clickbait", "--most-of-user", "0.2"),
+        *("--least", "0.02", "--kinds", "popular, bots,uniform,clickbait", "--most-of-user", "0.3"),
         *("--drop-from", "0.75"),
     )
     kinds = ("popular", "bots", "uniform", "clickbait")
@@ -507,7 +507,7 @@ def test_what_is_asked_told_and_recorded(
     lost: dict[str, int] = {}
     for place in reversed(suspect):
         user = shop[place].split("\t")[0]
-        if lost.get(user, 0) < 3:
+        if lost.get(user, 0) < 4:
             lost[user] = lost.get(user, 0) + 1
             gone.append(place)
     gone.sort()
@@ -523,7 +523,7 @@ def test_what_is_asked_told_and_recorded(
     assert record["rows"] == {"train": 1500}
     assert (record["removed"], record["users"]) == (len(gone), len(lost))
     assert record["look so and stay"] == len(suspect) - len(gone)
-    assert record["options"]["most_of_user"] == 0.2
+    assert record["options"]["most_of_user"] == 0.3
     assert record["noise at most"] == [
         {"kind": kind, "share": 0.3, "low": 0.2, "high": 0.4, "gain": 0.02, "error": 0.01} for kind in kinds
     ]

@@ -185,15 +185,15 @@ def test_what_chance_draws_counterparts_from(by_popularity: bool, monkeypatch: p
     users, items = (torch.from_numpy(ids) for ids in tasteful(0))
     asked: list[np.ndarray] = []
 
-    class Seen(Exception):
+    class SeenError(Exception):
         pass
 
     def stand_in(known: Sparse, lengths: object, of: object, chance: np.ndarray, rng: object) -> None:
         asked.append(chance)
-        raise Seen
+        raise SeenError
 
     monkeypatch.setattr("burnish.enhancers.clean.histories.counterparts", stand_in)
-    with pytest.raises(Seen):
+    with pytest.raises(SeenError):
         judged_histories(users, items, (201, 121), by_popularity=by_popularity, repeats=1, seed=0)
     occurs = np.bincount(items.numpy(), minlength=121)
     np.testing.assert_array_equal(asked[0], occurs if by_popularity else np.arange(121) > 0)
