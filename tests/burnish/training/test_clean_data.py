@@ -478,11 +478,11 @@ def test_reasons_and_probabilities_are_those_of_their_rows(
 def test_what_is_asked_told_and_recorded(
     shop: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Suspect is every other row of some items, of one kind after the other; a user loses half of their rows."""
+    """Suspect are three of four rows of some users, of one kind after the other; a user loses four rows of 15."""
     asked: list[dict[str, Any]] = []
     probability, kind_of = np.zeros(len(shop)), np.arange(len(shop)) % 4
     for place, row in enumerate(shop):
-        if int(row.split("\t")[1][2:]) < 12 and place % 2:
+        if int(row.split("\t")[0][1:]) < 50 and place % 4:
             probability[place] = 0.7 + 0.3 * place / len(shop)
 
     def stand_in(users: Any, items: Any, n_users: int, n_items: int, **options: Any) -> Suspicion:
