@@ -14,6 +14,7 @@ from burnish.own.classes import is_place
 from burnish.training.cases import case_digest_of
 from burnish.training.classes import own_source
 from burnish.training.identity import digest
+from burnish.training.inputs.heads import read_heads
 from burnish.training.request import make_config
 
 from .floors import label_of
@@ -88,12 +89,26 @@ def comparable_options(
         own = make_config(find_backbone(model or _STAND_IN), plan.dataset, {}, options)
     for name in sorted(_listed("evaluation", "dataset") - _OF_BACKBONES - _ONLY_WHEN_GIVEN):
         if name in backbone and backbone[name] != own[name]:
-            options[name] = backbone[name]
+            options[name] = _there(backbone) if name == "load_col" else backbone[name]
     seed = plan.seeds_of(entry)[0]
     if not _reads_alike(backbone):
         plain = options if model is None else comparable_options(plan, entry)[0]
         _check_cases(plan, entry, plain, seed)
     return options, _remarks(label_of(model) if model else "Pop, ItemKNN and EASE", entry, backbone)
+
+
+def _there(config: Any) -> Any:
+    """The columns of `load_col` that are there: those that a kind of backbones names by itself need not be."""
+    columns = config["load_col"]
+    if not columns or "load_col" in config.external_config_dict:
+        return columns
+    found: dict[str, set[str]] = {}
+    for head in read_heads(config):
+        found[head.source] = found.get(head.source, set(head.loaded)) & set(head.loaded)
+    return {
+        source: [name for name in names if source not in found or name in found[source]]
+        for source, names in columns.items()
+    }
 
 
 def check_ranked(config: Any) -> None:
