@@ -1,4 +1,4 @@
-"""Enhancers under the names of floors: small ones whose effect is known, whatever is installed."""
+"""What stands in: enhancers under the names of floors, whose effect is known; a backbone that is slow."""
 
 from __future__ import annotations
 
@@ -38,3 +38,20 @@ class RefusingPrior(Uneven):
 
     def bind(self, *args: Any, **kwargs: Any) -> None:
         raise UnsupportedError("there is nothing here that a prior could be added to")
+
+
+#: The file of a backbone that is built for minutes, without a word meanwhile.
+SLOW = """
+import time
+from pathlib import Path
+
+from recbole.model.general_recommender import BPR
+
+
+class Slow(BPR):
+    def __init__(self, config, dataset):
+        super().__init__(config, dataset)
+        Path(__file__).with_name("begun").touch()
+        for _ in range(1000):
+            time.sleep(0.2)
+"""

@@ -13,6 +13,7 @@ from typing import Any
 
 import psutil
 import pytest
+from stand_ins import SLOW
 
 from burnish.benchmarks.harness import Event, make_plan, run_plan, workers
 from burnish.benchmarks.harness.runs import carried_out, carry_out
@@ -88,21 +89,6 @@ def test_two_workers_come_to_the_same_and_a_killed_one_is_replaced(
     ]
 
 
-#: A backbone that is built for minutes, without a word meanwhile.
-SLOW = """
-import time
-from pathlib import Path
-
-from recbole.model.general_recommender import BPR
-
-
-class Slow(BPR):
-    def __init__(self, config, dataset):
-        super().__init__(config, dataset)
-        Path(__file__).with_name("begun").touch()
-        for _ in range(1000):
-            time.sleep(0.2)
-"""
 #: Starts a worker with an order, tells its number, and waits.
 PARENT = """
 import json, os, subprocess, sys

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from stand_ins import SLOW
 
 from burnish.benchmarks.harness.specs import RunSpec
 from burnish.benchmarks.improve import crew, worker
@@ -20,21 +21,6 @@ from burnish.benchmarks.improve.crew import Outcome, as_line
 from burnish.training.result import Epoch
 
 COMMAND = [sys.executable, "-m", "burnish.benchmarks.improve.worker"]
-#: A backbone that is built for minutes, without a word meanwhile.
-SLOW = """
-import time
-from pathlib import Path
-
-from recbole.model.general_recommender import BPR
-
-
-class Slow(BPR):
-    def __init__(self, config, dataset):
-        super().__init__(config, dataset)
-        Path(__file__).with_name("begun").touch()
-        for _ in range(1000):
-            time.sleep(0.2)
-"""
 
 
 def order_of(options: dict[str, Any], runs: Path, backbone: str = "BPR") -> dict[str, Any]:
