@@ -93,7 +93,7 @@ def run_plan(
             listeners.append(stack.enter_context(Display(_n_steps(plan))).show)
         grid = _Grid(plan, listeners, share, since, only_look=scheduler is not None)
         if scheduler is not None:
-            grid.look = on_dask(plan, scheduler, since)
+            grid.look = stack.enter_context(on_dask(plan, scheduler, since))
         elif workers > 1:
             if plan.threads is None:
                 grid.plan = plan = plan.model_copy(

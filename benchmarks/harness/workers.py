@@ -13,7 +13,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -142,11 +143,13 @@ def _order(plan: Plan, number: int, n: int, since: float) -> dict[str, Any]:
     return {"plan": content, "share": [number, n], "since": since, "folder": os.getcwd()}
 
 
-def on_dask(plan: Plan, scheduler: str, since: float) -> Callable[[], None]:
+@contextmanager
+def on_dask(plan: Plan, scheduler: str, since: float) -> Iterator[Callable[[], None]]:
     """Start a worker in every process of a dask cluster, which must see this folder and the data under the same names.
 
     scheduler: its address.  Gives what is to be called now and then: it raises `BurnishError` where all of them ended
-    with an error.  Raises `NotInstalledError` without dask, `ConfigurationError` for a scheduler without workers.
+    with an error.  On the way out the connection is closed.  Raises `NotInstalledError` without dask,
+    `ConfigurationError` for a scheduler without workers.
     """
     try:
         from distributed import Client
@@ -162,32 +165,33 @@ def on_dask(plan: Plan, scheduler: str, since: float) -> Callable[[], None]:
         ) from error
     except OSError as error:
         raise ConfigurationError(f"scheduler {scheduler!r} does not answer: {error}") from error
-    names = list(client.scheduler_info(n_workers=-1)["workers"])
-    if not names:
-        raise ConfigurationError(
-            f"the scheduler {scheduler} has no workers; start some (dask worker {scheduler})"
-        )
-    futures = [
-        client.submit(
-            work,
-            _order(plan, number, len(names), since),
-            workers=[name],
-            allow_other_workers=True,
-            pure=False,
-            retries=3,
-        )
-        for number, name in enumerate(names)
-    ]
+    with client:  # one that is left open draws random numbers as it looks for a cluster that has gone
+        names = list(client.scheduler_info(n_workers=-1)["workers"])
+        if not names:
+            raise ConfigurationError(
+                f"the scheduler {scheduler} has no workers; start some (dask worker {scheduler})"
+            )
+        futures = [
+            client.submit(
+                work,
+                _order(plan, number, len(names), since),
+                workers=[name],
+                allow_other_workers=True,
+                pure=False,
+                retries=3,
+            )
+            for number, name in enumerate(names)
+        ]
 
-    def look() -> None:
-        if all(future.done() for future in futures):
-            errors = [str(future.exception()) for future in futures if future.status == "error"]
-            if len(errors) == len(futures):
-                raise BurnishError(
-                    f"all {len(futures)} workers of {scheduler} ended with an error; the first: {errors[0]}"
-                )
+        def look() -> None:
+            if all(future.done() for future in futures):
+                errors = [str(future.exception()) for future in futures if future.status == "error"]
+                if len(errors) == len(futures):
+                    raise BurnishError(
+                        f"all {len(futures)} workers of {scheduler} ended with an error; the first: {errors[0]}"
+                    )
 
-    return look
+        yield look
 
 
 def work(order: dict[str, Any]) -> int:
